@@ -1,0 +1,1 @@
+"""The talking-head core: everything below the entry points. Importing it does nothing."""

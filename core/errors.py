@@ -1,0 +1,73 @@
+"""Every error a caller can meet, as one tree.
+
+TalkingHeadError
+├── InputError                  the request is at fault (command line: exit code 2)
+│   ├── AudioError              the recording cannot be used
+│   ├── ImageError              the photo cannot be used
+│   │   └── FaceError           the photo has no (usable) face, or not the one asked for
+│   ├── OptionError             an option is unknown, out of range, or not honoured by the engine
+│   └── OutputError             the result cannot be written where it was asked for
+├── EngineUnavailable           the engine asked for cannot run here (missing checkpoints, device, package)
+├── EncodingError               the video encoder failed
+├── BusyError                   the queue is full: try again later
+└── Cancelled                   the job was cancelled by its owner
+
+A message says what is wrong and with which value; `hint` says what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class TalkingHeadError(Exception):
+    """Base of all errors raised on purpose. `str(error)` is one line: what is wrong, then what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return " ".join(f"{self.message} {self.hint}".split())
+
+    def __reduce__(self) -> tuple[type[TalkingHeadError], tuple[str, str]]:
+        return type(self), (self.message, self.hint)
+
+
+class InputError(TalkingHeadError):
+    """The request cannot be served as it stands; another input can."""
+
+
+class AudioError(InputError):
+    """The recording is empty, unreadable, too long, too short or not audio."""
+
+
+class ImageError(InputError):
+    """The photo is empty, unreadable, too large, too small or not an image."""
+
+
+class FaceError(ImageError):
+    """No usable face was found, or the face asked for does not exist."""
+
+
+class OptionError(InputError):
+    """An option is unknown, out of range, or not honoured by the chosen engine."""
+
+
+class OutputError(InputError):
+    """The result cannot be written where it was asked for."""
+
+
+class EngineUnavailable(TalkingHeadError):
+    """The engine asked for cannot run here."""
+
+
+class EncodingError(TalkingHeadError):
+    """The video encoder failed."""
+
+
+class BusyError(TalkingHeadError):
+    """The queue is full."""
+
+
+class Cancelled(TalkingHeadError):
+    """The job was cancelled."""
