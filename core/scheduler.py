@@ -1,0 +1,175 @@
+"""Jobs: submit, watch, cancel; and whose step runs on the device next.
+
+All entry points share one scheduler. A job runs on a worker thread; what it computes on the device it computes in steps, each
+inside `device_turn()`. Turns are given in the order they were asked for, so jobs and live sessions interleave fairly.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Generic, Literal, TypeVar
+
+from core.errors import BusyError, Cancelled
+from core.types import Progress, ProgressCallback
+
+T = TypeVar("T")
+JobState = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+class Job(Generic[T]):
+    """One piece of work. `id` cannot be guessed; `progress` is the latest; `result()` waits.
+
+    Made by `Scheduler.submit` only.
+    """
+
+    def __init__(self, work: Callable[[Job[T]], T], owner: str, on_progress: ProgressCallback | None) -> None:
+        self.id = secrets.token_urlsafe(16)
+        self.owner = owner
+        self.state: JobState = "queued"
+        self.progress = Progress("queued")
+        self._work = work
+        self._on_progress = on_progress
+        self._cancel = threading.Event()
+        self._finished = threading.Event()
+        self._result: T | None = None
+        self._error: BaseException | None = None
+
+    def report(self, progress: Progress) -> None:
+        """Called by the work at every step: stores the progress, tells the listener, and raises Cancelled when asked to stop.
+
+        What is done can no longer be cancelled.
+        """
+        self.progress = progress
+        if self._on_progress is not None:
+            self._on_progress(progress)
+        if progress.stage != "done":
+            self.check()
+
+    def check(self) -> None:
+        """Raises Cancelled when the job was cancelled."""
+        if self._cancel.is_set():
+            raise Cancelled("The job was cancelled.")
+
+    def cancel(self) -> None:
+        """Asks the job to stop: at once if queued, else at its next step. Does not wait."""
+        self._cancel.set()
+
+    def result(self, timeout_s: float | None = None) -> T:
+        """The result of the work, or its error raised. TimeoutError when it is not finished in time."""
+        if not self._finished.wait(timeout_s):
+            raise TimeoutError(f"job {self.id} is still {self.state}")
+        if self._error is not None:
+            raise self._error
+        return self._result  # type: ignore[return-value]  # a finished job without error has one
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """True when the job has ended, however it ended."""
+        return self._finished.wait(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            self.check()
+            self.state = "running"
+            self._result = self._work(self)
+            self.state = "done"
+        except Cancelled as error:
+            self._error, self.state = error, "cancelled"
+        except BaseException as error:  # the worker thread lives on; whoever waits for the result meets the error
+            self._error, self.state = error, "failed"
+        finally:
+            self._finished.set()
+
+
+class Scheduler:
+    """A bounded queue, `max_jobs` worker threads (started when first needed), and the turns on the device."""
+
+    def __init__(self, max_jobs: int, max_queue: int) -> None:
+        self._max_jobs = max_jobs
+        self._max_queue = max_queue
+        self._waiting: deque[Job[object]] = deque()
+        self._running = 0
+        self._closed = False
+        self._changed = threading.Condition()
+        self._workers: list[threading.Thread] = []
+        self._turn = threading.Condition()
+        self._tickets = itertools.count()
+        self._queue_of_turns: deque[int] = deque()
+
+    def submit(self, work: Callable[[Job[T]], T], owner: str, on_progress: ProgressCallback | None = None) -> Job[T]:
+        """Queues `work`. Raises BusyError when `max_queue` jobs wait already."""
+        job = Job(work, owner, on_progress)
+        with self._changed:
+            if self._closed:
+                raise BusyError("The service is stopping.", "Try again later.")
+            self._drop_cancelled()
+            if self._running + len(self._waiting) >= self._max_jobs + self._max_queue:
+                raise BusyError(f"Busy: {len(self._waiting)} jobs are waiting already.", "Try again in a minute.")
+            self._waiting.append(job)  # type: ignore[arg-type]  # Job is invariant, the queue only runs it
+            if len(self._workers) < self._max_jobs:
+                worker = threading.Thread(target=self._work, name=f"job-{len(self._workers)}", daemon=True)
+                self._workers.append(worker)
+                worker.start()
+            self._changed.notify()
+        return job
+
+    def position(self, job: Job[T]) -> int:
+        """How many jobs are before a queued one; 0 for one that runs or has ended."""
+        with self._changed:
+            return next((i + 1 for i, other in enumerate(self._waiting) if other is job), 0)
+
+    def stats(self) -> dict[str, int]:
+        with self._changed:
+            return {"running": self._running, "waiting": len(self._waiting), "max_jobs": self._max_jobs, "max_queue": self._max_queue}
+
+    @contextmanager
+    def device_turn(self) -> Iterator[None]:
+        """Holds the device for one step. First come, first served; never hold it across a yield to a consumer."""
+        with self._turn:
+            ticket = next(self._tickets)
+            self._queue_of_turns.append(ticket)
+            try:
+                self._turn.wait_for(lambda: self._queue_of_turns[0] == ticket)
+            except BaseException:
+                self._queue_of_turns.remove(ticket)
+                self._turn.notify_all()
+                raise
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._queue_of_turns.popleft()
+                self._turn.notify_all()
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Takes no more jobs, cancels the waiting ones, and waits up to `timeout_s` for the running ones."""
+        with self._changed:
+            self._closed = True
+            for job in self._waiting:
+                job.cancel()
+            self._changed.notify_all()
+        deadline = time.monotonic() + timeout_s
+        for worker in self._workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
+
+    def _drop_cancelled(self) -> None:
+        for job in [job for job in self._waiting if job._cancel.is_set()]:
+            self._waiting.remove(job)
+            job._run()  # ends as cancelled, without work
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if not self._waiting:
+                    return
+                job = self._waiting.popleft()
+                self._running += 1
+            job._run()
+            with self._changed:
+                self._running -= 1

@@ -1,0 +1,222 @@
+"""The one place where a request becomes a video: choose the engine → register the photo → animate → encode.
+
+Every entry point (command line, pages, servers) calls this and nothing below it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from core.engines.base import Engine, Registration
+from core.errors import EngineUnavailable, OptionError
+from core.media.video import VideoWriter, check_writable
+from core.scheduler import Job, Scheduler
+from core.settings import Settings
+from core.types import (
+    FPS,
+    SAMPLES_PER_FRAME,
+    Audio,
+    Controls,
+    Framing,
+    Generation,
+    GenerationInfo,
+    Photo,
+    Progress,
+    ProgressCallback,
+    RenderOptions,
+)
+
+ENGINE_NAMES = ("auto", "lite", "ditto")
+STEP_FRAMES = 5
+"""Frames animated in one turn on the device: short enough to cancel and to interleave, long enough to vectorise."""
+LOCAL_OWNER = "local"
+
+
+class Studio:
+    """Engines, registered photos and the scheduler. Thread-safe; one per process.
+
+    engines: name → factory. A factory runs once, when its engine is first needed.
+    """
+
+    def __init__(self, settings: Settings, engines: Mapping[str, Callable[[], Engine]]) -> None:
+        self.settings = settings
+        self.scheduler = Scheduler(settings.max_jobs, settings.max_queue)
+        self._factories = engines
+        self._engines: dict[str, Engine] = {}
+        self._loading = threading.Lock()
+        self._registrations: OrderedDict[tuple[str, str, str, Framing], Registration] = OrderedDict()
+        self._registering = threading.Lock()
+
+    def choose_engine(self, requested: str) -> tuple[str, str]:
+        """The engine that will serve `requested`, and why. Raises OptionError or EngineUnavailable."""
+        if requested not in ENGINE_NAMES:
+            raise OptionError(f"There is no engine {requested!r}.", f"Choose one of: {', '.join(ENGINE_NAMES)}.")
+        if requested in self._factories:
+            return requested, "it was asked for"
+        if requested == "ditto":
+            raise EngineUnavailable("The ditto engine is not part of this version.", "Use the lite engine, or auto.")
+        return "lite", "auto: it is the only engine of this version and needs no download"
+
+    def engine(self, name: str) -> Engine:
+        """The loaded engine; loads it when needed, once."""
+        with self._loading:
+            if name not in self._engines:
+                engine = self._factories[name]()
+                engine.warmup()
+                self._engines[name] = engine
+            return self._engines[name]
+
+    def submit(
+        self,
+        audio: Audio,
+        photo: Photo,
+        output: Path,
+        *,
+        engine: str = "auto",
+        framing: Framing = Framing(),
+        controls: Controls = Controls(),
+        options: RenderOptions = RenderOptions(),
+        owner: str = LOCAL_OWNER,
+        on_progress: ProgressCallback | None = None,
+    ) -> Job[Generation]:
+        """Queues one video and returns at once. Raises InputError, EngineUnavailable or BusyError for what is known to fail.
+
+        `output` appears only when it is whole. The job's own errors come from `job.result()`.
+        """
+        framing.verify()
+        options.verify()
+        name, reason = self.choose_engine(engine)
+        check_writable(output)
+
+        def work(job: Job[Generation]) -> Generation:
+            return self._generate(job, audio, photo, output, name, reason, framing, controls, options)
+
+        return self.scheduler.submit(work, owner, on_progress)
+
+    def generate(
+        self,
+        audio: Audio,
+        photo: Photo,
+        output: Path,
+        *,
+        engine: str = "auto",
+        framing: Framing = Framing(),
+        controls: Controls = Controls(),
+        options: RenderOptions = RenderOptions(),
+        owner: str = LOCAL_OWNER,
+        on_progress: ProgressCallback | None = None,
+    ) -> Generation:
+        """`submit`, then wait. An interrupt (Ctrl-C) of the waiting thread cancels the job before it is raised again."""
+        job = self.submit(
+            audio,
+            photo,
+            output,
+            engine=engine,
+            framing=framing,
+            controls=controls,
+            options=options,
+            owner=owner,
+            on_progress=on_progress,
+        )
+        try:
+            return job.result()
+        except BaseException:
+            job.cancel()
+            job.wait(timeout_s=2.0)
+            raise
+
+    def health(self) -> dict[str, object]:
+        """What a monitor asks: engines that can be chosen and are loaded, and the queue."""
+        return {"engines": sorted(self._factories), "loaded": sorted(self._engines), "queue": self.scheduler.stats()}
+
+    def close(self) -> None:
+        """Stops the scheduler; running jobs get a moment to finish."""
+        self.scheduler.close()
+
+    def _register(self, engine: Engine, photo: Photo, framing: Framing, owner: str) -> Registration:
+        """The registration of this owner's photo, made once while it stays among the `max_avatars` used last."""
+        key = (owner, engine.name, photo.sha256, framing)
+        with self._registering:
+            if key not in self._registrations:
+                with self.scheduler.device_turn():
+                    self._registrations[key] = engine.register(photo, framing)
+            self._registrations.move_to_end(key)
+            while len(self._registrations) > self.settings.max_avatars:
+                self._registrations.popitem(last=False)
+            return self._registrations[key]
+
+    def _generate(
+        self,
+        job: Job[Generation],
+        audio: Audio,
+        photo: Photo,
+        output: Path,
+        name: str,
+        reason: str,
+        framing: Framing,
+        controls: Controls,
+        options: RenderOptions,
+    ) -> Generation:
+        asked = time.perf_counter()
+        job.report(Progress("loading"))
+        engine = self.engine(name)
+        controls.verify(engine.capabilities, name)
+        loaded = time.perf_counter()
+        job.report(Progress("registering"))
+        registration = self._register(engine, photo, framing, job.owner)
+        registered = time.perf_counter()
+
+        total = audio.n_frames
+        done = 0
+        first_frame_ms = 0.0
+        job.report(Progress("animating", 0, total))
+        with self.scheduler.device_turn():
+            session = engine.session(registration, controls, options)
+        about = {"comment": f"Synthetic media: a still photo animated by talking-head, engine {name} {engine.revision}"}
+        with VideoWriter(output, session.width, session.height, audio, metadata=about) as writer:
+            step = STEP_FRAMES * SAMPLES_PER_FRAME
+            for start in range(0, len(audio.samples) + step, step):
+                chunk = audio.samples[start : start + step]
+                with self.scheduler.device_turn():
+                    frames = list(session.push(chunk) if len(chunk) else session.flush())
+                for frame in frames:
+                    if done == 0:
+                        first_frame_ms = (time.perf_counter() - registered) * 1000
+                    writer.write(frame)
+                    done += 1
+                job.report(Progress("animating", done, total))
+            job.report(Progress("finishing", done, total))
+        wall_s = time.perf_counter() - loaded
+        info = GenerationInfo(
+            engine=name,
+            engine_reason=reason,
+            frames=done,
+            fps=FPS,
+            width=session.width,
+            height=session.height,
+            audio_s=round(audio.duration_s, 3),
+            wall_s=round(wall_s, 3),
+            rtf=round(wall_s / audio.duration_s, 4),
+            first_frame_ms=round(first_frame_ms, 1),
+            register_ms=round((registered - loaded) * 1000, 1),
+            load_ms=round((loaded - asked) * 1000, 1),
+            seed=options.seed,
+            warnings=(*photo.warnings, *audio.warnings, *registration.warnings),
+        )
+        job.report(Progress("done", done, total))
+        return Generation(output, info)
+
+
+def open_studio(settings: Settings) -> Studio:
+    """The studio with the engines of this version."""
+
+    def lite() -> Engine:
+        from core.engines.lite import LiteEngine  # imported when first needed: it brings mediapipe and OpenCV
+
+        return LiteEngine()
+
+    return Studio(settings, {"lite": lite})

@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Command line: one photo and one recording in, one talking-head video out.
+
+Exit code 0; 2 for bad input (one line on stderr says what and what to do); 1 for anything else; 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from core.errors import InputError, OptionError, TalkingHeadError
+from core.types import Framing, Progress, RenderOptions
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Bad arguments are bad input: one line, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}. See --help.\n")
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = OneLineParser(prog="inference.py", description="One photo and one recording become a talking-head video.")
+    parser.add_argument("--audio_path", required=True, type=Path, help="recording: wav, mp3, m4a, flac, ogg, opus, webm")
+    parser.add_argument("--source_path", required=True, type=Path, help="photo: png, jpg, webp, bmp")
+    parser.add_argument("--output_path", required=True, type=Path, help="video to write (.mp4)")
+    parser.add_argument("--engine", default="auto", choices=("auto", "lite", "ditto"), help="default: auto")
+    parser.add_argument("--size", default=str(RenderOptions.size), help='side of the square video in pixels, or "source" (default: %(default)s)')
+    parser.add_argument("--face", default=Framing.face_index, type=int, help="which face, 0 is the largest (default: %(default)s)")
+    parser.add_argument("--seed", default=str(RenderOptions.seed), help='of blinks and sway, or "random" (default: %(default)s)')
+    parser.add_argument("--json", action="store_true", help="the last line of stdout is one JSON object")
+    return parser.parse_args(argv)
+
+
+def parse_options(arguments: argparse.Namespace) -> RenderOptions:
+    size, seed = arguments.size, arguments.seed
+    if size != "source" and not size.isdecimal():
+        raise OptionError(f"--size is {size!r}.", 'It must be a number of pixels, or "source".')
+    if seed != "random" and not seed.isdecimal():
+        raise OptionError(f"--seed is {seed!r}.", 'It must be a whole number from 0, or "random".')
+    return RenderOptions(
+        size="source" if size == "source" else int(size),
+        seed=random.SystemRandom().randrange(2**32) if seed == "random" else int(seed),
+    )
+
+
+class ProgressBar:
+    """One line on a terminal, rewritten at most ten times a second; silent elsewhere."""
+
+    WIDTH = 30
+
+    def __init__(self) -> None:
+        self._shown = 0.0
+        self._active = sys.stderr.isatty()
+        self._started = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if not self._active or (now - self._shown < 0.1 and progress.done < progress.total):
+            return
+        self._shown = now
+        filled = self.WIDTH * progress.done // max(progress.total, 1)
+        line = f"{progress.stage:<12} [{'#' * filled}{'.' * (self.WIDTH - filled)}] {progress.done}/{progress.total} frames"
+        sys.stderr.write(f"\r{line}  {now - self._started:.1f} s ")
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        if self._active:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def run(arguments: argparse.Namespace) -> int:
+    options = parse_options(arguments)
+    output: Path = arguments.output_path
+    if output.suffix.lower() != ".mp4":
+        raise OptionError(f"--output_path is {str(output)!r}.", "Its name must end in .mp4.")
+
+    from core.media.audio import load_audio  # the heavy imports come after the arguments are known to be good
+    from core.media.image import load_image
+    from core.settings import Settings
+    from core.studio import open_studio
+
+    settings = Settings()
+    bar = ProgressBar()
+    try:
+        studio = open_studio(settings)
+        generation = studio.generate(
+            load_audio(arguments.audio_path, settings),
+            load_image(arguments.source_path, settings),
+            output,
+            engine=arguments.engine,
+            framing=Framing(arguments.face),
+            options=options,
+            on_progress=bar,
+        )
+    finally:
+        bar.end()
+    info = generation.info
+    for warning in info.warnings:
+        sys.stderr.write(f"note: {warning}\n")
+    if arguments.json:
+        sys.stdout.write(json.dumps({**info.to_dict(), "output": str(generation.path)}) + "\n")
+    else:
+        sys.stdout.write(
+            f"{generation.path}: {info.frames} frames, {info.width}x{info.height}, {info.audio_s:.1f} s of speech in {info.wall_s:.1f} s "
+            f"(RTF {info.rtf:.2f}) by the {info.engine} engine ({info.engine_reason})\n"
+        )
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    try:
+        return run(arguments)
+    except InputError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except TalkingHeadError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; nothing was written\n")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
