@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from core.errors import InputError, OptionError, TalkingHeadError
-from core.types import Framing, Progress, RenderOptions
+from core.types import Framing, Progress, RenderOptions, Request
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -31,7 +31,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--source_path", required=True, type=Path, help="photo: png, jpg, webp, bmp")
     parser.add_argument("--output_path", required=True, type=Path, help="video to write (.mp4)")
     parser.add_argument("--engine", default="auto", choices=("auto", "lite", "ditto"), help="default: auto")
-    parser.add_argument("--size", default=str(RenderOptions.size), help='side of the square video in pixels, or "source" (default: %(default)s)')
+    parser.add_argument("--size", default=str(RenderOptions.size), help='side of the video in pixels, or "source" (default: %(default)s)')
     parser.add_argument("--face", default=Framing.face_index, type=int, help="which face, 0 is the largest (default: %(default)s)")
     parser.add_argument("--seed", default=str(RenderOptions.seed), help='of blinks and sway, or "random" (default: %(default)s)')
     parser.add_argument("--json", action="store_true", help="the last line of stdout is one JSON object")
@@ -84,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from core.media.audio import load_audio  # the heavy imports come after the arguments are known to be good
     from core.media.image import load_image
+
     from core.settings import Settings
     from core.studio import open_studio
 
@@ -91,15 +92,14 @@ def run(arguments: argparse.Namespace) -> int:
     bar = ProgressBar()
     try:
         studio = open_studio(settings)
-        generation = studio.generate(
-            load_audio(arguments.audio_path, settings),
-            load_image(arguments.source_path, settings),
-            output,
+        request = Request(
+            audio=load_audio(arguments.audio_path, settings),
+            photo=load_image(arguments.source_path, settings),
             engine=arguments.engine,
             framing=Framing(arguments.face),
             options=options,
-            on_progress=bar,
         )
+        generation = studio.generate(request, output, bar)
     finally:
         bar.end()
     info = generation.info

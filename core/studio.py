@@ -19,21 +19,18 @@ from core.settings import Settings
 from core.types import (
     FPS,
     SAMPLES_PER_FRAME,
-    Audio,
-    Controls,
     Framing,
     Generation,
     GenerationInfo,
     Photo,
     Progress,
     ProgressCallback,
-    RenderOptions,
+    Request,
 )
 
 ENGINE_NAMES = ("auto", "lite", "ditto")
 STEP_FRAMES = 5
 """Frames animated in one turn on the device: short enough to cancel and to interleave, long enough to vectorise."""
-LOCAL_OWNER = "local"
 
 
 class Studio:
@@ -70,58 +67,20 @@ class Studio:
                 self._engines[name] = engine
             return self._engines[name]
 
-    def submit(
-        self,
-        audio: Audio,
-        photo: Photo,
-        output: Path,
-        *,
-        engine: str = "auto",
-        framing: Framing = Framing(),
-        controls: Controls = Controls(),
-        options: RenderOptions = RenderOptions(),
-        owner: str = LOCAL_OWNER,
-        on_progress: ProgressCallback | None = None,
-    ) -> Job[Generation]:
+    def submit(self, request: Request, output: Path, on_progress: ProgressCallback | None = None) -> Job[Generation]:
         """Queues one video and returns at once. Raises InputError, EngineUnavailable or BusyError for what is known to fail.
 
         `output` appears only when it is whole. The job's own errors come from `job.result()`.
         """
-        framing.verify()
-        options.verify()
-        name, reason = self.choose_engine(engine)
+        request.framing.verify()
+        request.options.verify()
+        name, reason = self.choose_engine(request.engine)
         check_writable(output)
+        return self.scheduler.submit(lambda job: self._generate(job, request, output, name, reason), request.owner, on_progress)
 
-        def work(job: Job[Generation]) -> Generation:
-            return self._generate(job, audio, photo, output, name, reason, framing, controls, options)
-
-        return self.scheduler.submit(work, owner, on_progress)
-
-    def generate(
-        self,
-        audio: Audio,
-        photo: Photo,
-        output: Path,
-        *,
-        engine: str = "auto",
-        framing: Framing = Framing(),
-        controls: Controls = Controls(),
-        options: RenderOptions = RenderOptions(),
-        owner: str = LOCAL_OWNER,
-        on_progress: ProgressCallback | None = None,
-    ) -> Generation:
+    def generate(self, request: Request, output: Path, on_progress: ProgressCallback | None = None) -> Generation:
         """`submit`, then wait. An interrupt (Ctrl-C) of the waiting thread cancels the job before it is raised again."""
-        job = self.submit(
-            audio,
-            photo,
-            output,
-            engine=engine,
-            framing=framing,
-            controls=controls,
-            options=options,
-            owner=owner,
-            on_progress=on_progress,
-        )
+        job = self.submit(request, output, on_progress)
         try:
             return job.result()
         except BaseException:
@@ -149,25 +108,15 @@ class Studio:
                 self._registrations.popitem(last=False)
             return self._registrations[key]
 
-    def _generate(
-        self,
-        job: Job[Generation],
-        audio: Audio,
-        photo: Photo,
-        output: Path,
-        name: str,
-        reason: str,
-        framing: Framing,
-        controls: Controls,
-        options: RenderOptions,
-    ) -> Generation:
+    def _generate(self, job: Job[Generation], request: Request, output: Path, name: str, reason: str) -> Generation:
+        audio = request.audio
         asked = time.perf_counter()
         job.report(Progress("loading"))
         engine = self.engine(name)
-        controls.verify(engine.capabilities, name)
+        request.controls.verify(engine.capabilities, name)
         loaded = time.perf_counter()
         job.report(Progress("registering"))
-        registration = self._register(engine, photo, framing, job.owner)
+        registration = self._register(engine, request.photo, request.framing, request.owner)
         registered = time.perf_counter()
 
         total = audio.n_frames
@@ -175,7 +124,7 @@ class Studio:
         first_frame_ms = 0.0
         job.report(Progress("animating", 0, total))
         with self.scheduler.device_turn():
-            session = engine.session(registration, controls, options)
+            session = engine.session(registration, request.controls, request.options)
         about = {"comment": f"Synthetic media: a still photo animated by talking-head, engine {name} {engine.revision}"}
         with VideoWriter(output, session.width, session.height, audio, metadata=about) as writer:
             step = STEP_FRAMES * SAMPLES_PER_FRAME
@@ -204,8 +153,8 @@ class Studio:
             first_frame_ms=round(first_frame_ms, 1),
             register_ms=round((registered - loaded) * 1000, 1),
             load_ms=round((loaded - asked) * 1000, 1),
-            seed=options.seed,
-            warnings=(*photo.warnings, *audio.warnings, *registration.warnings),
+            seed=request.options.seed,
+            warnings=(*request.photo.warnings, *audio.warnings, *registration.warnings),
         )
         job.report(Progress("done", done, total))
         return Generation(output, info)

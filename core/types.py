@@ -141,6 +141,19 @@ class RenderOptions:
             raise OptionError(f"seed is {self.seed}.", "It must lie between 0 and 4294967295.")
 
 
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One video asked for. `owner` is whoever asks: what is kept of one owner is never used for another."""
+
+    audio: Audio
+    photo: Photo
+    engine: str = "auto"
+    framing: Framing = Framing()
+    controls: Controls = Controls()
+    options: RenderOptions = RenderOptions()
+    owner: str = "local"
+
+
 @dataclass(frozen=True)
 class Progress:
     """Where a job stands: `done` of `total` frames in `stage` (total 0: not known yet)."""
