@@ -1,0 +1,192 @@
+"""A photo comes in: upright, opaque, sRGB, (H, W, 3) uint8. Faces are not looked for here.
+
+    from core.media.image import load_image
+    photo = load_image("portrait.jpg", Settings())
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import stat
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import BmpImagePlugin, Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+from core.errors import ImageError
+from core.media.sniff import identify
+from core.settings import Settings
+from core.types import Frame, Photo
+
+ImageSource = str | Path | bytes | NDArray[Any]
+
+SUPPORTED = "PNG, JPEG, WebP or BMP"
+BACKGROUND_RGB = (192, 192, 192)
+"""What shows through transparent pixels: a light neutral grey, as in a studio."""
+# The parsers themselves, not Image.open: only the one that was sniffed runs, and a size is judged by our limit alone.
+_PARSERS = {
+    "PNG": PngImagePlugin.PngImageFile,
+    "JPEG": JpegImagePlugin.jpeg_factory,  # also knows the multi-picture files of phones, whose first picture is the photo
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+}
+
+
+def load_image(source: ImageSource, settings: Settings) -> Photo:
+    """Decodes one photo.
+
+    source: a file, the bytes of one, or pixels (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA as uint8, uint16 or float 0..1.
+    EXIF orientation is applied, transparency composited on BACKGROUND_RGB, an embedded colour profile converted to sRGB.
+    Raises ImageError when there is no usable picture or a limit of `settings` is passed (bytes before reading, pixels before
+    decoding).
+    """
+    if isinstance(source, np.ndarray):
+        pixels = _from_array(source, settings)
+        return Photo(pixels, hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest())
+    if isinstance(source, bytes):
+        data, name = source, "The photo"
+        _check_bytes(len(data), name, settings)
+    else:
+        data, name = _read(Path(source), settings), Path(source).name
+    return Photo(_decode(data, name, settings), hashlib.sha256(data).hexdigest())
+
+
+def _read(path: Path, settings: Settings) -> bytes:
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise ImageError(f"{path} is a folder.", "Give the photo itself.")
+        if not stat.S_ISREG(status.st_mode):  # a device or a pipe might never end
+            raise ImageError(f"{path} is not a regular file.", f"Give a {SUPPORTED} file.")
+        _check_bytes(status.st_size, path.name, settings)
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError(f"The photo {path} does not exist.", "Check the path.") from error
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        raise ImageError(f"The photo {path} cannot be read ({getattr(error, 'strerror', None) or error}).", "Check the path.") from error
+
+
+def _check_bytes(size: int, name: str, settings: Settings) -> None:
+    if size == 0:
+        raise ImageError(f"{name} is empty (0 bytes).", f"Give a {SUPPORTED} file.")
+    if size > settings.max_image_bytes:
+        hint = f"At most {settings.max_image_bytes / 2**20:.4g} MiB are accepted: save it smaller, or as JPEG."
+        raise ImageError(f"{name} has {size / 2**20:.1f} MiB.", hint)
+
+
+def _check_size(width: int, height: int, name: str, settings: Settings) -> None:
+    if width * height > settings.max_image_pixels:
+        hint = f"At most {settings.max_image_pixels / 1e6:.4g} million pixels are accepted: scale it down."
+        raise ImageError(f"{name} is {width}×{height} pixels, too large.", hint)
+    if min(width, height) < settings.min_image_px:
+        hint = f"Each side needs at least {settings.min_image_px} pixels; the face alone should have about 200."
+        raise ImageError(f"{name} is only {width}×{height} pixels.", hint)
+
+
+def _decode(data: bytes, name: str, settings: Settings) -> Frame:
+    content = identify(data)
+    if content.kind == "sound":
+        hint = f"Give a photo ({SUPPORTED}) here; were photo and recording swapped?"
+        raise ImageError(f"{name} is not a photo: this is a recording ({content.name}).", hint)
+    if content.kind == "other":
+        raise ImageError(f"{name} is not a photo but {content.name}.", f"Give a {SUPPORTED} file.")
+    if not content.decoder:
+        raise ImageError(f"{name} is {content.name}, which is not supported.", f"Save it as {SUPPORTED}.")
+    try:
+        if content.decoder == "WEBP":  # its parser allocates the whole canvas
+            _check_size(*_webp_size(data), name, settings)
+        image = _PARSERS[content.decoder](io.BytesIO(data))
+        _check_size(*image.size, name, settings)
+        if getattr(image, "is_animated", False) and image.format != "MPO":
+            raise ImageError(f"{name} is an animation ({content.name}).", "Give a single picture.")
+        image.load()
+        return _to_srgb(_upright(image))
+    except ImageError:
+        raise
+    except Exception as error:  # parsers of hostile bytes fail in every way there is: OSError, SyntaxError, struct.error, IndexError…
+        raise ImageError(f"{name} looks like {content.name} but cannot be decoded ({error}).", "Is the file complete?") from error
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """(width, height) from the header (https://developers.google.com/speed/webp/docs/riff_container)."""
+    kind = data[12:16]
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if kind == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    width, height = struct.unpack("<HH", data[26:30])
+    return width & 0x3FFF, height & 0x3FFF
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # a broken EXIF block is no reason to refuse a photo that decodes
+        return image
+
+
+def _to_srgb(image: Image.Image) -> Frame:
+    """Any Pillow mode to (H, W, 3) uint8 sRGB on BACKGROUND_RGB."""
+    profile = image.info.get("icc_profile")
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would saturate it
+        grey = np.asarray(image).astype(np.int64)
+        image = Image.fromarray((np.clip(grey, 0, 65535) >> 8).astype(np.uint8))
+    alpha = None
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+        image = image.convert("RGB")
+    elif image.mode not in ("RGB", "CMYK", "L"):
+        image = image.convert("RGB")
+    if profile:
+        image = _from_profile(image, profile)
+    image = image.convert("RGB")
+    if alpha is not None:
+        opaque = Image.new("RGB", image.size, BACKGROUND_RGB)
+        opaque.paste(image, mask=alpha)
+        image = opaque
+    return np.array(image)
+
+
+def _from_profile(image: Image.Image, profile_bytes: bytes) -> Image.Image:
+    """Colours of an embedded ICC profile as sRGB; a profile that is broken or does not fit the picture is left aside."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(profile_bytes))
+        if "sRGB" in ImageCms.getProfileDescription(profile):
+            return image
+        converted = ImageCms.profileToProfile(
+            image,
+            profile,
+            ImageCms.createProfile("sRGB"),
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            "RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+        return converted if converted is not None else image
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return image
+
+
+def _from_array(array: NDArray[Any], settings: Settings) -> Frame:
+    shape = array.shape
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in shape:
+        raise ImageError(f"The array of pixels has the shape {shape}.", "It must be (H, W), (H, W, 3) RGB or (H, W, 4) RGBA.")
+    _check_size(array.shape[1], array.shape[0], "The photo", settings)
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
+            raise ImageError("The float pixels are not all between 0 and 1.", "Divide by 255, or give uint8.")
+        array = np.rint(array * 255.0).astype(np.uint8)
+    elif array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    elif array.dtype != np.uint8:
+        raise ImageError(f"The pixels are of type {array.dtype}.", "They must be uint8, uint16 or float from 0 to 1.")
+    if array.shape[2] == 4:
+        return _to_srgb(Image.fromarray(np.ascontiguousarray(array)))
+    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3))).copy()

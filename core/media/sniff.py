@@ -1,0 +1,112 @@
+"""What some bytes are, told from their beginning and never from a file's name.
+
+The demuxer or image decoder that later runs is chosen here, from a short list: a hostile upload cannot reach the rest of
+FFmpeg's and Pillow's parsers, nor a playlist format that would open other files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+HEAD_BYTES = 4096
+"""Enough of the beginning to tell."""
+
+Kind = Literal["sound", "image", "other"]
+
+
+@dataclass(frozen=True)
+class Content:
+    """kind: what it is good for ("sound" also covers video containers). name: for people, with article.
+
+    decoder: FFmpeg demuxer (sound) or Pillow format (image); "" when it is known but not supported.
+    """
+
+    kind: Kind
+    name: str
+    decoder: str = ""
+
+
+_MAGIC: tuple[tuple[bytes, Content], ...] = (
+    (b"fLaC", Content("sound", "a FLAC recording", "flac")),
+    (b"OggS", Content("sound", "an Ogg recording", "ogg")),
+    (b"\x1aE\xdf\xa3", Content("sound", "a WebM or Matroska file", "matroska")),
+    (b"FLV\x01", Content("sound", "an FLV video")),
+    (b"#!AMR", Content("sound", "an AMR recording")),
+    (b"MThd", Content("sound", "a MIDI file")),
+    (b"\x30\x26\xb2\x75", Content("sound", "a Windows Media file")),
+    (b"\x89PNG\r\n\x1a\n", Content("image", "a PNG image", "PNG")),
+    (b"\xff\xd8\xff", Content("image", "a JPEG image", "JPEG")),
+    (b"GIF8", Content("image", "a GIF image")),
+    (b"BM", Content("image", "a BMP image", "BMP")),
+    (b"II*\0", Content("image", "a TIFF image")),
+    (b"MM\0*", Content("image", "a TIFF image")),
+    (b"8BPS", Content("image", "a Photoshop image")),
+    (b"\0\0\x01\0", Content("image", "an icon file")),
+    (b"\xff\x0a", Content("image", "a JPEG XL image")),
+    (b"\0\0\0\x0cJXL ", Content("image", "a JPEG XL image")),
+    (b"%PDF", Content("other", "a PDF document")),
+    (b"PK\x03\x04", Content("other", "a ZIP archive")),
+)
+_STILL_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis"}
+_MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"}
+
+
+def identify(data: bytes) -> Content:
+    """Tells what `data` (a whole file, or its first HEAD_BYTES) is; never raises."""
+    head = data[:HEAD_BYTES]
+    if head[:4] in (b"RIFF", b"RF64", b"RIFX", b"FORM"):
+        return _chunked(head)
+    if head[4:8] in _MP4_BOXES:
+        if head[4:8] == b"ftyp" and head[8:12] in _STILL_BRANDS:
+            return Content("image", "an AVIF image" if head[8:11] == b"avi" else "a HEIC image")
+        return Content("sound", "an MP4 file", "mov")
+    for magic, content in _MAGIC:
+        if head.startswith(magic):
+            return content
+    if (mpeg := _mpeg_audio(data)) is not None:
+        return mpeg
+    return Content("other", "a text file") if _is_text(head) else Content("other", "a file of an unknown kind")
+
+
+def _chunked(head: bytes) -> Content:
+    form = head[8:12]
+    if form == b"WAVE":
+        return Content("sound", "a WAV recording", "wav")
+    if form in (b"AIFF", b"AIFC"):
+        return Content("sound", "an AIFF recording", "aiff")
+    if form == b"AVI ":
+        return Content("sound", "an AVI video", "avi")
+    if form == b"WEBP":
+        return Content("image", "a WebP image", "WEBP")
+    return Content("other", "a file of an unknown kind")
+
+
+def _mpeg_audio(data: bytes) -> Content | None:
+    """MP3 or raw AAC, behind any ID3 tag and zero padding (some writers pad; a few put an ID3 tag before FLAC)."""
+    start = 0
+    if data[:3] == b"ID3" and len(data) >= 10:
+        size = sum((byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
+        start = 10 + size
+    while start < len(data) and data[start] == 0:
+        start += 1
+    body = data[start : start + 4]
+    if body == b"fLaC":
+        return Content("sound", "a FLAC recording", "flac")
+    if len(body) == 4 and body[0] == 0xFF:
+        if body[1] & 0xF6 == 0xF0:
+            return Content("sound", "an AAC recording", "aac")
+        layer_3 = body[1] & 0xE6 == 0xE2
+        if layer_3 and body[2] >> 4 != 15 and body[2] >> 2 & 3 != 3:  # bit rate and sampling rate exist
+            return Content("sound", "an MP3 recording", "mp3")
+    return Content("sound", "an MP3 recording", "mp3") if start >= 10 and data[:3] == b"ID3" else None
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 3:  # not merely a character cut in two by the end of the head
+            return False
+        text = head[: error.start].decode("utf-8")
+    return all(character.isprintable() or character in "\r\n\t\f\ufeff" for character in text)
