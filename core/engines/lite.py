@@ -1,0 +1,149 @@
+"""The embedded engine: a face mesh, an audio-driven mouth, a face with a life of its own, and an image warp.
+
+Needs nothing beyond the repository and a CPU.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from core.engines.base import Engine, Registration, Session
+from core.lite.face import Face, FaceFinder
+from core.lite.motion import LifeMotion
+from core.lite.mouth import APERTURE, LOUDNESS, SPREAD, TUCK, WEIGHTS_PATH, MouthTracker
+from core.lite.renderer import Expression, Renderer
+from core.optimization.resolution_optimization import Cut, cut_pixels, face_cut, output_size
+from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples
+
+FORMAT = 1
+"""Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
+MAX_RENDERERS = 2
+"""Sizes kept ready per registration."""
+
+
+class LiteRegistration(Registration):
+    """The photo, its face, and the renderers of the sizes asked for last."""
+
+    def __init__(self, photo: Photo, face: Face) -> None:
+        self.photo, self.face = photo, face
+        self.warnings = _face_warnings(photo.pixels, face)
+        self._renderers: dict[tuple[int, int], Renderer] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def nbytes(self) -> int:
+        return self.photo.pixels.nbytes + sum(renderer.nbytes for renderer in self._renderers.values())
+
+    def renderer(self, options: RenderOptions) -> Renderer:
+        photo_h, photo_w = self.photo.pixels.shape[:2]
+        width, height = output_size(photo_w, photo_h, options)
+        cut = Cut(0, 0, photo_w, photo_h) if options.size == "source" else face_cut(photo_w, photo_h, self.face.box)
+        key = (width, height) if options.size == "source" else (width, 0)
+        with self._lock:
+            if key not in self._renderers:
+                if len(self._renderers) >= MAX_RENDERERS:
+                    self._renderers.pop(next(iter(self._renderers)))
+                self._renderers[key] = Renderer(self.photo.pixels, self.face, cut, width, height)
+            return self._renderers[key]
+
+
+class LiteSession(Session):
+    """Audio → mouth rows → frames."""
+
+    def __init__(self, renderer: Renderer, controls: Controls, seed: int) -> None:
+        self.width, self.height = renderer.width, renderer.height
+        self._renderer = renderer
+        self._controls = controls
+        self._mouth = MouthTracker()
+        self._life = LifeMotion(controls, seed)
+
+    def push(self, samples: Samples) -> Iterator[Frame]:
+        for row in self._mouth.push(samples):
+            yield self._draw(row)
+
+    def flush(self) -> Iterator[Frame]:
+        for row in self._mouth.flush():
+            yield self._draw(row)
+        self._mouth.reset()
+
+    def idle(self, n_frames: int) -> Iterator[Frame]:
+        for _ in range(n_frames):
+            yield self._draw(np.zeros(4, np.float32))
+
+    def interrupt(self) -> None:
+        self._mouth.reset()
+
+    def _draw(self, row: Samples) -> Frame:
+        life = self._life.step(float(row[LOUDNESS]))
+        return self._renderer.draw(
+            Expression(
+                aperture=float(np.clip(row[APERTURE], 0, 1.25)) * self._controls.mouth,
+                spread=float(np.clip(row[SPREAD], -1, 1)),
+                tuck=float(np.clip(row[TUCK], 0, 1)),
+                blink=life.blink,
+                gaze_x=life.gaze_x,
+                gaze_y=life.gaze_y,
+                pose=life.pose,
+            )
+        )
+
+
+class LiteEngine(Engine):
+    """Construction loads the face landmarker (about a second)."""
+
+    name = "lite"
+    capabilities = frozenset({"blink", "head_motion", "mouth", "gaze_x", "gaze_y"})
+
+    def __init__(self) -> None:
+        self._finder = FaceFinder()
+        self._revision = f"{FORMAT}.{_file_digest(WEIGHTS_PATH)}"
+
+    @property
+    def revision(self) -> str:
+        return self._revision
+
+    def warmup(self) -> None:
+        tracker = MouthTracker()
+        tracker.push(np.zeros(16_000, np.float32))
+        tracker.flush()
+
+    def register(self, photo: Photo, framing: Framing) -> LiteRegistration:
+        return LiteRegistration(photo, self._finder.pick(photo.pixels, framing.face_index))
+
+    def session(self, registration: Registration, controls: Controls, options: RenderOptions) -> LiteSession:
+        if not isinstance(registration, LiteRegistration):
+            raise TypeError(f"a {type(registration).__name__} was not made by the lite engine")
+        controls.verify(self.capabilities, self.name)
+        options.verify()
+        return LiteSession(registration.renderer(options), controls, options.seed)
+
+
+def _face_warnings(pixels: Frame, face: Face) -> tuple[str, ...]:
+    """What is likely to look poor, said kindly."""
+    warnings = []
+    if face.interocular_px < 36:
+        warnings.append(f"The face is small ({face.interocular_px:.0f} pixels between the eyes): a larger or closer photo looks sharper.")
+    if abs(face.yaw_deg) > 30:
+        warnings.append(f"The head is turned {abs(face.yaw_deg):.0f} degrees to the side: a photo from the front animates better.")
+    x0, y0, x1, y1 = face.box
+    side = max(x1 - x0, y1 - y0)
+    detail = cut_pixels(pixels, Cut(x0, y0, side, side), 256, 256)
+    sharpness = float(cv2.Laplacian(cv2.cvtColor(detail, cv2.COLOR_RGB2GRAY), cv2.CV_32F).std())
+    if sharpness < BLUR_LIMIT:
+        warnings.append("The face is blurred: a sharper photo gives a sharper video.")
+    return tuple(warnings)
+
+
+BLUR_LIMIT = 3.0
+"""Standard deviation of the Laplacian of a face resampled to 256 pixels: sharp photos have 6 to 20, visibly blurred ones below 3."""
+
+
+def _file_digest(path: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]

@@ -1,0 +1,65 @@
+"""Closes the lids and turns the eyes: where in the photo each output pixel of an eye region comes from.
+
+Built like the mouth: upper lid, eyeball and lower lid are layers that meet at the lid lines. The eyeball stays where it is while the
+lids move over it; the gaze shifts it inside the opening.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.lite.local_frame import Array, LocalFrame, points_of, smoothstep
+
+EYES = {
+    # corners (left, right for the viewer), upper lid, lower lid, brow (lower edge)
+    "left": ((33, 133), (246, 161, 160, 159, 158, 157, 173), (7, 163, 144, 145, 153, 154, 155), (46, 53, 52, 65, 55)),
+    "right": ((362, 263), (398, 384, 385, 386, 387, 388, 466), (382, 381, 380, 374, 373, 390, 249), (285, 295, 282, 283, 276)),
+}
+LOWER_LID_SHARE = 0.12
+"""Part of a blink that the lower lid makes."""
+GAZE_X_SHARE, GAZE_Y_SHARE = 0.13, 0.08
+"""Shift of the iris at gaze 1, over the eye's width."""
+
+
+class EyeWarp:
+    """One eye of one portrait; points: (478, 3) mesh in output pixels."""
+
+    def __init__(self, points: Array, side: str) -> None:
+        corners, upper, lower, brow = EYES[side]
+        left, right = points_of(points, corners)
+        self.frame = frame = LocalFrame(left, right, reach_per_half=2.0)
+        half = frame.half
+        upper_line = frame.curve(frame.local(points_of(points, upper)))
+        lower_line = frame.curve(frame.local(points_of(points, lower)))
+        bow = np.clip(1 - (frame.x / half) ** 2, 0, 1).astype(np.float32)
+        # the mesh runs inside the wet edge of the lower lid: the line goes just below it, or its glint would outlast a blink
+        self._lower = np.maximum(upper_line, lower_line) + np.float32(0.10 * half + 0.6) * bow
+        self._upper = np.minimum(upper_line, lower_line) - np.float32(0.5) * bow
+        self._lash_px = np.float32(0.2 * half)
+        self.gap_px = float((self._lower - self._upper).max())
+        brow_y = float(frame.local(points_of(points, brow))[:, 1].mean())
+        top = float(self._upper.min())
+        self._brow_y = min(0.85 * brow_y, top - 0.45 * half)  # the skin below the brow stretches, the brow stays
+        self._cheek_y = float(self._lower.max()) + 0.7 * half
+        self._inside = smoothstep((1 - np.abs(frame.x) / half) * 2.2)  # the eyeball's shift ends at the corners
+        self.bounds = (-1.3 * half, self._brow_y, 1.3 * half, self._cheek_y)
+
+    def source(self, x: Array, y: Array, blink: float, gaze_x: float, gaze_y: float) -> tuple[Array, Array]:
+        """Source (frame coordinates) of the pixels at (x, y); blink 0..1, gaze -1..1 (viewer's right and down positive)."""
+        column = self.frame.index(x)
+        gap = self._lower - self._upper
+        d_upper = np.float32((1 - LOWER_LID_SHARE) * blink) * gap
+        d_lower = np.float32(-LOWER_LID_SHARE * blink) * gap
+        upper, lower = (self._upper + d_upper)[column], (self._lower + d_lower)[column]
+        above = smoothstep((upper - self._lash_px - y) / np.maximum(upper - self._lash_px - np.float32(self._brow_y), 1.0))
+        below = smoothstep((y - lower) / np.maximum(np.float32(self._cheek_y) - lower, 1.0))
+        # the lashes move as they are; the skin above them stretches
+        y_src = np.where(y < upper, y - d_upper[column] * (1 - above), np.where(y > lower, y - d_lower[column] * (1 - below), y))
+        is_ball = (y >= upper) & (y <= lower)
+        width = 2 * self.frame.half
+        mid = (upper + lower) * np.float32(0.5)
+        lens = np.clip(1 - np.abs(y - mid) / np.maximum((lower - upper) * np.float32(0.5), 0.5), 0, 1)
+        shift = np.where(is_ball, self._inside[column] * smoothstep(lens * 3), 0)
+        x_src = x - np.float32(GAZE_X_SHARE * width * gaze_x) * shift
+        y_src = y_src - np.float32(GAZE_Y_SHARE * width * gaze_y) * shift
+        return x_src, y_src

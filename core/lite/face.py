@@ -1,0 +1,219 @@
+"""Finds faces in a photo: 478 mesh points, expression scores and head pose, by MediaPipe's face landmarker.
+
+Model: face_landmarker.task (Google, Apache-2.0), shipped in `assets/`. Mesh indices are those of the MediaPipe face mesh;
+"left" and "right" below are the viewer's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import EngineUnavailable, FaceError
+from core.types import Frame
+
+MODEL_PATH = Path(__file__).resolve().parents[2] / "assets" / "face_landmarker.task"
+MAX_FACES = 8
+DETECTION_SIDE_PX = 1280
+"""Photos are searched at this longer side; the points are refined on the face's own pixels afterwards."""
+
+LEFT_EYE_OUTER, RIGHT_EYE_OUTER = 33, 263
+FACE_OVAL = (
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face of a photo.
+
+    points: (478, 3) float32, x and y in pixels of the photo (pixel centres at +0.5), z in the same unit, towards the viewer negative.
+    blendshapes: name → 0..1 (ARKit's 52 names). yaw_deg, pitch_deg, roll_deg: of the head; positive yaw turns it to the viewer's right.
+    """
+
+    points: NDArray[np.float32]
+    blendshapes: dict[str, float]
+    yaw_deg: float
+    pitch_deg: float
+    roll_deg: float
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """x0, y0, x1, y1 of the face oval, pixels."""
+        oval = self.points[list(FACE_OVAL), :2]
+        x0, y0 = oval.min(axis=0)
+        x1, y1 = oval.max(axis=0)
+        return float(x0), float(y0), float(x1), float(y1)
+
+    @property
+    def interocular_px(self) -> float:
+        """Distance of the outer eye corners."""
+        return float(np.linalg.norm(self.points[LEFT_EYE_OUTER, :2] - self.points[RIGHT_EYE_OUTER, :2]))
+
+
+class FaceFinder:
+    """Holds the loaded landmarker. Thread-safe."""
+
+    def __init__(self) -> None:
+        if not MODEL_PATH.is_file():
+            raise EngineUnavailable(f"The face landmark model assets/{MODEL_PATH.name} is missing.", "Restore it from the repository.")
+        with _quiet_native_log():
+            try:
+                import mediapipe as mp
+                from mediapipe.tasks.python import BaseOptions, vision
+            except (ImportError, OSError) as error:
+                raise EngineUnavailable(
+                    f"mediapipe cannot be loaded: {error}.",
+                    "If a library such as libGL or libEGL is missing: sudo apt-get install -y libgl1 libglib2.0-0 libegl1 libgles2",
+                ) from error
+            self._mp: Any = mp
+            self._landmarker: Any = vision.FaceLandmarker.create_from_options(
+                vision.FaceLandmarkerOptions(
+                    base_options=BaseOptions(model_asset_path=str(MODEL_PATH)),
+                    num_faces=MAX_FACES,
+                    min_face_detection_confidence=0.4,
+                    output_face_blendshapes=True,
+                    output_facial_transformation_matrixes=True,
+                )
+            )
+            atexit.register(self._forget)
+            self._lock = threading.Lock()
+            self._detect(np.zeros((64, 64, 3), np.uint8))  # the first call sets up the graph, and logs
+
+    def find(self, pixels: Frame) -> list[Face]:
+        """Faces of a (H, W, 3) uint8 RGB photo, the largest first, points refined on each face's own pixels."""
+        faces = self._search(pixels)
+        faces.sort(key=lambda face: -face.interocular_px)
+        return [self._refine(pixels, face) for face in faces]
+
+    def pick(self, pixels: Frame, index: int) -> Face:
+        """Face `index` counted from the largest. Raises FaceError when there is none, or it is cut off by the edge."""
+        faces = self.find(pixels)
+        if not faces:
+            raise FaceError(
+                "No face was found in the photo.",
+                "Use a sharp, evenly lit photo that shows one person from the front, the whole face in the picture.",
+            )
+        if index >= len(faces):
+            choice = f"Choose 0 to {len(faces) - 1}; 0 is the largest." if len(faces) > 1 else "Choose 0."
+            raise FaceError(f"Face {index} was asked for, but the photo shows {len(faces)}.", choice)
+        face = faces[index]
+        height, width = pixels.shape[:2]
+        x, y = face.points[:, 0], face.points[:, 1]
+        outside = float(np.mean((x < 0) | (y < 0) | (x > width) | (y > height)))
+        if outside > 0.08:
+            raise FaceError(
+                f"The face is cut off by the edge of the photo ({outside:.0%} of it is outside).", "Use a photo that shows the whole face."
+            )
+        return face
+
+    def _forget(self) -> None:
+        """At the interpreter's end MediaPipe's destructor would call into an executor that is gone, and fail noisily."""
+        self._landmarker._handle = None
+
+    def _search(self, pixels: Frame) -> list[Face]:
+        """Faces in the whole picture; if there is none, in overlapping parts of it: the detector misses faces below a tenth of its input."""
+        height, width = pixels.shape[:2]
+        for parts in (1, 2, 4):
+            side = 1 if parts == 1 else 2 / (parts + 1)
+            found: list[Face] = []
+            for y in range(parts):
+                for x in range(parts):
+                    x0, y0 = round(x * (1 - side) / max(parts - 1, 1) * width), round(y * (1 - side) / max(parts - 1, 1) * height)
+                    x1, y1 = min(width, x0 + round(side * width)), min(height, y0 + round(side * height))
+                    found += self._detect_in(pixels, x0, y0, x1, y1)
+            if found:
+                return _distinct(found)
+        return []
+
+    def _refine(self, pixels: Frame, face: Face) -> Face:
+        """The same face, found again in a cut of its own pixels; as it was if it is not found there."""
+        x0, y0, x1, y1 = face.box
+        half = 0.9 * max(x1 - x0, y1 - y0)
+        cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
+        height, width = pixels.shape[:2]
+        box = max(0, round(cx - half)), max(0, round(cy - half)), min(width, round(cx + half)), min(height, round(cy + half))
+        candidates = self._detect_in(pixels, *box)
+        near = [other for other in candidates if _same(face, other)]
+        return max(near, key=lambda other: other.interocular_px, default=face)
+
+    def _detect_in(self, pixels: Frame, x0: int, y0: int, x1: int, y1: int) -> list[Face]:
+        part = pixels[y0:y1, x0:x1]
+        scale = min(1.0, DETECTION_SIDE_PX / max(part.shape[:2]))
+        if max(part.shape[:2]) < 320:
+            scale = 320 / max(part.shape[:2])  # small cuts are enlarged: the mesh network works on 192 pixels of face anyway
+        if scale != 1.0:
+            part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        return self._detect(np.ascontiguousarray(part), scale, x0, y0)
+
+    def _detect(self, pixels: Frame, scale: float = 1.0, x0: int = 0, y0: int = 0) -> list[Face]:
+        image = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=pixels)
+        with self._lock:
+            found = self._landmarker.detect(image)
+        height, width = pixels.shape[:2]
+        faces = []
+        for points, shapes, matrix in zip(found.face_landmarks, found.face_blendshapes, found.facial_transformation_matrixes, strict=True):
+            xyz = np.array([(p.x * width, p.y * height, p.z * width) for p in points], np.float32) / np.float32(scale)
+            xyz[:, :2] += (x0, y0)
+            yaw, pitch, roll = _angles_deg(np.asarray(matrix))
+            faces.append(Face(xyz, {shape.category_name: float(shape.score) for shape in shapes}, yaw, pitch, roll))
+        return faces
+
+
+def _angles_deg(matrix: NDArray[np.floating[Any]]) -> tuple[float, float, float]:
+    """Yaw, pitch, roll of MediaPipe's 4x4 face transform (camera looks along -z, y up)."""
+    r = matrix[:3, :3]
+    yaw = np.degrees(np.arctan2(r[0, 2], r[2, 2]))
+    pitch = np.degrees(np.arcsin(np.clip(r[1, 2], -1, 1)))
+    roll = np.degrees(np.arctan2(r[1, 0], r[1, 1]))
+    return float(yaw), float(pitch), float(roll)
+
+
+def _same(a: Face, b: Face) -> bool:
+    distance = float(np.linalg.norm(a.points[:, :2].mean(axis=0) - b.points[:, :2].mean(axis=0)))
+    return distance < 0.5 * max(a.interocular_px, b.interocular_px)
+
+
+def _distinct(faces: Sequence[Face]) -> list[Face]:
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: -face.interocular_px):
+        if not any(_same(face, other) for other in kept):
+            kept.append(face)
+    return kept
+
+
+@contextmanager
+def _quiet_native_log() -> Iterator[None]:
+    """Keeps the native start-up log of MediaPipe off stderr, where the command line promises one line; other output passes."""
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # no stderr at all (a windowed or detached process)
+        yield
+        return
+    with tempfile.TemporaryFile() as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            log.seek(0)
+            native = (b"W0000", b"I0000", b"INFO: Created TensorFlow", b"WARNING: Logging before", b"WARNING: All log messages")
+            for line in log.read().splitlines(keepends=True):
+                if not line.startswith(native):
+                    os.write(2, line)

@@ -1,0 +1,70 @@
+"""A straight coordinate frame laid on a feature of the face (mouth, eye), and curves as lookup tables in it.
+
+x runs from the feature's left corner to its right one (the viewer's), y down the face; the origin is the middle of the corners.
+All lengths are output pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+"""float32 unless said otherwise."""
+
+STEPS_PER_PX = 4
+"""Resolution of a curve's table: finer than the eye, coarse enough to stay in the cache."""
+
+
+class LocalFrame:
+    """Origin and axes of a feature with corners `left` and `right` ((2,) pixels), and tables over x in -reach..reach."""
+
+    def __init__(self, left: Array, right: Array, reach_per_half: float) -> None:
+        self.origin = ((left + right) / 2).astype(np.float32)
+        self.half = float(np.linalg.norm(right - left)) / 2
+        self.ex = ((right - left) / (2 * self.half)).astype(np.float32)
+        self.ey = np.array([-self.ex[1], self.ex[0]], np.float32)
+        self.reach = reach_per_half * self.half
+        count = int(np.ceil(2 * self.reach * STEPS_PER_PX)) + 1
+        self.x = np.linspace(-self.reach, self.reach, count, dtype=np.float32)
+        self._per_px = (count - 1) / (2 * self.reach)
+
+    def local(self, points: Array) -> Array:
+        """(n, 2) pixels → (n, 2) frame coordinates."""
+        rel = points - self.origin
+        return np.stack([rel @ self.ex, rel @ self.ey], axis=-1).astype(np.float32)
+
+    def index(self, x: Array) -> Array:
+        """Table index (int32) of each x, clipped to the table."""
+        position = (x + np.float32(self.reach)) * np.float32(self._per_px) + np.float32(0.5)
+        indices: Array = np.clip(position, 0, len(self.x) - 1).astype(np.int32)
+        return indices
+
+    def curve(self, points: Array, smooth: float = 0.06) -> Array:
+        """Table of the smooth curve through `points` (frame coordinates), 0 at and beyond the corners.
+
+        smooth: width of the smoothing over the half width; it rounds the corners of the polyline.
+        """
+        inside = points[np.abs(points[:, 0]) < 0.995 * self.half]
+        order = np.argsort(inside[:, 0])
+        xs = np.concatenate([[-self.half], inside[order, 0], [self.half]])
+        ys = np.concatenate([[0.0], inside[order, 1], [0.0]])
+        table = np.interp(self.x, xs, ys, left=0.0, right=0.0).astype(np.float32)
+        sigma = max(smooth * self.half * STEPS_PER_PX, 0.5)
+        rounded: Array = cv2.GaussianBlur(table[None], (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[0]
+        return rounded
+
+
+def smoothstep(t: Array) -> Array:
+    """0 below 0, 1 above 1, with zero slope at both ends."""
+    t = np.clip(t, 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def points_of(points: Array, indices: Sequence[int]) -> Array:
+    """x and y of some mesh points, (n, 2)."""
+    return points[list(indices), :2]

@@ -1,0 +1,121 @@
+"""The life of a face besides its lips: blinks, gaze, head sway, nods and brows.
+
+Everything is drawn from one seeded generator, frame by frame, so that the same seed gives the same video however the audio was
+cut. Sway is a sum of slow noises without a common period; nods and brows follow the effort of speech loosely.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.lite.head_warp import HeadPose
+from core.types import FPS, Controls
+
+# Spontaneous blinks come every 2 to 8 s, more often in conversation than at rest (Bentivoglio et al., Movement Disorders 12, 1997),
+# and last 100 to 200 ms. Lid positions at 25 frames a second, closing faster than opening:
+BLINKS = ((0.55, 1.0, 0.6, 0.15), (0.75, 1.0, 0.45), (0.4, 1.0, 0.9, 0.45, 0.12))
+BLINK_GAP_S = (1.4, 5.2)
+DOUBLE_BLINK = 0.12
+"""Share of blinks that are followed at once by another."""
+GAZE_HOLD_S = (0.5, 2.6)
+GAZE_SPREAD_X, GAZE_SPREAD_Y = 0.30, 0.16
+SWAY = {
+    # amplitude (degrees, or parts of the face's height) and time constants (s) of each head motion
+    "yaw": (1.7, (1.1, 3.7)),
+    "pitch": (1.0, (0.9, 3.1)),
+    "roll": (0.75, (1.3, 4.3)),
+    "shift_x": (0.006, (1.7, 5.3)),
+    "shift_y": (0.004, (1.5, 4.7)),
+}
+NOD_DEG, BROW_RAISE = 1.5, 0.016
+BREATH_HZ, BREATH_RISE = 0.23, 0.0035
+
+
+@dataclass(frozen=True)
+class Life:
+    """One frame: blink 0..1, gaze -1..1, head pose."""
+
+    blink: float
+    gaze_x: float
+    gaze_y: float
+    pose: HeadPose
+
+
+class LifeMotion:
+    """An endless supply of frames; `step` once a frame."""
+
+    def __init__(self, controls: Controls, seed: int) -> None:
+        self._controls = controls
+        self._rng = np.random.default_rng(seed)
+        self._frame = 0
+        self._blinking: list[float] = []
+        self._next_blink = self._rng.uniform(0.8, 2.8)
+        self._gaze = np.zeros(2)
+        self._gaze_goal = np.zeros(2)
+        self._next_gaze = self._rng.uniform(*GAZE_HOLD_S)
+        self._noise = np.zeros((len(SWAY), 2, 2))  # two slow noises per motion, each filtered twice: no corners in the movement
+        for _ in range(12 * FPS):  # start in the middle of a movement, not at a standstill
+            self._sway()
+        self._start = self._sway()
+        self._effort = self._accent = self._nod = 0.0
+        self._breath = self._rng.uniform(0, 2 * np.pi)
+
+    def step(self, loudness: float) -> Life:
+        """The next frame; `loudness` 0..1 is the effort of speech in it."""
+        time_s = self._frame / FPS
+        self._frame += 1
+        controls = self._controls
+        blink = self._blink(time_s) if controls.blink > 0 else 0.0
+        gaze_x, gaze_y = self._look(time_s)
+
+        # an accent is effort above its running mean: it nods the head and lifts the brows a little later than it is heard
+        self._effort += 0.06 * (loudness - self._effort)
+        self._accent += 0.25 * (max(loudness - self._effort, 0.0) - self._accent)
+        self._nod += 0.3 * (self._accent - self._nod)
+        ease = min(1.0, self._frame / FPS)  # the first second grows out of the photo's own pose
+        sway = (self._sway() - self._start * max(0.0, 1 - self._frame / (3 * FPS))) * ease
+        yaw, pitch, roll, shift_x, shift_y = sway * controls.head_motion * (0.75 + 0.5 * min(self._effort, 1.0))
+        self._breath += 2 * np.pi * BREATH_HZ / FPS * (1 + 0.1 * yaw / 2)
+        pose = HeadPose(
+            yaw=float(yaw),
+            pitch=float(pitch + NOD_DEG * controls.head_motion * self._nod * 2),
+            roll=float(roll),
+            shift_x=float(shift_x),
+            shift_y=float(shift_y + BREATH_RISE * np.sin(self._breath) * controls.head_motion),
+            brow=float(BROW_RAISE * min(self._nod * 2.2, 1.2)),
+        )
+        # the eyes hold their target while the head moves under them
+        return Life(blink, float(np.clip(gaze_x - yaw / 30, -1, 1)), float(np.clip(gaze_y - pitch / 30, -1, 1)), pose)
+
+    def _blink(self, time_s: float) -> float:
+        if not self._blinking and time_s >= self._next_blink:
+            self._blinking = list(BLINKS[self._rng.integers(len(BLINKS))])
+            gap = 0.32 if self._rng.random() < DOUBLE_BLINK else self._rng.uniform(*BLINK_GAP_S) * self._rng.uniform(0.7, 1.3)
+            self._next_blink = time_s + len(self._blinking) / FPS + gap / self._controls.blink
+        return self._blinking.pop(0) if self._blinking else 0.0
+
+    def _look(self, time_s: float) -> tuple[float, float]:
+        if time_s >= self._next_gaze:
+            home = self._rng.random() < 0.55  # most glances return to the viewer
+            self._gaze_goal = np.zeros(2) if home else self._rng.normal(0, (GAZE_SPREAD_X, GAZE_SPREAD_Y))
+            self._next_gaze = time_s + self._rng.uniform(*GAZE_HOLD_S)
+        self._gaze += 0.72 * (self._gaze_goal - self._gaze)  # a saccade takes one to two frames
+        x, y = np.clip(self._gaze, -0.6, 0.6)
+        return float(x + self._controls.gaze_x), float(y + self._controls.gaze_y)
+
+    def _sway(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """The next value of each motion in SWAY, in its own unit."""
+        draws = self._rng.standard_normal((len(SWAY), 2))
+        values = np.zeros(len(SWAY))
+        for row, (amplitude, constants) in enumerate(SWAY.values()):
+            for column, constant_s in enumerate(constants):
+                keep = np.exp(-1 / (constant_s / 2 * FPS))
+                first, second = self._noise[row, column]
+                first = keep * first + (1 - keep) * draws[row, column]
+                second = keep * second + (1 - keep) * first
+                self._noise[row, column] = first, second
+                # standard deviation of white noise after two such filters: ((1-k)^3 (1+k^2) / (1+k)^3 ...) ~ sqrt((1-k)/4) for k near 1
+                values[row] += amplitude * 0.62 * second / np.sqrt((1 - keep) / 4)
+        return values

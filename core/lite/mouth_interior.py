@@ -1,0 +1,127 @@
+"""What an open mouth shows: teeth, tongue and the dark behind them.
+
+The photo's own teeth are used where it shows them; otherwise a plain row is drawn in the light of the photo. Upper teeth are
+fixed to the skull, lower teeth and tongue follow the jaw. Kept as a small picture in the mouth's frame, composed once a frame.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from core.lite.local_frame import Array, smoothstep
+from core.lite.mouth_warp import MouthShape, MouthWarp
+from core.types import Frame
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+class MouthInterior:
+    """texture: (H, W, 3) uint8 RGB, `scale` texture pixels per output pixel."""
+
+    def __init__(self, warp: MouthWarp, texture: Frame, scale: float) -> None:
+        self._warp = warp
+        half = warp.half
+        self.scale = min(max(scale, 1.0), max(1.0, 160 / half))
+        self.x0, self.y0 = -1.15 * half, -0.7 * half
+        self._width, self._height = int(2.3 * half * self.scale) + 1, int(2.2 * half * self.scale) + 1
+        self.x = (self.x0 + (np.arange(self._width) + 0.5) / self.scale).astype(np.float32)[None, :]
+        self.y = (self.y0 + (np.arange(self._height) + 0.5) / self.scale).astype(np.float32)[:, None]
+        photo = self._rectified(texture, scale)
+        column = warp.frame.index(np.repeat(self.x, self._height, axis=0))
+        self._contact = warp.contact[column]
+        lip, skin = self._lip_and_skin(photo, column)
+        self._cavity = self._make_cavity(lip)
+        if self._has_teeth(photo, column, lip):
+            self._teeth_rgb, self._teeth_alpha = self._photo_teeth(photo, column)
+        else:
+            self._teeth_rgb, self._teeth_alpha = self._drawn_teeth(skin, bottom=0.13 * half, width=0.66 * half)
+        self._tongue_rgb, self._tongue_alpha = self._make_tongue(lip)
+
+    def picture(self, shape: MouthShape) -> Array:
+        """The interior for one mouth shape: (h, w, 3) float32 RGB 0..255 in the mouth's frame, without the lips' shadow."""
+        out = self._cavity.copy()
+        move = np.array([[1, 0, 0], [0, 1, shape.jaw_px * self.scale]], np.float32)
+        size = (self._width, self._height)
+        alpha = cv2.warpAffine(self._tongue_alpha, move, size, borderMode=cv2.BORDER_REPLICATE)[..., None]
+        out += (self._tongue_rgb - out) * alpha
+        out += (self._teeth_rgb - out) * self._teeth_alpha
+        return out
+
+    def _rectified(self, texture: Frame, scale: float) -> Array:
+        frame = self._warp.frame
+        # interior pixel (i, j) -> frame coordinates -> texture pixel
+        ex, ey = frame.ex * scale / self.scale, frame.ey * scale / self.scale
+        start = (frame.origin + (self.x0 + 0.5 / self.scale) * frame.ex + (self.y0 + 0.5 / self.scale) * frame.ey) * scale - 0.5
+        matrix = np.array([[ex[0], ey[0], start[0]], [ex[1], ey[1], start[1]]], np.float64)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        picture: Array = cv2.warpAffine(
+            texture, matrix, (self._width, self._height), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        ).astype(np.float32)
+        return picture
+
+    def _lip_and_skin(self, photo: Array, column: Array) -> tuple[Array, Array]:
+        """Typical colours of the lower lip and of the skin around the mouth, (3,) RGB."""
+        lower, outer = self._warp.lower_src[column], self._warp.lower_outer[column]
+        near = np.abs(self.x) < 0.6 * self._warp.half
+        on_lip = near & (self.y > lower + 0.2 * (outer - lower)) & (self.y < outer)
+        on_skin = near & (self.y > outer + 0.1 * self._warp.half)
+
+        def median(mask: Array) -> Array:
+            return np.asarray(np.median(photo[mask], axis=0) if mask.any() else (150.0, 100.0, 95.0), np.float32)
+
+        return median(on_lip), median(on_skin)
+
+    def _has_teeth(self, photo: Array, column: Array, lip: Array) -> bool:
+        """True when the photo's mouth is open enough, and bright enough inside, to lend its teeth."""
+        if self._warp.gap_px < 0.12 * self._warp.half:
+            return False
+        inside = (self.y > self._warp.upper_src[column]) & (self.y < self._warp.lower_src[column])
+        return bool(inside.any()) and float(np.percentile(photo[inside] @ LUMA, 80)) > 1.1 * float(lip @ LUMA)
+
+    def _make_cavity(self, lip: Array) -> Array:
+        depth = smoothstep((self.y - self._contact) / np.float32(0.9 * self._warp.half))[..., None]
+        dark = lip * np.array([0.20, 0.13, 0.13], np.float32)
+        deep = lip * np.array([0.34, 0.21, 0.21], np.float32)
+        picture: Array = (dark + (deep - dark) * depth).astype(np.float32)
+        return picture
+
+    def _make_tongue(self, lip: Array) -> tuple[Array, Array]:
+        """A low red mound, its top a little below the lower lip's line when the mouth is closed; it sinks with the jaw."""
+        half = self._warp.half
+        bow = np.clip(1 - (self.x / (0.72 * half)) ** 2, 0, 1)
+        top = self._contact + 0.02 * half - 0.16 * half * bow**0.5
+        alpha = smoothstep((self.y - top) / np.float32(0.22 * half)) * smoothstep(bow * 2.5) * np.float32(0.8)
+        rgb = lip * np.array([0.62, 0.46, 0.46], np.float32)
+        return np.broadcast_to(rgb, (self._height, self._width, 3)).astype(np.float32), alpha.astype(np.float32)
+
+    def _photo_teeth(self, photo: Array, column: Array) -> tuple[Array, Array]:
+        """The photo's own pixels between the lips, fading at their lower edge; the bright ones only near the corners."""
+        upper, lower = self._warp.upper_src[column], self._warp.lower_src[column]
+        fade = np.float32(max(1.0, 0.04 * self._warp.half))
+        alpha = smoothstep((lower - self.y) / fade - 0.4) * (lower - upper > 0.5)
+        luma = photo @ LUMA
+        inside = alpha > 0.5
+        bright = float(np.percentile(luma[inside], 85)) if inside.any() else 180.0
+        alpha = alpha * smoothstep((luma / max(bright, 1.0) - 0.25) / 0.3)
+        # above the visible part the row goes on under the lip: repeat each column's highest visible tooth pixel upwards
+        start = np.clip(((upper - self.y0) * self.scale + 1).astype(np.int32)[0], 0, self._height - 1)
+        rows = np.maximum(np.arange(self._height)[:, None], start[None, :])
+        columns = np.arange(self._width)[None, :]
+        return photo[rows, columns], alpha[rows, columns][..., None].astype(np.float32)
+
+    def _drawn_teeth(self, skin: Array, bottom: float, width: float) -> tuple[Array, Array]:
+        """A row of upper teeth: `bottom` below the line where the lips meet, `width` its half width."""
+        luma = float(skin @ LUMA)
+        cast = 0.55 * np.array([1.0, 0.965, 0.91], np.float32) + 0.45 * skin / max(luma, 1.0)  # enamel in the light that falls on the skin
+        white = (cast * min(0.5 * luma + 80, 200)).astype(np.float32)
+        u = np.clip(np.abs(self.x) / width, 0, 1)
+        edge = self._contact + np.float32(bottom) * (1 - u**2) + np.float32(0.01 * self._warp.half)
+        soft = np.float32(max(0.05 * self._warp.half, 0.7))
+        alpha = smoothstep((edge - self.y) / soft + 0.5) * smoothstep((1 - u) / 0.35)
+        tooth = np.float32(0.235 * self._warp.half)  # width of a middle tooth
+        phase = np.abs(((self.x / tooth) + 0.5) % 1 - 0.5) * 2 * tooth  # distance to the nearest gap times two
+        lines = 1 - np.float32(0.13) * np.exp(-((np.float32(tooth) - phase) / np.float32(0.05 * self._warp.half)) ** 2)
+        shade = (0.72 + 0.28 * (1 - u**2)) * lines
+        rgb = white * np.broadcast_to(shade, (self._height, self._width))[..., None]
+        return rgb.astype(np.float32), alpha[..., None].astype(np.float32)

@@ -1,0 +1,198 @@
+"""Moves the lips, the jaw and the cheeks between: where in the photo each output pixel of the mouth region comes from.
+
+Three layers meet in the mouth: the upper face (down to the upper lip's inner line), the interior, and the lower face (from the
+lower lip's inner line down). Each layer is a smooth displacement that depends on the position along the mouth (x) and is a
+monotone function of the height (y), anchored at the lines that are known: inner and outer lip lines, nose base, chin, neck.
+Beyond the corners of the mouth both layers have the same displacement, so that there is no seam anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.lite.local_frame import Array, LocalFrame, points_of, smoothstep
+
+CORNERS = (61, 291)
+UPPER_OUTER = (185, 40, 39, 37, 0, 267, 269, 270, 409)
+LOWER_OUTER = (146, 91, 181, 84, 17, 314, 405, 321, 375)
+UPPER_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
+LOWER_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+NOSE_BASE, CHIN = 2, 152
+CHEEKS = ((234, 93, 132, 58, 172, 136, 150), (454, 323, 361, 288, 397, 365, 379))  # the face's outline beside the mouth, left and right
+JAW_LEFT, JAW_RIGHT = 58, 288
+
+FULL_OPENING = 0.235
+"""Lip gap at aperture 1 over the distance of the outer eye corners: the 95th percentile of people in conversation is near 0.2."""
+UPPER_SHARE = 0.18
+"""Part of an opening that the upper lip makes; the jaw and the lower lip make the rest."""
+JAW_SHARE = 0.8
+"""How far the chin follows the lower lip."""
+ROUND_NARROWING, SPREAD_WIDENING = 0.30, 0.10
+"""Change of the mouth's width at full rounding and full spreading."""
+ROUND_FLATTENING = 0.35
+"""Rounded lips lose this part of a smile's curve."""
+OPEN_NARROWING = 0.07
+"""An aperture of 1 draws the corners together by this part of the width."""
+CORNER_DROP = 0.10
+"""How far an opening pulls the corners down."""
+
+
+@dataclass(frozen=True, eq=False)
+class MouthShape:
+    """The lips of one frame, as tables over the frame's x: target lines and the displacement of each anchored line."""
+
+    upper: Array
+    lower: Array
+    d_upper: Array
+    d_upper_outer: Array
+    d_lower: Array
+    d_lower_outer: Array
+    d_chin: Array
+    d_x: Array
+    jaw_px: float
+    gap_px: float
+
+
+class MouthWarp:
+    """The mouth of one portrait.
+
+    points: (478, 3) mesh in output pixels. eye_distance_px: of the outer eye corners, undone for head turn. jaw_open: blendshape 0..1.
+    """
+
+    def __init__(self, points: Array, eye_distance_px: float, jaw_open: float) -> None:
+        left, right = points_of(points, CORNERS)
+        self.frame = frame = LocalFrame(left, right, reach_per_half=4.0)
+        self.half = half = frame.half
+        x = frame.x
+
+        def line(indices: tuple[int, ...]) -> Array:
+            return frame.curve(frame.local(points_of(points, indices)))
+
+        upper, lower = line(UPPER_INNER), line(LOWER_INNER)
+        middle = (upper + lower) / 2
+        upper, lower = np.minimum(upper, middle), np.maximum(lower, middle)
+        self.upper_outer = np.minimum(line(UPPER_OUTER), upper - 0.8)
+        self.lower_outer = np.maximum(line(LOWER_OUTER), lower + 0.8)
+        self.upper_lip, self.lower_lip = upper - self.upper_outer, self.lower_outer - lower  # thickness
+        gap = lower - upper
+        self.gap_px = float(gap.max())
+        # Where teeth show, the lines move a little into the lips: a pixel of tooth left on a lip would shine when the mouth closes.
+        self.shows_teeth = self.gap_px > 0.05 * half
+        inset = np.minimum(0.5 * gap, 0.02 * half + 0.3) if self.shows_teeth else np.zeros_like(gap)
+        self.upper_src = (upper - np.minimum(inset, 0.45 * self.upper_lip)).astype(np.float32)
+        self.lower_src = (lower + np.minimum(inset, 0.45 * self.lower_lip)).astype(np.float32)
+        self.contact = (upper + 0.38 * gap).astype(np.float32)  # where the lips meet
+
+        self.nose_y = min(float(frame.local(points_of(points, (NOSE_BASE,)))[0, 1]), -0.35 * half)
+        chin_y = max(float(frame.local(points_of(points, (CHIN,)))[0, 1]), 0.8 * half)
+        self.chin_y = 0.82 * chin_y  # the boss of the chin: from here up the jaw moves as one
+        self.neck_y = 1.6 * chin_y
+        jaw = frame.local(points_of(points, (JAW_LEFT, JAW_RIGHT)))
+        jaw_half = max(1.25 * half, float(np.abs(jaw[:, 0]).mean()))
+        self.opening_px = FULL_OPENING * eye_distance_px
+        self.jaw_rest_px = JAW_SHARE * (1 - UPPER_SHARE) * self.gap_px * float(np.clip(jaw_open / 0.2, 0, 1))
+
+        # Sideways the skin gives way between the corner of the mouth and the outline of the face, which stays: on a turned head
+        # the near outline leaves little room, and the corner moves less.
+        self._room = np.zeros(2, np.float32)
+        for side, indices in enumerate(CHEEKS):
+            outline = frame.local(points_of(points, indices))
+            beside = float(np.abs(np.interp(0.3 * half, outline[:, 1], outline[:, 0])))
+            self._room[side] = np.clip(0.85 * (beside - half), 0.25 * half, 0.95 * half)
+
+        inside = np.clip(1 - (x / half) ** 2, 0, 1)
+        self._bow = (inside**1.15).astype(np.float32)  # height of the gap along the mouth
+        self._round_bow = (inside**0.7).astype(np.float32)
+        self._near = smoothstep(2 - np.abs(x) / half)  # 1 along the mouth, 0 a half width beyond the corners
+        self._jaw_bow = (np.cos(np.pi / 2 * np.clip(x / (1.2 * jaw_half), -1, 1)) ** 2).astype(np.float32)
+        bottom = max(self.neck_y, 2.0 * half)
+        self.bounds = (-min(frame.reach, 1.25 * jaw_half), 1.02 * self.nose_y, min(frame.reach, 1.25 * jaw_half), bottom)
+
+    def shape(self, aperture: float, spread: float, tuck: float) -> MouthShape:
+        """The lips for aperture 0..1.2, spread -1..1 (rounded..spread), tuck 0..1."""
+        gap = self.opening_px * aperture
+        rounding, spreading = max(-spread, 0.0), max(spread, 0.0)
+        bow = self._bow + (self._round_bow - self._bow) * np.float32(rounding)
+        common = np.float32(CORNER_DROP * gap) * self._near
+        upper_src = self.upper_src
+        # f, v: the lower lip rolls in, so its inner part disappears, and the upper lip gives the teeth free
+        lower_src = self.lower_src + np.float32(0.4 * tuck) * self.lower_lip * self._bow
+        contact = self.contact * np.float32(1 - ROUND_FLATTENING * rounding)
+        upper = contact + common - (UPPER_SHARE * gap + 0.12 * tuck * float(self.upper_lip.max())) * bow
+        lower = contact + common + ((1 - UPPER_SHARE) * gap) * bow
+        lower = np.maximum(lower, upper)
+        d_upper, d_lower = upper - upper_src, lower - lower_src
+        jaw = JAW_SHARE * (1 - UPPER_SHARE) * gap - self.jaw_rest_px
+        pout = np.float32(0.14 * rounding) * bow
+        d_upper_outer = common + (d_upper - common) * 0.75 - pout * self.upper_lip
+        d_lower_outer = common + (lower - self.lower_src - common) * 0.85 + pout * self.lower_lip
+
+        scale = 1 - ROUND_NARROWING * rounding + SPREAD_WIDENING * spreading - OPEN_NARROWING * aperture * (1 - rounding)
+        d_x = self._sideways(float(scale))
+        return MouthShape(
+            upper=upper.astype(np.float32),
+            lower=lower.astype(np.float32),
+            d_upper=d_upper.astype(np.float32),
+            d_upper_outer=d_upper_outer.astype(np.float32),
+            d_lower=d_lower.astype(np.float32),
+            d_lower_outer=d_lower_outer.astype(np.float32),
+            d_chin=(np.float32(jaw) * self._jaw_bow).astype(np.float32),
+            d_x=d_x,
+            jaw_px=float(lower[len(lower) // 2] - self.contact[len(lower) // 2]),
+            gap_px=gap,
+        )
+
+    def _sideways(self, scale: float) -> Array:
+        """Displacement along x that makes the mouth `scale` times as wide: linear between the corners, fading out over the room beside."""
+        x, distance = self.frame.x, np.abs(self.frame.x)
+        room = np.where(x < 0, self._room[0], self._room[1])
+        # smoothstep's steepest slope is 1.5 / room: beyond 0.6 of it the skin would fold
+        moved = np.clip(self.half * (1 - scale), -0.4 * room, 0.4 * room)
+        corner = self.half - moved
+        beyond = moved * (1 - smoothstep((distance - corner) / room))
+        inside = x * (moved / corner)
+        displacement: Array = np.where(distance <= corner, inside, np.sign(x) * beyond).astype(np.float32)
+        return displacement
+
+    def source(self, shape: MouthShape, x: Array, y: Array) -> tuple[Array, Array, Array]:
+        """Where the pixels at (x, y) (frame coordinates, any shape) come from.
+
+        Returns x and y of the source (frame coordinates) and how much of each pixel the open mouth covers (0..1).
+        """
+        lip_top, lip_bottom = float(self.upper_outer.min()), float(self.lower_outer.max()) + max(shape.jaw_px, 0.0)
+        above = smoothstep((lip_top - y) / np.float32(0.85 * (lip_top - self.nose_y) + 1e-3))
+        below = smoothstep((y - lip_bottom) / np.float32(max(self.chin_y - lip_bottom, 0.6 * self.half)))
+        x_src = x + shape.d_x[self.frame.index(x)] * (1 - above) * (1 - below)
+        column = self.frame.index(x_src)
+
+        upper, lower = shape.upper[column], shape.lower[column]
+        is_upper = y < (upper + lower) * np.float32(0.5)
+        y_src = np.where(
+            is_upper,
+            self._upper_source(shape, column, np.minimum(y, upper)),
+            self._lower_source(shape, column, np.maximum(y, lower)),
+        )
+        covered = np.clip(np.minimum(y + np.float32(0.5), lower) - np.maximum(y - np.float32(0.5), upper), 0, 1)
+        return x_src, y_src, covered
+
+    def _upper_source(self, shape: MouthShape, column: Array, y: Array) -> Array:
+        inner, d_inner = shape.upper[column], shape.d_upper[column]
+        outer, d_outer = (self.upper_outer + shape.d_upper_outer)[column], shape.d_upper_outer[column]
+        lip = np.clip((inner - y) / np.maximum(inner - outer, 0.5), 0, 1)
+        skin = smoothstep((outer - y) / np.maximum(outer - np.float32(self.nose_y), 1.0))
+        moved: Array = y - (d_inner + (d_outer - d_inner) * lip) * (1 - skin)
+        return moved
+
+    def _lower_source(self, shape: MouthShape, column: Array, y: Array) -> Array:
+        inner, d_inner = shape.lower[column], shape.d_lower[column]
+        outer, d_outer = (self.lower_outer + shape.d_lower_outer)[column], shape.d_lower_outer[column]
+        d_chin = shape.d_chin[column]
+        chin = np.float32(self.chin_y) + d_chin
+        lip = np.clip((y - inner) / np.maximum(outer - inner, 0.5), 0, 1)
+        skin = smoothstep((y - outer) / np.maximum(chin - outer, 1.0))
+        neck = smoothstep((y - chin) / np.maximum(np.float32(self.neck_y) - chin, 1.0))
+        lips = d_inner + (d_outer - d_inner) * lip
+        moved: Array = y - (lips + (d_chin - lips) * skin) * (1 - neck)
+        return moved

@@ -1,0 +1,148 @@
+"""One portrait at one size, ready to be drawn with any expression: everything a frame needs is precomputed here.
+
+A frame is one lookup into the photo: each output pixel goes back through the head's movement, then through the mouth's or an
+eye's, to the place in the photo it shows. So the photo is resampled once, and stays sharp.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from core.lite.eye_warp import EYES, EyeWarp
+from core.lite.face import Face
+from core.lite.head_warp import HeadPose, HeadWarp
+from core.lite.local_frame import Array, LocalFrame
+from core.lite.mouth_interior import MouthInterior
+from core.lite.mouth_warp import MouthShape, MouthWarp
+from core.optimization.resolution_optimization import Cut, cut_pixels
+from core.types import Frame
+
+MAX_TEXTURE_PX = 1400
+"""Small outputs draw from a photo twice as fine, up to this side: that halves the blur of resampling."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """What the face does in one frame; mouth values as in core.lite.mouth, gaze -1..1 (viewer's right, down), blink 0..1."""
+
+    aperture: float = 0.0
+    spread: float = 0.0
+    tuck: float = 0.0
+    blink: float = 0.0
+    gaze_x: float = 0.0
+    gaze_y: float = 0.0
+    pose: HeadPose = HeadPose()
+
+
+class Renderer:
+    """photo: (H, W, 3) uint8 RGB; cut: the part of it that is shown, at width x height output pixels. Thread-safe after construction."""
+
+    def __init__(self, photo: Frame, face: Face, cut: Cut, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        self._scale = 2 if 2 * max(width, height) <= MAX_TEXTURE_PX else 1
+        self._texture = cut_pixels(photo, cut, width * self._scale, height * self._scale)
+        self._still: Frame = (
+            cv2.resize(self._texture, (width, height), interpolation=cv2.INTER_AREA) if self._scale > 1 else self._texture
+        )
+        to_output = np.array([width / cut.width, height / cut.height, width / cut.width], np.float32)
+        points = ((face.points - np.array([cut.x, cut.y, 0], np.float32)) * to_output).astype(np.float32)
+        x0, y0, x1, y1 = face.box
+        fx, fy = float(to_output[0]), float(to_output[1])
+        box = ((x0 - cut.x) * fx, (y0 - cut.y) * fy, (x1 - cut.x) * fx, (y1 - cut.y) * fy)
+        turn = max(float(np.cos(np.radians(face.yaw_deg))), 0.5)
+        eye_distance = face.interocular_px * float(to_output[0]) / turn
+        self.head = HeadWarp(points, box, width, height)
+        self.mouth = MouthWarp(points, eye_distance, face.blendshapes.get("jawOpen", 0.0))
+        self.eyes = [EyeWarp(points, side) for side in EYES]
+        self._eyes_open = 1 - max(face.blendshapes.get("eyeBlinkLeft", 0.0), face.blendshapes.get("eyeBlinkRight", 0.0))
+        self._interior = MouthInterior(self.mouth, self._texture, float(self._scale))
+        left, top, right, bottom = self.head.box
+        self._grid_x, self._grid_y = np.meshgrid(
+            np.arange(left, right, dtype=np.float32) + np.float32(0.5), np.arange(top, bottom, dtype=np.float32) + np.float32(0.5)
+        )
+        self._mouth_region = self._region(self.mouth.frame, self.mouth.bounds)
+        self._eye_regions = [self._region(eye.frame, eye.bounds) for eye in self.eyes]
+
+    @property
+    def nbytes(self) -> int:
+        return int(self._texture.nbytes + self._still.nbytes + 2 * self._grid_x.nbytes)
+
+    def draw(self, expression: Expression) -> Frame:
+        """The (height, width, 3) uint8 RGB picture of one expression."""
+        out: Frame = self._still.copy()
+        dx, dy = self.head.displacement(expression.pose)
+        map_x, map_y = self._grid_x - dx, self._grid_y - dy
+        for eye, region in zip(self.eyes, self._eye_regions, strict=True):
+            self._turn_eye(eye, region, map_x, map_y, expression)
+        shape = self.mouth.shape(expression.aperture, expression.spread, expression.tuck)
+        rows, columns = self._mouth_region
+        x, y = _to_local(self.mouth.frame, map_x[rows, columns], map_y[rows, columns])
+        x_src, y_src, covered = self.mouth.source(shape, x, y)
+        _move(self.mouth.frame, map_x[rows, columns], map_y[rows, columns], x_src - x, y_src - y)
+
+        scale = np.float32(self._scale)
+        half = np.float32(0.5)
+        drawn = cv2.remap(
+            self._texture, map_x * scale - half, map_y * scale - half, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        )
+        self._fill_mouth(drawn[rows, columns], shape, x_src, y, covered)
+        x0, y0, x1, y1 = self.head.box
+        out[y0:y1, x0:x1] = drawn
+        return out
+
+    def _turn_eye(self, eye: EyeWarp, region: tuple[slice, slice], map_x: Array, map_y: Array, expression: Expression) -> None:
+        rows, columns = region
+        x, y = _to_local(eye.frame, map_x[rows, columns], map_y[rows, columns])
+        x_src, y_src = eye.source(x, y, expression.blink * self._eyes_open, expression.gaze_x, expression.gaze_y)
+        _move(eye.frame, map_x[rows, columns], map_y[rows, columns], x_src - x, y_src - y)
+
+    def _fill_mouth(self, drawn: Frame, shape: MouthShape, x: Array, y: Array, covered: Array) -> None:
+        """Paints the interior over the pixels the open mouth covers, in place, and a dark line where closed lips of a smile meet."""
+        mouth = self.mouth
+        column = mouth.frame.index(x)
+        if covered.any():
+            picture = self._interior.picture(shape)
+            scale = np.float32(self._interior.scale)
+            inside = cv2.remap(
+                picture,
+                (x - np.float32(self._interior.x0)) * scale - np.float32(0.5),
+                (y - np.float32(self._interior.y0)) * scale - np.float32(0.5),
+                interpolation=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            depth = np.clip((y - shape.upper[column]) / np.float32(0.16 * mouth.half), 0, 1)
+            inside *= (np.float32(0.7) + np.float32(0.3) * depth)[..., None]
+            drawn[...] = np.clip(drawn + (inside - drawn) * covered[..., None] + np.float32(0.5), 0, 255).astype(np.uint8)
+        if mouth.shows_teeth:
+            middle = (shape.upper + shape.lower)[column] * np.float32(0.5)
+            gap = (shape.lower - shape.upper)[column]
+            width = np.float32(max(0.035 * mouth.half, 0.7))
+            ends = np.clip(1.06 - np.abs(x) / np.float32(mouth.half), 0, 0.3) / np.float32(0.3)
+            line = np.exp(-(((y - middle) / width) ** 2)) * np.clip(1 - gap / (2 * width), 0, 1) * ends * np.float32(0.4)
+            drawn[...] = (drawn * (1 - line)[..., None] + np.float32(0.5)).astype(np.uint8)
+
+    def _region(self, frame: LocalFrame, bounds: tuple[float, float, float, float]) -> tuple[slice, slice]:
+        """Rows and columns (of the head's box) that hold `bounds` (frame coordinates), with room for the head's movement."""
+        bx0, by0, bx1, by1 = bounds
+        corners = np.array([(bx0, by0), (bx1, by0), (bx0, by1), (bx1, by1)], np.float32)
+        pixels = frame.origin + corners[:, :1] * frame.ex + corners[:, 1:] * frame.ey
+        room = 0.25 * frame.half + 2
+        x0, y0, x1, y1 = self.head.box
+        low, high = pixels.min(axis=0) - room, pixels.max(axis=0) + room
+        rows = slice(int(np.clip(low[1], y0, y1 - 1)) - y0, int(np.clip(np.ceil(high[1]), y0 + 1, y1)) - y0)
+        columns = slice(int(np.clip(low[0], x0, x1 - 1)) - x0, int(np.clip(np.ceil(high[0]), x0 + 1, x1)) - x0)
+        return rows, columns
+
+
+def _to_local(frame: LocalFrame, x: Array, y: Array) -> tuple[Array, Array]:
+    rel_x, rel_y = x - frame.origin[0], y - frame.origin[1]
+    return rel_x * frame.ex[0] + rel_y * frame.ex[1], rel_x * frame.ey[0] + rel_y * frame.ey[1]
+
+
+def _move(frame: LocalFrame, x: Array, y: Array, dx: Array, dy: Array) -> None:
+    """Adds a displacement given in frame coordinates to pixel positions, in place."""
+    x += dx * frame.ex[0] + dy * frame.ey[0]
+    y += dx * frame.ex[1] + dy * frame.ey[1]

@@ -1,0 +1,96 @@
+"""All framing: which part of the photo is shown, and how large.
+
+The square cut holds head and shoulders and is centred on the face; it stays inside the photo where the photo is large enough.
+Where it is not, the border is continued by a mirrored, increasingly blurred copy: never stretched, never a hard edge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from core.types import Frame, RenderOptions
+
+CUT_PER_FACE = 2.1
+"""Side of the cut over the longer side of the face oval: the face fills a little less than half of the picture."""
+MIN_CUT_PER_FACE = 1.55
+"""The cut may shrink to this to stay inside the photo."""
+FACE_CENTRE_Y = 0.47
+"""Where the middle of the face lies in the cut, from the top: shoulders below, air above."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A rectangle of the photo, pixels; it may reach over the photo's edges."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def face_cut(photo_width: int, photo_height: int, face_box: tuple[float, float, float, float]) -> Cut:
+    """The square cut around `face_box` (x0, y0, x1, y1)."""
+    x0, y0, x1, y1 = face_box
+    face = max(x1 - x0, y1 - y0)
+    side = max(min(CUT_PER_FACE * face, photo_width, photo_height), MIN_CUT_PER_FACE * face)
+    x = (x0 + x1) / 2 - side / 2
+    y = (y0 + y1) / 2 - FACE_CENTRE_Y * side
+    return Cut(_inside(x, side, photo_width), _inside(y, side, photo_height), side, side)
+
+
+def output_size(photo_width: int, photo_height: int, options: RenderOptions) -> tuple[int, int]:
+    """Width and height of the video in pixels, even. `size` says how large; `max_size` bounds the source when size is "source"."""
+    if options.size != "source":
+        return options.size, options.size
+    scale = min(1.0, options.max_size / max(photo_width, photo_height))
+    return _even(photo_width * scale), _even(photo_height * scale)
+
+
+def cut_pixels(pixels: Frame, cut: Cut, width: int, height: int) -> Frame:
+    """`cut` of a (H, W, 3) photo resampled to (height, width, 3): area-averaged when it shrinks, cubic when it grows."""
+    x0, y0 = int(np.floor(cut.x)), int(np.floor(cut.y))
+    x1, y1 = int(np.ceil(cut.x + cut.width)), int(np.ceil(cut.y + cut.height))
+    part = _continued(pixels, x0, y0, x1, y1)
+    scale = width / cut.width
+    if scale < 1:  # bring it near the final size first: an affine warp alone would alias
+        shrunk = cv2.resize(part, None, fx=min(1.0, 1.5 * scale), fy=min(1.0, 1.5 * scale), interpolation=cv2.INTER_AREA)
+    else:
+        shrunk = part
+    fx, fy = shrunk.shape[1] / part.shape[1], shrunk.shape[0] / part.shape[0]
+    # output pixel centre (i + 0.5) * cut / size  ->  shrunk pixel centre
+    sx, sy = cut.width / width * fx, cut.height / height * fy
+    matrix = np.array([[sx, 0, (cut.x - x0) * fx + 0.5 * sx - 0.5], [0, sy, (cut.y - y0) * fy + 0.5 * sy - 0.5]])
+    flags = (cv2.INTER_LINEAR if scale < 1 else cv2.INTER_CUBIC) | cv2.WARP_INVERSE_MAP
+    out: Frame = cv2.warpAffine(shrunk, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return out
+
+
+def _continued(pixels: Frame, x0: int, y0: int, x1: int, y1: int) -> Frame:
+    """The rectangle with what lies outside the photo mirrored and blurred the more the farther out."""
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = max(0, -x0), max(0, -y0), max(0, x1 - width), max(0, y1 - height)
+    inner = pixels[max(0, y0) : min(height, y1), max(0, x0) : min(width, x1)]
+    if not (left or top or right or bottom):
+        return inner
+    whole: Frame = cv2.copyMakeBorder(inner, top, bottom, left, right, cv2.BORDER_REFLECT)
+    ys = np.maximum(np.maximum(top - np.arange(whole.shape[0]), np.arange(whole.shape[0]) - (whole.shape[0] - 1 - bottom)), 0)
+    xs = np.maximum(np.maximum(left - np.arange(whole.shape[1]), np.arange(whole.shape[1]) - (whole.shape[1] - 1 - right)), 0)
+    reach = max(left, top, right, bottom)
+    outside = np.minimum(np.maximum(ys[:, None], xs[None, :]) / max(0.35 * reach, 1.0), 1.0)[..., None].astype(np.float32)
+    blurred = cv2.GaussianBlur(whole, (0, 0), max(1.0, 0.12 * reach))
+    mixed: Frame = np.rint(whole * (1 - outside) + blurred * outside).astype(np.uint8)
+    return mixed
+
+
+def _inside(start: float, length: float, limit: int) -> float:
+    """`start` moved so that start..start+length lies in 0..limit; centred over the photo when it cannot."""
+    if length >= limit:
+        return (limit - length) / 2
+    return float(np.clip(start, 0, limit - length))
+
+
+def _even(value: float) -> int:
+    return max(2, int(value) // 2 * 2)
