@@ -105,7 +105,7 @@ class Espeak:
 
 
 def _give_closures(segments: list[phones.Segment], sound: NDArray[np.float32], rate: int) -> list[phones.Segment]:
-    """espeak-ng's event for a voiceless stop comes with its burst; the silent closure before it belongs to the stop, not to the phone before."""
+    """espeak-ng's event for a voiceless stop comes with its burst: the silent closure before it belongs to the stop as well."""
     out = [*segments]
     step = rate // 200
     for k in range(1, len(out)):

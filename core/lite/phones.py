@@ -202,3 +202,19 @@ def classes(segments: Sequence[Segment], t: NDArray[np.float64]) -> NDArray[np.i
     for phone, start, end in expand(segments):
         out[(t >= start) & (t < end)] = GROUPS.index(TABLE[phone].group)
     return out
+
+
+def contacts(segments: Sequence[Segment], t: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(len(t), 2) float32 in 0..1: lips touching for a bilabial; a silence long enough to close them. Flanks of 20 ms."""
+    out = np.zeros((len(t), 2))
+    parts = expand(segments)
+    for k, (phone, s, e) in enumerate(parts):
+        group = TABLE[phone].group
+        if group in BILABIAL:
+            lo, hi = closed_interval(s, e, group)
+            out[:, 0] = np.maximum(out[:, 0], _ramp(t, lo, hi, 0.02, 0.02))
+        elif group == "silence" and (e - s >= SHORT_PAUSE_S or k in (0, len(parts) - 1)):
+            out[:, 1] = np.maximum(out[:, 1], _ramp(t, s + 0.03, e - 0.01, 0.02, 0.02))
+    if parts:
+        out[(t >= parts[-1][2]) | (t < parts[0][1]), 1] = 1.0
+    return out.astype(np.float32)

@@ -1,0 +1,207 @@
+"""Speech to mouth: a small network over levelled log-mel energies, as it streams. numpy only.
+
+Row i says what the mouth does at the middle of video frame i, t = (i + 0.5) x 40 ms. It is certain, and comes out, as soon as
+LOOK_AHEAD_SAMPLES of sound after the frame's end are there (112.5 ms: 100 ms the network looks ahead, 12.5 ms half a window).
+How it was trained, on what, and how well it does: core/lite/MOUTH_MODEL_CARD.md.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.lite.mouth_features import HOP, N_FEATURES, WINDOW, SpeechFeatures
+from core.types import SAMPLES_PER_FRAME
+
+APERTURE, SPREAD, TUCK, LOUDNESS = range(4)
+"""Columns of a row.
+
+APERTURE: 0 lips closed .. 1 open as for a stressed /a/ (about the 95th percentile of speech; up to 1.2).
+SPREAD: -1 fully rounded (/u w/) .. 0 neutral .. +1 spread (/i s/). TUCK: 0..1, lower lip under the upper teeth (/f v/).
+LOUDNESS: 0..1, effort of the voice against the speaker's running level, 0 in silence.
+"""
+MODEL_AHEAD_FRAMES = 10
+_TAPS = (-2, -1, 0, 1, 2)
+LOOK_AHEAD_SAMPLES = MODEL_AHEAD_FRAMES * HOP + WINDOW // 2
+"""1800 samples (112.5 ms) after a frame's end and its row is certain."""
+
+F32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One residual block: x + mix(relu(conv(norm(x)))), the convolution three taps `dilation` frames apart."""
+
+    dilation: int
+    ahead: int
+    norm_w: F32
+    norm_b: F32
+    conv_w: F32
+    conv_b: F32
+    mix_w: F32
+    mix_b: F32
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The network: read-only arrays, shared by all trackers."""
+
+    enter_w: F32
+    enter_b: F32
+    blocks: tuple[Block, ...]
+    norm_w: F32
+    norm_b: F32
+    heads_w: F32
+    heads_b: F32
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, F32], dict[str, str]]:
+    """Tensors (float16 or float32, returned as read-only float32) and metadata of a safetensors file."""
+    raw = path.read_bytes()
+    (size,) = struct.unpack("<Q", raw[:8])
+    header = json.loads(raw[8 : 8 + size])
+    metadata: dict[str, str] = header.pop("__metadata__", {})
+    out: dict[str, F32] = {}
+    for name, entry in header.items():
+        start, end = (8 + size + offset for offset in entry["data_offsets"])
+        array = np.frombuffer(raw[start:end], {"F16": "<f2", "F32": "<f4"}[entry["dtype"]]).reshape(entry["shape"]).astype(np.float32)
+        array.setflags(write=False)
+        out[name] = array
+    return out, metadata
+
+
+_MODEL = Path(__file__).with_name("mouth.safetensors")
+
+
+@functools.cache
+def load_weights(path: Path = _MODEL) -> Weights:
+    """Loaded once a process and path."""
+    t, metadata = read_safetensors(path)
+    blocks = tuple(
+        Block(dilation, ahead, *(t[f"{k}.{part}"] for part in ("norm.w", "norm.b", "conv.w", "conv.b", "mix.w", "mix.b")))
+        for k, (dilation, ahead) in enumerate(json.loads(metadata["blocks"]))
+    )
+    return Weights(t["enter.w"], t["enter.b"], blocks, t["norm.w"], t["norm.b"], t["heads.w"], t["heads.b"])
+
+
+def _norm(x: F32, w: F32, b: F32) -> F32:
+    centred = x - x.mean(1, keepdims=True)
+    out: F32 = centred / np.sqrt(np.square(centred).mean(1, keepdims=True) + 1e-5) * w + b
+    return out
+
+
+class _Network:
+    """The network with the frames each block still needs."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._w = weights
+        width = weights.enter_w.shape[1]
+        # What a block sees before the first frame is zeros, as in training; its own outputs lag its inputs by `ahead` frames.
+        self._past: list[F32] = [np.zeros((2 * b.dilation - b.ahead, width), np.float32) for b in weights.blocks]
+        self._skip: list[F32] = [np.zeros((0, width), np.float32) for _ in weights.blocks]
+
+    def push(self, features: F32) -> F32:
+        """features: (n, 42). Returns (k, heads) logits, 10 frames behind the input in total."""
+        x = features @ self._w.enter_w + self._w.enter_b
+        for k, block in enumerate(self._w.blocks):
+            seen = np.concatenate((self._past[k], _norm(x, block.norm_w, block.norm_b)))
+            skip = np.concatenate((self._skip[k], x))
+            n, d = len(seen) - 2 * block.dilation, block.dilation
+            if n <= 0:
+                self._past[k], self._skip[k] = seen, skip
+                return np.zeros((0, self._w.heads_w.shape[1]), np.float32)
+            taps = np.concatenate((seen[:n], seen[d : d + n], seen[2 * d : 2 * d + n]), 1)
+            h = np.maximum(taps @ block.conv_w + block.conv_b, 0)
+            x = skip[:n] + (h @ block.mix_w + block.mix_b)
+            self._past[k], self._skip[k] = seen[n:], skip[n:]
+        return _norm(x, self._w.norm_w, self._w.norm_b) @ self._w.heads_w + self._w.heads_b
+
+
+_READ = np.array([0.1, 0.2, 0.4, 0.2, 0.1], np.float32)
+"""How the five 10 ms steps around a frame's middle make its row."""
+
+
+def _rise(x: F32, low: float, high: float) -> F32:
+    """0 below low, 1 above high, smooth between."""
+    u = np.clip((x - low) / (high - low), 0, 1)
+    out: F32 = u * u * (3 - 2 * u)
+    return out
+
+
+class MouthTracker:
+    """The mouth of one utterance or stream. How its sound is cut into pushes changes rows by rounding only (below 1e-5).
+
+    >>> tracker = MouthTracker()
+    >>> rows = np.concatenate((tracker.push(samples), tracker.flush()))  # (ceil(n / 640), 4)
+    """
+
+    def __init__(self, weights: Weights | None = None) -> None:
+        self._weights = weights or load_weights()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything: the next push starts a new utterance."""
+        self._features = SpeechFeatures()
+        self._network = _Network(self._weights)
+        self._logits: F32 = np.zeros((0, self._weights.heads_w.shape[1]), np.float32)
+        self._levels: F32 = np.zeros((0, 2), np.float32)
+        self._n_samples = 0
+        self._n_rows = 0
+        self._loudness = 0.0
+
+    def push(self, samples: NDArray[np.float32]) -> F32:
+        """samples: (n,) float32, mono, 16 kHz, -1..1. Returns (k, 4) float32, the rows that are certain now."""
+        self._n_samples += len(samples)
+        return self._advance(samples)
+
+    def flush(self) -> F32:
+        """Ends the utterance, as if silence followed: the rows up to ceil(n / 640), (k, 4) float32; then starts anew."""
+        left = math.ceil(self._n_samples / SAMPLES_PER_FRAME) - self._n_rows
+        rows = self._advance(np.zeros(LOOK_AHEAD_SAMPLES + SAMPLES_PER_FRAME, np.float32))[:left]
+        self.reset()
+        return rows
+
+    def _advance(self, samples: NDArray[np.float32]) -> F32:
+        features = self._features.push(samples)
+        if len(features) == 0:
+            return np.zeros((0, 4), np.float32)
+        self._logits = np.concatenate((self._logits, self._network.push(features)))
+        self._levels = np.concatenate((self._levels, features[:, N_FEATURES - 2 :]))
+        # Frame i reads steps 4 i .. 4 i + 4: the middle of the frame and 20 ms around it.
+        k = max((len(self._logits) - 1) // 4, 0)
+        rows = self._read(self._logits[: 4 * k + 1], self._levels[: 4 * k + 1], k)
+        self._logits, self._levels = self._logits[4 * k :], self._levels[4 * k :]
+        self._n_rows += k
+        return rows
+
+    def _read(self, logits: F32, levels: F32, k: int) -> F32:
+        """Rows of k frames from (4 k + 1) steps of logits and levels."""
+        rows = np.zeros((k, 4), np.float32)
+        if k == 0:
+            return rows
+        steps = 4 * np.arange(k)[:, None] + np.arange(5)
+        shape = np.tensordot(logits[:, :3][steps], _READ, (1, 0))
+        touch, quiet = np.moveaxis(1 / (1 + np.exp(-logits[:, 3:5][steps])), 2, 0)
+        heard = _rise(levels[:, 1][steps].max(1), -2.0, -1.8)  # digital zero and the faintest hiss are silence whatever the network thinks
+        speech = (1 - _rise(quiet @ _READ, 0.35, 0.75)) * heard
+        lips_apart = 1 - _rise(touch.max(1), 0.3, 0.6)
+        rows[:, APERTURE] = np.clip(shape[:, 0], 0, 1.2) * lips_apart * speech
+        rows[:, SPREAD] = np.clip(shape[:, 1], -1, 1) * speech
+        rows[:, TUCK] = np.clip(shape[:, 2], 0, 1) * speech
+        rows[:, LOUDNESS] = self._effort(levels[:, 0][steps].mean(1), speech)
+        return rows
+
+    def _effort(self, level: F32, speech: F32) -> F32:
+        """Level of the voice against its running peak (1 at the peak, 0 some 17 dB below) as 0..1, smoothed over 80 ms."""
+        out = np.empty(len(level), np.float32)
+        for i, target in enumerate((np.clip((level + 0.2) / 1.2, 0, 1) * speech).tolist()):
+            self._loudness += 0.5 * (target - self._loudness)
+            out[i] = self._loudness if target > 0 or self._loudness > 0.01 else 0.0
+        return out
