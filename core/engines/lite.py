@@ -5,6 +5,7 @@ Needs nothing beyond the repository and a CPU.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +14,17 @@ import cv2
 import numpy as np
 
 from core.engines.base import Engine, Registration, Session
+from core.lite import mouth
 from core.lite.face import Face, FaceFinder
 from core.lite.motion import LifeMotion
-from core.lite.mouth import APERTURE, LOUDNESS, SPREAD, TUCK, WEIGHTS_PATH, MouthTracker
+from core.lite.mouth import APERTURE, LOUDNESS, SPREAD, TUCK, MouthTracker
 from core.lite.renderer import Expression, Renderer
 from core.optimization.resolution_optimization import Cut, cut_pixels, face_cut, output_size
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples
 
 FORMAT = 1
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
+MOUTH_WEIGHTS = Path(mouth.__file__).with_name("mouth.safetensors")
 MAX_RENDERERS = 2
 """Sizes kept ready per registration."""
 
@@ -101,7 +104,7 @@ class LiteEngine(Engine):
 
     def __init__(self) -> None:
         self._finder = FaceFinder()
-        self._revision = f"{FORMAT}.{_file_digest(WEIGHTS_PATH)}"
+        self._revision = f"{FORMAT}.{_file_digest(MOUTH_WEIGHTS)}"
 
     @property
     def revision(self) -> str:
@@ -144,6 +147,4 @@ BLUR_LIMIT = 3.0
 
 
 def _file_digest(path: Path) -> str:
-    import hashlib
-
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]

@@ -28,6 +28,8 @@ MODEL_PATH = Path(__file__).resolve().parents[2] / "assets" / "face_landmarker.t
 MAX_FACES = 8
 DETECTION_SIDE_PX = 1280
 """Photos are searched at this longer side; the points are refined on the face's own pixels afterwards."""
+MIN_PART_PX = 256
+"""Faces that would be missed in parts of this size have too few pixels to animate."""
 
 LEFT_EYE_OUTER, RIGHT_EYE_OUTER = 33, 263
 FACE_OVAL = (
@@ -125,10 +127,12 @@ class FaceFinder:
         self._landmarker._handle = None
 
     def _search(self, pixels: Frame) -> list[Face]:
-        """Faces in the whole picture; if there is none, in overlapping parts of it: the detector misses faces below a tenth of its input."""
+        """Faces in the whole picture; if there is none, in overlapping parts of it (the detector misses small faces)."""
         height, width = pixels.shape[:2]
-        for parts in (1, 2, 4):
-            side = 1 if parts == 1 else 2 / (parts + 1)
+        for parts in (1, 2, 4, 7):
+            side = 2 / (parts + 1)
+            if parts > 1 and side * max(height, width) < MIN_PART_PX:
+                break
             found: list[Face] = []
             for y in range(parts):
                 for x in range(parts):

@@ -1,0 +1,62 @@
+"""Blinks, gaze and sway: calm, irregular, repeatable."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.lite.motion import LifeMotion
+from core.types import FPS, Controls
+
+
+def frames(controls: Controls, seed: int, seconds: float, loudness: float = 0.5) -> list[tuple[float, ...]]:
+    motion = LifeMotion(controls, seed)
+    lives = [motion.step(loudness) for _ in range(int(seconds * FPS))]
+    return [(life.blink, life.gaze_x, life.gaze_y, life.pose.yaw, life.pose.pitch, life.pose.roll, life.pose.shift_y) for life in lives]
+
+
+def blinks_of(values: np.ndarray) -> list[tuple[int, int]]:
+    closed = np.concatenate([[0], values > 0, [0]])
+    edges = np.flatnonzero(np.diff(closed))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def test_same_seed_same_life_other_seed_another() -> None:
+    assert frames(Controls(), 7, 20) == frames(Controls(), 7, 20)
+    assert frames(Controls(), 7, 20) != frames(Controls(), 8, 20)
+
+
+def test_blinks_are_irregular_and_last_120_to_200_ms() -> None:
+    blink = np.array(frames(Controls(), 1, 240))[:, 0]
+    found = blinks_of(blink)
+    lengths_ms = {(end - start) * 40 for start, end in found}
+    assert lengths_ms <= {120, 160, 200}
+    gaps_s = np.diff([start for start, _ in found]) / FPS
+    assert 2.0 < np.mean(gaps_s) < 6.0
+    assert np.std(gaps_s) > 0.5
+    assert all(blink[start:end].max() == 1.0 for start, end in found)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.0, 0.0), (3.0, 2.0)])
+def test_blink_control(value: float, expected: float) -> None:
+    count = len(blinks_of(np.array(frames(Controls(blink=value), 1, 120))[:, 0]))
+    normal = len(blinks_of(np.array(frames(Controls(), 1, 120))[:, 0]))
+    assert (count == 0) if expected == 0 else count > 1.5 * normal
+
+
+def test_head_motion_control() -> None:
+    still, normal, lively = (np.array(frames(Controls(head_motion=amount), 3, 60))[:, 3:6] for amount in (0.0, 1.0, 2.0))
+    assert np.abs(still).max() == 0
+    assert lively.std() > 1.5 * normal.std() > 0.1
+
+
+def test_head_moves_smoothly_and_little() -> None:
+    pose = np.array(frames(Controls(), 5, 300))[:, 3:6]
+    assert np.abs(pose).max() < 8
+    assert np.abs(np.diff(pose, axis=0)).max() < 0.5
+    assert np.abs(pose[0]).max() < 0.2  # it starts from the photo's own pose
+
+
+def test_gaze_control_moves_the_eyes() -> None:
+    left, right = (np.array(frames(Controls(gaze_x=x), 5, 60))[:, 1].mean() for x in (-0.8, 0.8))
+    assert right - left > 1.0

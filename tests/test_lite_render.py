@@ -1,0 +1,171 @@
+"""What is drawn, measured with the face landmarker on the drawn pictures, not read from the engine."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from core.engines.lite import LiteEngine
+from core.errors import FaceError
+from core.lite.face import FaceFinder
+from core.lite.head_warp import HeadPose
+from core.lite.renderer import Expression, Renderer
+from core.studio import Studio
+from core.types import Frame, Framing, Photo, RenderOptions
+
+
+@pytest.fixture(scope="module")
+def engine(studio: Studio) -> LiteEngine:
+    engine = studio.engine("lite")
+    assert isinstance(engine, LiteEngine)
+    return engine
+
+
+@pytest.fixture(scope="module")
+def finder(engine: LiteEngine) -> FaceFinder:
+    return engine._finder
+
+
+@pytest.fixture(scope="module")
+def renderer(engine: LiteEngine, portrait: Photo) -> Renderer:
+    return engine.register(portrait, Framing()).renderer(RenderOptions())
+
+
+def lips(finder: FaceFinder, picture: Frame) -> tuple[float, float]:
+    """Aperture and width of the lips over the distance of the outer eye corners."""
+    (face,) = finder.find(picture)
+    points = face.points[:, :2]
+    eyes = np.linalg.norm(points[33] - points[263])
+    return float(np.linalg.norm(points[13] - points[14]) / eyes), float(np.linalg.norm(points[61] - points[291]) / eyes)
+
+
+def test_lips_of_a_smile_with_teeth_close_and_open(finder: FaceFinder, renderer: Renderer) -> None:
+    apertures = [lips(finder, renderer.draw(Expression(aperture=value)))[0] for value in (0.0, 0.3, 0.6, 1.0)]
+    assert apertures == sorted(apertures)
+    assert apertures[0] < 0.1 * apertures[-1]
+    assert 0.12 < apertures[-1] < 0.35
+
+
+def test_lips_round_and_spread(finder: FaceFinder, renderer: Renderer) -> None:
+    rounded, neutral, spread = (lips(finder, renderer.draw(Expression(aperture=0.25, spread=value)))[1] for value in (-0.6, 0.0, 0.6))
+    assert (spread - rounded) / neutral > 0.12
+    assert rounded < neutral < spread
+
+
+def test_tuck_hides_part_of_the_lower_lip(renderer: Renderer) -> None:
+    plain, tucked = (renderer.mouth.shape(0.12, 0.0, value) for value in (0.0, 1.0))
+    middle = len(renderer.mouth.frame.x) // 2
+    # the lip's edge then shows a part of the lip that lies deeper: less of the lip is left below it
+    assert plain.lower[middle] == pytest.approx(tucked.lower[middle], abs=0.5)
+    assert tucked.d_lower[middle] < plain.d_lower[middle] - 0.2 * renderer.mouth.lower_lip.max()
+
+
+def test_blink_closes_both_eyes(finder: FaceFinder, renderer: Renderer) -> None:
+    def openness(picture: Frame) -> tuple[float, float]:
+        points = finder.find(picture)[0].points[:, :2]
+        left = np.linalg.norm(points[159] - points[145]) / np.linalg.norm(points[33] - points[133])
+        right = np.linalg.norm(points[386] - points[374]) / np.linalg.norm(points[362] - points[263])
+        return float(left), float(right)
+
+    for opened, closed in zip(openness(renderer.draw(Expression())), openness(renderer.draw(Expression(blink=1.0))), strict=True):
+        assert closed < 0.5 * opened
+
+
+def test_head_turns_and_shoulders_stay(finder: FaceFinder, renderer: Renderer) -> None:
+    still = renderer.draw(Expression())
+    moved = renderer.draw(Expression(pose=HeadPose(yaw=4, pitch=3, roll=2)))
+    assert abs(finder.find(moved)[0].roll_deg - finder.find(still)[0].roll_deg) > 0.8
+    height, width = still.shape[:2]
+    for region in (moved[-height // 8 :], moved[:, : width // 40], moved[:, -width // 40 :]):
+        reference = still[-height // 8 :] if region.shape[1] == width else None
+        if reference is not None:
+            np.testing.assert_array_equal(region, reference)
+    np.testing.assert_array_equal(moved[:, : width // 40], still[:, : width // 40])
+
+
+def test_what_does_not_move_is_the_photo(renderer: Renderer) -> None:
+    """A resting face differs from the plain cut of the photo only around the mouth, whose smile is closed."""
+    difference = np.abs(renderer.draw(Expression()).astype(int) - renderer._still).max(axis=2)
+    ys, xs = np.nonzero(difference > 12)
+    x, y = renderer.mouth.frame.origin
+    reach = 3.2 * renderer.mouth.half
+    assert len(ys)
+    assert np.abs(xs - x).max() < reach
+    assert np.abs(ys - y).max() < reach
+
+
+def test_no_seams_beside_the_mouth(renderer: Renderer) -> None:
+    """Layers meet in a continuous map: neighbouring pixels outside the lips come from neighbouring places."""
+    mouth = renderer.mouth
+    shape = mouth.shape(1.0, -0.6, 0.0)
+    x, y = np.meshgrid(np.arange(-2.5 * mouth.half, 2.5 * mouth.half, 0.5), np.arange(mouth.nose_y, mouth.neck_y, 0.5))
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    x_src, y_src, _ = mouth.source(shape, x, y)
+    column = mouth.frame.index(x_src)
+    in_lips = (y > shape.upper[column] - 1) & (y < shape.lower[column] + 1) & (np.abs(x_src) < mouth.half)
+    steps = np.abs(np.diff(y_src, axis=0)), np.abs(np.diff(y_src, axis=1)), np.abs(np.diff(x_src, axis=1))
+    for step, axis in zip(steps, (0, 1, 1), strict=True):
+        clear = ~(np.diff(in_lips.astype(int), axis=axis) != 0) & ~(in_lips[1:] if axis == 0 else in_lips[:, 1:])
+        assert step[clear].max() < 2.0  # half a pixel apart, never stretched more than four times
+        assert np.diff(x_src, axis=1).min() >= 0  # nothing folds over
+
+
+@pytest.mark.parametrize("size", [128, 320, 512, "source"])
+def test_sizes(engine: LiteEngine, portrait: Photo, size: int | str) -> None:
+    renderer = engine.register(portrait, Framing()).renderer(RenderOptions(size=size))  # type: ignore[arg-type]
+    side = 512 if size == "source" else size
+    picture = renderer.draw(Expression(aperture=0.5))
+    assert picture.shape == (side, side, 3)
+    assert picture.dtype == np.uint8
+
+
+def test_source_size_is_bounded_and_even(engine: LiteEngine, portrait: Photo) -> None:
+    odd = Photo(cv2.resize(portrait.pixels, (651, 701), interpolation=cv2.INTER_AREA), "odd")
+    registration = engine.register(odd, Framing())
+    assert registration.renderer(RenderOptions(size="source")).draw(Expression()).shape == (700, 650, 3)
+    assert registration.renderer(RenderOptions(size="source", max_size=350)).draw(Expression()).shape == (350, 324, 3)
+
+
+def test_no_face(engine: LiteEngine) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3), dtype=np.uint8)
+    with pytest.raises(FaceError, match=r"No face was found.*front"):
+        engine.register(Photo(noise, "noise"), Framing())
+
+
+def test_half_a_face_at_the_edge(engine: LiteEngine, portrait: Photo) -> None:
+    half = np.ascontiguousarray(portrait.pixels[:, 225:])
+    with pytest.raises(FaceError):
+        engine.register(Photo(half, "half"), Framing())
+
+
+def test_largest_face_first_and_others_by_number(engine: LiteEngine, portrait: Photo) -> None:
+    small = cv2.resize(portrait.pixels, (360, 360), interpolation=cv2.INTER_AREA)
+    two = np.concatenate([np.pad(small, ((0, 152), (0, 0), (0, 0))), portrait.pixels], axis=1)
+    first, second = (engine.register(Photo(two, "two"), Framing(index)).face for index in (0, 1))
+    assert first.interocular_px > 1.2 * second.interocular_px
+    assert first.box[0] > 360 > second.box[2]
+    with pytest.raises(FaceError, match=r"Face 2 was asked for, but the photo shows 2.*0 to 1"):
+        engine.register(Photo(two, "two"), Framing(2))
+
+
+def test_small_face_in_a_large_photo_is_found(engine: LiteEngine, portrait: Photo) -> None:
+    field = np.full((2400, 3200, 3), 128, np.uint8)
+    field[1500:2012, 400:912] = portrait.pixels
+    face = engine.register(Photo(field, "field"), Framing()).face
+    assert 55 < face.interocular_px < 65
+
+
+def test_border_is_filled_when_the_face_is_near_the_edge(engine: LiteEngine, portrait: Photo) -> None:
+    close = np.ascontiguousarray(portrait.pixels[60:200, 165:290])
+    picture = engine.register(Photo(close, "close"), Framing()).renderer(RenderOptions()).draw(Expression())
+    for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
+        assert edge.mean() > 8  # no black bars
+
+
+def test_poor_photos_are_told_kindly(engine: LiteEngine, portrait: Photo) -> None:
+    assert engine.register(portrait, Framing()).warnings == ()
+    blurred = cv2.GaussianBlur(cv2.resize(portrait.pixels, None, fx=2, fy=2), (0, 0), 6)
+    assert any("blurred" in warning for warning in engine.register(Photo(blurred, "blurred"), Framing()).warnings)
+    small = cv2.resize(portrait.pixels, (200, 200), interpolation=cv2.INTER_AREA)
+    assert any("small" in warning for warning in engine.register(Photo(small, "small"), Framing()).warnings)

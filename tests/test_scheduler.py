@@ -1,0 +1,124 @@
+"""Jobs run, wait, are cancelled and refused; turns on the device are fair."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from core.errors import AudioError, BusyError, Cancelled
+from core.scheduler import Job, Scheduler
+from core.types import Progress
+
+
+def test_result_and_progress() -> None:
+    scheduler = Scheduler(max_jobs=1, max_queue=1)
+    seen: list[Progress] = []
+
+    def work(job: Job[int]) -> int:
+        job.report(Progress("animating", 1, 2))
+        return 42
+
+    job = scheduler.submit(work, "a", seen.append)
+    assert job.result(5) == 42
+    assert job.state == "done"
+    assert seen == [Progress("animating", 1, 2)]
+    scheduler.close()
+
+
+def test_error_reaches_the_waiter_and_the_worker_lives_on() -> None:
+    scheduler = Scheduler(max_jobs=1, max_queue=4)
+
+    def fail(job: Job[int]) -> int:
+        raise AudioError("The recording is empty.")
+
+    with pytest.raises(AudioError, match="empty"):
+        scheduler.submit(fail, "a").result(5)
+    assert scheduler.submit(lambda job: 7, "a").result(5) == 7
+    scheduler.close()
+
+
+def test_full_queue_is_refused_and_positions_are_told() -> None:
+    scheduler = Scheduler(max_jobs=1, max_queue=2)
+    started, release = threading.Event(), threading.Event()
+
+    def hold(job: Job[int]) -> int:
+        started.set()
+        release.wait(10)
+        return 0
+
+    running = scheduler.submit(hold, "a")
+    assert started.wait(5)
+    first, second = scheduler.submit(hold, "a"), scheduler.submit(hold, "a")
+    assert (scheduler.position(running), scheduler.position(first), scheduler.position(second)) == (0, 1, 2)
+    with pytest.raises(BusyError, match="2 jobs are waiting"):
+        scheduler.submit(hold, "a")
+    first.cancel()  # a cancelled job makes room at once
+    third = scheduler.submit(hold, "a")
+    with pytest.raises(Cancelled):
+        first.result(5)
+    release.set()
+    assert [running.result(5), second.result(5), third.result(5)] == [0, 0, 0]
+    scheduler.close()
+
+
+def test_cancel_stops_at_the_next_step() -> None:
+    scheduler = Scheduler(max_jobs=1, max_queue=0)
+    stepping = threading.Event()
+
+    def endless(job: Job[int]) -> int:
+        while True:
+            stepping.set()
+            job.report(Progress("animating"))
+
+    job = scheduler.submit(endless, "a")
+    assert stepping.wait(5)
+    job.cancel()
+    with pytest.raises(Cancelled):
+        job.result(5)
+    assert job.state == "cancelled"
+    scheduler.close()
+
+
+def test_close_cancels_what_waits_and_refuses_what_comes() -> None:
+    scheduler = Scheduler(max_jobs=1, max_queue=2)
+    started, release = threading.Event(), threading.Event()
+
+    def hold(job: Job[int]) -> int:
+        started.set()
+        release.wait(10)
+        return 1
+
+    running = scheduler.submit(hold, "a")
+    assert started.wait(5)
+    waiting = scheduler.submit(hold, "a")
+    threading.Timer(0.05, release.set).start()
+    scheduler.close()
+    assert running.result(5) == 1
+    with pytest.raises(Cancelled):
+        waiting.result(5)
+    with pytest.raises(BusyError, match="stopping"):
+        scheduler.submit(hold, "a")
+
+
+def test_device_turns_are_first_come_first_served() -> None:
+    scheduler = Scheduler(max_jobs=1, max_queue=0)
+    order: list[int] = []
+    queued = [threading.Event() for _ in range(4)]
+
+    def take(index: int) -> None:
+        queued[index].set()
+        with scheduler.device_turn():
+            order.append(index)
+
+    with scheduler.device_turn():
+        threads = []
+        for index in range(4):
+            threads.append(threading.Thread(target=take, args=(index,)))
+            threads[-1].start()
+            queued[index].wait(5)
+            while len(scheduler._queue_of_turns) < index + 2:
+                pass
+    for thread in threads:
+        thread.join(5)
+    assert order == [0, 1, 2, 3]
