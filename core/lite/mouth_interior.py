@@ -82,16 +82,16 @@ class MouthInterior:
     def _make_cavity(self, lip: Array) -> Array:
         depth = smoothstep((self.y - self._contact) / np.float32(0.9 * self._warp.half))[..., None]
         dark = lip * np.array([0.20, 0.13, 0.13], np.float32)
-        deep = lip * np.array([0.34, 0.21, 0.21], np.float32)
+        deep = lip * np.array([0.38, 0.22, 0.21], np.float32)
         picture: Array = (dark + (deep - dark) * depth).astype(np.float32)
         return picture
 
     def _make_tongue(self, lip: Array) -> tuple[Array, Array]:
-        """A low red mound, its top a little below the lower lip's line when the mouth is closed; it sinks with the jaw."""
+        """A soft red mound that sinks with the jaw, its top a little above the lower lip."""
         half = self._warp.half
         bow = np.clip(1 - (self.x / (0.72 * half)) ** 2, 0, 1)
-        top = self._contact + 0.02 * half - 0.16 * half * bow**0.5
-        alpha = smoothstep((self.y - top) / np.float32(0.22 * half)) * smoothstep(bow * 2.5) * np.float32(0.8)
+        top = self._contact + 0.02 * half - 0.38 * half * bow**0.5
+        alpha = smoothstep((self.y - top) / np.float32(0.34 * half)) * smoothstep(bow * 2.5) * np.float32(0.8)
         rgb = lip * np.array([0.62, 0.46, 0.46], np.float32)
         return np.broadcast_to(rgb, (self._height, self._width, 3)).astype(np.float32), alpha.astype(np.float32)
 
@@ -114,7 +114,7 @@ class MouthInterior:
         """A row of upper teeth: `bottom` below the line where the lips meet, `width` its half width."""
         luma = float(skin @ LUMA)
         cast = 0.55 * np.array([1.0, 0.965, 0.91], np.float32) + 0.45 * skin / max(luma, 1.0)  # enamel in the light that falls on the skin
-        white = (cast * min(0.5 * luma + 80, 200)).astype(np.float32)
+        white = (cast * min(0.5 * luma + 98, 210)).astype(np.float32)
         u = np.clip(np.abs(self.x) / width, 0, 1)
         edge = self._contact + np.float32(bottom) * (1 - u**2) + np.float32(0.01 * self._warp.half)
         soft = np.float32(max(0.05 * self._warp.half, 0.7))
@@ -122,6 +122,6 @@ class MouthInterior:
         tooth = np.float32(0.235 * self._warp.half)  # width of a middle tooth
         phase = np.abs(((self.x / tooth) + 0.5) % 1 - 0.5) * 2 * tooth  # distance to the nearest gap times two
         lines = 1 - np.float32(0.13) * np.exp(-((np.float32(tooth) - phase) / np.float32(0.05 * self._warp.half)) ** 2)
-        shade = (0.72 + 0.28 * (1 - u**2)) * lines
+        shade = (0.7 + 0.3 * (1 - u**2)) * lines
         rgb = white * np.broadcast_to(shade, (self._height, self._width))[..., None]
         return rgb.astype(np.float32), alpha[..., None].astype(np.float32)

@@ -174,7 +174,8 @@ class MouthWarp:
             self._upper_source(shape, column, np.minimum(y, upper)),
             self._lower_source(shape, column, np.maximum(y, lower)),
         )
-        covered = np.clip(np.minimum(y + np.float32(0.5), lower) - np.maximum(y - np.float32(0.5), upper), 0, 1)
+        soft = np.float32(max(0.5, 0.022 * self.half))  # lips are round: their edge against the dark is never razor-sharp
+        covered = np.clip(np.minimum(y + soft, lower) - np.maximum(y - soft, upper), 0, 2 * soft) / (2 * soft)
         return x_src, y_src, covered
 
     def _upper_source(self, shape: MouthShape, column: Array, y: Array) -> Array:

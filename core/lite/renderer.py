@@ -114,7 +114,7 @@ class Renderer:
                 borderMode=cv2.BORDER_REPLICATE,
             )
             depth = np.clip((y - shape.upper[column]) / np.float32(0.16 * mouth.half), 0, 1)
-            inside *= (np.float32(0.7) + np.float32(0.3) * depth)[..., None]
+            inside *= (np.float32(0.75) + np.float32(0.25) * depth)[..., None]
             drawn[...] = np.clip(drawn + (inside - drawn) * covered[..., None] + np.float32(0.5), 0, 255).astype(np.uint8)
         if mouth.shows_teeth:
             middle = (shape.upper + shape.lower)[column] * np.float32(0.5)
