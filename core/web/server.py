@@ -1,0 +1,97 @@
+"""Serving a page: the environment Gradio needs before it is imported, the launch, the warm-up behind it, and a clean end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from core.errors import InputError
+from core.studio import Studio
+from core.web.outputs import OutputFolder
+
+if TYPE_CHECKING:
+    from core.web.widgets import Page
+
+logger = logging.getLogger(__name__)
+
+LOOPBACK = "127.0.0.1,localhost"
+
+
+def prepare_environment(outputs: OutputFolder) -> None:
+    """Settings Gradio reads from the environment. Call before it is imported.
+
+    Uploads go where the videos go, so that one private folder holds all visitors' files and one sweeper empties it, and a finished
+    video is served from where it lies instead of being copied.
+    """
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_TEMP_DIR"] = str(outputs.root)
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    for name in ("NO_PROXY", "no_proxy"):  # Gradio calls its own server at the start, which no proxy can reach
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name, ""), LOOPBACK)))
+
+
+def launch(page: Page, host: str, port: int) -> str:
+    """Starts serving in the background and returns the address. Raises InputError where the address cannot be had."""
+    from core.web.style import CSS, theme
+
+    page.queue(max_size=None, default_concurrency_limit=None, api_open=False)  # the studio's scheduler decides who waits and who may not
+    try:
+        page.launch(
+            server_name=host,
+            server_port=port,
+            prevent_thread_lock=True,
+            share=False,
+            quiet=True,
+            show_error=False,
+            max_file_size=page.max_upload_bytes,
+            footer_links=["api", "settings"],
+            run_history=False,
+            enable_monitoring=False,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            theme=theme(),
+            css=CSS,
+        )
+    except OSError as error:
+        raise InputError(f"Port {port} on {host} cannot be used.", "Is it taken? Choose another with --port.") from error
+    return str(page.local_url)
+
+
+def warm_up(studio: Studio) -> threading.Thread:
+    """Loads in the background what the first video needs, so that the page answers first and the first visitor waits less."""
+
+    def load() -> None:
+        try:
+            import core.media.audio
+            import core.media.image
+            import core.media.video  # noqa: F401
+
+            name, _ = studio.choose_engine("auto")
+            studio.engine(name)
+        except Exception:  # the page stays up; whoever asks for a video is told
+            logger.exception("the engine could not be loaded ahead")
+
+    thread = threading.Thread(target=load, name="warm-up", daemon=True)
+    thread.start()
+    return thread
+
+
+def wait_for_signal() -> None:
+    """Returns at the first SIGINT or SIGTERM; a second one ends the process the hard way. Main thread only."""
+    ended = threading.Event()
+    before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        ended.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, end)
+    ended.wait()

@@ -1,0 +1,39 @@
+"""How the pages look. Colours come from Gradio's variables, so light and dark mode follow the visitor's system."""
+
+from __future__ import annotations
+
+from typing import Any
+
+CSS = """
+.gradio-container { max-width: 1120px !important; margin: 0 auto !important; }
+.th-head h1 { margin: 0.4rem 0 0.1rem; font-size: 1.7rem; font-weight: 650; letter-spacing: -0.015em; }
+.th-head p { margin: 0 0 0.4rem; color: var(--body-text-color-subdued); font-size: 1rem; }
+.th-status { padding: 0.75rem 0.9rem; border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg);
+  background: var(--block-background-fill); color: var(--body-text-color); line-height: 1.5; font-size: 0.95rem; overflow-wrap: anywhere; }
+.th-idle { color: var(--body-text-color-subdued); }
+.th-row { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0.2rem 1rem; font-variant-numeric: tabular-nums; }
+.th-row span { color: var(--body-text-color-subdued); }
+.th-bar { height: 6px; margin-top: 0.55rem; border-radius: 3px; overflow: hidden; background: var(--border-color-primary); }
+.th-bar i { display: block; height: 100%; border-radius: 3px; background: var(--color-accent); transition: width 0.2s linear; }
+.th-moving i { width: 30% !important; animation: th-move 1.4s ease-in-out infinite alternate; }
+@keyframes th-move { from { margin-left: 0; } to { margin-left: 70%; } }
+@media (prefers-reduced-motion: reduce) { .th-moving i { animation: none; } .th-bar i { transition: none; } }
+.th-facts { font-variant-numeric: tabular-nums; }
+.th-status .th-note { padding: 0; border: 0; margin-top: 0.35rem; color: var(--body-text-color-subdued); }
+.th-error { border-color: var(--error-border-color, #dc2626); background: var(--error-background-fill, #fef2f2);
+  color: var(--error-text-color, #b91c1c); }
+.th-error b { display: block; }
+#th-video video { background: #000; max-height: 70vh; }
+"""
+
+
+def theme() -> Any:
+    """Gradio's default theme with the system's own fonts: nothing is fetched for it."""
+    import gradio as gr
+
+    return gr.themes.Default(
+        primary_hue="indigo",
+        neutral_hue="slate",
+        font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
+        font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+    )

@@ -1,0 +1,85 @@
+"""Gradio parts that behave as the pages need: files handed over untouched, and no error without a sentence for the visitor."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import FileData
+
+from core.settings import Settings
+from core.web.texts import Texts
+
+logger = logging.getLogger(__name__)
+
+
+def page_error(sentence: str, title: str = "Error") -> Exception:
+    """An error Gradio shows as a message; its traceback stays out of the log, for it is the visitor's input that is at fault."""
+    error: Exception = gr.Error(sentence, title=title, print_exception=False)
+    return error
+
+
+def photo_input(texts: Texts, **options: Any) -> Any:
+    """An image component that hands over the uploaded file as it is.
+
+    Gradio would open the file with Pillow first, and fail in its own words on what our own loader explains. (The method is replaced on
+    the instance because Gradio writes a .pyi file beside the source of every component class it meets.)
+    """
+    component = gr.Image(type="filepath", image_mode=None, label=texts.photo, sources=["upload", "webcam", "clipboard"], **options)
+    component.preprocess = _uploaded_path
+    return component
+
+
+def speech_input(texts: Texts, **options: Any) -> Any:
+    """An audio component that hands over the uploaded file as it is."""
+    component = gr.Audio(type="filepath", label=texts.speech, sources=["upload", "microphone"], **options)
+    component.preprocess = _uploaded_path
+    return component
+
+
+def video_output(texts: Texts, **options: Any) -> Any:
+    """A video component that serves our mp4 as it is: Gradio would have it examined by whatever ffprobe the machine has."""
+    component = gr.Video(label=texts.video, format="mp4", interactive=False, **options)
+    component.postprocess = _served_file
+    return component
+
+
+class Page(gr.Blocks):  # type: ignore[misc]  # Gradio is not followed by the type checker
+    """Blocks in which every error reaches the visitor as a sentence, and the log as a traceback where it is our fault."""
+
+    def __init__(self, texts: Texts, settings: Settings, **options: Any) -> None:
+        super().__init__(**options)
+        self.texts = texts
+        self.max_upload_bytes = max(settings.max_audio_bytes, settings.max_image_bytes)
+
+    async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any) -> dict[str, Any]:
+        """As Gradio's; addresses are refused before Gradio would fetch them, without bounds, on the server."""
+        if any(_is_address(value) for value in inputs or ()):
+            raise page_error(self.texts.no_addresses)
+        try:
+            result: dict[str, Any] = await super().process_api(block_fn, inputs, *args, **options)
+        except gr.Error:
+            raise
+        except Exception as error:
+            if type(error).__name__ in ("InvalidPathError", "ValidationError"):  # a path of the client's own, or no file at all
+                logger.warning("refused an input: %s", error)
+                raise page_error(self.texts.not_uploaded) from None
+            logger.exception("a page event failed")
+            raise page_error(self.texts.unexpected) from None
+        return result
+
+
+def _uploaded_path(payload: Any) -> str | None:
+    return payload.path if payload is not None else None
+
+
+def _served_file(path: str | None) -> Any:
+    return None if path is None else FileData(path=str(path), orig_name=str(path).rsplit("/", 1)[-1])
+
+
+def _is_address(value: object) -> bool:
+    """True where a file input names something to be fetched from elsewhere."""
+    if not isinstance(value, dict):
+        return False
+    return str(value.get("path") or "").strip().lower().startswith(("http:", "https:"))
