@@ -15,6 +15,7 @@ import numpy as np
 
 from core.engines.base import Engine, Registration, Session
 from core.lite import mouth
+from core.lite.calibration import Calibration, calibrate
 from core.lite.face import Face, FaceFinder
 from core.lite.motion import LifeMotion
 from core.lite.mouth import APERTURE, LOUDNESS, SPREAD, TUCK, MouthTracker
@@ -32,11 +33,13 @@ MAX_RENDERERS = 2
 class LiteRegistration(Registration):
     """The photo, its face, and the renderers of the sizes asked for last."""
 
-    def __init__(self, photo: Photo, face: Face) -> None:
+    def __init__(self, photo: Photo, face: Face, finder: FaceFinder) -> None:
         self.photo, self.face = photo, face
         self.warnings = _face_warnings(photo.pixels, face)
         self._renderers: dict[tuple[int, int], Renderer] = {}
         self._lock = threading.Lock()
+        renderer = self.renderer(RenderOptions())
+        self.calibration = calibrate(lambda gap: renderer.draw(Expression(aperture=gap)), finder.largest_mesh)
 
     @property
     def nbytes(self) -> int:
@@ -58,9 +61,10 @@ class LiteRegistration(Registration):
 class LiteSession(Session):
     """Audio → mouth rows → frames."""
 
-    def __init__(self, renderer: Renderer, controls: Controls, seed: int) -> None:
+    def __init__(self, renderer: Renderer, calibration: Calibration, controls: Controls, seed: int) -> None:
         self.width, self.height = renderer.width, renderer.height
         self._renderer = renderer
+        self._calibration = calibration
         self._controls = controls
         self._mouth = MouthTracker()
         self._life = LifeMotion(controls, seed)
@@ -85,7 +89,7 @@ class LiteSession(Session):
         life = self._life.step(float(row[LOUDNESS]))
         return self._renderer.draw(
             Expression(
-                aperture=float(np.clip(row[APERTURE], 0, 1.25)) * self._controls.mouth,
+                aperture=self._calibration.gap(float(np.clip(row[APERTURE], 0, 1.25)) * self._controls.mouth),
                 spread=float(np.clip(row[SPREAD], -1, 1)),
                 tuck=float(np.clip(row[TUCK], 0, 1)),
                 blink=life.blink,
@@ -116,14 +120,14 @@ class LiteEngine(Engine):
         tracker.flush()
 
     def register(self, photo: Photo, framing: Framing) -> LiteRegistration:
-        return LiteRegistration(photo, self._finder.pick(photo.pixels, framing.face_index))
+        return LiteRegistration(photo, self._finder.pick(photo.pixels, framing.face_index), self._finder)
 
     def session(self, registration: Registration, controls: Controls, options: RenderOptions) -> LiteSession:
         if not isinstance(registration, LiteRegistration):
             raise TypeError(f"a {type(registration).__name__} was not made by the lite engine")
         controls.verify(self.capabilities, self.name)
         options.verify()
-        return LiteSession(registration.renderer(options), controls, options.seed)
+        return LiteSession(registration.renderer(options), registration.calibration, controls, options.seed)
 
 
 def _face_warnings(pixels: Frame, face: Face) -> tuple[str, ...]:
