@@ -26,6 +26,7 @@ _CODECS = (
 _BLOCK_SAMPLES = 16_384
 """Decoded frames are gathered to blocks of at least this size: numpy's overhead is per call."""
 _SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63, "flt": 1.0, "dbl": 1.0}
+_USUAL_ORDER = ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR")
 
 Block = NDArray[np.float32]
 """(channels, n) float32, 1 or 2 channels, full scale -1..1."""
@@ -69,7 +70,7 @@ class SoundDecoder:
             self._container.close()
             raise AudioError(f"{name} is {content.name} without a sound track.", "Give a recording of speech.")
         self._stream = self._container.streams.audio[0]
-        self.declared_s = _declared_s(self._container, self._stream)
+        self.declared_s = _wav_declared_s(data) if content.decoder == "wav" else _declared_s(self._container, self._stream)
 
     def __enter__(self) -> Self:
         return self
@@ -149,6 +150,19 @@ def _declared_s(container: Any, stream: Any) -> float | None:
     return container.duration / av.time_base if container.duration is not None else None
 
 
+def _wav_declared_s(data: bytes) -> float | None:
+    """What the header of a WAV file promises; FFmpeg tells what is really there. None where the writer could not know it."""
+    at, byte_rate = 12, 0
+    while at + 8 <= len(data):
+        name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if name == b"fmt ":
+            byte_rate = int.from_bytes(data[at + 16 : at + 20], "little")
+        if name == b"data":
+            return size / byte_rate if byte_rate and size < 0x7FFFFF00 else None
+        at += 8 + size + size % 2
+    return None
+
+
 def _to_float(pieces: list[NDArray[Any]], format_name: str) -> NDArray[np.float32]:
     """Pieces (channels, n_i) of one FFmpeg sample format, joined, as float32 of full scale -1..1."""
     joined = pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1)
@@ -165,6 +179,8 @@ def _fold(samples: NDArray[np.float32], layout: Any) -> Block:
     if len(samples) <= 2:
         return np.ascontiguousarray(samples)
     names = [channel.name for channel in layout.channels]
+    if "FL" not in names:  # the file does not say which is which: the usual order
+        names = [*_USUAL_ORDER, *["LFE"] * len(names)][: len(names)]
     weights = np.zeros((2, len(samples)), np.float32)
     for index, name in enumerate(names):
         if name.startswith("LFE"):
