@@ -14,7 +14,7 @@ from pathlib import Path
 from core.errors import InputError, TalkingHeadError
 from core.settings import Settings
 from core.web.outputs import Sweeper, page_outputs
-from core.web.server import launch, prepare_environment, wait_for_signal, warm_up
+from core.web.server import launch, prepare_environment, shut_down, wait_for_signal, warm_up
 from core.web.texts import ENGLISH
 
 ASSETS = Path(__file__).resolve().parent / "assets"
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
         wait_for_signal()
     finally:
         desk.cancel_all()
-        page.close(verbose=False)
+        shut_down(page)
         studio.close()
         sweeper.stop()
 
