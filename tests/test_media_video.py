@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -264,6 +265,41 @@ def test_an_exception_leaves_nothing(tmp_path: Path, exception: type[BaseExcepti
     if older:
         assert path.read_bytes() == b"an older video"
     assert not any(thread.name == "video-encoder" for thread in threading.enumerate())
+
+
+_SLOW = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from core.media.audio import load_audio
+from core.media.video import VideoWriter
+from core.settings import Settings
+
+audio = load_audio((16000, np.zeros(16000 * 60, np.int16)), Settings())
+with VideoWriter(Path(sys.argv[1]) / "new" / "video.mp4", 96, 96, audio) as writer:
+    for index in range(1500):
+        writer.write(np.full((96, 96, 3), index % 256, np.uint8))
+        time.sleep(0.01)
+        if index == 40:
+            sys.stderr.write("writing\\n")
+            sys.stderr.flush()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_stops_soon_and_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _SLOW, str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "writing\n"
+        assert len(list((tmp_path / "new").iterdir())) == 1
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        _, errors = process.communicate(timeout=30)
+        assert time.monotonic() - began < 5  # some 50 ms; the machine may be busy
+    assert "KeyboardInterrupt" in errors
+    assert "Exception ignored" not in errors
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_closing_a_generator_that_writes_leaves_nothing(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 """Frames and sound to an MP4: H.264 and AAC, encoded in process. The one place that knows codecs and container.
 
-Why in process (PyAV) and not through a pipe to an ffmpeg binary: measured at 320×320 on two cores while a second thread
-rendered (`benchmarks/encode.py`), converting and encoding a frame costs 1.3 ms of CPU in process and 1.5 ms through a pipe,
-no child process can be killed or left behind, and packets come out as they are made, which streaming needs. PyAV releases
+Why in process (PyAV) and not through a pipe to an ffmpeg binary: measured at 320×320 on two busy cores beside a thread that renders
+(`benchmarks/encode.py`), a frame with its 40 ms of speech costs 1.8 ms of CPU in process and 1.9 to 2.0 ms through a pipe; no
+child process can be killed or left behind, and packets come out as they are made, which streaming needs. PyAV releases
 Python's lock while it encodes, so rendering goes on beside it.
 
-One encoder thread: at this size a second one adds 15 % of CPU time that rendering needs. `veryfast` at CRF 18 is 43 dB (luma)
-at 27 kB/s; `superfast` saves 0.25 ms a frame but writes three times the bytes.
+One encoder thread: at this size a second one adds 15 to 20 % of CPU time that rendering needs. `veryfast` at CRF 18 gives 43 dB
+(luma) at 35 kB/s with the shipped portrait; `superfast` saves 0.25 ms a frame and gives 46 dB, but writes more than twice the bytes.
 
 Colours: sRGB pixels are converted with the BT.709 matrix (limited range) by swscale, chroma averaged over 2×2 pixels
 (OpenCV's conversion is faster but takes every second pixel's colour, up to 21 levels off at edges such as lips), and tagged as
