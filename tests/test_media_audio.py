@@ -206,6 +206,12 @@ def test_unusable_files(tmp_path: Path, data: bytes, text: str, capfd: pytest.Ca
     assert capfd.readouterr() == ("", "")  # FFmpeg does not chatter
 
 
+def test_more_channels_than_pyav_survives() -> None:
+    """Reading a planar frame of more than eight channels ended the process with a segmentation fault."""
+    with pytest.raises(AudioError, match="12 channels"):
+        load_audio(wav(np.zeros((16000, 12)), 16000), SETTINGS)
+
+
 def test_missing_file_folder_and_device(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match=r"nowhere\.wav does not exist"):
         load_audio(tmp_path / "nowhere.wav", SETTINGS)

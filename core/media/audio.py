@@ -16,7 +16,7 @@ import soxr
 from numpy.typing import NDArray
 
 from core.errors import AudioError
-from core.media.decode import SUPPORTED, Block, SoundDecoder
+from core.media.decode import MAX_CHANNELS, SUPPORTED, Block, SoundDecoder
 from core.media.sound_quality import ClipMeter, describe
 from core.settings import Settings
 from core.types import SAMPLE_RATE_HZ, Audio, Samples
@@ -146,8 +146,8 @@ def _array_to_wav(rate_hz: int, samples: NDArray[Any], settings: Settings) -> by
     array = np.asarray(samples)
     if array.ndim == 1:
         array = array[:, None]
-    if array.ndim != 2 or (array.shape[0] and not 1 <= array.shape[1] <= 8):
-        hint = "It must be (n,) or (n, channels) with at most 8 channels."
+    if array.ndim != 2 or (array.shape[0] and not 1 <= array.shape[1] <= MAX_CHANNELS):
+        hint = f"It must be (n,) or (n, channels) with at most {MAX_CHANNELS} channels."
         raise AudioError(f"The array of samples has the shape {np.shape(samples)}.", hint)
     if array.size == 0:
         raise AudioError(f"{name} holds no sound (0 samples).", "Record it again.")

@@ -25,7 +25,9 @@ _CODECS = (
 )
 _BLOCK_SAMPLES = 16_384
 """Decoded frames are gathered to blocks of at least this size: numpy's overhead is per call."""
-_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63, "flt": 1.0, "dbl": 1.0}
+_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}
+MAX_CHANNELS = 8
+"""Beyond these PyAV reads past the end of a planar frame's plane pointers and the process dies (found by damaging headers)."""
 _USUAL_ORDER = ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR")
 
 Block = NDArray[np.float32]
@@ -120,6 +122,8 @@ class SoundDecoder:
                     self.rate_hz, self.channels = signature[:2]
                     if self.rate_hz <= 0 or self.channels <= 0 or frame.format.name.removesuffix("p") not in _SCALE:
                         raise self._unreadable(None)
+                    if self.channels > MAX_CHANNELS:
+                        raise AudioError(f"{self.name} has {self.channels} channels.", f"At most {MAX_CHANNELS} are accepted.")
                 elif signature != (frame.sample_rate, frame.layout.nb_channels, frame.format.name):
                     text = f"{self.name} changes its format midway ({signature[0]} Hz to {frame.sample_rate} Hz)."
                     raise AudioError(text, "Save it again as one WAV or MP3 file.")
