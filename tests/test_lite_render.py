@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from core.aux_models.face_mesh import FaceFinder
 from core.engines.lite import LiteEngine
 from core.errors import FaceError
-from core.lite.face import FaceFinder
 from core.lite.head_warp import HeadPose
 from core.lite.renderer import Expression, Renderer
 from core.studio import Studio

@@ -13,10 +13,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from core.aux_models.face_mesh import Face, FaceFinder
 from core.engines.base import Engine, Registration, Session
 from core.lite import mouth
 from core.lite.calibration import Calibration, calibrate
-from core.lite.face import Face, FaceFinder
 from core.lite.motion import LifeMotion
 from core.lite.mouth import APERTURE, LOUDNESS, SPREAD, TUCK, MouthTracker
 from core.lite.renderer import Expression, Renderer

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from core.aux_models.face_mesh import Face
 from core.lite.eye_warp import EYES, EyeWarp
-from core.lite.face import Face
 from core.lite.head_warp import HeadPose, HeadWarp
 from core.lite.local_frame import Array, LocalFrame
 from core.lite.mouth_interior import MouthInterior
