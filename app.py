@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
     try:
         address = launch(page, arguments.host, arguments.port)
         sweeper.start()
-        warm_up(studio)
+        warm_up(studio, desk.visited)
         sys.stdout.write(f"Talking Head is ready: open {address} (Ctrl-C ends it)\n")
         sys.stdout.flush()
         wait_for_signal()

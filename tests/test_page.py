@@ -46,19 +46,19 @@ class Server:
             return bytes(answer.read())
 
 
-def start_app(folder: Path, **environment: str) -> Server:
-    """Starts app.py on a free port and waits until it answers."""
+def start_app(folder: Path, command: tuple[str, ...] = (str(ROOT / "app.py"),), **environment: str) -> Server:
+    """Starts app.py (or another way to it) on a free port and waits until it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = folder / "app.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / "app.py"), "--port", str(port)],
+            [sys.executable, *command, "--port", str(port)],
             stdout=stream,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env={**os.environ, "TALKING_HEAD_OUTPUT_DIR": str(folder / "out"), **environment},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TALKING_HEAD_OUTPUT_DIR": str(folder / "out"), **environment},
         )
     server = Server(f"http://127.0.0.1:{port}/", process, folder, log)
     deadline = time.monotonic() + START_S
@@ -151,6 +151,7 @@ def test_one_endpoint_is_named_and_every_other_is_private(server: Server, client
     parameters = about["named_endpoints"]["/process_talking_head"]["parameters"]
     assert [each["parameter_name"] for each in parameters] == ["audio", "image", "engine", "size", "seed", "face"]
     assert [each["parameter_has_default"] for each in parameters] == [False, False, True, True, True, True]
+    assert [each["example_input"]["path"] for each in parameters[:2]] == ["speech.wav", "portrait.png"]
     config = json.loads(server.get("config"))
     public = [each["api_name"] for each in config["dependencies"] if each["api_visibility"] != "private"]
     assert public == ["process_talking_head"]
@@ -259,11 +260,11 @@ def test_a_cancelled_call_stops_the_job(server: Server, client, tmp_path: Path) 
         time.sleep(0.05)
 
 
-def test_the_server_ends_cleanly_while_it_works(tmp_path: Path) -> None:
-    """SIGTERM during a render: exit code 0, soon, and no half a video left behind."""
+def test_a_full_server_says_so_and_ends_cleanly_while_it_works(tmp_path: Path) -> None:
+    """One job fills this server: the next is told to try again. SIGTERM during the render: exit code 0, soon, no half a video left."""
     from gradio_client import Client, handle_file
 
-    server = start_app(tmp_path)
+    server = start_app(tmp_path, TALKING_HEAD_MAX_QUEUE="0")
     try:
         client = Client(server.url, verbose=False)
         client.submit(handle_file(str(ROOT / "assets" / "speech_16s.wav")), handle_file(str(PORTRAIT)), "lite", "1024", 3, 0,
@@ -271,10 +272,36 @@ def test_the_server_ends_cleanly_while_it_works(tmp_path: Path) -> None:
         deadline = time.monotonic() + 30
         while not any(len(folder.name) == 48 for folder in (tmp_path / "out" / "page").iterdir()) and time.monotonic() < deadline:
             time.sleep(0.05)
+        busy = refusal(server, client)
+        assert "Busy" in busy
+        assert "Try again" in busy
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(10) == 0
+        assert server.process.wait(10) == 0, server.log.read_text()
         assert not list((tmp_path / "out" / "page").rglob("*.mp4*"))
         assert "Traceback" not in server.log.read_text()
+        client._kill_heartbeat.set()
+    finally:
+        stop_app(server)
+
+
+def test_a_fault_of_ours_is_logged_and_shown_as_a_plain_sentence(tmp_path: Path) -> None:
+    """An engine that breaks in a way nobody foresaw: the visitor gets a sentence, the log the traceback."""
+    from gradio_client import Client
+
+    broken = """
+import sys, app, core.studio
+def fail():
+    raise RuntimeError("secret detail in /some/path")
+core.studio.open_studio = lambda settings: core.studio.Studio(settings, {"lite": fail})
+sys.exit(app.main(sys.argv[1:]))
+"""
+    server = start_app(tmp_path, ("-c", broken))
+    try:
+        client = Client(server.url, verbose=False)
+        message = refusal(server, client)
+        assert "Something went wrong here" in message
+        assert "secret" not in message
+        assert "secret detail" in server.log.read_text()
         client._kill_heartbeat.set()
     finally:
         stop_app(server)

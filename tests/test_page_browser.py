@@ -146,6 +146,16 @@ def test_a_file_that_is_no_photo_is_explained(tab: Tab, tmp_path: Path) -> None:
     assert "fake.png" in error.inner_text()
 
 
+def test_an_upload_beyond_the_limit_is_explained(tab: Tab, tmp_path: Path) -> None:
+    large = tmp_path / "large.wav"
+    with large.open("wb") as stream:
+        stream.truncate(101 * 2**20)
+    tab.page.locator("#th-speech input[type=file]").first.set_input_files(large)
+    toast = tab.page.locator(".toast-body").first
+    toast.wait_for(timeout=20_000)
+    assert "size" in toast.inner_text().lower(), toast.inner_text()
+
+
 def test_cancel_stops_the_job_and_the_page_can_go_on(tab: Tab, server: Server) -> None:
     tab.give(speech=ROOT / "assets" / "speech_16s.wav")
     tab.page.get_by_text("More options").click()

@@ -82,6 +82,8 @@ class Desk:
         self._studio = studio
         self._outputs = outputs
         self._texts = texts
+        self.visited = threading.Event()
+        """Set when the first visitor has the page before them."""
         self._readers = asyncio.Semaphore(READERS)
         self._tickets: dict[str, set[Ticket]] = {}
         self._lock = threading.Lock()

@@ -15,6 +15,7 @@ from core.errors import Cancelled, TalkingHeadError
 from core.settings import Settings
 from core.types import Framing, Generation, RenderOptions
 from core.web.desk import Desk, Wish
+from core.web.style import SHOW_STATUS
 from core.web.texts import ENGLISH, Texts
 from core.web.view import error_html, idle_html, plain_html, progress_html, result_html
 from core.web.widgets import Page, page_error, photo_input, speech_input, video_output
@@ -48,7 +49,7 @@ def build_page(desk: Desk, settings: Settings, examples: Sequence[Example] = (),
     """The Generate page and its one endpoint, `/process_talking_head`. Launching it is up to the caller (core/web/server.py)."""
     page = Page(texts, settings, title=texts.title, analytics_enabled=False)
     with page:
-        gr.HTML(f'<div class="th-head"><h1>{escape(texts.title)}</h1><p>{escape(texts.subtitle)}</p></div>', padding=False)
+        gr.HTML(f'<div class="th-head"><h1>{escape(texts.title)}</h1><p>{escape(texts.subtitle)}</p></div>', elem_classes="th-html")
         with gr.Row(equal_height=False):
             with gr.Column(min_width=300):
                 inputs = _inputs(desk, texts)
@@ -59,7 +60,7 @@ def build_page(desk: Desk, settings: Settings, examples: Sequence[Example] = (),
                     _examples(examples, inputs, texts)
             with gr.Column(min_width=300):
                 video = video_output(texts, autoplay=True, buttons=[], height=420, elem_id="th-video")
-                status = gr.HTML(idle_html(texts), padding=False, elem_id="th-status")
+                status = gr.HTML(idle_html(texts), elem_id="th-status", elem_classes="th-html")
                 download = gr.DownloadButton(texts.download, visible=False, elem_id="th-download")
         _wire_page(desk, texts, inputs, generate, cancel, [status, video, download, generate, cancel])
         _wire_endpoint(desk, texts, inputs, video)
@@ -67,13 +68,14 @@ def build_page(desk: Desk, settings: Settings, examples: Sequence[Example] = (),
         def leave(request: gr.Request) -> None:
             desk.cancel(_owner(request))
 
+        page.load(desk.visited.set, queue=False, show_progress="hidden", api_visibility="private")
         page.unload(leave)
     return page
 
 
 def _inputs(desk: Desk, texts: Texts) -> _Inputs:
-    image = photo_input(texts, height=300, elem_id="th-photo")
-    audio = speech_input(texts, elem_id="th-speech")
+    image = photo_input(texts, height=260, buttons=["fullscreen"], elem_id="th-photo")
+    audio = speech_input(texts, buttons=[], elem_id="th-speech")
     with gr.Accordion(texts.options, open=False):
         with gr.Row():
             names = [(texts.engine_named.format(name=name), name) for name in desk.engines()]
@@ -140,7 +142,7 @@ def _wire_page(desk: Desk, texts: Texts, inputs: _Inputs, generate: Any, cancel:
             yield shown(plain_html(texts.stopped), busy=False)
         except TalkingHeadError as error:
             yield shown(error_html(texts, str(error)), busy=False)
-            raise page_error(escape(str(error)), texts.error) from None
+            raise page_error(escape(str(error))) from None
         except Exception:
             yield shown(error_html(texts, texts.unexpected), busy=False)
             raise  # the page logs it and says the same
@@ -151,6 +153,7 @@ def _wire_page(desk: Desk, texts: Texts, inputs: _Inputs, generate: Any, cancel:
 
     parts = [inputs.audio, inputs.image, inputs.engine, inputs.size, inputs.seed, inputs.new_seed, inputs.face]
     generate.click(run, parts, outputs, show_progress="hidden", concurrency_limit=None, api_visibility="private")
+    generate.click(None, js=SHOW_STATUS)
     cancel.click(stop, None, [outputs[0], cancel], queue=False, show_progress="hidden", api_visibility="private")
 
 

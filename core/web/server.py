@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1,localhost"
+WARM_UP_AFTER_S = 4.0
 
 
 def prepare_environment(outputs: OutputFolder) -> None:
@@ -72,10 +73,15 @@ def shut_down(page: Page) -> None:
     page.close(verbose=False)
 
 
-def warm_up(studio: Studio) -> threading.Thread:
-    """Loads in the background what the first video needs, so that the page answers first and the first visitor waits less."""
+def warm_up(studio: Studio, visited: threading.Event) -> threading.Thread:
+    """Loads in the background what the first video needs, so that the first visitor waits less for it.
+
+    Not at once: on a small machine it would slow down the very page it waits behind. So it starts when a visitor has the page
+    (`visited`), and without one after WARM_UP_AFTER_S.
+    """
 
     def load() -> None:
+        visited.wait(WARM_UP_AFTER_S)
         try:
             import core.media.audio
             import core.media.image

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 CSS = """
-.gradio-container { max-width: 1120px !important; margin: 0 auto !important; }
+html, body { overflow-x: clip; }
+.gradio-container { width: 100% !important; max-width: 1120px !important; margin: 0 auto !important; }
+.gradio-container .app, .gradio-container .app > .wrap, .gradio-container .app .contain { width: 100% !important; }
+.th-html .html-container { padding: 0 !important; }
 .th-head h1 { margin: 0.4rem 0 0.1rem; font-size: 1.7rem; font-weight: 650; letter-spacing: -0.015em; }
 .th-head p { margin: 0 0 0.4rem; color: var(--body-text-color-subdued); font-size: 1rem; }
 .th-status { padding: 0.75rem 0.9rem; border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg);
@@ -23,8 +26,14 @@ CSS = """
 .th-error { border-color: var(--error-border-color, #dc2626); background: var(--error-background-fill, #fef2f2);
   color: var(--error-text-color, #b91c1c); }
 .th-error b { display: block; }
-#th-video video { background: #000; max-height: 70vh; }
+#th-speech .upload-container { height: 140px !important; min-height: 0 !important; }
+#th-video { height: min(420px, calc(100vw - 4rem)) !important; }
+#th-video video { background: var(--background-fill-secondary); }
+@media (max-width: 640px) { .gradio-container .app { padding: 0.75rem 1rem !important; } }
 """
+
+SHOW_STATUS = "() => document.getElementById('th-status')?.scrollIntoView({ behavior: 'smooth', block: 'nearest' })"
+"""On a phone the progress is below the fold when Generate is pressed."""
 
 
 def theme() -> Any:

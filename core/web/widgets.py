@@ -14,9 +14,9 @@ from core.web.texts import Texts
 logger = logging.getLogger(__name__)
 
 
-def page_error(sentence: str, title: str = "Error") -> Exception:
+def page_error(sentence: str) -> Exception:
     """An error Gradio shows as a message; its traceback stays out of the log, for it is the visitor's input that is at fault."""
-    error: Exception = gr.Error(sentence, title=title, print_exception=False)
+    error: Exception = gr.Error(sentence, print_exception=False)
     return error
 
 
@@ -28,6 +28,7 @@ def photo_input(texts: Texts, **options: Any) -> Any:
     """
     component = gr.Image(type="filepath", image_mode=None, label=texts.photo, sources=["upload", "webcam", "clipboard"], **options)
     component.preprocess = _uploaded_path
+    _show_as_example(component, "portrait.png")
     return component
 
 
@@ -35,6 +36,7 @@ def speech_input(texts: Texts, **options: Any) -> Any:
     """An audio component that hands over the uploaded file as it is."""
     component = gr.Audio(type="filepath", label=texts.speech, sources=["upload", "microphone"], **options)
     component.preprocess = _uploaded_path
+    _show_as_example(component, "speech.wav")
     return component
 
 
@@ -72,6 +74,12 @@ class Page(gr.Blocks):  # type: ignore[misc]  # Gradio is not followed by the ty
 
 def _uploaded_path(payload: Any) -> str | None:
     return payload.path if payload is not None else None
+
+
+def _show_as_example(component: Any, name: str) -> None:
+    """The API page shows a file of the caller's own; Gradio's example is a web address, and those are refused here."""
+    component.example_payload = lambda: {"path": name, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+    component.example_value = lambda: name
 
 
 def _served_file(path: str | None) -> Any:
