@@ -1,0 +1,345 @@
+"""Speech features to motion: windows of the diffusion model, cut, joined and smoothed into one row per frame.
+
+The model (Ditto, arXiv:2411.19509) makes 80 frames at a time. Windows overlap; each starts from the frame before it, and is faded into
+the one before where they overlap. Two policies share all of this:
+
+offline  windows start at frame 0; the joined motion is smoothed a second time. A frame is ready once the window that ends the fade over
+         it is done, and a few frames more for the smoothing: the first after 80 frames of speech. Rows equal those of the published
+         offline pipeline, which smooths the whole sequence at its end; since a row's average reaches only `smo_k_d // 2` frames ahead,
+         nothing needs to wait for that end, and memory does not grow with the recording.
+online   windows start with `overlap_v2` frames of silence before the speech, so that few new frames complete a window: with valid = 80 -
+         overlap_v2 the first frame is ready after 2 * valid frames of speech (overlap 70: 20, 75: 10), for overlaps below 40 after
+         80 - overlap_v2. The first window is not shown where it lies before the speech; its first frame is what relative motion is
+         measured from.
+
+Both give exactly one row per feature, in order, none missing and none too many, whatever the overlap and however short the speech.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from core.atomic_components.condition_handler import ConditionHandler
+from core.atomic_components.pose import LAYOUT, MOTION_DIM, POSE_DIM, Array, SourceMotion
+from core.atomic_components.wav2feat import FEATURE_DIM
+from core.errors import OptionError, TalkingHeadError
+
+WINDOW_FRAMES = 80
+MAX_STEPS = 1000
+MAX_SMOOTHING = WINDOW_FRAMES
+KEPT_ROWS = 2 * WINDOW_FRAMES
+"""Rows that later windows or the second smoothing may still read: fade (79) + its smoothing (40), or lag of the output (79 + 40)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Audio2MotionOptions:
+    """Names and defaults as published.
+
+    overlap_v2: frames that windows share, 0..79. online_mode: the window policy, see above. sampling_timesteps: denoising steps, 1..1000.
+    smo_k_d: frames averaged to smooth scale, angles and translation, 0..80 (0 and 1: off; even values act as the next odd one).
+    fix_kp_cond: every so many windows start from the source's motion instead of the last frame, 0 = never. fix_kp_cond_dim: (start, end) of
+    the 265 dims that go on from the last frame all the same; (0, 202) resets the expression only.
+    v_min_max_for_clip: array (2 or more, 265), rows 0 and 1 are bounds of every row made.
+    whole: False makes the offline policy leave out the second smoothing, as the published online class does with online_mode off.
+    published_count: True emits the rows that the published online pipeline emits: up to `valid` too many at the end, none at all for
+    speech shorter than `valid`, and 80 - 2 * overlap_v2 too few at the start for overlaps below 40. For comparison only.
+    """
+
+    overlap_v2: int = 10
+    online_mode: bool = False
+    sampling_timesteps: int = 50
+    smo_k_d: int = 3
+    fix_kp_cond: int = 0
+    fix_kp_cond_dim: tuple[int, int] | None = None
+    v_min_max_for_clip: ArrayLike | None = None
+    whole: bool = True
+    published_count: bool = False
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "overlap_v2": (0, WINDOW_FRAMES - 1),
+            "sampling_timesteps": (1, MAX_STEPS),
+            "smo_k_d": (0, MAX_SMOOTHING),
+            "fix_kp_cond": (0, 1_000_000),
+        }
+        for name, (low, high) in ranges.items():
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), low, high))
+        for name in ("online_mode", "whole", "published_count"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise OptionError(f"{name} is {getattr(self, name)!r}.", "It must be True or False.")
+        if self.fix_kp_cond_dim is not None:
+            object.__setattr__(self, "fix_kp_cond_dim", _span(self.fix_kp_cond_dim))
+        if self.v_min_max_for_clip is not None:
+            object.__setattr__(self, "v_min_max_for_clip", _bounds(self.v_min_max_for_clip))
+
+    @property
+    def valid(self) -> int:
+        """New frames of each window after the first."""
+        return WINDOW_FRAMES - self.overlap_v2
+
+    @property
+    def fuse(self) -> int:
+        """Frames over which a window is faded into the one before."""
+        return min(self.overlap_v2, self.valid) if self.online_mode else self.overlap_v2
+
+    @property
+    def lead_in(self) -> int:
+        """Frames of silence before the speech."""
+        return self.overlap_v2 if self.online_mode else 0
+
+    @property
+    def first_rows_after(self) -> int:
+        """Frames of speech after which the first row comes (unless the speech ends before)."""
+        if not self.online_mode:
+            late = self.smo_k_d // 2 if self.whole and self.smo_k_d > 1 else 0
+            return WINDOW_FRAMES + (self.valid * max(0, -(-(late + 1 - self.valid) // self.valid)))
+        return 2 * self.valid if self.overlap_v2 >= WINDOW_FRAMES // 2 else self.valid
+
+
+def whole_number(name: str, value: Any, low: int, high: int) -> int:
+    """`value` as an int of low..high; OptionError otherwise."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = low - 1
+    if isinstance(value, bool) or not low <= number <= high:
+        raise OptionError(f"{name} is {value!r}.", f"It must be a whole number from {low} to {high}.")
+    return number
+
+
+def _span(value: Any) -> tuple[int, int]:
+    start, end = value if isinstance(value, list | tuple) and len(value) == 2 else (None, None)
+    try:
+        return (
+            whole_number("fix_kp_cond_dim[0]", start, 0, MOTION_DIM),
+            whole_number("fix_kp_cond_dim[1]", end, int(start or 0), MOTION_DIM),
+        )
+    except (OptionError, TypeError):
+        raise OptionError(f"fix_kp_cond_dim is {value!r}.", f"It must be (start, end) with 0 <= start <= end <= {MOTION_DIM}.") from None
+
+
+def _bounds(value: ArrayLike) -> Array:
+    remedy = f"It must be an array (2 or more, {MOTION_DIM}) whose row 0 is nowhere above row 1."
+    try:
+        bounds = np.array(value, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise OptionError("v_min_max_for_clip is not an array of numbers.", remedy) from None
+    if bounds.ndim != 2 or len(bounds) < 2 or bounds.shape[1] != MOTION_DIM or not (bounds[0] <= bounds[1]).all():
+        raise OptionError(f"v_min_max_for_clip is an array {bounds.shape} with row 0 above row 1 or of the wrong shape.", remedy)
+    bounds.flags.writeable = False
+    return bounds
+
+
+class MotionSampler(Protocol):
+    """The diffusion model and its sampling loop: `sampler_of(lmdm, ...)`, or any backend with these arguments."""
+
+    def __call__(self, cond_frame: Array, cond: Array, x_t: Array, noises: Array) -> Array:
+        """cond_frame (1, 265), cond (1, 80, 1103), starting noise (1, 80, 265), step noises (steps - 1, 1, 80, 265) -> (1, 80, 265)."""
+
+
+def sampler_of(lmdm: Any, steps: int) -> MotionSampler:
+    """`core.models.LMDM` (a torch module, wherever it lies) as a MotionSampler. `steps` as in Audio2MotionOptions.sampling_timesteps."""
+
+    def sample(cond_frame: Array, cond: Array, x_t: Array, noises: Array) -> Array:
+        import torch
+
+        weight = next(lmdm.parameters())
+
+        def there(array: Array) -> torch.Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(device=weight.device, dtype=weight.dtype)
+
+        with torch.inference_mode():
+            made = lmdm.sample(there(cond_frame), there(cond), steps, x_T=there(x_t), noises=there(noises))
+        motion: Array = made.float().cpu().numpy()
+        return motion
+
+    return sample
+
+
+def seeded_noise(seed: int) -> Callable[[], Array]:
+    """An endless supply of standard normal (1, 80, 265) float32. Drawn on the CPU, so that every device starts from the same noise."""
+    generator = np.random.default_rng(seed)
+
+    def draw() -> Array:
+        return generator.standard_normal((1, WINDOW_FRAMES, MOTION_DIM), dtype=np.float32)
+
+    return draw
+
+
+def smoothed(rows: Array, start: int, end: int, k: int) -> Array:
+    """Rows start..end-1 with scale, angles and translation averaged over `k` frames around each, cut off at the ends of `rows`.
+
+    (m, 265) float32 -> (end - start, 265), new. The expression is never averaged: that would slur the lips.
+    """
+    out = rows[start:end].copy()
+    if k > 1:
+        for i in range(start, start + len(out)):
+            out[i - start, :POSE_DIM] = rows[max(0, i - k // 2) : i + k // 2 + 1, :POSE_DIM].mean(axis=0)
+    return out
+
+
+class Audio2Motion:
+    """Motion of one session. Not thread-safe.
+
+    source: of the person, or of the character that stands in for it ("ch_info"): where the first window starts.
+    silence: n -> (n, 1024) features of silence (`Wav2Feat.silence`), asked for once, by the online policy only.
+    noise: (1, 80, 265) of standard normal noise per call (`seeded_noise`). As published, the noises of the denoising steps are drawn once
+    here and used by every window, which is what makes windows agree where they overlap; each window starts from a fresh one.
+
+    push -> rows (265,) float32 as LAYOUT says, one per frame, clipped; a row belongs to the caller.
+    """
+
+    reference: Array | None
+    """(265,) float32: the frame that relative motion is measured from, where the policy says so (online); None: the first row made."""
+
+    def __init__(
+        self,
+        sample: MotionSampler,
+        condition: ConditionHandler,
+        source: SourceMotion,
+        silence: Callable[[int], Array],
+        noise: Callable[[], Array],
+        options: Audio2MotionOptions | None = None,
+    ) -> None:
+        self._sample, self._condition, self._noise = sample, condition, noise
+        self._options = options = options or Audio2MotionOptions()
+        self._source_row = source.motions[0].row()[None]
+        noises = [noise() for _ in range(options.sampling_timesteps - 1)]
+        self._step_noises = np.stack(noises) if noises else np.zeros((0, 1, WINDOW_FRAMES, MOTION_DIM), np.float32)
+        self._quiet = silence(options.lead_in) if options.lead_in else np.zeros((0, FEATURE_DIM), np.float32)
+        weights = np.arange(options.fuse, dtype=np.float32) / np.float32(max(options.fuse, 1))
+        self._fade = weights[:, None]
+        self._twice = not options.online_mode and options.whole and options.smo_k_d > 1
+        self.reset()
+
+    def reset(self, first_frame: int = 0) -> None:
+        """Forgets the utterance; the next push starts a new one, from the source's own pose.
+
+        first_frame: number of its first frame in the session; says which eyes of a source video and which emotion of a sequence it gets.
+        """
+        self._first_frame = first_frame
+        self._pieces: list[Array] = [self._quiet]  # features from window start `_start` on, in row numbers (lead-in included)
+        self._waiting = len(self._quiet)
+        self._start = 0
+        self._heard = 0
+        self._rows = np.zeros((0, MOTION_DIM), np.float32)  # joined motion from row `_base` on
+        self._base = 0
+        self._next = self._options.lead_in  # number of the row to hand out next
+        self._windows = 0
+        self._cond_frame = self._source_row
+        self.reference = None
+
+    def push(self, features: Array) -> Iterator[Array]:
+        """Hears (n, 1024) float32, n >= 0, and yields the rows that are certain now.
+
+        The features are taken at the call, the model runs as the iterator is read; what was not read comes with the next push.
+        """
+        if len(features):
+            self._pieces.append(np.array(features, dtype=np.float32))
+            self._waiting += len(features)
+            self._heard += len(features)
+        return self._ready()
+
+    def flush(self) -> Iterator[Array]:
+        """Yields what is left, and starts a new utterance. To be read to its end."""
+        yield from self._ready()
+        options, left = self._options, self._waiting
+        end = options.lead_in + self._heard
+        if self._heard and left:
+            unshown = not self._windows
+            self._window()
+            while self._waiting and not options.online_mode and options.whole:
+                self._window()  # as published: a whole file gets a window wherever one may start, though it may make no new frame
+            if options.published_count and options.online_mode:
+                end = self._next if unshown else min(self._next + left, self._base + len(self._rows))
+        yield from self._hand_out(end, ended=True)
+        self.reset(self._first_frame + self._heard)
+
+    def _ready(self) -> Iterator[Array]:
+        options = self._options
+        while True:  # rows first: a consumer that left an earlier iterator half-read is owed the rest of it
+            if self._windows:
+                # What the next window fades into, and what smoothing there touches, is not certain yet.
+                yield from self._hand_out(self._base + len(self._rows) - options.fuse, ended=False)
+            if self._waiting < WINDOW_FRAMES:
+                return
+            self._window()
+            if options.published_count and options.online_mode and self._windows == 1:
+                self._next = WINDOW_FRAMES - options.fuse
+
+    def _window(self) -> None:
+        """Runs the model on the next 80 features, or as many as there are, joins its frames to the rows, and moves on."""
+        options = self._options
+        features = self._pieces[0] if len(self._pieces) == 1 else np.concatenate(self._pieces)
+        rest = features[options.valid :]
+        self._pieces = [rest.copy() if len(rest) < WINDOW_FRAMES else rest]
+        self._waiting = len(rest)
+        frame = self._first_frame + self._start - options.lead_in
+        cond = self._conditions(features[:WINDOW_FRAMES], frame)
+        made = np.asarray(self._sample(self._cond_frame, cond[None], self._noise(), self._step_noises), np.float32)
+        if made.shape != (1, WINDOW_FRAMES, MOTION_DIM) or not np.isfinite(made).all():
+            raise TalkingHeadError(
+                f"The motion model returned an array {made.shape}, or values that are not numbers.", "Check its checkpoint and precision."
+            )
+        self._join(made[0])
+        self._start += options.valid
+        self._windows += 1
+        last = self._rows[None, len(self._rows) - options.overlap_v2 - 1]
+        self._cond_frame = last.copy()
+        if options.fix_kp_cond and self._windows % options.fix_kp_cond == 0:
+            self._cond_frame = self._source_row.copy()
+            if options.fix_kp_cond_dim is not None:
+                kept = slice(*options.fix_kp_cond_dim)
+                self._cond_frame[:, kept] = last[:, kept]
+
+    def _conditions(self, features: Array, frame: int) -> Array:
+        missing = WINDOW_FRAMES - len(features)
+        if missing and (self._options.online_mode or not self._options.whole):
+            # Streams repeat the last sound while eyes and emotions run on, whole files repeat the last row: both as published.
+            return self._condition(np.concatenate([features, np.repeat(features[-1:], missing, axis=0)]), frame)
+        cond = self._condition(features, frame)
+        return np.concatenate([cond, np.repeat(cond[-1:], missing, axis=0)]) if missing else cond
+
+    def _join(self, made: Array) -> None:
+        options, k = self._options, self._options.smo_k_d
+        if not self._windows:
+            self._rows = smoothed(made, 0, len(made), k)
+            if options.online_mode:
+                self.reference = self._clipped(self._rows[0])
+            return
+        rows, overlap, fuse = self._rows, options.overlap_v2, options.fuse
+        joint = len(rows) - fuse
+        faded = rows[joint:] * (1 - self._fade) + made[overlap - fuse : overlap] * self._fade
+        rows = np.concatenate([rows[:joint], faded, made[overlap:]])
+        end = len(rows) - options.valid + 1
+        rows[joint:end] = smoothed(rows, joint, end, k)
+        surplus = max(0, len(rows) - KEPT_ROWS - options.valid)
+        self._rows, self._base = rows[surplus:].copy() if surplus else rows, self._base + surplus
+
+    def _hand_out(self, end: int, ended: bool) -> Iterator[Array]:
+        """Rows `_next` .. end - 1, smoothed once more where the policy says so."""
+        k = self._options.smo_k_d
+        ahead = 0 if ended or not self._twice else k // 2
+        while self._next < end - ahead:
+            i = self._next - self._base
+            # Cut off at the number of rows that the utterance has: the padding of the last window must not leak into its last rows.
+            row = smoothed(self._rows[: end - self._base], i, i + 1, k)[0] if self._twice else self._rows[i].copy()
+            self._next += 1
+            yield self._clipped(row)
+
+    def _clipped(self, row: Array) -> Array:
+        bounds: Any = self._options.v_min_max_for_clip
+        return row.copy() if bounds is None else np.clip(row, bounds[0], bounds[1])
+
+
+def row_parts(row: Array) -> dict[str, Array]:
+    """A row (265,) as new arrays by name, with its scale restored (a row holds scale - 1)."""
+    parts = {name: row[where].copy() for name, where in LAYOUT.items()}
+    parts["scale"] += np.float32(1)
+    return parts

@@ -1,0 +1,465 @@
+"""A row of motion and the source become two sets of keypoints: where the face is, and where it goes.
+
+What the model made is laid over the source's own motion, under the user's controls, and the result is stitched so that shoulders and
+neck stay attached (LivePortrait, arXiv:2407.03168, section 3.3). Order and constants are those of the published Ditto pipeline
+(arXiv:2411.19509).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from core.atomic_components.audio2motion import row_parts, whole_number
+from core.atomic_components.pose import ANGLES, N_KEYPOINTS, Array, SourceMotion, degrees, keypoints, mirror_index
+from core.errors import OptionError
+
+LIP = (6, 12, 14, 17, 19, 20)
+EYE = (11, 13, 15, 16, 18)
+"""Which of the 21 keypoints move lips and eyes."""
+MIXED_KEYS = ("exp", "pitch", "yaw", "roll", "t", "scale", "kp")
+CHARACTER_KEYS = ("exp", "pitch", "yaw", "roll")
+"""What is scaled when another character's motion drives the source."""
+ENDLESS_BLINKS = 3000
+"""Frames after which the blinks of a stream of unknown length repeat: two minutes."""
+RANDOM_GAP = (60, 100)
+"""Frames between random blinks, both inclusive."""
+MAX_FRAMES = 100_000_000
+
+Parts = dict[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class FrameControls:
+    """What may be asked of one frame (`ctrl_info`) or of all (`overall_ctrl_info`). None: not asked.
+
+    vad_alpha: 0..1, how much of the expression comes from the motion, the rest from the source (the whole face, as published).
+    delta_pitch, delta_yaw, delta_roll: degrees added, -180..180. alpha_pitch, alpha_yaw, alpha_roll: factor of the angle after
+    that, -10..10. delta_exp: (63,) added to the expression. fade_alpha: 0..1, how much is motion while fading (`fade_type`).
+    fade_out_keys: what fades in this frame, instead of the session's.
+    """
+
+    vad_alpha: float | None = None
+    delta_pitch: float | None = None
+    delta_yaw: float | None = None
+    delta_roll: float | None = None
+    alpha_pitch: float | None = None
+    alpha_yaw: float | None = None
+    alpha_roll: float | None = None
+    delta_exp: ArrayLike | None = None
+    fade_alpha: float | None = None
+    fade_out_keys: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in CONTROL_RANGES.items():
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, _real(name, value, low, high))
+        if self.delta_exp is not None:
+            object.__setattr__(self, "delta_exp", _offsets("delta_exp", self.delta_exp)[0])
+        if self.fade_out_keys is not None:
+            object.__setattr__(self, "fade_out_keys", _keys("fade_out_keys", self.fade_out_keys))
+
+    @classmethod
+    def of(cls, values: FrameControls | Mapping[str, Any]) -> FrameControls:
+        """From a mapping by name; OptionError for a name that is not a control."""
+        if isinstance(values, FrameControls):
+            return values
+        known = [field.name for field in dataclasses.fields(cls)]
+        if not isinstance(values, Mapping):
+            raise OptionError(f"ctrl_info holds {values!r} for a frame.", f"It must be a mapping of {', '.join(known)}.")
+        for name in values:
+            if name not in known:
+                raise OptionError(f"ctrl_info holds {name!r}.", f"It may hold {', '.join(known)}.")
+        return cls(**values)
+
+    def over(self, other: FrameControls) -> FrameControls:
+        """These, and `other`'s where these ask nothing."""
+        if other is NO_CONTROLS:
+            return self
+        if self is NO_CONTROLS:
+            return other
+        mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return dataclasses.replace(other, **{name: value for name, value in mine.items() if value is not None})
+
+
+CONTROL_RANGES: dict[str, tuple[float, float]] = {
+    "vad_alpha": (0.0, 1.0),
+    "delta_pitch": (-180.0, 180.0),
+    "delta_yaw": (-180.0, 180.0),
+    "delta_roll": (-180.0, 180.0),
+    "alpha_pitch": (-10.0, 10.0),
+    "alpha_yaw": (-10.0, 10.0),
+    "alpha_roll": (-10.0, 10.0),
+    "fade_alpha": (0.0, 1.0),
+}
+NO_CONTROLS = FrameControls()
+
+
+def _real(name: str, value: Any, low: float, high: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not low <= number <= high:  # also catches NaN
+        raise OptionError(f"{name} is {value!r}.", f"It must lie between {low:g} and {high:g}.")
+    return number  # a Python float never widens float32 arrays, a NumPy float64 would
+
+
+def _offsets(name: str, value: ArrayLike) -> Array:
+    """(n, 63) float32, read-only, from (n, 63) or (63,)."""
+    size = 3 * N_KEYPOINTS
+    try:
+        array = np.array(value, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise OptionError(f"{name} is not an array of numbers.", f"It must be an array (n, {size}).") from None
+    if not array.size or array.shape[-1:] != (size,) or array.ndim > 2 or not np.isfinite(array).all():
+        raise OptionError(f"{name} is an array {array.shape}.", f"It must be an array (n, {size}) of numbers, n at least 1.")
+    array = array.reshape(-1, size)
+    array.flags.writeable = False
+    return array
+
+
+def _keys(name: str, value: Any) -> tuple[str, ...]:
+    keys = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Sequence | set | frozenset | Mapping) else (value,)
+    for key in keys:
+        if key not in MIXED_KEYS:
+            raise OptionError(f"{name} holds {key!r}.", f"It may hold {', '.join(MIXED_KEYS)}.")
+    return keys
+
+
+@dataclass(frozen=True, eq=False)
+class MotionStitchOptions:
+    """Names and defaults as published.
+
+    N_d: frames of the video where known, -1 = a stream; sets the blinks and where `fades` ends.
+    use_d_keys: what comes from the motion, the rest from the source: names of exp, pitch, yaw, roll, t, scale, or a mapping of them to
+    factors. None: a photo takes all but the scale, a video the expression only. relative_d: motion is measured from its first frame (in
+    streams: from the first window's first), False: it replaces the source's. drive_eye: the motion moves the eyes too; None: for photos.
+    delta_eye_arr: (n, 63) one blink, row 0 the resting eye; needs drive_eye. delta_eye_open_n: frames between blinks: below 0 never,
+    0 random 60..100, above 0 always as many, a list in turn.
+    fade_type: what fade_alpha fades to: "" nothing, "d0" the first frame, "s" the source. fade_out_keys: what fades (None = all).
+    flag_stitching: False leaves the stitching network out. ctrl_info: controls by frame number, or a list of them; overall_ctrl_info: of
+    every frame, for what the frame's own leave open.
+    published: repeats three oddities of the published pipeline, see `MotionStitch`.
+    """
+
+    N_d: int = -1
+    use_d_keys: tuple[str, ...] | Mapping[str, float] | None = None
+    relative_d: bool = True
+    drive_eye: bool | None = None
+    delta_eye_arr: ArrayLike | None = None
+    delta_eye_open_n: int | Sequence[int] = 0
+    fade_type: str = ""
+    fade_out_keys: tuple[str, ...] | None = ("exp",)
+    flag_stitching: bool = True
+    ctrl_info: Mapping[int, FrameControls | Mapping[str, Any]] | Sequence[FrameControls | Mapping[str, Any]] = dataclasses.field(
+        default_factory=dict
+    )
+    overall_ctrl_info: FrameControls | Mapping[str, Any] = NO_CONTROLS
+    published: bool = False
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        put("N_d", _length(self.N_d))
+        keys = self.use_d_keys
+        if keys is not None:
+            names = _keys("use_d_keys", keys)
+            put("use_d_keys", {k: _real(f"use_d_keys[{k}]", keys[k], -10, 10) for k in names} if isinstance(keys, Mapping) else names)
+        for name in ("relative_d", "drive_eye", "flag_stitching", "published"):
+            value = getattr(self, name)
+            if not isinstance(value, bool | np.bool_) and not (name == "drive_eye" and value is None):
+                raise OptionError(f"{name} is {value!r}.", "It must be True or False.")
+        if self.delta_eye_arr is not None:
+            put("delta_eye_arr", _offsets("delta_eye_arr", self.delta_eye_arr))
+        put("delta_eye_open_n", _gaps(self.delta_eye_open_n))
+        if self.fade_type not in ("", "d0", "s"):
+            raise OptionError(f"fade_type is {self.fade_type!r}.", 'It must be "", "d0" or "s".')
+        if self.fade_out_keys is not None:
+            put("fade_out_keys", _keys("fade_out_keys", self.fade_out_keys))
+        put("ctrl_info", _by_frame(self.ctrl_info))
+        put("overall_ctrl_info", FrameControls.of(self.overall_ctrl_info))
+
+
+def _length(value: Any) -> int:
+    """N_d as an int: -1 (a stream), or 1 and more frames."""
+    number = whole_number("N_d", value, -1, MAX_FRAMES)
+    if number == 0:
+        raise OptionError("N_d is 0.", "It must be the number of frames, or -1 for a stream.")
+    return number
+
+
+def _gaps(value: Any) -> int | tuple[int, ...]:
+    if isinstance(value, list | tuple | np.ndarray):
+        if not len(value):
+            raise OptionError("delta_eye_open_n is an empty list.", "It must be a whole number, or a list of 1 or more from 1.")
+        return tuple(whole_number("delta_eye_open_n", gap, 1, MAX_FRAMES) for gap in value)
+    return whole_number("delta_eye_open_n", value, -MAX_FRAMES, MAX_FRAMES)
+
+
+def _by_frame(value: Any) -> dict[int, FrameControls]:
+    if not isinstance(value, Mapping | list | tuple):
+        raise OptionError(f"ctrl_info is {value!r}.", "It must be a mapping of frame numbers to controls, or a list of controls.")
+    pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
+    # A copy: a session never writes into what its caller keeps. Numbers past the end are nobody's frame, hence harmless.
+    return {whole_number("a frame of ctrl_info", i, -MAX_FRAMES, MAX_FRAMES): FrameControls.of(controls or {}) for i, controls in pairs}
+
+
+def fades(n_frames: int, fade_in: int = -1, fade_out: int = -1) -> dict[int, float]:
+    """fade_alpha by frame for a video of `n_frames`: up over the first `fade_in` frames, down to 0 over the last (0 and below: none).
+
+    The first of the fade-out's fade_out + 1 frames still has 1, the last 0. Where both meet, the fade-out holds, as published.
+    """
+    n_frames = whole_number("N_d", n_frames, 1, MAX_FRAMES)
+    alphas = {i: i / fade_in for i in range(fade_in)}
+    if fade_out > 0:
+        end = n_frames - 1
+        for i in range(max(0, end - fade_out), n_frames):  # a fade longer than the video starts before it
+            alphas[i] = max((end - i) / fade_out, 0.0)
+    return alphas
+
+
+def with_fades(
+    controls: Mapping[int, FrameControls | Mapping[str, Any]] | Sequence[FrameControls | Mapping[str, Any]],
+    n_frames: int,
+    fade_in: int = -1,
+    fade_out: int = -1,
+) -> dict[int, FrameControls]:
+    """New `ctrl_info` with the alphas of `fades` on top of `controls`, which stay as they are."""
+    merged = _by_frame(controls)
+    for i, alpha in fades(n_frames, fade_in, fade_out).items():
+        merged[i] = dataclasses.replace(merged.get(i, NO_CONTROLS), fade_alpha=alpha)
+    return merged
+
+
+def blink_schedule(n_frames: int, blink_n: int, open_n: int | Sequence[int], rng: random.Random) -> NDArrayInt:
+    """(n_frames,) int16: which of the `blink_n` rows of delta_eye_arr a frame shows; 0 is the resting eye. `open_n`: delta_eye_open_n."""
+    rows = np.zeros(n_frames, np.int16)
+    fixed = list(open_n) if isinstance(open_n, Sequence) else [open_n]
+    if not isinstance(open_n, Sequence) and open_n < 0:
+        return rows
+
+    def gap(i: int) -> int:
+        return fixed[i % len(fixed)] or rng.randint(*RANDOM_GAP)
+
+    at, after_last = gap(0), gap(-1)
+    turn = 1
+    while at < n_frames - max(after_last, blink_n):
+        rows[at : at + blink_n] = np.arange(blink_n)
+        at += blink_n + gap(turn)
+        turn += 1
+    return rows
+
+
+NDArrayInt = np.ndarray[tuple[int], np.dtype[np.int16]]
+
+Stitch = Callable[[Array, Array], Array]
+"""(1, 21, 3) source keypoints, (1, 21, 3) driven keypoints -> (1, 21, 3), all float32."""
+
+
+def stitch_of(network: Any) -> Stitch:
+    """`core.models.StitchNetwork` (a torch module, wherever it lies) as a function of arrays."""
+
+    def stitch(kp_source: Array, kp_driving: Array) -> Array:
+        import torch
+
+        weight = next(network.parameters())
+
+        def there(array: Array) -> torch.Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(device=weight.device, dtype=weight.dtype)
+
+        with torch.inference_mode():
+            stitched: Array = network(there(kp_source), there(kp_driving)).float().cpu().numpy()
+        return stitched
+
+    return stitch
+
+
+@dataclass(frozen=True, eq=False)
+class StitchedFrame:
+    """frame: number since the session began. source_index: the source frame it is drawn from. kp_source, kp_driving: (1, 21, 3) float32."""
+
+    frame: int
+    source_index: int
+    kp_source: Array
+    kp_driving: Array
+
+
+class MotionStitch:
+    """Keypoints of one session, frame by frame. Not thread-safe; writes neither into rows nor into the source.
+
+    stitch: the stitching network (`stitch_of`). character: whose motion the rows are, where that is not the source ("ch_info"). seed: of
+    random blinks.
+
+    Where the published pipeline does what nobody can want, this does not, unless options.published is True:
+    - alpha_pitch/yaw/roll scale the angle. Published, they scale the 66 logits unless a delta was given, which changes how sharp
+      the bins are, not the angle.
+    - a video's gaze is corrected against the source frame shown. Published, against the first, so that the source's own head motion counts.
+    - relative_d False holds for streams as well. Published, their reference frame is subtracted all the same.
+    Always different from it: factors of use_d_keys are never written back into source or rows (they would add up frame by frame),
+    canonical keypoints are never scaled, fades between an angle in degrees and one in logits mix degrees.
+    """
+
+    def __init__(
+        self,
+        source: SourceMotion,
+        stitch: Stitch,
+        options: MotionStitchOptions | None = None,
+        character: SourceMotion | None = None,
+        seed: int = 0,
+    ) -> None:
+        self._source, self._stitch = source, stitch
+        self._options = options = options or MotionStitchOptions()
+        self._by_frame, self._overall = _by_frame(options.ctrl_info), FrameControls.of(options.overall_ctrl_info)
+        keys: Any = options.use_d_keys
+        if keys is None:
+            keys = ("exp", *ANGLES, "t") if source.is_image else ("exp",)
+        factors: dict[str, float] | None = dict(keys) if isinstance(keys, Mapping) else None
+        ratio = character.scale / source.scale if character else 1.0
+        if ratio != 1:
+            factors = {k: (factors or {}).get(k, 1.0) * (ratio if k in CHARACTER_KEYS else 1.0) for k in keys}
+        self._keys, self._factors = tuple(k for k in keys if k != "kp"), factors
+        self._drive_eye = source.is_image if options.drive_eye is None else bool(options.drive_eye)
+        self._from_motion, self._from_source, self._from_blink = self._shares()
+        self._rng = random.Random(seed)  # noqa: S311 - blinks, not secrets; its own generator, so that nobody else's draws change them
+        self._n_frames = options.N_d
+        self._blinks = self._schedule()
+        self._frame = 0
+        self._gaze: tuple[Array, Array] | None = None  # yaw and pitch that the published pipeline keeps from the first frame
+        self._kp_source: Array | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """The next frame starts a new utterance: motion is measured anew, ctrl_info counts from 0. Blinks and a source video run on."""
+        self._said = 0
+        self._d0: Parts | None = None
+        self._fade_to: Parts | None = None
+
+    def set_n_frames(self, n_frames: int) -> None:
+        """The number of frames became known (N_d): plans the blinks anew if it changed."""
+        if _length(n_frames) != self._n_frames:
+            self._n_frames = _length(n_frames)
+            self._blinks = self._schedule()
+
+    @property
+    def blinks(self) -> NDArrayInt:
+        """(n,) int16: row of delta_eye_arr by frame, used round and round."""
+        return self._blinks.copy()
+
+    def step(self, row: Array, reference: Array | None = None) -> StitchedFrame:
+        """The next frame from its motion row (265,) float32. reference: row that motion is measured from (`Audio2Motion.reference`)."""
+        options = self._options
+        index = mirror_index(self._frame, len(self._source.motions))
+        controls = self._by_frame.get(self._said, NO_CONTROLS).over(self._overall)
+        source = self._source.motions[index].parts()
+        if self._kp_source is None or not self._source.is_image:
+            self._kp_source = keypoints(source)[None]
+        driven = self._mixed(row_parts(row), source, reference)
+        driven["exp"] = self._expression(driven["exp"], source["exp"], controls)
+        for name in ANGLES:
+            driven[name] = self._turned(driven[name], name, controls)
+        if controls.delta_exp is not None:
+            driven["exp"] = driven["exp"] + np.asarray(controls.delta_exp, np.float32)
+        self._fade(driven, source, controls)
+        if self._drive_eye:
+            self._hold_gaze(driven, source)
+        kp_driving = keypoints(driven)[None]
+        if options.flag_stitching:
+            kp_driving = np.asarray(self._stitch(self._kp_source, kp_driving), np.float32)
+        frame = StitchedFrame(self._frame, index, self._kp_source.copy(), kp_driving)
+        self._frame += 1
+        self._said += 1
+        return frame
+
+    def _shares(self) -> tuple[Array, Array, Array]:
+        """(63,) each: how much of every expression value comes from the motion, the source, and the blink."""
+        motion, blink = np.zeros((2, N_KEYPOINTS, 3), np.float32)
+        blinks = self._drive_eye and self._options.delta_eye_arr is not None
+        motion[list(LIP)] = 1
+        if self._drive_eye and not blinks:
+            motion[list(EYE)] = 1
+        if blinks:
+            blink[list(EYE)] = 1
+        return motion.reshape(-1), 1 - motion.reshape(-1), blink.reshape(-1)
+
+    def _schedule(self) -> NDArrayInt:
+        blink: Any = self._options.delta_eye_arr
+        gaps: Any = self._options.delta_eye_open_n if blink is not None else -1
+        frames = ENDLESS_BLINKS if self._n_frames < 0 else self._n_frames
+        return blink_schedule(frames, 1 if blink is None else len(blink), gaps, self._rng)
+
+    def _mixed(self, driven: Parts, source: Parts, reference: Array | None) -> Parts:
+        """The source's parts, with the motion's laid over them where use_d_keys says so."""
+        options = self._options
+        if self._d0 is None and reference is not None and (options.relative_d or options.published):
+            self._d0 = row_parts(reference)
+        if self._d0 is None and options.relative_d:
+            self._d0 = {name: part.copy() for name, part in driven.items()}
+        mixed = dict(source)
+        for key in self._keys:
+            factor = self._factors[key] if self._factors else 1.0
+            if self._d0 is not None:
+                mixed[key] = source[key] + (driven[key] - self._d0[key]) * factor
+            else:
+                mixed[key] = driven[key] * factor
+        return mixed
+
+    def _expression(self, exp: Array, exp_source: Array, controls: FrameControls) -> Array:
+        exp = exp * self._from_motion + exp_source * self._from_source
+        blink: Any = self._options.delta_eye_arr
+        if blink is not None:
+            exp = exp + blink[self._blinks[self._frame % len(self._blinks)]] * self._from_blink
+        voice = controls.vad_alpha
+        if voice is not None and voice < 1:
+            exp = exp * voice + exp_source * (1 - voice)
+        return exp
+
+    def _turned(self, angle: Array, name: str, controls: FrameControls) -> Array:
+        delta, alpha = getattr(controls, f"delta_{name}"), getattr(controls, f"alpha_{name}")
+        if delta is not None:
+            angle = degrees(angle).reshape(1) + np.float32(delta)
+        if alpha is not None:
+            angle = (angle if self._options.published else degrees(angle).reshape(1)) * np.float32(alpha)
+        return angle
+
+    def _fade(self, driven: Parts, source: Parts, controls: FrameControls) -> None:
+        options = self._options
+        if not options.fade_type:
+            return
+        if options.fade_type == "d0" and self._fade_to is None:
+            self._fade_to = dict(driven)  # parts are never changed in place, so their names suffice
+        target = source if self._fade_to is None else self._fade_to
+        if controls.fade_alpha is None:
+            return
+        a = controls.fade_alpha
+        keys = controls.fade_out_keys if controls.fade_out_keys is not None else options.fade_out_keys
+        for key in keys if keys is not None else driven:
+            if key == "kp":
+                continue
+            here, there = driven[key], target[key]
+            if key in ANGLES and here.size != there.size:
+                here, there = degrees(here).reshape(1), degrees(there).reshape(1)
+            driven[key] = here * a + there * (1 - a)
+
+    def _hold_gaze(self, driven: Parts, source: Parts) -> None:
+        """Eyes turn against the head, so that the person keeps looking where the source looks."""
+        if self._gaze is None or not (self._options.published or self._source.is_image):
+            self._gaze = degrees(source["yaw"]).reshape(1), degrees(source["pitch"]).reshape(1)
+        yaw, pitch = self._gaze
+        dx = np.float32(0.26) * (degrees(driven["yaw"]).reshape(1) - yaw)[0]
+        dy = np.float32(0.28) * (degrees(driven["pitch"]).reshape(1) - pitch)[0]
+        exp = driven["exp"].copy()
+        exp[33] += dx * np.float32(0.0007 if dx > 0 else 0.001)  # 33, 34: x and y of keypoint 11; 45, 46: of keypoint 15
+        exp[45] += dx * np.float32(0.001 if dx > 0 else 0.0007)
+        exp[34] -= np.float32(0.001) * dy
+        exp[46] -= np.float32(0.001) * dy
+        driven["exp"] = exp
