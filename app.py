@@ -11,6 +11,8 @@ import logging
 import sys
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from core.errors import InputError, TalkingHeadError
 from core.settings import Settings
 from core.web.outputs import Sweeper, page_outputs
@@ -64,6 +66,10 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         run(arguments)
+    except ValidationError as error:
+        first = error.errors()[0]
+        sys.stderr.write(f"TALKING_HEAD_{'_'.join(map(str, first['loc'])).upper()} is {first['input']!r}: {first['msg']}.\n")
+        return 2
     except InputError as error:
         sys.stderr.write(f"{error}\n")
         return 2
