@@ -78,7 +78,7 @@ def _uploaded_path(payload: Any) -> str | None:
 
 def _show_as_example(component: Any, name: str) -> None:
     """The API page shows a file of the caller's own; Gradio's example is a web address, and those are refused here."""
-    component.example_payload = lambda: {"path": name, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+    component.example_payload = lambda: {"path": name, "url": name, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
     component.example_value = lambda: name
 
 
