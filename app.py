@@ -11,10 +11,8 @@ import logging
 import sys
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from core.errors import InputError, TalkingHeadError
-from core.settings import Settings
+from core.settings import load_settings
 from core.web.outputs import Sweeper, page_outputs
 from core.web.server import launch, prepare_environment, shut_down, wait_for_signal, warm_up
 from core.web.texts import ENGLISH
@@ -30,7 +28,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    settings = Settings()
+    settings = load_settings()
     outputs = page_outputs(settings)
     outputs.prepare()
     prepare_environment(outputs)
@@ -66,10 +64,6 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         run(arguments)
-    except ValidationError as error:
-        first = error.errors()[0]
-        sys.stderr.write(f"TALKING_HEAD_{'_'.join(map(str, first['loc'])).upper()} is {first['input']!r}: {first['msg']}.\n")
-        return 2
     except InputError as error:
         sys.stderr.write(f"{error}\n")
         return 2

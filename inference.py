@@ -84,11 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     from core.media.audio import load_audio  # the heavy imports come after the arguments are known to be good
     from core.media.image import load_image
-
-    from core.settings import Settings
+    from core.settings import load_settings
     from core.studio import open_studio
 
-    settings = Settings()
+    settings = load_settings()
     bar = ProgressBar()
     try:
         studio = open_studio(settings)

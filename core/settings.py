@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import OptionError
+
+
+def _own_folder() -> Path:
+    """One folder per user of the machine: it is private, so a shared name would lock the others out."""
+    return Path(tempfile.gettempdir()) / f"talking-head-outputs-{os.getuid()}"
 
 
 class Settings(BaseSettings):
@@ -14,14 +22,24 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TALKING_HEAD_", frozen=True)
 
-    max_audio_s: float = Field(600.0, gt=0, description="Longest recording accepted, seconds")
-    min_audio_s: float = Field(0.04, gt=0, description="Shortest recording accepted, seconds")
-    max_audio_bytes: int = Field(100 * 2**20, gt=0, description="Largest recording accepted, bytes")
-    max_image_bytes: int = Field(30 * 2**20, gt=0, description="Largest photo accepted, bytes")
-    max_image_pixels: int = Field(50_000_000, gt=0, description="Largest photo accepted, pixels (checked before decoding)")
-    min_image_px: int = Field(64, gt=0, description="Shortest side of a photo accepted")
-    max_jobs: int = Field(1, ge=1, le=64, description="Jobs that run at the same time")
-    max_queue: int = Field(16, ge=0, le=10_000, description="Jobs that may wait")
-    max_avatars: int = Field(16, ge=1, description="Registered photos kept in memory")
-    output_dir: Path = Field(Path(tempfile.gettempdir()) / "talking-head-outputs", description="Where the pages and servers put videos")
-    output_ttl_s: float = Field(3600.0, gt=0, description="How long the pages and servers keep a video")
+    max_audio_s: float = Field(default=600.0, gt=0, description="Longest recording accepted, seconds")
+    min_audio_s: float = Field(default=0.04, gt=0, description="Shortest recording accepted, seconds")
+    max_audio_bytes: int = Field(default=100 * 2**20, gt=0, description="Largest recording accepted, bytes")
+    max_image_bytes: int = Field(default=30 * 2**20, gt=0, description="Largest photo accepted, bytes")
+    max_image_pixels: int = Field(default=50_000_000, gt=0, description="Largest photo accepted, pixels (checked before decoding)")
+    min_image_px: int = Field(default=64, gt=0, description="Shortest side of a photo accepted")
+    max_jobs: int = Field(default=1, ge=1, le=64, description="Jobs that run at the same time")
+    max_queue: int = Field(default=16, ge=0, le=10_000, description="Jobs that may wait")
+    max_avatars: int = Field(default=16, ge=1, description="Registered photos kept in memory")
+    output_dir: Path = Field(default_factory=_own_folder, description="Where the pages and servers put videos")
+    output_ttl_s: float = Field(default=3600.0, gt=0, description="How long the pages and servers keep a video")
+
+
+def load_settings() -> Settings:
+    """The settings of this process. Raises OptionError naming the first bad variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"TALKING_HEAD_{'_'.join(map(str, first['loc'])).upper()}"
+        raise OptionError(f"{name} is {first['input']!r}.", f"{first['msg']}.") from error

@@ -155,6 +155,12 @@ def test_too_long_audio_names_the_limit(tmp_path: Path, monkeypatch: pytest.Monk
     assert "2" in capfd.readouterr().err
 
 
+def test_a_bad_setting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("TALKING_HEAD_MAX_AUDIO_S", "long")
+    assert inference.main(command(SPEECH, PORTRAIT, tmp_path / "v.mp4")[2:]) == 2
+    assert "TALKING_HEAD_MAX_AUDIO_S is 'long'" in capfd.readouterr().err
+
+
 def test_silence_makes_a_video(tmp_path: Path) -> None:
     output = tmp_path / "v.mp4"
     assert inference.main([*command(_silence(tmp_path / "a.wav"), PORTRAIT, output)[2:], "--size", "128"]) == 0
