@@ -21,11 +21,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import EngineUnavailable, FaceError
+from core.aux_models.landmarks import MAX_FACES, Landmarks, Layout, check_face, check_whole
+from core.errors import EngineUnavailable
 from core.types import Frame
 
 MODEL_PATH = Path(__file__).resolve().parents[2] / "assets" / "face_landmarker.task"
-MAX_FACES = 8
 DETECTION_SIDE_PX = 1280
 """Photos are searched at this longer side; the points are refined on the face's own pixels afterwards."""
 MIN_PART_PX = 256
@@ -36,6 +36,14 @@ FACE_OVAL = (
     *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
     *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
 )
+JAW_AND_BROWS = (
+    *(127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454, 356),
+    *(70, 63, 105, 66, 107, 55, 65, 52, 53, 46, 300, 293, 334, 296, 336, 285, 295, 282, 283, 276),
+)
+"""The jaw line from temple to temple, and the brows: what the 106 points of InsightFace reach to. The forehead is not among them."""
+_EYES_AND_MOUTH = (33, 133, 159, 145, 263, 362, 386, 374, 61, 291)
+LAYOUT_MESH = Layout(left_eye=(0, 1, 2, 3), right_eye=(4, 5, 6, 7), mouth=(8, 9))
+"""Of the points _EYES_AND_MOUTH followed by JAW_AND_BROWS."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,28 +112,23 @@ class FaceFinder:
     def pick(self, pixels: Frame, index: int) -> Face:
         """Face `index` counted from the largest. Raises FaceError when there is none, or it is cut off by the edge."""
         faces = self.find(pixels)
-        if not faces:
-            raise FaceError(
-                "No face was found in the photo.",
-                "Use a sharp, evenly lit photo that shows one person from the front, the whole face in the picture.",
-            )
-        if index >= len(faces):
-            choice = f"Choose 0 to {len(faces) - 1}; 0 is the largest." if len(faces) > 1 else "Choose 0."
-            raise FaceError(f"Face {index} was asked for, but the photo shows {len(faces)}.", choice)
-        face = faces[index]
-        height, width = pixels.shape[:2]
-        x, y = face.points[:, 0], face.points[:, 1]
-        outside = float(np.mean((x < 0) | (y < 0) | (x > width) | (y > height)))
-        if outside > 0.08:
-            raise FaceError(
-                f"The face is cut off by the edge of the photo ({outside:.0%} of it is outside).", "Use a photo that shows the whole face."
-            )
-        return face
+        check_face(len(faces), index)
+        check_whole(faces[index].points, pixels)
+        return faces[index]
 
     def largest_mesh(self, pixels: Frame) -> NDArray[np.float32] | None:
         """(478, 3) points of the largest face of a picture that the face fills well, without searching further; None without a face."""
         face = max(self._detect(np.ascontiguousarray(pixels)), key=lambda face: face.interocular_px, default=None)
         return None if face is None else face.points
+
+    def meshes(self, pixels: Frame) -> list[NDArray[np.float32]]:
+        """(478, 3) points of each face of a (H, W, 3) uint8 RGB picture that a face fills well, without searching further.
+
+        x and z over the picture's width, y over its height: the coordinates that MediaPipe calls normalised. Empty without a face.
+        """
+        height, width = pixels.shape[:2]
+        size = np.array([width, height, width], np.float32)
+        return [face.points / size for face in self._detect(np.ascontiguousarray(pixels))]
 
     def _forget(self) -> None:
         """At the interpreter's end MediaPipe's destructor would call into an executor that is gone, and fail noisily."""
@@ -180,6 +183,17 @@ class FaceFinder:
             yaw, pitch, roll = _angles_deg(np.asarray(matrix))
             faces.append(Face(xyz, {shape.category_name: float(shape.score) for shape in shapes}, yaw, pitch, roll))
         return faces
+
+
+class MeshDetector:
+    """A FaceDetector (`core.aux_models.landmarks`) by the face mesh, its points chosen to span what 106 landmarks span."""
+
+    def __init__(self, finder: FaceFinder) -> None:
+        self._finder = finder
+
+    def __call__(self, pixels: Frame) -> list[Landmarks]:
+        chosen = list(_EYES_AND_MOUTH + JAW_AND_BROWS)
+        return [Landmarks(face.points[chosen, :2], LAYOUT_MESH) for face in self._finder.find(pixels)]
 
 
 def _angles_deg(matrix: NDArray[np.floating[Any]]) -> tuple[float, float, float]:

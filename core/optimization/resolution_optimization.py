@@ -45,8 +45,27 @@ def output_size(photo_width: int, photo_height: int, options: RenderOptions) -> 
     """Width and height of the video in pixels, even. `size` says how large; `max_size` bounds the source when size is "source"."""
     if options.size != "source":
         return options.size, options.size
-    scale = min(1.0, options.max_size / max(photo_width, photo_height))
-    return _even(photo_width * scale), _even(photo_height * scale)
+    return source_size(photo_width, photo_height, options.max_size)
+
+
+def source_size(width: int, height: int, max_size: int) -> tuple[int, int]:
+    """Width and height of a photo or video as it is worked on: the longer side at most `max_size` (0 or less: as it is), the other in
+    proportion, both made even by leaving off a pixel, neither below 2. The sizes are Ditto's own (its published code), which gives 0 for 1.
+    """
+    longer = max(width, height)
+    if 0 < max_size < longer:
+        width, height = round(width * max_size / longer), round(height * max_size / longer)
+    return _even(width), _even(height)
+
+
+def bounded(pixels: Frame, max_size: int) -> Frame:
+    """A (H, W, 3) picture at its `source_size`, bilinear as published; the very same array where that is its size."""
+    height, width = pixels.shape[:2]
+    size = source_size(width, height, max_size)
+    if size == (width, height):
+        return pixels
+    resized: Frame = cv2.resize(pixels, size)
+    return resized
 
 
 def cut_pixels(pixels: Frame, cut: Cut, width: int, height: int) -> Frame:

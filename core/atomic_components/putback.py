@@ -1,0 +1,104 @@
+"""Put back: the rendered 512 crop goes where it was cut from, faded into the frame at its edges.
+
+Two ways, one formula. At the size of the frame it is the published one, to the last bit that OpenCV allows. At another size (320 by
+default) frame and crop go straight into the small picture: nothing is put back at full size first, and the crop that the networks saw was
+taken from the source's own pixels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.optimization.resolution_optimization import Cut, cut_pixels
+from core.types import Frame
+
+Array = NDArray[np.float32]
+
+CROP_PX = 512
+INSIDE = 0.9
+"""Part of the crop's side that is shown in full; the rest of it is the edge where crop and frame mix."""
+
+
+def blend_mask(size_px: int = CROP_PX, inside: float = INSIDE) -> Array:
+    """(size, size) float32: 1 inside, falling linearly to 0 over the edge, with round corners. The published mask, hash for hash."""
+    edge = (size_px - int(size_px * inside)) // 2
+    inner = size_px - 2 * edge
+    ramp = np.linspace(0, 1, edge)
+    row = np.concatenate([ramp, np.ones(inner), ramp[::-1]]).astype(np.float32)
+    mask = np.minimum(row[:, None], row[None, :])
+    outward = 1 - ramp  # 1 at the outside, 0 where the edge begins; float64 up to the last step, as published
+    distance = np.minimum(np.sqrt(outward[:, None] ** 2 + outward[None, :] ** 2), 1)
+    corner = np.float32(1) - distance.astype(np.float32)
+    mask[:edge, :edge] = corner
+    mask[:edge, -edge:] = corner[:, ::-1]
+    mask[-edge:, :edge] = corner[::-1]
+    mask[-edge:, -edge:] = corner[::-1, ::-1]
+    return mask
+
+
+class Canvas:
+    """One frame of the source, ready to receive rendered crops: a photo needs one for a whole session, a video one per frame.
+
+    frame: (H, W, 3) uint8 RGB. m_c2o: (3, 3) float32, pixels of the 512 crop to pixels of the frame. cut, width, height: which rectangle
+    of the frame the picture shows and how large; by default the whole frame as it is. `put` may be called from several threads.
+    """
+
+    def __init__(self, frame: Frame, m_c2o: Array, cut: Cut | None = None, width: int = 0, height: int = 0) -> None:
+        frame_h, frame_w = frame.shape[:2]
+        cut = cut or Cut(0, 0, frame_w, frame_h)
+        self.width, self.height = width or frame_w, height or frame_h
+        as_it_is = (cut, self.width, self.height) == (Cut(0, 0, frame_w, frame_h), frame_w, frame_h)
+        self._background = frame if as_it_is else cut_pixels(frame, cut, self.width, self.height)
+        self._matrix = m_c2o[:2] if as_it_is else (_into(cut, self.width, self.height) @ m_c2o)[:2]
+        self._shrink = 1.0
+        if not as_it_is:
+            # Where the crop shrinks much, an affine warp alone would skip pixels; it is averaged to nearly its final size first.
+            self._shrink = min(1.0, 1.5 * math.sqrt(abs(float(np.linalg.det(self._matrix[:, :2])))))
+        self._x0, self._y0, self._x1, self._y1 = self._reach()
+        weight = cv2.warpAffine(blend_mask(), self._matrix, (self.width, self.height), flags=cv2.INTER_LINEAR, borderValue=0)
+        part = self._inside(np.clip(weight, 0, 1))[..., None]
+        self._weight: Array = np.ascontiguousarray(np.broadcast_to(part, (*part.shape[:2], 3)))
+        self._kept: Array = (np.float32(1) - self._weight) * self._inside(self._background).astype(np.float32)
+
+    def put(self, render: Array) -> Frame:
+        """render: (512, 512, 3) float32 RGB 0..255 -> (height, width, 3) uint8 RGB, a new array; not rounded but cut off, as published."""
+        picture = self._background.copy()
+        if self._weight.size:
+            warped = self._inside(self._warped(render))
+            mixed = cv2.multiply(warped, self._weight)
+            cv2.add(mixed, self._kept, dst=mixed)
+            self._inside(picture)[:] = np.clip(mixed, 0, 255, out=mixed)
+        return picture
+
+    def _warped(self, render: Array) -> Array:
+        matrix = self._matrix
+        if self._shrink < 1:
+            size = max(1, round(CROP_PX * self._shrink))
+            render = cv2.resize(render, (size, size), interpolation=cv2.INTER_AREA)
+            factor = CROP_PX / size
+            # pixel i of the small crop has its centre at (i + 0.5) * factor - 0.5 of the large one
+            to_large = np.array([[factor, 0, 0.5 * factor - 0.5], [0, factor, 0.5 * factor - 0.5], [0, 0, 1]])
+            matrix = (matrix @ to_large)[:2]
+        warped: Array = cv2.warpAffine(render, matrix, (self.width, self.height), flags=cv2.INTER_LINEAR, borderValue=0)
+        return warped
+
+    def _inside(self, picture: NDArray[np.generic]) -> NDArray[np.generic]:
+        return picture[self._y0 : self._y1, self._x0 : self._x1]
+
+    def _reach(self) -> tuple[int, int, int, int]:
+        """x0, y0, x1, y1 of the part of the picture that the crop covers; nothing outside it is touched."""
+        corners = np.array([[0, 0, 1], [CROP_PX, 0, 1], [CROP_PX, CROP_PX, 1], [0, CROP_PX, 1]]) @ self._matrix.T
+        low, high = np.floor(corners.min(axis=0)) - 1, np.ceil(corners.max(axis=0)) + 2
+        x0, x1 = (int(np.clip(value, 0, self.width)) for value in (low[0], high[0]))
+        y0, y1 = (int(np.clip(value, 0, self.height)) for value in (low[1], high[1]))
+        return x0, y0, x1, y1
+
+
+def _into(cut: Cut, width: int, height: int) -> NDArray[np.float64]:
+    """(3, 3): pixels of a frame to pixels of `cut` at width x height; whole numbers are pixel centres."""
+    sx, sy = width / cut.width, height / cut.height
+    return np.array([[sx, 0, (0.5 - cut.x) * sx - 0.5], [0, sy, (0.5 - cut.y) * sy - 0.5], [0, 0, 1]])

@@ -1,0 +1,214 @@
+"""A source comes in, photo or video: told apart by content, the video decoded frame by frame.
+
+    from core.media.source import load_source
+    source = load_source("portrait.mp4", Settings())       # Photo or Clip
+
+This is the only place where foreign video meets FFmpeg. As for sound (`decode.py`): the demuxer is named by `sniff`, decoders come from an
+allow-list, opening anything beyond the given bytes is refused, and sizes are checked before anything is decoded. Sound is ignored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import av
+import numpy as np
+from av.stream import Disposition
+from numpy.typing import NDArray
+
+from core.errors import ImageError
+from core.media.image import ImageSource, load_image
+from core.media.sniff import HEAD_BYTES, identify
+from core.settings import Settings
+from core.types import FPS, Frame, Photo
+
+SUPPORTED = "MP4, MOV or WebM"
+MAX_BYTES = 300 * 2**20
+MAX_FRAMES = 60 * FPS
+"""A minute; it plays forth and back, so a longer one would not be missed."""
+_DEMUXERS = frozenset({"mov", "matroska"})
+_CODECS = "h264,hevc,vp8,vp9,libvpx,libvpx-vp9,av1,libdav1d,mpeg4,mjpeg,prores,ffv1"
+_MAX_EMPTY_PACKETS = 2000
+"""Packets in a row that give no frame: a file that is all damage ends here."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """One video source, not decoded yet.
+
+    data: its bytes. width, height: of its frames, upright, in pixels. sha256: hex digest of data. warnings: as in Photo.
+    """
+
+    data: bytes = field(repr=False)
+    name: str
+    width: int
+    height: int
+    sha256: str
+    warnings: tuple[str, ...] = ()
+
+    def frames(self, fps: float | None = FPS, limit: int = MAX_FRAMES) -> Iterator[Frame]:
+        """The frames, (height, width, 3) uint8 RGB, upright, at most `limit`; each call decodes anew, one frame at a time.
+
+        fps: the frame shown at each 1/fps second, so that a clip of another rate, or of a phone's uneven one, plays at its own speed; a
+        clip of that rate gives each frame once. None: every stored frame, whatever its time, as Ditto's published code reads it.
+        Raises ImageError where nothing can be decoded, or frames change their size.
+        """
+        n = 0
+        shown: Frame | None = None
+        since = first = None
+        last_step = 1 / FPS
+        for time, frame in _decoded(self.data, self.name, (self.width, self.height)):
+            if n >= limit:
+                return
+            if fps is None or time is None:
+                yield frame
+                n += 1
+                continue
+            if shown is not None and since is not None and first is not None:
+                last_step = max(time - since, 0.0)
+                while n < limit and first + n / fps < (since + time) / 2:  # nearer to the frame before than to this one
+                    yield shown
+                    n += 1
+            shown, since = frame, time
+            first = time if first is None else first
+        while shown is not None and since is not None and first is not None and fps is not None:
+            if n >= limit or not first + n / fps < since + min(last_step, 1.0) - 0.5 / fps:
+                return
+            yield shown
+            n += 1
+
+
+def load_source(source: ImageSource, settings: Settings) -> Photo | Clip:
+    """A photo as `load_image` takes it, or a video: a file, or the bytes of one. Raises ImageError where it is neither or too large."""
+    if isinstance(source, np.ndarray):
+        return load_image(source, settings)
+    if isinstance(source, bytes):
+        data, name = source, "The video"
+        if identify(data[:HEAD_BYTES]).decoder not in _DEMUXERS:
+            return load_image(source, settings)
+    else:
+        path = Path(source)
+        if identify(_head(path)).decoder not in _DEMUXERS:
+            return load_image(source, settings)
+        data, name = _read(path), path.name
+    if len(data) > MAX_BYTES:
+        raise ImageError(f"{name} has more than {MAX_BYTES / 2**20:.0f} MiB.", "Use a shorter part of it, or save it smaller.")
+    return load_clip(data, name, settings)
+
+
+def load_clip(data: bytes, name: str, settings: Settings) -> Clip:
+    """A video from its bytes; its first frame is decoded, to know that there is one and how large it is."""
+    with _opened(data, name) as container:
+        context = _stream(container, name).codec_context
+        _check_size(context.width, context.height, name, settings)
+        duration_s = (container.duration or 0) / av.time_base
+    warnings: tuple[str, ...] = ()
+    if duration_s > MAX_FRAMES / FPS + 1:
+        warnings = (f"Only the first {MAX_FRAMES / FPS:.0f} seconds of the video are used; it plays forth and back.",)
+    for _, frame in _decoded(data, name, None):
+        height, width = frame.shape[:2]
+        _check_size(width, height, name, settings)
+        return Clip(data, name, width, height, hashlib.sha256(data).hexdigest(), warnings)
+    raise ImageError(f"{name} has no frames.", "Is the file complete?")
+
+
+def _head(path: Path) -> bytes:
+    """The beginning of a regular file; b"" for anything else, which `load_image` has the words for."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return b""
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except (OSError, ValueError):
+        return b""
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ImageError(f"The video {path} cannot be read ({error.strerror}).", "Check the path.") from error
+
+
+def _check_size(width: int, height: int, name: str, settings: Settings) -> None:
+    if width * height > settings.max_image_pixels:
+        hint = f"At most {settings.max_image_pixels / 1e6:.4g} million pixels are accepted: scale it down."
+        raise ImageError(f"{name} is {width}×{height} pixels, too large.", hint)
+    if min(width, height) < settings.min_image_px:
+        raise ImageError(f"{name} is only {width}×{height} pixels.", f"Each side needs at least {settings.min_image_px} pixels.")
+
+
+def _opened(data: bytes, name: str) -> Any:
+    content = identify(data[:HEAD_BYTES])
+    if content.decoder not in _DEMUXERS:
+        raise ImageError(f"{name} is not a video but {content.name}.", f"Give a {SUPPORTED} file.")
+    try:
+        return av.open(
+            io.BytesIO(data),
+            "r",
+            format=content.decoder,
+            options={"codec_whitelist": _CODECS, "protocol_whitelist": "none"},
+            metadata_errors="replace",
+            io_open=_refuse_open,
+        )
+    except (av.FFmpegError, ValueError, OSError) as error:
+        raise _unreadable(name, error) from error
+
+
+def _stream(container: Any, name: str) -> Any:
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:  # the cover of a song
+            return stream
+    raise ImageError(f"{name} has no picture, only sound.", "Give a photo or a video of a face.")
+
+
+def _decoded(data: bytes, name: str, size: tuple[int, int] | None, max_pixels: int = 2**26) -> Iterator[tuple[float | None, Frame]]:
+    """(time in seconds or None, frame) of the first video track; damaged packets are passed over."""
+    got_any, empty = False, 0
+    error: Exception | None = None
+    with _opened(data, name) as container:
+        stream = _stream(container, name)
+        stream.thread_type = "AUTO"
+        stream.codec_context.options = {"max_pixels": str(max_pixels)}  # frames inside may claim another size than the header
+        packets = container.demux(stream)
+        while empty < _MAX_EMPTY_PACKETS:
+            try:
+                packet = next(packets, None)
+                frames = packet.decode() if packet is not None else []
+            except (av.FFmpegError, ValueError, OSError) as caught:
+                error, empty = caught, empty + 1
+                continue
+            if packet is None:
+                break
+            empty = 0 if frames else empty + 1
+            for frame in frames:
+                pixels = _upright(frame.to_ndarray(format="rgb24"), frame.rotation)
+                now = (pixels.shape[1], pixels.shape[0])
+                if size is not None and now != size:
+                    was, is_now = (f"{width}×{height}" for width, height in (size, now))
+                    raise ImageError(f"{name} changes its size midway ({was} to {is_now} pixels).", "Save it again at one size.")
+                size, got_any = now, True
+                yield frame.time, pixels
+    if not got_any:
+        raise _unreadable(name, error)
+
+
+def _upright(pixels: NDArray[Any], rotation: int) -> Frame:
+    """rotation: degrees counter-clockwise, in which phones store how they were held."""
+    return np.ascontiguousarray(np.rot90(pixels, rotation // 90)) if rotation % 360 else np.ascontiguousarray(pixels)
+
+
+def _unreadable(name: str, error: Exception | None) -> ImageError:
+    reason = f" ({getattr(error, 'strerror', None) or error})" if error else ""
+    return ImageError(f"{name} looks like a video but cannot be decoded{reason}.", "Is the file complete?")
+
+
+def _refuse_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
+    raise PermissionError("a video may not open other files")
