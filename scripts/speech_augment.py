@@ -23,6 +23,8 @@ def augment(speech: Utterance, rng: Rng, others: Sequence[F32]) -> Utterance:
     x = x * (0.05 / (rms(x) + 1e-6))
     if rng.random() < 0.25:
         x = _swell(x, rng)
+    if rng.random() < 0.2:
+        x = _breathy(x, rng)
     if rng.random() < 0.45:
         x = _room(x, rng)
     if rng.random() < 0.7:
@@ -92,6 +94,22 @@ def _swell(x: NDArray[np.float64], rng: Rng) -> NDArray[np.float64]:
     """Loudness that wanders by some dB within a second or two, as people's does."""
     knots = rng.normal(0, 4, len(x) // RATE + 3)
     return x * 10 ** (np.interp(np.arange(len(x)) / RATE, np.arange(len(knots)), knots) / 20)
+
+
+def _breathy(x: NDArray[np.float64], rng: Rng) -> NDArray[np.float64]:
+    """A hoarse or whispering voice: part of the sound keeps its spectrum and loses its phases, so that the buzz turns to breath."""
+    size, hop = 512, 128
+    window = np.hanning(size + 1)[:-1]
+    padded = np.pad(x, (size, 2 * size))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop] * window
+    spectrum = np.abs(np.fft.rfft(frames, axis=1)) * np.exp(2j * np.pi * rng.random((len(frames), size // 2 + 1)))
+    pieces = np.fft.irfft(spectrum, axis=1) * window
+    y = np.zeros(len(frames) * hop + size)
+    for k in range(size // hop):  # overlapping pieces, a quarter of a window at a time
+        y[k * hop : k * hop + len(frames) * hop] += pieces[:, k * hop : (k + 1) * hop].ravel()
+    y = y[size : size + len(x)]
+    share = float(rng.uniform(0.2, 1.0))
+    return x * np.sqrt(1 - share) + y * (rms(x) / (rms(y) + 1e-9)) * np.sqrt(share)
 
 
 def fft_filter(x: NDArray[np.float64], gain: NDArray[np.float64], hz: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -26,12 +26,17 @@ from core.lite import phones
 from core.lite.mouth_features import N_BANDS, N_FEATURES, SpeechFeatures
 from scripts import speech_augment, speech_corpus, speech_texts
 
-WIDTH = 96
-BLOCKS = ((1, 1), (2, 2), (4, 4), (3, 3), (8, 0), (16, 0), (32, 0))
-"""(dilation, frames of look-ahead) of each residual block; the look-ahead adds up to 10 frames of 10 ms."""
+Example = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Features (n, 42) float16, targets (n, 5) float16, classes (n,) int8, all at 100 Hz."""
+WIDTH = 128
+BLOCKS = ((1, 1), (1, 1), (2, 2), (1, 1), (4, 0), (8, 0), (16, 0))
+"""(dilation, steps of look-ahead) of each residual block; the look-ahead adds up to 5 steps of 20 ms."""
+STRIDE = 2
+"""Features of 10 ms a step: step m, at m x 20 ms, takes in features 2 m - 1 and 2 m."""
 HEADS = 5
 """aperture, spread, tuck, lips touching, silence."""
-CROP = 400
+CROP = 200
+"""Steps of a training example: 4 s."""
 
 
 # --- corpus -----------------------------------------------------------------------------------------------------------------------
@@ -53,8 +58,8 @@ def speak(rng: np.random.Generator, espeak: speech_corpus.Espeak) -> speech_corp
     return espeak.say(text, voice, int(rng.uniform(110, 230)), int(rng.uniform(15, 85)), int(rng.uniform(10, 90)))
 
 
-def examples(job: tuple[int, int, int, int]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """job: seed, index, utterances, versions. [(features (n, 42) f16, targets (n, 5) f16, classes (n,) int8)], every version of each."""
+def examples(job: tuple[int, int, int, int]) -> list[Example]:
+    """job: seed, index, utterances, versions. Every version of each utterance, and some silence."""
     seed, index, count, versions = job
     rng = np.random.default_rng((seed, index))
     espeak = speech_corpus.Espeak()
@@ -63,17 +68,17 @@ def examples(job: tuple[int, int, int, int]) -> list[tuple[np.ndarray, np.ndarra
     out = []
     for one in spoken:
         made = [speech_augment.augment(one, rng, others) for _ in range(versions)]
-        if rng.random() < 0.1:
+        if rng.random() < 0.4:
             made.append(speech_augment.silence(rng, others))
         for u in made:
             x = SpeechFeatures().push(np.pad(u.samples, (0, 400)))
-            t = np.arange(len(x)) * 0.01
+            t = np.arange(len(x)) * 0.01  # targets at every feature, so that a training example may start at any
             y = np.concatenate((phones.curves(u.segments, t), phones.contacts(u.segments, t)), 1)
             out.append((x.astype(np.float16), y.astype(np.float16), phones.classes(u.segments, t).astype(np.int8)))
     return out
 
 
-def corpus(seed: int, utterances: int, versions: int, processes: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def corpus(seed: int, utterances: int, versions: int, processes: int) -> list[Example]:
     jobs = [(seed, k, 25, versions) for k in range(max(utterances // 25, 1))]
     # One process a job: espeak-ng keeps global state, and a fresh one makes a job's result independent of the order.
     with multiprocessing.get_context("spawn").Pool(processes, maxtasksperchild=8) as pool:
@@ -101,14 +106,15 @@ class Block(nn.Module):
 class MouthNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.enter = nn.Linear(N_FEATURES, WIDTH)
+        self.enter = nn.Linear(STRIDE * N_FEATURES, WIDTH)
         self.blocks = nn.ModuleList(Block(WIDTH, d, a) for d, a in BLOCKS)
         self.norm = nn.LayerNorm(WIDTH)
         self.heads = nn.Linear(WIDTH, HEADS)
         self.phones = nn.Linear(WIDTH, len(phones.GROUPS))  # helps the training only
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        h = self.enter(x)
+        """x: (batch, 2 x steps, features), the first row the feature before step 0's own."""
+        h = self.enter(x.reshape(len(x), -1, STRIDE * N_FEATURES))
         for block in self.blocks:
             h = block(h)
         h = self.norm(h)
@@ -116,20 +122,43 @@ class MouthNet(nn.Module):
 
 
 def warp(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Stretches the mel axis a little and blanks a few bands, differently for each example. x: (batch, frames, features)."""
+    """Bends the mel axis, colours, blanks a few bands, differently for each example. x: (batch, frames, features)."""
     batch = len(x)
+
+    def normal(scale: float, *shape: int) -> torch.Tensor:
+        return scale * torch.randn(*shape, generator=generator).clamp(-2.5, 2.5)
+
     bands, rest = x[..., :N_BANDS], x[..., N_BANDS:]
-    factor = 1 + 0.07 * torch.randn(batch, 1, generator=generator).clamp(-2, 2)
-    where = (torch.arange(N_BANDS)[None] * factor).clamp(0, N_BANDS - 1.001)
+    band = torch.arange(N_BANDS)[None]
+    # Another vocal tract: all formants move together, and each a little on its own.
+    where = band * (1 + normal(0.06, batch, 1))
+    for waves in (1, 2):
+        where = where + normal(0.7 / waves, batch, 1) * torch.sin(torch.pi * waves * band / N_BANDS + normal(1.5, batch, 1))
+    where = where.clamp(0, N_BANDS - 1.001)
     low = where.long()
     part = (where - low)[:, None]
     index = low[:, None].expand(-1, x.shape[1], -1)
     bands = bands.gather(2, index) * (1 - part) + bands.gather(2, index + 1) * part
+    tilt = normal(0.15, batch, 1) * (band / N_BANDS * 2 - 1) + normal(0.12, batch, 1) * torch.cos(torch.pi * 3 * band / N_BANDS)
+    bands = bands + tilt[:, None] + normal(0.06, *bands.shape)
     start = torch.randint(0, N_BANDS, (batch, 1), generator=generator)
     size = torch.randint(0, 9, (batch, 1), generator=generator) * (torch.rand(batch, 1, generator=generator) < 0.4)
-    band = torch.arange(N_BANDS)[None]
     hide = ((band >= start) & (band < start + size))[:, None]
     return torch.cat((bands.masked_fill(hide, 0.0), rest), 2)
+
+
+def cut(example: Example, start: int, pace: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """About CROP steps from feature `start` on, spoken at `pace` (above 1: faster). ((2 n, 42), (n, 5), (n,)), n at most CROP."""
+    x, y, c = example
+    n = min(CROP, int((len(x) - 2 - start) / (STRIDE * pace)))
+    at = start + pace * np.arange(-1, STRIDE * n - 1)
+    low = np.maximum(at.astype(int), 0)
+    part = (at - low).clip(0)[:, None].astype(np.float32)
+    features = x[low] * (1 - part) + x[low + 1] * part
+    if start == 0:
+        features[0] = 0.0  # as the stream begins
+    steps = np.rint(at[1::STRIDE]).astype(int)
+    return features, y[steps], c[steps]
 
 
 def loss_of(heads: torch.Tensor, classes: torch.Tensor, y: torch.Tensor, c: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
@@ -140,12 +169,12 @@ def loss_of(heads: torch.Tensor, classes: torch.Tensor, y: torch.Tensor, c: torc
     return ((fit + 0.5 * touch + 0.15 * name) * valid).sum() / valid.sum()
 
 
-def train(data: list[tuple[np.ndarray, np.ndarray, np.ndarray]], epochs: int, seed: int, batch: int = 32) -> MouthNet:
+def train(data: list[Example], epochs: int, seed: int, batch: int = 32) -> MouthNet:
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     rng = np.random.default_rng(seed)
     net = MouthNet()
-    crops = [(k, s) for k, (x, _, _) in enumerate(data) for s in range(0, max(len(x) - CROP // 3, 1), CROP)]
+    crops = [(k, s) for k, (x, _, _) in enumerate(data) for s in range(0, max(len(x) - CROP, 1), STRIDE * CROP)]
     steps = epochs * (len(crops) // batch)
     optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps, pct_start=0.1)
@@ -154,17 +183,18 @@ def train(data: list[tuple[np.ndarray, np.ndarray, np.ndarray]], epochs: int, se
         began, sums = time.time(), 0.0
         order = rng.permutation(len(crops))
         for b in range(len(crops) // batch):
-            x = torch.zeros(batch, CROP, N_FEATURES)
-            y, c, valid = torch.zeros(batch, CROP, HEADS), torch.zeros(batch, CROP, dtype=torch.long), torch.zeros(batch, CROP)
+            x, y = torch.zeros(batch, STRIDE * CROP, N_FEATURES), torch.zeros(batch, CROP, HEADS)
+            c, valid = torch.zeros(batch, CROP, dtype=torch.long), torch.zeros(batch, CROP)
             for row, k in enumerate(order[b * batch : (b + 1) * batch]):
                 which, start = crops[k]
-                start = max(start - int(rng.integers(0, CROP // 2)), 0)
-                piece = slice(start, start + CROP)
-                n = len(data[which][0][piece])
-                x[row, :n], y[row, :n] = torch.from_numpy(data[which][0][piece]), torch.from_numpy(data[which][1][piece])
-                c[row, :n], valid[row, :n] = torch.from_numpy(data[which][2][piece]), 1.0
-                # Without the sound before the crop the first frames cannot be judged, but at a true start they must be.
-                valid[row, : 60 if start else 0] = 0.0
+                start = max(start - int(rng.integers(0, CROP)), 0)
+                pace = float(rng.uniform(0.8, 1.3)) if rng.random() < 0.6 else 1.0
+                piece, targets, names = cut(data[which], start, pace)
+                n = len(targets)
+                x[row, : STRIDE * n], y[row, :n] = torch.from_numpy(piece), torch.from_numpy(targets)
+                c[row, :n], valid[row, :n] = torch.from_numpy(names), 1.0
+                # Without the sound before the crop the first steps cannot be judged, but at a true start they must be.
+                valid[row, : 30 if start else 0] = 0.0
             heads, classes = net(warp(x, generator))
             loss = loss_of(heads, classes, y, c, valid)
             optimiser.zero_grad()

@@ -27,9 +27,10 @@ APERTURE: 0 lips closed .. 1 open as for a stressed /a/ (about the 95th percenti
 SPREAD: -1 fully rounded (/u w/) .. 0 neutral .. +1 spread (/i s/). TUCK: 0..1, lower lip under the upper teeth (/f v/).
 LOUDNESS: 0..1, effort of the voice against the speaker's running level, 0 in silence.
 """
-MODEL_AHEAD_FRAMES = 10
-_TAPS = (-2, -1, 0, 1, 2)
-LOOK_AHEAD_SAMPLES = MODEL_AHEAD_FRAMES * HOP + WINDOW // 2
+STRIDE = 2
+"""Features of 10 ms a step of the network: step m, at m x 20 ms, takes in features 2 m - 1 and 2 m."""
+MODEL_AHEAD_STEPS = 5
+LOOK_AHEAD_SAMPLES = MODEL_AHEAD_STEPS * STRIDE * HOP + WINDOW // 2
 """1800 samples (112.5 ms) after a frame's end and its row is certain."""
 
 F32 = NDArray[np.float32]
@@ -37,7 +38,7 @@ F32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Block:
-    """One residual block: x + mix(relu(conv(norm(x)))), the convolution three taps `dilation` frames apart."""
+    """One residual block: x + mix(relu(conv(norm(x)))), the convolution three taps `dilation` steps apart, `ahead` of them to come."""
 
     dilation: int
     ahead: int
@@ -98,18 +99,24 @@ def _norm(x: F32, w: F32, b: F32) -> F32:
 
 
 class _Network:
-    """The network with the frames each block still needs."""
+    """The network, a step each 20 ms, with the steps each block still needs."""
 
     def __init__(self, weights: Weights) -> None:
         self._w = weights
+        self._odd: F32 = np.zeros((1, N_FEATURES), np.float32)  # the feature before the first
         width = weights.enter_w.shape[1]
-        # What a block sees before the first frame is zeros, as in training; its own outputs lag its inputs by `ahead` frames.
+        # What a block sees before the first step is zeros, as in training; its own outputs lag its inputs by `ahead` steps.
         self._past: list[F32] = [np.zeros((2 * b.dilation - b.ahead, width), np.float32) for b in weights.blocks]
         self._skip: list[F32] = [np.zeros((0, width), np.float32) for _ in weights.blocks]
 
     def push(self, features: F32) -> F32:
-        """features: (n, 42). Returns (k, heads) logits, 10 frames behind the input in total."""
-        x = features @ self._w.enter_w + self._w.enter_b
+        """features: (n, 42). Returns (k, heads) logits: step m once feature 2 m + 10 is there."""
+        features = np.concatenate((self._odd, features))
+        steps = len(features) // STRIDE
+        self._odd = features[STRIDE * steps :]
+        if steps == 0:
+            return np.zeros((0, self._w.heads_w.shape[1]), np.float32)
+        x = features[: STRIDE * steps].reshape(steps, -1) @ self._w.enter_w + self._w.enter_b
         for k, block in enumerate(self._w.blocks):
             seen = np.concatenate((self._past[k], _norm(x, block.norm_w, block.norm_b)))
             skip = np.concatenate((self._skip[k], x))
@@ -124,8 +131,8 @@ class _Network:
         return _norm(x, self._w.norm_w, self._w.norm_b) @ self._w.heads_w + self._w.heads_b
 
 
-_READ = np.array([0.1, 0.2, 0.4, 0.2, 0.1], np.float32)
-"""How the five 10 ms steps around a frame's middle make its row."""
+_READ = np.array([0.25, 0.5, 0.25], np.float32)
+"""How the three 20 ms steps around a frame's middle make its row."""
 
 
 def _rise(x: F32, low: float, high: float) -> F32:
@@ -155,6 +162,7 @@ class MouthTracker:
         self._n_samples = 0
         self._n_rows = 0
         self._loudness = 0.0
+        self._recent = -2.5
 
     def push(self, samples: NDArray[np.float32]) -> F32:
         """samples: (n,) float32, mono, 16 kHz, -1..1. Returns (k, 4) float32, the rows that are certain now."""
@@ -174,34 +182,43 @@ class MouthTracker:
             return np.zeros((0, 4), np.float32)
         self._logits = np.concatenate((self._logits, self._network.push(features)))
         self._levels = np.concatenate((self._levels, features[:, N_FEATURES - 2 :]))
-        # Frame i reads steps 4 i .. 4 i + 4: the middle of the frame and 20 ms around it.
-        k = max((len(self._logits) - 1) // 4, 0)
-        rows = self._read(self._logits[: 4 * k + 1], self._levels[: 4 * k + 1], k)
-        self._logits, self._levels = self._logits[4 * k :], self._levels[4 * k :]
+        # Frame i reads steps 2 i .. 2 i + 2 (the middle of the frame and 20 ms around it), and the levels of features 4 i .. 4 i + 4.
+        k = max((len(self._logits) - 1) // 2, 0)
+        rows = self._read(self._logits[: 2 * k + 1], self._levels[: 4 * k + 1], k)
+        self._logits, self._levels = self._logits[2 * k :], self._levels[4 * k :]
         self._n_rows += k
         return rows
 
     def _read(self, logits: F32, levels: F32, k: int) -> F32:
-        """Rows of k frames from (4 k + 1) steps of logits and levels."""
+        """Rows of k frames from the logits of 2 k + 1 steps and the levels of 4 k + 1 features."""
         rows = np.zeros((k, 4), np.float32)
         if k == 0:
             return rows
-        steps = 4 * np.arange(k)[:, None] + np.arange(5)
+        steps = 2 * np.arange(k)[:, None] + np.arange(3)
+        times = 4 * np.arange(k)[:, None] + np.arange(5)
         shape = np.tensordot(logits[:, :3][steps], _READ, (1, 0))
         touch, quiet = np.moveaxis(1 / (1 + np.exp(-logits[:, 3:5][steps])), 2, 0)
-        heard = _rise(levels[:, 1][steps].max(1), -2.0, -1.8)  # digital zero and the faintest hiss are silence whatever the network thinks
-        speech = (1 - _rise(quiet @ _READ, 0.35, 0.75)) * heard
-        lips_apart = 1 - _rise(touch.max(1), 0.3, 0.6)
-        rows[:, APERTURE] = np.clip(shape[:, 0], 0, 1.2) * lips_apart * speech
+        speech = (1 - _rise(quiet @ _READ, 0.35, 0.75)) * self._heard(levels[:, 1][times].max(1))
+        lips_apart = 1 - _rise(touch.max(1), 0.12, 0.5)
+        aperture = np.clip(shape[:, 0], 0, 1.2) * lips_apart * speech
+        rows[:, APERTURE] = aperture * _rise(aperture, 0.0, 0.08)  # nearly shut is shut
         rows[:, SPREAD] = np.clip(shape[:, 1], -1, 1) * speech
         rows[:, TUCK] = np.clip(shape[:, 2], 0, 1) * speech
-        rows[:, LOUDNESS] = self._effort(levels[:, 0][steps].mean(1), speech)
+        rows[:, LOUDNESS] = self._effort(levels[:, 0][times].mean(1), (1 - quiet @ _READ) * speech)
         return rows
+
+    def _heard(self, level: F32) -> F32:
+        """0 in digital zero and the faintest hiss, whatever the network thinks, else 1; a silence within speech (a stop) is bridged."""
+        out = np.empty_like(level)
+        for i, now in enumerate(level.tolist()):
+            self._recent = max(now, self._recent - 0.25)
+            out[i] = self._recent
+        return _rise(out, -2.2, -2.0)
 
     def _effort(self, level: F32, speech: F32) -> F32:
         """Level of the voice against its running peak (1 at the peak, 0 some 17 dB below) as 0..1, smoothed over 80 ms."""
         out = np.empty(len(level), np.float32)
         for i, target in enumerate((np.clip((level + 0.2) / 1.2, 0, 1) * speech).tolist()):
-            self._loudness += 0.5 * (target - self._loudness)
+            self._loudness += 0.4 * (target - self._loudness)
             out[i] = self._loudness if target > 0 or self._loudness > 0.01 else 0.0
         return out

@@ -191,7 +191,8 @@ def curves(segments: Sequence[Segment], t: NDArray[np.float64], *, reach_s: floa
         elif row.tuck:
             tuck = np.maximum(tuck, row.tuck * _ramp(t, s + 0.01, e - 0.01, 0.06, 0.06))
         elif row.group == "silence" and not is_short:
-            gate = _ramp(t, s + 0.03, e, 0.05, 0.06)
+            # Lips sink shut in about 140 ms when the voice stops, and part within 60 ms before it starts.
+            gate = _ramp(t, s + 0.12, e, 0.14, 0.06)
             open_, lively = np.minimum(open_, 1 - gate), np.minimum(lively, 1 - gate)
     return np.stack((aperture * open_, spread * lively, tuck), 1).astype(np.float32)
 
@@ -214,7 +215,7 @@ def contacts(segments: Sequence[Segment], t: NDArray[np.float64]) -> NDArray[np.
             lo, hi = closed_interval(s, e, group)
             out[:, 0] = np.maximum(out[:, 0], _ramp(t, lo, hi, 0.02, 0.02))
         elif group == "silence" and (e - s >= SHORT_PAUSE_S or k in (0, len(parts) - 1)):
-            out[:, 1] = np.maximum(out[:, 1], _ramp(t, s + 0.03, e - 0.01, 0.02, 0.02))
+            out[:, 1] = np.maximum(out[:, 1], _ramp(t, s + 0.1, e - 0.02, 0.04, 0.02))
     if parts:
         out[(t >= parts[-1][2]) | (t < parts[0][1]), 1] = 1.0
     return out.astype(np.float32)
