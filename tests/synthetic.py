@@ -47,13 +47,13 @@ synthetic_normal(name, shape, seed): standard normals by Box-Muller on the strea
     n even-padded to 2m; r1 = first m doubles, r2 = next m;  rad = sqrt(-2*log(1 - r1)); ang = 2*pi*r2;
     values = concat(rad*cos(ang), rad*sin(ang))[:n] -> float32, reshaped C order.
 """
+
 import zlib
 
 import numpy as np
 
 MODELS = ("appearance_extractor", "motion_extractor", "warp_network", "decoder", "stitch_network", "lmdm")
-_GAIN = {"appearance_extractor": 1.4, "motion_extractor": 1.0, "warp_network": 1.4, "decoder": 1.0,
-         "stitch_network": 1.0, "lmdm": 1.0}
+_GAIN = {"appearance_extractor": 1.4, "motion_extractor": 1.0, "warp_network": 1.4, "decoder": 1.0, "stitch_network": 1.0, "lmdm": 1.0}
 
 
 def raw_stream(name, n, seed):
@@ -78,8 +78,15 @@ def _gain(model, key):
 def _row_scale(model, key, n_rows):
     stem = key.rsplit(".", 1)[0]
     if model == "motion_extractor":
-        one = {"detector.fc_kp": 0.25, "detector.fc_exp": 0.05, "detector.fc_t": 0.1, "detector.fc_scale": 0.1,
-               "detector.fc_pitch": 3.0, "detector.fc_yaw": 3.0, "detector.fc_roll": 3.0}.get(stem)
+        one = {
+            "detector.fc_kp": 0.25,
+            "detector.fc_exp": 0.05,
+            "detector.fc_t": 0.1,
+            "detector.fc_scale": 0.1,
+            "detector.fc_pitch": 3.0,
+            "detector.fc_yaw": 3.0,
+            "detector.fc_roll": 3.0,
+        }.get(stem)
         return None if one is None else np.full(n_rows, one)
     if model == "stitch_network" and stem == "mlp.6":
         return np.full(n_rows, 0.05)
@@ -172,5 +179,5 @@ def sample_positions(n, k=2000, tag="sample"):
     """Deterministic sorted flat positions (C order) used by the goldens for large outputs (all if n <= k)."""
     if n <= k:
         return np.arange(n)
-    r = raw_stream("positions/" + tag, k, n)      # seed = n
+    r = raw_stream("positions/" + tag, k, n)  # seed = n
     return np.unique(np.minimum((r * n).astype(np.int64), n - 1))

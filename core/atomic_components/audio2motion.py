@@ -17,6 +17,7 @@ Both give exactly one row per feature, in order, none missing and none too many,
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -147,19 +148,19 @@ def sampler_of(lmdm: Any, steps: int) -> MotionSampler:
     """`core.models.LMDM` (a torch module, wherever it lies) as a MotionSampler. `steps` as in Audio2MotionOptions.sampling_timesteps."""
 
     def sample(cond_frame: Array, cond: Array, x_t: Array, noises: Array) -> Array:
-        import torch
-
-        weight = next(lmdm.parameters())
-
-        def there(array: Array) -> torch.Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(device=weight.device, dtype=weight.dtype)
-
-        with torch.inference_mode():
-            made = lmdm.sample(there(cond_frame), there(cond), steps, x_T=there(x_t), noises=there(noises))
-        motion: Array = made.float().cpu().numpy()
+        there = mover_to(lmdm)
+        motion: Array = lmdm.sample(there(cond_frame), there(cond), steps, x_T=there(x_t), noises=there(noises)).float().cpu().numpy()
         return motion
 
     return sample
+
+
+def mover_to(network: Any) -> Callable[[Array], Any]:
+    """A function that brings arrays to where a torch module lies, as float32 tensors (the networks bring them to their own precision)."""
+    import torch
+
+    device = next(itertools.chain(network.parameters(), network.buffers())).device
+    return lambda array: torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
 
 def seeded_noise(seed: int) -> Callable[[], Array]:

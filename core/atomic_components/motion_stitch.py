@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from core.atomic_components.audio2motion import row_parts, whole_number
+from core.atomic_components.audio2motion import mover_to, row_parts, whole_number
 from core.atomic_components.pose import ANGLES, N_KEYPOINTS, Array, SourceMotion, degrees, keypoints, mirror_index
 from core.errors import OptionError
 
@@ -219,10 +219,9 @@ def fades(n_frames: int, fade_in: int = -1, fade_out: int = -1) -> dict[int, flo
 
     The first of the fade-out's fade_out + 1 frames still has 1, the last 0. Where both meet, the fade-out holds, as published.
     """
-    n_frames = whole_number("N_d", n_frames, 1, MAX_FRAMES)
-    alphas = {i: i / fade_in for i in range(fade_in)}
-    if fade_out > 0:
-        end = n_frames - 1
+    alphas = {i: i / fade_in for i in range(whole_number("fade_in", fade_in, -MAX_FRAMES, MAX_FRAMES))}
+    if whole_number("fade_out", fade_out, -MAX_FRAMES, MAX_FRAMES) > 0:
+        end = whole_number("N_d", n_frames, 1, MAX_FRAMES) - 1  # a stream cannot know where to begin
         for i in range(max(0, end - fade_out), n_frames):  # a fade longer than the video starts before it
             alphas[i] = max((end - i) / fade_out, 0.0)
     return alphas
@@ -272,11 +271,7 @@ def stitch_of(network: Any) -> Stitch:
     def stitch(kp_source: Array, kp_driving: Array) -> Array:
         import torch
 
-        weight = next(network.parameters())
-
-        def there(array: Array) -> torch.Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(device=weight.device, dtype=weight.dtype)
-
+        there = mover_to(network)
         with torch.inference_mode():
             stitched: Array = network(there(kp_source), there(kp_driving)).float().cpu().numpy()
         return stitched
@@ -349,6 +344,11 @@ class MotionStitch:
         if _length(n_frames) != self._n_frames:
             self._n_frames = _length(n_frames)
             self._blinks = self._schedule()
+
+    @property
+    def next_frame(self) -> int:
+        """Number of the frame that `step` makes next, counted since the session began."""
+        return self._frame
 
     @property
     def blinks(self) -> NDArrayInt:

@@ -85,10 +85,9 @@ class Wav2Feat:
         self.reset()
 
     def silence(self, n_frames: int) -> Array:
-        """(n_frames, 1024) float32: features of silence. Does not touch the stream."""
-        quiet = Wav2Feat(self._encode, FeatureOptions(self._lead_in))
-        blocks = [*quiet.push(np.zeros(n_frames * SAMPLES_PER_FRAME, np.float32)), *quiet.flush()]
-        return np.concatenate(blocks) if blocks else np.zeros((0, FEATURE_DIM), np.float32)
+        """(n_frames, 1024) float32: features of so many frames of silence. Does not touch the stream."""
+        block = self._features(np.zeros((1, WINDOW), np.float32))  # every window of silence is the same one
+        return np.tile(block, (-(-n_frames // CURRENT), 1))[:n_frames]
 
     def _ready(self) -> Iterator[Array]:
         # A window reaches past the last frame it makes, so a complete one never makes a feature for a frame without sound.
@@ -102,7 +101,11 @@ class Wav2Feat:
         self._pieces = [rest.copy() if len(rest) < WINDOW else rest]  # a short view must not keep a long recording alive
         self._waiting = len(rest)
         self._made += CURRENT
-        rows = np.asarray(self._encode(buffer[None, :WINDOW]), np.float32)
+        return self._features(buffer[None, :WINDOW])
+
+    def _features(self, window: Array) -> Array:
+        """(1, 6480) -> (5, 1024)."""
+        rows = np.asarray(self._encode(window), np.float32)
         if rows.ndim != 2 or len(rows) < 2 * (CURRENT + AHEAD):
             raise EngineUnavailable(f"The speech encoder returned an array {rows.shape}.", "It must return 20 rows for 6480 samples.")
         current = rows[-2 * (CURRENT + AHEAD) : -2 * AHEAD]
