@@ -200,9 +200,10 @@ class MouthTracker:
         touch, quiet = np.moveaxis(1 / (1 + np.exp(-logits[:, 3:5][steps])), 2, 0)
         speech = (1 - _rise(quiet @ _READ, 0.5, 0.9)) * self._heard(levels[:, 1][times].max(1))
         lips_apart = 1 - _rise(touch.max(1), 0.12, 0.5)
-        aperture = np.clip(shape[:, 0], 0, 1.2) * lips_apart * speech
+        # Pursed lips leave less of an opening than the jaw alone says.
+        aperture = np.clip(shape[:, 0], 0, 1.2) * (1 + 0.3 * np.clip(shape[:, 1], -1, 0)) * lips_apart * speech
         rows[:, APERTURE] = aperture * _rise(aperture, 0.0, 0.08)  # nearly shut is shut
-        rows[:, SPREAD] = np.clip(shape[:, 1], -1, 1) * speech
+        rows[:, SPREAD] = np.clip(1.25 * shape[:, 1], -1, 1) * speech  # a regression shrinks towards the mean: a quarter is given back
         rows[:, TUCK] = np.clip(shape[:, 2], 0, 1) * speech
         rows[:, LOUDNESS] = self._effort(levels[:, 0][times].mean(1), (1 - quiet @ _READ) * speech)
         return rows
