@@ -14,6 +14,7 @@ import itertools
 import math
 import tempfile
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -177,7 +178,7 @@ def moving_average(rows: Array, k: int) -> Array:
 
 
 class MeshFinder(Protocol):
-    """`core.aux_models.face_mesh.FaceFinder`, or a stand-in."""
+    """`core.aux_models.face_mesh.FaceMesh`, or a stand-in."""
 
     def meshes(self, pixels: Frame) -> list[Array]:
         """(H, W, 3) uint8 RGB -> (478, 3) normalised points of each face; empty without one."""
@@ -194,11 +195,11 @@ class Pictures(Protocol):
 class PictureFile:
     """Pictures of one shape in a temporary file without a name, which vanishes with this object. Thread-safe."""
 
-    def __init__(self, max_bytes: int = MAX_STORE_BYTES) -> None:
+    def __init__(self) -> None:
         self._file: Any = tempfile.TemporaryFile()
+        weakref.finalize(self, self._file.close)
         self._lock = threading.Lock()
         self._shape: tuple[int, ...] = ()
-        self._max_bytes = max_bytes
         self._n = 0
 
     def append(self, picture: Frame) -> bool:
@@ -207,7 +208,7 @@ class PictureFile:
         if picture.shape != self._shape:
             was, now = (f"{shape[1]}×{shape[0]}" for shape in (self._shape, picture.shape))
             raise ImageError(f"The video changes its size from {was} to {now} pixels at frame {self._n + 1}.", "Save it again at one size.")
-        if (self._n + 1) * picture.nbytes > self._max_bytes:
+        if (self._n + 1) * picture.nbytes > MAX_STORE_BYTES:
             return False
         try:
             with self._lock:
@@ -380,10 +381,14 @@ class AvatarRegistrar:
 
     def _photo(self, photo: Frame, options: SourceOptions, face_index: int, progress: Callable[[int], None]) -> DittoRegistration:
         frame = bounded(photo, options.max_size)
-        found = self._find(frame, self._first(frame, face_index), options)
-        if options.keep_detail and frame is not photo and (larger := _larger(photo, frame, found.crop.side_px)) is not None:
-            factors = larger.shape[1] / frame.shape[1], larger.shape[0] / frame.shape[0]
-            frame, found = larger, self._find(larger, found.landmarks.scaled(*factors), options)
+        if options.keep_detail and frame is not photo:
+            face = self._first(photo, face_index)
+            side_px = Crop.around(face, CROP_PX, options.crop_scale).side_px
+            frame = _detailed(photo, frame, side_px)
+            face = face.scaled(frame.shape[1] / photo.shape[1], frame.shape[0] / photo.shape[0])
+        else:
+            face = self._first(frame, face_index)
+        found = self._find(frame, face, options)
         motions = self._motions([found.small])
         progress(1)
         return DittoRegistration(
@@ -502,12 +507,12 @@ def _frames(found: Sequence[_Found], motions: dict[str, Array]) -> list[SourceFr
     ]
 
 
-def _larger(photo: Frame, frame: Frame, side_px: float) -> Frame | None:
-    """The photo at the size where the crop has its own pixels, `side_px` being its side now; None where it has already."""
-    longer = max(frame.shape[:2])
-    wanted = min(max(photo.shape[:2]), math.ceil(longer * CROP_PX / side_px))
-    if wanted <= longer:
-        return None
+def _detailed(photo: Frame, frame: Frame, side_px: float) -> Frame:
+    """`frame`, the photo at its bounded size, or else the photo at the size where the crop, `side_px` of its pixels, has 512."""
+    longer = max(photo.shape[:2])
+    wanted = min(longer, math.ceil(longer * CROP_PX / side_px))
+    if wanted <= max(frame.shape[:2]):
+        return frame
     size = source_size(photo.shape[1], photo.shape[0], wanted)
     larger: Frame = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
     return larger

@@ -74,10 +74,11 @@ class Face:
         return float(np.linalg.norm(self.points[LEFT_EYE_OUTER, :2] - self.points[RIGHT_EYE_OUTER, :2]))
 
 
-class FaceFinder:
-    """Holds the loaded landmarker. Thread-safe."""
+class _Landmarker:
+    """MediaPipe's landmarker, loaded. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, min_confidence: float, whole: bool) -> None:
+        """whole: with expression scores and head pose."""
         if not MODEL_PATH.is_file():
             raise EngineUnavailable(f"The face landmark model assets/{MODEL_PATH.name} is missing.", "Restore it from the repository.")
         with _quiet_native_log():
@@ -94,14 +95,45 @@ class FaceFinder:
                 vision.FaceLandmarkerOptions(
                     base_options=BaseOptions(model_asset_path=str(MODEL_PATH)),
                     num_faces=MAX_FACES,
-                    min_face_detection_confidence=0.4,
-                    output_face_blendshapes=True,
-                    output_facial_transformation_matrixes=True,
+                    min_face_detection_confidence=min_confidence,
+                    output_face_blendshapes=whole,
+                    output_facial_transformation_matrixes=whole,
                 )
             )
             atexit.register(self._forget)
             self._lock = threading.Lock()
-            self._detect(np.zeros((64, 64, 3), np.uint8))  # the first call sets up the graph, and logs
+            self(np.zeros((64, 64, 3), np.uint8))  # the first call sets up the graph, and logs
+
+    def __call__(self, pixels: Frame) -> Any:
+        """(H, W, 3) uint8 RGB -> MediaPipe's FaceLandmarkerResult."""
+        image = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=np.ascontiguousarray(pixels))
+        with self._lock:
+            return self._landmarker.detect(image)
+
+    def _forget(self) -> None:
+        """At the interpreter's end MediaPipe's destructor would call into an executor that is gone, and fail noisily."""
+        self._landmarker._handle = None
+
+
+class FaceMesh:
+    """The mesh of each face in a picture that a face fills well, with MediaPipe's default options, as Ditto reads the eyes from it.
+
+    `FaceFinder` asks for less certain faces too; the boxes of those move the mesh by up to a quarter of a pixel.
+    """
+
+    def __init__(self) -> None:
+        self._landmarker = _Landmarker(min_confidence=0.5, whole=False)
+
+    def meshes(self, pixels: Frame) -> list[NDArray[np.float32]]:
+        """(H, W, 3) uint8 RGB -> (478, 3) float32 for each face: x and z over the width, y over the height. Empty without a face."""
+        return [np.array([(p.x, p.y, p.z) for p in points], np.float32) for points in self._landmarker(pixels).face_landmarks]
+
+
+class FaceFinder:
+    """Holds the loaded landmarker. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._landmarker = _Landmarker(min_confidence=0.4, whole=True)
 
     def find(self, pixels: Frame) -> list[Face]:
         """Faces of a (H, W, 3) uint8 RGB photo, the largest first, points refined on each face's own pixels."""
@@ -120,19 +152,6 @@ class FaceFinder:
         """(478, 3) points of the largest face of a picture that the face fills well, without searching further; None without a face."""
         face = max(self._detect(np.ascontiguousarray(pixels)), key=lambda face: face.interocular_px, default=None)
         return None if face is None else face.points
-
-    def meshes(self, pixels: Frame) -> list[NDArray[np.float32]]:
-        """(478, 3) points of each face of a (H, W, 3) uint8 RGB picture that a face fills well, without searching further.
-
-        x and z over the picture's width, y over its height: the coordinates that MediaPipe calls normalised. Empty without a face.
-        """
-        height, width = pixels.shape[:2]
-        size = np.array([width, height, width], np.float32)
-        return [face.points / size for face in self._detect(np.ascontiguousarray(pixels))]
-
-    def _forget(self) -> None:
-        """At the interpreter's end MediaPipe's destructor would call into an executor that is gone, and fail noisily."""
-        self._landmarker._handle = None
 
     def _search(self, pixels: Frame) -> list[Face]:
         """Faces in the whole picture; if there is none, in overlapping parts of it (the detector misses small faces)."""
@@ -172,9 +191,7 @@ class FaceFinder:
         return self._detect(np.ascontiguousarray(part), scale, x0, y0)
 
     def _detect(self, pixels: Frame, scale: float = 1.0, x0: int = 0, y0: int = 0) -> list[Face]:
-        image = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=pixels)
-        with self._lock:
-            found = self._landmarker.detect(image)
+        found = self._landmarker(pixels)
         height, width = pixels.shape[:2]
         faces = []
         for points, shapes, matrix in zip(found.face_landmarks, found.face_blendshapes, found.facial_transformation_matrixes, strict=True):
