@@ -134,6 +134,9 @@ class _Network:
 _READ = np.array([0.1, 0.5, 0.4], np.float32)
 """How the three 20 ms steps around a frame's middle make its row: a little early, for lips move before they are heard."""
 
+_OPEN, _WIDE = 1.5, 1.25
+"""A regression shrinks towards the mean: this gives aperture and spread back their full range."""
+
 
 def _rise(x: F32, low: float, high: float) -> F32:
     """0 below low, 1 above high, smooth between."""
@@ -199,11 +202,11 @@ class MouthTracker:
         shape = np.tensordot(logits[:, :3][steps], _READ, (1, 0))
         touch, quiet = np.moveaxis(1 / (1 + np.exp(-logits[:, 3:5][steps])), 2, 0)
         speech = (1 - _rise(quiet @ _READ, 0.5, 0.9)) * self._heard(levels[:, 1][times].max(1))
-        lips_apart = 1 - _rise(touch.max(1), 0.12, 0.5)
+        lips_apart = 1 - _rise((touch.max(1) + touch.mean(1)) / 2, 0.07, 0.5)
         # Pursed lips leave less of an opening than the jaw alone says.
-        aperture = np.clip(shape[:, 0], 0, 1.2) * (1 + 0.3 * np.clip(shape[:, 1], -1, 0)) * lips_apart * speech
-        rows[:, APERTURE] = aperture * _rise(aperture, 0.0, 0.08)  # nearly shut is shut
-        rows[:, SPREAD] = np.clip(1.25 * shape[:, 1], -1, 1) * speech  # a regression shrinks towards the mean: a quarter is given back
+        aperture = np.clip(shape[:, 0] * _OPEN * (1 + 0.3 * np.clip(shape[:, 1], -1, 0)), 0, 1.2) * lips_apart * speech
+        rows[:, APERTURE] = aperture * _rise(aperture, 0.02, 0.15)  # nearly shut is shut
+        rows[:, SPREAD] = np.clip(_WIDE * shape[:, 1], -1, 1) * speech
         rows[:, TUCK] = np.clip(shape[:, 2], 0, 1) * speech
         rows[:, LOUDNESS] = self._effort(levels[:, 0][times].mean(1), (1 - quiet @ _READ) * speech)
         return rows
