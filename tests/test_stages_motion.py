@@ -101,6 +101,7 @@ def test_parity_features_of_streams_and_files() -> None:
     padded = features_of(loudness_encoder, np.concatenate([wav, np.zeros(5 * 640, np.float32)]), 1920)[:, 0]
     check(golden, "online_feat", padded, 1e-6)
     assert np.array_equal(features_of(loudness_encoder, wav, 1920)[:, 0], padded[:75])
+    assert [FeatureOptions.of(online_mode).lead_in for online_mode in (False, True)] == [2000, 1920]
     quiet = Wav2Feat(loudness_encoder).silence(70)
     check(golden, "silence70_shape", quiet.shape, 0)
     assert not quiet.any()
@@ -647,6 +648,37 @@ def test_half_read_iterators_lose_nothing(photo: SourceMotion) -> None:
     assert np.array_equal(np.stack(got), want)
 
 
+def test_rows_and_features_belong_to_who_holds_them(photo: SourceMotion) -> None:
+    """Rows may be written to, buffers of samples and features reused, even before the iterators are read."""
+    features = np.random.default_rng(1).standard_normal((300, 1024)).astype(np.float32)
+    options: dict[str, Any] = dict(sampling_timesteps=1, overlap_v2=70, online_mode=True)
+    want = spoken(a2m_of(Sampled(dream(1)), photo, noise=seeded_noise(1), **options), features)
+    stage, got = a2m_of(Sampled(dream(1)), photo, noise=seeded_noise(1), **options), []
+    buffer = np.empty((100, 1024), np.float32)
+    for i in range(0, 300, 100):
+        buffer[:] = features[i : i + 100]
+        made = stage.push(buffer)
+        buffer[:] = 0
+        for row in made:
+            got.append(row.copy())
+            row[:] = 99
+    got += [*stage.flush()]
+    assert np.array_equal(np.stack(got), want)
+
+    samples = np.full(16000, 0.25, np.float32)
+    hear = Wav2Feat(mean_encoder)
+    heard = hear.push(samples)
+    samples[:] = 0
+    assert np.array_equal(np.concatenate([*heard, *hear.flush()]), features_of(mean_encoder, np.full(16000, 0.25, np.float32)))
+
+
+def test_a_long_push_is_let_go(photo: SourceMotion) -> None:
+    stage = a2m_of(Sampled(carry_index), photo, sampling_timesteps=1)
+    for _ in stage.push(indexed(0, 5000)):
+        pass
+    assert all(piece.base is None for piece in stage._pieces)
+
+
 def test_an_utterance_can_be_forgotten(photo: SourceMotion) -> None:
     fresh = a2m_of(Sampled(carry_index), photo, sampling_timesteps=1, overlap_v2=70, online_mode=True)
     want = spoken(fresh, indexed(0, 33))
@@ -913,6 +945,17 @@ def test_fade_to_the_source_follows_a_video(video: SourceMotion, photo: SourceMo
     for i in range(20):
         assert np.abs(x_d[i] - keypoints(video.motions[mirror_index(i, 7)].parts())).max() < 1e-6
     assert np.abs(driven(photo, rows[:5], **gone) - keypoints(photo.motions[0].parts())).max() < 1e-6
+
+
+def test_fade_to_the_first_frame(video: SourceMotion, photo: SourceMotion, rows: np.ndarray) -> None:
+    """Faded out wholly, a frame is the first one driven, but for the canonical keypoints, which are the current source frame's."""
+    gone = dict(fade_type="d0", fade_out_keys=None, drive_eye=False, use_d_keys=ALL_KEYS, ctrl_info=[{}, {"fade_alpha": 0.0}])
+    first, second = driven(photo, rows[:2], **gone, relative_d=False)
+    assert np.array_equal(first, second)
+    assert np.abs(first - driven(photo, rows[1:2], drive_eye=False, relative_d=False)[0]).max() > 1e-3
+    second = driven(video, rows[:2], **gone)[1]
+    mixed = parts_of(video.motions[0], kp=video.motions[1].kp)
+    assert np.abs(second - keypoints(mixed)).max() < 1e-6
 
 
 def test_factors_are_not_written_back(photo: SourceMotion, rows: np.ndarray) -> None:

@@ -321,7 +321,7 @@ class Audio2Motion:
         end = len(rows) - options.valid + 1
         rows[joint:end] = smoothed(rows, joint, end, k)
         surplus = max(0, len(rows) - KEPT_ROWS - options.valid)
-        self._rows, self._base = rows[surplus:].copy() if surplus else rows, self._base + surplus
+        self._rows, self._base = rows[surplus:], self._base + surplus
 
     def _hand_out(self, end: int, ended: bool) -> Iterator[Array]:
         """Rows `_next` .. end - 1, smoothed once more where the policy says so."""
@@ -330,11 +330,12 @@ class Audio2Motion:
         while self._next < end - ahead:
             i = self._next - self._base
             # Cut off at the number of rows that the utterance has: the padding of the last window must not leak into its last rows.
-            row = smoothed(self._rows[: end - self._base], i, i + 1, k)[0] if self._twice else self._rows[i].copy()
+            row = smoothed(self._rows[: end - self._base], i, i + 1, k)[0] if self._twice else self._rows[i]
             self._next += 1
             yield self._clipped(row)
 
     def _clipped(self, row: Array) -> Array:
+        """A new row, within v_min_max_for_clip."""
         bounds: Any = self._options.v_min_max_for_clip
         return row.copy() if bounds is None else np.clip(row, bounds[0], bounds[1])
 
