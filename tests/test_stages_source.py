@@ -180,6 +180,7 @@ def test_parity_putback(astronaut: Frame) -> None:
     check(golden, "out", canvas.put(render), 2)
     check(golden, "out_numpy_variant", canvas.put(render), 2)
     check(golden, "out_white", canvas.put(np.full((512, 512, 3), 255, np.float32)), 2)
+    check(golden, "out", canvas.on("cpu").put(torch.from_numpy(render / 255).permute(2, 0, 1)[None])[0].numpy(), 2)
 
 
 # ---------------------------------------------------------------- parity: detector and landmarks
@@ -486,7 +487,7 @@ def test_a_lost_face_is_named_by_its_frame(registrar: AvatarRegistrar, astronaut
     gone = np.full_like(astronaut, 120)
     with pytest.raises(FaceError, match=r"lost in frame 3 of the video \(0\.08 s\)"):
         registrar.register(iter([astronaut, astronaut, gone, astronaut]))
-    with pytest.raises(FaceError, match="No face was found"):
+    with pytest.raises(FaceError, match="No face was found in the first frame of the video"):
         registrar.register(iter([gone, astronaut]))
 
 
@@ -601,6 +602,15 @@ def test_a_small_face_in_a_large_photo_keeps_its_pixels(registrar: AvatarRegistr
     assert registrar.register(photo, SourceOptions(max_size=0)).width == 3000
 
 
+def test_a_large_face_is_registered_as_published(registrar: AvatarRegistrar, astronaut: Frame) -> None:
+    """Photos within the bound, of odd sides too, and large ones whose face is large do not depend on keep_detail."""
+    for photo in (astronaut[:511, :509], cv2.resize(astronaut[:300, 80:380], (2400, 2400), interpolation=cv2.INTER_CUBIC)):
+        kept, published = registrar.register(photo), registrar.register(photo, SourceOptions(keep_detail=False))
+        assert (kept.width, kept.height) == (published.width, published.height) == source_size(*photo.shape[1::-1], 1920)
+        np.testing.assert_array_equal(kept.frames[0].m_c2o, published.frames[0].m_c2o)
+        np.testing.assert_array_equal(kept.crop(0), published.crop(0))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -680,6 +690,22 @@ def test_a_render_changes_only_what_it_covers(astronaut: Frame) -> None:
     first = canvas.put(np.zeros((512, 512, 3), np.float32))
     assert first is not canvas.put(np.full((512, 512, 3), 255, np.float32))
     assert first[y, x].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("size", [160, 320, 640, 0])
+def test_a_canvas_on_a_device_is_the_same_canvas(size: int, astronaut: Frame) -> None:
+    m_c2o = golden_crop("c512_rot")[1].m_c2o
+    canvas = Canvas(astronaut, m_c2o, Cut(100, -20, 300, 300) if size else None, size, size)
+    renders = np.stack([golden_render(), own_crop(astronaut, m_c2o)])
+    want = np.stack([canvas.put(render) for render in renders])
+    got = canvas.on("cpu").put(torch.from_numpy(renders).permute(0, 3, 1, 2) / 255)
+    assert got.dtype == torch.uint8
+    assert got.shape == want.shape
+    apart = np.abs(got.numpy().astype(int) - want)
+    assert apart.max() <= 2, apart.max()
+    assert apart.mean() < 0.1
+    outside = Canvas(astronaut, np.array([[0.1, 0, 600], [0, 0.1, 600], [0, 0, 1]], np.float32)).on("cpu")
+    np.testing.assert_array_equal(outside.put(torch.zeros(1, 3, 512, 512))[0].numpy(), astronaut)
 
 
 def load_portrait() -> Frame:

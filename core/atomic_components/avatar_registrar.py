@@ -381,11 +381,8 @@ class AvatarRegistrar:
 
     def _photo(self, photo: Frame, options: SourceOptions, face_index: int, progress: Callable[[int], None]) -> DittoRegistration:
         frame = bounded(photo, options.max_size)
-        if options.keep_detail and frame is not photo:
-            face = self._first(photo, face_index)
-            side_px = Crop.around(face, CROP_PX, options.crop_scale).side_px
-            frame = _detailed(photo, frame, side_px)
-            face = face.scaled(frame.shape[1] / photo.shape[1], frame.shape[0] / photo.shape[0])
+        if options.keep_detail and 0 < options.max_size < max(photo.shape[:2]):
+            frame, face = self._detailed(photo, frame, options, face_index)
         else:
             face = self._first(frame, face_index)
         found = self._find(frame, face, options)
@@ -412,7 +409,7 @@ class AvatarRegistrar:
                 break
             if number == 0:
                 size = own.shape[1], own.shape[0]
-                found = self._find(frame, self._first(frame, face_index), options)
+                found = self._find(frame, self._first(frame, face_index, "the first frame of the video"), options)
             else:
                 found = self._follow(frame, every[-1].landmarks, options, number)
             small = found.small
@@ -435,11 +432,26 @@ class AvatarRegistrar:
             warnings += (f"Only the first {len(every) / FPS:.0f} seconds of the video are used; it plays forth and back.",)
         return DittoRegistration(_frames(every, smooth), sc, False, pictures, crops, self._extract, size, warnings)
 
-    def _first(self, frame: Frame, face_index: int) -> Landmarks:
+    def _first(self, frame: Frame, face_index: int, where: str = "the photo") -> Landmarks:
         faces = self._detector(frame)
-        check_face(len(faces), face_index)
-        check_whole(faces[face_index].points, frame)
+        check_face(len(faces), face_index, where)
+        check_whole(faces[face_index].points, frame, where)
         return faces[face_index]
+
+    def _detailed(self, photo: Frame, frame: Frame, options: SourceOptions, face_index: int) -> tuple[Frame, Landmarks]:
+        """`frame`, the photo at its bounded size, where the crop has its 512 pixels there; else the photo at the size where it has."""
+        try:
+            face = self._first(frame, face_index)
+            if Crop.around(face, CROP_PX, options.crop_scale).side_px >= CROP_PX:
+                return frame, face
+        except FaceError:
+            pass  # too small at this size, maybe
+        face = self._first(photo, face_index)
+        longer = max(photo.shape[:2])
+        wanted = min(longer, math.ceil(longer * CROP_PX / Crop.around(face, CROP_PX, options.crop_scale).side_px))
+        if wanted > max(frame.shape[:2]):
+            frame = cv2.resize(photo, source_size(photo.shape[1], photo.shape[0], wanted), interpolation=cv2.INTER_AREA)
+        return frame, face.scaled(frame.shape[1] / photo.shape[1], frame.shape[0] / photo.shape[0])
 
     def _follow(self, frame: Frame, last: Landmarks, options: SourceOptions, number: int) -> _Found:
         """The face of the frame before, found again; where the landmarks have lost it, the detector is asked for the nearest face."""
@@ -505,17 +517,6 @@ def _frames(found: Sequence[_Found], motions: dict[str, Array]) -> list[SourceFr
         SourceFrame(Motion.of({name: rows[i] for name, rows in motions.items()}), one.crop.m_c2o, one.eye_open, one.eye_ball, one.face_box)
         for i, one in enumerate(found)
     ]
-
-
-def _detailed(photo: Frame, frame: Frame, side_px: float) -> Frame:
-    """`frame`, the photo at its bounded size, or else the photo at the size where the crop, `side_px` of its pixels, has 512."""
-    longer = max(photo.shape[:2])
-    wanted = min(longer, math.ceil(longer * CROP_PX / side_px))
-    if wanted <= max(frame.shape[:2]):
-        return frame
-    size = source_size(photo.shape[1], photo.shape[0], wanted)
-    larger: Frame = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
-    return larger
 
 
 def _warnings(side_px: float) -> tuple[str, ...]:

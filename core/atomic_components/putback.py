@@ -11,6 +11,7 @@ import math
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from core.optimization.resolution_optimization import Cut, cut_pixels
@@ -54,10 +55,15 @@ class Canvas:
         as_it_is = (cut, self.width, self.height) == (Cut(0, 0, frame_w, frame_h), frame_w, frame_h)
         self._background = frame if as_it_is else cut_pixels(frame, cut, self.width, self.height)
         self._matrix = m_c2o[:2] if as_it_is else (_into(cut, self.width, self.height) @ m_c2o)[:2]
-        self._shrink = 1.0
+        self._shrunk_px, self._from_shrunk = CROP_PX, self._matrix
         if not as_it_is:
             # Where the crop shrinks much, an affine warp alone would skip pixels; it is averaged to nearly its final size first.
-            self._shrink = min(1.0, 1.5 * math.sqrt(abs(float(np.linalg.det(self._matrix[:, :2])))))
+            shrink = min(1.0, 1.5 * math.sqrt(abs(float(np.linalg.det(self._matrix[:, :2])))))
+            self._shrunk_px = max(1, round(CROP_PX * shrink))
+            factor = CROP_PX / self._shrunk_px
+            # pixel i of the small crop has its centre at (i + 0.5) * factor - 0.5 of the large one
+            to_large = np.array([[factor, 0, 0.5 * factor - 0.5], [0, factor, 0.5 * factor - 0.5], [0, 0, 1]])
+            self._from_shrunk = self._matrix if factor == 1 else (self._matrix @ to_large)[:2]
         self._x0, self._y0, self._x1, self._y1 = self._reach()
         weight = cv2.warpAffine(blend_mask(), self._matrix, (self.width, self.height), flags=cv2.INTER_LINEAR, borderValue=0)
         part = self._inside(np.clip(weight, 0, 1))[..., None]
@@ -75,16 +81,25 @@ class Canvas:
         return picture
 
     def _warped(self, render: Array) -> Array:
-        matrix = self._matrix
-        if self._shrink < 1:
-            size = max(1, round(CROP_PX * self._shrink))
-            render = cv2.resize(render, (size, size), interpolation=cv2.INTER_AREA)
-            factor = CROP_PX / size
-            # pixel i of the small crop has its centre at (i + 0.5) * factor - 0.5 of the large one
-            to_large = np.array([[factor, 0, 0.5 * factor - 0.5], [0, factor, 0.5 * factor - 0.5], [0, 0, 1]])
-            matrix = (matrix @ to_large)[:2]
-        warped: Array = cv2.warpAffine(render, matrix, (self.width, self.height), flags=cv2.INTER_LINEAR, borderValue=0)
+        if self._shrunk_px < CROP_PX:
+            render = cv2.resize(render, (self._shrunk_px, self._shrunk_px), interpolation=cv2.INTER_AREA)
+        warped: Array = cv2.warpAffine(render, self._from_shrunk, (self.width, self.height), flags=cv2.INTER_LINEAR, borderValue=0)
         return warped
+
+    def on(self, device: torch.device | str) -> DeviceCanvas:
+        """The same on a device, for renders that are there already."""
+        rows, columns = np.mgrid[self._y0 : self._y1, self._x0 : self._x1]
+        back = np.linalg.inv(np.vstack([self._from_shrunk, (0, 0, 1)]).astype(np.float64))
+        at = np.stack([columns, rows, np.ones_like(rows)], axis=-1) @ back[:2].T
+        grid = (2 * at + 1) / self._shrunk_px - 1
+        return DeviceCanvas(
+            torch.from_numpy(self._background.copy()).to(device),
+            torch.from_numpy(self._weight[..., 0].copy()).to(device),
+            torch.from_numpy(self._kept.transpose(2, 0, 1).copy()).to(device),
+            torch.from_numpy(grid.astype(np.float32)).to(device),
+            torch.from_numpy(_averaging(self._shrunk_px)).to(device) if self._shrunk_px < CROP_PX else None,
+            (self._y0, self._x0),
+        )
 
     def _inside(self, picture: NDArray[np.generic]) -> NDArray[np.generic]:
         return picture[self._y0 : self._y1, self._x0 : self._x1]
@@ -96,6 +111,48 @@ class Canvas:
         x0, x1 = (int(np.clip(value, 0, self.width)) for value in (low[0], high[0]))
         y0, y1 = (int(np.clip(value, 0, self.height)) for value in (low[1], high[1]))
         return x0, y0, x1, y1
+
+
+class DeviceCanvas:
+    """A Canvas whose renders never leave their device; only the finished pictures come down. Within 2 of 255 of what Canvas gives."""
+
+    def __init__(
+        self,
+        background: torch.Tensor,
+        weight: torch.Tensor,
+        kept: torch.Tensor,
+        grid: torch.Tensor,
+        averaging: torch.Tensor | None,
+        corner: tuple[int, int],
+    ) -> None:
+        self._background, self._weight, self._kept, self._grid = background, weight, kept, grid
+        self._averaging, self._corner = averaging, corner
+
+    def put(self, renders: torch.Tensor) -> torch.Tensor:
+        """renders: (n, 3, 512, 512) RGB 0..1, any float type, as the decoder returns them -> (n, height, width, 3) uint8."""
+        with torch.inference_mode():
+            pictures = self._background.repeat(len(renders), 1, 1, 1)
+            if not self._weight.numel():
+                return pictures
+            renders = renders.float().clamp(0, 1) * 255
+            if self._averaging is not None:
+                renders = self._averaging @ renders @ self._averaging.T
+            grid = self._grid.expand(len(renders), -1, -1, -1)
+            warped = torch.nn.functional.grid_sample(renders, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+            mixed = (warped * self._weight + self._kept).clamp(0, 255).to(torch.uint8)
+            y, x = self._corner
+            pictures[:, y : y + mixed.shape[2], x : x + mixed.shape[3]] = mixed.permute(0, 2, 3, 1)
+            return pictures
+
+
+def _averaging(size: int) -> Array:
+    """(size, 512) float32: each row is the mean over its part of 512 pixels, as OpenCV's INTER_AREA takes it."""
+    step = CROP_PX / size
+    start = np.arange(size)[:, None] * step
+    pixel = np.arange(CROP_PX)[None, :]
+    covered = np.clip(np.minimum(pixel + 1, start + step) - np.maximum(pixel, start), 0, 1)
+    weights: Array = (covered / step).astype(np.float32)
+    return weights
 
 
 def _into(cut: Cut, width: int, height: int) -> NDArray[np.float64]:

@@ -65,26 +65,26 @@ FaceDetector = Callable[[Frame], Sequence[Landmarks]]
 """(H, W, 3) uint8 RGB -> the faces in it, the largest first; empty where there is none."""
 
 
-def check_face(found: int, index: int) -> None:
-    """Raises FaceError where a photo with `found` faces has no face `index`."""
+def check_face(found: int, index: int, where: str = "the photo") -> None:
+    """Raises FaceError where `where`, a picture with `found` faces, has no face `index`."""
     if not found:
         raise FaceError(
-            "No face was found in the photo.",
+            f"No face was found in {where}.",
             "Use a sharp, evenly lit photo that shows one person from the front, the whole face in the picture.",
         )
     if index >= found:
         choice = f"Choose 0 to {found - 1}; 0 is the largest." if found > 1 else "Choose 0."
-        raise FaceError(f"Face {index} was asked for, but the photo shows {found}.", choice)
+        raise FaceError(f"Face {index} was asked for, but {where} shows {found}.", choice)
 
 
-def check_whole(points: Array, pixels: Frame) -> None:
+def check_whole(points: Array, pixels: Frame, where: str = "the photo") -> None:
     """Raises FaceError where much of a face, (n, 2 or 3) points, lies outside its picture."""
     height, width = pixels.shape[:2]
     x, y = points[:, 0], points[:, 1]
     outside = float(np.mean((x < 0) | (y < 0) | (x > width) | (y > height)))
     if outside > MAX_OUTSIDE:
         raise FaceError(
-            f"The face is cut off by the edge of the photo ({outside:.0%} of it is outside).", "Use a photo that shows the whole face."
+            f"The face is cut off by the edge of {where} ({outside:.0%} of it is outside).", "Use a picture that shows the whole face."
         )
 
 
