@@ -708,6 +708,16 @@ def test_a_canvas_on_a_device_is_the_same_canvas(size: int, astronaut: Frame) ->
     np.testing.assert_array_equal(outside.put(torch.zeros(1, 3, 512, 512))[0].numpy(), astronaut)
 
 
+def test_a_render_is_not_shown_beyond_the_source(astronaut: Frame) -> None:
+    """The crop is black there. The published pipeline never shows that part; a square around a face at the photo's edge does."""
+    m_c2o = golden_crop("c512_rot")[1].m_c2o
+    cut = Cut(30, -100, 400, 400)
+    black = Canvas(astronaut, m_c2o, cut, 320, 320).put(np.zeros((512, 512, 3), np.float32))
+    background = cut_pixels(astronaut, cut, 320, 320)
+    np.testing.assert_array_equal(black[:80], background[:80])
+    assert (black[92:120, 140:180] == 0).all()
+
+
 def load_portrait() -> Frame:
     from core.media.image import load_image
 

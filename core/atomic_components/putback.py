@@ -22,6 +22,8 @@ Array = NDArray[np.float32]
 CROP_PX = 512
 INSIDE = 0.9
 """Part of the crop's side that is shown in full; the rest of it is the edge where crop and frame mix."""
+SOURCE_EDGE_PX = 8
+"""Where the picture reaches over the source's edge, the render is faded out over so many pixels before it."""
 
 
 def blend_mask(size_px: int = CROP_PX, inside: float = INSIDE) -> Array:
@@ -66,7 +68,8 @@ class Canvas:
             self._from_shrunk = self._matrix if factor == 1 else (self._matrix @ to_large)[:2]
         self._x0, self._y0, self._x1, self._y1 = self._reach()
         weight = cv2.warpAffine(blend_mask(), self._matrix, (self.width, self.height), flags=cv2.INTER_LINEAR, borderValue=0)
-        part = self._inside(np.clip(weight, 0, 1))[..., None]
+        weight = np.clip(weight, 0, 1) * _on_source(cut, frame_w, frame_h, self.width, self.height)
+        part = self._inside(weight)[..., None]
         self._weight: Array = np.ascontiguousarray(np.broadcast_to(part, (*part.shape[:2], 3)))
         self._kept: Array = (np.float32(1) - self._weight) * self._inside(self._background).astype(np.float32)
 
@@ -143,6 +146,25 @@ class DeviceCanvas:
             y, x = self._corner
             pictures[:, y : y + mixed.shape[2], x : x + mixed.shape[3]] = mixed.permute(0, 2, 3, 1)
             return pictures
+
+
+def _on_source(cut: Cut, frame_w: int, frame_h: int, width: int, height: int) -> Array:
+    """(height, width) float32: 1 on the source, 0 where `cut` reaches over its edges; all 1 for a cut within the source.
+
+    Beyond the edges the crop is black, and so is its render, while the frame is continued (`cut_pixels`).
+    """
+
+    def along(start: float, length: float, limit: int, size: int) -> Array:
+        here = start + (np.arange(size) + 0.5) * length / size
+        inside = np.full(size, np.inf)
+        if start < 0:
+            inside = np.minimum(inside, here)
+        if start + length > limit:
+            inside = np.minimum(inside, limit - here)
+        return np.clip(inside * size / length / SOURCE_EDGE_PX, 0, 1).astype(np.float32)
+
+    on_source: Array = along(cut.y, cut.height, frame_h, height)[:, None] * along(cut.x, cut.width, frame_w, width)[None, :]
+    return on_source
 
 
 def _averaging(size: int) -> Array:
