@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -68,6 +69,10 @@ class Folder:
 
     def partial(self, relative: str, revision: str) -> Path:
         return self.path / ".partial" / f"{relative.replace('/', '__')}.{revision[:12]}"
+
+    def partials(self, relative: str) -> list[Path]:
+        """The unfinished file, of whatever revision."""
+        return sorted((self.path / ".partial").glob(f"{glob.escape(relative.replace('/', '__'))}.*"))
 
     @property
     def exists(self) -> bool:

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 RETRY_WAITS_S = (1.0, 2.0, 4.0, 8.0)
 """Waits before another attempt after a failure that may pass; used up by failures in a row without a new byte."""
 MAX_RETRY_AFTER_S = 60.0
+CANCEL_POLL_S = 0.2
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Result = TypeVar("Result")
@@ -106,7 +108,7 @@ class Hub:
         """Completes `partial` to `size` bytes, from where it ends. `arrived` is told of every change of its length.
 
         Raises HubError, DiskFullError, CorruptFileError (too long), Cancelled; but for the last but one, what has arrived stays.
-        Cancelling takes effect with the next piece of data, at the latest after the client's read timeout (10 s).
+        Cancelling takes effect at once, also while the line is silent; while a connection is made, after its timeout (10 s).
         """
         partial.parent.mkdir(parents=True, exist_ok=True)
 
@@ -132,6 +134,7 @@ class Hub:
         timeout_s = self._timeout_s("HF_HUB_DOWNLOAD_TIMEOUT")
         with (
             self._errors(path),
+            contextlib.ExitStack() as watch,
             client.http_stream_backoff(
                 "GET", self._url(path), headers=headers, timeout=timeout_s, retry_on_exceptions=(), retry_on_status_codes=()
             ) as response,
@@ -144,6 +147,7 @@ class Hub:
                 have = 0
             elif have and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
                 raise HubError(f"{self.host} answers with another part of {path} than asked for.", "Check HF_ENDPOINT and any proxy.")
+            watch.enter_context(_cut_when_cancelled(response, cancel))
             for chunk in response.iter_bytes():  # as it arrives, so that a broken line loses nothing
                 check_cancelled(cancel)
                 stream.write(chunk)
@@ -246,6 +250,31 @@ def check_announced(file: CatalogueFile, remote: RemoteFile, host: str) -> None:
     if size_differs or digest_differs:
         what = f"{remote.size_bytes} bytes, {file.size_bytes} were published" if size_differs else "another SHA-256 than was published"
         raise CorruptFileError(f"{host} offers another {file.path} ({what}).", "Check HF_ENDPOINT.")
+
+
+@contextlib.contextmanager
+def _cut_when_cancelled(response: httpx2.Response, cancel: threading.Event | None) -> Iterator[None]:
+    """Shuts the connection down when `cancel` is set, so that nobody waits for data on a silent line."""
+    if cancel is None:
+        yield
+        return
+    finished = threading.Event()
+
+    def watch() -> None:
+        while not finished.wait(CANCEL_POLL_S):
+            if cancel.is_set():
+                line = response.extensions["network_stream"].get_extra_info("socket")
+                with contextlib.suppress(OSError, AttributeError):
+                    line.shutdown(socket.SHUT_RDWR)
+                return
+
+    watcher = threading.Thread(target=watch, name="download-cancel", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        watcher.join()
 
 
 def _append(path: Path) -> BinaryIO:

@@ -114,7 +114,7 @@ class Store:
         """Returns verified files, fetching what is missing or damaged. Nothing is asked of the network when all is there.
 
         Raises EngineUnavailable (TensorRT engines that cannot run here), OptionError (no such format), HubError, CorruptFileError,
-        DiskFullError, FolderError, Cancelled (as soon as data moves, at the latest after the client's read timeout).
+        DiskFullError, FolderError, Cancelled.
         """
         files = self.catalogue.files(format, extras)
         if format == "trt" and (obstacle := trt.obstacle()) is not None:
@@ -124,6 +124,7 @@ class Store:
             records = self.folder.records()
             settled = {file.role: path for file in files if (path := self._settled(file, records)) is not None}
             if len(settled) == len(files):
+                Meter(progress).stage("done")
                 return Checkpoints(format, self.catalogue.revision, settled)
         self.folder.open()
         meter = Meter(progress)
@@ -307,7 +308,7 @@ class Store:
         removed, freed = [], 0
         with self.folder.lock(cancel):
             for relative in sorted(doomed - self._used_by_others(formats)):
-                for path in (self.folder.file(relative), self.folder.partial(relative, self.catalogue.revision)):
+                for path in (self.folder.file(relative), *self.folder.partials(relative)):
                     if path.is_symlink() or not path.is_file():
                         continue
                     freed += path.stat().st_size

@@ -6,7 +6,7 @@
         assert hub.count("GET") == 2
 
 Files are stored the Hub's way: large ones (LFS) are redirected to a second server, on another port, as the Hub sends clients to its
-CDN; small ones are answered in place, with git's own digest as ETag.
+CDN; small ones to another address of the same server, with git's own digest as ETag.
 """
 
 from __future__ import annotations
@@ -148,7 +148,11 @@ class _Handler(BaseHTTPRequestHandler):
         hub, path = self.server.hub, unquote(urlsplit(self.path).path)
         resolve = f"/{hub.repo}/resolve/{hub.revision}/"
         api = f"/api/models/{hub.repo}"
-        file = path.removeprefix("/cdn/") if self.server.name == "cdn" else path.removeprefix(resolve) if path.startswith(resolve) else ""
+        in_place = f"/api/resolve-cache/models/{hub.repo}/{hub.revision}/"
+        if self.server.name == "cdn":
+            file = path.removeprefix("/cdn/")
+        else:
+            file = path.removeprefix(resolve) if path.startswith(resolve) else ""
         hub.note(Seen(self.server.name, self.command, file, self.headers["Range"], self.headers["Authorization"]))
         if self.server.name == "cdn":
             self._send_file(file, hub.take_fault(f"cdn:{file}", self.command))
@@ -156,6 +160,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(401, "RepoNotFound" if self.headers["Authorization"] is None else "")
         elif file:
             self._resolve(file)
+        elif path.startswith(in_place):
+            file = path.removeprefix(in_place)
+            fault = hub.take_fault(f"in-place:{file}", self.command)
+            commit, etag = self._names(file, fault)
+            self._send_file(file, fault, {"X-Repo-Commit": commit, "ETag": f'"{etag}"'})
         elif path == f"{api}/revision/{hub.revision}":
             self._send_json({"id": hub.repo, "sha": hub.revision, "siblings": [{"rfilename": name} for name in hub.files]})
         elif path == f"{api}/tree/{hub.revision}":
@@ -172,13 +181,16 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(fault.status, fault.error_code, fault.headers)
         if file not in hub.files:
             return self._refuse(404, "EntryNotFound")
-        etag = fault.etag if fault is not None and fault.etag is not None else hub.etag(file)
+        commit, etag = self._names(file, fault)
         size = fault.size if fault is not None and fault.size is not None else len(hub.files[file])
-        commit = fault.commit if fault is not None and fault.commit is not None else hub.revision
-        if file in hub.small:
-            return self._send_file(file, fault, {"X-Repo-Commit": commit, "ETag": f'"{etag}"'})
-        if self.command == "GET" and fault is not None:  # what happens to the body happens behind the redirect
-            hub.fail(f"cdn:{file}", fault, times=1)
+        small = file in hub.small
+        if fault is not None and (small or self.command == "GET"):  # what happens to the body happens behind the redirect
+            hub.fail(f"{'in-place' if small else 'cdn'}:{file}", fault, times=1, method=self.command)
+        if small:
+            self.send_response(307)
+            self.send_header("Location", f"/api/resolve-cache/models/{hub.repo}/{hub.revision}/{file}")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
         self.send_response(302)
         self.send_header("Location", f"{hub.cdn_url}/cdn/{file}?signature=s")
         self.send_header("X-Repo-Commit", commit)
@@ -186,6 +198,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("X-Linked-Size", str(size))
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    def _names(self, file: str, fault: Fault | None) -> tuple[str, str]:
+        """Commit and ETag, as they are or as `fault` has them."""
+        hub = self.server.hub
+        commit = fault.commit if fault is not None and fault.commit is not None else hub.revision
+        return commit, fault.etag if fault is not None and fault.etag is not None else hub.etag(file)
 
     def _send_file(self, file: str, fault: Fault | None, headers: Mapping[str, str] | None = None) -> None:
         fault = fault or Fault()
