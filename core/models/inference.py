@@ -1,0 +1,56 @@
+"""From a loaded network to the form that runs: same arguments, same results within rounding, fewer operations."""
+
+from __future__ import annotations
+
+from typing import overload
+
+import torch
+from torch import nn
+
+from core.models.appearance_extractor import AppearanceExtractor
+from core.models.decoder import Decoder
+from core.models.lmdm import LMDM
+from core.models.motion_extractor import MotionExtractor
+from core.models.prepared.appearance import PreparedAppearanceExtractor
+from core.models.prepared.decoder import PreparedDecoder
+from core.models.prepared.lmdm import PreparedLMDM
+from core.models.prepared.motion import PreparedMotionExtractor
+from core.models.prepared.warp import PreparedWarpNetwork
+from core.models.stitch_network import StitchNetwork
+from core.models.warp_network import WarpNetwork
+
+
+@overload
+def prepare_for_inference(network: AppearanceExtractor) -> PreparedAppearanceExtractor: ...
+@overload
+def prepare_for_inference(network: MotionExtractor) -> PreparedMotionExtractor: ...
+@overload
+def prepare_for_inference(network: WarpNetwork) -> PreparedWarpNetwork: ...
+@overload
+def prepare_for_inference(network: Decoder) -> PreparedDecoder: ...
+@overload
+def prepare_for_inference(network: LMDM) -> PreparedLMDM: ...
+@overload
+def prepare_for_inference(network: StitchNetwork) -> StitchNetwork: ...
+
+
+@torch.no_grad()
+def prepare_for_inference(network: nn.Module) -> nn.Module:
+    """The network's inference form, on its device and in its dtype, frozen and in evaluation mode.
+
+    Load weights, device and dtype first: the result takes its weights from the network as it is now, and keeps those it does not rewrite
+    (the network itself must not change afterwards, and may be dropped). The stitch network has nothing to save and is returned as it is.
+    """
+    network.eval().requires_grad_(False)
+    forms: dict[type[nn.Module], type[nn.Module]] = {
+        AppearanceExtractor: PreparedAppearanceExtractor,
+        MotionExtractor: PreparedMotionExtractor,
+        WarpNetwork: PreparedWarpNetwork,
+        Decoder: PreparedDecoder,
+        LMDM: PreparedLMDM,
+    }
+    if isinstance(network, StitchNetwork):
+        return network
+    if type(network) not in forms:
+        raise TypeError(f"{type(network).__name__} has no inference form")
+    return forms[type(network)](network).eval().requires_grad_(False)
