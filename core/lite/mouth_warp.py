@@ -29,7 +29,7 @@ UPPER_SHARE = 0.18
 """Part of an opening that the upper lip makes; the jaw and the lower lip make the rest."""
 JAW_SHARE = 0.8
 """How far the chin follows the lower lip."""
-ROUND_NARROWING, SPREAD_WIDENING = 0.30, 0.10
+ROUND_NARROWING, SPREAD_WIDENING = 0.36, 0.13
 """Change of the mouth's width at full rounding and full spreading."""
 ROUND_FLATTENING = 0.35
 """Rounded lips lose this part of a smile's curve."""
