@@ -23,8 +23,8 @@ NOSE_BASE, CHIN = 2, 152
 CHEEKS = ((234, 93, 132, 58, 172, 136, 150), (454, 323, 361, 288, 397, 365, 379))  # the face's outline beside the mouth, left and right
 JAW_LEFT, JAW_RIGHT = 58, 288
 
-FULL_OPENING = 0.235
-"""Lip gap at aperture 1 over the distance of the outer eye corners: the 95th percentile of people in conversation is near 0.2."""
+FULL_OPENING = 0.22
+"""Lip gap at aperture 1 over the distance of the outer eye corners: the 95th percentile of people in conversation is 0.12 to 0.28."""
 UPPER_SHARE = 0.18
 """Part of an opening that the upper lip makes; the jaw and the lower lip make the rest."""
 JAW_SHARE = 0.8
