@@ -1,4 +1,4 @@
-"""Deterministic synthetic weights / inputs for the Ditto networks (numpy only).
+"""Deterministic synthetic weights and inputs for the Ditto networks (numpy only).
 
 ALGORITHM (precise enough to re-implement in any language)
 ----------------------------------------------------------

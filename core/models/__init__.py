@@ -1,4 +1,7 @@
-"""Ditto's networks, as torch modules whose state dicts are those of the published checkpoints. Needs torch; the lite engine never comes here."""
+"""Ditto's networks, as torch modules whose state dicts are those of the published checkpoints.
+
+Needs torch; the lite engine never comes here.
+"""
 
 from core.models.appearance_extractor import AppearanceExtractor
 from core.models.decoder import Decoder

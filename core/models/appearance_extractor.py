@@ -1,4 +1,7 @@
-"""Appearance: a face crop becomes a feature volume that the warp network bends (LivePortrait, arXiv 2407.03168; face-vid2vid, arXiv 2011.15126)."""
+"""Appearance: a face crop becomes a feature volume that the warp network bends.
+
+LivePortrait, arXiv 2407.03168; face-vid2vid, arXiv 2011.15126.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from core.models.modules.conv_block import ConvBlock, ResBlock3d
+from core.models.modules.shapes import unflatten
 
 
 class AppearanceExtractor(nn.Module):
@@ -37,5 +41,5 @@ class AppearanceExtractor(nn.Module):
         for block in self.down_blocks:
             x = block(x)
         x = self.second(x)
-        volume: Tensor = self.resblocks_3d(x.unflatten(1, (self.volume_channels, self.volume_depth)))
+        volume: Tensor = self.resblocks_3d(unflatten(x, 1, (self.volume_channels, self.volume_depth)))
         return volume

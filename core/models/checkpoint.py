@@ -34,8 +34,10 @@ class CheckpointError(TalkingHeadError):
 
 @dataclass(frozen=True)
 class Published:
-    """One published checkpoint. path: in the repository of the weights. section: the entry of the file that holds the weights ("" = the whole
-    file). prefix: what its keys start with, removed.
+    """One published checkpoint.
+
+    path: in the repository of the weights. section: the entry of the file that holds the weights ("": the whole file). prefix: what its
+    keys start with, removed.
     """
 
     path: str
@@ -130,7 +132,8 @@ def check_weights(network: nn.Module, weights: dict[str, Tensor], path: Path) ->
     name = type(network).__name__
     actual = [kind for kind in PUBLISHED if kind is not type(network) and not different(kind, weights)]
     hint = f"It is a checkpoint of {actual[0].__name__}: check which file is given for which network." if actual else ""
-    raise CheckpointError(f"{path} does not fit {name}: {'; '.join(p for p in parts if p)}.", hint or refetch(path, PUBLISHED[type(network)]))
+    what = "; ".join(part for part in parts if part)
+    raise CheckpointError(f"{path} does not fit {name}: {what}.", hint or refetch(path, PUBLISHED[type(network)]))
 
 
 def different(kind: type[nn.Module], weights: dict[str, Tensor]) -> bool:

@@ -1,16 +1,8 @@
-"""The published configuration (`ditto_cfg/*.pkl`): a pickle, read once, without executing anything in it, into typed and checked values.
-
-Only plain Python values and numpy arrays are understood. Arrays are not rebuilt by numpy's own unpickling but from their bytes, so that the
-file decides neither what is called nor how much memory is taken.
-"""
+"""The published configuration (`ditto_cfg/*.pkl`): a pickle, read once, into typed and checked values."""
 
 from __future__ import annotations
 
-import io
 import math
-import pickle
-import re
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -19,18 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import TalkingHeadError
+from core.models.plain_pickle import ConfigError, unpickle_plain
 
-MAX_BYTES = 16 << 20
-"""A published file has 31 kB."""
-MAX_VALUES = 1_000_000
-"""Values in a file, arrays counted as one: a bound on what a small file can unfold to by naming the same list many times."""
 MOTION_DIM = 265
-MISSING: Any = object()
-
-
-class ConfigError(TalkingHeadError):
-    """A configuration file cannot be read, holds more than plain values, or holds values that make no sense."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +61,8 @@ class MotionConfig:
 class SetupDefaults:
     """Defaults of a run. What a file does not set keeps the value here; meanings are those of the published `setup`.
 
-    emo: class 0..7, a list of classes, a list of those per frame, or (m, 8) float32. v_min_max_for_clip: (rows >= 2, 265) float32, minimum and maximum.
-    delta_eye_arr: (n, 63) float32, a blink. ch_info: per-character values in place of the source's.
+    emo: class 0..7, a list of classes, a list of those per frame, or (m, 8) float32. v_min_max_for_clip: (rows, 265) float32, the first two
+    rows minimum and maximum. delta_eye_arr: (n, 63) float32, a blink. ch_info: per-character values in place of the source's.
     """
 
     max_size: int = 1920
@@ -147,18 +130,20 @@ def parse_config(raw: Any) -> DittoConfig:
     names = {f"{name}_cfg" for name in COMPONENTS}
     base = section(top["base_cfg"], "base_cfg", names | {"landmark478_cfg"}, set())
     components = {name: ComponentConfig(**component(base[f"{name}_cfg"], f"{name}_cfg")) for name in COMPONENTS}
-    return DittoConfig(components, face_mesh(base["landmark478_cfg"]), motion(top["audio2motion_cfg"]), defaults(top.get("default_kwargs") or {}))
+    mesh, diffusion = face_mesh(base["landmark478_cfg"]), motion(top["audio2motion_cfg"])
+    return DittoConfig(components, mesh, diffusion, defaults(top.get("default_kwargs") or {}))
 
 
 def component(raw: Any, where: str) -> dict[str, Any]:
-    return typed(section(raw, where, {"model_path"}, {"device", "force_ori_type"}), where, {"model_path": file_path, "device": text, "force_ori_type": flag})
+    checks: dict[str, Check] = {"model_path": file_path, "device": text, "force_ori_type": flag}
+    return typed(section(raw, where, {"model_path"}, set(checks)), where, checks)
 
 
 def face_mesh(raw: Any) -> FaceMeshConfig:
     where = "landmark478_cfg"
     paths = {"blaze_face_model_path", "face_mesh_model_path", "task_path"}
-    checks: dict[str, Check] = {name: optional_path for name in paths}
-    out = FaceMeshConfig(**typed(section(raw, where, set(), paths | {"device", "force_ori_type"}), where, {**checks, "device": text, "force_ori_type": flag}))
+    checks: dict[str, Check] = {**dict.fromkeys(paths, optional_path), "device": text, "force_ori_type": flag}
+    out = FaceMeshConfig(**typed(section(raw, where, set(), set(checks)), where, checks))
     if not (out.task_path or (out.blaze_face_model_path and out.face_mesh_model_path)):
         raise ConfigError(f"{where} names neither a task file nor both networks.")
     return out
@@ -187,8 +172,9 @@ def defaults(raw: Any) -> SetupDefaults:
         "max_size": whole(-1), "template_n_frames": whole(-1), "crop_scale": number(0.1, 100), "crop_vx_ratio": number(-10, 10),
         "crop_vy_ratio": number(-10, 10), "crop_flag_do_rot": flag, "smo_k_s": whole(0), "emo": emotion, "eye_f0_mode": flag,
         "ch_info": maybe(character), "overlap_v2": whole(0, 79), "fix_kp_cond": whole(0), "fix_kp_cond_dim": maybe(span),
-        "sampling_timesteps": whole(1, 1000), "online_mode": flag, "v_min_max_for_clip": maybe(table(MOTION_DIM, rows=2)), "smo_k_d": whole(0),
-        "N_d": whole(-1), "use_d_keys": maybe(keys), "relative_d": flag, "drive_eye": maybe(flag), "delta_eye_arr": maybe(table(63, rows=1)),
+        "sampling_timesteps": whole(1, 1000), "online_mode": flag, "v_min_max_for_clip": maybe(table(MOTION_DIM, rows=2)),
+        "smo_k_d": whole(0), "N_d": whole(-1), "use_d_keys": maybe(keys), "relative_d": flag, "drive_eye": maybe(flag),
+        "delta_eye_arr": maybe(table(63, rows=1)),
         "delta_eye_open_n": gaps, "fade_type": choice("", "d0", "s"), "fade_out_keys": maybe(key_list), "flag_stitching": flag,
         "ctrl_info": controls, "overall_ctrl_info": plain_dict,
     }  # fmt: skip
@@ -324,7 +310,8 @@ def character(value: Any) -> dict[str, Any]:
     frames = tuple({text(k): numeric(v) for k, v in plain_dict(frame).items()} for frame in value["x_s_info_lst"])
     if not frames or any(set(frame) < set(MOTION_KEYS) for frame in frames):
         raise ValueError(f"frames with {', '.join(MOTION_KEYS)}")
-    eyes = {name: tuple(numeric(v) for v in value[name]) for name in ("eye_open_lst", "eye_ball_lst") if isinstance(value[name], (list, tuple, np.ndarray))}
+    lists = {name: value[name] for name in ("eye_open_lst", "eye_ball_lst")}
+    eyes = {name: tuple(numeric(v) for v in rows) for name, rows in lists.items() if isinstance(rows, (list, tuple, np.ndarray))}
     if len(eyes) != 2 or any(len(v) != len(frames) for v in eyes.values()):
         raise ValueError("as many eye values as frames")
     return {"x_s_info_lst": frames, "sc": numeric(value["sc"]), **eyes}
@@ -373,113 +360,3 @@ def controls(value: Any) -> Any:
     if isinstance(value, dict) and all(isinstance(k, (int, np.integer)) and isinstance(v, dict) for k, v in value.items()):
         return {int(k): v for k, v in value.items()}
     raise ValueError("options per frame")
-
-
-class PickledDtype:
-    """Stands for numpy.dtype while a file is read."""
-
-    def __init__(self, code: Any = None, *_: Any):
-        if not isinstance(code, str) or not re.fullmatch(r"[?]|b1|[iuf][1248]", code):
-            raise ConfigError(f"The file holds an array of {code!r}, not of numbers.")
-        self.dtype = np.dtype(code)
-
-    def __setstate__(self, state: Any) -> None:
-        if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">", "|", "="):
-            self.dtype = self.dtype.newbyteorder(state[1])
-
-    def array(self, data: Any, shape: Any, order: Any) -> NDArray[Any]:
-        if isinstance(data, str):
-            data = data.encode("latin1")
-        if not isinstance(data, (bytes, bytearray)) or not isinstance(shape, tuple) or not all(isinstance(n, int) and n >= 0 for n in shape):
-            raise ConfigError("The file holds a malformed array.")
-        if math.prod(shape) * self.dtype.itemsize != len(data):
-            raise ConfigError("The file holds an array whose size does not fit its shape.")
-        return np.frombuffer(bytes(data), self.dtype).reshape(shape, order="F" if order in (True, "F") else "C")
-
-
-class PickledArray:
-    """Stands for a numpy array while a file is read."""
-
-    def __init__(self, *_: Any) -> None:
-        self.value: NDArray[Any] | None = None
-
-    def __setstate__(self, state: Any) -> None:
-        if not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[2], PickledDtype):
-            raise ConfigError("The file holds a malformed array.")
-        self.value = state[2].array(state[4], state[1], state[3])
-
-
-def pickled_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
-    """An array as pickle protocol 5 stores it."""
-    if not isinstance(dtype, PickledDtype):
-        raise ConfigError("The file holds a malformed array.")
-    return dtype.array(data, shape, order)
-
-
-def pickled_scalar(dtype: Any, data: Any = MISSING) -> Any:
-    if not isinstance(dtype, PickledDtype):
-        raise ConfigError("The file holds a malformed number.")
-    return dtype.array(data, (), "C")[()]
-
-
-def pickled_bytes(value: Any, encoding: Any) -> bytes:
-    """Bytes as old pickle protocols store them."""
-    if not isinstance(value, str) or encoding != "latin1":
-        raise ConfigError("The file holds malformed bytes.")
-    return value.encode("latin1")
-
-
-ALLOWED: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("_codecs", "encode"): pickled_bytes,
-    ("numpy", "dtype"): PickledDtype,
-    ("numpy", "ndarray"): PickledArray,
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): PickledArray for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): pickled_scalar for core in ("core", "_core")},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): pickled_buffer for core in ("core", "_core")},
-}
-
-
-class PlainUnpickler(pickle.Unpickler):
-    """Knows the names in ALLOWED, and nothing else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return ALLOWED[module, name]
-        except KeyError:
-            raise ConfigError(f"The file asks for {module}.{name}; only plain values and numpy arrays are read.", "Use the published file.") from None
-
-
-def unpickle_plain(data: bytes) -> Any:
-    """Dicts, lists, tuples, sets, text, numbers and numpy arrays of numbers. Raises ConfigError for anything else."""
-    if len(data) > MAX_BYTES:
-        raise ConfigError(f"The file has {len(data)} bytes, more than {MAX_BYTES}.")
-    try:
-        raw = PlainUnpickler(io.BytesIO(data)).load()
-        return Unfolded().plain(raw)
-    except ConfigError:
-        raise
-    except Exception as error:  # a malformed pickle can raise nearly anything
-        first = (str(error).splitlines() or [""])[0]
-        raise ConfigError(f"The file is damaged or not a pickle: {type(error).__name__} {first}".rstrip()) from error
-
-
-class Unfolded:
-    """Copies unpickled values into plain ones, counting them."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def plain(self, value: Any) -> Any:
-        self.count += 1
-        if self.count > MAX_VALUES:
-            raise ConfigError(f"The file holds more than {MAX_VALUES} values.")
-        if value is None or isinstance(value, (bool, int, float, str, bytes, np.generic, np.ndarray)):
-            return value
-        if isinstance(value, PickledArray) and value.value is not None:
-            return value.value
-        if isinstance(value, dict):
-            return {self.plain(k): self.plain(v) for k, v in value.items()}
-        if type(value) in (list, tuple, set):
-            return type(value)(self.plain(v) for v in value)
-        raise ConfigError(f"The file holds a {type(value).__name__}, which is not a plain value.")

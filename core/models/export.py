@@ -29,7 +29,7 @@ def export_network(network: nn.Module, name: str, path: Path, example: Sequence[
     """Writes one ONNX file (opset 20, weights inside), with the argument and result names of `SIGNATURES[name]`.
 
     network: plain or prepared, in evaluation mode. example: arguments of batch 2 or more, for a network of another than the published size.
-    optimize: simplify the graph, which takes as long as the export itself; ONNX Runtime simplifies on loading anyway, other runtimes may not.
+    optimize: simplify the graph, which takes as long as the export itself; ONNX Runtime does so on loading anyway, other runtimes may not.
     """
     signature = SIGNATURES[name]
     example = tuple(example) if example is not None else example_arguments(name, network)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from core.models.modules import diffusion
+from core.models.modules.shapes import unflatten
 from core.models.modules.transformer import DecoderStack, EncoderLayer, Rotary
 
 GUIDANCE = 2
@@ -91,10 +92,13 @@ class LMDM(nn.Module):
 
     def time_tokens(self, th: Tensor) -> Tensor:
         """(n, 4 * width) -> (n, 2, width)."""
-        return self.to_time_tokens(th).unflatten(-1, (TIME_TOKENS, self.width))
+        return unflatten(self.to_time_tokens(th), -1, (TIME_TOKENS, self.width))
 
     def guided_pass(self, x: Tensor, tokens: Tensor, hidden: Tensor, th: Tensor) -> Tensor:
-        """One pass of the decoder. x: (n, frames, width), projected; tokens: (n, frames, width); hidden: (n, width) -> x_start (n, frames, 265)."""
+        """One pass of the decoder: x_start, (n, frames, 265).
+
+        x: (n, frames, width), projected; tokens: (n, frames, width); hidden: (n, width); th: (n, 4 * width).
+        """
         t = self.to_time_cond(th) + hidden
         memory = self.norm_cond(torch.cat([tokens, self.time_tokens(th)], dim=1))
         out: Tensor = self.final_layer(self.seqTransDecoder(x, memory, t))

@@ -54,7 +54,9 @@ class OnnxNetwork:
     A graph of fixed batch 1 (all published ones) is run once per item.
     """
 
-    def __init__(self, name: str, path: Path, *, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int = 0, cache: Path | None = None):
+    def __init__(
+        self, name: str, path: Path, *, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int = 0, cache: Path | None = None
+    ):
         """name: a key of SIGNATURES. threads: 0 = ONNX Runtime's choice. cache: folder for a converted graph (default: beside the file).
 
         Raises CheckpointError for a file that is missing, damaged, or not this network.

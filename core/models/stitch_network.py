@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from core.models.modules.shapes import unflatten
+
 
 class StitchNetwork(nn.Module):
     """Defaults are the published sizes. State-dict keys are those of `retarget_shoulder` in `stitch_network.pth`."""
@@ -22,9 +24,10 @@ class StitchNetwork(nn.Module):
 
     def forward(self, kp_source: Tensor, kp_driving: Tensor) -> Tensor:
         """kp_source, kp_driving: (n, 21, 3) -> (n, 21, 3): kp_driving with an offset per keypoint and one common shift in x and y."""
-        both = torch.cat([kp_source.flatten(1), kp_driving.flatten(1)], dim=1).to(self.mlp[0].weight.dtype)
+        dtype = next(self.mlp.parameters()).dtype
+        both = torch.cat([kp_source.flatten(1), kp_driving.flatten(1)], dim=1).to(dtype)
         delta: Tensor = self.mlp(both)
-        offset = delta[:, : 3 * self.num_kp].unflatten(1, (self.num_kp, 3))
+        offset = unflatten(delta[:, : 3 * self.num_kp], 1, (self.num_kp, 3))
         shift = delta[:, None, 3 * self.num_kp :]
         moved = kp_driving + offset
         return torch.cat([moved[..., :2] + shift, moved[..., 2:]], dim=-1)

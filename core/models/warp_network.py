@@ -1,4 +1,7 @@
-"""Warp: bends the source's feature volume to the driving keypoints and projects it to a picture of features (LivePortrait, arXiv 2407.03168)."""
+"""Warp: bends the source's feature volume to the driving keypoints and projects it to a picture of features.
+
+LivePortrait, arXiv 2407.03168.
+"""
 
 from __future__ import annotations
 

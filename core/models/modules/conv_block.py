@@ -13,7 +13,9 @@ class ConvBlock(nn.Module):
     depth keeps its length. slope: of the rectifier below zero (0: plain ReLU).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, dims: int = 2, slope: float = 0.0, upsample: bool = False, pool: bool = False):
+    def __init__(
+        self, in_channels: int, out_channels: int, *, dims: int = 2, slope: float = 0.0, upsample: bool = False, pool: bool = False
+    ):
         super().__init__()
         self.dims, self.slope, self.upsample, self.pool = dims, slope, upsample, pool
         self.conv: nn.Conv2d | nn.Conv3d
@@ -41,7 +43,7 @@ class ResBlock3d(nn.Module):
         self.norm2 = nn.BatchNorm3d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(F.relu(self.norm1(x)))
+        y: Tensor = self.conv1(F.relu(self.norm1(x)))
         y = self.conv2(F.relu(self.norm2(y)))
         return x + y
 

@@ -44,12 +44,12 @@ class ConvNeXtBlock(nn.Module):
         self.pwconv2 = nn.Linear(4 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.norm(self.dwconv(x).permute(0, 2, 3, 1))
+        y: Tensor = self.norm(self.dwconv(x).permute(0, 2, 3, 1))
         y = self.pwconv2(self.grn(F.gelu(self.pwconv1(y))))
         return x + y.permute(0, 3, 1, 2)
 
 
 def response(x: Tensor) -> Tensor:
     """(n, h, w, c) -> (n, 1, 1, c): how strong each channel answers, relative to the mean channel."""
-    strength = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True)
+    strength: Tensor = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True)
     return strength / (strength.mean(dim=-1, keepdim=True) + EPS)

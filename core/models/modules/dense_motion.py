@@ -13,13 +13,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.models.modules.conv_block import ConvBlock
+from core.models.modules.shapes import broadcast, unflatten
 
 KP_VARIANCE = 0.01
 """Of the Gaussian spot around a keypoint."""
 
 
 class DenseMotion(NamedTuple):
-    """deformation: (n, d, h, w, 3) float32, where each voxel is read from. occlusion: (n, 1, h, w) 0..1. mask: (n, kp+1, d, h, w), sums to 1."""
+    """deformation: (n, d, h, w, 3) float32, where each voxel is read from.
+
+    occlusion: (n, 1, h, w), 0..1. mask: (n, kp+1, d, h, w) float32, sums to 1 over the motions.
+    """
 
     deformation: Tensor
     occlusion: Tensor
@@ -75,7 +79,15 @@ class DenseMotionNetwork(nn.Module):
     """Keypoints in float32 whatever the weights are: at half precision a voxel's coordinate would be off by a hundredth of a voxel."""
 
     def __init__(
-        self, *, num_kp: int, feature_channels: int, feature_depth: int, compress: int, block_expansion: int, max_features: int, num_blocks: int
+        self,
+        *,
+        num_kp: int,
+        feature_channels: int,
+        feature_depth: int,
+        compress: int,
+        block_expansion: int,
+        max_features: int,
+        num_blocks: int,
     ):
         super().__init__()
         self.compress = nn.Conv3d(feature_channels, compress, 1)
@@ -105,7 +117,7 @@ class DenseMotionNetwork(nn.Module):
 def identity_grid(volume: Tensor) -> Tensor:
     """(d, h, w, 3) float32: x, y, z of every voxel of a (..., d, h, w) volume."""
     z, y, x = (axis(n, volume) for n in volume.shape[-3:])
-    return torch.stack(torch.broadcast_tensors(x[None, None, :], y[None, :, None], z[:, None, None]), dim=-1)
+    return torch.stack(broadcast(x[None, None, :], y[None, :, None], z[:, None, None]), dim=-1)
 
 
 def axis(n: int, like: Tensor) -> Tensor:
@@ -129,7 +141,7 @@ def deform(compressed: Tensor, motions: Tensor) -> Tensor:
     """(n, c, d, h, w) volumes read along (n, m, d, h, w, 3) motions -> (n, m, c, d, h, w)."""
     n, m = motions.shape[:2]
     repeated = compressed.unsqueeze(1).expand(-1, m, -1, -1, -1, -1).flatten(0, 1)
-    return sample_volume(repeated, motions.flatten(0, 1)).unflatten(0, (n, m))
+    return unflatten(sample_volume(repeated, motions.flatten(0, 1)), 0, (n, m))
 
 
 def sample_volume(volume: Tensor, where: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""The noise schedule and the sampler of the motion diffusion (DDPM, arXiv 2006.11239; cosine schedule, arXiv 2102.09672; DDIM, arXiv 2010.02502).
+"""The noise schedule and the sampler of the motion diffusion.
 
-The schedule is computed in the mixture of precisions that the published weights were sampled with, and agrees to the last bit of a square root.
-The sampler works on torch tensors and numpy arrays alike, so that every backend shares it.
+DDPM, arXiv 2006.11239; cosine schedule, arXiv 2102.09672; DDIM, arXiv 2010.02502. The schedule is computed in the mixture of precisions
+that the published weights were sampled with, and agrees with theirs to the last bit of a square root. The sampler works on torch tensors
+and numpy arrays alike, so that every backend shares it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ COSINE_OFFSET = 0.008
 
 
 class Step(NamedTuple):
-    """One step of the sampler, from noise level `time` to the next: x = start_gain * x_start + noise_gain * pred_noise + fresh_gain * fresh noise."""
+    """One step of the sampler, from noise level `time` to the next.
+
+    x = start_gain * x_start + noise_gain * pred_noise + fresh_gain * fresh noise.
+    """
 
     time: int
     start_gain: float
@@ -74,7 +78,7 @@ def plan(steps: int) -> tuple[Step, ...]:
     return (*out, Step(times[-2], 1.0, 0.0, 0.0))
 
 
-def run_ddim(denoise: Callable[[Any, int], tuple[Any, Any]], x: Any, steps: Sequence[Step], noises: Sequence[Any]) -> Any:
+def run_ddim(denoise: Callable[[Any, int], tuple[Any, Any]], x: Any, steps: Sequence[Step], noises: Any) -> Any:
     """Runs the sampler. denoise(x, i) -> (pred_noise, x_start) at steps[i].time; noises: one per step but the last, like x."""
     for i, step in enumerate(steps[:-1]):
         pred_noise, x_start = denoise(x, i)

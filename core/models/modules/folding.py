@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -37,18 +39,18 @@ class Conv(nn.Module):
         self.register_buffer("weight", weight)
         self.register_buffer("bias", None if bias is None else bias.detach().to(dtype).clone())
         self.stride, self.padding = stride, padding
-        flat = weight.dim() == 4
+        self.run: Callable[..., Tensor]
         if transposed:
-            self.run = F.conv_transpose2d if flat else F.conv_transpose3d
+            self.run = F.conv_transpose2d if weight.dim() == 4 else F.conv_transpose3d
         else:
-            self.run = F.conv2d if flat else F.conv3d
+            self.run = F.conv2d if weight.dim() == 4 else F.conv3d
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.run(x, self.weight, self.bias, stride=self.stride, padding=self.padding)  # type: ignore[arg-type]
+        return self.run(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
 
 
 class PlainBlock(nn.Module):
-    """A ConvBlock without its batch norm; one that doubles its input is a transposed convolution on the small one (4 taps a pixel, not 9)."""
+    """A ConvBlock without its batch norm. One that doubles its input is a transposed convolution of it: 4 taps a pixel, not 9."""
 
     def __init__(self, block: ConvBlock, *, channels_last: bool = False):
         super().__init__()

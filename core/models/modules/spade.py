@@ -50,7 +50,8 @@ class SpadeNorm(nn.Module):
     def forward(self, x: Tensor, painted: Tensor) -> Tensor:
         """x: (n, c, h, w); painted: (n, map_channels, h/k, w/k) -> (n, c, h, w)."""
         shared = self.mlp_shared(repeat_pixels(painted, x.shape[-1] // painted.shape[-1]))
-        return F.instance_norm(x) * (1 + self.mlp_gamma(shared)) + self.mlp_beta(shared)
+        out: Tensor = F.instance_norm(x) * (1 + self.mlp_gamma(shared)) + self.mlp_beta(shared)
+        return out
 
 
 class SpadeBlock(nn.Module):

@@ -1,6 +1,6 @@
-"""The transformer of the motion diffusion: pre-norm layers, rotary positions (arXiv 2104.09864), feature-wise modulation (FiLM, arXiv 1709.07871).
+"""The transformer of the motion diffusion: pre-norm layers, rotary positions, feature-wise modulation.
 
-All take and give (n, tokens, width).
+RoFormer, arXiv 2104.09864; FiLM, arXiv 1709.07871. All take and give (n, tokens, width).
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from core.models.modules.shapes import unflatten
 
 
 class Rotary(nn.Module):
@@ -33,7 +35,7 @@ class Rotary(nn.Module):
 
 def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Pairs (a, b) -> (a cos - b sin, b cos + a sin). x: (..., tokens, width); cos, sin: (tokens, width)."""
-    a, b = x.unflatten(-1, (-1, 2)).unbind(-1)
+    a, b = unflatten(x, -1, (-1, 2)).unbind(-1)
     return x * cos + torch.stack([-b, a], dim=-1).flatten(-2) * sin
 
 
@@ -50,14 +52,14 @@ class Attention(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
-        projected = (split_heads(F.linear(x, w, b), self.heads) for x, w, b in zip((query, key, value), weights, biases, strict=True))
-        out: Tensor = self.out_proj(join_heads(F.scaled_dot_product_attention(*projected)))
+        q, k, v = (split_heads(F.linear(x, w, b), self.heads) for x, w, b in zip((query, key, value), weights, biases, strict=True))
+        out: Tensor = self.out_proj(join_heads(F.scaled_dot_product_attention(q, k, v)))
         return out
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """(n, tokens, width) -> (n, heads, tokens, width / heads)."""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return unflatten(x, -1, (heads, -1)).transpose(1, 2)
 
 
 def join_heads(x: Tensor) -> Tensor:
@@ -93,7 +95,8 @@ class FiLM(nn.Module):
         self.block = nn.Sequential(nn.Mish(), nn.Linear(width, 2 * width))
 
     def forward(self, y: Tensor, t: Tensor) -> Tensor:
-        gain, offset = self.block(t).unsqueeze(1).chunk(2, dim=-1)
+        both: Tensor = self.block(t)
+        gain, offset = both.unsqueeze(1).chunk(2, dim=-1)
         return (gain + 1) * y + offset
 
 

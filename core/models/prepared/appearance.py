@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from core.models.appearance_extractor import AppearanceExtractor
 from core.models.modules.conv_block import ResBlock3d
 from core.models.modules.folding import Conv, PlainBlock, folded
+from core.models.modules.shapes import unflatten
 
 
 class PreparedResBlock3d(nn.Module):
@@ -35,6 +36,6 @@ class PreparedAppearanceExtractor(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """As AppearanceExtractor.forward."""
-        x = self.second(self.down_blocks(self.first(image.to(self.second.weight.dtype))))
-        volume: Tensor = self.resblocks_3d(x.unflatten(1, self.volume))
+        x: Tensor = self.second(self.down_blocks(self.first(image.to(self.second.weight.dtype))))
+        volume: Tensor = self.resblocks_3d(unflatten(x, 1, self.volume))
         return volume

@@ -4,6 +4,9 @@ What is saved, all of it exact: spectral norm is part of the weights; gain and o
 of repeated pixels is taken before they are repeated, and once for the two SPADEs that read the same picture; on a repeated map the first
 SPADE convolution runs on the distinct values only, and the second on what distinct values each pixel sees; the shortcut's 1x1
 convolution and the convolution that paints its offset are one.
+
+The up blocks lie channels last, which is how phases join without a copy. The middle blocks do not: there it saves a twentieth of the time on
+a CPU, and sums the products of a pixel in an order that quadruples the rounding error.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from torch import Tensor, nn
 
 from core.models.decoder import Decoder
 from core.models.modules.folding import Conv, distinct_taps, spectral_weight
+from core.models.modules.shapes import affine
 from core.models.modules.spade import LEAK, SpadeBlock, SpadeNorm, SpectralConv2d
 
 NORM_EPS = 1e-5
@@ -25,7 +29,7 @@ class PreparedMiddleBlock(nn.Module):
     def __init__(self, block: SpadeBlock):
         super().__init__()
         self.norms = nn.ModuleList(MapNorm(norm) for norm in (block.norm_0, block.norm_1))
-        self.convs = nn.ModuleList(spectral_conv(conv) for conv in (block.conv_0, block.conv_1))
+        self.convs = nn.ModuleList(spectral_conv(conv, channels_last=False) for conv in (block.conv_0, block.conv_1))
 
     def forward(self, x: Tensor, painted: Tensor) -> Tensor:
         y = x
@@ -39,10 +43,10 @@ class MapNorm(nn.Module):
 
     def __init__(self, norm: SpadeNorm):
         super().__init__()
-        first, gain, offset = norm.mlp_shared[0], norm.mlp_gamma, norm.mlp_beta
-        self.shared = Conv(first.weight, first.bias, padding=1, channels_last=True)
-        weight = torch.cat([gain.weight, offset.weight])
-        self.gain_offset = Conv(weight, torch.cat([gain.bias + 1, offset.bias]), padding=1, channels_last=True)
+        gain, gain_bias = affine(norm.mlp_gamma)
+        offset, offset_bias = affine(norm.mlp_beta)
+        self.shared = Conv(*affine(norm.mlp_shared[0]), padding=1)
+        self.gain_offset = Conv(torch.cat([gain, offset]), torch.cat([gain_bias + 1, offset_bias]), padding=1)
 
     def forward(self, x: Tensor, painted: Tensor) -> Tensor:
         gain, offset = self.gain_offset(F.relu(self.shared(painted))).chunk(2, dim=1)
@@ -86,22 +90,18 @@ class PhasedPaint(nn.Module):
     def __init__(self, norm: SpadeNorm, times: int, after: Tensor | None = None):
         super().__init__()
         self.times = times
-        first, gain, offset = norm.mlp_shared[0], norm.mlp_gamma, norm.mlp_beta
-        values = min(times, 3)
-        self.shared = Conv(
-            distinct_taps(first.weight.detach().double(), times), first.bias, stride=values, padding=1, transposed=True, channels_last=True, dtype=first.weight.dtype
-        )  # fmt: skip
-        offset_weight, offset_bias = offset.weight.detach().double(), offset.bias.detach().double()
+        first, first_bias = affine(norm.mlp_shared[0])
+        (gain, gain_bias), (offset, offset_bias) = ([t.double() for t in affine(layer)] for layer in (norm.mlp_gamma, norm.mlp_beta))
+        values, dtype = min(times, 3), first.dtype
+        taps = distinct_taps(first.double(), times)
+        self.shared = Conv(taps, first_bias, stride=values, padding=1, transposed=True, channels_last=True, dtype=dtype)
         if after is not None:
-            offset_weight = torch.einsum("oc,cikl->oikl", after.flatten(1), offset_weight)
+            offset = torch.einsum("oc,cikl->oikl", after.flatten(1), offset)
             offset_bias = after.flatten(1) @ offset_bias
-        weight = torch.cat([gain.weight.detach().double(), offset_weight])
-        bias = torch.cat([gain.bias.detach().double() + 1, offset_bias])
-        self.split = [gain.out_channels, len(offset_weight)]
+        weight, bias = torch.cat([gain, offset]), torch.cat([gain_bias + 1, offset_bias])
+        self.split = [len(gain), len(offset)]
         windows = [window(weight, r, s, times) for r in range(times) for s in range(times)]
-        self.convs = nn.ModuleList(
-            Conv(w, bias, stride=values, padding=padding, channels_last=True, dtype=first.weight.dtype) for w, padding in windows
-        )
+        self.convs = nn.ModuleList(Conv(w, bias, stride=values, padding=pad, channels_last=True, dtype=dtype) for w, pad in windows)
 
     def forward(self, painted: Tensor) -> list[tuple[int, int, Tensor, Tensor]]:
         """-> (r, s, gain, offset) of every phase, gain and offset at the size of the map."""
@@ -118,25 +118,25 @@ class PhasedPaint(nn.Module):
 class PreparedDecoder(nn.Module):
     def __init__(self, network: Decoder):
         super().__init__()
-        self.fc = Conv(network.fc.weight, network.fc.bias, padding=1, channels_last=True)
+        self.fc = Conv(*affine(network.fc), padding=1)
         self.middle = nn.ModuleList(PreparedMiddleBlock(block) for block in network.middle_blocks())
         self.up_0 = PreparedUpBlock(network.up_0, 2)
         self.up_1 = PreparedUpBlock(network.up_1, 4)
-        last = network.conv_img[0]
-        self.conv_img = Conv(last.weight, last.bias, padding=1, channels_last=True)  # type: ignore[arg-type]
+        self.conv_img = Conv(*affine(network.conv_img[0]), padding=1, channels_last=True)
 
     def forward(self, feature: Tensor) -> Tensor:
         """As Decoder.forward."""
-        feature = feature.to(self.fc.weight.dtype).contiguous(memory_format=torch.channels_last)
+        feature = feature.to(self.fc.weight.dtype)
         x = self.fc(feature)
         for block in self.middle:
             x = block(x, feature)
+        feature = feature.contiguous(memory_format=torch.channels_last)
         x = self.up_1(self.up_0(x, feature), feature)
         return torch.sigmoid(F.pixel_shuffle(self.conv_img(F.leaky_relu(x, LEAK)), 2))
 
 
-def spectral_conv(conv: SpectralConv2d) -> Conv:
-    return Conv(spectral_weight(conv), conv.bias, padding=conv.padding, channels_last=True, dtype=conv.weight_orig.dtype)
+def spectral_conv(conv: SpectralConv2d, *, channels_last: bool = True) -> Conv:
+    return Conv(spectral_weight(conv), conv.bias, padding=conv.padding, channels_last=channels_last, dtype=conv.weight_orig.dtype)
 
 
 def instance_norm(x: Tensor) -> Tensor:
@@ -157,7 +157,10 @@ def join_phases(phases: list[Tensor], times: int) -> Tensor:
 
 
 def window(weight: Tensor, r: int, s: int, times: int) -> tuple[Tensor, tuple[int, int]]:
-    """The taps of phase (r, s) of a 3x3 convolution over the distinct values of repeated pixels, and its padding. weight: (out, in, 3, 3)."""
+    """The taps of phase (r, s) of a 3x3 convolution over the distinct values of repeated pixels, and its padding.
+
+    weight: (out, in, 3, 3).
+    """
     weight, top = window_along(weight, -2, r, times)
     weight, left = window_along(weight, -1, s, times)
     return weight, (top, left)

@@ -1,8 +1,9 @@
 """The motion diffusion for inference.
 
-What is saved, all of it exact: both guidance passes run as one batch; the condition is encoded once per window, not once per step, and so are
-the keys and values that attention reads of it; those of the unconditional pass never change; what depends on the step alone is computed once
-per step count; the modulation (FiLM) of a whole window is one matrix product; the first self-attention, which both passes share, runs once.
+What is saved, all of it exact: both guidance passes run as one batch; the condition is encoded once per window, not once per step, and so
+are the keys and values that attention reads of it; those of the unconditional pass never change; what depends on the step alone is computed
+once per step count; the modulation (FiLM) of a whole window is one matrix product; the first self-attention, which both passes share, runs
+once.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from core.models.lmdm import GUIDANCE, LMDM, draw_noise
 from core.models.modules import diffusion
+from core.models.modules.shapes import affine, unflatten
 from core.models.modules.transformer import DecoderLayer, Rotary, join_heads, split_heads, turn
 
 FILM_STEPS = 64
@@ -67,8 +69,8 @@ class PreparedDecoderLayer(nn.Module):
         y = self.norm1(x)
         query, key = F.linear(turn(y, cos, sin), weight[: 2 * width], bias[: 2 * width]).chunk(2, dim=-1)
         value = F.linear(y, weight[2 * width :], bias[2 * width :])
-        heads = (split_heads(t, self.heads) for t in (query, key, value))
-        out: Tensor = self.self_attn.out_proj(join_heads(F.scaled_dot_product_attention(*heads)))
+        query, key, value = (split_heads(t, self.heads) for t in (query, key, value))
+        out: Tensor = self.self_attn.out_proj(join_heads(F.scaled_dot_product_attention(query, key, value)))
         return out
 
     def attend_memory(self, x: Tensor, memory: KeyValue, cos: Tensor, sin: Tensor) -> Tensor:
@@ -96,11 +98,11 @@ class PreparedLMDM(nn.Module):
         self.network = network
         layers: list[DecoderLayer] = list(network.seqTransDecoder.stack)  # type: ignore[arg-type]
         self.layers = nn.ModuleList(PreparedDecoderLayer(layer) for layer in layers)
-        films = [film.block[1] for layer in layers for film in (layer.film1, layer.film2, layer.film3)]
+        films = [affine(film.block[1]) for layer in layers for film in (layer.film1, layer.film2, layer.film3)]
         # The 1 of (gain + 1) goes into the bias. One product for all layers: (layers * 3 * 2 * width, width).
         one = torch.cat([torch.ones(network.width), torch.zeros(network.width)]).to(network.final_layer.weight)
-        self.register_buffer("film_weight", torch.cat([f.weight for f in films]).detach())
-        self.register_buffer("film_bias", torch.cat([f.bias + one for f in films]).detach())
+        self.register_buffer("film_weight", torch.cat([weight for weight, _ in films]))
+        self.register_buffer("film_bias", torch.cat([bias + one for _, bias in films]))
         rotary: Rotary = network.rotary
         cos, sin = rotary.tables(network.frames + 2)
         self.register_buffer("turn_cos", cos.to(one.dtype))
@@ -123,7 +125,8 @@ class PreparedLMDM(nn.Module):
         tokens = net.cond_tokens(cond.to(dtype))
         bound = self.token_memory(net.norm_cond(tokens))
         free = [KeyValue(self.get_buffer(f"free_key_{i}"), self.get_buffer(f"free_value_{i}")) for i in range(len(self.layers))]
-        memory = [KeyValue(*(torch.cat([a.expand(n, -1, -1, -1), b]) for a, b in zip(f, c, strict=True))) for f, c in zip(free, bound, strict=True)]
+        pairs = zip(free, bound, strict=True)
+        memory = [KeyValue(*(torch.cat([f.expand(n, -1, -1, -1), b]) for f, b in zip(*pair, strict=True))) for pair in pairs]
         hidden = torch.cat([net.null_cond_hidden.expand(n, -1), net.cond_hidden(tokens)])
         weight = net.input_projection.weight[:, net.motion_dim :]
         frame = F.linear(cond_frame.to(dtype), weight, net.input_projection.bias)
@@ -140,7 +143,7 @@ class PreparedLMDM(nn.Module):
     def films(self, times: Tensor, hidden: Tensor) -> Tensor:
         """times, hidden: broadcast to (..., width) -> (..., layers, 3, 2, 1, width): gain (1 included) and offset of every modulation."""
         t = F.mish(times + hidden)
-        return F.linear(t, self.film_weight, self.film_bias).unflatten(-1, (len(self.layers), 3, 2, 1, -1))
+        return unflatten(F.linear(t, self.film_weight, self.film_bias), -1, (len(self.layers), 3, 2, 1, -1))
 
     def x_start(self, x: Tensor, window: Window, memory: Sequence[KeyValue], film: Tensor) -> Tensor:
         """One guided evaluation. memory: of the time tokens, per layer (2n, ...); film: (2n, layers, 3, 2, 1, width)."""

@@ -1,4 +1,7 @@
-"""The motion extractor for inference: norm gains are part of the layers after them, the seven heads are one layer, pixels lie channels last."""
+"""The motion extractor for inference.
+
+What is saved: norm gains are part of the layers after them, the seven heads are one layer, pixels lie channels last.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class PreparedConvNeXtBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w), lying channels last, in and out."""
-        y = self.dwconv(x).permute(0, 2, 3, 1)
+        y: Tensor = self.dwconv(x).permute(0, 2, 3, 1)
         y = F.gelu(self.expand(F.layer_norm(y, y.shape[-1:], eps=EPS)))
         y = self.contract(y * (self.gamma * response(y) + 1))
         return x + y.permute(0, 3, 1, 2)
@@ -35,7 +38,7 @@ class PreparedMotionExtractor(nn.Module):
         super().__init__()
         trunk = network.detector
         self.downsample_layers = trunk.downsample_layers
-        self.stages = nn.ModuleList(nn.Sequential(*(PreparedConvNeXtBlock(b) for b in s)) for s in trunk.stages)  # type: ignore[union-attr, arg-type]
+        self.stages = nn.ModuleList(nn.Sequential(*(PreparedConvNeXtBlock(b) for b in s.children())) for s in trunk.stages)  # type: ignore[arg-type]
         self.norm = trunk.norm
         heads = [trunk.fc_pitch, trunk.fc_yaw, trunk.fc_roll, trunk.fc_t, trunk.fc_exp, trunk.fc_scale, trunk.fc_kp]
         self.sizes = [head.out_features for head in heads]

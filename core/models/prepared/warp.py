@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from core.models.modules.conv_block import ConvBlock
 from core.models.modules.dense_motion import KP_VARIANCE, DenseMotion, DenseMotionNetwork, axis, identity_grid, sample_volume
 from core.models.modules.folding import Conv, PlainBlock, folded
+from core.models.modules.shapes import unflatten
 from core.models.warp_network import WarpNetwork
 
 CHANNEL_MULTIPLE = 16
@@ -133,9 +134,9 @@ def shifted_volumes(volume: Tensor, kp_driving: Tensor, kp_source: Tensor) -> Te
     x, y, z = (reading(n, kp_driving[..., i], kp_source[..., i]).to(volume.dtype) for i, n in ((0, width), (1, height), (2, depth)))
     n, kp = kp_driving.shape[:2]
     # Columns first: (n, 1, c*d*h, w) @ (n, kp, w, w); then rows, then slices.
-    out = volume.flatten(1, 3).unsqueeze(1) @ x.transpose(-1, -2)
-    out = y.unsqueeze(2) @ out.unflatten(2, (-1, height))
-    out = z.unsqueeze(2) @ out.unflatten(2, (-1, depth)).flatten(-2)
+    out: Tensor = volume.flatten(1, 3).unsqueeze(1) @ x.transpose(-1, -2)
+    out = y.unsqueeze(2) @ unflatten(out, 2, (-1, height))
+    out = z.unsqueeze(2) @ unflatten(out, 2, (-1, depth)).flatten(-2)
     return out.view(n, kp, -1, depth, height, width)
 
 
