@@ -10,12 +10,18 @@ import argparse
 import json
 import random
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from core.errors import InputError, OptionError, TalkingHeadError
+from core.errors import EngineUnavailable, InputError, OptionError, TalkingHeadError
+from core.options import PRESETS, Options, preset, read_assignments, read_file, read_options
 from core.types import Framing, Progress, RenderOptions, Request
+
+if TYPE_CHECKING:
+    from core.engines.base import Engine
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -28,26 +34,71 @@ class OneLineParser(argparse.ArgumentParser):
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = OneLineParser(prog="inference.py", description="One photo and one recording become a talking-head video.")
     parser.add_argument("--audio_path", required=True, type=Path, help="recording: wav, mp3, m4a, flac, ogg, opus, webm")
-    parser.add_argument("--source_path", required=True, type=Path, help="photo: png, jpg, webp, bmp")
+    parser.add_argument(
+        "--source_path", required=True, type=Path, help="photo: png, jpg, webp, bmp; for ditto also a video: mp4, mov, webm"
+    )
     parser.add_argument("--output_path", required=True, type=Path, help="video to write (.mp4)")
     parser.add_argument("--engine", default="auto", choices=("auto", "lite", "ditto"), help="default: auto")
     parser.add_argument("--size", default=str(RenderOptions.size), help='side of the video in pixels, or "source" (default: %(default)s)')
     parser.add_argument("--face", default=Framing.face_index, type=int, help="which face, 0 is the largest (default: %(default)s)")
     parser.add_argument("--seed", default=str(RenderOptions.seed), help='of blinks and sway, or "random" (default: %(default)s)')
+    ditto = parser.add_argument_group("ditto", "of the ditto engine only")
+    ditto.add_argument("--preset", choices=tuple(PRESETS), help="steps, overlap, smoothing and size under one name")
+    ditto.add_argument("--controls", type=Path, metavar="FILE.json", help="options by name, from a file")
+    ditto.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE", help="one option by name (repeat)")
+    ditto.add_argument("--detector", default="mediapipe", choices=("mediapipe", "insightface"), help="default: mediapipe")
+    ditto.add_argument("--data_root", type=Path, help="folder of checkpoints, instead of the downloaded ones; with --cfg_pkl")
+    ditto.add_argument("--cfg_pkl", type=Path, help="configuration file (.pkl), instead of the checkpoints' own")
+    ditto.add_argument("--device", help='"cuda", "cuda:1" or "cpu" (default: a GPU where there is one)')
     parser.add_argument("--json", action="store_true", help="the last line of stdout is one JSON object")
     return parser.parse_args(argv)
 
 
-def parse_options(arguments: argparse.Namespace) -> RenderOptions:
+def parse_options(arguments: argparse.Namespace) -> Options:
+    """Preset, then file, then --set: the later holds. --size, --face and --seed where --set does not say otherwise."""
     size, seed = arguments.size, arguments.seed
     if size != "source" and not size.isdecimal():
         raise OptionError(f"--size is {size!r}.", 'It must be a number of pixels, or "source".')
     if seed != "random" and not seed.isdecimal():
         raise OptionError(f"--seed is {seed!r}.", 'It must be a whole number from 0, or "random".')
-    return RenderOptions(
-        size="source" if size == "source" else int(size),
-        seed=random.SystemRandom().randrange(2**32) if seed == "random" else int(seed),
-    )
+    values: dict[str, Any] = {
+        "size": "source" if size == "source" else int(size),
+        "seed": random.SystemRandom().randrange(2**32) if seed == "random" else int(seed),
+        "face_index": arguments.face,
+        **(preset(arguments.preset) if arguments.preset else {}),
+        **(read_file(arguments.controls) if arguments.controls else {}),
+        **read_assignments(arguments.assignments),
+    }
+    return read_options(values)
+
+
+def ditto_factory(arguments: argparse.Namespace, cancel: threading.Event) -> Callable[[], Engine]:
+    """How the studio gets its Ditto engine: the checkpoints are fetched where they are missing, with a line that shows how far."""
+    if arguments.data_root is not None and arguments.cfg_pkl is None:
+        raise OptionError("--data_root is given without --cfg_pkl.", "The configuration says which file is which network.")
+
+    def make() -> Engine:
+        from core.optimization.gpu_optimization import place
+
+        place(arguments.device)  # what cannot run is not downloaded for
+        import model_manager
+        from core.engines.ditto import DittoEngine, checkpoints_in
+
+        if arguments.data_root is not None:
+            checkpoints: Any = checkpoints_in(arguments.data_root, arguments.cfg_pkl)
+        else:
+            bar = model_manager.TerminalBar()
+            extras = ("insightface",) if arguments.detector == "insightface" else ()
+            try:
+                checkpoints = model_manager.ensure(progress=bar, extras=extras, cancel=cancel)
+            except model_manager.DownloadError as error:
+                hint = f"{error.hint} Or fetch them elsewhere: python model_manager.py download."
+                raise EngineUnavailable(f"The ditto engine has no checkpoints: {error.message}", hint) from error
+            finally:
+                bar.end()
+        return DittoEngine(checkpoints, arguments.device, detector=arguments.detector, cfg_pkl=arguments.cfg_pkl)
+
+    return make
 
 
 class ProgressBar:
@@ -83,23 +134,26 @@ def run(arguments: argparse.Namespace) -> int:
         raise OptionError(f"--output_path is {str(output)!r}.", "Its name must end in .mp4.")
 
     from core.media.audio import load_audio  # the heavy imports come after the arguments are known to be good
-    from core.media.image import load_image
+    from core.media.source import load_source
     from core.settings import load_settings
     from core.studio import open_studio
 
     settings = load_settings()
     bar = ProgressBar()
+    cancel = threading.Event()
     try:
-        studio = open_studio(settings)
+        studio = open_studio(settings, ditto_factory(arguments, cancel))
         request = Request(
             audio=load_audio(arguments.audio_path, settings),
-            photo=load_image(arguments.source_path, settings),
+            photo=load_source(arguments.source_path, settings),
             engine=arguments.engine,
-            framing=Framing(arguments.face),
-            options=options,
+            framing=options.framing,
+            controls=options.controls,
+            options=options.render,
         )
         generation = studio.generate(request, output, bar)
     finally:
+        cancel.set()
         bar.end()
     info = generation.info
     for warning in info.warnings:

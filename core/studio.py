@@ -5,6 +5,8 @@ Every entry point (command line, pages, servers) calls this and nothing below it
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import threading
 import time
 from collections import OrderedDict
@@ -14,18 +16,21 @@ from pathlib import Path
 from core.engines.base import Engine, Registration
 from core.errors import EngineUnavailable, OptionError
 from core.media.video import VideoWriter, check_writable
+from core.optimization.gpu_optimization import gpu_obstacle
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
 from core.types import (
+    DEFAULT,
     FPS,
     SAMPLES_PER_FRAME,
     Framing,
     Generation,
     GenerationInfo,
-    Photo,
     Progress,
     ProgressCallback,
+    RenderOptions,
     Request,
+    Source,
 )
 
 ENGINE_NAMES = ("auto", "lite", "ditto")
@@ -44,7 +49,7 @@ class Studio:
         self.scheduler = Scheduler(settings.max_jobs, settings.max_queue)
         self._factories = engines
         self._engines: dict[str, Engine] = {}
-        self._loading = threading.Lock()
+        self._loading = {name: threading.Lock() for name in engines}  # one each: lite answers while Ditto's checkpoints arrive
         self._registrations: OrderedDict[tuple[str, str, str, Framing], Registration] = OrderedDict()
         self._registering = threading.Lock()
 
@@ -55,12 +60,15 @@ class Studio:
         if requested in self._factories:
             return requested, "it was asked for"
         if requested == "ditto":
-            raise EngineUnavailable("The ditto engine is not part of this version.", "Use the lite engine, or auto.")
-        return "lite", "auto: it is the only engine of this version and needs no download"
+            raise EngineUnavailable("The ditto engine is not offered here.", "Use the lite engine, or auto.")
+        if "ditto" not in self._factories:
+            return "lite", "auto: it is the only engine offered here and needs no download"
+        obstacle = gpu_obstacle()
+        return ("ditto", "auto: a GPU was found") if obstacle is None else ("lite", f"auto: {obstacle}")
 
     def engine(self, name: str) -> Engine:
-        """The loaded engine; loads it when needed, once."""
-        with self._loading:
+        """The loaded engine; loads it when needed, once. Raises EngineUnavailable where it cannot run here."""
+        with self._loading[name]:
             if name not in self._engines:
                 engine = self._factories[name]()
                 engine.warmup()
@@ -96,7 +104,16 @@ class Studio:
         """Stops the scheduler; running jobs get a moment to finish."""
         self.scheduler.close()
 
-    def _register(self, engine: Engine, photo: Photo, framing: Framing, owner: str) -> Registration:
+    def _chosen(self, request: Request, name: str, reason: str) -> tuple[Engine, str]:
+        """The engine, loaded, and why; where auto chose one that turns out not to run here, the lite one."""
+        try:
+            return self.engine(name), reason
+        except EngineUnavailable as error:
+            if request.engine != "auto" or name == "lite":
+                raise
+            return self.engine("lite"), f"auto: ditto cannot run here ({error.message.rstrip('.')})"
+
+    def _register(self, engine: Engine, photo: Source, framing: Framing, owner: str) -> Registration:
         """The registration of this owner's photo, made once while it stays among the `max_avatars` used last."""
         key = (owner, engine.name, photo.sha256, framing)
         with self._registering:
@@ -112,8 +129,10 @@ class Studio:
         audio = request.audio
         asked = time.perf_counter()
         job.report(Progress("loading"))
-        engine = self.engine(name)
-        request.controls.verify(engine.capabilities, name)
+        engine, reason = self._chosen(request, name, reason)
+        name = engine.name
+        options = _with_length(request.options, audio.n_frames, engine)
+        engine.verify(request.photo, request.framing, request.controls, options)
         loaded = time.perf_counter()
         job.report(Progress("registering"))
         registration = self._register(engine, request.photo, request.framing, request.owner)
@@ -124,20 +143,27 @@ class Studio:
         first_frame_ms = 0.0
         job.report(Progress("animating", 0, total))
         with self.scheduler.device_turn():
-            session = engine.session(registration, request.controls, request.options)
+            session = engine.session(registration, request.controls, options)
         about = {"comment": f"Synthetic media: a still photo animated by talking-head, engine {name} {engine.revision}"}
         with VideoWriter(output, session.width, session.height, audio, metadata=about) as writer:
             step = STEP_FRAMES * SAMPLES_PER_FRAME
-            for start in range(0, len(audio.samples) + step, step):
-                chunk = audio.samples[start : start + step]
-                with self.scheduler.device_turn():
-                    frames = list(session.push(chunk) if len(chunk) else session.flush())
-                for frame in frames:
-                    if done == 0:
-                        first_frame_ms = (time.perf_counter() - registered) * 1000
-                    writer.write(frame)
-                    done += 1
-                job.report(Progress("animating", done, total))
+            try:
+                for start in range(0, len(audio.samples) + step, step):
+                    chunk = audio.samples[start : start + step]
+                    waiting = session.push(chunk) if len(chunk) else session.flush()
+                    while True:  # a push may yield many frames at once: they are taken a step at a time
+                        with self.scheduler.device_turn():
+                            frames = list(itertools.islice(waiting, STEP_FRAMES))
+                        for frame in frames:
+                            if done == 0:
+                                first_frame_ms = (time.perf_counter() - registered) * 1000
+                            writer.write(frame)
+                            done += 1
+                        job.report(Progress("animating", done, total))
+                        if len(frames) < STEP_FRAMES:
+                            break
+            finally:
+                session.interrupt()  # ends what an engine does on threads of its own
             job.report(Progress("finishing", done, total))
         wall_s = time.perf_counter() - loaded
         info = GenerationInfo(
@@ -160,12 +186,22 @@ class Studio:
         return Generation(output, info)
 
 
-def open_studio(settings: Settings) -> Studio:
-    """The studio with the engines of this version."""
+def _with_length(options: RenderOptions, n_frames: int, engine: Engine) -> RenderOptions:
+    """The length of a whole recording is known: told to an engine that plans by it, unless the request says otherwise."""
+    if "N_d" not in engine.capabilities or options.N_d is not DEFAULT:
+        return options
+    return dataclasses.replace(options, N_d=n_frames)
+
+
+def open_studio(settings: Settings, ditto: Callable[[], Engine] | None = None) -> Studio:
+    """The studio with the lite engine, and with Ditto where the caller says how to make it.
+
+    ditto: fetches what it needs, loads, and raises EngineUnavailable where it cannot run here; called when first needed, on a job's thread.
+    """
 
     def lite() -> Engine:
         from core.engines.lite import LiteEngine  # imported when first needed: it brings mediapipe and OpenCV
 
         return LiteEngine()
 
-    return Studio(settings, {"lite": lite})
+    return Studio(settings, {"lite": lite} if ditto is None else {"lite": lite, "ditto": ditto})

@@ -6,14 +6,15 @@ All values are frozen; every default is written here, once.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from core.errors import OptionError
 
@@ -69,11 +70,61 @@ class Photo:
     warnings: tuple[str, ...] = ()
 
 
+class Video(Protocol):
+    """One moving source, not decoded yet (`core.media.source.Clip`)."""
+
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+    def frames(self) -> Iterator[Frame]:
+        """The frames at 25 a second, (H, W, 3) uint8 RGB, each call from the start."""
+
+
+Source = Photo | Video
+
+
+class Default(enum.Enum):
+    """Stands for a value that nobody asked for: the engine's own, or that of its configuration, holds. None is a value of its own."""
+
+    DEFAULT = "default"
+
+
+DEFAULT: Final = Default.DEFAULT
+
+
+def check_honoured(asked: Framing | Controls | RenderOptions, capabilities: frozenset[str], engine: str) -> None:
+    """Raises OptionError for the first field that differs from its default and is not among the engine's `capabilities`."""
+    for field in dataclasses.fields(asked):
+        value = getattr(asked, field.name)
+        if field.name in COMMON_OPTIONS or field.name in capabilities or value is field.default:
+            continue
+        if isinstance(value, int | float | str) and value == field.default:
+            continue
+        raise OptionError(f"The {engine} engine does not honour {field.name}.", "Leave it out, or choose another engine.")
+
+
+COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "seed"})
+"""What every engine honours."""
+
+
 @dataclass(frozen=True)
 class Framing:
-    """Which face of the source, faces ordered from the largest (0) down."""
+    """Which face of the source, and how source and face are read. A registration belongs to one framing.
+
+    face_index: faces ordered from the largest (0) down. max_size: bound on the longer side of the frames worked on.
+    Of the ditto engine, with their meaning in `SourceOptions`: template_n_frames, crop_scale, crop_vx_ratio, crop_vy_ratio,
+    crop_flag_do_rot, smo_k_s.
+    """
 
     face_index: int = 0
+    max_size: int | Default = DEFAULT
+    template_n_frames: int | Default = DEFAULT
+    crop_scale: float | Default = DEFAULT
+    crop_vx_ratio: float | Default = DEFAULT
+    crop_vy_ratio: float | Default = DEFAULT
+    crop_flag_do_rot: bool | Default = DEFAULT
+    smo_k_s: int | Default = DEFAULT
 
     def verify(self) -> None:
         if self.face_index < 0:
@@ -84,8 +135,13 @@ class Framing:
 class Controls:
     """How the person acts. Only controls in an engine's `capabilities` may differ from their defaults.
 
-    blink: blinks relative to normal, 0 (never) to 3. head_motion: sway and nods relative to normal, 0 (still) to 2.
+    Of the lite engine. blink: blinks relative to normal, 0 (never) to 3. head_motion: sway and nods relative to normal, 0 (still) to 2.
     mouth: lip opening relative to normal, 0.3 to 1.5. gaze_x, gaze_y: where the eyes rest, -1 (viewer's left, up) to 1.
+
+    Of the ditto engine, under their published names. emo, eye_f0_mode: see `ConditionOptions`; ch_info: another character whose motion is
+    used (a mapping with x_s_info_lst, sc, eye_open_lst, eye_ball_lst), None: the source's own. use_d_keys, relative_d, drive_eye,
+    delta_eye_arr, delta_eye_open_n, fade_type, fade_out_keys, flag_stitching, ctrl_info, overall_ctrl_info: see `MotionStitchOptions`.
+    fade_in, fade_out: frames over which the motion fades in and out where fade_type says to what, 0 and below: none.
     """
 
     blink: float = 1.0
@@ -93,16 +149,29 @@ class Controls:
     mouth: float = 1.0
     gaze_x: float = 0.0
     gaze_y: float = 0.0
+    emo: int | Sequence[int] | Sequence[Sequence[int]] | NDArray[np.float32] | Default = DEFAULT
+    eye_f0_mode: bool | Default = DEFAULT
+    ch_info: Mapping[str, Any] | None | Default = DEFAULT
+    use_d_keys: tuple[str, ...] | Mapping[str, float] | None | Default = DEFAULT
+    relative_d: bool | Default = DEFAULT
+    drive_eye: bool | None | Default = DEFAULT
+    delta_eye_arr: ArrayLike | None | Default = DEFAULT
+    delta_eye_open_n: int | Sequence[int] | Default = DEFAULT
+    fade_type: str | Default = DEFAULT
+    fade_out_keys: tuple[str, ...] | None | Default = DEFAULT
+    fade_in: int | Default = DEFAULT
+    fade_out: int | Default = DEFAULT
+    flag_stitching: bool | Default = DEFAULT
+    ctrl_info: Mapping[int, Mapping[str, Any]] | Sequence[Mapping[str, Any]] | Default = DEFAULT
+    overall_ctrl_info: Mapping[str, Any] | Default = DEFAULT
 
     def verify(self, capabilities: frozenset[str], engine: str) -> None:
         """Raises OptionError for a value out of range, or for a control `engine` does not honour."""
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            low, high = CONTROL_RANGES[field.name]
+        for name, (low, high) in CONTROL_RANGES.items():
+            value = getattr(self, name)
             if not low <= value <= high:  # also catches NaN
-                raise OptionError(f"{field.name} is {value}.", f"It must lie between {low:g} and {high:g}.")
-            if value != field.default and field.name not in capabilities:
-                raise OptionError(f"The {engine} engine does not honour {field.name}.", "Leave it out, or choose another engine.")
+                raise OptionError(f"{name} is {value}.", f"It must lie between {low:g} and {high:g}.")
+        check_honoured(self, capabilities, engine)
 
 
 CONTROL_RANGES: dict[str, tuple[float, float]] = {
@@ -123,11 +192,21 @@ class RenderOptions:
     size: side in pixels of the square, face-centred output (even, 64..1920), or "source" for the whole photo at its own size.
     max_size: bound on the longer side when size is "source".
     seed: of everything random (blinks, sway); the same seed gives the same video. 0 .. 2**32 - 1.
+    Of the ditto engine, with their meaning in `Audio2MotionOptions`: online_mode, overlap_v2, sampling_timesteps, smo_k_d, fix_kp_cond,
+    fix_kp_cond_dim, v_min_max_for_clip; N_d: frames of the whole video where they are known beforehand, which the blinks are planned by.
     """
 
     size: int | Literal["source"] = 320
     max_size: int = 1920
     seed: int = 1234
+    online_mode: bool | Default = DEFAULT
+    overlap_v2: int | Default = DEFAULT
+    sampling_timesteps: int | Default = DEFAULT
+    smo_k_d: int | Default = DEFAULT
+    fix_kp_cond: int | Default = DEFAULT
+    fix_kp_cond_dim: tuple[int, int] | None | Default = DEFAULT
+    v_min_max_for_clip: ArrayLike | None | Default = DEFAULT
+    N_d: int | Default = DEFAULT
 
     def verify(self) -> None:
         """Raises OptionError for the first value out of range."""
@@ -143,10 +222,14 @@ class RenderOptions:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One video asked for. `owner` is whoever asks: what is kept of one owner is never used for another."""
+    """One video asked for.
+
+    photo: a still, or a video for engines that take one ("video" in `capabilities`).
+    owner: whoever asks; what is kept of one owner is never used for another.
+    """
 
     audio: Audio
-    photo: Photo
+    photo: Source
     engine: str = "auto"
     framing: Framing = Framing()
     controls: Controls = Controls()

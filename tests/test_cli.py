@@ -144,9 +144,17 @@ def test_bad_options(more: list[str], expected: str, tmp_path: Path, capfd: pyte
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ditto_that_cannot_run_says_what_is_missing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_ditto_that_cannot_run_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("DITTO_MODELS_DIR", str(tmp_path / "models"))
     assert inference.main([*command(SPEECH, PORTRAIT, tmp_path / "v.mp4")[2:], "--engine", "ditto"]) == 1
-    assert "lite" in capfd.readouterr().err
+    error = capfd.readouterr().err
+    assert len(error.strip().splitlines()) == 1
+    assert "ditto" in error
+    assert "model_manager.py download" in error or "pip install" in error
+    assert not (tmp_path / "v.mp4").exists()
 
 
 def test_too_long_audio_names_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import Any
 
-from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples
+from core.errors import OptionError
+from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source, check_honoured
 
 
 class Registration(ABC):
@@ -50,7 +52,11 @@ class Session(ABC):
 
 
 class Engine(ABC):
-    """Weights, and the sessions made from them. All methods may be called from several threads."""
+    """Weights, and the sessions made from them. All methods may be called from several threads.
+
+    capabilities: fields of Controls, RenderOptions and Framing that it honours, beyond those that every engine does; and "video" where it
+    takes moving sources.
+    """
 
     name: str
     capabilities: frozenset[str]
@@ -64,9 +70,19 @@ class Engine(ABC):
     def warmup(self) -> None:
         """Loads what is loaded lazily and runs once, so that the first request is not the slow one."""
 
+    def verify(self, source: Source, framing: Framing, controls: Controls, options: RenderOptions) -> None:
+        """Raises InputError for what is known to fail before any work: what this engine does not honour, or a value out of range."""
+        if not isinstance(source, Photo) and "video" not in self.capabilities:
+            raise OptionError(f"The {self.name} engine animates photos only.", "Give a photo, or choose another engine.")
+        framing.verify()
+        controls.verify(self.capabilities, self.name)
+        options.verify()
+        for asked in (framing, options):
+            check_honoured(asked, self.capabilities, self.name)
+
     @abstractmethod
-    def register(self, photo: Photo, framing: Framing) -> Registration:
-        """Finds the face and precomputes everything a frame needs. Raises FaceError."""
+    def register(self, photo: Any, framing: Framing) -> Registration:
+        """Finds the face of a Photo (or of a Video, where it takes them) and precomputes everything a frame needs. Raises FaceError."""
 
     @abstractmethod
     def session(self, registration: Registration, controls: Controls, options: RenderOptions) -> Session:

@@ -1,0 +1,408 @@
+"""The Ditto engine: HuBERT → latent motion diffusion → stitch → warp → decode → put back (arXiv:2411.19509).
+
+    engine = DittoEngine(model_manager.ensure())        # role → path; which files there are is not this module's business
+    session = engine.session(engine.register(photo, Framing()), Controls(), RenderOptions())
+    for frame in session.push(samples): ...
+
+Each stage is a file of `core/atomic_components/`; this one loads the networks and joins the stages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from core.atomic_components.audio2motion import Audio2Motion, sampler_of, seeded_noise
+from core.atomic_components.avatar_registrar import AvatarRegistrar, DittoRegistration
+from core.atomic_components.condition_handler import ConditionHandler, ConditionLayout
+from core.atomic_components.decode_f3d import DecodeF3D, as_picture
+from core.atomic_components.motion_stitch import MotionStitch, StitchedFrame, stitch_of
+from core.atomic_components.pose import Array, mirror_index
+from core.atomic_components.putback import Canvas, DeviceCanvas
+from core.atomic_components.warp_f3d import WarpF3D
+from core.atomic_components.wav2feat import FeatureOptions, Wav2Feat
+from core.aux_models.face_mesh import FaceFinder, FaceMesh, MeshDetector
+from core.aux_models.hubert import Hubert
+from core.aux_models.insightface import InsightFaceDetector
+from core.aux_models.landmark203 import Landmark203
+from core.aux_models.landmarks import FaceDetector
+from core.aux_models.onnx_model import OnnxModel
+from core.engines.base import Engine, Registration, Session
+from core.engines.ditto_options import CAPABILITIES, SessionOptions, session_options, source_options
+from core.errors import EngineUnavailable, OptionError, TalkingHeadError
+from core.models import LMDM, AppearanceExtractor, Decoder, MotionExtractor, StitchNetwork, WarpNetwork
+from core.models.checkpoint import load_checkpoint
+from core.models.config import COMPONENTS, DittoConfig, SetupDefaults, load_config
+from core.models.inference import prepare_for_inference
+from core.optimization.gpu_optimization import Placement, describe, place
+from core.optimization.parallel_processing import run_stages
+from core.optimization.resolution_optimization import face_cut, output_size
+from core.types import SAMPLES_PER_FRAME, Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Counts changes of this engine's code that change its frames."""
+Detector = Literal["mediapipe", "insightface"]
+DETECTORS: tuple[Detector, ...] = ("mediapipe", "insightface")
+SIZES: Mapping[str, Mapping[str, Any]] = {}
+"""Constructor arguments of the networks by role; empty: the published sizes. Tests build the same networks small."""
+NETWORKS: dict[str, type[torch.nn.Module]] = {
+    "appearance_extractor": AppearanceExtractor,
+    "motion_extractor": MotionExtractor,
+    "warp_network": WarpNetwork,
+    "decoder": Decoder,
+    "stitch_network": StitchNetwork,
+    "lmdm": LMDM,
+}
+HALF_PRECISION = frozenset({"warp_network", "decoder"})
+INSIGHTFACE_NOTICE = "The face was found by InsightFace's models, which are for non-commercial use only."
+CANVASES = 8
+"""Canvases of a video source kept per session; a photo needs one."""
+IDLE_FRAMES = 75
+"""Frames of listening that are made once per session, and played forth and back."""
+DIGEST_BYTES = 1 << 16
+"""Of a large checkpoint, so much of its beginning, middle and end goes into the revision, and its size: 2 GB are not read for it."""
+
+
+def checkpoints_in(data_root: Path, cfg_pkl: Path) -> dict[str, Path]:
+    """Paths by role of a folder laid out as published: where the configuration says, below `data_root`. Raises EngineUnavailable."""
+    config = load_config(cfg_pkl)
+    paths = {name: data_root / config.components[name].model_path for name in COMPONENTS}
+    paths |= {"lmdm": data_root / config.motion.model_path, "cfg": cfg_pkl}
+    return paths
+
+
+class DittoEngine(Engine):
+    """Holds weights only. Construction loads them all; float32 ones stay mapped from their files on a CPU.
+
+    checkpoints: path by role: cfg, the six networks (`NETWORKS`), hubert, landmark203; insightface_det and landmark106 for that detector.
+    device: "cuda", "cuda:1", "cpu"; None: a GPU where there is one. cfg_pkl: another configuration than the checkpoints' own.
+    Raises EngineUnavailable, CheckpointError, ConfigError.
+    """
+
+    name = "ditto"
+    capabilities = CAPABILITIES
+
+    def __init__(
+        self,
+        checkpoints: Mapping[str, Path],
+        device: str | None = None,
+        *,
+        detector: Detector = "mediapipe",
+        cfg_pkl: Path | None = None,
+    ) -> None:
+        if detector not in DETECTORS:
+            raise OptionError(f"There is no detector {detector!r}.", f"Choose one of: {', '.join(DETECTORS)}.")
+        self._paths = _needed(checkpoints, detector, cfg_pkl)
+        self.placement: Placement = place(device)
+        self.config: DittoConfig = load_config(self._paths["cfg"])
+        self._detector_name = detector
+        networks = {role: self._load(role) for role in NETWORKS}
+        self._warp, self._decode = networks["warp_network"], DecodeF3D(networks["decoder"])
+        self._stitch = stitch_of(networks["stitch_network"])
+        self._lmdm = networks["lmdm"]
+        self._hubert = Hubert(self._paths["hubert"], self.placement.providers)
+        landmark203 = Landmark203(self._onnx("landmark203", "landmark network"))
+        self._registrar = AvatarRegistrar(
+            networks["appearance_extractor"], networks["motion_extractor"], self._detector(), landmark203, FaceMesh(), self.placement.device
+        )
+        self._revision = _revision(self._paths, self.placement, detector)
+
+    @property
+    def revision(self) -> str:
+        return self._revision
+
+    @property
+    def defaults(self) -> SetupDefaults:
+        """Of the configuration in use."""
+        return self.config.defaults
+
+    def warmup(self) -> None:
+        """On a GPU, runs every network once at the size that it will have: memory is taken and kernels are chosen now."""
+        self._hubert(np.zeros((1, 6480), np.float32))
+        if self.placement.device.type == "cpu":
+            return  # nothing there is chosen at run time, and one frame takes ten seconds
+        with torch.inference_mode():
+            device, n = self.placement.device, self.placement.batch
+            crop = torch.zeros(1, 3, 256, 256, device=device)
+            points = torch.zeros(1, 21, 3, device=device)
+            feature = self._registrar._appearance(crop)
+            self._decode(self._warp.from_source(self._warp.source(feature, points), points.expand(n, -1, -1)))
+            torch.cuda.synchronize(device)
+
+    def verify(self, source: Source, framing: Framing, controls: Controls, options: RenderOptions) -> None:
+        super().verify(source, framing, controls, options)
+        source_options(framing, self.defaults)
+        session_options(controls, options, self.defaults)
+
+    def register(self, photo: Source, framing: Framing) -> DittoRegistered:
+        framing.verify()
+        options = source_options(framing, self.defaults)
+        source = photo.pixels if isinstance(photo, Photo) else photo.frames()
+        registered = self._registrar.register(source, options, framing.face_index)
+        notice = (INSIGHTFACE_NOTICE,) if self._detector_name == "insightface" else ()
+        return DittoRegistered(registered, (*registered.warnings, *notice))
+
+    def session(self, registration: Registration, controls: Controls, options: RenderOptions) -> DittoSession:
+        if not isinstance(registration, DittoRegistered):
+            raise TypeError(f"a {type(registration).__name__} was not made by the ditto engine")
+        controls.verify(self.capabilities, self.name)
+        options.verify()
+        return DittoSession(self, registration.source, session_options(controls, options, self.defaults), options)
+
+    # ---- what a session is made of
+
+    def features(self, online_mode: bool) -> Wav2Feat:
+        return Wav2Feat(self._hubert, FeatureOptions.of(online_mode))
+
+    def motion(self, source: DittoRegistration, options: SessionOptions, silence: Callable[[int], Array], seed: int) -> Audio2Motion:
+        told = options.character or source.motion
+        layout = self.config.motion
+        blocks = ConditionLayout(layout.use_emo, layout.use_eye_open, layout.use_eye_ball, layout.use_sc)
+        sample = sampler_of(self._lmdm, options.motion.sampling_timesteps)
+        return Audio2Motion(
+            sample, ConditionHandler(told, options.condition, blocks), told, silence, seeded_noise(seed), options.motion
+        )  # fmt: skip
+
+    def stitch(self, source: DittoRegistration, options: SessionOptions, seed: int) -> MotionStitch:
+        return MotionStitch(source.motion, self._stitch, options.stitch, options.character, seed)
+
+    def warp(self, source: DittoRegistration) -> WarpF3D:
+        return WarpF3D(self._warp, source.feature, self.placement.device, source.is_image)
+
+    @property
+    def decode(self) -> DecodeF3D:
+        return self._decode
+
+    # ---- loading
+
+    def _load(self, role: str) -> Any:
+        dtype = self.placement.dtype if role in HALF_PRECISION else torch.float32
+        sizes = dict(SIZES.get(role, {}))
+        if role == "lmdm":
+            sizes |= {"cond_dim": self.config.motion.audio_feat_dim, "frames": self.config.motion.seq_frames}
+        with torch.device("meta"):
+            network = NETWORKS[role](**sizes)
+        return prepare_for_inference(load_checkpoint(network, self._paths[role], device=self.placement.device, dtype=dtype))  # type: ignore[call-overload]
+
+    def _onnx(self, role: str, what: str) -> OnnxModel:
+        return OnnxModel(self._paths[role], what, self.placement.providers)
+
+    def _detector(self) -> FaceDetector:
+        if self._detector_name == "mediapipe":
+            return MeshDetector(FaceFinder())
+        log.warning(INSIGHTFACE_NOTICE)
+        return InsightFaceDetector(self._onnx("insightface_det", "face detector"), self._onnx("landmark106", "106-landmark network"))
+
+
+class DittoRegistered(Registration):
+    """A registered source as the studio keeps it."""
+
+    def __init__(self, source: DittoRegistration, warnings: tuple[str, ...]) -> None:
+        self.source, self.warnings = source, warnings
+
+    @property
+    def nbytes(self) -> int:
+        return self.source.nbytes
+
+
+class DittoSession(Session):
+    """Samples → features → motion → keypoints, pulled as they are asked for; frames are rendered in batches on threads of their own.
+
+    A frame is drawn once its window of motion is certain (`Audio2MotionOptions.first_rows_after`), so a push may yield none, or many. What
+    a reader leaves unread comes with the next push.
+    """
+
+    def __init__(self, engine: DittoEngine, source: DittoRegistration, options: SessionOptions, render: RenderOptions) -> None:
+        self._engine, self._source, self._options, self._seed = engine, source, options, render.seed
+        self._batch = engine.placement.batch
+        self._features = engine.features(options.motion.online_mode)
+        self._motion = engine.motion(source, options, self._features.silence, render.seed)
+        self._stitch = engine.stitch(source, options, render.seed)
+        self._warp = engine.warp(source)
+        if render.size == "source":
+            self.width, self.height = output_size(source.source_width, source.source_height, render)
+            self._cut = None
+        else:
+            self.width = self.height = render.size
+            self._cut = face_cut(source.width, source.height, source.face_box)
+        self._canvases: dict[int, Canvas | DeviceCanvas] = {}
+        self._unshown: deque[StitchedFrame] = deque()  # stitched, not yet with the reader
+        self._reader: Generator[Frame, None, None] | None = None
+        self._speaking = False
+        self._idle: list[Array] = []
+        self._idle_at = 0
+
+    def push(self, samples: Samples) -> Iterator[Frame]:
+        self._begin()
+        return self._read(self._spoken(self._features.push(samples)))
+
+    def flush(self) -> Iterator[Frame]:
+        self._close_reader()
+        self._reader = self._flushed()
+        return self._reader
+
+    def idle(self, n_frames: int) -> Iterator[Frame]:
+        if self._speaking:
+            raise RuntimeError("idle frames come between utterances: flush or interrupt first")
+        self._close_reader()
+        return self._read(self._listening(n_frames))
+
+    def interrupt(self) -> None:
+        self._close_reader()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._unshown.clear()
+        self._features.reset()
+        self._stitch.reset()
+        self._speaking = False
+
+    def _begin(self) -> None:
+        self._close_reader()
+        if not self._speaking:
+            self._speaking = True
+            self._idle_at = 0
+            self._stitch.reset()
+            self._motion.reset(self._stitch.next_frame)
+
+    def _flushed(self) -> Generator[Frame, None, None]:
+        try:
+            if self._speaking:
+                yield from self._rendered(self._spoken(self._features.flush(), ended=True))
+        finally:
+            self._forget()  # at its end, or left in the middle: what remains could no longer be had in order
+
+    def _spoken(self, blocks: Iterable[Array], ended: bool = False) -> Iterator[StitchedFrame]:
+        motion, stitch = self._motion, self._stitch
+        for block in blocks:
+            for row in motion.push(block):
+                yield stitch.step(row, motion.reference)
+        for row in motion.push(np.zeros((0, 1024), np.float32)):  # what an earlier reader left
+            yield stitch.step(row, motion.reference)
+        if ended:
+            for row in motion.flush():
+                yield stitch.step(row, motion.reference)
+
+    def _listening(self, n_frames: int) -> Iterator[StitchedFrame]:
+        """One stretch of motion for silence, forth and back, so that it never jumps, however few frames are asked for at a time."""
+        if not self._idle:
+            quiet = self._engine.features(self._options.motion.online_mode)
+            # Noise of its own: how long somebody listens must not change what is said afterwards.
+            motion = self._engine.motion(self._source, self._options, quiet.silence, self._seed + 1)
+            rows = [row for block in quiet.push(np.zeros(IDLE_FRAMES * SAMPLES_PER_FRAME, np.float32)) for row in motion.push(block)]
+            rows += [row for block in quiet.flush() for row in motion.push(block)]
+            self._idle = rows + list(motion.flush())
+        for _ in range(n_frames):
+            row = self._idle[mirror_index(self._idle_at, len(self._idle))]
+            self._idle_at += 1
+            yield self._stitch.step(row, self._idle[0])
+
+    # ---- rendering
+
+    def _read(self, frames: Iterator[StitchedFrame]) -> Generator[Frame, None, None]:
+        self._reader = self._rendered(frames)
+        return self._reader
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _rendered(self, frames: Iterator[StitchedFrame]) -> Generator[Frame, None, None]:
+        def noted() -> Iterator[StitchedFrame]:
+            yield from list(self._unshown)
+            for frame in frames:
+                self._unshown.append(frame)
+                yield frame
+
+        made = run_stages(self._batches(noted()), [self._drawn, self._put_back])
+        try:
+            for picture in made:
+                self._unshown.popleft()
+                yield picture
+        finally:
+            made.close()
+
+    def _batches(self, frames: Iterator[StitchedFrame]) -> Iterator[list[StitchedFrame]]:
+        batch: list[StitchedFrame] = []
+        for frame in frames:
+            batch.append(frame)
+            if len(batch) == self._batch:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _drawn(self, batches: Iterator[list[StitchedFrame]]) -> Iterator[tuple[list[StitchedFrame], torch.Tensor]]:
+        for batch in batches:
+            # Filled up with its last frame: every batch has one size, so that a frame does not depend on those beside it.
+            filled = batch + batch[-1:] * (self._batch - len(batch))
+            yield batch, self._engine.decode(self._warp(filled))[: len(batch)]
+
+    def _put_back(self, drawn: Iterator[tuple[list[StitchedFrame], torch.Tensor]]) -> Iterator[Frame]:
+        for batch, renders in drawn:
+            if self._source.is_image:
+                canvas = self._canvas(0)
+                if isinstance(canvas, DeviceCanvas):
+                    yield from np.ascontiguousarray(canvas.put(renders).cpu().numpy())
+                    continue
+            for frame, render in zip(batch, renders, strict=True):
+                canvas = self._canvas(frame.source_index)
+                if isinstance(canvas, DeviceCanvas):
+                    yield canvas.put(render[None])[0].cpu().numpy()
+                else:
+                    yield canvas.put(as_picture(render))
+
+    def _canvas(self, index: int) -> Canvas | DeviceCanvas:
+        if index not in self._canvases:
+            while len(self._canvases) >= CANVASES:
+                self._canvases.pop(next(iter(self._canvases)))
+            m_c2o = self._source.frames[index].m_c2o
+            canvas = Canvas(self._source.picture(index), m_c2o, self._cut, self.width, self.height)
+            device = self._engine.placement.device
+            self._canvases[index] = canvas if device.type == "cpu" else canvas.on(device)
+        return self._canvases[index]
+
+
+def _needed(checkpoints: Mapping[str, Path], detector: str, cfg_pkl: Path | None) -> dict[str, Path]:
+    """The paths in use, all of which exist. Raises EngineUnavailable."""
+    roles = ["cfg", *NETWORKS, "hubert", "landmark203"]
+    if detector == "insightface":
+        roles += ["insightface_det", "landmark106"]
+    paths = {role: Path(checkpoints[role]) for role in roles if role in checkpoints}
+    if cfg_pkl is not None:
+        paths["cfg"] = cfg_pkl
+    extra = " --with insightface" if detector == "insightface" else ""
+    fetch = f"Fetch them: python model_manager.py download{extra}"
+    if missing := [role for role in roles if role not in paths]:
+        raise EngineUnavailable(f"The ditto engine was given no checkpoint of: {', '.join(missing)}.", fetch)
+    if gone := [str(path) for path in paths.values() if not path.is_file()]:
+        raise EngineUnavailable(f"Checkpoints of the ditto engine are missing: {', '.join(gone[:3])}.", fetch)
+    if wrong := [str(paths[role]) for role in NETWORKS if paths[role].suffix not in (".pth", ".pt")]:
+        raise EngineUnavailable(f"{wrong[0]} is not a PyTorch checkpoint.", "The ditto engine runs the pytorch format.")
+    return paths
+
+
+def _revision(paths: Mapping[str, Path], placement: Placement, detector: str) -> str:
+    digest = hashlib.sha256(json.dumps([dict(describe(placement)), detector, torch.__version__], sort_keys=True).encode())
+    for role, path in sorted(paths.items()):
+        try:
+            size = path.stat().st_size
+            with path.open("rb") as file:
+                digest.update(f"{role} {size} ".encode())
+                for start in sorted({0, max(0, size // 2), max(0, size - DIGEST_BYTES)}):
+                    file.seek(start)
+                    digest.update(file.read(DIGEST_BYTES))
+        except OSError as error:
+            raise TalkingHeadError(f"The checkpoint {path} cannot be read ({error.strerror}).", "Fetch it again.") from error
+    return f"{FORMAT}.{digest.hexdigest()[:12]}"

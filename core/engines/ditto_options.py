@@ -1,0 +1,110 @@
+"""What was asked for, over the defaults of a configuration, as the options of Ditto's stages.
+
+Three layers, as published: the stages' own defaults, the checkpoint's configuration (`default_kwargs`), the request.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from core.atomic_components.audio2motion import Audio2MotionOptions
+from core.atomic_components.avatar_registrar import SourceOptions
+from core.atomic_components.condition_handler import ConditionOptions
+from core.atomic_components.motion_stitch import MotionStitchOptions, with_fades
+from core.atomic_components.pose import Motion, SourceMotion
+from core.errors import OptionError
+from core.models.config import SetupDefaults
+from core.types import DEFAULT, Controls, Framing, RenderOptions
+
+T = TypeVar("T")
+
+SOURCE_NAMES = frozenset(
+    {"max_size", "template_n_frames", "crop_scale", "crop_vx_ratio", "crop_vy_ratio", "crop_flag_do_rot", "smo_k_s"}
+)  # fmt: skip
+CONTROL_NAMES = frozenset(
+    {
+        "emo", "eye_f0_mode", "ch_info", "use_d_keys", "relative_d", "drive_eye", "delta_eye_arr", "delta_eye_open_n", "fade_type",
+        "fade_out_keys", "fade_in", "fade_out", "flag_stitching", "ctrl_info", "overall_ctrl_info",
+    }
+)  # fmt: skip
+RENDER_NAMES = frozenset(
+    {"online_mode", "overlap_v2", "sampling_timesteps", "smo_k_d", "fix_kp_cond", "fix_kp_cond_dim", "v_min_max_for_clip", "N_d"}
+)
+CAPABILITIES = SOURCE_NAMES | CONTROL_NAMES | RENDER_NAMES | {"video"}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SessionOptions:
+    """The options of every stage after registration. character: whose motion is used instead of the source's."""
+
+    condition: ConditionOptions
+    motion: Audio2MotionOptions
+    stitch: MotionStitchOptions
+    character: SourceMotion | None
+
+
+def source_options(framing: Framing, defaults: SetupDefaults) -> SourceOptions:
+    """Raises OptionError for a value out of range."""
+    return _filled(SourceOptions, framing, defaults)
+
+
+def session_options(controls: Controls, render: RenderOptions, defaults: SetupDefaults) -> SessionOptions:
+    """Raises OptionError for a value out of range."""
+    asked = _Both(controls, render)
+    stitch = _filled(MotionStitchOptions, asked, defaults)
+    fades = [0 if value is DEFAULT else value for value in (controls.fade_in, controls.fade_out)]
+    if any(fade > 0 for fade in fades):
+        if stitch.N_d < 0:
+            raise OptionError("fade_in or fade_out is asked for a video of unknown length.", "Say its number of frames: N_d.")
+        stitch = dataclasses.replace(stitch, ctrl_info=with_fades(stitch.ctrl_info, stitch.N_d, *fades))
+    character = _asked(asked, defaults, "ch_info", None)
+    return SessionOptions(
+        _filled(ConditionOptions, asked, defaults),
+        _filled(Audio2MotionOptions, asked, defaults),
+        stitch,
+        None if character is None else character_motion(character),
+    )
+
+
+def character_motion(info: Any) -> SourceMotion:
+    """The published `ch_info` mapping (x_s_info_lst, sc, eye_open_lst, eye_ball_lst) as a SourceMotion. Raises OptionError."""
+    if isinstance(info, SourceMotion):
+        return info
+    try:
+        frames = [Motion.of(frame) for frame in info["x_s_info_lst"]]
+        eyes = [
+            np.concatenate([np.asarray(row, np.float32).reshape(1, -1) for row in info[name]]) for name in ("eye_open_lst", "eye_ball_lst")
+        ]
+        return SourceMotion(frames, np.asarray(info["sc"], np.float32), eyes[0], eyes[1], is_image=len(frames) == 1)
+    except Exception as error:  # a mapping from outside can be wrong in any way
+        raise OptionError(
+            f"ch_info is not a character ({type(error).__name__}: {error}).", "It holds x_s_info_lst, sc, eye_open_lst and eye_ball_lst."
+        ) from error
+
+
+class _Both:
+    """Controls and RenderOptions as one."""
+
+    def __init__(self, controls: Controls, render: RenderOptions) -> None:
+        for value in (controls, render):
+            for field in dataclasses.fields(value):
+                setattr(self, field.name, getattr(value, field.name))
+
+
+def _filled(kind: type[T], asked: Any, defaults: SetupDefaults) -> T:
+    """A stage's options: each field as asked, else as the configuration says, else the stage's own default."""
+    values: Mapping[str, Any] = {
+        field.name: value
+        for field in dataclasses.fields(kind)  # type: ignore[arg-type]
+        if (value := _asked(asked, defaults, field.name, DEFAULT)) is not DEFAULT
+    }
+    return kind(**values)
+
+
+def _asked(asked: Any, defaults: SetupDefaults, name: str, otherwise: Any) -> Any:
+    value = getattr(asked, name, DEFAULT)
+    return getattr(defaults, name, otherwise) if value is DEFAULT else value

@@ -1,0 +1,106 @@
+"""Which device Ditto runs on, and at which precision; chosen once, with a reason that is logged.
+
+`gpu_obstacle` answers without importing torch where there is no GPU, so that the lite path stays quick.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from core.errors import EngineUnavailable, OptionError
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+HALF_FROM = (7, 0)
+"""Compute capability from which half precision is faster than single (tensor cores)."""
+GPU_BATCH = 5
+"""Frames rendered at once on a GPU. It divides the new frames of the usual windows (70 of a file, 5 and 10 of a stream)."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the networks run.
+
+    dtype: of warp and decoder, which take nearly all of the time; the others stay in float32, where small differences add up along the
+    motion. batch: frames rendered at once; always exactly so many, because a network may round differently at another batch size and the
+    frames must not depend on how the audio was cut. providers: of ONNX Runtime, in order. reason: why this device and precision.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    batch: int
+    providers: tuple[str, ...]
+    reason: str
+
+
+def cuda_devices() -> int:
+    """GPUs that NVIDIA's driver offers this process, 0 without a driver. Imports nothing and allocates nothing on the GPU."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        count = ctypes.c_int(0)
+        if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+            return 0
+    except (OSError, AttributeError):
+        return 0
+    return count.value
+
+
+def gpu_obstacle() -> str | None:
+    """Why Ditto has no GPU here, in a few words; None where it has one."""
+    if cuda_devices() == 0:
+        return "no GPU was found"
+    try:
+        import torch
+    except ImportError:
+        return "PyTorch is not installed"
+    return None if torch.cuda.is_available() else "the installed PyTorch cannot use the GPU"
+
+
+def place(device: str | None = None) -> Placement:
+    """The placement on `device` ("cuda", "cuda:1", "cpu"; None: the first GPU, else the CPU).
+
+    Raises EngineUnavailable without torch or without the GPU asked for, OptionError for anything that is not a device.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise EngineUnavailable(
+            "The ditto engine needs PyTorch, which is not installed.",
+            "Install it: pip install -r requirements.txt (on a GPU machine: requirements-gpu.txt).",
+        ) from error
+    if device is None:
+        obstacle = gpu_obstacle()
+        chosen, why = torch.device("cuda" if obstacle is None else "cpu"), obstacle or "a GPU was found"
+    else:
+        try:
+            chosen, why = torch.device(device), "it was asked for"
+        except RuntimeError:
+            chosen = torch.device("meta")
+        if chosen.type not in ("cuda", "cpu"):
+            raise OptionError(f"{device!r} is not a device that the ditto engine runs on.", 'Use "cuda", "cuda:1" or "cpu".')
+    if chosen.type == "cpu":
+        placement = Placement(chosen, torch.float32, 1, ("CPUExecutionProvider",), f"CPU, float32: {why}")
+    else:
+        if not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count():
+            raise EngineUnavailable(f"There is no GPU {chosen} for the ditto engine.", 'Use another device, or "cpu".')
+        half = torch.cuda.get_device_capability(chosen) >= HALF_FROM
+        name = torch.cuda.get_device_name(chosen)
+        placement = Placement(
+            chosen, torch.float16 if half else torch.float32, GPU_BATCH, ("CUDAExecutionProvider", "CPUExecutionProvider"),
+            f"{name}, {'float16 for warp and decoder' if half else 'float32, it has no tensor cores'}: {why}",
+        )  # fmt: skip
+    log.info("ditto runs on %s", placement.reason)
+    return placement
+
+
+def describe(placement: Placement) -> Mapping[str, str]:
+    """For a revision and for statistics: what of the placement changes frames."""
+    return {"device": placement.device.type, "dtype": str(placement.dtype).removeprefix("torch."), "batch": str(placement.batch)}

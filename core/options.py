@@ -1,0 +1,132 @@
+"""Options by name, as a command line or a file gives them, become values; and presets, which are such options under one name.
+
+Names are Ditto's own, `PRESETS` those that its users know. Values are plain: numbers, text, lists, mappings. What a value may be is decided
+where it is used; what is checked here is that the name exists and the value is of a kind that can be meant.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import OptionError
+from core.types import Controls, Framing, RenderOptions
+
+EMOTION_NAMES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise", "contempt")
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {"sampling_timesteps": 10, "template_n_frames": 3, "max_size": 512},
+    "draft": {"sampling_timesteps": 25, "overlap_v2": 5, "smo_k_d": 1, "max_size": 512},
+    "default": {"sampling_timesteps": 50, "overlap_v2": 10, "smo_k_d": 3},
+    "quality": {"sampling_timesteps": 75, "overlap_v2": 15, "smo_k_d": 5, "max_size": 1920},
+    "realtime": {"online_mode": True, "sampling_timesteps": 10, "overlap_v2": 75, "fix_kp_cond": 1, "fix_kp_cond_dim": (0, 202)},
+}
+
+_PLACES: dict[str, tuple[str, ...]] = {}
+for _place, _kind in (("framing", Framing), ("controls", Controls), ("render", RenderOptions)):
+    for _field in dataclasses.fields(_kind):
+        _PLACES[_field.name] = (*_PLACES.get(_field.name, ()), _place)
+
+_PLAIN_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("blink", "head_motion", "mouth", "gaze_x", "gaze_y"), (int, float)),
+    **dict.fromkeys(("face_index", "max_size", "seed", "fade_in", "fade_out"), (int,)),
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Options:
+    """What `read_options` makes."""
+
+    framing: Framing = Framing()
+    controls: Controls = Controls()
+    render: RenderOptions = RenderOptions()
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The options of a preset, a copy. Raises OptionError."""
+    if name not in PRESETS:
+        raise OptionError(f"There is no preset {name!r}.", f"Choose one of: {', '.join(PRESETS)}.")
+    return dict(PRESETS[name])
+
+
+def read_options(values: Mapping[str, Any]) -> Options:
+    """Raises OptionError for a name that is no option, naming the nearest one, or a value of the wrong kind."""
+    sorted_out: dict[str, dict[str, Any]] = {"framing": {}, "controls": {}, "render": {}}
+    for name, value in values.items():
+        if name not in _PLACES:
+            near = difflib.get_close_matches(str(name), _PLACES, 1, 0.5)
+            hint = f"Is {near[0]} meant?" if near else f"There are: {', '.join(sorted(_PLACES))}."
+            raise OptionError(f"There is no option {name!r}.", hint)
+        plain = _plain(name, value)
+        for place in _PLACES[name]:
+            sorted_out[place][name] = plain
+    return Options(Framing(**sorted_out["framing"]), Controls(**sorted_out["controls"]), RenderOptions(**sorted_out["render"]))
+
+
+def read_assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """Texts like "key=value" -> values by name. A value is read as JSON; what is not JSON is text."""
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise OptionError(f"{text!r} is not an option.", "Write it as name=value.")
+        if name.strip() in values:
+            raise OptionError(f"{name.strip()} is given twice.", "Give it once.")
+        try:
+            values[name.strip()] = json.loads(value)
+        except ValueError:
+            python = {"True": True, "False": False, "None": None}
+            values[name.strip()] = python.get(value.strip(), value.strip())
+    return values
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Options by name from a JSON file. Raises OptionError where it cannot be read or holds something else."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionError(f"The file {path} cannot be read ({error.strerror}).", "Check the path.") from error
+    except ValueError as error:
+        raise OptionError(f"The file {path} is not JSON ({error}).", "It must hold options by name, in braces.") from error
+    if not isinstance(values, dict):
+        raise OptionError(f"The file {path} holds no options by name.", 'Write them as {"name": value, ...}.')
+    return values
+
+
+def _plain(name: str, value: Any) -> Any:
+    """JSON knows neither tuples, arrays nor numbers as keys."""
+    kinds = _PLAIN_KINDS.get(name)
+    if kinds is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
+        raise OptionError(f"{name} is {value!r}.", "It must be a number." if float in kinds else "It must be a whole number.")
+    if name == "emo":
+        return _emotion(value)
+    if name in ("fix_kp_cond_dim", "fade_out_keys", "use_d_keys") and isinstance(value, list):
+        return tuple(value)
+    if name == "ctrl_info" and isinstance(value, dict):
+        try:
+            return {int(frame): controls for frame, controls in value.items()}
+        except (TypeError, ValueError):
+            raise OptionError("ctrl_info has a key that is not the number of a frame.", 'Write it as {"0": {...}, "1": {...}}.') from None
+    return value
+
+
+def _emotion(value: Any) -> Any:
+    """Names become numbers; rows of eight weights, an array."""
+    if isinstance(value, str):
+        if value.lower() not in EMOTION_NAMES:
+            raise OptionError(f"emo is {value!r}.", f"Choose one of: {', '.join(EMOTION_NAMES)}; or a number from 0 to 7.")
+        return EMOTION_NAMES.index(value.lower())
+    if isinstance(value, list | tuple):
+        if value and all(isinstance(row, list | tuple) and len(row) == len(EMOTION_NAMES) for row in value):
+            try:
+                return np.array(value, np.float32)
+            except (TypeError, ValueError):
+                raise OptionError("emo has a row of eight that are not numbers.", "Give numbers.") from None
+        return [_emotion(item) for item in value]
+    return value
