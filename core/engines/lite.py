@@ -26,8 +26,6 @@ from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples
 FORMAT = 1
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 MOUTH_WEIGHTS = Path(mouth.__file__).with_name("mouth.safetensors")
-MAX_OPENING_PER_FRAME = 0.45
-"""Lips part at up to some 200 mm/s (8 mm a frame, of about 18 at aperture 1); they may close as fast as they like."""
 MAX_RENDERERS = 2
 """Sizes kept ready per registration."""
 
@@ -70,7 +68,6 @@ class LiteSession(Session):
         self._controls = controls
         self._mouth = MouthTracker()
         self._life = LifeMotion(controls, seed)
-        self._aperture = 0.0
 
     def push(self, samples: Samples) -> Iterator[Frame]:
         for row in self._mouth.push(samples):
@@ -90,10 +87,9 @@ class LiteSession(Session):
 
     def _draw(self, row: Samples) -> Frame:
         life = self._life.step(float(row[LOUDNESS]))
-        self._aperture = min(float(np.clip(row[APERTURE], 0, 1.25)), self._aperture + MAX_OPENING_PER_FRAME)
         return self._renderer.draw(
             Expression(
-                aperture=self._calibration.gap(self._aperture * self._controls.mouth),
+                aperture=self._calibration.gap(float(np.clip(row[APERTURE], 0, 1.25)) * self._controls.mouth),
                 spread=float(np.clip(row[SPREAD], -1, 1)),
                 tuck=float(np.clip(row[TUCK], 0, 1)),
                 blink=life.blink,
