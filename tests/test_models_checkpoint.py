@@ -130,7 +130,7 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path, monkeypatch: pytest.Monke
     path = tmp_path / "appearance_extractor.pth"
     torch.save({"first.conv.weight": Harmful()}, path)
     failure("appearance_extractor", path)
-    path.write_bytes(pickle.dumps(Harmful()))
+    path.write_bytes(pickle.dumps(Harmful(), 2))
     failure("appearance_extractor", path)
     assert not Path("harm-was-done").exists()
 

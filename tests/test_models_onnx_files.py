@@ -21,14 +21,15 @@ VOLUME, KEYPOINTS = (2, 3, 4, 5), (60, 3)
 
 def stand_in(opset: int = 17, operator: str = "GridSample", batch: int = 1) -> onnx.ModelProto:
     """A graph with the arguments and the peculiar operators of warp_network_ori.onnx: samples the volume at kp_source - kp_driving."""
+    old = opset < 18
     nodes = [
         helper.make_node("Sub", ["kp_source", "kp_driving"], ["where_flat"]),
         helper.make_node("Reshape", ["where_flat", "grid_shape"], ["where"]),
         helper.make_node(operator, ["feature_3d", "where"], ["sampled"], mode="bilinear", padding_mode="zeros", align_corners=0),
         helper.make_node("Softmax", ["sampled"], ["soft"], axis=1),
-        # Axes are an attribute before opset 18.
-        helper.make_node("ReduceMean", ["soft"], ["mean"], axes=[2], keepdims=0) if opset < 18 else helper.make_node("Identity", ["soft"], ["mean"]),
-        helper.make_node("Split", ["mean"], ["a", "b"], axis=1) if opset < 18 else helper.make_node("Split", ["mean"], ["a", "b"], axis=1, num_outputs=2),
+        # Two that changed with opset 18: axes are an attribute before it, the number of outputs is one from it.
+        helper.make_node("ReduceMean", ["soft"], ["mean"], keepdims=0, **({"axes": [2]} if old else {})),
+        helper.make_node("Split", ["mean"], ["a", "b"], axis=1, **({} if old else {"num_outputs": 2})),
         helper.make_node("Add", ["a", "b"], ["out"]),
     ]
     inputs = [

@@ -85,17 +85,17 @@ def test_noise_is_what_is_given_or_what_the_generator_draws() -> None:
     assert not torch.equal(net.sample(frame, cond, 4, generator=torch.Generator().manual_seed(12)), drawn)
     # The same step noises for every window of a batch.
     shared = net.sample(frame, cond, 4, x_T=x_T, noises=noises[:, :1])
-    assert torch.equal(shared[:1], net.sample(frame[:1], cond[:1], 4, x_T=x_T[:1], noises=noises[:, :1])) or torch.allclose(
-        shared[:1], net.sample(frame[:1], cond[:1], 4, x_T=x_T[:1], noises=noises[:, :1]), atol=1e-5
-    )
+    alone = net.sample(frame[1:], cond[1:], 4, x_T=x_T[1:], noises=noises[:, :1])
+    assert torch.allclose(shared[1:], alone, atol=1e-5)
 
 
 def test_sampling_leaves_the_global_generator_alone() -> None:
     given = tiny_arguments("lmdm", 1)
+    net = tiny("lmdm")
     state = torch.get_rng_state()
-    first = tiny("lmdm").sample(given["cond_frame"], given["cond"], 3)
+    first = net.sample(given["cond_frame"], given["cond"], 3)
     assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(tiny("lmdm").sample(given["cond_frame"], given["cond"], 3), first)
+    assert torch.equal(net.sample(given["cond_frame"], given["cond"], 3), first)
 
 
 def test_a_wrong_number_of_noises_is_refused() -> None:

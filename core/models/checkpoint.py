@@ -105,14 +105,15 @@ def read_file(path: Path, published: Published) -> dict[Any, Any]:
     try:
         with path.open("rb") as file:
             mapped = file.read(len(ZIP_MAGIC)) == ZIP_MAGIC
-        # Files from before torch 1.6 are not zip archives and cannot be mapped.
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except OSError as error:
         raise CheckpointError(f"The checkpoint {path} cannot be read: {error.strerror or error}.", refetch(path, published)) from error
+    try:
+        # Files from before torch 1.6 are not zip archives and cannot be mapped.
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         first = str(error).splitlines()[0]
         raise CheckpointError(f"{path} is not a checkpoint of plain weights, or is damaged: {first}", refetch(path, published)) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, UnicodeDecodeError) as error:
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, UnicodeDecodeError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{path} is damaged, cut off, or not a PyTorch file: {first}", refetch(path, published)) from error
     if not isinstance(content, dict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,14 +21,17 @@ TIME_TOKENS = 2
 class TimeEmbedding(nn.Module):
     """(n,) noise levels -> (n, width): sines, then cosines, of geometrically spaced frequencies."""
 
+    frequencies: Tensor
+
     def __init__(self, width: int):
         super().__init__()
-        self.width = width
+        half = width // 2
+        exponents = np.arange(half, dtype=np.float32) * np.float32(-math.log(10000) / (half - 1))
+        # A table, because another backend's exponential is a bit off in the last place, which noise level 999 makes a thousand bits.
+        self.register_buffer("frequencies", torch.from_numpy(np.exp(exponents.astype(np.float64)).astype(np.float32)), persistent=False)
 
     def forward(self, time: Tensor) -> Tensor:
-        half = self.width // 2
-        w = torch.exp(torch.arange(half, device=time.device) * -(math.log(10000) / (half - 1)))
-        angles = time[:, None] * w[None, :]
+        angles = time[:, None] * self.frequencies.float()
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
@@ -68,7 +72,7 @@ class LMDM(nn.Module):
         self.non_attn_cond_projection = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         self.seqTransDecoder = DecoderStack(layers, width, heads, ff_width)
         self.final_layer = nn.Linear(width, motion_dim)
-        # Not part of any checkpoint. from_numpy, so that they hold numbers even when the module is built without storage.
+        # Not part of any checkpoint. from_numpy, here and above, so that they hold numbers even when the module is built without storage.
         gain, divisor = (torch.from_numpy(table.copy()) for table in diffusion.noise_gains())
         self.register_buffer("noise_gain", gain, persistent=False)
         self.register_buffer("start_divisor", divisor, persistent=False)

@@ -84,9 +84,15 @@ def pickled_bytes(value: Any, encoding: Any) -> bytes:
     return value.encode("latin1")
 
 
+def no_bytes() -> bytes:
+    """Empty bytes as old pickle protocols store them: a call of the type without arguments."""
+    return b""
+
+
 ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("_codecs", "encode"): pickled_bytes,
+    **{(module, "bytes"): no_bytes for module in ("builtins", "__builtin__")},
     ("numpy", "dtype"): PickledDtype,
     ("numpy", "ndarray"): PickledArray,
     **{(f"numpy.{core}.multiarray", "_reconstruct"): PickledArray for core in ("core", "_core")},

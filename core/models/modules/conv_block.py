@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.models.modules.shapes import unflatten
+
 
 class ConvBlock(nn.Module):
     """[nearest x2] -> convolution -> batch norm -> (leaky) rectifier -> [average pool 2].
@@ -61,4 +63,7 @@ def upsample_hw(x: Tensor) -> Tensor:
 
 def pool_hw(x: Tensor) -> Tensor:
     """Mean of 2x2 pixels: (..., h, w) -> (..., h/2, w/2)."""
-    return F.avg_pool2d(x, 2) if x.dim() == 4 else F.avg_pool3d(x, (1, 2, 2))
+    if x.dim() == 4:
+        return F.avg_pool2d(x, 2)
+    # Slice by slice: torch has no three-dimensional pooling at half precision on the CPU.
+    return unflatten(F.avg_pool2d(x.flatten(1, 2), 2), 1, (x.shape[1], x.shape[2]))

@@ -2,11 +2,11 @@
 
 What is saved, all of it exact: spectral norm is part of the weights; gain and offset of a SPADE come from one convolution; an instance norm
 of repeated pixels is taken before they are repeated, and once for the two SPADEs that read the same picture; on a repeated map the first
-SPADE convolution runs on the distinct values only, and the second on what distinct values each pixel sees; the shortcut's 1x1
-convolution and the convolution that paints its offset are one.
+SPADE convolution runs on the distinct values only, and the second on what distinct values each pixel sees; the shortcut's 1x1 convolution
+and the convolution that paints its offset are one.
 
-The up blocks lie channels last, which is how phases join without a copy. The middle blocks do not: there it saves a twentieth of the time on
-a CPU, and sums the products of a pixel in an order that quadruples the rounding error.
+The up blocks lie channels last, which is how phases join without a copy. The middle blocks do not: there it saves a twentieth of the time
+on a CPU, and sums the products of a pixel in an order that quadruples the rounding error.
 """
 
 from __future__ import annotations
