@@ -301,29 +301,30 @@ def test_eyes_of_the_first_frame_may_be_held(engine: DittoEngine, clip: DittoReg
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("crop_scale", 2.0), ("crop_vx_ratio", 0.1), ("crop_vy_ratio", 0.0), ("crop_flag_do_rot", False), ("max_size", 128)],
+    [("crop_scale", 2.0), ("crop_vx_ratio", 0.1), ("crop_vy_ratio", 0.0), ("crop_flag_do_rot", False)],
 )
 def test_an_option_of_the_source_has_its_effect(
     name: str, value: Any, engine: DittoEngine, registered: DittoRegistered, portrait: Photo
 ) -> None:
-    turned = portrait if name != "crop_flag_do_rot" else portrait
-    other = engine.register(turned, read_options({name: value}).framing)
+    other = engine.register(portrait, read_options({name: value}).framing)
     assert not np.array_equal(other.source.frames[0].m_c2o, registered.source.frames[0].m_c2o)
 
 
 def test_options_of_a_video_source(engine: DittoEngine, clip: DittoRegistered, clip_bytes: bytes, settings: Settings) -> None:
     source = load_source(clip_bytes, settings)
     assert len(engine.register(source, Framing(template_n_frames=3)).source) == 3
+    assert engine.register(source, Framing(max_size=384, template_n_frames=1)).source.width == 384
     rough = engine.register(source, Framing(smo_k_s=1))
     assert not np.array_equal(rough.source.motion.motions[0].exp, clip.source.motion.motions[0].exp)
 
 
 def test_the_configuration_holds_where_nothing_was_asked(root: Path, tmp_path: Path, registered: DittoRegistered, portrait: Photo) -> None:
+    bounds = np.ones((4, 265)) * [[-9], [9], [0], [0]]
     defaults = {
         "emo": 3,
         "overall_ctrl_info": {"delta_pitch": 2},
         "crop_scale": 2.0,
-        "v_min_max_for_clip": np.ones((4, 265)) * [[-9], [9], [0], [0]],
+        "v_min_max_for_clip": bounds,
     }
     path = tmp_path / "other.pkl"
     path.write_bytes(synthetic_checkpoints.pickle.dumps(synthetic_checkpoints.configuration(defaults)))
