@@ -1,52 +1,64 @@
-"""Golden numbers of Ditto's networks on synthetic weights, and comparing with them.
+"""Reference numbers made with the published model's own code, and how ours are compared with them.
 
-DITTO_GOLDENS_DIR: folder of `<name>_seed<seed>.npz` (default: the repository's own). DITTO_GOLDENS_SEED: which seed (default 7); weights
-and inputs are derived from it. An array is stored whole as `key`, or sampled: `key__shape`, `key__pos` (flat, C order), `key__val`, and
-`key__stats` (mean, std, min, max of the whole).
+A golden is `<name>_seed<seed>.npz`: arrays by name, and in `meta` what went in. Large arrays are stored as samples: `key__pos` (flat
+positions, C order), `key__val`, `key__shape` and `key__stats` (mean, std, min, max of the whole array).
+
+`DITTO_GOLDENS_DIR` and `DITTO_GOLDENS_SEED` choose other folders and seeds; the repository's own copy has seed 7.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+SEED = int(os.environ.get("DITTO_GOLDENS_SEED", "7"))
 HERE = Path(__file__).resolve().parent / "goldens" / "ditto"
 FOLDER = Path(os.environ.get("DITTO_GOLDENS_DIR", HERE))
-SEED = int(os.environ.get("DITTO_GOLDENS_SEED", "7"))
 MANIFEST = HERE / "checkpoint_manifest.json"
 """Keys and shapes of the published checkpoints; the same for every seed."""
 
 
-def load(name: str) -> dict[str, np.ndarray]:
-    """The arrays of one golden. A missing file is a failure: these tests exist to be run."""
-    with np.load(FOLDER / f"{name}_seed{SEED}.npz") as stored:
-        return dict(stored)
+def load(name: str, seed: int = SEED) -> Any:
+    """The arrays of one golden."""
+    return np.load(FOLDER / f"{name}_seed{seed}.npz")
 
 
-def check(golden: dict[str, np.ndarray], key: str, value: Any, tolerance: float) -> None:
-    """Fails with the maximum and the mean error if `value` is not the golden within `tolerance` (absolute)."""
+def meta(golden: Any) -> dict[str, Any]:
+    """What a golden says about its inputs."""
+    found: dict[str, Any] = json.loads(str(golden["meta"])) if "meta" in golden.files else {}
+    return found
+
+
+def errors(golden: Any, key: str, value: ArrayLike) -> tuple[float, float]:
+    """(max, mean) of |difference| on the stored values; checks the shape, and mean and std where only samples are stored."""
+    value = np.asarray(value)
+    if key in golden.files:
+        want = golden[key]
+        assert value.shape == want.shape, (key, value.shape, want.shape)
+        apart = np.abs(value.astype(np.float64) - want.astype(np.float64))
+        assert np.isfinite(apart).all(), f"{key} has values that are not finite"  # a NaN must not slip through a comparison
+        return (float(apart.max()), float(apart.mean())) if value.size else (0.0, 0.0)
+    assert tuple(value.shape) == tuple(golden[key + "__shape"]), (key, value.shape, golden[key + "__shape"])
+    apart = np.abs(value.reshape(-1)[golden[key + "__pos"]].astype(np.float64) - golden[key + "__val"].astype(np.float64))
+    assert np.isfinite(apart).all(), f"{key} has values that are not finite"
+    mean, std = golden[key + "__stats"][:2]
+    whole = max(abs(value.mean(dtype=np.float64) - mean), abs(value.std(dtype=np.float64) - std))
+    return float(max(apart.max(), whole)), float(apart.mean())
+
+
+def max_error(golden: Any, key: str, value: ArrayLike) -> float:
+    return errors(golden, key, value)[0]
+
+
+def check(golden: Any, key: str, value: ArrayLike, tolerance: float) -> float:
+    """Fails, with the errors, where `value` is farther than `tolerance` from the golden; returns the max error."""
     worst, mean = errors(golden, key, value)
     # Read with `pytest -rP`.
     print(f"{key}: max error {worst:.3g}, mean error {mean:.3g} (tolerance {tolerance:.3g})")  # noqa: T201
-    assert worst <= tolerance, f"{key}: max error {worst:.3g}, mean error {mean:.3g}, tolerance {tolerance:.3g}"
-
-
-def errors(golden: dict[str, np.ndarray], key: str, value: Any) -> tuple[float, float]:
-    """(max, mean) of |difference| on the stored values; of a sampled array the whole's mean and std count into the maximum."""
-    value = np.asarray(value, dtype=np.float64)
-    if key in golden:
-        assert value.shape == golden[key].shape, f"{key} has shape {value.shape}, not {golden[key].shape}"
-        difference = np.abs(value - golden[key])
-        extra: list[float] = []
-    else:
-        shape = tuple(golden[key + "__shape"])
-        assert value.shape == shape, f"{key} has shape {value.shape}, not {shape}"
-        difference = np.abs(value.reshape(-1)[golden[key + "__pos"]] - golden[key + "__val"])
-        mean, std = golden[key + "__stats"][:2]
-        extra = [abs(value.mean() - mean), abs(value.std() - std)]
-    # A NaN must not slip through a comparison.
-    assert np.isfinite(difference).all(), f"{key} has values that are not finite"
-    return float(max(difference.max(), *extra)) if extra else float(difference.max()), float(difference.mean())
+    assert worst <= tolerance, f"{key}: max error {worst:.3g}, mean {mean:.3g}, tolerance {tolerance:.3g}"
+    return worst
