@@ -246,6 +246,11 @@ class DittoSession(Session):
         self._begin()
         return self._read(self._spoken(self._features.push(samples)))
 
+    def push_features(self, features: Array) -> Iterator[Frame]:
+        """As `push`, from (n, 1024) speech features, for callers that have made them themselves. Not to be mixed with `push`."""
+        self._begin()
+        return self._read(self._spoken([np.asarray(features, np.float32)]))
+
     def flush(self) -> Iterator[Frame]:
         self._close_reader()
         self._reader = self._flushed()
