@@ -1,8 +1,11 @@
 """The warp network for inference.
 
 What is saved, all of it exact: batch norms are part of the convolutions; an up block runs on the small volume; what depends on the source
-alone is computed once per source (`WarpSource`); spots and shifted volumes, which are products of one function per axis, are built axis by
-axis; the flow is the identity plus a weighted sum of 21 shifts, because the weights sum to 1.
+alone is computed once per source (`WarpSource`); spots, which are products of one function per axis, are built axis by axis; the flow is
+the identity plus a weighted sum of 21 shifts, because the weights sum to 1.
+
+Measured and left out, because they save nothing: adding the source's share of the convolutions that read it instead of convolving it,
+reading shifted volumes with one matrix per axis, and filling channels up to a multiple of 16.
 """
 
 from __future__ import annotations
@@ -14,13 +17,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.models.modules.conv_block import ConvBlock
-from core.models.modules.dense_motion import KP_VARIANCE, DenseMotion, DenseMotionNetwork, axis, identity_grid, sample_volume
+from core.models.modules.dense_motion import (
+    KP_VARIANCE,
+    DenseMotion,
+    DenseMotionNetwork,
+    axis,
+    deform,
+    identity_grid,
+    sample_volume,
+    sparse_motions,
+)
 from core.models.modules.folding import Conv, PlainBlock, folded
-from core.models.modules.shapes import unflatten
 from core.models.warp_network import WarpNetwork
-
-CHANNEL_MULTIPLE = 16
-"""Channels of the widest volume are filled up with zeros to a multiple of this: the 7x7x7 convolution over it runs a quarter faster."""
 
 
 class WarpSource(NamedTuple):
@@ -49,12 +57,8 @@ class PreparedDenseMotion(nn.Module):
         glass = network.hourglass
         self.down_blocks = nn.ModuleList(plain(b) for b in glass.encoder.down_blocks)
         self.up_blocks = nn.ModuleList(plain(b) for b in glass.decoder.up_blocks)
-        self.width = glass.decoder.out_channels
-        filled = -(-self.width // CHANNEL_MULTIPLE) * CHANNEL_MULTIPLE
-        weight, bias = folded(glass.decoder.conv, glass.decoder.norm)
-        self.last = Conv(grown(weight, 0, filled), grown(bias, 0, filled), padding=1, dtype=dtype)
-        self.mask = Conv(grown(network.mask.weight.detach(), 1, filled), network.mask.bias, padding=3)
-        self.occlusion = network.occlusion
+        self.last = Conv(*folded(glass.decoder.conv, glass.decoder.norm), padding=1, dtype=dtype)
+        self.mask, self.occlusion = network.mask, network.occlusion
 
     def source(self, feature_3d: Tensor, kp: Tensor) -> WarpSource:
         compressed = F.relu(self.compress(feature_3d))
@@ -65,7 +69,8 @@ class PreparedDenseMotion(nn.Module):
         """source: for as many frames as kp_driving, (n, 21, 3) float32."""
         like, shift = source.compressed, source.kp - kp_driving
         spots = (separable_spots(kp_driving, like) - source.spots).to(like.dtype)
-        moved = shifted_volumes(like, kp_driving, source.kp)
+        grid = identity_grid(like)
+        moved = deform(like, sparse_motions(grid, source.kp, kp_driving)[:, 1:])
         first = torch.cat([torch.zeros_like(spots[:, :1]), source.still], dim=1)
         outs = [torch.cat([first, torch.cat([spots.unsqueeze(2), moved], dim=2).flatten(1, 2)], dim=1)]
         for block in self.down_blocks:
@@ -75,8 +80,8 @@ class PreparedDenseMotion(nn.Module):
             x = torch.cat([block(x), outs.pop()], dim=1)
         prediction = F.relu(self.last(x))
         mask = F.softmax(self.mask(prediction).float(), dim=1)
-        flow = torch.einsum("nkdhw,nkc->ndhwc", mask[:, 1:], shift) + identity_grid(like)
-        occlusion = torch.sigmoid(self.occlusion(prediction[:, : self.width].flatten(1, 2)))
+        flow = torch.einsum("nkdhw,nkc->ndhwc", mask[:, 1:], shift) + grid
+        occlusion = torch.sigmoid(self.occlusion(prediction.flatten(1, 2)))
         return DenseMotion(flow, occlusion, mask)
 
 
@@ -112,40 +117,7 @@ def plain(block: nn.Module) -> PlainBlock:
     return PlainBlock(block)
 
 
-def grown(x: Tensor, dim: int, length: int) -> Tensor:
-    """Zeros appended along dim."""
-    shape = list(x.shape)
-    shape[dim] = length - shape[dim]
-    return torch.cat([x, x.new_zeros(shape)], dim=dim)
-
-
 def separable_spots(kp: Tensor, like: Tensor) -> Tensor:
     """`heatmap`, (n, kp, d, h, w) float32: a Gaussian is the product of one per axis."""
     x, y, z = (torch.exp(-0.5 / KP_VARIANCE * (axis(n, like) - kp[..., i, None]).pow(2)) for i, n in enumerate(like.shape[:-4:-1]))
     return z[..., :, None, None] * (y[..., :, None] * x[..., None, :]).unsqueeze(2)
-
-
-def shifted_volumes(volume: Tensor, kp_driving: Tensor, kp_source: Tensor) -> Tensor:
-    """`deform` along the keypoints' shifts, (n, kp, c, d, h, w): trilinear reading of a shifted volume is one small matrix per axis.
-
-    volume: (n, c, d, h, w); kp_driving, kp_source: (n, kp, 3) float32.
-    """
-    depth, height, width = volume.shape[-3:]
-    x, y, z = (reading(n, kp_driving[..., i], kp_source[..., i]).to(volume.dtype) for i, n in ((0, width), (1, height), (2, depth)))
-    n, kp = kp_driving.shape[:2]
-    # Columns first: (n, 1, c*d*h, w) @ (n, kp, w, w); then rows, then slices.
-    out: Tensor = volume.flatten(1, 3).unsqueeze(1) @ x.transpose(-1, -2)
-    out = y.unsqueeze(2) @ unflatten(out, 2, (-1, height))
-    out = z.unsqueeze(2) @ unflatten(out, 2, (-1, depth)).flatten(-2)
-    return out.view(n, kp, -1, depth, height, width)
-
-
-def reading(n: int, kp_driving: Tensor, kp_source: Tensor) -> Tensor:
-    """(..., n, n): row i holds the two weights with which position i, shifted, reads the n samples; zero outside.
-
-    Coordinates are computed in the order of `sparse_motions` and of the sampler, so that the weights agree to the last bit or so.
-    """
-    where = axis(n, kp_driving) - kp_driving[..., None] + kp_source[..., None]
-    index = ((where + 1) * n - 1) / 2
-    samples = torch.arange(n, dtype=index.dtype, device=index.device)
-    return (1 - (index[..., None] - samples).abs()).clamp(min=0)
