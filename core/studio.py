@@ -26,6 +26,7 @@ from core.types import (
     Framing,
     Generation,
     GenerationInfo,
+    Photo,
     Progress,
     ProgressCallback,
     RenderOptions,
@@ -144,7 +145,8 @@ class Studio:
         job.report(Progress("animating", 0, total))
         with self.scheduler.device_turn():
             session = engine.session(registration, request.controls, options)
-        about = {"comment": f"Synthetic media: a still photo animated by talking-head, engine {name} {engine.revision}"}
+        what = "a still photo" if isinstance(request.photo, Photo) else "a video of a face"
+        about = {"comment": f"Synthetic media: {what} animated by talking-head, engine {name} {engine.revision}"}
         with VideoWriter(output, session.width, session.height, audio, metadata=about) as writer:
             step = STEP_FRAMES * SAMPLES_PER_FRAME
             try:

@@ -147,6 +147,8 @@ def test_bad_options(more: list[str], expected: str, tmp_path: Path, capfd: pyte
 def test_ditto_that_cannot_run_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    import huggingface_hub.constants  # noqa: F401 - it reads the variable when imported, and would keep it for all later tests
+
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("DITTO_MODELS_DIR", str(tmp_path / "models"))
     assert inference.main([*command(SPEECH, PORTRAIT, tmp_path / "v.mp4")[2:], "--engine", "ditto"]) == 1

@@ -233,6 +233,31 @@ def test_a_video_source_moves_under_the_face(engine: DittoEngine, clip: DittoReg
     assert len(spoken(online, sound(640 * 3 + 1))) == 4
 
 
+@pytest.mark.slow
+def test_ten_minutes_of_speech_take_no_more_memory_than_one(engine: DittoEngine, registered: DittoRegistered) -> None:
+    """With a renderer that draws nothing. What Python and numpy hold stays; the process grows by what the allocator keeps for threads that
+    have ended, which is bounded: were pictures or features kept, it would be gigabytes."""
+    import resource
+    import tracemalloc
+
+    made = session(engine, registered, online_mode=True, overlap_v2=40)
+    render = torch.zeros(1, 3, 512, 512)
+    made._drawn = lambda batches: ((batch, render) for batch in batches)  # type: ignore[method-assign]
+    second_of_speech = sound(16_000)
+    seen, traced, resident = 0, [], []
+    tracemalloc.start()
+    for second in range(600):
+        seen += sum(1 for _ in made.push(second_of_speech))
+        if second in (60, 599):
+            traced.append(tracemalloc.get_traced_memory()[0])
+            resident.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    tracemalloc.stop()
+    seen += sum(1 for _ in made.flush())
+    assert seen == 15_000
+    assert traced[1] - traced[0] < 2**20
+    assert resident[1] - resident[0] < 600_000  # kB
+
+
 # ---------------------------------------------------------------- options
 
 CHARACTER = {
