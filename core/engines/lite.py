@@ -15,17 +15,15 @@ import numpy as np
 
 from core.aux_models.face_mesh import Face, FaceFinder
 from core.engines.base import Engine, Registration, Session
-from core.lite import mouth
 from core.lite.calibration import Calibration, calibrate
 from core.lite.motion import LifeMotion
-from core.lite.mouth import APERTURE, LOUDNESS, SPREAD, TUCK, MouthTracker
+from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOUDNESS, SPREAD, TUCK, WEIGHTS_PATH, MouthTracker
 from core.lite.renderer import Expression, Renderer
 from core.optimization.resolution_optimization import Cut, cut_pixels, face_cut, output_size
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples
 
 FORMAT = 1
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
-MOUTH_WEIGHTS = Path(mouth.__file__).with_name("mouth.safetensors")
 MAX_RENDERERS = 2
 """Sizes kept ready per registration."""
 
@@ -108,7 +106,7 @@ class LiteEngine(Engine):
 
     def __init__(self) -> None:
         self._finder = FaceFinder()
-        self._revision = f"{FORMAT}.{_file_digest(MOUTH_WEIGHTS)}"
+        self._revision = f"{FORMAT}.{_digest(WEIGHTS_PATH, JAW_WEIGHTS_PATH)}"
 
     @property
     def revision(self) -> str:
@@ -150,5 +148,5 @@ BLUR_LIMIT = 3.0
 """Standard deviation of the Laplacian of a face resampled to 256 pixels: sharp photos have 6 to 20, visibly blurred ones below 3."""
 
 
-def _file_digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+def _digest(*paths: Path) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:12]

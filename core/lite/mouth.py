@@ -78,11 +78,11 @@ def read_safetensors(path: Path) -> tuple[dict[str, F32], dict[str, str]]:
     return out, metadata
 
 
-_MODEL = Path(__file__).with_name("mouth.safetensors")
+WEIGHTS_PATH, JAW_WEIGHTS_PATH = (Path(__file__).with_name(name) for name in ("mouth.safetensors", "jaw.safetensors"))
 
 
 @functools.cache
-def load_weights(path: Path = _MODEL) -> Weights:
+def load_weights(path: Path = WEIGHTS_PATH) -> Weights:
     """Loaded once a process and path."""
     t, metadata = read_safetensors(path)
     blocks = tuple(
@@ -96,6 +96,40 @@ def _norm(x: F32, w: F32, b: F32) -> F32:
     centred = x - x.mean(1, keepdims=True)
     out: F32 = centred / np.sqrt(np.square(centred).mean(1, keepdims=True) + 1e-5) * w + b
     return out
+
+
+@functools.cache
+def load_jaw_weights() -> tuple[tuple[F32, F32], ...]:
+    """(weights (networks, taps x in, out), biases (networks, out)) of each layer; loaded once a process."""
+    t, _ = read_safetensors(JAW_WEIGHTS_PATH)
+    return tuple((t[f"{k}.w"], t[f"{k}.b"]) for k in range(3))
+
+
+class Jaw:
+    """How far the mouth is open, from a few very small networks and their mean (scripts/train_jaw.py says why)."""
+
+    AHEAD = 10
+    """Features of look-ahead, and of past."""
+
+    def __init__(self, layers: tuple[tuple[F32, F32], ...]) -> None:
+        self._layers = layers
+        self._seen: F32 = np.zeros((self.AHEAD, N_FEATURES), np.float32)
+
+    def push(self, features: F32) -> F32:
+        """features: (n, 42). Returns (k,) openings, AHEAD features behind the input."""
+        seen = np.concatenate((self._seen, features))
+        if len(seen) <= 2 * self.AHEAD:
+            self._seen = seen
+            return np.zeros(0, np.float32)
+        self._seen = seen[len(seen) - 2 * self.AHEAD :]
+        x = np.broadcast_to(seen, (len(self._layers[0][0]), *seen.shape))
+        for k, (w, b) in enumerate(self._layers):
+            taps = w.shape[1] // x.shape[2]
+            n = x.shape[1] - taps + 1
+            x = np.concatenate([x[:, j : j + n] for j in range(taps)], axis=2) @ w + b[:, None]
+            x = np.maximum(x, 0) if k < 2 else x
+        opening: F32 = x[:, :, 0].mean(0)
+        return opening
 
 
 class _Network:
@@ -136,6 +170,14 @@ _READ = np.array([0.1, 0.5, 0.4], np.float32)
 
 _OPEN, _WIDE = 1.5, 1.25
 """A regression shrinks towards the mean: this gives aperture and spread back their full range."""
+_PAUSE_STEPS = 7
+"""Lips come to rest when it has been quiet for so many steps of 20 ms: in shorter pauses people keep them parted."""
+_SAID = 0.15
+"""Until the large network has opened the lips this far once, they open no farther than it says: noise before speech is not speech."""
+
+
+_JAW_READ = np.array([0.25, 0.5, 0.25], np.float32)
+"""Weights of features 4 i + 2 .. 4 i + 4 in frame i: 10 ms after its middle."""
 
 
 def _rise(x: F32, low: float, high: float) -> F32:
@@ -154,12 +196,17 @@ class MouthTracker:
 
     def __init__(self, weights: Weights | None = None) -> None:
         self._weights = weights or load_weights()
+        self._jaw_weights = load_jaw_weights()
         self.reset()
 
     def reset(self) -> None:
         """Forgets everything: the next push starts a new utterance."""
         self._features = SpeechFeatures()
         self._network = _Network(self._weights)
+        self._jaw = Jaw(self._jaw_weights)
+        self._openings: F32 = np.zeros(0, np.float32)
+        self._quiet: F32 = np.ones(_PAUSE_STEPS - 3, np.float32)
+        self._begun = False
         self._logits: F32 = np.zeros((0, self._weights.heads_w.shape[1]), np.float32)
         self._levels: F32 = np.zeros((0, 2), np.float32)
         self._n_samples = 0
@@ -185,15 +232,16 @@ class MouthTracker:
             return np.zeros((0, 4), np.float32)
         self._logits = np.concatenate((self._logits, self._network.push(features)))
         self._levels = np.concatenate((self._levels, features[:, N_FEATURES - 2 :]))
-        # Frame i reads steps 2 i .. 2 i + 2 (the middle of the frame and 20 ms around it), and the levels of features 4 i .. 4 i + 4.
+        self._openings = np.concatenate((self._openings, self._jaw.push(features)))
+        # Frame i reads steps 2 i .. 2 i + 2 (the middle of the frame and 20 ms around it), and features 4 i .. 4 i + 4.
         k = max((len(self._logits) - 1) // 2, 0)
-        rows = self._read(self._logits[: 2 * k + 1], self._levels[: 4 * k + 1], k)
-        self._logits, self._levels = self._logits[2 * k :], self._levels[4 * k :]
+        rows = self._read(self._logits[: 2 * k + 1], self._levels[: 4 * k + 1], self._openings[: 4 * k + 1], k)
+        self._logits, self._levels, self._openings = self._logits[2 * k :], self._levels[4 * k :], self._openings[4 * k :]
         self._n_rows += k
         return rows
 
-    def _read(self, logits: F32, levels: F32, k: int) -> F32:
-        """Rows of k frames from the logits of 2 k + 1 steps and the levels of 4 k + 1 features."""
+    def _read(self, logits: F32, levels: F32, openings: F32, k: int) -> F32:
+        """Rows of k frames from the logits of 2 k + 1 steps, and the levels and jaw openings of 4 k + 1 features."""
         rows = np.zeros((k, 4), np.float32)
         if k == 0:
             return rows
@@ -201,15 +249,32 @@ class MouthTracker:
         times = 4 * np.arange(k)[:, None] + np.arange(5)
         shape = np.tensordot(logits[:, :3][steps], _READ, (1, 0))
         touch, quiet = np.moveaxis(1 / (1 + np.exp(-logits[:, 3:5][steps])), 2, 0)
-        speech = (1 - _rise(quiet @ _READ, 0.5, 0.9)) * self._heard(levels[:, 1][times].max(1))
+        heard = self._heard(levels[:, 1][times].max(1))
+        speech = (1 - _rise(quiet @ _READ, 0.5, 0.9)) * heard
         lips_apart = 1 - _rise((touch.max(1) + touch.mean(1)) / 2, 0.07, 0.5)
-        # Pursed lips leave less of an opening than the jaw alone says.
-        aperture = np.clip(shape[:, 0] * _OPEN * (1 + 0.3 * np.clip(shape[:, 1], -1, 0)), 0, 1.2) * lips_apart * speech
+        jaw = openings[times[:, 2:]] @ _JAW_READ
+        awake = (1 - _rise(self._rest(logits[:, 4], k), 0.7, 0.95)) * heard
+        said = np.clip(shape[:, 0], 0, 1.2) * lips_apart * speech
+        aperture = np.clip(jaw * _OPEN, 0, 1.2) * lips_apart * awake
+        aperture = np.where(self._begun_by(said), aperture, np.minimum(aperture, said))
         rows[:, APERTURE] = aperture * _rise(aperture, 0.02, 0.15)  # nearly shut is shut
         rows[:, SPREAD] = np.clip(_WIDE * shape[:, 1], -1, 1) * speech
         rows[:, TUCK] = np.clip(shape[:, 2], 0, 1) * speech
         rows[:, LOUDNESS] = self._effort(levels[:, 0][times].mean(1), (1 - quiet @ _READ) * speech)
         return rows
+
+    def _rest(self, silence: F32, k: int) -> F32:
+        """The least of the last _PAUSE_STEPS probabilities of silence, per frame, from the logits of 2 k + 1 steps."""
+        known: F32 = np.concatenate((self._quiet, 1 / (1 + np.exp(-silence)))).astype(np.float32)
+        self._quiet = known[2 * k : 2 * k + len(self._quiet)]
+        out: F32 = known[2 * np.arange(k)[:, None] + np.arange(_PAUSE_STEPS)].min(1)
+        return out
+
+    def _begun_by(self, said: F32) -> NDArray[np.bool_]:
+        """True from the first frame on in which something was said (opened the lips by `_SAID` or more)."""
+        begun = np.logical_or.accumulate(np.concatenate(([self._begun], said > _SAID)))[1:]
+        self._begun = bool(begun[-1])
+        return begun
 
     def _heard(self, level: F32) -> F32:
         """0 in digital zero and the faintest hiss, whatever the network thinks, else 1; a silence within speech (a stop) is bridged."""
