@@ -259,9 +259,9 @@ SAVINGS: dict[str, Callable[[Any, Any, dict[str, torch.Tensor]], Pairs]] = {
 
 def show(name: str, found: dict[str, Any]) -> None:
     counts = ", ".join(f"{form} {value:g}" for form, value in found["gmacs"].items())
-    print(
-        f"{name}: {found['parameters']:,} parameters; GMACs published {found['gmacs_published']:g}, {counts}; weights {found['weights_mb']} MB"
-    )
+    weights = ", ".join(f"{form} {value:g} MB" for form, value in found["weights_mb"].items())
+    print(f"{name}: {found['parameters']:,} parameters; GMACs published {found['gmacs_published']:g}, {counts}")
+    print(f"  weights {weights}")
     for form, values in found["time"].items():
         print(f"  {form:<34} median {values['median_ms']:>9.2f} ms   best {values['best_ms']:>9.2f}   p95 {values['p95_ms']:>9.2f}")
     for what, forms in found.get("savings", {}).items():

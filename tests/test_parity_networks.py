@@ -94,6 +94,7 @@ def lmdm_arguments() -> dict[str, torch.Tensor]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_parity_lmdm_step(form: str) -> None:
     golden, net = load("lmdm_step"), network("lmdm", form)
@@ -116,6 +117,7 @@ def test_parity_lmdm_step(form: str) -> None:
             check(golden, "t_hidden_t479", net.time_hidden(time_cond), 1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_parity_lmdm_sampling(form: str) -> None:
     golden, net = load("lmdm_ddim10"), network("lmdm", form)
