@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +24,26 @@ CASES = [(name, form) for name in KINDS for form in ("plain", "prepared") if (na
 """The stitch network has one form."""
 
 
+@pytest.fixture(scope="module")
+def tiny_exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], OnnxNetwork]:
+    """Tiny networks in ONNX Runtime, each exported once."""
+    folder = tmp_path_factory.mktemp("tiny")
+
+    def exported(name: str, form: str) -> OnnxNetwork:
+        path = folder / f"{name}_{form}.onnx"
+        if not path.exists():
+            net = tiny(name) if form == "plain" else prepare_for_inference(tiny(name))
+            export_network(net, name, path, tuple(tiny_arguments(name, 2).values()), optimize=False)
+        return OnnxNetwork(name, path, threads=THREADS)
+
+    return exported
+
+
 @pytest.mark.parametrize(("name", "form"), CASES)
-def test_parity_tiny_network_in_onnx_runtime_equals_torch(name: str, form: str, tmp_path: Path) -> None:
-    plain = tiny(name)
-    path = tmp_path / f"{name}.onnx"
-    net = plain if form == "plain" else prepare_for_inference(plain)
-    export_network(net, name, path, tuple(tiny_arguments(name, 2).values()), optimize=False)
-    network = OnnxNetwork(name, path, threads=THREADS)
+def test_parity_tiny_network_in_onnx_runtime_equals_torch(
+    name: str, form: str, tiny_exported: Callable[[str, str], OnnxNetwork]
+) -> None:  # fmt: skip
+    plain, network = tiny(name), tiny_exported(name, form)
     for n in (1, 3):
         arguments = tiny_arguments(name, n)
         with torch.no_grad():
@@ -42,11 +55,8 @@ def test_parity_tiny_network_in_onnx_runtime_equals_torch(name: str, form: str, 
             assert worst <= 1e-5 * scale, f"{output}, batch {n}: max error {worst:.3g} of {scale:.3g}"
 
 
-def test_parity_tiny_sampling_in_onnx_runtime_equals_torch(tmp_path: Path) -> None:
-    net = tiny("lmdm")
-    path = tmp_path / "lmdm.onnx"
-    export_network(net, "lmdm", path, tuple(tiny_arguments("lmdm", 2).values()), optimize=False)
-    network = OnnxNetwork("lmdm", path, threads=THREADS)
+def test_parity_tiny_sampling_in_onnx_runtime_equals_torch(tiny_exported: Callable[[str, str], OnnxNetwork]) -> None:
+    net, network = tiny("lmdm"), tiny_exported("lmdm", "plain")
     given = tiny_arguments("lmdm", 3)
     x_T, noises = given["x"], [torch.randn(3, 8, 9) for _ in range(4)]
     expected = net.sample(given["cond_frame"], given["cond"], 5, x_T=x_T, noises=noises)
