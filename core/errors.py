@@ -9,6 +9,8 @@ TalkingHeadError
 │   └── OutputError             the result cannot be written where it was asked for
 ├── EngineUnavailable           the engine asked for cannot run here (missing checkpoints, device, package)
 ├── EncodingError               the video encoder failed
+├── CheckpointError, ConfigError  a model file is damaged, foreign or of another version (core/models)
+├── DownloadError               a checkpoint cannot be fetched (manager)
 ├── BusyError                   the queue is full: try again later
 └── Cancelled                   the job was cancelled by its owner
 
