@@ -2,8 +2,8 @@
 
 usage: python scripts/train_jaw.py [--utterances 360] [--networks 5] [--epochs 9] [--seed 5] [--out FILE]
 
-Small, briefly trained and averaged on purpose: what they learn of how far a mouth opens carries over from synthetic voices to real
-ones, while a large network trained for long learns the voices (its sharper heads decide about closed lips: core/lite/mouth.py).
+Small, briefly trained on clean speech and averaged: measured on real people's lips, the opening they learn from synthetic voices carries
+over better than that of the large network, whose sharper heads decide about closed lips (core/lite/mouth.py).
 Needs torch, soundfile and flite; takes a few minutes on two cores. Hears 0.1 s back and 0.1 s ahead.
 """
 
