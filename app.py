@@ -11,7 +11,7 @@ import logging
 import sys
 from pathlib import Path
 
-from core.errors import InputError, TalkingHeadError
+from core.command_line import OneLineParser, exit_code
 from core.settings import load_settings
 from core.web.outputs import Sweeper, page_outputs
 from core.web.server import launch, prepare_environment, shut_down, wait_for_signal, warm_up
@@ -21,7 +21,7 @@ ASSETS = Path(__file__).resolve().parent / "assets"
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="app.py", description="A page that turns one photo and one recording into a talking-head video.")
+    parser = OneLineParser(prog="app.py", description="A page that turns one photo and one recording into a talking-head video.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for the whole network (default: %(default)s)")
     parser.add_argument("--port", default=7860, type=int, help="port to listen on (default: %(default)s)")
     return parser.parse_args(argv)
@@ -62,17 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    try:
-        run(arguments)
-    except InputError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    except TalkingHeadError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 0
-    return 0
+    return exit_code(lambda: run(arguments), interrupted="")
 
 
 if __name__ == "__main__":

@@ -14,21 +14,15 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from core.errors import EngineUnavailable, InputError, OptionError, TalkingHeadError
+from core.command_line import OneLineParser, exit_code
+from core.errors import EngineUnavailable, OptionError
 from core.options import PRESETS, Options, preset, read_assignments, read_file, read_options
 from core.types import Framing, Progress, RenderOptions, Request
 
 if TYPE_CHECKING:
     from core.engines.base import Engine
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """Bad arguments are bad input: one line, exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}. See --help.\n")
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -170,17 +164,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
-    try:
-        return run(arguments)
-    except InputError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    except TalkingHeadError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; nothing was written\n")
-        return 130
+    return exit_code(lambda: run(arguments), "stopped; nothing was written")
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ import sys
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from core.errors import InputError, TalkingHeadError
+from core.command_line import OneLineParser, exit_code
 from manager import trt
 from manager.catalogue import DEFAULT_FORMAT, Catalogue, Checkpoints
 from manager.errors import CorruptFileError, DiskFullError, DownloadError, FolderError, HubError
@@ -34,6 +34,7 @@ __all__ = (
     "DownloadProgress",
     "FolderError",
     "HubError",
+    "TerminalBar",
     "ensure",
     "main",
 )
@@ -55,13 +56,6 @@ def ensure(
     environment (DITTO_MODELS_DIR, HF_ENDPOINT). cancel: set it from any thread; what has arrived is kept.
     """
     return Store(folder, catalogue, endpoint).ensure(format, progress, extras=extras, cancel=cancel)
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """Bad arguments are bad input: one line, exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}. See --help.\n")
 
 
 COMMANDS = {
@@ -171,17 +165,10 @@ def show(content: dict[str, Any], text: list[str], as_json: bool) -> int:
 def main(argv: list[str] | None = None, catalogue: Catalogue | None = None) -> int:
     formats = ("pytorch", "onnx", "trt") if catalogue is None else tuple(catalogue.formats)
     arguments = parse_arguments(argv, formats)
-    try:
-        return run(arguments, Store(arguments.folder, catalogue))
-    except InputError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    except TalkingHeadError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; what has arrived is kept, the next download goes on from there\n")
-        return 130
+    return exit_code(
+        lambda: run(arguments, Store(arguments.folder, catalogue)),
+        "stopped; what has arrived is kept, the next download goes on from there",
+    )
 
 
 if __name__ == "__main__":

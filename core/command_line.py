@@ -1,0 +1,37 @@
+"""What every command line of the project shares: bad arguments and errors become one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from core.errors import InputError, TalkingHeadError
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Bad arguments are bad input: one line, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{self.prog}: {message}. See --help.\n")
+
+
+def exit_code(run: Callable[[], int | None], interrupted: str = "stopped") -> int:
+    """What `run` returns (None is 0); for an error of ours one line on stderr, and 2 for bad input, 1 for the rest; 130 after Ctrl-C.
+
+    interrupted: what to say after Ctrl-C; "" says nothing and counts as a good end, as for a server, which only ends so. An error
+    that is not of ours is a defect and keeps its traceback.
+    """
+    try:
+        return run() or OK
+    except TalkingHeadError as error:
+        sys.stderr.write(f"{error}\n")
+        return BAD_INPUT if isinstance(error, InputError) else FAILED
+    except KeyboardInterrupt:
+        if not interrupted:
+            return OK
+        sys.stderr.write(f"{interrupted}\n")
+        return INTERRUPTED
