@@ -36,7 +36,8 @@ from core.aux_models.landmark203 import Landmark203
 from core.aux_models.landmarks import FaceDetector
 from core.aux_models.onnx_model import OnnxModel
 from core.engines.base import Engine, Registration, Session
-from core.engines.ditto_options import CAPABILITIES, SessionOptions, session_options, source_options
+from core.engines.capabilities import DITTO
+from core.engines.ditto_options import SessionOptions, session_options, source_options
 from core.errors import EngineUnavailable, OptionError, TalkingHeadError
 from core.models import LMDM, AppearanceExtractor, Decoder, MotionExtractor, StitchNetwork, WarpNetwork
 from core.models.checkpoint import load_checkpoint
@@ -90,7 +91,7 @@ class DittoEngine(Engine):
     """
 
     name = "ditto"
-    capabilities = CAPABILITIES
+    capabilities = DITTO
 
     def __init__(
         self,

@@ -22,20 +22,6 @@ from core.types import DEFAULT, Controls, Framing, RenderOptions
 
 T = TypeVar("T")
 
-SOURCE_NAMES = frozenset(
-    {"max_size", "template_n_frames", "crop_scale", "crop_vx_ratio", "crop_vy_ratio", "crop_flag_do_rot", "smo_k_s"}
-)  # fmt: skip
-CONTROL_NAMES = frozenset(
-    {
-        "emo", "eye_f0_mode", "ch_info", "use_d_keys", "relative_d", "drive_eye", "delta_eye_arr", "delta_eye_open_n", "fade_type",
-        "fade_out_keys", "fade_in", "fade_out", "flag_stitching", "ctrl_info", "overall_ctrl_info",
-    }
-)  # fmt: skip
-RENDER_NAMES = frozenset(
-    {"online_mode", "overlap_v2", "sampling_timesteps", "smo_k_d", "fix_kp_cond", "fix_kp_cond_dim", "v_min_max_for_clip", "N_d"}
-)
-CAPABILITIES = SOURCE_NAMES | CONTROL_NAMES | RENDER_NAMES | {"video"}
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SessionOptions:

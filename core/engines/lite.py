@@ -15,6 +15,7 @@ import numpy as np
 
 from core.aux_models.face_mesh import Face, FaceFinder
 from core.engines.base import Engine, Registration, Session
+from core.engines.capabilities import LITE
 from core.lite.calibration import Calibration, calibrate
 from core.lite.motion import LifeMotion
 from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOUDNESS, SPREAD, TUCK, WEIGHTS_PATH, MouthTracker
@@ -24,6 +25,7 @@ from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples
 
 FORMAT = 1
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
+PREVIEW_PX = 320
 MAX_RENDERERS = 2
 """Sizes kept ready per registration."""
 
@@ -102,7 +104,7 @@ class LiteEngine(Engine):
     """Construction loads the face landmarker (about a second)."""
 
     name = "lite"
-    capabilities = frozenset({"blink", "head_motion", "mouth", "gaze_x", "gaze_y"})
+    capabilities = LITE
 
     def __init__(self) -> None:
         self._finder = FaceFinder()
@@ -116,6 +118,12 @@ class LiteEngine(Engine):
         tracker = MouthTracker()
         tracker.push(np.zeros(16_000, np.float32))
         tracker.flush()
+
+    def faces(self, photo: Photo) -> list[Frame]:
+        """What a video of each face would show: (320, 320, 3) cuts, the largest face first; empty where no face was found."""
+        height, width = photo.pixels.shape[:2]
+        cuts = [face_cut(width, height, face.box) for face in self._finder.find(photo.pixels)]
+        return [cut_pixels(photo.pixels, cut, PREVIEW_PX, PREVIEW_PX) for cut in cuts]
 
     def register(self, photo: Photo, framing: Framing) -> LiteRegistration:
         return LiteRegistration(photo, self._finder.pick(photo.pixels, framing.face_index), self._finder)

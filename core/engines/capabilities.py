@@ -1,0 +1,20 @@
+"""What each engine honours, by name: known without loading it, so that a page can show its controls at once."""
+
+from __future__ import annotations
+
+LITE = frozenset({"blink", "head_motion", "mouth", "gaze_x", "gaze_y"})
+
+DITTO_FRAMING = frozenset({"max_size", "template_n_frames", "crop_scale", "crop_vx_ratio", "crop_vy_ratio", "crop_flag_do_rot", "smo_k_s"})
+DITTO_CONTROLS = frozenset(
+    {
+        "emo", "eye_f0_mode", "ch_info", "use_d_keys", "relative_d", "drive_eye", "delta_eye_arr", "delta_eye_open_n", "fade_type",
+        "fade_out_keys", "fade_in", "fade_out", "flag_stitching", "ctrl_info", "overall_ctrl_info",
+    }
+)  # fmt: skip
+DITTO_RENDER = frozenset(
+    {"online_mode", "overlap_v2", "sampling_timesteps", "smo_k_d", "fix_kp_cond", "fix_kp_cond_dim", "v_min_max_for_clip", "N_d"}
+)
+DITTO = DITTO_FRAMING | DITTO_CONTROLS | DITTO_RENDER | {"video"}
+
+CAPABILITIES = {"lite": LITE, "ditto": DITTO}
+"""By the engine's name."""
