@@ -27,7 +27,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from core.media import mp4
+from core.media import encoders
 from core.media.audio import load_audio
 from core.media.image import load_image
 from core.media.video import encode
@@ -112,12 +112,12 @@ def psnr_db(path: Path, frames: list[Frame]) -> float:
 
 def writer(frames: list[Frame], audio: Audio, options: dict[str, str]) -> Callable[[Path], None]:
     def write(path: Path) -> None:
-        kept = dict(mp4._X264)
-        mp4._X264.update(options)
+        kept = dict(encoders.X264)
+        encoders.X264.update(options)
         try:
             encode(frames, path, audio, frames[0].shape[1], frames[0].shape[0])
         finally:
-            mp4._X264.update(kept)
+            encoders.X264.update(kept)
 
     return write
 
@@ -131,7 +131,7 @@ def pipe(frames: list[Frame], audio: Audio, threads: int) -> Callable[[Path], No
         sound.write_bytes(audio.original)
         command += ["-r", "25", "-i", "-", "-i", str(sound), "-c:a", "aac", "-b:a", "64k", "-vf", "scale=out_color_matrix=bt709:flags=area"]
         command += ["-c:v", "libx264", "-pix_fmt", "yuv420p"]
-        command += ["-preset", mp4._X264["preset"], "-crf", mp4._X264["crf"], "-g", mp4._X264["g"], "-threads", str(threads)]
+        command += ["-preset", encoders.X264["preset"], "-crf", encoders.X264["crf"], "-g", encoders.X264["g"], "-threads", str(threads)]
         with subprocess.Popen([*command, "-movflags", "+faststart", str(path)], stdin=subprocess.PIPE) as process:
             if process.stdin is not None:  # for the type checker
                 with process.stdin as stdin:

@@ -1,38 +1,15 @@
-"""Frames and sound to an MP4: H.264 and AAC, encoded in process. The one place that knows codecs and container.
-
-Why in process (PyAV) and not through a pipe to an ffmpeg binary: measured at 320×320 on two busy cores beside a thread that renders
-(`benchmarks/encode.py`), a frame with its 40 ms of speech costs 1.8 ms of CPU in process and 1.9 to 2.0 ms through a pipe; no
-child process can be killed or left behind, and packets come out as they are made, which streaming needs. PyAV releases
-Python's lock while it encodes, so rendering goes on beside it.
-
-One encoder thread: at this size a second one adds 15 to 20 % of CPU time that rendering needs. `veryfast` at CRF 18 gives 43 dB
-(luma) at 35 kB/s with the shipped portrait; `superfast` saves 0.25 ms a frame and gives 46 dB, but writes more than twice the bytes.
-
-Colours: sRGB pixels are converted with the BT.709 matrix (limited range) by swscale, chroma averaged over 2×2 pixels
-(OpenCV's conversion is faster but takes every second pixel's colour, up to 21 levels off at edges such as lips), and tagged as
-such, with the sRGB transfer curve.
-"""
+"""An MP4 file: packets of both encoders in, index in front. How they are encoded is told in `encoders.py`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 from typing import Any, BinaryIO
 
 import av
-import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from core.media.decode import Block
-from core.types import FPS, Frame
-
-_X264 = {"preset": "veryfast", "crf": "18", "profile": "high", "g": str(2 * FPS)}
-_ONE_THREAD_PIXELS = 640 * 640
-_BT709, _SRGB_CURVE, _LIMITED_RANGE = 1, 13, 1
-"""ITU-T H.273 codes for matrix and primaries, and for the transfer curve; FFmpeg's code for the range."""
-_MAX_BIT_RATE = 80_000
-_BITS_PER_SAMPLE = 4
-"""AAC bits per second and channel: 64 kbit/s for 16 kHz speech, 80 from 20 kHz on."""
+from core.media.encoders import X264, PictureEncoder, SoundEncoder
+from core.types import FPS
 
 
 class Mp4Muxer:
@@ -63,56 +40,32 @@ class Mp4Muxer:
         self._sink = _Sink(sink)
         self._container = av.open(self._sink, "w", format="mp4", container_options=options, io_open=reopen)
         self._container.metadata.update(metadata)
-        self._video = self._add_video(width, height)
-        self._sound = self._add_sound(sound_rate_hz, sound_channels)
-        self._reformatter = VideoReformatter()
-        self._n_frames = 0
-        self._n_samples = 0
-
-    def _add_video(self, width: int, height: int) -> Any:
-        stream = self._container.add_stream("libx264", rate=FPS, options=_X264)
-        context = stream.codec_context
-        context.width, context.height, context.pix_fmt = width, height, "yuv420p"
-        context.time_base = Fraction(1, FPS)
-        context.thread_count = 1 if width * height <= _ONE_THREAD_PIXELS else 2  # a constant: it changes the bytes
-        context.colorspace = context.color_primaries = _BT709
-        context.color_trc, context.color_range = _SRGB_CURVE, _LIMITED_RANGE
-        return stream
-
-    def _add_sound(self, rate_hz: int, channels: int) -> Any:
-        layout = "mono" if channels == 1 else "stereo"
-        stream = self._container.add_stream("aac", rate=rate_hz, layout=layout)
-        stream.bit_rate = channels * min(_MAX_BIT_RATE, _BITS_PER_SAMPLE * rate_hz)
-        stream.codec_context.time_base = Fraction(1, rate_hz)
-        self._rate_hz, self._layout = rate_hz, layout
-        return stream
+        self._video_stream: Any = self._container.add_stream("libx264", rate=FPS, options=X264)
+        self._video = PictureEncoder(self._video_stream.codec_context, width, height)
+        layout = "mono" if sound_channels == 1 else "stereo"
+        self._sound_stream: Any = self._container.add_stream("aac", rate=sound_rate_hz, layout=layout)
+        self._sound = SoundEncoder(self._sound_stream.codec_context, sound_rate_hz, sound_channels)
 
     def add_frame(self, picture: av.VideoFrame) -> None:
         """picture: from `as_picture`."""
-        picture = self._reformatter.reformat(
-            picture, format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED_RANGE, interpolation="AREA", threads=1
-        )
-        picture.pts, picture.time_base = self._n_frames, Fraction(1, FPS)
-        picture.color_primaries, picture.color_trc = _BT709, _SRGB_CURVE
-        self._n_frames += 1
-        self._container.mux(self._video.encode(picture))
+        self._mux(self._video_stream, self._video.encode(picture))
 
     def add_sound(self, block: Block) -> None:
         """block: (channels, n) float32 at the muxer's rate, following the one before without a gap."""
-        if not block.shape[1]:
-            return
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), "fltp", self._layout)
-        frame.sample_rate, frame.pts, frame.time_base = self._rate_hz, self._n_samples, Fraction(1, self._rate_hz)
-        self._n_samples += block.shape[1]
-        self._container.mux(self._sound.encode(frame))
+        self._mux(self._sound_stream, self._sound.encode(block))
 
     def finish(self) -> None:
         """Drains both encoders and writes the index. The sink still has to be closed."""
-        self._container.mux(self._sound.encode(None))
-        self._container.mux(self._video.encode(None))
+        self._mux(self._sound_stream, self._sound.finish())
+        self._mux(self._video_stream, self._video.finish())
         self._container.close()
         if self._sink.error is not None:
             raise self._sink.error
+
+    def _mux(self, stream: Any, packets: list[av.Packet]) -> None:
+        for packet in packets:
+            packet.stream = stream
+        self._container.mux(packets)
 
 
 class _Sink:
@@ -146,8 +99,3 @@ class _Sink:
         except OSError as error:
             self.error = error
             raise
-
-
-def as_picture(frame: Frame) -> av.VideoFrame:
-    """A copy of an (H, W, 3) uint8 RGB frame for Mp4Muxer; the frame may be reused at once."""
-    return av.VideoFrame.from_ndarray(frame, "rgb24")

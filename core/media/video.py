@@ -6,7 +6,7 @@
 
 H.264 yuv420p at 25 fps constant and AAC of the original sound, both from 0, index in front. Encoding runs in a thread of its own
 behind a short queue, so that it overlaps with rendering; sound is encoded along with the frames it belongs to, never ahead of
-the first. How it is encoded, and why so, is told in `mp4.py`.
+the first. How it is encoded, and why so, is told in `encoders.py`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ import av
 import numpy as np
 
 from core.errors import EncodingError, OutputError, TalkingHeadError
-from core.media.mp4 import Mp4Muxer, as_picture
+from core.media.encoders import as_picture
+from core.media.mp4 import Mp4Muxer
 from core.media.sound_track import SoundTrack
 from core.types import FPS, Audio, Frame
 
