@@ -92,7 +92,7 @@ class MouthInterior:
         bow = np.clip(1 - (self.x / (0.72 * half)) ** 2, 0, 1)
         top = self._contact + 0.02 * half - 0.38 * half * bow**0.5
         alpha = smoothstep((self.y - top) / np.float32(0.34 * half)) * smoothstep(bow * 2.5) * np.float32(0.8)
-        rgb = lip * np.array([0.62, 0.46, 0.46], np.float32)
+        rgb = lip * np.array([0.74, 0.53, 0.52], np.float32)
         return np.broadcast_to(rgb, (self._height, self._width, 3)).astype(np.float32), alpha.astype(np.float32)
 
     def _photo_teeth(self, photo: Array, column: Array) -> tuple[Array, Array]:

@@ -33,7 +33,7 @@ ROUND_NARROWING, SPREAD_WIDENING = 0.36, 0.13
 """Change of the mouth's width at full rounding and full spreading."""
 ROUND_FLATTENING = 0.35
 """Rounded lips lose this part of a smile's curve."""
-OPEN_NARROWING = 0.07
+OPEN_NARROWING = 0.13
 """An aperture of 1 draws the corners together by this part of the width."""
 CORNER_DROP = 0.10
 """How far an opening pulls the corners down."""
@@ -103,7 +103,7 @@ class MouthWarp:
             self._room[side] = np.clip(0.85 * (beside - half), 0.25 * half, 0.95 * half)
 
         inside = np.clip(1 - (x / half) ** 2, 0, 1)
-        self._bow = (inside**1.15).astype(np.float32)  # height of the gap along the mouth
+        self._bow = (inside**0.9).astype(np.float32)  # height of the gap along the mouth
         self._round_bow = (inside**0.7).astype(np.float32)
         self._near = smoothstep(2 - np.abs(x) / half)  # 1 along the mouth, 0 a half width beyond the corners
         self._jaw_bow = (np.cos(np.pi / 2 * np.clip(x / (1.2 * jaw_half), -1, 1)) ** 2).astype(np.float32)

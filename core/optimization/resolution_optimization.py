@@ -1,7 +1,7 @@
 """All framing: which part of the photo is shown, and how large.
 
 The square cut holds head and shoulders and is centred on the face; it stays inside the photo where the photo is large enough.
-Where it is not, the border is continued by a mirrored, increasingly blurred copy: never stretched, never a hard edge.
+Where it is not, the photo's edge is drawn out and increasingly blurred: no hard edge, and no second, mirrored face.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from core.types import Frame, RenderOptions
 
 CUT_PER_FACE = 2.1
 """Side of the cut over the longer side of the face oval: the face fills a little less than half of the picture."""
-MIN_CUT_PER_FACE = 1.55
-"""The cut may shrink to this to stay inside the photo."""
+MIN_CUT_PER_FACE = 1.3
+"""The cut may shrink to this to stay inside the photo: ears and chin, wide open too, are just inside."""
 FACE_CENTRE_Y = 0.47
 """Where the middle of the face lies in the cut, from the top: shoulders below, air above."""
 
@@ -88,18 +88,18 @@ def cut_pixels(pixels: Frame, cut: Cut, width: int, height: int) -> Frame:
 
 
 def _continued(pixels: Frame, x0: int, y0: int, x1: int, y1: int) -> Frame:
-    """The rectangle with what lies outside the photo mirrored and blurred the more the farther out."""
+    """The rectangle, with the photo's edge drawn out over what lies outside, blurred the more the farther out."""
     height, width = pixels.shape[:2]
     left, top, right, bottom = max(0, -x0), max(0, -y0), max(0, x1 - width), max(0, y1 - height)
     inner = pixels[max(0, y0) : min(height, y1), max(0, x0) : min(width, x1)]
     if not (left or top or right or bottom):
         return inner
-    whole: Frame = cv2.copyMakeBorder(inner, top, bottom, left, right, cv2.BORDER_REFLECT)
+    whole: Frame = cv2.copyMakeBorder(inner, top, bottom, left, right, cv2.BORDER_REPLICATE)
     ys = np.maximum(np.maximum(top - np.arange(whole.shape[0]), np.arange(whole.shape[0]) - (whole.shape[0] - 1 - bottom)), 0)
     xs = np.maximum(np.maximum(left - np.arange(whole.shape[1]), np.arange(whole.shape[1]) - (whole.shape[1] - 1 - right)), 0)
     reach = max(left, top, right, bottom)
     outside = np.minimum(np.maximum(ys[:, None], xs[None, :]) / max(0.35 * reach, 1.0), 1.0)[..., None].astype(np.float32)
-    blurred = cv2.GaussianBlur(whole, (0, 0), max(1.0, 0.12 * reach))
+    blurred = cv2.GaussianBlur(whole, (0, 0), max(1.0, 0.12 * reach, 0.03 * min(whole.shape[:2])))
     mixed: Frame = np.rint(whole * (1 - outside) + blurred * outside).astype(np.uint8)
     return mixed
 
