@@ -12,17 +12,20 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.command_line import OneLineParser, exit_code
+from core.engines.capabilities import CAPABILITIES
 from core.errors import EngineUnavailable, OptionError
 from core.options import PRESETS, Options, preset, read_assignments, read_file, read_options
-from core.types import Framing, Progress, RenderOptions, Request
+from core.types import COMMON_OPTIONS, Framing, Progress, RenderOptions, Request
 
 if TYPE_CHECKING:
     from core.engines.base import Engine
+    from core.settings import Settings
+    from core.studio import Studio
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -48,8 +51,13 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def parse_options(arguments: argparse.Namespace) -> Options:
-    """Preset, then file, then --set: the later holds. --size, --face and --seed where --set does not say otherwise."""
+def given_by_name(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options of the file and of --set; the later holds."""
+    return {**(read_file(arguments.controls) if arguments.controls else {}), **read_assignments(arguments.assignments)}
+
+
+def parse_options(arguments: argparse.Namespace, given: Mapping[str, Any]) -> Options:
+    """Preset, then what is `given_by_name`: the later holds. --size, --face and --seed where that does not say otherwise."""
     size, seed = arguments.size, arguments.seed
     if size != "source" and not size.isdecimal():
         raise OptionError(f"--size is {size!r}.", 'It must be a number of pixels, or "source".')
@@ -60,13 +68,26 @@ def parse_options(arguments: argparse.Namespace) -> Options:
         "seed": random.SystemRandom().randrange(2**32) if seed == "random" else int(seed),
         "face_index": arguments.face,
         **(preset(arguments.preset) if arguments.preset else {}),
-        **(read_file(arguments.controls) if arguments.controls else {}),
-        **read_assignments(arguments.assignments),
+        **given,
     }
     return read_options(values)
 
 
-def ditto_factory(arguments: argparse.Namespace, cancel: threading.Event) -> Callable[[], Engine]:
+def check_engine(arguments: argparse.Namespace, given: Mapping[str, Any], studio: Studio) -> None:
+    """Where Ditto will not run, what is Ditto's alone is refused by the name that it was given under. Raises OptionError."""
+    name, reason = studio.choose_engine(arguments.engine)
+    if name == "ditto":
+        return
+    flags = {"--preset": arguments.preset, "--data_root": arguments.data_root, "--cfg_pkl": arguments.cfg_pkl}
+    asked = [flag for flag, value in flags.items() if value is not None]
+    asked += [option for option in given if option not in CAPABILITIES[name] | COMMON_OPTIONS]
+    if asked:
+        raise OptionError(
+            f"{asked[0]} is for the ditto engine, but the {name} engine would run ({reason}).", "Leave it out, or say --engine ditto."
+        )
+
+
+def ditto_factory(arguments: argparse.Namespace, settings: Settings, cancel: threading.Event) -> Callable[[], Engine]:
     """How the studio gets its Ditto engine: the checkpoints are fetched where they are missing, with a line that shows how far."""
     if arguments.data_root is not None and arguments.cfg_pkl is None:
         raise OptionError("--data_root is given without --cfg_pkl.", "The configuration says which file is which network.")
@@ -90,7 +111,13 @@ def ditto_factory(arguments: argparse.Namespace, cancel: threading.Event) -> Cal
                 raise EngineUnavailable(f"The ditto engine has no checkpoints: {error.message}", hint) from error
             finally:
                 bar.end()
-        return DittoEngine(checkpoints, arguments.device, detector=arguments.detector, cfg_pkl=arguments.cfg_pkl)
+        return DittoEngine(
+            checkpoints,
+            arguments.device,
+            detector=arguments.detector,
+            cfg_pkl=arguments.cfg_pkl,
+            max_store_bytes=settings.max_video_store_bytes,
+        )
 
     return make
 
@@ -122,7 +149,8 @@ class ProgressBar:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    options = parse_options(arguments)
+    given = given_by_name(arguments)
+    options = parse_options(arguments, given)
     output: Path = arguments.output_path
     if output.suffix.lower() != ".mp4":
         raise OptionError(f"--output_path is {str(output)!r}.", "Its name must end in .mp4.")
@@ -136,7 +164,8 @@ def run(arguments: argparse.Namespace) -> int:
     bar = ProgressBar()
     cancel = threading.Event()
     try:
-        studio = open_studio(settings, ditto_factory(arguments, cancel))
+        studio = open_studio(settings, ditto_factory(arguments, settings, cancel), arguments.device)
+        check_engine(arguments, given, studio)
         request = Request(
             audio=load_audio(arguments.audio_path, settings),
             photo=load_source(arguments.source_path, settings),

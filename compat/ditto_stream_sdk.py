@@ -110,13 +110,10 @@ class StreamSDK:
     def setup_Nd(self, N_d: int, fade_in: int = -1, fade_out: int = -1, ctrl_info: Any = None) -> None:  # noqa: N802, N803 - published names
         """The length, fades and controls of the utterance, before its audio."""
         self._n_frames = N_d
-        self._given = {
-            **self._given,
-            "N_d": N_d,
-            "fade_in": fade_in,
-            "fade_out": fade_out,
-            **({"ctrl_info": ctrl_info} if ctrl_info else {}),
-        }
+        fade_type = self._given.get("fade_type", self.engine.defaults.fade_type)
+        # As published, fades do nothing where nothing says what to fade to; the engine itself refuses such a request.
+        fades = {"fade_type": fade_type, "fade_in": fade_in, "fade_out": fade_out} if fade_type else {}
+        self._given = {**self._given, "N_d": N_d, **fades, **({"ctrl_info": ctrl_info} if ctrl_info else {})}
         self._start()
 
     def run_chunk(self, audio_chunk: Array, chunksize: tuple[int, int, int] = (3, 5, 2)) -> None:

@@ -11,9 +11,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from core.engines.base import Engine, Registration
+from core.engines.capabilities import CAPABILITIES
+from core.engines.terms import verify_request
 from core.errors import EngineUnavailable, OptionError
 from core.media.video import VideoWriter, check_writable
 from core.optimization.gpu_optimization import gpu_obstacle
@@ -35,6 +38,8 @@ from core.types import (
 )
 
 ENGINE_NAMES = ("auto", "lite", "ditto")
+CHECK_S = 0.2
+"""How often who waits for another's registration looks whether its own job was cancelled."""
 STEP_FRAMES = 5
 """Frames animated in one turn on the device: short enough to cancel and to interleave, long enough to vectorise."""
 
@@ -42,11 +47,13 @@ STEP_FRAMES = 5
 class Studio:
     """Engines, registered photos and the scheduler. Thread-safe; one per process.
 
-    engines: name → factory. A factory runs once, when its engine is first needed.
+    engines: name → factory. A factory runs once, when its engine is first needed. device: where Ditto runs ("cuda", "cpu"), None where it
+    finds out by itself; auto takes it for a GPU only.
     """
 
-    def __init__(self, settings: Settings, engines: Mapping[str, Callable[[], Engine]]) -> None:
+    def __init__(self, settings: Settings, engines: Mapping[str, Callable[[], Engine]], device: str | None = None) -> None:
         self.settings = settings
+        self._device = device
         self.scheduler = Scheduler(settings.max_jobs, settings.max_queue)
         self._factories = engines
         self._engines: dict[str, Engine] = {}
@@ -64,7 +71,7 @@ class Studio:
             raise EngineUnavailable("The ditto engine is not offered here.", "Use the lite engine, or auto.")
         if "ditto" not in self._factories:
             return "lite", "auto: it is the only engine offered here and needs no download"
-        obstacle = gpu_obstacle()
+        obstacle = gpu_obstacle(self._device)
         return ("ditto", "auto: a GPU was found") if obstacle is None else ("lite", f"auto: {obstacle}")
 
     def engine(self, name: str) -> Engine:
@@ -81,9 +88,9 @@ class Studio:
 
         `output` appears only when it is whole. The job's own errors come from `job.result()`.
         """
-        request.framing.verify()
-        request.options.verify()
         name, reason = self.choose_engine(request.engine)
+        options = _with_length(request.options, request.audio.n_frames, CAPABILITIES[name])
+        verify_request(name, request.photo, request.framing, request.controls, options)
         check_writable(output)
         return self.scheduler.submit(lambda job: self._generate(job, request, output, name, reason), request.owner, on_progress)
 
@@ -112,19 +119,38 @@ class Studio:
         except EngineUnavailable as error:
             if request.engine != "auto" or name == "lite":
                 raise
+            try:
+                verify_request("lite", request.photo, request.framing, request.controls, request.options)
+            except OptionError:
+                raise error from None  # only Ditto can do what was asked: why it cannot run here is the answer
             return self.engine("lite"), f"auto: ditto cannot run here ({error.message.rstrip('.')})"
 
-    def _register(self, engine: Engine, photo: Source, framing: Framing, owner: str) -> Registration:
+    def _register(self, job: Job[Generation], engine: Engine, photo: Source, framing: Framing, owner: str) -> Registration:
         """The registration of this owner's photo, made once while it stays among the `max_avatars` used last."""
         key = (owner, engine.name, photo.sha256, framing)
-        with self._registering:
+        while not self._registering.acquire(timeout=CHECK_S):  # somebody's video may take minutes
+            job.check()
+        try:
             if key not in self._registrations:
-                with self.scheduler.device_turn():
-                    self._registrations[key] = engine.register(photo, framing)
+                self._registrations[key] = self._registered(job, engine, photo, framing)
             self._registrations.move_to_end(key)
             while len(self._registrations) > self.settings.max_avatars:
                 self._registrations.popitem(last=False)
             return self._registrations[key]
+        finally:
+            self._registering.release()
+
+    def _registered(self, job: Job[Generation], engine: Engine, photo: Source, framing: Framing) -> Registration:
+        """Registers in turns on the device, one for each frame of a video."""
+        with ExitStack() as turn:
+            turn.enter_context(self.scheduler.device_turn())
+
+            def on_frame(done: int, total: int) -> None:
+                turn.close()
+                job.report(Progress("registering", done, total))
+                turn.enter_context(self.scheduler.device_turn())
+
+            return engine.register(photo, framing, on_frame)
 
     def _generate(self, job: Job[Generation], request: Request, output: Path, name: str, reason: str) -> Generation:
         audio = request.audio
@@ -132,11 +158,11 @@ class Studio:
         job.report(Progress("loading"))
         engine, reason = self._chosen(request, name, reason)
         name = engine.name
-        options = _with_length(request.options, audio.n_frames, engine)
+        options = _with_length(request.options, audio.n_frames, engine.capabilities)
         engine.verify(request.photo, request.framing, request.controls, options)
         loaded = time.perf_counter()
         job.report(Progress("registering"))
-        registration = self._register(engine, request.photo, request.framing, request.owner)
+        registration = self._register(job, engine, request.photo, request.framing, request.owner)
         registered = time.perf_counter()
 
         total = audio.n_frames
@@ -188,17 +214,18 @@ class Studio:
         return Generation(output, info)
 
 
-def _with_length(options: RenderOptions, n_frames: int, engine: Engine) -> RenderOptions:
+def _with_length(options: RenderOptions, n_frames: int, capabilities: frozenset[str]) -> RenderOptions:
     """The length of a whole recording is known: told to an engine that plans by it, unless the request says otherwise."""
-    if "N_d" not in engine.capabilities or options.N_d is not DEFAULT:
+    if "N_d" not in capabilities or options.N_d is not DEFAULT:
         return options
     return dataclasses.replace(options, N_d=n_frames)
 
 
-def open_studio(settings: Settings, ditto: Callable[[], Engine] | None = None) -> Studio:
+def open_studio(settings: Settings, ditto: Callable[[], Engine] | None = None, device: str | None = None) -> Studio:
     """The studio with the lite engine, and with Ditto where the caller says how to make it.
 
     ditto: fetches what it needs, loads, and raises EngineUnavailable where it cannot run here; called when first needed, on a job's thread.
+    device: where it runs, as in `Studio`.
     """
 
     def lite() -> Engine:
@@ -206,4 +233,4 @@ def open_studio(settings: Settings, ditto: Callable[[], Engine] | None = None) -
 
         return LiteEngine()
 
-    return Studio(settings, {"lite": lite} if ditto is None else {"lite": lite, "ditto": ditto})
+    return Studio(settings, {"lite": lite} if ditto is None else {"lite": lite, "ditto": ditto}, device)

@@ -77,6 +77,10 @@ class Video(Protocol):
     def sha256(self) -> str: ...
     @property
     def warnings(self) -> tuple[str, ...]: ...
+    @property
+    def n_frames(self) -> int:
+        """About how many frames it has, 0 where that is not known beforehand."""
+
     def frames(self) -> Iterator[Frame]:
         """The frames at 25 a second, (H, W, 3) uint8 RGB, each call from the start."""
 

@@ -428,7 +428,7 @@ def test_auto_takes_a_gpu_and_falls_back_with_the_reason(
 
     studio = open_studio(settings, cannot)
     assert studio.choose_engine("auto") == ("lite", "auto: no GPU was found")
-    monkeypatch.setattr(core.studio, "gpu_obstacle", lambda: None)
+    monkeypatch.setattr(core.studio, "gpu_obstacle", lambda device: None)
     assert studio.choose_engine("auto") == ("ditto", "auto: a GPU was found")
     short = dataclasses.replace(speech, samples=speech.samples[:6400])
     info = studio.generate(Request(short, portrait, options=RenderOptions(size=96)), tmp_path / "v.mp4").info

@@ -6,6 +6,7 @@ belong to a second form of the face mesh that the published ONNX and TensorRT se
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import hashlib
 import io
@@ -25,7 +26,6 @@ from golden_io import SEED, check, load, meta
 from numpy.typing import NDArray
 from synthetic import synthetic_input
 
-from core.atomic_components import avatar_registrar
 from core.atomic_components.avatar_registrar import (
     CROP_PX,
     MAX_FEATURES,
@@ -453,7 +453,7 @@ def test_a_video(registrar: AvatarRegistrar, appearance: Counted, motion: Counte
     assert len(found) == 11
     assert done == list(range(1, 12))
     assert [found.index(i) for i in (0, 10, 11, 21, 22)] == [0, 10, 10, 0, 0]
-    assert [len(image) for image in motion.inputs] == [8, 3]
+    assert [len(image) for image in motion.inputs] == [4, 4, 3]
     # The crop follows the face.
     middles = np.array([frame.m_c2o[:2] @ (256, 256, 1) for frame in found.frames])
     np.testing.assert_allclose(np.diff(middles[:, 0]), 2.0, atol=0.7)
@@ -523,7 +523,7 @@ def test_a_registration_can_be_cancelled(registrar: AvatarRegistrar, astronaut: 
 def test_a_video_larger_than_the_store_is_used_up_to_there(
     registrar: AvatarRegistrar, astronaut: Frame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(avatar_registrar, "MAX_STORE_BYTES", 3 * astronaut.nbytes)
+    monkeypatch.setattr(registrar, "_max_store_bytes", 3 * astronaut.nbytes)
     found = registrar.register(iter([astronaut] * 5))
     assert len(found) == 3
     assert "plays forth and back" in found.warnings[-1]
@@ -774,7 +774,7 @@ def test_a_video_file(codec: str, form: str, settings: Settings, tmp_path: Path)
         np.testing.assert_allclose(frame[5, 5], (255, 0, 0), atol=8)
         np.testing.assert_allclose(frame[5, -5], i * 20, atol=8)
         np.testing.assert_allclose(frame[-5, -5], (0, 0, 200), atol=8)
-    assert len(list(clip.frames(limit=4))) == 4
+    assert len(list(dataclasses.replace(clip, max_frames=4).frames())) == 4
     assert isinstance(load_source(data, settings), Clip)
 
 

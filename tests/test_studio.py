@@ -46,7 +46,7 @@ def test_known_photo_is_not_registered_again_but_only_for_its_owner(
     engine = studio.engine("lite")
     calls: list[str] = []
     register = engine.register
-    monkeypatch.setattr(engine, "register", lambda photo, framing: (calls.append(photo.sha256), register(photo, framing))[1])
+    monkeypatch.setattr(engine, "register", lambda photo, *more: (calls.append(photo.sha256), register(photo, *more))[1])
     for owner in ("ann", "ann", "bob"):
         studio.generate(Request(short, fresh, owner=owner, options=RenderOptions(size=128)), tmp_path / "v.mp4")
     assert len(calls) == 2

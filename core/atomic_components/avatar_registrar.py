@@ -25,8 +25,9 @@ import numpy as np
 import torch
 
 from core.atomic_components.pose import Array, Motion, SourceMotion, mirror_index
+from core.atomic_components.source_options import SourceOptions
 from core.aux_models.landmarks import LAYOUT_203, FaceDetector, Landmarks, check_face, check_whole, eye_attributes
-from core.errors import FaceError, ImageError, OptionError
+from core.errors import FaceError, ImageError
 from core.optimization.resolution_optimization import bounded, source_size
 from core.types import FPS, Frame
 
@@ -36,9 +37,9 @@ INPUT_PX = 256
 LANDMARK_PX = 224
 LANDMARK_SCALE, LANDMARK_VY = 1.5, -0.1
 """Crop A, which the 203 landmarks are found in."""
-MOTION_BATCH = 8
+MOTION_BATCH = 4
+"""Crops whose motion is read at once: on a CPU each takes 0.15 s, and a registration can be cancelled only between batches."""
 MAX_STORE_BYTES = 4 * 2**30
-"""Pictures of one video on the disk; a longer video is used up to there."""
 MAX_FEATURES = 16
 """Feature volumes kept per registration, 8 MB each in float32."""
 MAX_ASTRAY = 0.3
@@ -47,48 +48,6 @@ MIN_FACE_PX = 4.0
 """Landmarks that span less mark no face."""
 
 MotionFields = ("pitch", "yaw", "roll", "t", "exp", "scale", "kp")
-
-
-@dataclass(frozen=True)
-class SourceOptions:
-    """How a source is read and cropped. Names and defaults as published, except the last.
-
-    max_size: bound on the longer side of the frames worked on, 0 = none. template_n_frames: frames of a video to use, -1 = all.
-    crop_scale: side of the crop over the extent of the landmarks. crop_vx_ratio, crop_vy_ratio: its shift along the eyes (to their right)
-    and from eyes to mouth, in sides. crop_flag_do_rot: turn it upright. smo_k_s: frames a video's motion is averaged over (0 and 1: off;
-    even values act as the next odd one).
-    keep_detail: a photo larger than max_size whose face would have fewer pixels than the crop at that size is worked on at the size where
-    it has as many (at most its own). The published pipeline does not; for photos within max_size there is no difference.
-    """
-
-    max_size: int = 1920
-    template_n_frames: int = -1
-    crop_scale: float = 2.3
-    crop_vx_ratio: float = 0.0
-    crop_vy_ratio: float = -0.125
-    crop_flag_do_rot: bool = True
-    smo_k_s: int = 13
-    keep_detail: bool = True
-
-    def __post_init__(self) -> None:
-        ranges: dict[str, tuple[float, float]] = {
-            "max_size": (-1, 16_384),
-            "template_n_frames": (-1, 1_000_000),
-            "crop_scale": (0.5, 10.0),
-            "crop_vx_ratio": (-1.0, 1.0),
-            "crop_vy_ratio": (-1.0, 1.0),
-            "smo_k_s": (0, 1000),
-        }
-        for name, (low, high) in ranges.items():
-            value: Any = getattr(self, name)
-            whole = isinstance(low, int)
-            right_kind = isinstance(value, int | np.integer) or (not whole and isinstance(value, float | np.floating))
-            if isinstance(value, bool) or not right_kind or not low <= value <= high:
-                kind = "a whole number" if whole else "a number"
-                raise OptionError(f"{name} is {value!r}.", f"It must be {kind} from {low:g} to {high:g}.")
-        for name in ("crop_flag_do_rot", "keep_detail"):
-            if not isinstance(getattr(self, name), bool | np.bool_):
-                raise OptionError(f"{name} is {getattr(self, name)!r}.", "It must be True or False.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +154,8 @@ class Pictures(Protocol):
 class PictureFile:
     """Pictures of one shape in a temporary file without a name, which vanishes with this object. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int = MAX_STORE_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._file: Any = tempfile.TemporaryFile()
         weakref.finalize(self, self._file.close)
         self._lock = threading.Lock()
@@ -208,7 +168,7 @@ class PictureFile:
         if picture.shape != self._shape:
             was, now = (f"{shape[1]}×{shape[0]}" for shape in (self._shape, picture.shape))
             raise ImageError(f"The video changes its size from {was} to {now} pixels at frame {self._n + 1}.", "Save it again at one size.")
-        if (self._n + 1) * picture.nbytes > MAX_STORE_BYTES:
+        if (self._n + 1) * picture.nbytes > self._max_bytes:
             return False
         try:
             with self._lock:
@@ -345,7 +305,7 @@ class AvatarRegistrar:
     appearance: (n, 3, 256, 256) RGB 0..1 -> (n, 32, 16, 64, 64). motion: the same input -> fields pitch, yaw, roll (n, 66), t (n, 3), exp
     (n, 63), scale (n, 1), kp (n, 63) (`core.models.MotionInfo`). Both are called on `device` with float32.
     detector: finds faces (`MeshDetector`, `InsightFaceDetector`). landmark203: (224, 224, 3) uint8 crop -> (203, 2) in its pixels.
-    face_mesh: for the eyes.
+    face_mesh: for the eyes. max_store_bytes: of the frames of one video on the disk; a longer video is used up to there.
     """
 
     def __init__(
@@ -356,7 +316,9 @@ class AvatarRegistrar:
         landmark203: Callable[[Frame], Array],
         face_mesh: MeshFinder,
         device: torch.device | str = "cpu",
+        max_store_bytes: int = MAX_STORE_BYTES,
     ) -> None:
+        self._max_store_bytes = max_store_bytes
         self._appearance, self._motion = appearance, motion
         self._detector, self._landmark203, self._face_mesh = detector, landmark203, face_mesh
         self._device = device
@@ -396,7 +358,7 @@ class AvatarRegistrar:
     def _video(
         self, source: Iterator[Frame], options: SourceOptions, face_index: int, progress: Callable[[int], None]
     ) -> DittoRegistration:
-        pictures, crops = PictureFile(), PictureFile()
+        pictures, crops = PictureFile(self._max_store_bytes), PictureFile(self._max_store_bytes)
         every: list[_Found] = []
         parts: list[dict[str, Array]] = []
         waiting: list[Frame] = []

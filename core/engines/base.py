@@ -7,11 +7,34 @@ primitive: a whole file is `push` then `flush`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from core.errors import OptionError
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source, check_honoured
+
+RegisterCallback = Callable[[int, int], None]
+"""Told after each step of a registration how many frames of the source are done, and of how many (0: not known).
+
+Between its calls the device is in use, during them it is not: a caller may pass its turn on there. What it raises ends the registration.
+"""
+
+
+def unwatched(done: int, total: int) -> None:
+    """Nobody waits for the registration to be told of."""
+
+
+def check_request(
+    engine: str, capabilities: frozenset[str], source: Source, framing: Framing, controls: Controls, options: RenderOptions
+) -> None:
+    """Raises InputError for what an engine of these capabilities does not honour, and for what no engine takes."""
+    if not isinstance(source, Photo) and "video" not in capabilities:
+        raise OptionError(f"The {engine} engine animates photos only.", "Give a photo, or choose another engine.")
+    framing.verify()
+    controls.verify(capabilities, engine)
+    options.verify()
+    for asked in (framing, options):
+        check_honoured(asked, capabilities, engine)
 
 
 class Registration(ABC):
@@ -72,16 +95,10 @@ class Engine(ABC):
 
     def verify(self, source: Source, framing: Framing, controls: Controls, options: RenderOptions) -> None:
         """Raises InputError for what is known to fail before any work: what this engine does not honour, or a value out of range."""
-        if not isinstance(source, Photo) and "video" not in self.capabilities:
-            raise OptionError(f"The {self.name} engine animates photos only.", "Give a photo, or choose another engine.")
-        framing.verify()
-        controls.verify(self.capabilities, self.name)
-        options.verify()
-        for asked in (framing, options):
-            check_honoured(asked, self.capabilities, self.name)
+        check_request(self.name, self.capabilities, source, framing, controls, options)
 
     @abstractmethod
-    def register(self, photo: Any, framing: Framing) -> Registration:
+    def register(self, photo: Any, framing: Framing, on_frame: RegisterCallback = unwatched) -> Registration:
         """Finds the face of a Photo (or of a Video, where it takes them) and precomputes everything a frame needs. Raises FaceError."""
 
     @abstractmethod

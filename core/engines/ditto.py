@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from core.atomic_components.audio2motion import Audio2Motion, sampler_of, seeded_noise
-from core.atomic_components.avatar_registrar import AvatarRegistrar, DittoRegistration
+from core.atomic_components.avatar_registrar import MAX_STORE_BYTES, AvatarRegistrar, DittoRegistration
 from core.atomic_components.condition_handler import ConditionHandler, ConditionLayout
 from core.atomic_components.decode_f3d import DecodeF3D, as_picture
 from core.atomic_components.motion_stitch import MotionStitch, StitchedFrame, stitch_of
@@ -35,7 +35,7 @@ from core.aux_models.insightface import InsightFaceDetector
 from core.aux_models.landmark203 import Landmark203
 from core.aux_models.landmarks import FaceDetector
 from core.aux_models.onnx_model import OnnxModel
-from core.engines.base import Engine, Registration, Session
+from core.engines.base import Engine, RegisterCallback, Registration, Session, unwatched
 from core.engines.capabilities import DITTO
 from core.engines.ditto_options import SessionOptions, session_options, source_options
 from core.errors import EngineUnavailable, OptionError, TalkingHeadError
@@ -87,6 +87,7 @@ class DittoEngine(Engine):
 
     checkpoints: path by role: cfg, the six networks (`NETWORKS`), hubert, landmark203; insightface_det and landmark106 for that detector.
     device: "cuda", "cuda:1", "cpu"; None: a GPU where there is one. cfg_pkl: another configuration than the checkpoints' own.
+    max_store_bytes: of the frames of one registered video, which are kept in a temporary file.
     Raises EngineUnavailable, CheckpointError, ConfigError.
     """
 
@@ -100,6 +101,7 @@ class DittoEngine(Engine):
         *,
         detector: Detector = "mediapipe",
         cfg_pkl: Path | None = None,
+        max_store_bytes: int = MAX_STORE_BYTES,
     ) -> None:
         if detector not in DETECTORS:
             raise OptionError(f"There is no detector {detector!r}.", f"Choose one of: {', '.join(DETECTORS)}.")
@@ -114,8 +116,9 @@ class DittoEngine(Engine):
         self._hubert = Hubert(self._paths["hubert"], self.placement.providers)
         landmark203 = Landmark203(self._onnx("landmark203", "landmark network"))
         self._registrar = AvatarRegistrar(
-            networks["appearance_extractor"], networks["motion_extractor"], self._detector(), landmark203, FaceMesh(), self.placement.device
-        )
+            networks["appearance_extractor"], networks["motion_extractor"], self._detector(), landmark203, FaceMesh(),
+            self.placement.device, max_store_bytes,
+        )  # fmt: skip
         self._revision = _revision(self._paths, self.placement, detector)
 
     @property
@@ -145,11 +148,16 @@ class DittoEngine(Engine):
         source_options(framing, self.defaults)
         session_options(controls, options, self.defaults)
 
-    def register(self, photo: Source, framing: Framing) -> DittoRegistered:
+    def register(self, photo: Source, framing: Framing, on_frame: RegisterCallback = unwatched) -> DittoRegistered:
         framing.verify()
         options = source_options(framing, self.defaults)
-        source = photo.pixels if isinstance(photo, Photo) else photo.frames()
-        registered = self._registrar.register(source, options, framing.face_index)
+        source, total = (photo.pixels, 1) if isinstance(photo, Photo) else (photo.frames(), photo.n_frames)
+        total = min(total, options.template_n_frames) if options.template_n_frames > 0 else total
+
+        def progress(done: int) -> None:
+            on_frame(done, max(done, total) if total else 0)
+
+        registered = self._registrar.register(source, options, framing.face_index, progress)
         notice = (INSIGHTFACE_NOTICE,) if self._detector_name == "insightface" else ()
         return DittoRegistered(registered, (*registered.warnings, *notice))
 

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from core.atomic_components.audio2motion import Audio2MotionOptions
-from core.atomic_components.avatar_registrar import SourceOptions
 from core.atomic_components.condition_handler import ConditionOptions
 from core.atomic_components.motion_stitch import MotionStitchOptions, with_fades
 from core.atomic_components.pose import Motion, SourceMotion
+from core.atomic_components.source_options import SourceOptions
 from core.errors import OptionError
-from core.models.config import SetupDefaults
 from core.types import DEFAULT, Controls, Framing, RenderOptions
+
+if TYPE_CHECKING:
+    from core.models.config import SetupDefaults  # its package brings torch, and options are checked where that is not there
 
 T = TypeVar("T")
 
@@ -33,19 +35,23 @@ class SessionOptions:
     character: SourceMotion | None
 
 
-def source_options(framing: Framing, defaults: SetupDefaults) -> SourceOptions:
-    """Raises OptionError for a value out of range."""
+def source_options(framing: Framing, defaults: SetupDefaults | None = None) -> SourceOptions:
+    """defaults: of the configuration, None while it is not known. Raises OptionError for a value out of range."""
     return _filled(SourceOptions, framing, defaults)
 
 
-def session_options(controls: Controls, render: RenderOptions, defaults: SetupDefaults) -> SessionOptions:
-    """Raises OptionError for a value out of range."""
+def session_options(controls: Controls, render: RenderOptions, defaults: SetupDefaults | None = None) -> SessionOptions:
+    """defaults: as in `source_options`. Raises OptionError for a value out of range, and for options that have no meaning together."""
     asked = _Both(controls, render)
     stitch = _filled(MotionStitchOptions, asked, defaults)
     fades = [0 if value is DEFAULT else value for value in (controls.fade_in, controls.fade_out)]
     if any(fade > 0 for fade in fades):
+        name = "fade_in" if fades[0] > 0 else "fade_out"
+        if controls.fade_type is DEFAULT or not controls.fade_type:
+            hint = 'Say what the motion fades from and to: fade_type "d0" (the first frame) or "s" (the source).'
+            raise OptionError(f"{name} is given without fade_type.", hint)
         if stitch.N_d < 0:
-            raise OptionError("fade_in or fade_out is asked for a video of unknown length.", "Say its number of frames: N_d.")
+            raise OptionError(f"{name} is asked for a video of unknown length.", "Say its number of frames: N_d.")
         stitch = dataclasses.replace(stitch, ctrl_info=with_fades(stitch.ctrl_info, stitch.N_d, *fades))
     character = _asked(asked, defaults, "ch_info", None)
     return SessionOptions(
@@ -81,7 +87,7 @@ class _Both:
                 setattr(self, field.name, getattr(value, field.name))
 
 
-def _filled(kind: type[T], asked: Any, defaults: SetupDefaults) -> T:
+def _filled(kind: type[T], asked: Any, defaults: SetupDefaults | None) -> T:
     """A stage's options: each field as asked, else as the configuration says, else the stage's own default."""
     values: Mapping[str, Any] = {
         field.name: value
@@ -91,6 +97,6 @@ def _filled(kind: type[T], asked: Any, defaults: SetupDefaults) -> T:
     return kind(**values)
 
 
-def _asked(asked: Any, defaults: SetupDefaults, name: str, otherwise: Any) -> Any:
+def _asked(asked: Any, defaults: SetupDefaults | None, name: str, otherwise: Any) -> Any:
     value = getattr(asked, name, DEFAULT)
     return getattr(defaults, name, otherwise) if value is DEFAULT else value

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from core.aux_models.face_mesh import Face, FaceFinder
-from core.engines.base import Engine, Registration, Session
+from core.engines.base import Engine, RegisterCallback, Registration, Session, unwatched
 from core.engines.capabilities import LITE
 from core.lite.calibration import Calibration, calibrate
 from core.lite.motion import LifeMotion
@@ -125,7 +125,7 @@ class LiteEngine(Engine):
         cuts = [face_cut(width, height, face.box) for face in self._finder.find(photo.pixels)]
         return [cut_pixels(photo.pixels, cut, PREVIEW_PX, PREVIEW_PX) for cut in cuts]
 
-    def register(self, photo: Photo, framing: Framing) -> LiteRegistration:
+    def register(self, photo: Photo, framing: Framing, on_frame: RegisterCallback = unwatched) -> LiteRegistration:
         return LiteRegistration(photo, self._finder.pick(photo.pixels, framing.face_index), self._finder)
 
     def session(self, registration: Registration, controls: Controls, options: RenderOptions) -> LiteSession:

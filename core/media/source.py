@@ -29,9 +29,6 @@ from core.settings import Settings
 from core.types import FPS, Frame, Photo
 
 SUPPORTED = "MP4, MOV or WebM"
-MAX_BYTES = 300 * 2**20
-MAX_FRAMES = 60 * FPS
-"""A minute; it plays forth and back, so a longer one would not be missed."""
 _DEMUXERS = frozenset({"mov", "matroska"})
 _CODECS = "h264,hevc,vp8,vp9,libvpx,libvpx-vp9,av1,libdav1d,mpeg4,mjpeg,prores,ffv1"
 _MAX_EMPTY_PACKETS = 2000
@@ -42,7 +39,9 @@ _MAX_EMPTY_PACKETS = 2000
 class Clip:
     """One video source, not decoded yet.
 
-    data: its bytes. width, height: of its frames, upright, in pixels. sha256: hex digest of data. warnings: as in Photo.
+    data: its bytes. width, height: of its frames, upright, in pixels. sha256: hex digest of data. max_frames: as many are used; it plays
+    forth and back, so that the rest would hardly be missed. n_frames: about how many that makes at 25 a second, 0 where the file does not
+    say. warnings: as in Photo.
     """
 
     data: bytes = field(repr=False)
@@ -50,16 +49,18 @@ class Clip:
     width: int
     height: int
     sha256: str
+    max_frames: int
+    n_frames: int = 0
     warnings: tuple[str, ...] = ()
 
-    def frames(self, fps: float | None = FPS, limit: int = MAX_FRAMES) -> Iterator[Frame]:
-        """The frames, (height, width, 3) uint8 RGB, upright, at most `limit`; each call decodes anew, one frame at a time.
+    def frames(self, fps: float | None = FPS) -> Iterator[Frame]:
+        """The frames, (height, width, 3) uint8 RGB, upright, at most `max_frames`; each call decodes anew, one frame at a time.
 
         fps: the frame shown at each 1/fps second, so that a clip of another rate, or of a phone's uneven one, plays at its own speed; a
         clip of that rate gives each frame once. None: every stored frame, whatever its time, as Ditto's published code reads it.
         Raises ImageError where nothing can be decoded, or frames change their size.
         """
-        n = 0
+        n, limit = 0, self.max_frames
         shown: Frame | None = None
         since = first = None
         last_step = 1 / FPS
@@ -96,9 +97,10 @@ def load_source(source: ImageSource, settings: Settings) -> Photo | Clip:
         path = Path(source)
         if identify(_head(path)).decoder not in _DEMUXERS:
             return load_image(source, settings)
-        data, name = _read(path), path.name
-    if len(data) > MAX_BYTES:
-        raise ImageError(f"{name} has more than {MAX_BYTES / 2**20:.0f} MiB.", "Use a shorter part of it, or save it smaller.")
+        data, name = _read(path, settings.max_video_bytes + 1), path.name
+    if len(data) > settings.max_video_bytes:
+        limit = f"{settings.max_video_bytes / 2**20:.4g} MiB"
+        raise ImageError(f"{name} has more than {limit}.", "Use a shorter part of it, or save it smaller.")
     return load_clip(data, name, settings)
 
 
@@ -109,12 +111,14 @@ def load_clip(data: bytes, name: str, settings: Settings) -> Clip:
         _check_size(context.width, context.height, name, settings)
         duration_s = (container.duration or 0) / av.time_base
     warnings: tuple[str, ...] = ()
-    if duration_s > MAX_FRAMES / FPS + 1:
-        warnings = (f"Only the first {MAX_FRAMES / FPS:.0f} seconds of the video are used; it plays forth and back.",)
+    max_frames = max(1, round(settings.max_video_s * FPS))
+    if duration_s > settings.max_video_s + 1:
+        warnings = (f"Only the first {settings.max_video_s:g} seconds of the video are used; it plays forth and back.",)
     for _, frame in _decoded(data, name, None):
         height, width = frame.shape[:2]
         _check_size(width, height, name, settings)
-        return Clip(data, name, width, height, hashlib.sha256(data).hexdigest(), warnings)
+        n_frames = min(max_frames, round(max(duration_s, 0) * FPS))
+        return Clip(data, name, width, height, hashlib.sha256(data).hexdigest(), max_frames, n_frames, warnings)
     raise ImageError(f"{name} has no frames.", "Is the file complete?")
 
 
@@ -129,10 +133,10 @@ def _head(path: Path) -> bytes:
         return b""
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, limit: int) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+            return file.read(limit)
     except OSError as error:
         raise ImageError(f"The video {path} cannot be read ({error.strerror}).", "Check the path.") from error
 

@@ -53,8 +53,10 @@ def cuda_devices() -> int:
     return count.value
 
 
-def gpu_obstacle() -> str | None:
-    """Why Ditto has no GPU here, in a few words; None where it has one."""
+def gpu_obstacle(device: str | None = None) -> str | None:
+    """Why Ditto has no GPU here, in a few words; None where it has one. device: the one it was told to run on, if it was."""
+    if device is not None and not device.startswith("cuda"):
+        return f"ditto was told to run on {device}"
     if cuda_devices() == 0:
         return "no GPU was found"
     try:
