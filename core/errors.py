@@ -9,6 +9,7 @@ TalkingHeadError
 │   └── OutputError             the result cannot be written where it was asked for
 ├── EngineUnavailable           the engine asked for cannot run here (missing checkpoints, device, package)
 ├── EncodingError               the video encoder failed
+├── SigningError                the video could not be signed, where signing is configured
 ├── CheckpointError, ConfigError  a model file is damaged, foreign or of another version (core/models)
 ├── DownloadError               a checkpoint cannot be fetched (manager)
 ├── BusyError                   the queue is full: try again later
@@ -65,6 +66,10 @@ class EngineUnavailable(TalkingHeadError):
 
 class EncodingError(TalkingHeadError):
     """The video encoder failed."""
+
+
+class SigningError(TalkingHeadError):
+    """The video could not be signed, and unsigned ones are not wanted."""
 
 
 class BusyError(TalkingHeadError):

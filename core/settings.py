@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -36,6 +37,10 @@ class Settings(BaseSettings):
     max_avatars: int = Field(default=16, ge=1, description="Registered photos kept in memory")
     output_dir: Path = Field(default_factory=_own_folder, description="Where the pages and servers put videos")
     output_ttl_s: float = Field(default=3600.0, gt=0, description="How long the pages and servers keep a video")
+    c2pa_cert: Path | None = Field(default=None, description="PEM certificates, the signer's first: with c2pa_key, every video is signed")
+    c2pa_key: Path | None = Field(default=None, description="PEM private key of the first certificate")
+    c2pa_alg: Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"] = Field(default="es256", description="Its algorithm")
+    c2pa_tsa_url: str | None = Field(default=None, pattern=r"^https?://\S+$", description="RFC 3161 time-stamping service for signatures")
 
 
 def load_settings() -> Settings:
