@@ -8,7 +8,7 @@ import numpy as np
 import soxr
 
 from core.media.decode import Block, SoundDecoder
-from core.types import Audio
+from core.types import FPS, Audio
 
 _AAC_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 """AAC knows 64, 88.2 and 96 kHz too, but phones' decoders end at 48 kHz."""
@@ -34,7 +34,19 @@ class SoundTrack:
         self.channels = min(audio.channels, 2)
         self._audio = audio
         self._blocks = self._decoded()
+        self._n_read = 0
         self._rest: Block = np.zeros((self.channels, 0), np.float32)
+
+    def read_to(self, n_frames: int, ahead: int = 0) -> Block:
+        """What follows up to the end of video frame `n_frames` (counted from 1) and `ahead` samples more, (channels, n) float32: fewer at the
+        end of the recording, none after it. Raises AudioError.
+        """
+        return self.read(max(0, n_frames * self.rate_hz // FPS + ahead - self._n_read))
+
+    def silence_to(self, n_frames: int) -> Block:
+        """What is missing up to there when the frames go on more than one frame longer than the recording; else nothing."""
+        missing = n_frames * self.rate_hz // FPS - self._n_read
+        return np.zeros((self.channels, missing if missing > self.rate_hz // FPS else 0), np.float32)
 
     def read(self, n: int) -> Block:
         """The next n samples, (channels, n) float32; fewer at the end, and none after it. Raises AudioError."""
@@ -47,6 +59,7 @@ class SoundTrack:
             have += block.shape[1]
         joined = np.concatenate(pieces, axis=1) if len(pieces) > 1 else self._rest
         self._rest = joined[:, n:]
+        self._n_read += min(n, joined.shape[1])
         return joined[:, :n]
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ import queue
 import secrets
 import stat
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import BinaryIO, Self
@@ -30,7 +30,7 @@ from core.errors import EncodingError, OutputError, TalkingHeadError
 from core.media.encoders import as_picture
 from core.media.mp4 import Mp4Muxer
 from core.media.sound_track import SoundTrack
-from core.types import FPS, Audio, Frame
+from core.types import Audio, Frame
 
 _QUEUED_FRAMES = 8
 _NO_METADATA: Mapping[str, str] = MappingProxyType({})
@@ -44,13 +44,21 @@ class VideoWriter:
     exception leaves nothing behind and an older file at `path` untouched.
     The sound is cut where the frames end, and filled with silence when they go on more than one frame longer.
 
-    path: parents are made. width, height: even. metadata: written to the container.
+    path: parents are made. width, height: even. metadata: written to the container. seal: told of the finished file before it is moved into
+    place, and may replace it (a signature); what it raises ends the writing like any other error.
     Raises OutputError (cannot be written there, disk full), EncodingError (encoder failed, no or ill-shaped frames) and AudioError
     (audio.original does not decode), from any of its methods: the first error of the encoding thread comes out of the next call.
     """
 
     def __init__(
-        self, path: Path, width: int, height: int, audio: Audio, *, metadata: Mapping[str, str] = _NO_METADATA
+        self,
+        path: Path,
+        width: int,
+        height: int,
+        audio: Audio,
+        *,
+        metadata: Mapping[str, str] = _NO_METADATA,
+        seal: Callable[[Path], None] | None = None,
     ) -> None:
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             raise EncodingError(f"A video of {width}×{height} pixels cannot be encoded.", "Both sides must be even.")
@@ -58,6 +66,7 @@ class VideoWriter:
         self._shape = (height, width, 3)
         self._audio = audio
         self._metadata = dict(metadata)
+        self._seal = seal
         self._queue: queue.Queue[av.VideoFrame | None] = queue.Queue(_QUEUED_FRAMES)
         self._given_up = threading.Event()
         self._error: Exception | None = None
@@ -106,6 +115,8 @@ class VideoWriter:
             self._raise_error()
             if not self.n_frames:
                 raise EncodingError("There were no frames to encode.")
+            if self._seal is not None:
+                self._seal(self._part)
             try:
                 os.replace(self._part, _regular(self._path))
             except OSError as error:
@@ -157,18 +168,14 @@ class VideoWriter:
     def _encode(self, sink: BinaryIO, part: Path, track: SoundTrack, pictures: Iterator[av.VideoFrame]) -> None:
         height, width, _ = self._shape
         muxer = Mp4Muxer(sink, lambda: part.open("rb"), width, height, track.rate_hz, track.channels, self._metadata)
-        n_frames = n_samples = 0
+        n_frames = 0
         for n_frames, picture in enumerate(pictures, start=1):
             muxer.add_frame(picture)
-            block = track.read(n_frames * track.rate_hz // FPS - n_samples)
-            n_samples += block.shape[1]
-            muxer.add_sound(block)
+            muxer.add_sound(track.read_to(n_frames))
         if self._given_up.is_set() or not n_frames:
             sink.close()  # before the muxer goes: it would finish an open file
             return
-        missing = n_frames * track.rate_hz // FPS - n_samples
-        if missing > track.rate_hz // FPS:
-            muxer.add_sound(np.zeros((track.channels, missing), np.float32))
+        muxer.add_sound(track.silence_to(n_frames))
         muxer.finish()
 
 

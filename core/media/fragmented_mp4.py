@@ -1,0 +1,146 @@
+"""Frames and sound to fragmented MP4, piece by piece, in memory: what Media Source Extensions append and ffplay reads from a pipe.
+
+    stream = FragmentedMp4(320, 320, 24_000, 1, metadata)
+    send(stream.initialisation())
+    stream.add_sound(block)
+    stream.add_frame(as_picture(frame), keyframe=True)
+    send(stream.cut())
+
+No B-frames, so that frames come out in the order they went in; one encoder for all of the sound, so that joints are those of the
+codec. Both tracks begin at 0 exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import av
+from av.codec.context import Flags
+
+from core.errors import EncodingError
+from core.media import boxes
+from core.media.decode import Block
+from core.media.encoders import AAC_FRAME, AAC_PRIMING, X264_STREAM, PictureEncoder, SoundEncoder
+from core.types import FPS
+
+_SCALE = 600 * FPS
+"""Ticks a second of the picture's times."""
+_START_CODE = b"\0\0\1"
+_SEI = 6
+"""Kind of the units that say which encoder was used; 700 bytes at each key frame."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One piece of a stream. Pieces put one after the other are a fragmented MP4.
+
+    index: counts from 0, the "init" piece; the first "media" piece is 1. start_s, duration_s, n_frames: of its picture; its sound may begin
+    and end a few milliseconds beside it. final: nothing follows.
+    """
+
+    index: int
+    kind: Literal["init", "media"]
+    data: bytes
+    start_s: float = 0.0
+    duration_s: float = 0.0
+    n_frames: int = 0
+    final: bool = False
+
+
+class FragmentedMp4:
+    """One stream. width, height: even. metadata: written to the first piece. Not thread-safe.
+
+    Raises EncodingError from any of its methods when an encoder fails.
+    """
+
+    def __init__(self, width: int, height: int, sound_rate_hz: int, sound_channels: int, metadata: Mapping[str, str]) -> None:
+        if width <= 0 or height <= 0 or width % 2 or height % 2:
+            raise EncodingError(f"A video of {width}×{height} pixels cannot be encoded.", "Both sides must be even.")
+        video: Any = av.CodecContext.create("libx264", "w")
+        video.options = X264_STREAM
+        self._picture = PictureEncoder(video, width, height)
+        sound: Any = av.CodecContext.create("aac", "w")
+        self._sound = SoundEncoder(sound, sound_rate_hz, sound_channels)
+        try:
+            for context in (video, sound):
+                context.flags |= Flags.global_header
+                context.open()
+        except av.FFmpegError as error:
+            raise _failed(error) from error
+        sps, pps = (unit for unit in _units(video.extradata) if unit[0] & 31 in (7, 8))
+        config = bytes(sound.extradata[:2])  # what follows says nothing that players need
+        self.mime_type = f'video/mp4; codecs="avc1.{sps[1:4].hex()}, mp4a.40.{config[0] >> 3}"'
+        """As Media Source Extensions ask for it."""
+        self._head = boxes.initialisation(
+            boxes.VideoTrack(width, height, _SCALE, sps, pps),
+            boxes.SoundTrack(sound_channels, sound_rate_hz, config, sound.bit_rate, AAC_PRIMING),
+            metadata,
+        )
+        self._video_samples: list[boxes.Sample] = []
+        self._sound_samples: list[boxes.Sample] = []
+        self._cut_frames = 0
+        self._cut_ticks = 0
+        self._index = 0
+
+    def initialisation(self) -> Segment:
+        """The first piece; asked for once, before the first cut."""
+        return Segment(0, "init", self._head)
+
+    @property
+    def n_frames(self) -> int:
+        """Frames given so far."""
+        return self._picture.n_frames
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of sound given so far."""
+        return self._sound.n_samples
+
+    def add_frame(self, picture: av.VideoFrame, *, keyframe: bool = False) -> None:
+        """picture: from `as_picture`. keyframe: playing can start here."""
+        try:
+            packets = self._picture.encode(picture, keyframe=keyframe)
+        except av.FFmpegError as error:
+            raise _failed(error) from error
+        for packet in packets:
+            units = [unit for unit in _units(bytes(packet)) if unit[0] & 31 != _SEI]
+            data = b"".join(len(unit).to_bytes(4, "big") + unit for unit in units)
+            self._video_samples.append(boxes.Sample(data, _SCALE // FPS, packet.is_keyframe))
+
+    def add_sound(self, block: Block) -> None:
+        """block: (channels, n) float32 at the stream's rate, following the one before without a gap; it may run ahead of the frames."""
+        try:
+            self._take_sound(self._sound.encode(block))
+        except av.FFmpegError as error:
+            raise _failed(error) from error
+
+    def cut(self, *, final: bool = False) -> Segment:
+        """What was encoded since the last cut. The encoder keeps up to two packets (2048 samples) of sound until the final cut."""
+        if final:
+            try:
+                self._take_sound(self._sound.finish())
+                self._picture.finish()  # holds nothing back: it works without delay
+            except av.FFmpegError as error:
+                raise _failed(error) from error
+        first, ticks = self._cut_frames, self._cut_ticks
+        self._cut_frames = self._picture.n_frames
+        self._cut_ticks += sum(sample.duration for sample in self._sound_samples)
+        self._index += 1
+        data = boxes.fragment(self._index, first * _SCALE // FPS, self._video_samples, ticks, self._sound_samples)
+        self._video_samples, self._sound_samples = [], []
+        frames = self._cut_frames - first
+        return Segment(self._index, "media", data, first / FPS, frames / FPS, frames, final)
+
+    def _take_sound(self, packets: list[av.Packet]) -> None:
+        self._sound_samples += [boxes.Sample(bytes(packet), packet.duration or AAC_FRAME) for packet in packets]
+
+
+def _units(data: bytes) -> list[bytes]:
+    """The units of an H.264 byte stream, without start codes. A unit never ends with a zero byte: those belong to the next start code."""
+    return [unit.rstrip(b"\0") for unit in bytes(data).split(_START_CODE)[1:]]
+
+
+def _failed(error: av.FFmpegError) -> EncodingError:
+    return EncodingError(f"The stream could not be encoded ({error}).")
