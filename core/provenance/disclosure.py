@@ -1,0 +1,55 @@
+"""What every video says about itself in its container, as metadata by key, for people and for machines."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Literal
+
+GENERATOR, GENERATOR_VERSION = "talking-head", "0.1.0"
+
+_TERMS = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+DIGITAL_SOURCE_TYPE = _TERMS + "compositeSynthetic"
+"""IPTC's term for what these videos are: "Mix or composite of several elements, at least one of which is Generative AI"
+(cv.iptc.org/newscodes/digitalsourcetype): a real photo, motion from trained models, a real recording, together a new work.
+
+Not trainedAlgorithmicMedia ("created algorithmically using an Artificial Intelligence model"): face and voice are captured. Not
+compositeWithTrainedAlgorithmicMedia ("Augmentation, correction or enhancement using a Generative AI model"): that is an edit of
+something that was there before, which in C2PA opens the original as an ingredient; this video never existed without the AI.
+"""
+SYNTHETIC_TYPES = frozenset(
+    _TERMS + term
+    for term in (
+        "compositeSynthetic",
+        "compositeWithTrainedAlgorithmicMedia",
+        "trainedAlgorithmicMedia",
+        "algorithmicMedia",
+        "virtualRecording",
+    )
+)
+"""Terms that a reader takes for "made or altered by AI"."""
+
+
+def disclosure(
+    engine: str, revision: str, kind: Literal["photo", "video"], label: bool, date: datetime.date
+) -> dict[str, str]:
+    """Metadata for the container of a video or stream.
+
+    kind: of the source. label: whether the visible label is in the frames. date: only the day, so that the same request gives the same
+    bytes again on the same day.
+    """
+    what = "a still photo" if kind == "photo" else "a video of a face"
+    return {
+        "comment": f"Synthetic media: {what} animated by {GENERATOR}, engine {engine} {revision}",
+        "synthetic_media": "true",
+        "digital_source_type": DIGITAL_SOURCE_TYPE,
+        "generator": f"{GENERATOR} {GENERATOR_VERSION}",
+        "engine": f"{engine} {revision}",
+        "date": date.isoformat(),
+        "visible_label": "AI" if label else "none",
+    }
+
+
+def says_synthetic(metadata: Mapping[str, str]) -> bool:
+    """Whether such metadata, from any generator, calls the video synthetic."""
+    return metadata.get("synthetic_media") == "true" or metadata.get("digital_source_type") in SYNTHETIC_TYPES
