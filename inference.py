@@ -168,7 +168,7 @@ def run(arguments: argparse.Namespace) -> int:
         check_engine(arguments, given, studio)
         request = Request(
             audio=load_audio(arguments.audio_path, settings),
-            photo=load_source(arguments.source_path, settings),
+            source=load_source(arguments.source_path, settings),
             engine=arguments.engine,
             framing=options.framing,
             controls=options.controls,

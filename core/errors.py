@@ -5,6 +5,7 @@ TalkingHeadError
 │   ├── AudioError              the recording cannot be used
 │   ├── ImageError              the photo cannot be used
 │   │   └── FaceError           the photo has no (usable) face, or not the one asked for
+│   ├── AvatarError             there is no such avatar (for this owner), or its kept source is damaged
 │   ├── OptionError             an option is unknown, out of range, or not honoured by the engine
 │   └── OutputError             the result cannot be written where it was asked for
 ├── EngineUnavailable           the engine asked for cannot run here (missing checkpoints, device, package)
@@ -50,6 +51,10 @@ class ImageError(InputError):
 
 class FaceError(ImageError):
     """No usable face was found, or the face asked for does not exist."""
+
+
+class AvatarError(InputError):
+    """The token stands for no avatar of this owner. The words are the same whether it never existed, is gone, or is another's."""
 
 
 class OptionError(InputError):

@@ -37,8 +37,18 @@ class Job(Generic[T]):
         self._on_progress = on_progress
         self._cancel = threading.Event()
         self._finished = threading.Event()
+        self._listeners: list[Callable[[], None]] = []
+        self._ending = threading.Lock()
         self._result: T | None = None
         self._error: BaseException | None = None
+
+    @classmethod
+    def finished(cls, result: T, owner: str) -> Job[T]:
+        """One that is done already, for what needs no work."""
+        job = cls(lambda _: result, owner, None)
+        job.progress = Progress("done")
+        job._run()
+        return job
 
     def report(self, progress: Progress) -> None:
         """Called by the work at every step: stores the progress, tells the listener, and raises Cancelled when asked to stop.
@@ -72,6 +82,14 @@ class Job(Generic[T]):
         """True when the job has ended, however it ended."""
         return self._finished.wait(timeout_s)
 
+    def when_ended(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` once, the moment the job ends, on the job's thread; at once where it has ended. It must not raise."""
+        with self._ending:
+            if not self._finished.is_set():
+                self._listeners.append(listener)
+                return
+        listener()
+
     def _run(self) -> None:
         try:
             self.check()
@@ -83,7 +101,11 @@ class Job(Generic[T]):
         except BaseException as error:  # the worker thread lives on; whoever waits for the result meets the error
             self._error, self.state = error, "failed"
         finally:
-            self._finished.set()
+            with self._ending:
+                self._finished.set()
+                listeners, self._listeners = self._listeners, []
+            for listener in listeners:
+                listener()
 
 
 class Scheduler:
@@ -93,7 +115,7 @@ class Scheduler:
         self._max_jobs = max_jobs
         self._max_queue = max_queue
         self._waiting: deque[Job[object]] = deque()
-        self._running = 0
+        self._running: list[Job[object]] = []
         self._closed = False
         self._changed = threading.Condition()
         self._workers: list[threading.Thread] = []
@@ -102,14 +124,10 @@ class Scheduler:
         self._queue_of_turns: deque[int] = deque()
 
     def submit(self, work: Callable[[Job[T]], T], owner: str, on_progress: ProgressCallback | None = None) -> Job[T]:
-        """Queues `work`. Raises BusyError when `max_queue` jobs wait already."""
+        """Queues `work`. Raises BusyError when `max_queue` jobs wait already, or half of the room is this owner's."""
         job = Job(work, owner, on_progress)
         with self._changed:
-            if self._closed:
-                raise BusyError("The service is stopping.", "Try again later.")
-            self._drop_cancelled()
-            if self._running + len(self._waiting) >= self._max_jobs + self._max_queue:
-                raise BusyError(f"Busy: {len(self._waiting)} jobs are waiting already.", "Try again in a minute.")
+            self._ensure_room(owner)
             self._waiting.append(job)  # type: ignore[arg-type]  # Job is invariant, the queue only runs it
             if len(self._workers) < self._max_jobs:
                 worker = threading.Thread(target=self._work, name=f"job-{len(self._workers)}", daemon=True)
@@ -118,6 +136,11 @@ class Scheduler:
             self._changed.notify()
         return job
 
+    def ensure_room(self, owner: str) -> None:
+        """Raises BusyError where a job of `owner` would not be taken now: asked before anything is read for it."""
+        with self._changed:
+            self._ensure_room(owner)
+
     def position(self, job: Job[T]) -> int:
         """How many jobs are before a queued one; 0 for one that runs or has ended."""
         with self._changed:
@@ -125,7 +148,7 @@ class Scheduler:
 
     def stats(self) -> dict[str, int]:
         with self._changed:
-            return {"running": self._running, "waiting": len(self._waiting), "max_jobs": self._max_jobs, "max_queue": self._max_queue}
+            return {"running": len(self._running), "waiting": len(self._waiting), "max_jobs": self._max_jobs, "max_queue": self._max_queue}
 
     @contextmanager
     def device_turn(self) -> Iterator[None]:
@@ -146,16 +169,36 @@ class Scheduler:
                 self._queue_of_turns.popleft()
                 self._turn.notify_all()
 
-    def close(self, timeout_s: float = 5.0) -> None:
-        """Takes no more jobs, cancels the waiting ones, and waits up to `timeout_s` for the running ones."""
+    def close(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
+        """Takes no more jobs and cancels the waiting ones. Running ones have `grace_s` to end by themselves; then they are cancelled too,
+        and waited for up to `timeout_s`.
+        """
         with self._changed:
             self._closed = True
             for job in self._waiting:
                 job.cancel()
             self._changed.notify_all()
+        self._join(grace_s)
+        with self._changed:
+            for job in self._running:
+                job.cancel()
+        self._join(timeout_s)
+
+    def _join(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         for worker in self._workers:
             worker.join(max(0.0, deadline - time.monotonic()))
+
+    def _ensure_room(self, owner: str) -> None:
+        if self._closed:
+            raise BusyError("The service is stopping.", "Try again later.")
+        self._drop_cancelled()
+        jobs = [*self._running, *self._waiting]
+        if len(jobs) >= self._max_jobs + self._max_queue:
+            raise BusyError(f"Busy: {len(self._waiting)} jobs are waiting already.", "Try again in a minute.")
+        own = sum(job.owner == owner for job in jobs)
+        if own >= self._max_jobs + (self._max_queue + 1) // 2:  # one owner leaves room for the others
+            raise BusyError(f"Busy: {own} jobs of yours are under way already.", "Wait until one of them is done.")
 
     def _drop_cancelled(self) -> None:
         for job in [job for job in self._waiting if job._cancel.is_set()]:
@@ -169,7 +212,7 @@ class Scheduler:
                 if not self._waiting:
                     return
                 job = self._waiting.popleft()
-                self._running += 1
+                self._running.append(job)
             job._run()
             with self._changed:
-                self._running -= 1
+                self._running.remove(job)

@@ -13,9 +13,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from core.errors import OptionError
 
 
-def _own_folder() -> Path:
+def _own_folder(what: str) -> Path:
     """One folder per user of the machine: it is private, so a shared name would lock the others out."""
-    return Path(tempfile.gettempdir()) / f"talking-head-outputs-{os.getuid()}"
+    return Path(tempfile.gettempdir()) / f"talking-head-{what}-{os.getuid()}"
+
+
+def _own_cache() -> Path:
+    """Where programs of this user keep what should outlive a restart; the temporary folder for a user without a home."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(home) / "talking-head" if os.path.isabs(home) else _own_folder("cache")
 
 
 class Settings(BaseSettings):
@@ -34,13 +40,23 @@ class Settings(BaseSettings):
     max_video_store_bytes: int = Field(default=4 * 2**30, gt=0, description="Frames of one registered video in a temporary file, bytes")
     max_jobs: int = Field(default=1, ge=1, le=64, description="Jobs that run at the same time")
     max_queue: int = Field(default=16, ge=0, le=10_000, description="Jobs that may wait")
-    max_avatars: int = Field(default=16, ge=1, description="Registered photos kept in memory")
-    output_dir: Path = Field(default_factory=_own_folder, description="Where the pages and servers put videos")
+    output_dir: Path = Field(default_factory=lambda: _own_folder("outputs"), description="Where the pages and servers put videos")
     output_ttl_s: float = Field(default=3600.0, gt=0, description="How long the pages and servers keep a video")
     c2pa_cert: Path | None = Field(default=None, description="PEM certificates, the signer's first: with c2pa_key, every video is signed")
     c2pa_key: Path | None = Field(default=None, description="PEM private key of the first certificate")
     c2pa_alg: Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"] = Field(default="es256", description="Its algorithm")
     c2pa_tsa_url: str | None = Field(default=None, pattern=r"^https?://\S+$", description="RFC 3161 time-stamping service for signatures")
+    cache_dir: Path = Field(default_factory=_own_cache, description="Where avatars and finished videos are kept for the next time")
+    registrations_bytes: int = Field(default=512 * 2**20, ge=0, description="Registered photos kept in memory, bytes")
+    avatars_bytes: int = Field(default=4 * 2**30, ge=0, description="Avatars kept on the disk, bytes; those unused longest go first")
+    max_avatars: int = Field(default=100, ge=1, description="Avatars of one owner")
+    keep_results: bool = Field(default=True, description="Pages and servers keep finished videos and answer the same request with them")
+    results_bytes: int = Field(default=2 * 2**30, ge=0, description="Finished videos kept, bytes; those unused longest go first")
+    results_ttl_s: float = Field(default=7 * 86_400.0, gt=0, description="How long a finished video is kept")
+    share_caches: bool = Field(default=False, description="One owner's finished videos may answer another's same request")
+    require_consent: bool = Field(default=False, description="Avatars need the declared consent of the person shown")
+    label: bool = Field(default=True, description='Pages and servers draw a small "AI" into their videos')
+    fetch_ditto: bool = Field(default=True, description="Pages and servers fetch Ditto where a GPU is there and it is missing")
 
 
 def load_settings() -> Settings:

@@ -108,7 +108,7 @@ def check_honoured(asked: Framing | Controls | RenderOptions, capabilities: froz
         raise OptionError(f"The {engine} engine does not honour {field.name}.", "Leave it out, or choose another engine.")
 
 
-COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "seed"})
+COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "seed", "label"})
 """What every engine honours."""
 
 
@@ -196,6 +196,7 @@ class RenderOptions:
     size: side in pixels of the square, face-centred output (even, 64..1920), or "source" for the whole photo at its own size.
     max_size: bound on the longer side when size is "source".
     seed: of everything random (blinks, sway); the same seed gives the same video. 0 .. 2**32 - 1.
+    label: a small visible "AI" is drawn into every frame.
     Of the ditto engine, with their meaning in `Audio2MotionOptions`: online_mode, overlap_v2, sampling_timesteps, smo_k_d, fix_kp_cond,
     fix_kp_cond_dim, v_min_max_for_clip; N_d: frames of the whole video where they are known beforehand, which the blinks are planned by.
     """
@@ -203,6 +204,7 @@ class RenderOptions:
     size: int | Literal["source"] = 320
     max_size: int = 1920
     seed: int = 1234
+    label: bool = False
     online_mode: bool | Default = DEFAULT
     overlap_v2: int | Default = DEFAULT
     sampling_timesteps: int | Default = DEFAULT
@@ -222,23 +224,60 @@ class RenderOptions:
                 raise OptionError(f"{name} is {value}.", f"It must be an even number from {MIN_SIZE_PX} to {MAX_SIZE_PX}{also}.")
         if not 0 <= self.seed < 2**32:
             raise OptionError(f"seed is {self.seed}.", "It must lie between 0 and 4294967295.")
+        if not isinstance(self.label, bool):
+            raise OptionError(f"label is {self.label!r}.", "It must be true or false.")
+
+
+@dataclass(frozen=True)
+class Avatar:
+    """A person that one owner registered; the token stands for them in later requests.
+
+    token: tells nothing and cannot be guessed; good for its owner only. framing: how the source is read, for good. kind, width, height: of
+    the source, pixels. sha256: of the source, as in Photo. created_s: Unix time. nbytes: on the disk. consent: the owner declared to have
+    the consent of the person shown, when it was created. warnings: as in Photo.
+    """
+
+    token: str
+    owner: str
+    name: str
+    framing: Framing
+    kind: Literal["photo", "video"]
+    sha256: str
+    width: int
+    height: int
+    created_s: float
+    nbytes: int = 0
+    consent: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def is_video(source: Source | Avatar) -> bool:
+    """Whether the person moves already."""
+    return source.kind == "video" if isinstance(source, Avatar) else not isinstance(source, Photo)
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
     """One video asked for.
 
-    photo: a still, or a video for engines that take one ("video" in `capabilities`).
+    source: a still, a video for engines that take one ("video" in `capabilities`), or an avatar, which brings its own framing.
     owner: whoever asks; what is kept of one owner is never used for another.
     """
 
     audio: Audio
-    photo: Source
+    source: Source | Avatar
     engine: str = "auto"
     framing: Framing = Framing()
     controls: Controls = Controls()
     options: RenderOptions = RenderOptions()
     owner: str = "local"
+
+    def verify(self) -> None:
+        """Raises OptionError for the first value that is out of range for every engine, or for a framing beside the avatar's own."""
+        self.framing.verify()
+        self.options.verify()
+        if isinstance(self.source, Avatar) and self.framing != Framing():
+            raise OptionError("A framing is given with an avatar, which has its own.", "Leave it out, or register the photo anew with it.")
 
 
 @dataclass(frozen=True)
@@ -260,6 +299,8 @@ class GenerationInfo:
     engine_reason: why this engine ("no GPU was found"). wall_s: from request to finished file, engine loaded.
     rtf: wall_s / audio_s. first_frame_ms: from the moment audio and avatar are there to the first finished frame.
     register_ms, load_ms: registration of the photo and loading of the engine in this request, else 0.
+    cache_hit: the very video had been made before; the times are those of this request. avatar: token of the avatar used. label: the
+    visible "AI" is in the frames.
     """
 
     engine: str
@@ -276,6 +317,9 @@ class GenerationInfo:
     load_ms: float
     seed: int
     warnings: tuple[str, ...] = ()
+    cache_hit: bool = False
+    avatar: str | None = None
+    label: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""

@@ -18,7 +18,7 @@ ASSETS = Path(__file__).resolve().parents[1] / "assets"
 
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings(output_dir=tmp_path_factory.mktemp("outputs"))
+    return Settings(output_dir=tmp_path_factory.mktemp("outputs"), cache_dir=tmp_path_factory.mktemp("caches"))
 
 
 @pytest.fixture(scope="session")

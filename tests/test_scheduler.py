@@ -49,12 +49,14 @@ def test_full_queue_is_refused_and_positions_are_told() -> None:
 
     running = scheduler.submit(hold, "a")
     assert started.wait(5)
-    first, second = scheduler.submit(hold, "a"), scheduler.submit(hold, "a")
+    first, second = scheduler.submit(hold, "a"), scheduler.submit(hold, "b")
     assert (scheduler.position(running), scheduler.position(first), scheduler.position(second)) == (0, 1, 2)
     with pytest.raises(BusyError, match="2 jobs are waiting"):
-        scheduler.submit(hold, "a")
+        scheduler.submit(hold, "c")
+    with pytest.raises(BusyError, match="2 jobs are waiting"):
+        scheduler.ensure_room("c")
     first.cancel()  # a cancelled job makes room at once
-    third = scheduler.submit(hold, "a")
+    third = scheduler.submit(hold, "c")
     with pytest.raises(Cancelled):
         first.result(5)
     release.set()

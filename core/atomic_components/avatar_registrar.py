@@ -198,15 +198,20 @@ class PictureFile:
 class SourceFrame:
     """What is kept in memory of one frame.
 
-    m_c2o: (3, 3) float32, pixels of the 512 crop to pixels of the frame. eye_open: (1, 2), eye_ball: (1, 6) float32, `eye_attributes`.
+    crop: the 512 crop. eye_open: (1, 2), eye_ball: (1, 6) float32, `eye_attributes`.
     face_box: x0, y0, x1, y1 of the face oval, pixels of the frame.
     """
 
     motion: Motion
-    m_c2o: Array
+    crop: Crop
     eye_open: Array
     eye_ball: Array
     face_box: tuple[float, float, float, float]
+
+    @property
+    def m_c2o(self) -> Array:
+        """(3, 3) float32, pixels of the crop to pixels of the frame."""
+        return self.crop.m_c2o
 
 
 class DittoRegistration:
@@ -266,11 +271,15 @@ class DittoRegistration:
                 self._features.move_to_end(index)
                 return self._features[index]
         feature = self._extract(self._crops[index])  # outside the lock: two sessions may compute the same once, none waits for another
+        self.give_feature(index, feature)
+        return feature
+
+    def give_feature(self, index: int, feature: torch.Tensor) -> None:
+        """Spares `feature` the work, where it is known from before."""
         with self._lock:
             self._features[index] = feature
             while len(self._features) > MAX_FEATURES:
                 self._features.popitem(last=False)
-        return feature
 
     @property
     def face_box(self) -> tuple[float, float, float, float]:
@@ -351,7 +360,7 @@ class AvatarRegistrar:
         motions = self._motions([found.small])
         progress(1)
         return DittoRegistration(
-            _frames([found], motions), motions["kp"][0], True, [frame], [found.small], self._extract, (photo.shape[1], photo.shape[0]),
+            _frames([found], motions), motions["kp"][0], True, [frame], [found.small], self.extract, (photo.shape[1], photo.shape[0]),
             _warnings(found.crop.side_px),
         )  # fmt: skip
 
@@ -392,7 +401,7 @@ class AvatarRegistrar:
         warnings = _warnings(float(np.mean([found.crop.side_px for found in every])))
         if full:
             warnings += (f"Only the first {len(every) / FPS:.0f} seconds of the video are used; it plays forth and back.",)
-        return DittoRegistration(_frames(every, smooth), sc, False, pictures, crops, self._extract, size, warnings)
+        return DittoRegistration(_frames(every, smooth), sc, False, pictures, crops, self.extract, size, warnings)
 
     def _first(self, frame: Frame, face_index: int, where: str = "the photo") -> Landmarks:
         faces = self._detector(frame)
@@ -464,7 +473,8 @@ class AvatarRegistrar:
             info = self._motion(network_input(crops).to(self._device))
             return {name: torch.as_tensor(getattr(info, name)).float().cpu().numpy().reshape(len(crops), -1) for name in MotionFields}
 
-    def _extract(self, crop: Frame) -> torch.Tensor:
+    def extract(self, crop: Frame) -> torch.Tensor:
+        """(256, 256, 3) uint8 RGB -> (1, 32, 16, 64, 64), its appearance."""
         with torch.inference_mode():
             return self._appearance(network_input([crop]).to(self._device))
 
@@ -476,7 +486,7 @@ def _without_picture(found: _Found) -> _Found:
 
 def _frames(found: Sequence[_Found], motions: dict[str, Array]) -> list[SourceFrame]:
     return [
-        SourceFrame(Motion.of({name: rows[i] for name, rows in motions.items()}), one.crop.m_c2o, one.eye_open, one.eye_ball, one.face_box)
+        SourceFrame(Motion.of({name: rows[i] for name, rows in motions.items()}), one.crop, one.eye_open, one.eye_ball, one.face_box)
         for i, one in enumerate(found)
     ]
 

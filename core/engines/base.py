@@ -7,12 +7,16 @@ primitive: a whole file is `push` then `flush`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from core.errors import OptionError
-from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source, check_honoured
+from numpy.typing import NDArray
 
+from core.errors import OptionError
+from core.types import Avatar, Controls, Frame, Framing, RenderOptions, Samples, Source, check_honoured, is_video
+
+Saved = tuple[Mapping[str, NDArray[Any]], Mapping[str, Any]]
+"""A registration as it can be kept: arrays by name, and plain JSON values by name."""
 RegisterCallback = Callable[[int, int], None]
 """Told after each step of a registration how many frames of the source are done, and of how many (0: not known).
 
@@ -25,10 +29,10 @@ def unwatched(done: int, total: int) -> None:
 
 
 def check_request(
-    engine: str, capabilities: frozenset[str], source: Source, framing: Framing, controls: Controls, options: RenderOptions
+    engine: str, capabilities: frozenset[str], source: Source | Avatar, framing: Framing, controls: Controls, options: RenderOptions
 ) -> None:
     """Raises InputError for what an engine of these capabilities does not honour, and for what no engine takes."""
-    if not isinstance(source, Photo) and "video" not in capabilities:
+    if is_video(source) and "video" not in capabilities:
         raise OptionError(f"The {engine} engine animates photos only.", "Give a photo, or choose another engine.")
     framing.verify()
     controls.verify(capabilities, engine)
@@ -45,7 +49,12 @@ class Registration(ABC):
     @property
     @abstractmethod
     def nbytes(self) -> int:
-        """Memory it holds, bytes."""
+        """Memory it holds now, bytes; it may grow as sessions are made."""
+
+    @property
+    @abstractmethod
+    def face_box(self) -> tuple[float, float, float, float]:
+        """x0, y0, x1, y1 of the face, in parts of the source's width and height."""
 
 
 class Session(ABC):
@@ -93,13 +102,24 @@ class Engine(ABC):
     def warmup(self) -> None:
         """Loads what is loaded lazily and runs once, so that the first request is not the slow one."""
 
-    def verify(self, source: Source, framing: Framing, controls: Controls, options: RenderOptions) -> None:
+    def verify(self, source: Source | Avatar, framing: Framing, controls: Controls, options: RenderOptions) -> None:
         """Raises InputError for what is known to fail before any work: what this engine does not honour, or a value out of range."""
         check_request(self.name, self.capabilities, source, framing, controls, options)
 
     @abstractmethod
     def register(self, photo: Any, framing: Framing, on_frame: RegisterCallback = unwatched) -> Registration:
         """Finds the face of a Photo (or of a Video, where it takes them) and precomputes everything a frame needs. Raises FaceError."""
+
+    @abstractmethod
+    def save(self, registration: Registration) -> Saved:
+        """What `restore` needs so that it looks for no face again. The arrays may be the registration's own."""
+
+    @abstractmethod
+    def restore(self, saved: Saved, source: Callable[[], Source]) -> Registration:
+        """The registration again, of an engine of the same revision: every frame is as it would have been.
+
+        source: reads the source it was made of, for what is not worth keeping twice. Raises KeyError or ValueError for what does not fit.
+        """
 
     @abstractmethod
     def session(self, registration: Registration, controls: Controls, options: RenderOptions) -> Session:

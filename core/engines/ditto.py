@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from core.atomic_components import saved_registration
 from core.atomic_components.audio2motion import Audio2Motion, sampler_of, seeded_noise
 from core.atomic_components.avatar_registrar import MAX_STORE_BYTES, AvatarRegistrar, DittoRegistration
 from core.atomic_components.condition_handler import ConditionHandler, ConditionLayout
@@ -35,7 +36,7 @@ from core.aux_models.insightface import InsightFaceDetector
 from core.aux_models.landmark203 import Landmark203
 from core.aux_models.landmarks import FaceDetector
 from core.aux_models.onnx_model import OnnxModel
-from core.engines.base import Engine, RegisterCallback, Registration, Session, unwatched
+from core.engines.base import Engine, RegisterCallback, Registration, Saved, Session, unwatched
 from core.engines.capabilities import DITTO
 from core.engines.ditto_options import SessionOptions, session_options, source_options
 from core.errors import EngineUnavailable, OptionError, TalkingHeadError
@@ -46,7 +47,7 @@ from core.models.inference import prepare_for_inference
 from core.optimization.gpu_optimization import Placement, describe, place
 from core.optimization.parallel_processing import run_stages
 from core.optimization.resolution_optimization import face_cut, output_size
-from core.types import SAMPLES_PER_FRAME, Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
+from core.types import SAMPLES_PER_FRAME, Avatar, Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +116,7 @@ class DittoEngine(Engine):
         self._lmdm = networks["lmdm"]
         self._hubert = Hubert(self._paths["hubert"], self.placement.providers)
         landmark203 = Landmark203(self._onnx("landmark203", "landmark network"))
+        self._max_store_bytes = max_store_bytes
         self._registrar = AvatarRegistrar(
             networks["appearance_extractor"], networks["motion_extractor"], self._detector(), landmark203, FaceMesh(),
             self.placement.device, max_store_bytes,
@@ -143,7 +145,7 @@ class DittoEngine(Engine):
             self._decode(self._warp.from_source(self._warp.source(feature, points), points.expand(n, -1, -1)))
             torch.cuda.synchronize(device)
 
-    def verify(self, source: Source, framing: Framing, controls: Controls, options: RenderOptions) -> None:
+    def verify(self, source: Source | Avatar, framing: Framing, controls: Controls, options: RenderOptions) -> None:
         super().verify(source, framing, controls, options)
         source_options(framing, self.defaults)
         session_options(controls, options, self.defaults)
@@ -161,12 +163,27 @@ class DittoEngine(Engine):
         notice = (INSIGHTFACE_NOTICE,) if self._detector_name == "insightface" else ()
         return DittoRegistered(registered, (*registered.warnings, *notice))
 
+    def save(self, registration: Registration) -> Saved:
+        arrays, values = saved_registration.saved(_registered(registration).source)
+        return arrays, {**values, "notices": registration.warnings}
+
+    def restore(self, saved: Saved, source: Callable[[], Source]) -> DittoRegistered:
+        def video() -> Iterable[Frame]:
+            moving = source()
+            if isinstance(moving, Photo):
+                raise ValueError("a photo was kept where a video was registered")
+            return moving.frames()
+
+        restored = saved_registration.restored(
+            *saved, self._registrar.extract, self.placement.device, video, self._max_store_bytes
+        )  # fmt: skip
+        return DittoRegistered(restored, tuple(saved[1]["notices"]))
+
     def session(self, registration: Registration, controls: Controls, options: RenderOptions) -> DittoSession:
-        if not isinstance(registration, DittoRegistered):
-            raise TypeError(f"a {type(registration).__name__} was not made by the ditto engine")
+        registered = _registered(registration)
         controls.verify(self.capabilities, self.name)
         options.verify()
-        return DittoSession(self, registration.source, session_options(controls, options, self.defaults), options)
+        return DittoSession(self, registered.source, session_options(controls, options, self.defaults), options)
 
     # ---- what a session is made of
 
@@ -222,6 +239,17 @@ class DittoRegistered(Registration):
     @property
     def nbytes(self) -> int:
         return self.source.nbytes
+
+    @property
+    def face_box(self) -> tuple[float, float, float, float]:
+        (x0, y0, x1, y1), width, height = self.source.face_box, self.source.width, self.source.height
+        return x0 / width, y0 / height, x1 / width, y1 / height
+
+
+def _registered(registration: Registration) -> DittoRegistered:
+    if not isinstance(registration, DittoRegistered):
+        raise TypeError(f"a {type(registration).__name__} was not made by the ditto engine")
+    return registration
 
 
 class DittoSession(Session):

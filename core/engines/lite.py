@@ -7,23 +7,25 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from core.aux_models.face_mesh import Face, FaceFinder
-from core.engines.base import Engine, RegisterCallback, Registration, Session, unwatched
+from core.engines.base import Engine, RegisterCallback, Registration, Saved, Session, unwatched
 from core.engines.capabilities import LITE
-from core.lite.calibration import Calibration, calibrate
+from core.lite.calibration import UNCORRECTED, Calibration, calibrate
 from core.lite.motion import LifeMotion
 from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOUDNESS, SPREAD, TUCK, WEIGHTS_PATH, MouthTracker
 from core.lite.renderer import Expression, Renderer
 from core.optimization.resolution_optimization import Cut, cut_pixels, face_cut, output_size
-from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples
+from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
-FORMAT = 1
+FORMAT = 2
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 PREVIEW_PX = 320
 MAX_RENDERERS = 2
@@ -33,20 +35,24 @@ MAX_RENDERERS = 2
 class LiteRegistration(Registration):
     """The photo, its face, and the renderers of the sizes asked for last."""
 
-    def __init__(self, photo: Photo, face: Face, finder: FaceFinder) -> None:
-        self.photo, self.face = photo, face
-        self.warnings = _face_warnings(photo.pixels, face)
+    def __init__(self, pixels: Frame, face: Face, warnings: tuple[str, ...], calibration: Calibration) -> None:
+        self.pixels, self.face, self.warnings, self.calibration = pixels, face, warnings, calibration
         self._renderers: dict[tuple[int, int], Renderer] = {}
         self._lock = threading.Lock()
-        renderer = self.renderer(RenderOptions())
-        self.calibration = calibrate(lambda gap: renderer.draw(Expression(aperture=gap)), finder.largest_mesh)
 
     @property
     def nbytes(self) -> int:
-        return self.photo.pixels.nbytes + sum(renderer.nbytes for renderer in self._renderers.values())
+        with self._lock:
+            return self.pixels.nbytes + sum(renderer.nbytes for renderer in self._renderers.values())
+
+    @property
+    def face_box(self) -> tuple[float, float, float, float]:
+        height, width = self.pixels.shape[:2]
+        x0, y0, x1, y1 = self.face.box
+        return x0 / width, y0 / height, x1 / width, y1 / height
 
     def renderer(self, options: RenderOptions) -> Renderer:
-        photo_h, photo_w = self.photo.pixels.shape[:2]
+        photo_h, photo_w = self.pixels.shape[:2]
         width, height = output_size(photo_w, photo_h, options)
         cut = Cut(0, 0, photo_w, photo_h) if options.size == "source" else face_cut(photo_w, photo_h, self.face.box)
         key = (width, height) if options.size == "source" else (width, 0)
@@ -54,7 +60,7 @@ class LiteRegistration(Registration):
             if key not in self._renderers:
                 if len(self._renderers) >= MAX_RENDERERS:
                     self._renderers.pop(next(iter(self._renderers)))
-                self._renderers[key] = Renderer(self.photo.pixels, self.face, cut, width, height)
+                self._renderers[key] = Renderer(self.pixels, self.face, cut, width, height)
             return self._renderers[key]
 
 
@@ -126,7 +132,26 @@ class LiteEngine(Engine):
         return [cut_pixels(photo.pixels, cut, PREVIEW_PX, PREVIEW_PX) for cut in cuts]
 
     def register(self, photo: Photo, framing: Framing, on_frame: RegisterCallback = unwatched) -> LiteRegistration:
-        return LiteRegistration(photo, self._finder.pick(photo.pixels, framing.face_index), self._finder)
+        face = self._finder.pick(photo.pixels, framing.face_index)
+        registration = LiteRegistration(photo.pixels, face, _face_warnings(photo.pixels, face), UNCORRECTED)
+        renderer = registration.renderer(RenderOptions())
+        registration.calibration = calibrate(lambda gap: renderer.draw(Expression(aperture=gap)), self._finder.largest_mesh)
+        return registration
+
+    def save(self, registration: Registration) -> Saved:
+        if not isinstance(registration, LiteRegistration):
+            raise TypeError(f"a {type(registration).__name__} was not made by the lite engine")
+        face, calibration = registration.face, registration.calibration
+        arrays: dict[str, NDArray[Any]] = {"pixels": registration.pixels, "points": face.points}
+        arrays |= {"wanted": calibration.wanted, "gaps": calibration.gaps}
+        angles = {"yaw_deg": face.yaw_deg, "pitch_deg": face.pitch_deg, "roll_deg": face.roll_deg}
+        return arrays, {"blendshapes": face.blendshapes, **angles, "warnings": registration.warnings}
+
+    def restore(self, saved: Saved, source: Callable[[], Source]) -> LiteRegistration:
+        arrays, values = saved
+        face = Face(arrays["points"], values["blendshapes"], values["yaw_deg"], values["pitch_deg"], values["roll_deg"])
+        calibration = Calibration(arrays["wanted"], arrays["gaps"])
+        return LiteRegistration(arrays["pixels"], face, tuple(values["warnings"]), calibration)
 
     def session(self, registration: Registration, controls: Controls, options: RenderOptions) -> LiteSession:
         if not isinstance(registration, LiteRegistration):

@@ -8,10 +8,10 @@ from __future__ import annotations
 from core.engines import ditto_options
 from core.engines.base import check_request
 from core.engines.capabilities import CAPABILITIES
-from core.types import Controls, Framing, RenderOptions, Source
+from core.types import Avatar, Controls, Framing, RenderOptions, Source
 
 
-def verify_request(engine: str, source: Source, framing: Framing, controls: Controls, options: RenderOptions) -> None:
+def verify_request(engine: str, source: Source | Avatar, framing: Framing, controls: Controls, options: RenderOptions) -> None:
     """Raises InputError for what `engine` ("lite" or "ditto") refuses whatever its configuration; `Engine.verify` then knows that too."""
     check_request(engine, CAPABILITIES[engine], source, framing, controls, options)
     if engine == "ditto":

@@ -26,15 +26,18 @@ def seen_aperture(points: Array) -> float:
 
 
 class Calibration:
-    """Maps a wanted aperture (0 closed .. 1 wide) to the gap to draw, same unit."""
+    """Maps a wanted aperture (0 closed .. 1 wide) to the gap to draw, same unit: at `wanted`, rising, are `gaps`."""
 
     def __init__(self, wanted: Array, gaps: Array) -> None:
-        self._wanted, self._gaps = wanted, gaps
+        self.wanted, self.gaps = wanted, gaps
 
     def gap(self, aperture: float) -> float:
-        if aperture >= self._wanted[-1]:
-            return aperture * float(self._gaps[-1] / self._wanted[-1])
-        return float(np.interp(aperture, self._wanted, self._gaps))
+        if aperture >= self.wanted[-1]:
+            return aperture * float(self.gaps[-1] / self.wanted[-1])
+        return float(np.interp(aperture, self.wanted, self.gaps))
+
+
+UNCORRECTED = Calibration(np.array(GAPS, np.float32), np.array(GAPS, np.float32))
 
 
 def calibrate(draw: Callable[[float], Frame], see: Callable[[Frame], Array | None]) -> Calibration:
@@ -42,12 +45,12 @@ def calibrate(draw: Callable[[float], Frame], see: Callable[[Frame], Array | Non
     gaps = np.array(GAPS, np.float32)
     meshes = [see(draw(gap)) for gap in GAPS]
     if any(mesh is None for mesh in meshes):
-        return Calibration(gaps, gaps)
+        return UNCORRECTED
     seen = np.array([seen_aperture(mesh) for mesh in meshes if mesh is not None], np.float32)
     seen = np.maximum.accumulate(seen - seen[0])
     full = float(seen[GAPS.index(1.0)])
     if full <= 0:
-        return Calibration(gaps, gaps)
+        return UNCORRECTED
     rising = seen + np.arange(len(seen)) * np.float32(1e-4 * full)  # strictly, so that the inverse exists
     wanted = np.linspace(0, 1, 21, dtype=np.float32)
     needed = np.interp(wanted * full, rising, gaps)

@@ -68,7 +68,9 @@ class Renderer:
 
     @property
     def nbytes(self) -> int:
-        return int(self._texture.nbytes + self._still.nbytes + 2 * self._grid_x.nbytes)
+        parts: tuple[object, ...] = (self, self.head, self.mouth, self._interior, *self.eyes)
+        arrays = {id(value): value for part in parts for value in vars(part).values() if isinstance(value, np.ndarray)}
+        return sum(array.nbytes for array in arrays.values())
 
     def draw(self, expression: Expression) -> Frame:
         """The (height, width, 3) uint8 RGB picture of one expression."""

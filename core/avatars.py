@@ -1,0 +1,190 @@
+"""The avatars' side of the studio: people that an owner registered, and what the engines keep of them.
+
+A registration is looked for in memory, then (of an avatar) on the disk, and made last. Photos that nobody registered stay in memory only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import cv2
+import numpy as np
+
+from core.engines.base import Engine, Registration
+from core.errors import AvatarError, OptionError
+from core.media.image import load_image
+from core.media.source import load_clip
+from core.optimization.avatar_cache import AvatarStore, Key, RegistrationMemory, clean_name, new_avatar
+from core.optimization.cache_folder import CacheFolder
+from core.optimization.resolution_optimization import cut_pixels, face_cut
+from core.scheduler import Job, Scheduler
+from core.settings import Settings
+from core.types import Avatar, Frame, Framing, Photo, Progress, Source, is_video
+
+THUMBNAIL_PX = 256
+THUMBNAIL_QUALITY = 85
+
+
+class Avatars:
+    """Thread-safe. Whoever asks names the owner; a token of another's is as unknown as one that never was."""
+
+    def __init__(self, settings: Settings, folder: CacheFolder, scheduler: Scheduler) -> None:
+        self._settings, self._scheduler = settings, scheduler
+        self.store = AvatarStore(folder, settings.avatars_bytes, settings.max_avatars)
+        self.memory = RegistrationMemory(settings.registrations_bytes)
+        self.hits = self.misses = 0
+
+    def check_new(self, name: str, source: Source, original: bytes | None, consent: bool) -> None:
+        """Raises OptionError for what is known to fail."""
+        clean_name(name)
+        if self._settings.require_consent and not consent:
+            raise OptionError("The consent of the person shown was not declared.", "Declare it, or use another photo.")
+        if is_video(source) and _original(source, original) is None:
+            raise OptionError("The bytes of the video are missing.", "Give them with the video: they are what is kept.")
+
+    def register(
+        self,
+        job: Job[Any],
+        engine: Engine,
+        source: Source,
+        original: bytes | None,
+        owner: str,
+        name: str,
+        framing: Framing,
+        consent: bool,
+    ) -> Avatar:
+        """The avatar of a source, known to `engine`; where the owner has it already, that one, renamed if a name is given."""
+        token = self.store.token(owner, source.sha256, framing)
+        key = _key(owner, engine, source, framing)
+        with self.memory.making(key, job.check), self.store.locked(token, job.check):
+            avatar = self.store.find(token, owner)
+            if avatar is None:
+                self.store.check_room(owner)
+                registration = self.memory.get(key) or self._made(job, engine, source, framing)
+                self.memory.put(key, registration)
+                first = _first_frame(source)
+                about = {"kind": "video" if is_video(source) else "photo", "width": first.shape[1], "height": first.shape[0]}
+                avatar = new_avatar(token, owner, name, framing, sha256=source.sha256, consent=consent, warnings=source.warnings, **about)
+                kept = _png(first) if isinstance(source, Photo) else _original(source, original) or b""
+                thumbnail = _thumbnail(first, registration)
+                return self.store.put(avatar, kept, thumbnail, engine.name, engine.revision, engine.save(registration))
+        self.registration(job, engine, avatar, avatar.framing, owner)
+        return self.store.rename(avatar, name) if name else self.store.get(token, owner)
+
+    def registration(self, job: Job[Any] | None, engine: Engine, source: Source | Avatar, framing: Framing, owner: str) -> Registration:
+        """Made once while it stays in memory, or for an avatar on the disk. Raises FaceError, and AvatarError where the avatar is gone."""
+        check = job.check if job is not None else lambda: None
+        if isinstance(source, Avatar):
+            source, framing = self.store.get(source.token, owner), source.framing
+        key = _key(owner, engine, source, framing)
+        with self.memory.making(key, check):
+            registration = self.memory.get(key)
+            self.hits += registration is not None
+            self.misses += registration is None
+            if registration is None:
+                if isinstance(source, Avatar):
+                    registration = self._from_disk(job, engine, source, check)
+                else:
+                    registration = self._made(job, engine, source, framing)
+                self.memory.put(key, registration)
+        return registration
+
+    def _from_disk(self, job: Job[Any] | None, engine: Engine, avatar: Avatar, check: Callable[[], None]) -> Registration:
+        with self.store.using(avatar), self.store.locked(avatar.token, check):
+            saved = self.store.load(avatar, engine.name, engine.revision)
+            if saved is not None:
+                try:
+                    return engine.restore(saved, lambda: self._source(avatar))
+                except (KeyError, ValueError):
+                    pass  # of a format that is no more: made anew, below
+            registration = self._made(job, engine, self._source(avatar), avatar.framing)
+            self.store.save(avatar, engine.name, engine.revision, engine.save(registration))
+            return registration
+
+    def _made(self, job: Job[Any] | None, engine: Engine, source: Source, framing: Framing) -> Registration:
+        """Registers in turns on the device, one for each frame of a video."""
+        with ExitStack() as turn:
+            turn.enter_context(self._scheduler.device_turn())
+
+            def on_frame(done: int, total: int) -> None:
+                turn.close()
+                if job is not None:
+                    job.report(Progress("registering", done, total))
+                turn.enter_context(self._scheduler.device_turn())
+
+            return engine.register(source, framing, on_frame)
+
+    def _source(self, avatar: Avatar) -> Source:
+        """What was kept of an avatar, decoded."""
+        data = self.store.source(avatar)
+        if avatar.kind == "video":
+            return load_clip(data, "The video of this avatar", self._settings)
+        return dataclasses.replace(load_image(data, self._settings), sha256=avatar.sha256, warnings=avatar.warnings)
+
+    def thumbnail(self, token: str, owner: str) -> bytes:
+        """JPEG, 256 pixels square at most."""
+        avatar = self.store.get(token, owner)
+        kept = self.store.thumbnail(avatar)
+        if kept is None:
+            source = self._source(avatar)
+            kept = _jpeg(_small(_first_frame(source)))
+            self.store.put_thumbnail(avatar, kept)
+        return kept
+
+    def delete(self, token: str, owner: str) -> Avatar:
+        """Removes it from memory and disk, and tells what it was."""
+        avatar = self.store.get(token, owner)
+        self.store.delete(avatar)
+        self.memory.drop(lambda key: key[0] == owner and key[3] == avatar.sha256)
+        return avatar
+
+    def clear(self, owner: str | None) -> int:
+        """Removes everything of one owner, or (None) of all. Bytes freed on the disk."""
+        freed = self.store.clear(owner)
+        self.memory.drop(lambda key: owner is None or key[0] == owner)
+        return freed
+
+    def stats(self) -> dict[str, object]:
+        return {"hits": self.hits, "misses": self.misses, "memory": self.memory.stats(), "disk": self.store.stats()}
+
+
+def _key(owner: str, engine: Engine, source: Source | Avatar, framing: Framing) -> Key:
+    return owner, engine.name, engine.revision, source.sha256, framing
+
+
+def _first_frame(source: Source) -> Frame:
+    return source.pixels if isinstance(source, Photo) else next(iter(source.frames()))
+
+
+def _original(source: Source, original: bytes | None) -> bytes | None:
+    return original if original is not None else getattr(source, "data", None)
+
+
+def _png(pixels: Frame) -> bytes:
+    """Lossless and quick; nothing of the file it came from is in it but the pixels."""
+    done, data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise AvatarError("The photo cannot be kept.", "Save it as PNG and try again.")
+    return bytes(data)
+
+
+def _thumbnail(pixels: Frame, registration: Registration) -> bytes:
+    """The face and what is around it."""
+    height, width = pixels.shape[:2]
+    x0, y0, x1, y1 = registration.face_box
+    cut = face_cut(width, height, (x0 * width, y0 * height, x1 * width, y1 * height))
+    return _jpeg(cut_pixels(pixels, cut, THUMBNAIL_PX, THUMBNAIL_PX))
+
+
+def _small(pixels: Frame) -> Frame:
+    scale = min(1.0, THUMBNAIL_PX / max(pixels.shape[:2]))
+    small: Frame = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return small
+
+
+def _jpeg(pixels: Frame) -> bytes:
+    picture = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGR)
+    return bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_QUALITY])[1])

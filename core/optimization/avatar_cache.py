@@ -1,0 +1,362 @@
+"""Avatars on the disk, and registrations in memory in front of them.
+
+    avatars/<owner>/<token>/     avatar.json  source  thumbnail.jpg  lite.safetensors  ditto.safetensors
+
+`source` is what every registration can be made anew from: a photo as lossless PNG of its decoded pixels (no metadata of the camera left), a
+video as it came. One safetensors file for each engine holds what that engine needs so that it looks for no face again. The files say
+which revision of the engine made them, and carry checksums; what is damaged or old is made anew from the source.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import logging
+import re
+import shutil
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from core.engines.base import Registration, Saved
+from core.errors import AvatarError, OptionError, OutputError
+from core.optimization.cache_folder import CacheFolder, nbytes_of, no_check
+from core.types import Avatar, Default, Framing
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Of the files in an avatar's folder."""
+MARKER = "avatar.json"
+MAX_NAME = 80
+_TOKEN = re.compile(r"[0-9a-f]{40}")
+
+
+class AvatarStore:
+    """What is kept on the disk. Thread-safe, and safe with other processes.
+
+    limit_bytes: of all avatars together; those unused longest go first. max_avatars: of one owner.
+    """
+
+    def __init__(self, folder: CacheFolder, limit_bytes: int, max_avatars: int) -> None:
+        self._folder, self._limit_bytes, self._max_avatars = folder, limit_bytes, max_avatars
+        self._in_use: Counter[Path] = Counter()
+        self._lock = threading.Lock()
+        self.evictions = 0
+
+    def token(self, owner: str, sha256: str, framing: Framing) -> str:
+        """The same source of the same owner, read the same way, always has the same token."""
+        return self._folder.digest("avatar", owner, sha256, json.dumps(_framing_values(framing), sort_keys=True))
+
+    def find(self, token: str, owner: str) -> Avatar | None:
+        return self._read(self._path(token, owner), owner)
+
+    def get(self, token: str, owner: str) -> Avatar:
+        """Raises AvatarError, in the same words for a token of another owner and for none at all."""
+        avatar = self.find(token, owner)
+        if avatar is None:
+            raise unknown(token)
+        return avatar
+
+    def list(self, owner: str) -> list[Avatar]:
+        """The newest first."""
+        entries = self._folder.entries(self._shelf, MARKER, self._owner_name(owner))
+        avatars = [avatar for entry in entries if (avatar := self._read(entry.path, owner)) is not None]
+        return sorted(avatars, key=lambda avatar: (-avatar.created_s, avatar.token))
+
+    def check_room(self, owner: str) -> None:
+        """Raises OptionError where the owner has `max_avatars` already."""
+        n = len(self._folder.entries(self._shelf, MARKER, self._owner_name(owner)))
+        if n >= self._max_avatars:
+            raise OptionError(f"There are {n} avatars already, as many as one may have.", "Delete one that is not needed any more.")
+
+    def put(self, avatar: Avatar, source: bytes, thumbnail: bytes, engine: str, revision: str, saved: Saved) -> Avatar:
+        """Keeps a new avatar; one that is there already stays as it is. Raises OutputError where it cannot be written."""
+        path = self._path(avatar.token, avatar.owner)
+        staged = self._folder.staged()
+        try:
+            (staged / "source").write_bytes(source)
+            (staged / "thumbnail.jpg").write_bytes(thumbnail)
+            (staged / _file(engine)).write_bytes(_packed(revision, saved))
+            (staged / MARKER).write_bytes(_as_json(avatar, hashlib.sha256(source).hexdigest()))
+            self._folder.publish(staged, path, durable=True)
+        except OSError as error:
+            raise OutputError(f"The avatar cannot be kept ({error.strerror or error}).", "Is the disk full?") from error
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        self._folder.mark_used(self._shelf, path / MARKER)
+        self._trim(path)
+        return self.get(avatar.token, avatar.owner)
+
+    def source(self, avatar: Avatar) -> bytes:
+        """What was kept of the source. Raises AvatarError, and drops the avatar, where it is damaged."""
+        path = self._path(avatar.token, avatar.owner)
+        try:
+            about = json.loads((path / MARKER).read_bytes())
+            data = (path / "source").read_bytes()
+        except (OSError, ValueError):
+            data, about = b"", {}
+        if hashlib.sha256(data).hexdigest() != about.get("source_sha256"):
+            log.warning("the kept source of avatar %s is damaged: the avatar is dropped", avatar.token[:8])
+            self._folder.remove(path)
+            raise AvatarError("The kept photo of this avatar is damaged.", "Register the person again.")
+        return data
+
+    def thumbnail(self, avatar: Avatar) -> bytes | None:
+        """JPEG; None where it is damaged."""
+        path = self._path(avatar.token, avatar.owner)
+        with contextlib.suppress(OSError):
+            data = (path / "thumbnail.jpg").read_bytes()
+            if data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9":
+                return data
+        return None
+
+    def put_thumbnail(self, avatar: Avatar, thumbnail: bytes) -> None:
+        with contextlib.suppress(OSError):  # it will be made again
+            self._folder.write_into(self._path(avatar.token, avatar.owner) / "thumbnail.jpg", thumbnail)
+
+    def load(self, avatar: Avatar, engine: str, revision: str) -> Saved | None:
+        """What `engine` at this revision saved; None where there is nothing of the kind, or it is damaged."""
+        path = self._path(avatar.token, avatar.owner)
+        self._folder.mark_used(self._shelf, path / MARKER)
+        try:
+            return _unpacked(path / _file(engine), revision)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+            log.warning("what the %s engine kept of avatar %s is damaged (%s): it is made anew", engine, avatar.token[:8], error)
+            return None
+
+    def save(self, avatar: Avatar, engine: str, revision: str, saved: Saved) -> None:
+        """Keeps a registration made later. That it cannot be kept is no error: it is made again next time."""
+        path = self._path(avatar.token, avatar.owner)
+        try:
+            self._folder.write_into(path / _file(engine), _packed(revision, saved))
+        except OSError as error:
+            log.warning("a registration of avatar %s cannot be kept: %s", avatar.token[:8], error.strerror or error)
+        self._trim(path)
+
+    def rename(self, avatar: Avatar, name: str) -> Avatar:
+        path = self._path(avatar.token, avatar.owner)
+        try:
+            about = json.loads((path / MARKER).read_bytes())
+            self._folder.write_into(path / MARKER, _as_json(dataclasses.replace(avatar, name=clean_name(name)), about["source_sha256"]))
+        except (FileNotFoundError, ValueError, KeyError) as error:
+            raise unknown(avatar.token) from error
+        except OSError as error:
+            raise OutputError(f"The avatar cannot be renamed ({error.strerror or error}).", "Is the disk full?") from error
+        self._folder.mark_used(self._shelf, path / MARKER)
+        return self.get(avatar.token, avatar.owner)
+
+    def delete(self, avatar: Avatar) -> int:
+        """Bytes freed."""
+        return self._folder.remove(self._path(avatar.token, avatar.owner))
+
+    def clear(self, owner: str | None) -> int:
+        """Deletes the avatars of one owner, or (None) of all. Bytes freed."""
+        paths = list(self._shelf.glob("*")) if owner is None else [self._shelf / self._owner_name(owner)]
+        return sum(self._folder.remove(path) for path in paths if path.is_dir())
+
+    def locked(self, token: str, check: Callable[[], None] = no_check) -> contextlib.AbstractContextManager[None]:
+        """Held while an avatar is made or read, so that two that want it do the work once."""
+        return self._folder.locked(token, check)
+
+    @contextlib.contextmanager
+    def using(self, avatar: Avatar) -> Iterator[None]:
+        """While a job of this process works with it, an avatar makes no room for others."""
+        path = self._path(avatar.token, avatar.owner)
+        with self._lock:
+            self._in_use[path] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._in_use[path] -= 1
+                if not self._in_use[path]:
+                    del self._in_use[path]
+
+    def stats(self) -> dict[str, int]:
+        entries = self._folder.entries(self._shelf, MARKER)
+        return {
+            "entries": len(entries), "bytes": sum(entry.nbytes for entry in entries), "max_bytes": self._limit_bytes,
+            "evictions": self.evictions,
+        }  # fmt: skip
+
+    @property
+    def _shelf(self) -> Path:
+        return self._folder.shelf("avatars")
+
+    def _owner_name(self, owner: str) -> str:
+        return self._folder.digest("owner", owner)
+
+    def _path(self, token: str, owner: str) -> Path:
+        if not _TOKEN.fullmatch(token):
+            raise unknown(token)
+        return self._shelf / self._owner_name(owner) / token
+
+    def _read(self, path: Path, owner: str) -> Avatar | None:
+        """The avatar in a folder; None where there is none, or it is damaged beyond use, and then it is dropped."""
+        try:
+            data = (path / MARKER).read_bytes()
+        except OSError:
+            return None
+        try:
+            return _from_json(data, path.name, owner, nbytes_of(path))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            log.warning("avatar %s is damaged (%s): it is dropped", path.name[:8], error)
+            self._folder.remove(path)
+            return None
+
+    def _trim(self, newest: Path) -> None:
+        with self._lock:
+            keep = {newest, *self._in_use}
+        self.evictions += self._folder.trim(self._shelf, MARKER, self._limit_bytes, keep)
+
+
+Key = tuple[str, str, str, str, Framing]
+"""Of a registration in memory: owner, engine, its revision, sha256 of the source, framing."""
+
+
+class RegistrationMemory:
+    """The registrations used last, `limit_bytes` together; one larger than that is kept alone. Thread-safe."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._kept: OrderedDict[Key, Registration] = OrderedDict()
+        self._making: dict[Key, list[Any]] = {}  # key -> [lock, how many want it]
+        self._lock = threading.Lock()
+        self.evictions = 0
+
+    @contextlib.contextmanager
+    def making(self, key: Key, check: Callable[[], None]) -> Iterator[None]:
+        """Held by the one thread that makes a registration; others that want the same wait for it."""
+        with self._lock:
+            entry = self._making.setdefault(key, [threading.Lock(), 0])
+            entry[1] += 1
+        try:
+            while not entry[0].acquire(timeout=0.05):
+                check()
+            try:
+                yield
+            finally:
+                entry[0].release()
+        finally:
+            with self._lock:
+                entry[1] -= 1
+                if not entry[1]:
+                    del self._making[key]
+
+    def get(self, key: Key) -> Registration | None:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Key, registration: Registration) -> None:
+        with self._lock:
+            self._kept[key] = registration
+            self._kept.move_to_end(key)
+        self.trim()
+
+    def trim(self) -> None:
+        """Makes room; also to be called after use, since registrations grow as they are used."""
+        with self._lock:
+            sizes = {key: registration.nbytes for key, registration in self._kept.items()}
+            total = sum(sizes.values())
+            while total > self._limit_bytes and len(self._kept) > 1:
+                key, _ = self._kept.popitem(last=False)
+                total -= sizes[key]
+                self.evictions += 1
+
+    def drop(self, wanted: Callable[[Key], bool]) -> int:
+        """Forgets the registrations whose key is wanted. Bytes freed."""
+        with self._lock:
+            return sum(self._kept.pop(key).nbytes for key in list(self._kept) if wanted(key))
+
+    def stats(self) -> dict[str, int]:
+        with self._lock:
+            nbytes = sum(registration.nbytes for registration in self._kept.values())
+            return {"entries": len(self._kept), "bytes": nbytes, "max_bytes": self._limit_bytes, "evictions": self.evictions}
+
+
+def unknown(token: str) -> AvatarError:
+    shown = token if _TOKEN.fullmatch(token) else f"{token[:12]}…"
+    return AvatarError(f"There is no avatar {shown}.", "List the avatars to see which there are.")
+
+
+def new_avatar(token: str, owner: str, name: str, framing: Framing, **about: Any) -> Avatar:
+    return Avatar(token=token, owner=owner, name=clean_name(name), framing=framing, created_s=round(time.time(), 3), **about)
+
+
+def clean_name(name: str) -> str:
+    """One line of printable characters. Raises OptionError where it is too long."""
+    cleaned = " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())
+    if len(cleaned) > MAX_NAME:
+        raise OptionError(f"The name has {len(cleaned)} characters.", f"At most {MAX_NAME} are possible.")
+    return cleaned
+
+
+def _file(engine: str) -> str:
+    return f"{engine}.safetensors"
+
+
+def _framing_values(framing: Framing) -> dict[str, Any]:
+    """What differs from the defaults."""
+    values = {field.name: getattr(framing, field.name) for field in dataclasses.fields(framing)}
+    return {name: value for name, value in values.items() if not isinstance(value, Default) and (name, value) != ("face_index", 0)}
+
+
+def _as_json(avatar: Avatar, source_sha256: str) -> bytes:
+    kept = {field.name: getattr(avatar, field.name) for field in dataclasses.fields(avatar) if field.name not in ("owner", "nbytes")}
+    values = {**kept, "framing": _framing_values(avatar.framing), "format": FORMAT, "source_sha256": source_sha256}
+    text = json.dumps(values, sort_keys=True)
+    return json.dumps({**values, "checksum": hashlib.sha256(text.encode()).hexdigest()}, indent=1).encode()
+
+
+def _from_json(data: bytes, token: str, owner: str, nbytes: int) -> Avatar:
+    values = json.loads(data)
+    checksum = values.pop("checksum")
+    if hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest() != checksum or values["token"] != token:
+        raise ValueError("its description does not fit its checksum")
+    if values.pop("format") != FORMAT:
+        raise ValueError("it is of another format")
+    del values["source_sha256"]
+    framing, warnings = Framing(**values.pop("framing")), tuple(values.pop("warnings"))
+    return Avatar(owner=owner, nbytes=nbytes, framing=framing, warnings=warnings, **values)
+
+
+def _packed(revision: str, saved: Saved) -> bytes:
+    tensors, meta = saved
+    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    about = json.dumps(meta)
+    stamp = {"format": str(FORMAT), "revision": revision, "meta": about, "digest": _digest(arrays, about)}
+    packed: bytes = safetensors.numpy.save(arrays, metadata=stamp)
+    return packed
+
+
+def _unpacked(path: Path, revision: str) -> Saved | None:
+    with safetensors.safe_open(path, framework="np") as file:
+        stamp = file.metadata() or {}
+        if stamp.get("format") != str(FORMAT) or stamp.get("revision") != revision:
+            return None
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    if _digest(arrays, stamp["meta"]) != stamp["digest"]:
+        raise ValueError("the checksum does not fit")
+    return arrays, json.loads(stamp["meta"])
+
+
+def _digest(arrays: Mapping[str, Any], about: str) -> str:
+    digest = hashlib.sha256(about.encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes() if not array.flags.c_contiguous else memoryview(array).cast("B") if array.size else b"")
+    return digest.hexdigest()

@@ -1,0 +1,264 @@
+"""The folder on the disk that both caches live in: private, shared by processes, whole after any crash.
+
+What is written is written in a folder of this process's own first and moved to its place in one step, so a reader meets whole entries only.
+The own folder is guarded by a lock that the system releases when the process dies; the next process removes what it left. An entry is a
+folder `shelf/owner/name` with a JSON file in it, whose modification time says when the entry was last used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import secrets
+import shutil
+import stat
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from core.errors import OutputError
+
+LOCK_POLL_S = 0.02
+_HINT = "Name another folder with TALKING_HEAD_CACHE_DIR."
+
+
+def no_check() -> None:
+    """For who waits without anything that could call them off."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a shelf. used_ns: when it was last used, by the shelf's own clock."""
+
+    path: Path
+    nbytes: int
+    used_ns: int
+
+
+class CacheFolder:
+    """Nothing is touched before the first use. Thread-safe. Raises OutputError where the folder cannot be used."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self._own: Path | None = None
+        self._own_lock: FileLock | None = None
+        self._secret = b""
+        self._preparing = threading.Lock()
+
+    def shelf(self, name: str) -> Path:
+        self._prepare()
+        return self.root / name
+
+    def digest(self, *parts: str) -> str:
+        """40 hex digits that depend on `parts` and on this folder's key: without the key they tell nothing and cannot be guessed."""
+        self._prepare()
+        message = b"".join(len(part.encode()).to_bytes(8, "big") + part.encode() for part in parts)
+        return hmac.new(self._secret, message, hashlib.sha256).hexdigest()[:40]
+
+    @contextlib.contextmanager
+    def locked(self, name: str, check: Callable[[], None] = no_check) -> Iterator[None]:
+        """Holds the lock `name` against all threads and processes. `check` is called while waiting; what it raises ends the wait."""
+        self._prepare()
+        lock = FileLock(self.root / "locks" / name, thread_local=False)
+        while True:
+            try:
+                lock.acquire(timeout=0)
+                break
+            except Timeout:
+                check()
+                time.sleep(LOCK_POLL_S)
+        try:
+            yield
+        finally:
+            _release(lock)
+
+    def staged(self) -> Path:
+        """A new empty folder to make an entry in. `publish` moves it away; else it is the caller's to remove."""
+        self._prepare()
+        assert self._own is not None  # noqa: S101 - _prepare made it
+        folder = self._own / secrets.token_hex(8)
+        folder.mkdir()
+        return folder
+
+    def publish(self, staged: Path, target: Path, durable: bool = False) -> bool:
+        """Moves a staged entry to `target` in one step; False, and nothing done, where there is one already.
+
+        durable: once done, it survives a power cut.
+        """
+        if durable:
+            for path in (*staged.iterdir(), staged):
+                sync(path)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            staged.rename(target)
+        except OSError:
+            if target.is_dir():
+                return False
+            raise
+        if durable:
+            sync(target.parent)
+        return True
+
+    def write_into(self, path: Path, data: bytes) -> None:
+        """Puts a file into an entry, or replaces it, in one step. FileNotFoundError where the entry is gone."""
+        staged = self.staged()
+        try:
+            part = staged / path.name
+            part.write_bytes(data)
+            sync(part)
+            part.replace(path)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+
+    def remove(self, path: Path) -> int:
+        """Takes an entry, or a whole shelf, out of sight in one step, then deletes it. The bytes freed; 0 where it was gone already."""
+        trash = self.staged()
+        freed = nbytes_of(path)
+        try:
+            path.rename(trash / "gone")
+        except FileNotFoundError:
+            freed = 0
+        finally:
+            shutil.rmtree(trash, ignore_errors=True)
+        return freed
+
+    def mark_used(self, shelf: Path, marker: Path) -> None:
+        """Makes an entry the one used last: later than all marked before, whatever the computer's clock says now."""
+        clock = shelf / ".clock"
+        with contextlib.suppress(OSError):  # the entry was removed meanwhile; or the disk is read-only, and order is all that is lost
+            clock.touch(mode=0o600)
+            tick = max(time.time_ns(), clock.stat().st_mtime_ns + 1)
+            os.utime(clock, ns=(tick, tick))
+            os.utime(marker, ns=(tick, tick))
+
+    def trim(self, shelf: Path, marker: str, limit_bytes: int, keep: Collection[Path]) -> int:
+        """Removes entries, those unused longest first, until the shelf holds `limit_bytes` at most. Returns how many went.
+
+        Entries of `keep`, and those somebody holds the lock of, stay.
+        """
+        entries = sorted(self.entries(shelf, marker), key=lambda entry: entry.used_ns)
+        total = sum(entry.nbytes for entry in entries)
+        gone = 0
+        for entry in entries:
+            if total <= limit_bytes:
+                break
+            if entry.path in keep:
+                continue
+            lock = FileLock(self.root / "locks" / entry.path.name, thread_local=False)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                continue
+            try:
+                self.remove(entry.path)
+            finally:
+                _release(lock)
+            total -= entry.nbytes
+            gone += 1
+        return gone
+
+    def entries(self, shelf: Path, marker: str, owner: str = "*") -> list[Entry]:
+        """All entries, or those in one owner's folder. One without its marker is damage, and the first to go."""
+        found = []
+        for path in shelf.glob(f"{owner}/*"):
+            try:
+                used_ns = (path / marker).stat().st_mtime_ns
+            except OSError:
+                used_ns = 0
+            found.append(Entry(path, nbytes_of(path), used_ns))
+        return found
+
+    def close(self) -> None:
+        """Removes what is half done. The object can be used again."""
+        with self._preparing:
+            if self._own is not None and self._own_lock is not None:
+                shutil.rmtree(self._own, ignore_errors=True)
+                _release(self._own_lock)
+            self._own = self._own_lock = None
+
+    def _prepare(self) -> None:
+        with self._preparing:
+            if self._own is not None:
+                return
+            try:
+                for folder in (self.root, *(self.root / name for name in ("locks", "parts", "avatars", "results"))):
+                    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    _check_private(folder)
+                self._secret = self._secret or _secret(self.root / "key", self.root / "parts")
+                self._remove_leftovers()
+                name = secrets.token_hex(8)
+                self._own_lock = FileLock(self.root / "parts" / f"{name}.lock", thread_local=False)
+                self._own_lock.acquire(timeout=0)
+                self._own = self.root / "parts" / name
+                self._own.mkdir(mode=0o700)
+            except OSError as error:
+                raise OutputError(f"The folder for caches, {self.root}, cannot be used: {error.strerror or error}.", _HINT) from error
+
+    def _remove_leftovers(self) -> None:
+        """Of processes that did not end by themselves: nobody holds their locks any more."""
+        for path in (self.root / "parts").glob("*.lock"):
+            lock = FileLock(path, thread_local=False)
+            with contextlib.suppress(Timeout):
+                lock.acquire(timeout=0)
+                shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+                _release(lock)
+
+
+def nbytes_of(path: Path) -> int:
+    """Size of all files below `path`, as far as they are still there."""
+    total = 0
+    for folder, _, files in os.walk(path):
+        for name in files:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(folder, name)).st_size
+    return total
+
+
+def sync(path: Path) -> None:
+    """Waits until a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _release(lock: FileLock) -> None:
+    """The file goes while the lock is held: whoever waits for it notices, and makes it anew."""
+    Path(lock.lock_file).unlink(missing_ok=True)
+    lock.release()
+
+
+def _check_private(folder: Path) -> None:
+    """Raises OutputError where another user could read or exchange the files: what lies here are people's faces."""
+    about = folder.lstat()
+    if stat.S_ISLNK(about.st_mode):
+        about = folder.stat()
+    if hasattr(os, "getuid") and about.st_uid != os.getuid():
+        raise OutputError(f"The folder for caches, {folder}, belongs to another user.", _HINT)
+    if about.st_mode & 0o077:
+        folder.chmod(0o700)
+
+
+def _secret(path: Path, parts: Path) -> bytes:
+    """The 32 random bytes of this folder, made when they are first needed, by one process."""
+    try:
+        secret = path.read_bytes()
+    except FileNotFoundError:
+        part = parts / f"key-{secrets.token_hex(8)}"
+        part.touch(mode=0o600)
+        part.write_bytes(secrets.token_bytes(32))
+        sync(part)
+        with contextlib.suppress(FileExistsError):  # another process was first
+            os.link(part, path)
+        part.unlink()
+        secret = path.read_bytes()
+    if len(secret) != 32:
+        raise OutputError(f"The key of the caches, {path}, is damaged.", "Remove the whole folder: its avatars cannot be found any more.")
+    return secret
