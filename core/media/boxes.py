@@ -1,8 +1,8 @@
 """The boxes of a fragmented MP4 (ISO/IEC 14496-12, -14, -15), written by hand: one H.264 track and one AAC track.
 
-FFmpeg's muxer cannot do this through PyAV: a fragment can be closed only by the next key frame or packet, packets wait in its interleaver, and
-without knowing the first packets it writes no edit list, so the AAC encoder's priming would delay the picture. Here a fragment ends
-exactly where it is asked to, and an edit list takes the priming out, so that sample and frame 0 both fall on 0.
+FFmpeg's muxer cannot do this through PyAV: a fragment can be closed only by the next key frame or packet, packets wait in its
+interleaver, and without knowing the first packets it writes no edit list, so the AAC encoder's priming would delay the picture. Here a
+fragment ends exactly where it is asked to, and an edit list takes the priming out, so that sample and frame 0 both fall on 0.
 """
 
 from __future__ import annotations

@@ -38,9 +38,7 @@ class SoundTrack:
         self._rest: Block = np.zeros((self.channels, 0), np.float32)
 
     def read_to(self, n_frames: int, ahead: int = 0) -> Block:
-        """What follows up to the end of video frame `n_frames` (counted from 1) and `ahead` samples more, (channels, n) float32: fewer at the
-        end of the recording, none after it. Raises AudioError.
-        """
+        """As `read`, what follows up to the end of the first `n_frames` video frames and `ahead` samples more."""
         return self.read(max(0, n_frames * self.rate_hz // FPS + ahead - self._n_read))
 
     def silence_to(self, n_frames: int) -> Block:

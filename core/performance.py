@@ -1,0 +1,112 @@
+"""One whole recording spoken by one session: its frames, step by step, and what is known about them afterwards.
+
+What a video file and a stream are both made of.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import itertools
+import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
+from typing import Any
+
+from core.engines.base import Engine, Registration, Session
+from core.media.label import Label
+from core.provenance.disclosure import disclosure
+from core.scheduler import Job
+from core.types import FPS, SAMPLES_PER_FRAME, Audio, Frame, GenerationInfo, Progress, RenderOptions
+
+Turn = Callable[[], AbstractContextManager[None]]
+STEP_FRAMES = 5
+"""Frames animated in one turn on the device: short enough to cancel and to interleave, long enough to vectorise."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cast:
+    """Who plays a request: the loaded engine and the registered person, why this engine, and what it took to have both.
+
+    video: whether the person moves already. warnings: of source and registration. avatar: the token, where one was given.
+    """
+
+    engine: Engine
+    engine_reason: str
+    registration: Registration
+    video: bool
+    warnings: tuple[str, ...]
+    avatar: str | None
+    load_ms: float
+    register_ms: float
+
+    def metadata(self, label: bool) -> dict[str, str]:
+        """What a video or stream made now says about itself. label: whether the visible label is in it."""
+        today = datetime.datetime.now(datetime.UTC).date()
+        return disclosure(self.engine.name, self.engine.revision, "video" if self.video else "photo", label, today)
+
+
+class Performance:
+    """asked_s: by time.perf_counter, when the request came to its turn. turn: gives a turn on the device."""
+
+    def __init__(self, cast: Cast, session: Session, options: RenderOptions, audio: Audio, turn: Turn, asked_s: float) -> None:
+        self.cast, self.session, self.options, self.audio = cast, session, options, audio
+        self.metadata = cast.metadata(options.label)
+        self.total = audio.n_frames
+        self.n_frames = 0
+        """Frames made so far."""
+        self._turn = turn
+        self._asked_s, self._started_s = asked_s, time.perf_counter()
+        self._first_s = 0.0
+
+    def frames(self, job: Job[Any]) -> Generator[Frame, None, None]:
+        """Every frame once; reports to `job` after each step. Close it to free what the session holds."""
+        label = Label(self.session.width, self.session.height) if self.options.label else None
+        samples, step = self.audio.samples, STEP_FRAMES * SAMPLES_PER_FRAME
+        job.report(Progress("animating", 0, self.total))
+        try:
+            for start in range(0, len(samples) + step, step):
+                chunk = samples[start : start + step]
+                waiting = self.session.push(chunk) if len(chunk) else self.session.flush()
+                while True:  # a push may yield many frames at once: they are taken a step at a time
+                    with self._turn():
+                        frames = list(itertools.islice(waiting, STEP_FRAMES))
+                    for frame in frames:
+                        if label is not None:
+                            label.draw(frame)
+                        if not self.n_frames:
+                            self.first_out()
+                        self.n_frames += 1
+                        yield frame
+                    job.report(Progress("animating", self.n_frames, self.total))
+                    if len(frames) < STEP_FRAMES:
+                        break
+        finally:
+            self.session.interrupt()  # ends what an engine does on threads of its own
+
+    def first_out(self) -> None:
+        """Something can be seen from now on: the first frame, or, said by whoever streams, the first encoded piece."""
+        self._first_s = time.perf_counter()
+
+    def info(self) -> GenerationInfo:
+        """Asked for when everything is done."""
+        cast, audio_s = self.cast, self.audio.duration_s
+        wall_s = time.perf_counter() - self._asked_s - cast.load_ms / 1000
+        return GenerationInfo(
+            engine=cast.engine.name,
+            engine_reason=cast.engine_reason,
+            frames=self.n_frames,
+            fps=FPS,
+            width=self.session.width,
+            height=self.session.height,
+            audio_s=round(audio_s, 3),
+            wall_s=round(wall_s, 3),
+            rtf=round(wall_s / audio_s, 4),
+            first_frame_ms=round((self._first_s - self._started_s) * 1000, 1),
+            register_ms=cast.register_ms,
+            load_ms=cast.load_ms,
+            seed=self.options.seed,
+            warnings=(*cast.warnings, *self.audio.warnings),
+            avatar=cast.avatar,
+            label=self.options.label,
+        )
