@@ -28,7 +28,7 @@ def context(timestamp_url: str | None = None, anchors: str | None = None) -> Any
 
     timestamp_url: the service, where signing uses one. anchors: PEM certificates of the authorities whose signers are trusted.
     """
-    hosts = [] if timestamp_url is None else [urlsplit(timestamp_url).netloc]
+    hosts = [] if timestamp_url is None else [urlsplit(timestamp_url).netloc.rpartition("@")[2]]
     settings: dict[str, Any] = {
         "core": {"allowed_network_hosts": hosts, "max_decompressed_manifest_size_in_mb": MAX_MANIFEST_MIB},
         "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_after_sign": True},
