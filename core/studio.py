@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,6 +23,7 @@ from core.media.video import VideoWriter, check_writable
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.gpu_optimization import gpu_obstacle
 from core.performance import Cast, Performance
+from core.provenance.signing import open_signer
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
 from core.streaming.recording import SegmentStream
@@ -85,6 +87,7 @@ class Studio:
         self.settings = settings
         self._device = device
         self._serving = serving
+        self._signer = open_signer(settings)
         self.scheduler = Scheduler(settings.max_jobs, settings.max_queue)
         self._folder = CacheFolder(settings.cache_dir)
         self._avatars = Avatars(settings, self._folder, self.scheduler)
@@ -297,9 +300,10 @@ class Studio:
 
     def _generate(self, job: Job[Generation], role: Role, audio: Audio, output: Path) -> Generation:
         performance = self._perform(job, role, audio)
-        session = performance.session
+        session, about = performance.session, performance.metadata
+        seal = None if self._signer is None else partial(self._signer.sign, metadata=about)
         with (
-            VideoWriter(output, session.width, session.height, audio, metadata=performance.metadata) as writer,
+            VideoWriter(output, session.width, session.height, audio, metadata=about, seal=seal) as writer,
             closing(performance.frames(job)) as frames,
         ):
             for frame in frames:
