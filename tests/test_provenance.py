@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import http.server
 import json
@@ -33,7 +34,8 @@ from core.provenance.disclosure import DIGITAL_SOURCE_TYPE, disclosure
 from core.provenance.reading import read_provenance
 from core.provenance.signing import Signer, open_signer
 from core.settings import Settings
-from core.types import Audio
+from core.studio import Studio, open_studio
+from core.types import Audio, Generation, Photo, RenderOptions, Request
 from tests.certificates import Identity, make_identity
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -222,6 +224,65 @@ def test_configuration_is_judged_at_the_start(identity: Identity, tmp_path: Path
         with pytest.raises(OptionError, match=message) as caught:
             open_signer(Settings(c2pa_cert=certificate, c2pa_key=key))
         assert "PRIVATE KEY" not in str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------------------ generated videos
+
+
+@pytest.fixture(scope="module")
+def short(speech: Audio) -> Audio:
+    return dataclasses.replace(speech, samples=speech.samples[:4_800])
+
+
+def generate(settings: Settings, request: Request, output: Path) -> Generation:
+    studio = open_studio(settings)
+    try:
+        return studio.generate(request, output)
+    finally:
+        studio.close()
+
+
+def test_a_generated_video_is_signed(
+    settings: Settings, identity: Identity, portrait: Photo, short: Audio, tmp_path: Path
+) -> None:
+    signing = settings.model_copy(update={"c2pa_cert": identity.chain, "c2pa_key": identity.key})
+    request = Request(short, portrait, options=RenderOptions(size=64, label=True))
+    generation = generate(signing, request, tmp_path / "v.mp4")
+    found = read_provenance(generation.path, identity.authority.read_text())
+    assert found.good
+    assert found.manifest is not None
+    assert found.manifest.state == "trusted"
+    assert found.metadata["engine"].startswith("lite ")
+    assert found.metadata["visible_label"] == "AI"
+    assert found.metadata["date"] == datetime.datetime.now(datetime.UTC).date().isoformat()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["v.mp4"]
+
+
+def test_a_generated_video_that_cannot_be_signed_is_none(
+    settings: Settings, portrait: Photo, short: Audio, tmp_path: Path
+) -> None:
+    wrong = make_identity(tmp_path / "id", usage=ExtendedKeyUsageOID.SERVER_AUTH)
+    signing = settings.model_copy(update={"c2pa_cert": wrong.chain, "c2pa_key": wrong.key})
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with pytest.raises(SigningError, match="could not be signed"):
+        generate(signing, Request(short, portrait, options=RenderOptions(size=64)), folder / "v.mp4")
+    assert list(folder.iterdir()) == []
+    with pytest.raises(OptionError, match="do not belong together"):
+        open_studio(signing.model_copy(update={"c2pa_key": make_identity(tmp_path / "other").key}))
+
+
+def test_an_unsigned_generated_video_is_marked(studio: Studio, portrait: Photo, short: Audio, tmp_path: Path) -> None:
+    generation = studio.generate(Request(short, portrait, options=RenderOptions(size=64)), tmp_path / "v.mp4")
+    found = read_provenance(generation.path)
+    assert found.good
+    assert found.manifest is None
+    assert found.metadata["visible_label"] == "none"
+    with studio.stream(Request(short, portrait, options=RenderOptions(size=64, label=True))) as stream:
+        (tmp_path / "stream.mp4").write_bytes(b"".join(segment.data for segment in stream))
+    found = read_provenance(tmp_path / "stream.mp4")
+    assert found.good
+    assert found.metadata["visible_label"] == "AI"
 
 
 # -------------------------------------------------------------------------------------------------------------- network
