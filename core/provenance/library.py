@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from core.errors import TalkingHeadError
 
 MAX_MANIFEST_MIB = 16
+_MEMORY_MIB = 32
+"""A longer video goes through a temporary file while it is signed."""
 
 
 def load() -> ModuleType:
@@ -30,7 +32,11 @@ def context(timestamp_url: str | None = None, anchors: str | None = None) -> Any
     """
     hosts = [] if timestamp_url is None else [urlsplit(timestamp_url).netloc.rpartition("@")[2]]
     settings: dict[str, Any] = {
-        "core": {"allowed_network_hosts": hosts, "max_decompressed_manifest_size_in_mb": MAX_MANIFEST_MIB},
+        "core": {
+            "allowed_network_hosts": hosts,
+            "max_decompressed_manifest_size_in_mb": MAX_MANIFEST_MIB,
+            "backing_store_memory_threshold_in_mb": _MEMORY_MIB,
+        },
         "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_after_sign": True},
         "builder": {"thumbnail": {"enabled": False}},
     }
