@@ -193,37 +193,28 @@ def test_writer_moves_only_signed_files_into_place(sound: Audio, signer: Signer,
     assert [entry.name for entry in tmp_path.iterdir()] == ["v.mp4"]
 
 
-def test_a_certificate_for_another_use_makes_no_video(sound: Audio, tmp_path: Path) -> None:
-    wrong = make_identity(tmp_path / "id", usage=ExtendedKeyUsageOID.SERVER_AUTH)
-    folder = tmp_path / "out"
-    folder.mkdir()
-    (folder / "v.mp4").write_bytes(b"older")
-    signer = Signer(wrong.chain, wrong.key)
-    with pytest.raises(SigningError, match="could not be signed"):  # noqa: SIM117
-        with VideoWriter(folder / "v.mp4", SIDE, SIDE, sound, metadata=ABOUT, seal=lambda part: signer.sign(part, ABOUT)) as writer:
-            writer.write(np.zeros((SIDE, SIDE, 3), np.uint8))
-    assert [entry.name for entry in folder.iterdir()] == ["v.mp4"]
-    assert (folder / "v.mp4").read_bytes() == b"older"
-
-
 def test_configuration_is_judged_at_the_start(identity: Identity, tmp_path: Path) -> None:
     assert open_signer(Settings()) is None
     assert open_signer(Settings(c2pa_cert=identity.chain, c2pa_key=identity.key)) is not None
     other = make_identity(tmp_path / "other")
     expired = make_identity(tmp_path / "expired", last_day=datetime.timedelta(days=-1))
     (tmp_path / "no.pem").write_text("nothing")
+    other_use = make_identity(tmp_path / "use", usage=ExtendedKeyUsageOID.SERVER_AUTH)
     cases = {
         "Only one of": (identity.chain, None),
         "cannot be read": (identity.chain, tmp_path / "missing.pem"),
         "not a PEM": (identity.chain, tmp_path / "no.pem"),
-        "do not belong together": (identity.chain, other.key),
-        "cannot be used": (identity.key, identity.key),
-        "is valid from": (expired.chain, expired.key),
+        "does not match": (identity.chain, other.key),
+        "self-signed": (identity.authority, identity.key),
+        "not valid at time": (expired.chain, expired.key),
+        "certificate is invalid": (other_use.chain, other_use.key),
     }
     for message, (certificate, key) in cases.items():
         with pytest.raises(OptionError, match=message) as caught:
             open_signer(Settings(c2pa_cert=certificate, c2pa_key=key))
         assert "PRIVATE KEY" not in str(caught.value)
+    with pytest.raises(OptionError, match="es384"):
+        open_signer(Settings(c2pa_cert=identity.chain, c2pa_key=identity.key, c2pa_alg="es384"))
 
 
 # ------------------------------------------------------------------------------------------------------ generated videos
@@ -256,20 +247,6 @@ def test_a_generated_video_is_signed(
     assert found.metadata["visible_label"] == "AI"
     assert found.metadata["date"] == datetime.datetime.now(datetime.UTC).date().isoformat()
     assert [entry.name for entry in tmp_path.iterdir()] == ["v.mp4"]
-
-
-def test_a_generated_video_that_cannot_be_signed_is_none(
-    settings: Settings, portrait: Photo, short: Audio, tmp_path: Path
-) -> None:
-    wrong = make_identity(tmp_path / "id", usage=ExtendedKeyUsageOID.SERVER_AUTH)
-    signing = settings.model_copy(update={"c2pa_cert": wrong.chain, "c2pa_key": wrong.key})
-    folder = tmp_path / "out"
-    folder.mkdir()
-    with pytest.raises(SigningError, match="could not be signed"):
-        generate(signing, Request(short, portrait, options=RenderOptions(size=64)), folder / "v.mp4")
-    assert list(folder.iterdir()) == []
-    with pytest.raises(OptionError, match="do not belong together"):
-        open_studio(signing.model_copy(update={"c2pa_key": make_identity(tmp_path / "other").key}))
 
 
 def test_an_unsigned_generated_video_is_marked(studio: Studio, portrait: Photo, short: Audio, tmp_path: Path) -> None:
@@ -325,6 +302,20 @@ def test_time_stamps_are_asked_for_where_configured_and_only_there(
     assert set(asked) == {"/stamp"}
     assert path.read_bytes() == plain.read_bytes()
     assert [entry.name for entry in tmp_path.iterdir()] == ["v.mp4"]
+
+
+def test_a_generated_video_that_cannot_be_signed_is_none(
+    settings: Settings, identity: Identity, portrait: Photo, short: Audio, calls: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    given = {"c2pa_cert": identity.chain, "c2pa_key": identity.key, "c2pa_tsa_url": calls[0]}
+    path = tmp_path / "v.mp4"
+    path.write_bytes(b"older")
+    with pytest.raises(SigningError, match="could not be signed"):
+        generate(settings.model_copy(update=given), Request(short, portrait, options=RenderOptions(size=64)), path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["v.mp4"]
+    assert path.read_bytes() == b"older"
+    with pytest.raises(OptionError, match="cannot sign"):
+        open_studio(settings.model_copy(update={**given, "c2pa_alg": "es512"}))
 
 
 def test_a_manifest_elsewhere_is_not_fetched(plain: Path, calls: tuple[str, list[str]], tmp_path: Path) -> None:

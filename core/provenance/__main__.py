@@ -65,7 +65,8 @@ def _summary(path: Path, found: Provenance) -> str:
 def _manifest_lines(manifest: Manifest) -> list[str]:
     signer = " of ".join(filter(None, (manifest.signer, manifest.organisation))) or "unknown"
     lines = [f"  Content Credentials (C2PA): {_STATES[manifest.state]}", f"    signer: {signer}"]
-    lines.append(f"    signed at: {manifest.signed_at or 'not certified by a time-stamping service'}")
+    when = f"{manifest.signed_at}, says a time-stamping service" if manifest.signed_at else "not certified by a time-stamping service"
+    lines.append(f"    signed at: {when}")
     lines.append(f"    claim generator: {manifest.generator or 'unknown'}")
     lines += [f"    claims: {action}" for action in manifest.actions]
     lines += [f"    source type: {term}" for term in manifest.source_types]

@@ -5,14 +5,15 @@ The manifest binds the whole file (C2PA's BMFF hash), so any later change of pic
 
 from __future__ import annotations
 
-import datetime
 import hashlib
+import io
 import json
 import os
 import secrets
+import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from core.errors import OptionError, SigningError
 from core.provenance.disclosure import DIGITAL_SOURCE_TYPE, GENERATOR, GENERATOR_VERSION
@@ -20,48 +21,56 @@ from core.provenance.library import context, load
 from core.settings import Settings
 
 _MAX_PEM_BYTES = 2**20
+_EMPTY_VIDEO = struct.pack(">I4s4sI", 16, b"ftyp", b"isom", 512) + struct.pack(">I4s", 8, b"moov") + struct.pack(">I4s", 8, b"mdat")
+_NEEDED = (
+    "Needed: first the signer's own certificate (not a self-signed one), valid today and made for digital signatures with e-mail "
+    "protection or document signing as its use, then its authorities'; the private key of the first, in PEM without a password; and the "
+    "algorithm that fits the key."
+)
 
 
 class Signer:
-    """Signs finished files. Thread-safe; key and certificates are read once.
+    """Signs finished files. Thread-safe; key and certificates are read once, and tried at once on an empty video.
 
     certificates: PEM chain, the signer's first, its authorities after it. key: PEM, not encrypted. algorithm: C2PA's name for it.
     timestamp_url: RFC 3161 service that certifies when a file was signed; without one a signature is good only until the certificate
     expires, and nothing goes over the network.
-    Raises OptionError when they cannot be read, do not belong together, or are expired; TalkingHeadError without c2pa-python.
+    Raises OptionError when nothing can be signed with them; TalkingHeadError without c2pa-python.
     """
 
     def __init__(self, certificates: Path, key: Path, algorithm: str = "es256", timestamp_url: str | None = None) -> None:
         self._certificates, self._key = _read("C2PA_CERT", certificates), _read("C2PA_KEY", key)
         self._algorithm, self._timestamp_url = algorithm, timestamp_url
-        load()
-        _check_pair(self._certificates, self._key)
         self.fingerprint = hashlib.sha256(self._certificates).hexdigest()
         """Differs between certificates: what one signed is not what another would have."""
+        try:
+            self._embed(io.BytesIO(_EMPTY_VIDEO), io.BytesIO(), _claim("trial", "0", "trial"), None)
+        except load().C2paError as error:
+            message = f"TALKING_HEAD_C2PA_CERT, _KEY and _ALG ({algorithm}) cannot sign: {error}."
+            raise OptionError(message, _NEEDED) from error
 
     def sign(self, path: Path, metadata: Mapping[str, str]) -> None:
         """Puts the signed file in the place of the MP4 at `path`, in one step. metadata: as in `disclosure`.
 
         Raises SigningError, with the file at `path` as it was and nothing else left behind.
         """
-        c2pa = load()
+        engine, _, revision = metadata["engine"].partition(" ")
         signed = path.with_name(f".{secrets.token_hex(8)}.mp4.part")
         try:
-            who = c2pa.C2paSignerInfo(self._algorithm, self._certificates, self._key, self._timestamp_url)
-            with (
-                context(self._timestamp_url) as how,
-                c2pa.Signer.from_info(who) as signer,
-                c2pa.Builder(json.dumps(_claim(metadata)), how) as builder,
-                path.open("rb") as source,
-                signed.open("x+b") as target,
-            ):
-                builder.sign(signer, "video/mp4", source, target)
+            with path.open("rb") as source, signed.open("x+b") as target:
+                self._embed(source, target, _claim(engine, revision, metadata["comment"]), self._timestamp_url)
             os.replace(signed, path)
-        except (c2pa.C2paError, OSError, ValueError) as error:
+        except (load().C2paError, OSError) as error:
             hint = "No video was made: unsigned ones are not wanted here. Check the TALKING_HEAD_C2PA_ settings and the disk."
             raise SigningError(f"The video could not be signed ({error}).", hint) from error
         finally:
             signed.unlink(missing_ok=True)
+
+    def _embed(self, source: BinaryIO, target: BinaryIO, claim: dict[str, Any], timestamp_url: str | None) -> None:
+        c2pa = load()
+        who = c2pa.C2paSignerInfo(self._algorithm, self._certificates, self._key, timestamp_url)
+        with context(timestamp_url) as how, c2pa.Signer.from_info(who) as signer, c2pa.Builder(json.dumps(claim), how) as builder:
+            builder.sign(signer, "video/mp4", source, target)
 
 
 def open_signer(settings: Settings) -> Signer | None:
@@ -73,14 +82,13 @@ def open_signer(settings: Settings) -> Signer | None:
     return Signer(settings.c2pa_cert, settings.c2pa_key, settings.c2pa_alg, settings.c2pa_tsa_url)
 
 
-def _claim(metadata: Mapping[str, str]) -> dict[str, Any]:
+def _claim(engine: str, revision: str, statement: str) -> dict[str, Any]:
     """What is signed, in C2PA's terms. Whether others may train on it is for its owner to say, so no such assertion is made."""
-    engine, _, revision = metadata["engine"].partition(" ")
     created = {
         "action": "c2pa.created",
         "digitalSourceType": DIGITAL_SOURCE_TYPE,
         "softwareAgent": {"name": f"{GENERATOR} {engine}", "version": revision},
-        "description": metadata["comment"],
+        "description": statement,
     }
     return {
         "claim_generator_info": [{"name": GENERATOR, "version": GENERATOR_VERSION}],
@@ -99,24 +107,3 @@ def _read(name: str, path: Path) -> bytes:
     if len(content) > _MAX_PEM_BYTES or b"-----BEGIN " not in content:
         raise OptionError(f"TALKING_HEAD_{name} is {path}, which is not a PEM file.", "Convert it to PEM.")
     return content
-
-
-def _check_pair(certificates: bytes, key: bytes) -> None:
-    """At the start, not at the end of the first video: do they belong together, and is it their time?"""
-    from cryptography import x509  # comes with c2pa-python
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives import serialization
-
-    try:
-        first = x509.load_pem_x509_certificates(certificates)[0]
-        private = serialization.load_pem_private_key(key, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        hint = "The first must hold PEM certificates, the signer's first; the second its private key in PEM, not encrypted."
-        raise OptionError(f"TALKING_HEAD_C2PA_CERT and _KEY cannot be used ({error}).", hint) from error
-    if first.public_key() != private.public_key():
-        hint = "The first certificate in the file must be the one made for this key."
-        raise OptionError("TALKING_HEAD_C2PA_CERT and TALKING_HEAD_C2PA_KEY do not belong together.", hint)
-    now = datetime.datetime.now(datetime.UTC)
-    if not first.not_valid_before_utc <= now <= first.not_valid_after_utc:
-        when = f"from {first.not_valid_before_utc:%Y-%m-%d} to {first.not_valid_after_utc:%Y-%m-%d}"
-        raise OptionError(f"The certificate in TALKING_HEAD_C2PA_CERT is valid {when} only.", "Configure one that is valid today.")
