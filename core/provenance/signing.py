@@ -41,8 +41,8 @@ class Signer:
     def __init__(self, certificates: Path, key: Path, algorithm: str = "es256", timestamp_url: str | None = None) -> None:
         self._certificates, self._key = _read("C2PA_CERT", certificates), _read("C2PA_KEY", key)
         self._algorithm, self._timestamp_url = algorithm, timestamp_url
-        self.fingerprint = hashlib.sha256(self._certificates).hexdigest()
-        """Differs between certificates: what one signed is not what another would have."""
+        self.fingerprint = hashlib.sha256(self._certificates + f"{algorithm} {timestamp_url}".encode()).hexdigest()
+        """What one configuration signed is not what another would have."""
         try:
             self._embed(io.BytesIO(_EMPTY_VIDEO), io.BytesIO(), _claim("trial", "0", "trial"), None)
         except load().C2paError as error:
