@@ -62,6 +62,8 @@ class Session(ABC):
 
     width: int
     height: int
+    look_ahead_samples: int = 0
+    """Sound after the end of an utterance's first frame that must be there before the frame is certain."""
 
     @abstractmethod
     def push(self, samples: Samples) -> Iterator[Frame]:
@@ -81,6 +83,10 @@ class Session(ABC):
     @abstractmethod
     def interrupt(self) -> None:
         """Forgets audio that was pushed and not yet shown; the next push starts a new utterance."""
+
+    def set_controls(self, controls: Controls) -> bool:
+        """Acts so from the next frame on, without a jump. controls: verified. False: this session cannot, a new one can."""
+        return False
 
 
 class Engine(ABC):

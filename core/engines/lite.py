@@ -5,6 +5,7 @@ Needs nothing beyond the repository and a CPU.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from core.engines.base import Engine, RegisterCallback, Registration, Saved, Ses
 from core.engines.capabilities import LITE
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
 from core.lite.motion import LifeMotion
-from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOUDNESS, SPREAD, TUCK, WEIGHTS_PATH, MouthTracker
+from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOOK_AHEAD_SAMPLES, LOUDNESS, SPREAD, TUCK, WEIGHTS_PATH, MouthTracker
 from core.lite.renderer import Expression, Renderer
 from core.optimization.resolution_optimization import Cut, cut_pixels, face_cut, output_size
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
@@ -64,14 +65,23 @@ class LiteRegistration(Registration):
             return self._renderers[key]
 
 
+CLOSING, CLOSED = np.float32(0.6), 0.02
+"""Where speech breaks off with open lips, this much of the opening is left a frame later; what is less than CLOSED is nothing."""
+EASE = 0.2
+"""Share of the way from the old controls to new ones that is gone in a frame: three quarters of it in a quarter of a second."""
+
+
 class LiteSession(Session):
     """Audio → mouth rows → frames."""
+
+    look_ahead_samples = LOOK_AHEAD_SAMPLES
 
     def __init__(self, renderer: Renderer, calibration: Calibration, controls: Controls, seed: int) -> None:
         self.width, self.height = renderer.width, renderer.height
         self._renderer = renderer
         self._calibration = calibration
         self._controls = controls
+        self._row = np.zeros(4, np.float32)
         self._mouth = MouthTracker()
         self._life = LifeMotion(controls, seed)
 
@@ -86,16 +96,22 @@ class LiteSession(Session):
 
     def idle(self, n_frames: int) -> Iterator[Frame]:
         for _ in range(n_frames):
-            yield self._draw(np.zeros(4, np.float32))
+            yield self._draw(np.where(np.abs(self._row) < CLOSED, np.float32(0), self._row * CLOSING))
 
     def interrupt(self) -> None:
         self._mouth.reset()
 
+    def set_controls(self, controls: Controls) -> bool:
+        self._controls = controls
+        return True
+
     def _draw(self, row: Samples) -> Frame:
+        self._row = row
+        self._life.controls = shown = _towards(self._life.controls, self._controls)
         life = self._life.step(float(row[LOUDNESS]))
         return self._renderer.draw(
             Expression(
-                aperture=self._calibration.gap(float(np.clip(row[APERTURE], 0, 1.25)) * self._controls.mouth),
+                aperture=self._calibration.gap(float(np.clip(row[APERTURE], 0, 1.25)) * shown.mouth),
                 spread=float(np.clip(row[SPREAD], -1, 1)),
                 tuck=float(np.clip(row[TUCK], 0, 1)),
                 blink=life.blink,
@@ -159,6 +175,16 @@ class LiteEngine(Engine):
         controls.verify(self.capabilities, self.name)
         options.verify()
         return LiteSession(registration.renderer(options), registration.calibration, controls, options.seed)
+
+
+def _towards(shown: Controls, wanted: Controls) -> Controls:
+    """One frame nearer. How often somebody blinks has no in-between."""
+    if shown == wanted:
+        return shown
+    steps = {name: getattr(wanted, name) - getattr(shown, name) for name in ("head_motion", "mouth", "gaze_x", "gaze_y")}
+    if max(map(abs, steps.values())) < 0.01:
+        return wanted
+    return dataclasses.replace(wanted, **{name: getattr(shown, name) + EASE * step for name, step in steps.items()})
 
 
 def _face_warnings(pixels: Frame, face: Face) -> tuple[str, ...]:

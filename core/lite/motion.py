@@ -44,10 +44,10 @@ class Life:
 
 
 class LifeMotion:
-    """An endless supply of frames; `step` once a frame."""
+    """An endless supply of frames; `step` once a frame. controls: may be replaced between two frames."""
 
     def __init__(self, controls: Controls, seed: int) -> None:
-        self._controls = controls
+        self.controls = controls
         self._rng = np.random.default_rng(seed)
         self._frame = 0
         self._blinking: list[float] = []
@@ -66,7 +66,7 @@ class LifeMotion:
         """The next frame; `loudness` 0..1 is the effort of speech in it."""
         time_s = self._frame / FPS
         self._frame += 1
-        controls = self._controls
+        controls = self.controls
         blink = self._blink(time_s) if controls.blink > 0 else 0.0
         gaze_x, gaze_y = self._look(time_s)
 
@@ -93,7 +93,7 @@ class LifeMotion:
         if not self._blinking and time_s >= self._next_blink:
             self._blinking = list(BLINKS[self._rng.integers(len(BLINKS))])
             gap = 0.32 if self._rng.random() < DOUBLE_BLINK else self._rng.uniform(*BLINK_GAP_S) * self._rng.uniform(0.7, 1.3)
-            self._next_blink = time_s + len(self._blinking) / FPS + gap / self._controls.blink
+            self._next_blink = time_s + len(self._blinking) / FPS + gap / self.controls.blink
         return self._blinking.pop(0) if self._blinking else 0.0
 
     def _look(self, time_s: float) -> tuple[float, float]:
@@ -103,7 +103,7 @@ class LifeMotion:
             self._next_gaze = time_s + self._rng.uniform(*GAZE_HOLD_S)
         self._gaze += 0.72 * (self._gaze_goal - self._gaze)  # a saccade takes one to two frames
         x, y = np.clip(self._gaze, -0.6, 0.6)
-        return float(x + self._controls.gaze_x), float(y + self._controls.gaze_y)
+        return float(x + self.controls.gaze_x), float(y + self.controls.gaze_y)
 
     def _sway(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """The next value of each motion in SWAY, in its own unit."""
