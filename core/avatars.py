@@ -82,6 +82,8 @@ class Avatars:
         key = _key(owner, engine, source, framing)
         with self.memory.making(key, check):
             registration = self.memory.get(key)
+            if isinstance(source, Avatar):
+                self.store.mark_used(source)
             self.hits += registration is not None
             self.misses += registration is None
             if registration is None:

@@ -6,7 +6,6 @@ Every entry point (command line, pages, servers) calls this and nothing below it
 from __future__ import annotations
 
 import dataclasses
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -15,20 +14,19 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from core.avatars import Avatars
+from core.casting import ENGINE_NAMES, Casting, Role
 from core.engines.base import Engine, Session
-from core.engines.capabilities import CAPABILITIES
-from core.engines.terms import verify_request
-from core.errors import EngineUnavailable, OptionError
+from core.errors import OptionError
+from core.kept_videos import KeptVideos
 from core.media.video import VideoWriter, check_writable
 from core.optimization.cache_folder import CacheFolder
-from core.optimization.gpu_optimization import gpu_obstacle
+from core.optimization.cold_start_optimization import Engines, EngineSource
 from core.performance import Cast, Performance
 from core.provenance.signing import open_signer
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
 from core.streaming.recording import SegmentStream
 from core.types import (
-    DEFAULT,
     Audio,
     Avatar,
     Controls,
@@ -39,30 +37,10 @@ from core.types import (
     RenderOptions,
     Request,
     Source,
-    is_video,
 )
 
 T = TypeVar("T")
-ENGINE_NAMES = ("auto", "lite", "ditto")
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Role:
-    """Whom to show, by which engine, and how: a request without its recording. n_frames: of the video, where that is known."""
-
-    source: Source | Avatar
-    owner: str
-    engine: str = "auto"
-    framing: Framing = Framing()
-    controls: Controls = Controls()
-    options: RenderOptions = RenderOptions()
-    n_frames: int | None = None
-
-    def options_for(self, capabilities: frozenset[str]) -> RenderOptions:
-        """With the length of a whole recording, for an engine that plans by it, unless the request says otherwise."""
-        if self.n_frames is None or "N_d" not in capabilities or self.options.N_d is not DEFAULT:
-            return self.options
-        return dataclasses.replace(self.options, N_d=self.n_frames)
+__all__ = ["ENGINE_NAMES", "EngineSource", "Live", "Studio", "open_studio"]
 
 
 class Live(NamedTuple):
@@ -74,60 +52,60 @@ class Live(NamedTuple):
 
 
 class Studio:
-    """Engines, avatars and the scheduler. Thread-safe; one per process.
+    """Engines, avatars, caches and the scheduler. Thread-safe; one per process.
 
-    engines: name → factory. A factory runs once, when its engine is first needed. device: where Ditto runs ("cuda", "cpu"), None where it
-    finds out by itself; auto takes it for a GPU only. serving: for many people and a long time: finished videos are kept for the same
-    request (`Settings.keep_results`).
+    engines: by name, how each gets here. device: where Ditto runs ("cuda", "cpu"), None where it finds out by itself; auto takes it for a
+    GPU only. serving: many people, for a long time: nobody waits for Ditto who did not ask for it by name (lite answers until it is ready),
+    and finished videos are kept for the same request (`Settings.keep_results`).
     """
 
     def __init__(
-        self, settings: Settings, engines: Mapping[str, Callable[[], Engine]], device: str | None = None, serving: bool = False
+        self,
+        settings: Settings,
+        engines: Mapping[str, EngineSource | Callable[[], Engine]],
+        device: str | None = None,
+        serving: bool = False,
     ) -> None:
         self.settings = settings
-        self._device = device
-        self._serving = serving
         self._signer = open_signer(settings)
         self.scheduler = Scheduler(settings.max_jobs, settings.max_queue)
+        self.engines = Engines(engines)
         self._folder = CacheFolder(settings.cache_dir)
         self._avatars = Avatars(settings, self._folder, self.scheduler)
-        self._factories = engines
-        self._engines: dict[str, Engine] = {}
-        self._loading = {name: threading.Lock() for name in engines}  # one each: lite answers while Ditto's checkpoints arrive
+        self._casting = Casting(settings, self.engines, self._avatars, device, serving)
+        signature = "" if self._signer is None else self._signer.fingerprint
+        self._videos = KeptVideos(settings, self._folder, signature, serving and settings.keep_results)
 
     # ---- engines
 
     def choose_engine(self, requested: str) -> tuple[str, str]:
-        """The engine that will serve `requested`, and why. Raises OptionError or EngineUnavailable."""
-        if requested not in ENGINE_NAMES:
-            raise OptionError(f"There is no engine {requested!r}.", f"Choose one of: {', '.join(ENGINE_NAMES)}.")
-        if requested in self._factories:
-            return requested, "it was asked for"
-        if requested == "ditto":
-            raise EngineUnavailable("The ditto engine is not offered here.", "Use the lite engine, or auto.")
-        if "ditto" not in self._factories:
-            return "lite", "auto: it is the only engine offered here and needs no download"
-        obstacle = gpu_obstacle(self._device)
-        return ("ditto", "auto: a GPU was found") if obstacle is None else ("lite", f"auto: {obstacle}")
+        """The engine that would serve `requested` now, and why. Raises OptionError or EngineUnavailable."""
+        return self._casting.choose(requested)
 
     def engine(self, name: str) -> Engine:
         """The loaded engine; loads it when needed, once. Raises EngineUnavailable where it cannot run here."""
-        with self._loading[name]:
-            if name not in self._engines:
-                engine = self._factories[name]()
-                engine.warmup()
-                self._engines[name] = engine
-            return self._engines[name]
+        return self.engines.get(name)
+
+    def load_ahead(self) -> None:
+        """Begins to load what the next requests are likely to need; returns at once. `engines.state` tells how far it is."""
+        self._casting.load_ahead()
 
     # ---- videos
 
     def submit(self, request: Request, output: Path, on_progress: ProgressCallback | None = None) -> Job[Generation]:
-        """Queues one video and returns at once. Raises InputError, EngineUnavailable or BusyError for what is known to fail.
+        """Queues one video and returns at once; where the very same video is kept, the job is done already.
 
-        `output` appears only when it is whole. The job's own errors come from `job.result()`.
+        Raises InputError, EngineUnavailable or BusyError for what is known to fail. `output` appears only when it is whole. The job's own
+        errors come from `job.result()`.
         """
         role = self._role(request)
         check_writable(output)
+        name, reason = self.choose_engine(role.engine)
+        engine = self.engines.loaded(name)
+        if engine is not None:
+            kept = self._videos.find(role, self._videos.key(role, request.audio, engine), reason, output)
+            if kept is not None:
+                return Job.finished(kept, request.owner)
         return self.scheduler.submit(lambda job: self._generate(job, role, request.audio, output), request.owner, on_progress)
 
     def generate(self, request: Request, output: Path, on_progress: ProgressCallback | None = None) -> Generation:
@@ -151,7 +129,7 @@ class Studio:
         options: RenderOptions = RenderOptions(),  # noqa: B008
     ) -> Live:
         """A session on a person, for streams. Loads and registers on the caller's thread where that is not done yet. Raises as `submit`."""
-        cast = self._cast(None, self._verified(Role(source, owner, engine, framing, controls, options)))
+        cast = self._casting.cast(None, self._casting.verified(Role(source, owner, engine, framing, controls, options)))
         with self.scheduler.device_turn():
             return Live(cast.engine, cast.engine.session(cast.registration, controls, options), cast)
 
@@ -173,11 +151,11 @@ class Studio:
         same token. original: the bytes of a video (a `Clip` brings its own). Raises as `submit`; the job raises FaceError.
         """
         self._avatars.check_new(name, source, original, consent)
-        role = self._verified(Role(source, owner, engine, framing))
+        role = self._casting.verified(Role(source, owner, engine, framing))
 
         def work(job: Job[Avatar]) -> Avatar:
             job.report(Progress("loading"))
-            chosen, _ = self._chosen(role)
+            chosen, _ = self._casting.chosen(role, job.check)
             job.report(Progress("registering"))
             avatar = self._avatars.register(job, chosen, source, original, owner, name, framing, consent)
             job.report(Progress("done"))
@@ -206,34 +184,49 @@ class Studio:
         return self._avatars.store.rename(self.avatar(token, owner), name)
 
     def delete_avatar(self, token: str, owner: str) -> int:
-        """Removes it from memory and disk. Bytes freed. Raises AvatarError."""
-        return self._avatars.delete(token, owner).nbytes
+        """Removes it from memory and disk, and the kept videos of the person. Bytes freed. Raises AvatarError."""
+        avatar = self._avatars.delete(token, owner)
+        return avatar.nbytes + self._videos.forget(owner, avatar.sha256)
 
     # ---- keeping house
 
     def clear_cache(self, which: str, owner: str | None) -> int:
-        """Removes "avatars", "results" or "all" of one owner, or (None) of everybody. Bytes freed on the disk."""
+        """Removes "avatars" (and with them the kept videos of these people), "results" or "all" of one owner, or (None) of everybody.
+
+        Bytes freed on the disk.
+        """
         if which not in ("avatars", "results", "all"):
             raise OptionError(f"There is no cache {which!r}.", "Choose one of: avatars, results, all.")
-        return self._avatars.clear(owner) if which != "results" else 0
+        if which == "results":
+            return self._videos.clear(owner)
+        people = [] if owner is None else self._avatars.store.list(owner)
+        freed = self._avatars.clear(owner)
+        if which == "all" or owner is None:
+            return freed + self._videos.clear(owner)
+        return freed + sum(self._videos.forget(owner, avatar.sha256) for avatar in people)
 
     def stats(self) -> dict[str, Any]:
         """Of the caches and the queue, in plain JSON types."""
-        return {"avatars": self._avatars.stats(), "queue": self.scheduler.stats()}
+        return {"avatars": self._avatars.stats(), "results": self._videos.stats(), "queue": self.scheduler.stats()}
 
     def health(self) -> dict[str, Any]:
-        """What a monitor asks: engines that can be chosen and are loaded, and the queue."""
+        """What a monitor asks. ready: some engine can answer at once. loading: how far each engine is. cache: finished videos are kept."""
+        names = self.engines.names
         return {
             "live": True,
-            "ready": bool(self._engines),
-            "engines": sorted(self._factories),
-            "loaded": sorted(self._engines),
+            "ready": bool(self.engines.ready),
+            "engines": names,
+            "loaded": self.engines.ready,
+            "loading": {name: self.engines.state(name).to_dict() for name in names},
+            "device": "cuda" if "ditto" in names and self._casting.obstacle is None else "cpu",
             "queue": self.scheduler.stats(),
+            "cache": self._videos.keeping,
         }
 
     def close(self) -> None:
         """Stops the scheduler; running jobs get a moment to finish."""
         self.scheduler.close()
+        self.engines.close()
         self._folder.close()
 
     # ---- within
@@ -242,63 +235,35 @@ class Studio:
         """The verified role of a request."""
         request.verify()
         role = Role(request.source, request.owner, request.engine, request.framing, request.controls, request.options)
-        return self._verified(dataclasses.replace(role, n_frames=request.audio.n_frames))
-
-    def _verified(self, role: Role) -> Role:
-        """The role, with the avatar as it is now. Raises what is known to fail."""
-        if isinstance(role.source, Avatar):
-            avatar = self.avatar(role.source.token, role.owner)
-            role = dataclasses.replace(role, source=avatar, framing=avatar.framing)
-        name, _ = self.choose_engine(role.engine)
-        verify_request(name, role.source, role.framing, role.controls, role.options_for(CAPABILITIES[name]))
-        return role
-
-    def _chosen(self, role: Role) -> tuple[Engine, str]:
-        """The engine, loaded, and why; where auto chose one that turns out not to run here, the lite one."""
-        name, reason = self.choose_engine(role.engine)
-        try:
-            return self.engine(name), reason
-        except EngineUnavailable as error:
-            if role.engine != "auto" or name == "lite":
-                raise
-            try:
-                verify_request("lite", role.source, role.framing, role.controls, role.options)
-            except OptionError:
-                raise error from None  # only Ditto can do what was asked: why it cannot run here is the answer
-            return self.engine("lite"), f"auto: ditto cannot run here ({error.message.rstrip('.')})"
-
-    def _cast(self, job: Job[Any] | None, role: Role) -> Cast:
-        """Loads the engine and registers the person, where that is not done yet."""
-        asked = time.perf_counter()
-        engine, reason = self._chosen(role)
-        engine.verify(role.source, role.framing, role.controls, role.options_for(engine.capabilities))
-        loaded = time.perf_counter()
-        if job is not None:
-            job.report(Progress("registering"))
-        registration = self._avatars.registration(job, engine, role.source, role.framing, role.owner)
-        done = time.perf_counter()
-        return Cast(
-            engine,
-            reason,
-            registration,
-            is_video(role.source),
-            (*role.source.warnings, *registration.warnings),
-            role.source.token if isinstance(role.source, Avatar) else None,
-            load_ms=round((loaded - asked) * 1000, 1),
-            register_ms=round((done - loaded) * 1000, 1),
-        )
+        return self._casting.verified(dataclasses.replace(role, n_frames=request.audio.n_frames))
 
     def _perform(self, job: Job[Any], role: Role, audio: Audio) -> Performance:
         """Everything up to the first frame: the engine loaded, the person registered, a session opened."""
         asked_s = time.perf_counter()
         job.report(Progress("loading"))
-        cast = self._cast(job, role)
+        cast = self._casting.cast(job, role)
         options = role.options_for(cast.engine.capabilities)
         with self.scheduler.device_turn():
             session = cast.engine.session(cast.registration, role.controls, options)
         return Performance(cast, session, options, audio, self.scheduler.device_turn, asked_s)
 
     def _generate(self, job: Job[Generation], role: Role, audio: Audio, output: Path) -> Generation:
+        """The video that is kept, or a new one, which is kept then."""
+        asked_s = time.perf_counter()
+        job.report(Progress("loading"))
+        engine, reason = self._casting.chosen(role, job.check)
+        load_ms = round((time.perf_counter() - asked_s) * 1000, 1)
+        key = self._videos.key(role, audio, engine)
+        with self._videos.making(key, job.check):
+            generation = self._videos.find(role, key, reason, output, load_ms)
+            if generation is None:
+                generation = self._made(job, role, audio, output, load_ms)
+                self._videos.keep(role, key, generation, lambda: self._still_there(role))
+        self._avatars.memory.trim()  # registrations grow with the sizes they are used at
+        job.report(Progress("done", generation.info.frames, generation.info.frames))
+        return generation
+
+    def _made(self, job: Job[Generation], role: Role, audio: Audio, output: Path, load_ms: float) -> Generation:
         performance = self._perform(job, role, audio)
         session, about = performance.session, performance.metadata
         seal = None if self._signer is None else partial(self._signer.sign, metadata=about)
@@ -309,9 +274,10 @@ class Studio:
             for frame in frames:
                 writer.write(frame)
             job.report(Progress("finishing", performance.n_frames, performance.total))
-        self._avatars.memory.trim()  # registrations grow with the sizes they are used at
-        job.report(Progress("done", performance.n_frames, performance.total))
-        return Generation(output, performance.info())
+        return Generation(output, dataclasses.replace(performance.info(), load_ms=load_ms))
+
+    def _still_there(self, role: Role) -> bool:
+        return not isinstance(role.source, Avatar) or self._avatars.store.find(role.source.token, role.owner) is not None
 
 
 def _awaited(job: Job[T]) -> T:
@@ -325,12 +291,15 @@ def _awaited(job: Job[T]) -> T:
 
 
 def open_studio(
-    settings: Settings, ditto: Callable[[], Engine] | None = None, device: str | None = None, serving: bool = False
+    settings: Settings,
+    ditto: EngineSource | Callable[[], Engine] | None = None,
+    device: str | None = None,
+    serving: bool = False,
 ) -> Studio:
-    """The studio with the lite engine, and with Ditto where the caller says how to make it.
+    """The studio with the lite engine, and with Ditto where the caller says how it gets here.
 
-    ditto: fetches what it needs, loads, and raises EngineUnavailable where it cannot run here; called when first needed, on a job's thread.
-    device, serving: as in `Studio`.
+    ditto: a mere callable fetches what it needs and loads; raises EngineUnavailable where it cannot run here. It is called when first
+    needed, on a thread of its own. device, serving: as in `Studio`.
     """
 
     def lite() -> Engine:

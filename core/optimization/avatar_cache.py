@@ -93,7 +93,7 @@ class AvatarStore:
             raise OutputError(f"The avatar cannot be kept ({error.strerror or error}).", "Is the disk full?") from error
         finally:
             shutil.rmtree(staged, ignore_errors=True)
-        self._folder.mark_used(self._shelf, path / MARKER)
+        self.mark_used(avatar)
         self._trim(path)
         return self.get(avatar.token, avatar.owner)
 
@@ -127,7 +127,6 @@ class AvatarStore:
     def load(self, avatar: Avatar, engine: str, revision: str) -> Saved | None:
         """What `engine` at this revision saved; None where there is nothing of the kind, or it is damaged."""
         path = self._path(avatar.token, avatar.owner)
-        self._folder.mark_used(self._shelf, path / MARKER)
         try:
             return _unpacked(path / _file(engine), revision)
         except FileNotFoundError:
@@ -135,6 +134,10 @@ class AvatarStore:
         except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
             log.warning("what the %s engine kept of avatar %s is damaged (%s): it is made anew", engine, avatar.token[:8], error)
             return None
+
+    def mark_used(self, avatar: Avatar) -> None:
+        """The avatars unused longest make room for new ones."""
+        self._folder.mark_used(self._shelf, self._path(avatar.token, avatar.owner) / MARKER)
 
     def save(self, avatar: Avatar, engine: str, revision: str, saved: Saved) -> None:
         """Keeps a registration made later. That it cannot be kept is no error: it is made again next time."""
@@ -154,7 +157,7 @@ class AvatarStore:
             raise unknown(avatar.token) from error
         except OSError as error:
             raise OutputError(f"The avatar cannot be renamed ({error.strerror or error}).", "Is the disk full?") from error
-        self._folder.mark_used(self._shelf, path / MARKER)
+        self.mark_used(avatar)
         return self.get(avatar.token, avatar.owner)
 
     def delete(self, avatar: Avatar) -> int:

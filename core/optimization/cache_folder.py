@@ -13,7 +13,6 @@ import hmac
 import os
 import secrets
 import shutil
-import stat
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -237,12 +236,9 @@ def _release(lock: FileLock) -> None:
 
 def _check_private(folder: Path) -> None:
     """Raises OutputError where another user could read or exchange the files: what lies here are people's faces."""
-    about = folder.lstat()
-    if stat.S_ISLNK(about.st_mode):
-        about = folder.stat()
-    if hasattr(os, "getuid") and about.st_uid != os.getuid():
+    if folder.stat().st_uid != os.getuid() or folder.lstat().st_uid not in (os.getuid(), 0):  # lstat: of a link that leads there
         raise OutputError(f"The folder for caches, {folder}, belongs to another user.", _HINT)
-    if about.st_mode & 0o077:
+    if folder.stat().st_mode & 0o077:
         folder.chmod(0o700)
 
 

@@ -1,0 +1,136 @@
+"""Who plays a request: which engine, why, and the person registered with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from core.avatars import Avatars
+from core.engines.base import Engine
+from core.engines.capabilities import CAPABILITIES
+from core.engines.terms import verify_request
+from core.errors import BusyError, EngineUnavailable, OptionError
+from core.optimization.cold_start_optimization import Engines
+from core.optimization.gpu_optimization import gpu_obstacle
+from core.performance import Cast
+from core.scheduler import Job
+from core.settings import Settings
+from core.types import DEFAULT, Avatar, Controls, Framing, Progress, RenderOptions, Source, is_video
+
+ENGINE_NAMES = ("auto", "lite", "ditto")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Role:
+    """Whom to show, by which engine, and how: a request without its recording. n_frames: of the video, where that is known."""
+
+    source: Source | Avatar
+    owner: str
+    engine: str = "auto"
+    framing: Framing = Framing()
+    controls: Controls = Controls()
+    options: RenderOptions = RenderOptions()
+    n_frames: int | None = None
+
+    def options_for(self, capabilities: frozenset[str]) -> RenderOptions:
+        """With the length of a whole recording, for an engine that plans by it, unless the request says otherwise."""
+        if self.n_frames is None or "N_d" not in capabilities or self.options.N_d is not DEFAULT:
+            return self.options
+        return dataclasses.replace(self.options, N_d=self.n_frames)
+
+
+class Casting:
+    """device, serving: as in `core.studio.Studio`. Thread-safe."""
+
+    def __init__(self, settings: Settings, engines: Engines, avatars: Avatars, device: str | None, serving: bool) -> None:
+        self._settings, self._engines, self._avatars = settings, engines, avatars
+        self._device, self._serving = device, serving
+
+    def choose(self, requested: str) -> tuple[str, str]:
+        """The engine that would serve `requested` now, and why. Raises OptionError or EngineUnavailable."""
+        if requested not in ENGINE_NAMES:
+            raise OptionError(f"There is no engine {requested!r}.", f"Choose one of: {', '.join(ENGINE_NAMES)}.")
+        if requested in self._engines.names:
+            return requested, "it was asked for"
+        if requested == "ditto":
+            raise EngineUnavailable("The ditto engine is not offered here.", "Use the lite engine, or auto.")
+        if "ditto" not in self._engines.names:
+            return "lite", "auto: it is the only engine offered here and needs no download"
+        if self.obstacle is not None:
+            return "lite", f"auto: {self.obstacle}"
+        state = self._engines.state("ditto")
+        if not self._serving or state.stage == "ready":
+            return "ditto", "auto: a GPU was found"
+        return "lite", f"auto: ditto is {state}"
+
+    @cached_property
+    def obstacle(self) -> str | None:
+        """Why auto does not take Ditto here."""
+        return gpu_obstacle(self._device)
+
+    def load_ahead(self) -> None:
+        """Begins to load what the next requests are likely to need; returns at once. The loader's state tells how far it is.
+
+        Ditto, where auto takes it, is fetched by itself only if the settings allow that.
+        """
+        self._engines.start("lite")
+        if "ditto" in self._engines.names and self.obstacle is None:
+            if self._settings.fetch_ditto or not self._engines.missing_bytes("ditto"):
+                self._engines.start("ditto")
+
+    def verified(self, role: Role) -> Role:
+        """The role, with the avatar as it is now. Raises what is known to fail."""
+        if isinstance(role.source, Avatar):
+            avatar = self._avatars.store.get(role.source.token, role.owner)
+            role = dataclasses.replace(role, source=avatar, framing=avatar.framing)
+        name, reason = self.choose(role.engine)
+        try:
+            verify_request(name, role.source, role.framing, role.controls, role.options_for(CAPABILITIES[name]))
+        except OptionError as error:
+            if role.engine == "auto" and "ditto" in self._engines.names and self._engines.state("ditto").under_way:
+                raise BusyError(f"This needs the ditto engine ({reason.removeprefix('auto: ')}).", "Try again in a minute.") from error
+            raise
+        return role
+
+    def chosen(self, role: Role, check: Callable[[], None]) -> tuple[Engine, str]:
+        """The engine, loaded, and why; where auto chose one that turns out not to run here, the lite one."""
+        name, reason = self.choose(role.engine)
+        try:
+            return self._engines.get(name, check), reason
+        except EngineUnavailable as error:
+            if role.engine != "auto" or name == "lite":
+                raise
+            try:
+                verify_request("lite", role.source, role.framing, role.controls, role.options)
+            except OptionError:
+                raise error from None  # only Ditto can do what was asked: why it cannot run here is the answer
+            return self._engines.get("lite", check), f"auto: ditto cannot run here ({error.message.rstrip('.')})"
+
+    def cast(self, job: Job[Any] | None, role: Role) -> Cast:
+        """Loads the engine and registers the person, where that is not done yet."""
+        asked = time.perf_counter()
+        engine, reason = self.chosen(role, _checking(job))
+        engine.verify(role.source, role.framing, role.controls, role.options_for(engine.capabilities))
+        loaded = time.perf_counter()
+        if job is not None:
+            job.report(Progress("registering"))
+        registration = self._avatars.registration(job, engine, role.source, role.framing, role.owner)
+        done = time.perf_counter()
+        return Cast(
+            engine,
+            reason,
+            registration,
+            is_video(role.source),
+            (*role.source.warnings, *registration.warnings),
+            role.source.token if isinstance(role.source, Avatar) else None,
+            load_ms=round((loaded - asked) * 1000, 1),
+            register_ms=round((done - loaded) * 1000, 1),
+        )
+
+
+def _checking(job: Job[Any] | None) -> Callable[[], None]:
+    return job.check if job is not None else lambda: None
+
