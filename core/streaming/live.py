@@ -1,0 +1,380 @@
+"""A live session: speech in as it is spoken, video out as it is due, a person who lives on in between.
+
+Feeding and control come from any thread; one thread takes the output. Nothing is computed ahead of it or beside it: each call of
+`next_output` makes what has become due, so memory is bounded by the sound that waits, and a slow reader slows nobody else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from numpy.typing import NDArray
+
+from core.engines.base import Session
+from core.errors import AudioError
+from core.media.encoders import as_picture
+from core.media.fragmented_mp4 import FragmentedMp4
+from core.media.label import Label
+from core.performance import Cast, Turn
+from core.streaming.outputs import EventKind, LiveEvent, LiveFrame, LiveOptions, LiveOutput, LiveSegment
+from core.streaming.speech import Speech
+from core.streaming.utterance import Utterance, as_mono, fade_out
+from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Controls, Frame, RenderOptions, Samples
+
+KEYFRAME_FRAMES = 2 * FPS
+MOST_LATE_S = 0.5
+"""How far output may lag behind the clock and still catch up; the rest of a longer stop is left out of the video's time."""
+MAX_UTTERANCES = 64
+"""Utterances that may wait, however short they are."""
+_SOON_S = 1e-6
+"""Clocks are floats: a frame is due this much early."""
+
+
+class LiveSession:
+    """cast, session, render: who plays, a new session of it that belongs to nobody else, and the options it was made with. turn: gives a
+    turn on the device. clock: in seconds; who has another clock than the machine's calls `next_output` without a timeout.
+
+    Frames follow one another at 25 a second of the clock. Who reads too slowly loses idle frames, which are then never made; speech is
+    kept, and late. Sound that comes faster than it is spoken waits; where none comes in time silence is spoken, and after `gap_s` the
+    person listens again. Each frame takes exactly its 40 ms of sound along, so picture and sound cannot drift apart.
+    """
+
+    def __init__(
+        self,
+        cast: Cast,
+        session: Session,
+        render: RenderOptions,
+        turn: Turn,
+        options: LiveOptions | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.options = options or LiveOptions()
+        self._cast, self._render, self._turn, self._clock = cast, render, turn, clock
+        self._label = Label(session.width, session.height) if render.label else None
+        rate_hz = self.options.sound_rate_hz
+        self._video = FragmentedMp4(session.width, session.height, rate_hz, 1, cast.metadata(render.label))
+        self.mime_type = self._video.mime_type
+        self.initialisation = self._video.initialisation()
+        """The first piece of the stream. It comes by itself; whoever joins later needs it again, and then a key frame."""
+
+        self._changed = threading.Condition()  # guards these
+        self._generation = 0
+        self._utterances: deque[Utterance] = deque()
+        self._odd = b""  # half a sample that a chunk ended with
+        self._out: deque[LiveOutput] = deque()
+        self._new_controls: Controls | None = None
+        self._wants_key = False
+        self._closed = False
+        self._made = 0  # frames
+        self._skipped = 0
+
+        self._working = threading.Lock()  # held by whoever uses these
+        self._error: BaseException | None = None
+        self._session = session
+        self._speech: Speech | None = None
+        self._listening: Iterator[Frame] = iter(())
+        self._speaking = False
+        self._waiting: list[LiveFrame] = []  # until there are enough for a segment
+        self._since_key = KEYFRAME_FRAMES
+        self._last_sample = self._heard_last = 0.0  # of the sound made, and handed out
+        self._n_spoken = self._n_filled = 0
+        self._start_s = clock() - self.options.lead_s
+        self._next_stats_s = clock() + self.options.stats_every_s
+
+        about: dict[str, Any] = {"width": session.width, "height": session.height, "fps": FPS, "sound_rate_hz": rate_hz}
+        if self.options.output == "segments":
+            self._event("ready", {**about, "mime_type": self.mime_type})
+            self._out.append(LiveSegment(self.initialisation, 0, False))
+        else:
+            self._event("ready", about)
+
+    # ---- in, from any thread
+
+    def feed(self, chunk: bytes | NDArray[Any], rate_hz: int, timeout_s: float = 0.0) -> bool:
+        """More of the utterance; begins one where none is open.
+
+        chunk: bytes of 16-bit little-endian samples, cut anywhere, or (n,) int16 or float samples; one channel. Waits up to `timeout_s`
+        (of the machine's clock) for room. False: there was none, or the session is closed, and nothing was taken.
+        Raises AudioError for what is not sound, or is longer than `max_buffer_s` by itself.
+        """
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            odd = b""
+            if isinstance(chunk, bytes):
+                chunk = self._odd + chunk
+                chunk, odd = chunk[: len(chunk) // 2 * 2], chunk[len(chunk) // 2 * 2 :]
+            samples = as_mono(chunk, rate_hz)
+            if len(samples) > self.options.max_buffer_s * rate_hz:
+                hint = f"Send at most {self.options.max_buffer_s:g} s at once."
+                raise AudioError(f"A chunk of sound lasts {len(samples) / rate_hz:.1f} s.", hint)
+            while not self._closed and not self._has_room(len(samples) / rate_hz):
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._changed.wait(left):
+                    return False
+            if self._closed:
+                return False
+            self._odd = odd
+            if not len(samples):
+                return True
+            if not self._utterances or self._utterances[-1].ended:
+                self._utterances.append(Utterance(self.options.sound_rate_hz, self._clock()))
+            self._utterances[-1].feed(samples, rate_hz, self._clock())
+            return True
+
+    def end_of_utterance(self) -> None:
+        """What was fed is all: it is spoken to its end without waiting for more. Sound fed from now on begins another one."""
+        with self._changed:
+            self._odd = b""
+            if self._utterances:
+                self._utterances[-1].end()
+
+    def interrupt(self) -> int:
+        """Forgets all speech that was not handed out yet; returns the new generation. Sound fed from now on belongs to it."""
+        with self._changed:
+            self._generation += 1
+            self._utterances.clear()
+            self._odd = b""
+            self._event("interrupted")
+            self._changed.notify_all()
+            return self._generation
+
+    def set_controls(self, controls: Controls) -> None:
+        """Acts so from the next frame on or, where the engine cannot change while it speaks, from the next time it listens.
+
+        Raises OptionError for what the engine does not honour.
+        """
+        controls.verify(self._cast.engine.capabilities, self._cast.engine.name)
+        with self._changed:
+            self._new_controls = controls
+
+    def request_keyframe(self) -> None:
+        """The next segment begins with a key frame: for whoever joins late."""
+        with self._changed:
+            self._wants_key = True
+
+    def close(self) -> None:
+        """Ends the session at once, also for threads that wait in it. Does nothing the second time."""
+        with self._changed:
+            self._closed = True
+            self._utterances.clear()
+            self._out.clear()
+            self._changed.notify_all()
+        with self._working:
+            self._forget()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
+    def generation(self) -> int:
+        return self._generation
+
+    def stats(self) -> dict[str, Any]:
+        """Plain JSON types. frames: made, of which spoken. filled: spoken as silence because sound was late. skipped: idle frames left out
+        for a slow reader. buffered_s: sound that waits. late_s: how far the output is behind the clock.
+        """
+        with self._changed:
+            return {
+                "frames": self._made,
+                "spoken": self._n_spoken,
+                "filled": self._n_filled + (self._speech.n_filled if self._speech else 0),
+                "skipped": self._skipped,
+                "buffered_s": round(self._buffered_s(), 3),
+                "late_s": round(max(0.0, -self._due_in_s()), 3),
+            }
+
+    # ---- out, one thread
+
+    def next_output(self, timeout_s: float = 0.0) -> LiveOutput | None:
+        """What is due by now, made on this thread; waits up to `timeout_s` for it. None: nothing was due, or the session is closed.
+
+        Raises whatever made the engine or an encoder fail; the session is closed then.
+        """
+        deadline = self._clock() + timeout_s
+        with self._working:
+            if self._error is not None:
+                raise self._error
+            try:
+                while True:
+                    with self._changed:
+                        if (output := self._hand_out()) is not None or self._closed:
+                            return output
+                        wait_s = self._due_in_s()
+                        if wait_s > _SOON_S:
+                            left = deadline - self._clock()
+                            if left <= 0:
+                                return None
+                            self._changed.wait(min(wait_s, left))
+                            continue
+                    self._make()
+            except BaseException as error:
+                self._error, self._closed = error, True
+                with contextlib.suppress(Exception):
+                    self._forget()
+                raise
+
+    def _hand_out(self) -> LiveOutput | None:
+        """What is ready, in order. Whether it is still wanted is decided here, with nothing between that and handing it out."""
+        if self._waiting and self._waiting[0].generation != self._generation:
+            self._made -= len(self._waiting)  # never shown: their places are others'
+            self._waiting = []
+            self._last_sample = self._heard_last
+        if self._out:
+            return self._out.popleft()
+        if self._closed:
+            return None
+        frames = self.options.output == "frames"
+        if len(self._waiting) < (1 if frames else self.options.segment_frames):
+            return None
+        waiting, self._waiting = self._waiting, []
+        self._heard_last = float(waiting[-1].sound[0, -1])
+        return waiting[0] if frames else self._segment(waiting)
+
+    def _segment(self, waiting: list[LiveFrame]) -> LiveSegment:
+        key = self._wants_key or self._since_key >= KEYFRAME_FRAMES
+        if key:
+            self._wants_key, self._since_key = False, 0
+        for i, made in enumerate(waiting):
+            self._video.add_sound(made.sound)
+            self._video.add_frame(as_picture(made.frame), keyframe=key and i == 0)
+        self._since_key += len(waiting)
+        return LiveSegment(self._video.cut(), waiting[0].generation, any(made.speaking for made in waiting))
+
+    def _make(self) -> None:
+        """One frame with its sound."""
+        with self._changed:
+            generation = self._generation
+            self._let_go()
+            interrupted = self._speech is not None and self._speech.utterance is not self._first()
+        if interrupted:
+            self._forget()
+        self._act()
+        frame = self._spoken()
+        speaking = frame is not None
+        if frame is None:
+            frame = self._idle()
+        if self._label is not None:
+            self._label.draw(frame)
+        with self._changed:
+            if generation != self._generation:
+                return  # interrupted meanwhile
+            sound = self._sound(speaking)
+            self._last_sample = float(sound[-1])
+            self._waiting.append(LiveFrame(frame, sound[None], generation, self._made / FPS, speaking))
+            self._made += 1
+            self._n_spoken += speaking
+            if self._speaking and not speaking:
+                self._event("idle", at=self._made - 1)
+            self._speaking = speaking
+            if self._clock() >= self._next_stats_s:
+                self._next_stats_s = self._clock() + self.options.stats_every_s
+                self._event("stats", self.stats())
+
+    def _spoken(self) -> Frame | None:
+        """The next frame of speech; None where there is none."""
+        while True:
+            with self._changed:
+                if self._speech is None:
+                    utterance = self._next_utterance()
+                    if utterance is None:
+                        return None
+                    self._speech = Speech(self._session, utterance, self._turn, self._changed)
+                    self._listening = iter(())
+                    self._event("speaking")
+                elif self._speech.utterance.exhausted:
+                    self._end_if_silent(self._speech.utterance)
+                self._changed.notify_all()  # there will be room for more sound
+            frame = self._speech.next_frame()
+            if frame is not None:
+                return frame
+            with self._changed:
+                if self._first() is self._speech.utterance:
+                    self._utterances.popleft()
+                self._n_filled += self._speech.n_filled
+                self._speech = None
+
+    def _idle(self) -> Frame:
+        with self._turn():
+            frame = next(self._listening, None)
+            if frame is None:
+                self._listening = self._session.idle(KEYFRAME_FRAMES)
+                frame = next(self._listening)
+        return frame
+
+    def _sound(self, speaking: bool) -> Samples:
+        """What is heard with the frame just made, (n,)."""
+        if speaking and self._speech is not None:
+            return self._speech.utterance.next_sent(self._last_sample)
+        rate_hz = self.options.sound_rate_hz
+        return fade_out(self._last_sample, rate_hz // FPS, rate_hz)
+
+    def _act(self) -> None:
+        """Takes over new controls where the engine can by now: an engine that cannot change a session gets another one."""
+        with self._changed:
+            controls, self._new_controls = self._new_controls, None
+        if controls is None or self._session.set_controls(controls):
+            return
+        if self._speech is None:
+            self._forget()
+            with self._turn():
+                self._session = self._cast.engine.session(self._cast.registration, controls, self._render)
+            return
+        with self._changed:
+            self._new_controls = self._new_controls or controls
+
+    def _forget(self) -> None:
+        """Ends what the engine is at."""
+        if self._speech is not None:
+            self._n_filled += self._speech.n_filled
+            self._speech = None
+        self._listening = iter(())
+        self._session.interrupt()
+
+    # ---- what is asked with the lock held
+
+    def _due_in_s(self) -> float:
+        return self._start_s + self._made / FPS - self._clock()
+
+    def _let_go(self) -> None:
+        """Of the time that a reader or this machine lost beyond what can be caught up."""
+        lost_s = -self._due_in_s() - MOST_LATE_S
+        if lost_s > 0:
+            self._start_s += lost_s
+            if not self._speaking:
+                self._skipped += round(lost_s * FPS)
+
+    def _first(self) -> Utterance | None:
+        return self._utterances[0] if self._utterances else None
+
+    def _next_utterance(self) -> Utterance | None:
+        """The one whose speaking can begin: it has ended, or more of it is there than its first frame needs."""
+        needed_s = (self._session.look_ahead_samples + SAMPLES_PER_FRAME) / SAMPLE_RATE_HZ + self.options.jitter_s
+        while (utterance := self._first()) is not None:
+            if utterance.buffered_s < needed_s:
+                self._end_if_silent(utterance)
+                if not utterance.ended:
+                    return None
+            if len(utterance.heard):
+                return utterance
+            self._utterances.popleft()
+        return None
+
+    def _end_if_silent(self, utterance: Utterance) -> None:
+        if self._clock() - utterance.arrived_s >= self.options.gap_s:
+            utterance.end()
+
+    def _has_room(self, length_s: float) -> bool:
+        open_one = bool(self._utterances) and not self._utterances[-1].ended
+        return self._buffered_s() + length_s <= self.options.max_buffer_s and (open_one or len(self._utterances) < MAX_UTTERANCES)
+
+    def _buffered_s(self) -> float:
+        return sum(utterance.buffered_s for utterance in self._utterances)
+
+    def _event(self, kind: EventKind, data: dict[str, Any] | None = None, at: int | None = None) -> None:
+        self._out.append(LiveEvent(kind, self._generation, (self._made if at is None else at) / FPS, data or {}))

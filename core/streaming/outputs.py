@@ -1,0 +1,87 @@
+"""What a live session is asked for and what it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from core.errors import OptionError
+from core.media.decode import Block
+from core.media.fragmented_mp4 import Segment
+from core.media.sound_track import aac_rate_hz
+from core.types import FPS, Frame
+
+EventKind = Literal["ready", "speaking", "idle", "interrupted", "stats"]
+MOST_SEGMENT_FRAMES = 2 * FPS
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """How a live session sounds and flows.
+
+    output: "segments" (fragmented MP4) or "frames" (pictures and sound as they are). sound_rate_hz: of what is sent, whatever comes in.
+    segment_frames: frames of one segment, 1 to 50. lead_s: how much video is handed out at once at the start, for the player to have in
+    hand. jitter_s: how late sound may be without a gap: speech begins when that much more is there than the engine needs. gap_s: so long
+    after the last sound the utterance is taken for ended. max_buffer_s: of sound that waits. stats_every_s: between "stats" events.
+    """
+
+    output: Literal["segments", "frames"] = "segments"
+    sound_rate_hz: int = 24_000
+    segment_frames: int = 2
+    lead_s: float = 0.2
+    jitter_s: float = 0.08
+    gap_s: float = 0.2
+    max_buffer_s: float = 60.0
+    stats_every_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.output not in ("segments", "frames"):
+            raise OptionError(f"output is {self.output!r}.", 'It must be "segments" or "frames".')
+        if self.sound_rate_hz < 8_000 or aac_rate_hz(self.sound_rate_hz) != self.sound_rate_hz:
+            raise OptionError(f"sound_rate_hz is {self.sound_rate_hz}.", "AAC knows 16000, 24000, 44100 and 48000, among others.")
+        if not 1 <= self.segment_frames <= MOST_SEGMENT_FRAMES:
+            raise OptionError(f"segment_frames is {self.segment_frames}.", f"It must lie between 1 and {MOST_SEGMENT_FRAMES}.")
+        for name, low, high in _BOUNDS:
+            if not low <= getattr(self, name) <= high:  # also catches NaN
+                raise OptionError(f"{name} is {getattr(self, name)}.", f"It must lie between {low:g} and {high:g}.")
+
+
+_BOUNDS = (("lead_s", 0, 2), ("jitter_s", 0, 2), ("gap_s", 0.04, 10), ("max_buffer_s", 1, 600), ("stats_every_s", 0.1, 3600))
+
+
+@dataclass(frozen=True)
+class LiveEvent:
+    """ready: the first thing of all. speaking: an utterance begins with the frame at `at_s`; idle: listening does. interrupted: nothing of
+    an older generation follows. stats: every few seconds.
+
+    at_s: seconds of video made before it. data: of "ready" (width, height, fps, sound_rate_hz and, of segments, mime_type) and "stats"
+    (`LiveSession.stats`). Plain JSON types.
+    """
+
+    kind: EventKind
+    generation: int
+    at_s: float
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LiveSegment:
+    """One piece of the stream, all of one generation. speaking: whether a frame of it speaks."""
+
+    segment: Segment
+    generation: int
+    speaking: bool
+
+
+@dataclass(frozen=True, eq=False)
+class LiveFrame:
+    """One picture, (H, W, 3) uint8 RGB, shown from at_s on, and the sound that goes with it, (1, sound_rate_hz / 25) float32."""
+
+    frame: Frame
+    sound: Block
+    generation: int
+    at_s: float
+    speaking: bool
+
+
+LiveOutput = LiveEvent | LiveSegment | LiveFrame
