@@ -13,21 +13,27 @@ from pathlib import Path
 
 from core.command_line import OneLineParser, exit_code
 from core.settings import load_settings
+from core.web.history import History
 from core.web.outputs import Sweeper, page_outputs
 from core.web.server import launch, prepare_environment, shut_down, wait_for_signal, warm_up
-from core.web.texts import ENGLISH
+from manager.ditto import MODES, offer_ditto
 
 ASSETS = Path(__file__).resolve().parent / "assets"
+SPEECHES = (("speech_3s.wav", 3), ("speech_7s.wav", 7))
 
 
-def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = OneLineParser(prog="app.py", description="A page that turns one photo and one recording into a talking-head video.")
+def parse_arguments(argv: list[str] | None, name: str) -> argparse.Namespace:
+    parser = OneLineParser(prog=name, description="A page that turns one photo and one recording into a talking-head video.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for the whole network (default: %(default)s)")
     parser.add_argument("--port", default=7860, type=int, help="port to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--ditto", default="auto", choices=MODES, help="offer the ditto engine: auto where there is a GPU (default), on, off"
+    )
     return parser.parse_args(argv)
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace, everything: bool) -> None:
+    """Serves the page until a signal comes. everything: with avatars, past videos, status and the whole API."""
     settings = load_settings()
     outputs = page_outputs(settings)
     outputs.prepare()
@@ -35,16 +41,14 @@ def run(arguments: argparse.Namespace) -> None:
 
     from core.studio import open_studio  # Gradio is imported only now, in the environment prepared for it
     from core.web.desk import Desk
-    from core.web.page import Example, build_page
+    from core.web.page import build_page
+    from core.web.parts.common import Example, Parts
 
-    speeches = (("speech_3s.wav", 3), ("speech_7s.wav", 7))
-    examples = [
-        Example(ASSETS / "portrait.png", ASSETS / name, ENGLISH.example.format(seconds=seconds)) for name, seconds in speeches
-    ]
-    studio = open_studio(settings)
-    desk = Desk(studio, outputs, ENGLISH)
+    studio = open_studio(settings, offer_ditto(settings, arguments.ditto), serving=True)
+    desk = Desk(studio, outputs, History(outputs))
     sweeper = Sweeper(outputs)
-    page = build_page(desk, settings, examples, ENGLISH)
+    examples = [Example(ASSETS / "portrait.png", ASSETS / name, seconds) for name, seconds in SPEECHES]
+    page = build_page(desk, Parts(everything, examples))
     try:
         address = launch(page, arguments.host, arguments.port)
         sweeper.start()
@@ -53,16 +57,16 @@ def run(arguments: argparse.Namespace) -> None:
         sys.stdout.flush()
         wait_for_signal()
     finally:
-        desk.cancel_all()
+        desk.tickets.cancel()
         shut_down(page)
         studio.close()
         sweeper.stop()
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = parse_arguments(argv)
+def main(argv: list[str] | None = None, *, everything: bool = False, name: str = "app.py") -> int:
+    arguments = parse_arguments(argv, name)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    return exit_code(lambda: run(arguments), interrupted="")
+    return exit_code(lambda: run(arguments, everything), interrupted="")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.command_line import OneLineParser, exit_code
 from core.engines.capabilities import CAPABILITIES
-from core.errors import EngineUnavailable, OptionError
+from core.errors import OptionError
 from core.options import PRESETS, Options, preset, read_assignments, read_file, read_options
 from core.types import COMMON_OPTIONS, Framing, Progress, RenderOptions, Request
 
@@ -95,31 +95,22 @@ def ditto_factory(arguments: argparse.Namespace, settings: Settings, cancel: thr
         raise OptionError("--data_root is given without --cfg_pkl.", "The configuration says which file is which network.")
 
     def make() -> Engine:
-        from core.optimization.gpu_optimization import place
+        from manager.ditto import make_ditto
+        from manager.progress import TerminalBar
 
-        place(arguments.device)  # what cannot run is not downloaded for
-        import model_manager
-        from core.engines.ditto import DittoEngine, checkpoints_in
-
-        if arguments.data_root is not None:
-            checkpoints: Any = checkpoints_in(arguments.data_root, arguments.cfg_pkl)
-        else:
-            bar = model_manager.TerminalBar()
-            extras = ("insightface",) if arguments.detector == "insightface" else ()
-            try:
-                checkpoints = model_manager.ensure(progress=bar, extras=extras, cancel=cancel)
-            except model_manager.DownloadError as error:
-                hint = f"{error.hint} Or fetch them elsewhere: python model_manager.py download."
-                raise EngineUnavailable(f"The ditto engine has no checkpoints: {error.message}", hint) from error
-            finally:
-                bar.end()
-        return DittoEngine(
-            checkpoints,
-            arguments.device,
-            detector=arguments.detector,
-            cfg_pkl=arguments.cfg_pkl,
-            max_store_bytes=settings.max_video_store_bytes,
-        )
+        bar = TerminalBar()
+        try:
+            return make_ditto(
+                settings,
+                bar,
+                cancel,
+                device=arguments.device,
+                detector=arguments.detector,
+                data_root=arguments.data_root,
+                cfg_pkl=arguments.cfg_pkl,
+            )
+        finally:
+            bar.end()
 
     return make
 

@@ -58,7 +58,8 @@ def start_app(folder: Path, command: tuple[str, ...] = (str(ROOT / "app.py"),), 
             stdout=stream,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TALKING_HEAD_OUTPUT_DIR": str(folder / "out"), **environment},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TALKING_HEAD_OUTPUT_DIR": str(folder / "out"),
+                 "TALKING_HEAD_CACHE_DIR": str(folder / "cache"), **environment},
         )
     server = Server(f"http://127.0.0.1:{port}/", process, folder, log)
     deadline = time.monotonic() + START_S
@@ -149,8 +150,8 @@ def test_one_endpoint_is_named_and_every_other_is_private(server: Server, client
     assert list(about["named_endpoints"]) == ["/process_talking_head"]
     assert about["unnamed_endpoints"] == {}
     parameters = about["named_endpoints"]["/process_talking_head"]["parameters"]
-    assert [each["parameter_name"] for each in parameters] == ["audio", "image", "engine", "size", "seed", "face"]
-    assert [each["parameter_has_default"] for each in parameters] == [False, False, True, True, True, True]
+    assert [each["parameter_name"] for each in parameters] == ["audio", "image", "engine", "size", "seed", "face", "consent"]
+    assert [each["parameter_has_default"] for each in parameters] == [False, False, True, True, True, True, True]
     assert [each["example_input"]["path"] for each in parameters[:2]] == ["speech.wav", "portrait.png"]
     config = json.loads(server.get("config"))
     public = [each["api_name"] for each in config["dependencies"] if each["api_visibility"] != "private"]
@@ -206,7 +207,7 @@ def test_addresses_and_files_of_the_server_are_refused(server: Server, path: str
     """Asked for without the client, which would upload the file first."""
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}
     endpoint = "gradio_api/call/process_talking_head"
-    body = json.dumps({"data": [file, file, "auto", "320", 1, 0]}).encode()
+    body = json.dumps({"data": [file, file, "auto", "320", 1, 0, False]}).encode()
     request = urllib.request.Request(server.url + endpoint, body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as answer:
         event = json.loads(answer.read())["event_id"]
@@ -292,7 +293,7 @@ def test_a_fault_of_ours_is_logged_and_shown_as_a_plain_sentence(tmp_path: Path)
 import sys, app, core.studio
 def fail():
     raise RuntimeError("secret detail in /some/path")
-core.studio.open_studio = lambda settings: core.studio.Studio(settings, {"lite": fail})
+core.studio.open_studio = lambda settings, *args, **options: core.studio.Studio(settings, {"lite": core.studio.EngineSource(fail)})
 sys.exit(app.main(sys.argv[1:]))
 """
     server = start_app(tmp_path, ("-c", broken))

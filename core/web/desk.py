@@ -6,209 +6,237 @@ Knows nothing of Gradio: plain values in, snapshots and at last a `Generation` o
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import json
 import random
+import re
 import threading
-import time
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from core.errors import BusyError, Cancelled, InputError, OptionError, TalkingHeadError
-from core.scheduler import Job
+from core.engines.capabilities import CAPABILITIES, DITTO_FRAMING
+from core.errors import BusyError, EngineUnavailable, InputError, OptionError, TalkingHeadError
+from core.optimization.cold_start_optimization import LoadState
+from core.options import Options, preset, read_options
+from core.settings import Settings
 from core.studio import Studio
-from core.types import Framing, Generation, Progress, RenderOptions, Request
+from core.types import Avatar, Framing, Generation, Photo, RenderOptions, Request, Source
+from core.web.history import History
 from core.web.outputs import OutputFolder
 from core.web.texts import Texts
+from core.web.tickets import Snapshot, Ticket, Tickets, Visitor
 
-POLL_S = 0.15
-"""How often a waiting page looks at its job."""
 READERS = 2
 """Uploads decoded at the same time: each may hold a large photo in memory."""
+_PATH = re.compile(r"(?<![\w./:])/(?:[^\s/:,;]+/)*([^\s/:,;]+)")
+MAX_OPTIONS_BYTES = 64 * 1024
+"""Of the options of one request, written as JSON."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What a visitor handed in, as it came: files by path, the rest unchecked. `seed` None: a new one."""
+    """What a visitor handed in, as it came: files by path, the rest unchecked.
 
-    audio: str | None
-    image: str | None
-    engine: str | None = "auto"
-    size: str | int | None = RenderOptions.size
-    seed: float | None = RenderOptions.seed
-    face: float | None = Framing.face_index
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Where a job stands now.
-
-    position: place in the queue, 0 when it runs. fps, left_s: speed and time left; 0 and None while not known.
+    image: a new photo; avatar: the token of a known one instead. options: by name, as `core.options` reads them; also "preset".
+    consent: the person shown agreed (asked for where the deployment requires it).
     """
 
-    stage: str
-    done: int = 0
-    total: int = 0
-    position: int = 0
-    fps: float = 0.0
-    left_s: float | None = None
-
-
-class Ticket:
-    """One wish on its way. It can be cancelled at any moment, also while its files are still being read."""
-
-    def __init__(self) -> None:
-        self._cancelled = False
-        self._job: Job[Generation] | None = None
-
-    def hold(self, job: Job[Generation]) -> None:
-        self._job = job
-        if self._cancelled:
-            job.cancel()
-
-    def cancel(self) -> None:
-        self._cancelled = True
-        if self._job is not None:
-            self._job.cancel()
-
-    def check(self) -> None:
-        if self._cancelled:
-            raise Cancelled("The job was cancelled.")
+    audio: str | None
+    image: str | None = None
+    avatar: str = ""
+    engine: str | None = "auto"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    consent: bool = False
 
 
 class Desk:
-    """Serves the visitors of one page. Thread-safe."""
+    """Serves the visitors of the pages. Thread-safe."""
 
-    def __init__(self, studio: Studio, outputs: OutputFolder, texts: Texts) -> None:
-        self._studio = studio
-        self._outputs = outputs
-        self._texts = texts
+    def __init__(self, studio: Studio, outputs: OutputFolder, history: History) -> None:
+        self.studio = studio
+        self.outputs = outputs
+        self.history = history
+        self.tickets = Tickets()
         self.visited = threading.Event()
         """Set when the first visitor has the page before them."""
         self._readers = asyncio.Semaphore(READERS)
-        self._tickets: dict[str, set[Ticket]] = {}
-        self._lock = threading.Lock()
+
+    @property
+    def settings(self) -> Settings:
+        return self.studio.settings
 
     def engines(self) -> list[str]:
         """Engines a visitor can ask for by name."""
-        names = self._studio.health()["engines"]
-        return [str(name) for name in names] if isinstance(names, list) else []
+        return self.studio.engines.names
 
-    def cancel(self, owner: str) -> bool:
-        """Stops whatever `owner` has under way; True if there was something. Does not wait."""
-        with self._lock:
-            tickets = list(self._tickets.get(owner, ()))
-        for ticket in tickets:
-            ticket.cancel()
-        return bool(tickets)
+    def loading(self) -> dict[str, LoadState]:
+        """The engines that are on their way, by name."""
+        states = {name: self.studio.engines.state(name) for name in self.engines()}
+        return {name: state for name, state in states.items() if state.under_way}
 
-    def cancel_all(self) -> None:
-        with self._lock:
-            owners = list(self._tickets)
-        for owner in owners:
-            self.cancel(owner)
+    def capabilities(self, engine: str | None) -> frozenset[str]:
+        """What the engine that would serve `engine` (also "auto") honours; nothing where none can."""
+        try:
+            return CAPABILITIES[self.studio.choose_engine(engine or "auto")[0]]
+        except (OptionError, EngineUnavailable):
+            return frozenset()
 
-    async def serve(self, wish: Wish, owner: str) -> AsyncGenerator[Snapshot | Generation, None]:
+    async def serve(self, wish: Wish, visitor: Visitor, texts: Texts) -> AsyncGenerator[Snapshot | Generation, None]:
         """Snapshots while it goes, then the finished video. Closing the iterator stops the job.
 
         Raises TalkingHeadError, in words for the visitor: file names, never paths.
         """
-        ticket = Ticket()
-        with self._lock:
-            self._tickets.setdefault(owner, set()).add(ticket)
         video: Path | None = None
         delivered = False
         try:
-            self._check_files(wish)
-            options, framing = self._options(wish), Framing(self._whole(wish.face, self._texts.face, Framing.face_index))
-            self._check_room()  # before the files are read: a full house must not fill the memory as well
-            yield Snapshot("reading")
-            request = await self._read(wish, owner, options, framing)
-            ticket.check()
-            video = self._outputs.new_video()
-            job = self._studio.submit(request, video)
-            ticket.hold(job)
-            watch = _Watch()
-            while not job.wait(0):
-                yield watch.look(job.progress, self._studio.scheduler.position(job))
-                await asyncio.sleep(POLL_S)
-            generation = job.result()
-            delivered = True
+            with self.tickets.new(visitor.tab) as ticket:
+                self._check_inputs(wish, texts)
+                options = self._options(wish, texts)
+                self._check_room(texts)  # before the files are read: a full house must not fill the memory as well
+                yield Snapshot("reading")
+                request = await self._read(wish, visitor, options)
+                ticket.check()
+                video = self.outputs.new_video()
+                job = await asyncio.to_thread(self.studio.submit, request, video)
+                async for snapshot in ticket.follow(job, self.studio.scheduler):
+                    yield snapshot
+                generation = job.result()
+                self.history.add(generation, visitor.owner)
+                delivered = True
             yield generation
         except TalkingHeadError as error:
-            raise _without_paths(error, wish, video) from error
+            raise without_paths(error, wish.audio, wish.image, video) from error
         finally:
-            ticket.cancel()
-            with self._lock:
-                self._tickets[owner].discard(ticket)
-                if not self._tickets[owner]:
-                    del self._tickets[owner]
             if video is not None and not delivered:
-                self._outputs.discard(video)
+                self.outputs.discard(video)
 
-    def _check_files(self, wish: Wish) -> None:
-        texts = self._texts
-        if not wish.audio or not wish.image:
-            both = not wish.audio and not wish.image
-            raise InputError(texts.no_photo_no_speech if both else texts.no_photo if not wish.image else texts.no_speech)
-        for path in (Path(wish.image), Path(wish.audio)):
-            if not path.is_file():
-                raise InputError(texts.upload_gone.format(name=path.name))
+    async def load_photo(self, path: str, ticket: Ticket | None = None) -> Source:
+        """A visitor's photo, or their video where Ditto is offered, which can move one. Raises InputError."""
+        from core.media.image import load_image  # imported when first needed: the page must answer before they are loaded
+        from core.media.source import load_source
 
-    def _options(self, wish: Wish) -> RenderOptions:
-        size = str(wish.size if wish.size not in (None, "") else RenderOptions.size).strip()
-        if size != "source" and not (size.isascii() and size.isdigit()):
-            raise OptionError(self._texts.bad_size.format(value=size), self._texts.bad_size_hint)
-        seed = random.SystemRandom().randrange(2**32) if wish.seed is None else self._whole(wish.seed, self._texts.seed, 0)
-        return RenderOptions(size="source" if size == "source" else int(size), seed=seed)
-
-    def _whole(self, value: float | None, name: str, default: int) -> int:
-        if value is None:
-            return default
-        try:
-            if int(value) == value:
-                return int(value)
-        except (ValueError, OverflowError, TypeError):  # not a number, infinite, or text
-            pass
-        raise OptionError(self._texts.bad_whole_number.format(name=name.lower(), value=value), self._texts.bad_whole_number_hint)
-
-    def _check_room(self) -> None:
-        queue = self._studio.scheduler.stats()
-        if queue["running"] + queue["waiting"] >= queue["max_jobs"] + queue["max_queue"]:
-            raise BusyError(self._texts.busy.format(waiting=queue["waiting"]), self._texts.busy_hint)
-
-    async def _read(self, wish: Wish, owner: str, options: RenderOptions, framing: Framing) -> Request:
-        from core.media.audio import load_audio  # imported when first needed: the page must answer before they are loaded
-        from core.media.image import load_image
-
-        settings = self._studio.settings
+        load = load_source if "ditto" in self.engines() else load_image
         async with self._readers:
-            photo = await asyncio.to_thread(load_image, Path(wish.image or ""), settings)
-            audio = await asyncio.to_thread(load_audio, Path(wish.audio or ""), settings)
-        return Request(audio=audio, photo=photo, engine=wish.engine or "auto", framing=framing, options=options, owner=owner)
+            if ticket is not None:
+                ticket.check()
+            source: Source = await asyncio.to_thread(load, Path(path), self.settings)
+        return source
+
+    async def faces(self, path: str | None) -> list[bytes]:
+        """The cut of each face of a photo as JPEG, the largest first; nothing where the photo cannot be used: that is said later."""
+        if not path or not Path(path).is_file():
+            return []
+        try:
+            photo = await self.load_photo(path)
+            return await asyncio.to_thread(self._faces, photo) if isinstance(photo, Photo) else []
+        except TalkingHeadError:
+            return []
+
+    def _faces(self, photo: Photo) -> list[bytes]:
+        import cv2
+
+        from core.engines.lite import LiteEngine
+
+        engine = self.studio.engine("lite")
+        with self.studio.scheduler.device_turn():
+            cuts = engine.faces(photo) if isinstance(engine, LiteEngine) else []
+        return [bytes(cv2.imencode(".jpg", cv2.cvtColor(cut, cv2.COLOR_RGB2BGR))[1]) for cut in cuts]
+
+    def check_file(self, path: str, texts: Texts) -> None:
+        if not Path(path).is_file():
+            raise InputError(texts.upload_gone.format(name=Path(path).name))
+
+    def check_consent(self, given: bool, texts: Texts) -> None:
+        if self.settings.require_consent and not given:
+            raise OptionError(texts.consent_missing)
+
+    def _check_inputs(self, wish: Wish, texts: Texts) -> None:
+        if wish.image and wish.avatar:
+            raise InputError(texts.avatar_and_photo)
+        person = wish.image or wish.avatar
+        if not wish.audio or not person:
+            both = not wish.audio and not person
+            raise InputError(texts.no_photo_no_speech if both else texts.no_photo if not person else texts.no_speech)
+        for path in filter(None, (wish.image, wish.audio)):
+            self.check_file(path, texts)
+        if not wish.avatar:
+            self.check_consent(wish.consent, texts)
+
+    def _options(self, wish: Wish, texts: Texts) -> Options:
+        given = dict(wish.options)
+        try:
+            if len(json.dumps(given)) > MAX_OPTIONS_BYTES:
+                raise OptionError(texts.bad_options.format(problem=f"> {MAX_OPTIONS_BYTES} bytes"), texts.bad_options_hint)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise OptionError(texts.bad_options.format(problem=error), texts.bad_options_hint) from None
+        name = given.pop("preset", None)
+        values = {**(preset(str(name)) if name else {}), **given}
+        if wish.avatar:  # it brings its own framing, which a preset cannot change
+            values = {key: value for key, value in values.items() if key in given or key not in DITTO_FRAMING}
+        values["size"] = _size(values.get("size"), texts)
+        values["seed"] = _seed(values.get("seed", RenderOptions.seed), texts)
+        if "face_index" in values:
+            values["face_index"] = _whole(values["face_index"], texts.face_named.format(number="").strip(), Framing.face_index, texts)
+        options = read_options(values)
+        label = self.settings.label or options.render.label  # a visitor may ask for the label, not it away
+        return dataclasses.replace(options, render=dataclasses.replace(options.render, label=label))
+
+    def _check_room(self, texts: Texts) -> None:
+        queue = self.studio.scheduler.stats()
+        if queue["running"] + queue["waiting"] >= queue["max_jobs"] + queue["max_queue"]:
+            raise BusyError(texts.busy.format(waiting=queue["waiting"]), texts.busy_hint)
+
+    async def _read(self, wish: Wish, visitor: Visitor, options: Options) -> Request:
+        from core.media.audio import load_audio
+
+        source: Source | Avatar
+        if wish.avatar:
+            source = await asyncio.to_thread(self.studio.avatar, wish.avatar, visitor.owner)
+        else:
+            source = await self.load_photo(wish.image or "")
+        async with self._readers:
+            audio = await asyncio.to_thread(load_audio, Path(wish.audio or ""), self.settings)
+        return Request(
+            audio, source, wish.engine or "auto", options.framing, options.controls, options.render, owner=visitor.owner
+        )  # fmt: skip
 
 
-class _Watch:
-    """Turns a job's progress into speed and time left."""
-
-    def __init__(self) -> None:
-        self._started_s: float | None = None
-        self._started_at = 0
-
-    def look(self, progress: Progress, position: int) -> Snapshot:
-        now_s = time.monotonic()
-        if self._started_s is None and progress.stage == "animating":
-            self._started_s, self._started_at = now_s, progress.done
-        fps, left_s = 0.0, None
-        if self._started_s is not None and progress.done > self._started_at:
-            fps = (progress.done - self._started_at) / (now_s - self._started_s)
-            left_s = (progress.total - progress.done) / fps
-        return Snapshot(progress.stage, progress.done, progress.total, position, fps, left_s)
-
-
-def _without_paths(error: TalkingHeadError, wish: Wish, video: Path | None) -> TalkingHeadError:
+def without_paths(error: TalkingHeadError, *paths: str | Path | None) -> TalkingHeadError:
     """The same error with every path of ours shortened to the file's name: a visitor knows the name, and must not learn the path."""
     message, hint = error.message, error.hint
-    for path in (wish.audio, wish.image, video and str(video), video and str(video.parent)):
-        if path:
-            message, hint = message.replace(path, Path(path).name), hint.replace(path, Path(path).name)
+    for path in paths:
+        for long in (str(path), str(Path(path).parent)) if path else ():
+            message, hint = message.replace(long, Path(long).name), hint.replace(long, Path(long).name)
     return type(error)(message, hint)
+
+
+def hide_paths(sentence: str) -> str:
+    """The sentence with every absolute path shortened to its last part."""
+    return _PATH.sub(lambda found: found[1], sentence)
+
+
+def _size(value: Any, texts: Texts) -> Any:
+    size = str(value if value not in (None, "") else RenderOptions.size).strip()
+    if size != "source" and not (size.isascii() and size.isdigit()):
+        raise OptionError(texts.bad_size.format(value=size), texts.bad_size_hint)
+    return "source" if size == "source" else int(size)
+
+
+def _seed(value: Any, texts: Texts) -> int:
+    if value is None or value == "random":
+        return random.SystemRandom().randrange(2**32)
+    return _whole(value, texts.seed, 0, texts)
+
+
+def _whole(value: Any, name: str, default: int, texts: Texts) -> int:
+    """Browsers send whole numbers as 3.0 as well."""
+    if value is None:
+        return default
+    try:
+        if not isinstance(value, str | bool) and int(value) == value:
+            return int(value)
+    except (ValueError, OverflowError, TypeError):  # infinite, or no number at all
+        pass
+    raise OptionError(texts.bad_whole_number.format(name=name.lower(), value=value), texts.bad_whole_number_hint)

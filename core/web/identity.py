@@ -54,7 +54,7 @@ class VisitorCookie:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "GET" or _visitor(_header(scope, "cookie")):
+        if scope["type"] != "http" or scope["method"] != "GET" or _visitor(header(scope, "cookie")):
             await self._app(scope, receive, send)
             return
 
@@ -83,9 +83,10 @@ def _is_page(message: Message) -> bool:
 
 
 def _is_https(scope: Scope) -> bool:
-    return scope["scheme"] == "https" or _header(scope, "x-forwarded-proto").split(",")[0].strip() == "https"
+    return scope["scheme"] == "https" or header(scope, "x-forwarded-proto").split(",")[0].strip() == "https"
 
 
-def _header(scope: Scope, name: str) -> str:
+def header(scope: Scope, name: str) -> str:
+    """A request's header by its name in lower case, "" without it."""
     wanted = name.encode()
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == wanted), "")

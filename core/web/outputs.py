@@ -51,9 +51,18 @@ class OutputFolder:
 
     def new_video(self) -> Path:
         """A path for one video, in a folder of its own whose name cannot be guessed (192 random bits)."""
+        return self._new_folder() / VIDEO_NAME
+
+    def new_file(self, name: str, data: bytes) -> Path:
+        """Writes `data` where a video would lie, under a name of its own."""
+        path = self._new_folder() / name
+        path.write_bytes(data)
+        return path
+
+    def _new_folder(self) -> Path:
         folder = self.root / secrets.token_hex(24)
         folder.mkdir(mode=0o700)
-        return folder / VIDEO_NAME
+        return folder
 
     def discard(self, video: Path) -> None:
         """Removes a video (from `new_video`) that nobody will fetch, and its folder."""

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 from core.errors import InputError
 from core.studio import Studio
+from core.web.identity import VisitorCookie
+from core.web.language import LanguagePages
+from core.web.languages import NAMES
 from core.web.outputs import OutputFolder
 
 if TYPE_CHECKING:
-    from core.web.widgets import Page
+    from starlette.middleware import Middleware
 
-logger = logging.getLogger(__name__)
+    from core.web.widgets import Page
 
 LOOPBACK = "127.0.0.1,localhost"
 WARM_UP_AFTER_S = 4.0
@@ -34,6 +37,13 @@ def prepare_environment(outputs: OutputFolder) -> None:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     for name in ("NO_PROXY", "no_proxy"):  # Gradio calls its own server at the start, which no proxy can reach
         os.environ[name] = ",".join(filter(None, (os.environ.get(name, ""), LOOPBACK)))
+
+
+def middleware() -> list[Middleware]:
+    """What stands before the pages, also where another server mounts them: each visitor's cookie, and their language."""
+    from starlette.middleware import Middleware
+
+    return [Middleware(VisitorCookie), Middleware(LanguagePages, languages=NAMES)]
 
 
 def launch(page: Page, host: str, port: int) -> str:
@@ -58,6 +68,7 @@ def launch(page: Page, host: str, port: int) -> str:
             mcp_server=False,
             theme=theme(),
             css=CSS,
+            app_kwargs={"middleware": middleware()},
         )
     except OSError as error:
         raise InputError(f"Port {port} on {host} cannot be used.", "Is it taken? Choose another with --port.") from error
@@ -82,15 +93,7 @@ def warm_up(studio: Studio, visited: threading.Event) -> threading.Thread:
 
     def load() -> None:
         visited.wait(WARM_UP_AFTER_S)
-        try:
-            import core.media.audio
-            import core.media.image
-            import core.media.video  # noqa: F401
-
-            name, _ = studio.choose_engine("auto")
-            studio.engine(name)
-        except Exception:  # the page stays up; whoever asks for a video is told
-            logger.exception("the engine could not be loaded ahead")
+        studio.load_ahead()
 
     thread = threading.Thread(target=load, name="warm-up", daemon=True)
     thread.start()

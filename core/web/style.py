@@ -6,9 +6,13 @@ from typing import Any
 
 CSS = """
 html, body { overflow-x: clip; }
+.nav-holder { display: none !important; } /* Gradio lists the languages there as pages */
 .gradio-container { width: 100% !important; max-width: 1120px !important; margin: 0 auto !important; }
 .gradio-container .app, .gradio-container .app > .wrap, .gradio-container .app .contain { width: 100% !important; }
 .th-html .html-container { padding: 0 !important; }
+.th-head { display: flex; justify-content: space-between; align-items: flex-start; gap: 1rem; }
+.th-language, .th-link { color: var(--link-text-color); text-decoration: underline; text-underline-offset: 0.2em; }
+.th-language { margin-top: 0.9rem; font-size: 0.95rem; white-space: nowrap; }
 .th-head h1 { margin: 0.4rem 0 0.1rem; font-size: 1.7rem; font-weight: 650; letter-spacing: -0.015em; }
 .th-head p { margin: 0 0 0.4rem; color: var(--body-text-color-subdued); font-size: 1rem; }
 .th-status { padding: 0.75rem 0.9rem; border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg);
@@ -26,6 +30,38 @@ html, body { overflow-x: clip; }
 .th-error { border-color: var(--error-border-color, #dc2626); background: var(--error-background-fill, #fef2f2);
   color: var(--error-text-color, #b91c1c); }
 .th-error b { display: block; }
+.th-status > b + .th-facts { margin-top: 0.15rem; }
+.th-quiet { margin: 0; color: var(--body-text-color-subdued); font-size: 0.9rem; line-height: 1.45; }
+.th-inset { padding: 0.75rem 0.9rem; background: var(--block-background-fill); }
+.th-plain-column { gap: var(--layout-gap); }
+.th-cards p { margin: 0 0 0.4rem; color: var(--body-text-color-subdued); font-size: 0.9rem; }
+.th-cards > div { display: flex; flex-wrap: wrap; gap: 0.6rem; }
+.th-card { width: 6.4rem; padding: 0.35rem; border: 2px solid var(--border-color-primary); border-radius: var(--radius-lg);
+  background: var(--block-background-fill); color: var(--body-text-color); font: inherit; font-size: 0.85rem; cursor: pointer; }
+.th-card img, .th-card i { display: block; width: 100%; aspect-ratio: 1; margin: 0 !important; border-radius: var(--radius-md);
+  object-fit: cover; }
+.th-card i { display: grid; place-items: center; background: var(--background-fill-secondary); font-size: 2rem; font-style: normal;
+  color: var(--body-text-color-subdued); }
+.th-card span { display: block; margin-top: 0.3rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.th-card:hover { border-color: var(--body-text-color-subdued); }
+.th-card[aria-pressed="true"] { border-color: var(--color-accent); background: var(--color-accent-soft); }
+.th-card:focus-visible, .th-language:focus-visible, .th-link:focus-visible, .gradio-container button:focus-visible {
+  outline: 3px solid var(--color-accent); outline-offset: 2px; }
+.th-results { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: 1rem; margin: 0.6rem 0 0 !important;
+  padding: 0 !important; list-style: none !important; }
+.th-results li { display: flex; flex-direction: column; gap: 0.4rem; margin: 0 !important; padding: 0.6rem; font-size: 0.85rem;
+  border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); background: var(--block-background-fill); }
+.th-results li::marker { content: none; }
+.th-results video { width: 100%; aspect-ratio: 1; border-radius: var(--radius-md); background: var(--background-fill-secondary); }
+.th-results span { color: var(--body-text-color-subdued); }
+.th-table { margin-top: 0.8rem; }
+.th-table h3 { margin: 0 0 0.35rem; font-size: 1rem; font-weight: 600; }
+.th-table p { margin: 0; }
+.th-scroll { overflow-x: auto; }
+.th-table table { border: 0 !important; border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.92rem; }
+.th-table th, .th-table td { padding: 0.3rem 1.2rem 0.3rem 0; border: 0; border-bottom: 1px solid var(--border-color-primary);
+  text-align: left; font-weight: 400; white-space: nowrap; }
+.th-table thead th, .th-table th[scope="row"] { color: var(--body-text-color-subdued); }
 #th-speech .upload-container { height: 140px !important; min-height: 0 !important; }
 #th-video { height: min(420px, calc(100vw - 4rem)) !important; }
 #th-video video { background: var(--background-fill-secondary); }

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import logging
+from html import escape
 from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData
 
+from core.errors import TalkingHeadError
 from core.settings import Settings
 from core.web.texts import Texts
 
 logger = logging.getLogger(__name__)
+
+CHOOSE_CARD = """
+element.addEventListener('click', (event) => {
+  const card = event.target.closest('[data-key]');
+  if (!card) return;
+  for (const each of element.querySelectorAll('[data-key]')) each.setAttribute('aria-pressed', String(each === card));
+  trigger('select', { key: card.dataset.key });
+});
+"""
 
 
 def page_error(sentence: str) -> Exception:
@@ -47,6 +58,16 @@ def video_output(texts: Texts, **options: Any) -> Any:
     return component
 
 
+def cards(html: str = "", **options: Any) -> Any:
+    """Cards to choose from (`view.cards_html`). Its `select` event carries the `key` of the card that was chosen."""
+    return gr.HTML(html, js_on_load=CHOOSE_CARD, elem_classes="th-html", **options)
+
+
+def quiet(**options: Any) -> dict[str, Any]:
+    """Of an event of the page's own: not in the API, and nothing flickers while it runs."""
+    return {"show_progress": "hidden", "api_visibility": "private", **options}
+
+
 class Page(gr.Blocks):  # type: ignore[misc]  # Gradio is not followed by the type checker
     """Blocks in which every error reaches the visitor as a sentence, and the log as a traceback where it is our fault."""
 
@@ -63,6 +84,9 @@ class Page(gr.Blocks):  # type: ignore[misc]  # Gradio is not followed by the ty
             result: dict[str, Any] = await super().process_api(block_fn, inputs, *args, **options)
         except gr.Error:
             raise
+        except TalkingHeadError as error:
+            public = getattr(block_fn, "api_visibility", "") == "public"
+            raise page_error(str(error) if public else escape(str(error))) from None  # the page shows it as HTML
         except Exception as error:
             if type(error).__name__ in ("InvalidPathError", "ValidationError"):  # a path of the client's own, or no file at all
                 logger.warning("refused an input: %s", error)

@@ -1,0 +1,150 @@
+"""The Avatars tab: register a photo, see the registered ones, use, rename and delete them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from core.errors import Cancelled, InputError, TalkingHeadError
+from core.types import Avatar
+from core.web.parts import person
+from core.web.parts.common import Context, visitor
+from core.web.parts.generate import GeneratePart
+from core.web.parts.person import pick_face
+from core.web.shelf import Card
+from core.web.view import cards_html, error_html, human_bytes, note_html, plain_html, progress_html
+from core.web.widgets import cards, page_error, quiet
+
+
+class AvatarsPart:
+    """The tab, inside a `gr.Tabs` whose generate tab is `generate_tab`."""
+
+    def __init__(self, context: Context, generate: GeneratePart, tabs: Any, generate_tab: str) -> None:
+        self._context = context
+        self._generate = generate
+        texts = context.texts
+        with gr.Row(equal_height=False):
+            with gr.Column(min_width=300):
+                gr.HTML(note_html(texts.avatars_intro), elem_classes="th-html")
+                self._picked = pick_face(context, "th-avatar-photo", "th-avatar-faces")
+                self._name = gr.Textbox(label=texts.avatar_name, info=texts.avatar_name_hint, max_lines=1, elem_id="th-avatar-name")
+                self._consent = gr.Checkbox(False, label=texts.consent, container=False, elem_id="th-avatar-consent")
+                with gr.Row():
+                    self._register = gr.Button(texts.register, variant="primary", elem_id="th-avatar-register")
+                    self._cancel = gr.Button(texts.cancel, variant="stop", visible=False, elem_id="th-avatar-cancel")
+                self._status = gr.HTML(elem_id="th-avatar-status", elem_classes="th-html")
+            with gr.Column(min_width=300):
+                self._board = cards(elem_id="th-avatars")
+                self._token = gr.State("")
+                with gr.Column(visible=False, elem_classes="th-plain-column") as self._actions:
+                    with gr.Row():
+                        self._new_name = gr.Textbox(
+                            label=texts.avatar_name, max_lines=1, min_width=140, scale=3, elem_id="th-avatar-new-name"
+                        )
+                        self._rename = gr.Button(texts.avatar_rename, min_width=110, elem_id="th-avatar-rename")
+                    with gr.Row():
+                        self._use = gr.Button(texts.avatar_use, variant="primary", min_width=110, elem_id="th-avatar-use")
+                        self._delete = gr.Button(texts.avatar_delete, variant="stop", min_width=110, elem_id="th-avatar-delete")
+                    self._sure = gr.State(False)
+        self._wire(tabs, generate_tab)
+
+    def outputs(self) -> list[Any]:
+        """What `shown` updates: this tab's gallery and its actions, and the gallery of the generate tab."""
+        return [self._board, self._token, self._new_name, self._actions, *self._generate.person.outputs()]
+
+    def shown(self, owner: str, chosen: str = "", speaks: str = "") -> list[Any]:
+        """chosen: the token that is selected in this tab. speaks: the one selected in the generate tab."""
+        avatars = self._context.shelf.cards(owner)
+        here = next((card for card in avatars if card.token == chosen), None)
+        return [
+            self._gallery(avatars, chosen),
+            here.token if here else "",
+            here.name if here else "",
+            gr.update(visible=here is not None),
+            *person.shown(self._context.texts, avatars, speaks),
+        ]
+
+    def _gallery(self, avatars: list[Card], chosen: str) -> str:
+        texts = self._context.texts
+        if not avatars:
+            return plain_html(texts.avatars_none)
+        return cards_html(person.avatar_choices(texts, avatars), chosen, texts.avatars_yours)
+
+    def _wire(self, tabs: Any, generate_tab: str) -> None:
+        texts, desk, shelf = self._context.texts, self._context.desk, self._context.shelf
+        speaks = self._generate.person.token
+
+        async def register(
+            photo: str | None, name: str, face: int, consent: bool, token: str, request: gr.Request
+        ) -> AsyncIterator[list[Any]]:
+            def said(html: str, *, busy: bool) -> list[Any]:
+                return [html, gr.update(interactive=not busy), gr.update(visible=busy)]
+
+            unchanged = [gr.skip()] * len(self.outputs())
+            try:
+                if not consent:
+                    raise InputError(texts.consent_missing)
+                async with aclosing(shelf.register(photo, name, face, consent, visitor(request), texts)) as steps:
+                    async for step in steps:
+                        if isinstance(step, Avatar):
+                            done = plain_html(texts.registered.format(name=step.name or texts.avatar_unnamed))
+                            yield [*said(done, busy=False), *self.shown(step.owner, step.token, token)]
+                        else:
+                            yield [*said(progress_html(texts, step), busy=True), *unchanged]
+            except Cancelled:
+                yield [*said(plain_html(texts.stopped), busy=False), *unchanged]
+            except TalkingHeadError as error:
+                yield [*said(error_html(texts, str(error)), busy=False), *unchanged]
+                raise page_error(escape(str(error))) from None
+            except Exception:
+                yield [*said(error_html(texts, texts.unexpected), busy=False), *unchanged]
+                raise
+
+        def stop(request: gr.Request) -> str:
+            desk.tickets.cancel(visitor(request).tab)
+            return plain_html(texts.stopping)
+
+        def choose(event: gr.EventData, request: gr.Request) -> list[Any]:
+            token = str(event._data.get("key", ""))
+            named = {avatar.token: avatar.name for avatar in shelf.avatars(visitor(request).owner)}
+            if token not in named:
+                raise InputError(texts.avatar_nothing_chosen)
+            return [token, named[token], gr.update(visible=True), gr.update(value=texts.avatar_delete), False]
+
+        def use(token: str, request: gr.Request) -> list[Any]:
+            return [*self.shown(visitor(request).owner, token, token), gr.update(selected=generate_tab)]
+
+        def rename(token: str, name: str, spoken: str, request: gr.Request) -> list[Any]:
+            avatar = shelf.rename(token, visitor(request).owner, name)
+            renamed = plain_html(texts.avatar_renamed.format(name=avatar.name or texts.avatar_unnamed))
+            return [renamed, *self.shown(avatar.owner, token, spoken)]
+
+        def delete(token: str, sure: bool, spoken: str, request: gr.Request) -> list[Any]:
+            if not sure:
+                return [gr.update(value=texts.avatar_delete_sure), True, *([gr.skip()] * (1 + len(self.outputs())))]
+            owner = visitor(request).owner
+            name = next((avatar.name for avatar in shelf.avatars(owner) if avatar.token == token), "") or texts.avatar_unnamed
+            freed = shelf.delete(token, owner)
+            deleted = plain_html(texts.avatar_deleted.format(name=name, size=human_bytes(freed)))
+            return [gr.update(value=texts.avatar_delete), False, deleted, *self.shown(owner, "", spoken)]
+
+        progress = [self._status, self._register, self._cancel]
+        self._register.click(
+            register,
+            [self._picked.photo, self._name, self._picked.face, self._consent, speaks],
+            [*progress, *self.outputs()],
+            **quiet(concurrency_limit=None),
+        )
+        self._cancel.click(stop, None, self._status, **quiet(queue=False))
+        self._board.select(choose, None, [self._token, self._new_name, self._actions, self._delete, self._sure], **quiet(queue=False))
+        self._use.click(use, self._token, [*self.outputs(), tabs], **quiet(queue=False))
+        renaming = [self._token, self._new_name, speaks]
+        for event in (self._rename.click, self._new_name.submit):
+            event(rename, renaming, [self._status, *self.outputs()], **quiet(queue=False))
+        self._delete.click(
+            delete, [self._token, self._sure, speaks], [self._delete, self._sure, self._status, *self.outputs()], **quiet(queue=False)
+        )
