@@ -437,6 +437,7 @@ def test_exit_codes(
     assert "BROKEN" in capsys.readouterr().out
     assert main([str(tmp_path / "missing.mp4")]) == 2
     assert main([str(plain), "--anchors", str(tmp_path / "missing.pem")]) == 2
+    assert main([str(signed), "--anchors", str(identity.key)]) == 2
     capsys.readouterr()
     with pytest.raises(SystemExit) as caught:
         main([])

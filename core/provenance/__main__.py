@@ -16,7 +16,7 @@ from pathlib import Path
 
 from core.command_line import FAILED, OK, OneLineParser, exit_code
 from core.errors import InputError
-from core.provenance.reading import Manifest, Provenance, read_provenance
+from core.provenance.reading import Manifest, Provenance, plain, read_provenance
 
 _MAX_CPU_S = 300
 """A file that keeps the reader busy for longer is hostile."""
@@ -46,14 +46,19 @@ def _run(chosen: argparse.Namespace) -> int:
 
 
 def _read_anchors(path: Path | None) -> str | None:
+    if path is None:
+        return None
     try:
-        return None if path is None else path.read_text("ascii")
+        text = path.read_text("ascii")
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as PEM ({error}).", "Check the path.") from error
+    if "-----BEGIN CERTIFICATE-----" not in text:
+        raise InputError(f"{path} holds no certificates.", "Give the authorities' certificates in PEM.")
+    return text
 
 
 def _summary(path: Path, found: Provenance) -> str:
-    lines = [str(path), f"  marked as synthetic: {'yes' if found.synthetic else 'NO'}"]
+    lines = [plain(path), f"  marked as synthetic: {'yes' if found.synthetic else 'NO'}"]
     lines += [f"  {key.replace('_', ' ')}: {found.metadata[key]}" for key in _SHOWN if key in found.metadata]
     if found.manifest is None:
         lines.append("  Content Credentials (C2PA): none, so nothing shows whether the file or the marks above were changed")

@@ -51,5 +51,5 @@ def disclosure(
 
 
 def says_synthetic(metadata: Mapping[str, str]) -> bool:
-    """Whether such metadata, from any generator, calls the video synthetic."""
+    """Whether metadata under these keys calls the video synthetic."""
     return metadata.get("synthetic_media") == "true" or metadata.get("digital_source_type") in SYNTHETIC_TYPES

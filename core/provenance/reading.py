@@ -75,9 +75,8 @@ def read_provenance(path: Path, anchors: str | None = None) -> Provenance:
     Raises InputError for what is not a readable MP4.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe must not make us wait
-        with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
+        with open(path, "rb", opener=_open) as file:
+            status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise InputError(f"{path} is not a file.", "Give an MP4.")
             if status.st_size > MAX_FILE_BYTES:
@@ -85,6 +84,10 @@ def read_provenance(path: Path, anchors: str | None = None) -> Provenance:
             return _read(path, file, status.st_size, anchors)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}).", "Check the path.") from error
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe must not make us wait
 
 
 def _read(path: Path, file: BinaryIO, size: int, anchors: str | None) -> Provenance:
@@ -96,7 +99,7 @@ def _read(path: Path, file: BinaryIO, size: int, anchors: str | None) -> Provena
     manifest: Manifest | None = None
     for box in top:
         if box.kind == b"moov" and not metadata:
-            metadata = {_plain(key): _plain(text) for key, text in read_metadata(file, box).items()}
+            metadata = {plain(key): plain(text) for key, text in read_metadata(file, box).items()}
         elif box.kind == b"uuid" and manifest is None:
             file.seek(box.start)
             if file.read(16) == C2PA_UUID:
@@ -114,27 +117,26 @@ def _verify(file: BinaryIO, nbytes: int, anchors: str | None) -> Manifest:
         with context(anchors=anchors) as how, c2pa.Reader("video/mp4", file, None, how) as reader:
             found = json.loads(reader.json())
     except (c2pa.C2paError, ValueError, RecursionError) as error:
-        return Manifest("broken", problems=(_plain(str(error)),))
+        return Manifest("broken", problems=(plain(str(error)),))
     state = {"Valid": "intact", "Trusted": "trusted"}.get(str(found.get("validation_state")), "broken")
-    failures = _dig(found, "validation_results", "activeManifest", "failure") or found.get("validation_status") or []
-    problems = [f"{failure.get('code', '')}: {failure.get('explanation', '')}" for failure in failures if failure.get("code") != _NO_LIST]
+    failures = _dicts(_dig(found, "validation_results", "activeManifest", "failure"))
+    problems = [f"{failure.get('code')}: {failure.get('explanation')}" for failure in failures if failure.get("code") != _NO_LIST]
     if anchors is not None and state == "intact":
         state = "broken"
         problems.append("the signer does not lead to any of the authorities given")
-    claim = _dig(found, "manifests", found.get("active_manifest")) or {}
+    claim = _dig(found, "manifests", found.get("active_manifest"))
     actions = [
         action
-        for assertion in claim.get("assertions") or []
-        if str(assertion.get("label", "")).startswith("c2pa.actions")
-        for action in _dig(assertion, "data", "actions") or []
+        for assertion in _dicts(_dig(claim, "assertions"))
+        if str(assertion.get("label")).startswith("c2pa.actions")
+        for action in _dicts(_dig(assertion, "data", "actions"))
     ]
-    signature = claim.get("signature_info") or {}
     return Manifest(
         state=cast(State, state),
-        signer=_plain(signature.get("common_name")),
-        organisation=_plain(signature.get("issuer")),
-        signed_at=_plain(signature.get("time")),
-        generator=", ".join(_named(program) for program in (claim.get("claim_generator_info") or [])[:_MAX_ITEMS]),
+        signer=plain(_dig(claim, "signature_info", "common_name")),
+        organisation=plain(_dig(claim, "signature_info", "issuer")),
+        signed_at=plain(_dig(claim, "signature_info", "time")),
+        generator=", ".join(_few(_named(program) for program in _dicts(_dig(claim, "claim_generator_info")))),
         source_types=_few(action.get("digitalSourceType") for action in actions),
         actions=_few(f"{action.get('action', '')} by {_named(action.get('softwareAgent')) or 'unknown'}" for action in actions),
         problems=_few(problems),
@@ -148,18 +150,23 @@ def _dig(value: Any, *keys: Any) -> Any:
     return value
 
 
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    """The mappings in a list; nothing of what is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
 def _named(program: Any) -> str:
     """Name and version of a program, as claims give them: in two fields, or in one text."""
     if not isinstance(program, dict):
-        return _plain(program)
-    return " ".join(filter(None, (_plain(program.get("name")), _plain(program.get("version")))))
+        return plain(program)
+    return " ".join(filter(None, (plain(program.get("name")), plain(program.get("version")))))
 
 
 def _few(texts: Iterable[Any]) -> tuple[str, ...]:
-    return tuple(filter(None, (_plain(text) for text in itertools.islice(texts, _MAX_ITEMS))))
+    return tuple(filter(None, (plain(text) for text in itertools.islice(texts, _MAX_ITEMS))))
 
 
-def _plain(text: Any) -> str:
+def plain(text: Any) -> str:
     """Fit for a terminal and a log: one short line without control characters."""
     shown = "" if text is None else str(text)[:_MAX_TEXT]
     return "".join(character if character.isprintable() else "?" for character in shown)
