@@ -60,7 +60,7 @@ class VisitorCookie:
 
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start" and _is_page(message):
-                message["headers"] = [*message["headers"], (b"set-cookie", _new_cookie(_is_https(scope)).encode())]
+                message["headers"] = [*message["headers"], (b"set-cookie", _new_cookie(is_https(scope)).encode())]
             await send(message)
 
         await self._app(scope, receive, send_with_cookie)
@@ -82,7 +82,7 @@ def _is_page(message: Message) -> bool:
     return any(name.lower() == b"content-type" and value.startswith(b"text/html") for name, value in message["headers"])
 
 
-def _is_https(scope: Scope) -> bool:
+def is_https(scope: Scope) -> bool:
     return scope["scheme"] == "https" or header(scope, "x-forwarded-proto").split(",")[0].strip() == "https"
 
 
