@@ -117,7 +117,7 @@ class FragmentedMp4:
             raise _failed(error) from error
 
     def cut(self, *, final: bool = False) -> Segment:
-        """What was encoded since the last cut. The encoder keeps up to two packets (2048 samples) of sound until the final cut."""
+        """What was encoded since the last cut. The sound encoder keeps less than 3 * AAC_FRAME samples back until the final cut."""
         if final:
             try:
                 self._take_sound(self._sound.finish())

@@ -22,8 +22,8 @@ from core.types import FPS, GenerationInfo, Progress
 FIRST_FRAMES, MOST_FRAMES = STEP_FRAMES, 2 * FPS
 """Frames of the first piece, which is out after one step, and of the longest. Between them each is at most twice as long as the one before:
 whoever makes frames in half the time they play never lets the player wait."""
-SOUND_AHEAD = 2 * AAC_FRAME
-"""What the sound encoder keeps back: given so much earlier, the sound of a piece is in that piece."""
+SOUND_AHEAD = 3 * AAC_FRAME
+"""More than the sound encoder keeps back: given so much earlier, the sound of a piece is in that piece."""
 QUEUED_SEGMENTS = 32
 """About a minute of video that waits for a slow reader: the job of a short recording is done whatever its reader does."""
 READER_TIMEOUT_S = 60.0
