@@ -21,7 +21,7 @@ from core.types import FPS, SAMPLES_PER_FRAME, Audio, Frame, GenerationInfo, Pro
 
 Turn = Callable[[], AbstractContextManager[None]]
 STEP_FRAMES = 5
-"""Frames animated in one turn on the device: short enough to cancel and to interleave, long enough to vectorise."""
+"""As much of the recording is heard at a time; the session says how many frames are taken in one turn on the device."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class Performance:
                 waiting = self.session.push(chunk) if len(chunk) else self.session.flush()
                 while True:  # a push may yield many frames at once: they are taken a step at a time
                     with self._turn():
-                        frames = list(itertools.islice(waiting, STEP_FRAMES))
+                        frames = list(itertools.islice(waiting, self.session.step_frames))
                     for frame in frames:
                         if label is not None:
                             label.draw(frame)
@@ -79,7 +79,7 @@ class Performance:
                         self.n_frames += 1
                         yield frame
                     job.report(Progress("animating", self.n_frames, self.total))
-                    if len(frames) < STEP_FRAMES:
+                    if len(frames) < self.session.step_frames:
                         break
         finally:
             self.session.interrupt()  # ends what an engine does on threads of its own

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import core.studio
+import core.casting
 import inference
 from core.engines.base import Engine
 from core.errors import EngineUnavailable, OptionError
@@ -102,7 +102,7 @@ def test_the_command_line_refuses_without_torch_and_without_a_download(tmp_path:
 def test_what_only_ditto_does_is_refused_by_the_name_it_was_given_under(
     more: list[str], named: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(core.studio, "gpu_obstacle", lambda device: "no GPU was found")
+    monkeypatch.setattr(core.casting, "gpu_obstacle", lambda device: "no GPU was found")
     assert inference.main([*COMMAND, str(tmp_path / "v.mp4"), *more]) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith(f"{named} is for the ditto engine, but the lite engine would run (")
@@ -129,7 +129,7 @@ def test_auto_does_not_give_what_lite_cannot(
     def cannot() -> Engine:
         raise EngineUnavailable("The ditto engine has no checkpoints.", "Fetch them.")
 
-    monkeypatch.setattr(core.studio, "gpu_obstacle", lambda device: None)
+    monkeypatch.setattr(core.casting, "gpu_obstacle", lambda device: None)
     studio = open_studio(settings, cannot)
     options = read_options({"emo": np.int64(3)})
     with pytest.raises(EngineUnavailable, match="Fetch them"):

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from core.atomic_components.audio2motion import mover_to, row_parts, whole_number
+from core.atomic_components.glide import Glide
 from core.atomic_components.pose import ANGLES, N_KEYPOINTS, Array, SourceMotion, degrees, keypoints, mirror_index
 from core.errors import OptionError
 
@@ -281,12 +282,16 @@ def stitch_of(network: Any) -> Stitch:
 
 @dataclass(frozen=True, eq=False)
 class StitchedFrame:
-    """frame: number since the session began. source_index: the source frame it is drawn from. kp_source, kp_driving: (1, 21, 3) float32."""
+    """frame: number since the session began. source_index: the source frame it is drawn from. kp_source, kp_driving: (1, 21, 3) float32.
+
+    kp_free: (1, 21, 3) float32, kp_driving before it was stitched: what a later motion glides from.
+    """
 
     frame: int
     source_index: int
     kp_source: Array
     kp_driving: Array
+    kp_free: Array
 
 
 class MotionStitch:
@@ -331,11 +336,17 @@ class MotionStitch:
         self._frame = 0
         self._gaze: tuple[Array, Array] | None = None  # yaw and pitch that the published pipeline keeps from the first frame
         self._kp_source: Array | None = None
+        self._glide = Glide()
         self.reset()
 
-    def reset(self) -> None:
-        """The next frame starts a new utterance: motion is measured anew, ctrl_info counts from 0. Blinks and a source video run on."""
-        self._said = 0
+    def reset(self, shown: StitchedFrame | None = None, listening: bool = False) -> None:
+        """The next frame starts a new utterance: motion is measured anew, ctrl_info counts from 0. Blinks and a source video run on.
+
+        shown: the frame on the screen, which the new motion glides from; None: none yet. listening: what starts is a pause, which
+        ctrl_info says nothing of.
+        """
+        self._glide.start(None if shown is None else shown.kp_free)
+        self._said = -MAX_FRAMES - 1 if listening else 0
         self._d0: Parts | None = None
         self._fade_to: Parts | None = None
 
@@ -372,10 +383,9 @@ class MotionStitch:
         self._fade(driven, source, controls)
         if self._drive_eye:
             self._hold_gaze(driven, source)
-        kp_driving = keypoints(driven)[None]
-        if options.flag_stitching:
-            kp_driving = np.asarray(self._stitch(self._kp_source, kp_driving), np.float32)
-        frame = StitchedFrame(self._frame, index, self._kp_source.copy(), kp_driving)
+        kp_free = self._glide(keypoints(driven)[None])
+        kp_driving = np.asarray(self._stitch(self._kp_source, kp_free), np.float32) if options.flag_stitching else kp_free
+        frame = StitchedFrame(self._frame, index, self._kp_source.copy(), kp_driving, kp_free)
         self._frame += 1
         self._said += 1
         return frame

@@ -42,6 +42,11 @@ class FeatureOptions:
         return cls(lead_in=PAST * SAMPLES_PER_FRAME) if online_mode else cls()
 
 
+def samples_needed(n_features: int, online_mode: bool) -> int:
+    """After how many samples of an utterance that goes on its first `n_features` features are there."""
+    return (-(-n_features // CURRENT) - 1) * STEP + WINDOW - FeatureOptions.of(online_mode).lead_in
+
+
 class Wav2Feat:
     """Features of one stream of samples. Exactly ceil(samples / 640) rows in all; holds at most one window and one push of samples.
 

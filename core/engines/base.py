@@ -64,6 +64,8 @@ class Session(ABC):
     height: int
     look_ahead_samples: int = 0
     """Sound after the end of an utterance's first frame that must be there before the frame is certain."""
+    step_frames: int = 5
+    """Frames to ask for in one turn on the device: few enough to cancel and to interleave, enough to be computed together."""
 
     @abstractmethod
     def push(self, samples: Samples) -> Iterator[Frame]:

@@ -12,8 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,10 +23,9 @@ from core.atomic_components import saved_registration
 from core.atomic_components.audio2motion import Audio2Motion, sampler_of, seeded_noise
 from core.atomic_components.avatar_registrar import MAX_STORE_BYTES, AvatarRegistrar, DittoRegistration
 from core.atomic_components.condition_handler import ConditionHandler, ConditionLayout
-from core.atomic_components.decode_f3d import DecodeF3D, as_picture
-from core.atomic_components.motion_stitch import MotionStitch, StitchedFrame, stitch_of
-from core.atomic_components.pose import Array, mirror_index
-from core.atomic_components.putback import Canvas, DeviceCanvas
+from core.atomic_components.decode_f3d import DecodeF3D
+from core.atomic_components.motion_stitch import MotionStitch, stitch_of
+from core.atomic_components.pose import Array
 from core.atomic_components.warp_f3d import WarpF3D
 from core.atomic_components.wav2feat import FeatureOptions, Wav2Feat
 from core.aux_models.face_mesh import FaceFinder, FaceMesh, MeshDetector
@@ -36,22 +34,21 @@ from core.aux_models.insightface import InsightFaceDetector
 from core.aux_models.landmark203 import Landmark203
 from core.aux_models.landmarks import FaceDetector
 from core.aux_models.onnx_model import OnnxModel
-from core.engines.base import Engine, RegisterCallback, Registration, Saved, Session, unwatched
+from core.engines.base import Engine, RegisterCallback, Registration, Saved, unwatched
 from core.engines.capabilities import DITTO
 from core.engines.ditto_options import SessionOptions, session_options, source_options
+from core.engines.ditto_session import DittoSession
 from core.errors import EngineUnavailable, OptionError, TalkingHeadError
 from core.models import LMDM, AppearanceExtractor, Decoder, MotionExtractor, StitchNetwork, WarpNetwork
 from core.models.checkpoint import load_checkpoint
 from core.models.config import COMPONENTS, DittoConfig, SetupDefaults, load_config
 from core.models.inference import prepare_for_inference
 from core.optimization.gpu_optimization import Placement, describe, place
-from core.optimization.parallel_processing import run_stages
-from core.optimization.resolution_optimization import face_cut, output_size
-from core.types import SAMPLES_PER_FRAME, Avatar, Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
+from core.types import Avatar, Controls, Frame, Framing, Photo, RenderOptions, Source
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Counts changes of this engine's code that change its frames."""
 Detector = Literal["mediapipe", "insightface"]
 DETECTORS: tuple[Detector, ...] = ("mediapipe", "insightface")
@@ -67,10 +64,6 @@ NETWORKS: dict[str, type[torch.nn.Module]] = {
 }
 HALF_PRECISION = frozenset({"warp_network", "decoder"})
 INSIGHTFACE_NOTICE = "The face was found by InsightFace's models, which are for non-commercial use only."
-CANVASES = 8
-"""Canvases of a video source kept per session; a photo needs one."""
-IDLE_FRAMES = 75
-"""Frames of listening that are made once per session, and played forth and back."""
 DIGEST_BYTES = 1 << 16
 """Of a large checkpoint, so much of its beginning, middle and end goes into the revision, and its size: 2 GB are not read for it."""
 
@@ -213,12 +206,14 @@ class DittoEngine(Engine):
 
     def _load(self, role: str) -> Any:
         dtype = self.placement.dtype if role in HALF_PRECISION else torch.float32
+        # Tiny, and its answer is waited for frame by frame: on a GPU it would wait behind the pictures being drawn.
+        device = torch.device("cpu") if role == "stitch_network" else self.placement.device
         sizes = dict(SIZES.get(role, {}))
         if role == "lmdm":
             sizes |= {"cond_dim": self.config.motion.audio_feat_dim, "frames": self.config.motion.seq_frames}
         with torch.device("meta"):
             network = NETWORKS[role](**sizes)
-        return prepare_for_inference(load_checkpoint(network, self._paths[role], device=self.placement.device, dtype=dtype))  # type: ignore[call-overload]
+        return prepare_for_inference(load_checkpoint(network, self._paths[role], device=device, dtype=dtype))  # type: ignore[call-overload]
 
     def _onnx(self, role: str, what: str) -> OnnxModel:
         return OnnxModel(self._paths[role], what, self.placement.providers)
@@ -250,170 +245,6 @@ def _registered(registration: Registration) -> DittoRegistered:
     if not isinstance(registration, DittoRegistered):
         raise TypeError(f"a {type(registration).__name__} was not made by the ditto engine")
     return registration
-
-
-class DittoSession(Session):
-    """Samples → features → motion → keypoints, pulled as they are asked for; frames are rendered in batches on threads of their own.
-
-    A frame is drawn once its window of motion is certain (`Audio2MotionOptions.first_rows_after`), so a push may yield none, or many. What
-    a reader leaves unread comes with the next push.
-    """
-
-    def __init__(self, engine: DittoEngine, source: DittoRegistration, options: SessionOptions, render: RenderOptions) -> None:
-        self._engine, self._source, self._options, self._seed = engine, source, options, render.seed
-        self._batch = engine.placement.batch
-        self._features = engine.features(options.motion.online_mode)
-        self._motion = engine.motion(source, options, self._features.silence, render.seed)
-        self._stitch = engine.stitch(source, options, render.seed)
-        self._warp = engine.warp(source)
-        if render.size == "source":
-            self.width, self.height = output_size(source.source_width, source.source_height, render)
-            self._cut = None
-        else:
-            self.width = self.height = render.size
-            self._cut = face_cut(source.width, source.height, source.face_box)
-        self._canvases: dict[int, Canvas | DeviceCanvas] = {}
-        self._unshown: deque[StitchedFrame] = deque()  # stitched, not yet with the reader
-        self._reader: Generator[Frame, None, None] | None = None
-        self._speaking = False
-        self._idle: list[Array] = []
-        self._idle_at = 0
-
-    def push(self, samples: Samples) -> Iterator[Frame]:
-        self._begin()
-        return self._read(self._spoken(self._features.push(samples)))
-
-    def push_features(self, features: Array) -> Iterator[Frame]:
-        """As `push`, from (n, 1024) speech features, for callers that have made them themselves. Not to be mixed with `push`."""
-        self._begin()
-        return self._read(self._spoken([np.asarray(features, np.float32)]))
-
-    def flush(self) -> Iterator[Frame]:
-        self._close_reader()
-        self._reader = self._flushed()
-        return self._reader
-
-    def idle(self, n_frames: int) -> Iterator[Frame]:
-        if self._speaking:
-            raise RuntimeError("idle frames come between utterances: flush or interrupt first")
-        self._close_reader()
-        return self._read(self._listening(n_frames))
-
-    def interrupt(self) -> None:
-        self._close_reader()
-        self._forget()
-
-    def _forget(self) -> None:
-        self._unshown.clear()
-        self._features.reset()
-        self._stitch.reset()
-        self._speaking = False
-
-    def _begin(self) -> None:
-        self._close_reader()
-        if not self._speaking:
-            self._speaking = True
-            self._idle_at = 0
-            self._stitch.reset()
-            self._motion.reset(self._stitch.next_frame)
-
-    def _flushed(self) -> Generator[Frame, None, None]:
-        try:
-            if self._speaking:
-                yield from self._rendered(self._spoken(self._features.flush(), ended=True))
-        finally:
-            self._forget()  # at its end, or left in the middle: what remains could no longer be had in order
-
-    def _spoken(self, blocks: Iterable[Array], ended: bool = False) -> Iterator[StitchedFrame]:
-        motion, stitch = self._motion, self._stitch
-        for block in blocks:
-            for row in motion.push(block):
-                yield stitch.step(row, motion.reference)
-        for row in motion.push(np.zeros((0, 1024), np.float32)):  # what an earlier reader left
-            yield stitch.step(row, motion.reference)
-        if ended:
-            for row in motion.flush():
-                yield stitch.step(row, motion.reference)
-
-    def _listening(self, n_frames: int) -> Iterator[StitchedFrame]:
-        """One stretch of motion for silence, forth and back, so that it never jumps, however few frames are asked for at a time."""
-        if not self._idle:
-            quiet = self._engine.features(self._options.motion.online_mode)
-            # Noise of its own: how long somebody listens must not change what is said afterwards.
-            motion = self._engine.motion(self._source, self._options, quiet.silence, self._seed + 1)
-            rows = [row for block in quiet.push(np.zeros(IDLE_FRAMES * SAMPLES_PER_FRAME, np.float32)) for row in motion.push(block)]
-            rows += [row for block in quiet.flush() for row in motion.push(block)]
-            self._idle = rows + list(motion.flush())
-        for _ in range(n_frames):
-            row = self._idle[mirror_index(self._idle_at, len(self._idle))]
-            self._idle_at += 1
-            yield self._stitch.step(row, self._idle[0])
-
-    # ---- rendering
-
-    def _read(self, frames: Iterator[StitchedFrame]) -> Generator[Frame, None, None]:
-        self._reader = self._rendered(frames)
-        return self._reader
-
-    def _close_reader(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
-
-    def _rendered(self, frames: Iterator[StitchedFrame]) -> Generator[Frame, None, None]:
-        def noted() -> Iterator[StitchedFrame]:
-            yield from list(self._unshown)
-            for frame in frames:
-                self._unshown.append(frame)
-                yield frame
-
-        made = run_stages(self._batches(noted()), [self._drawn, self._put_back])
-        try:
-            for picture in made:
-                self._unshown.popleft()
-                yield picture
-        finally:
-            made.close()
-
-    def _batches(self, frames: Iterator[StitchedFrame]) -> Iterator[list[StitchedFrame]]:
-        batch: list[StitchedFrame] = []
-        for frame in frames:
-            batch.append(frame)
-            if len(batch) == self._batch:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
-
-    def _drawn(self, batches: Iterator[list[StitchedFrame]]) -> Iterator[tuple[list[StitchedFrame], torch.Tensor]]:
-        for batch in batches:
-            # Filled up with its last frame: every batch has one size, so that a frame does not depend on those beside it.
-            filled = batch + batch[-1:] * (self._batch - len(batch))
-            yield batch, self._engine.decode(self._warp(filled))[: len(batch)]
-
-    def _put_back(self, drawn: Iterator[tuple[list[StitchedFrame], torch.Tensor]]) -> Iterator[Frame]:
-        for batch, renders in drawn:
-            if self._source.is_image:
-                canvas = self._canvas(0)
-                if isinstance(canvas, DeviceCanvas):
-                    yield from np.ascontiguousarray(canvas.put(renders).cpu().numpy())
-                    continue
-            for frame, render in zip(batch, renders, strict=True):
-                canvas = self._canvas(frame.source_index)
-                if isinstance(canvas, DeviceCanvas):
-                    yield canvas.put(render[None])[0].cpu().numpy()
-                else:
-                    yield canvas.put(as_picture(render))
-
-    def _canvas(self, index: int) -> Canvas | DeviceCanvas:
-        if index not in self._canvases:
-            while len(self._canvases) >= CANVASES:
-                self._canvases.pop(next(iter(self._canvases)))
-            m_c2o = self._source.frames[index].m_c2o
-            canvas = Canvas(self._source.picture(index), m_c2o, self._cut, self.width, self.height)
-            device = self._engine.placement.device
-            self._canvases[index] = canvas if device.type == "cpu" else canvas.on(device)
-        return self._canvases[index]
 
 
 def _needed(checkpoints: Mapping[str, Path], detector: str, cfg_pkl: Path | None) -> dict[str, Path]:

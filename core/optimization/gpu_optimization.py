@@ -23,6 +23,8 @@ HALF_FROM = (7, 0)
 """Compute capability from which half precision is faster than single (tensor cores)."""
 GPU_BATCH = 5
 """Frames rendered at once on a GPU. It divides the new frames of the usual windows (70 of a file, 5 and 10 of a stream)."""
+GPU_BATCHES_AT_ONCE = 2
+"""While one batch is drawn, motion is made for the next; on a CPU both would only share its cores."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,14 @@ class Placement:
 
     dtype: of warp and decoder, which take nearly all of the time; the others stay in float32, where small differences add up along the
     motion. batch: frames rendered at once; always exactly so many, because a network may round differently at another batch size and the
-    frames must not depend on how the audio was cut. providers: of ONNX Runtime, in order. reason: why this device and precision.
+    frames must not depend on how the audio was cut. batches_at_once: under way together when frames are asked for. providers: of ONNX
+    Runtime, in order. reason: why this device and precision.
     """
 
     device: torch.device
     dtype: torch.dtype
     batch: int
+    batches_at_once: int
     providers: tuple[str, ...]
     reason: str
 
@@ -89,14 +93,15 @@ def place(device: str | None = None) -> Placement:
         if chosen.type not in ("cuda", "cpu"):
             raise OptionError(f"{device!r} is not a device that the ditto engine runs on.", 'Use "cuda", "cuda:1" or "cpu".')
     if chosen.type == "cpu":
-        placement = Placement(chosen, torch.float32, 1, ("CPUExecutionProvider",), f"CPU, float32: {why}")
+        placement = Placement(chosen, torch.float32, 1, 1, ("CPUExecutionProvider",), f"CPU, float32: {why}")
     else:
         if not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count():
             raise EngineUnavailable(f"There is no GPU {chosen} for the ditto engine.", 'Use another device, or "cpu".')
         half = torch.cuda.get_device_capability(chosen) >= HALF_FROM
         name = torch.cuda.get_device_name(chosen)
         placement = Placement(
-            chosen, torch.float16 if half else torch.float32, GPU_BATCH, ("CUDAExecutionProvider", "CPUExecutionProvider"),
+            chosen, torch.float16 if half else torch.float32, GPU_BATCH, GPU_BATCHES_AT_ONCE,
+            ("CUDAExecutionProvider", "CPUExecutionProvider"),
             f"{name}, {'float16 for warp and decoder' if half else 'float32, it has no tensor cores'}: {why}",
         )  # fmt: skip
     log.info("ditto runs on %s", placement.reason)

@@ -1,128 +1,128 @@
-"""The stage runner: each stage on a thread of its own, bounded queues between them.
+"""The stage runner: each stage on a thread of its own, which waits for the next item for as long as the runner lives.
 
-    frames = run_stages(items, [warp_batches, put_back_batches])
-    for frame in frames: ...                    # closing the generator, or leaving the loop, ends all threads
+    runner = StageRunner([draw, put_back])
+    for pictures in runner.run(batches): ...
+    runner.close()
 
-A stage is a function from an iterator to an iterator, so it may gather items, split them, or keep some back. Every wait can be cancelled;
-the first exception of any stage is raised at the consumer, as it was; when the consumer is done, however it ended, so are the threads.
+The stages of different items overlap, with each other and with the reading of `items`, which happens on the caller's thread. Nothing is
+computed that was not asked for: when `run` is at its end, or was left, the stages rest. That is what lets a caller who has the device for
+one step compute exactly that step.
 """
 
 from __future__ import annotations
 
-import functools
 import threading
+import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-Stage = Callable[[Iterator[Any]], Iterator[Any]]
-QUEUE_ITEMS = 2
-"""Items that wait between two stages: enough to overlap, few enough that little is lost when the work is cancelled."""
-JOIN_S = 60.0
-"""A stage ends at its next item; longer than this no single item takes on a working machine."""
+from core.errors import Cancelled
+
+Stage = Callable[[Any], Any]
+"""One item in, one result out."""
+WAITING = 2
+"""Items under way beyond one in each stage: enough to overlap, few enough that little is lost when the work is cancelled."""
+JOIN_S = 1.0
+"""How long `close` waits for a stage in the middle of an item. A longer one ends by itself when its item is done."""
 
 
-class _Stopped(Exception):
-    """Raised in a stage that waits when the run is over."""
+class _Line:
+    """What the threads share: a queue before each stage and one behind the last, and how it all ended.
 
+    Apart from the runner, so that threads that wait do not keep a forgotten runner alive.
+    """
 
-class _Run:
-    """What the threads of one run share: a lock for all waits, whether to stop, and the first error."""
-
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.stopped = False
+    def __init__(self, n_stages: int) -> None:
+        self._changed = threading.Condition()
+        self._queues: list[deque[Any]] = [deque() for _ in range(n_stages + 1)]  # bounded by what `run` lets in
+        self._ended = False
         self.error: BaseException | None = None
 
-    def stop(self, error: BaseException | None = None) -> None:
-        with self.changed:
-            if not self.stopped:
-                self.error = error
-            self.stopped = True
-            self.changed.notify_all()
+    def put(self, queue: int, item: Any) -> None:
+        with self._changed:
+            self._queues[queue].append(item)
+            self._changed.notify_all()
+
+    def take(self, queue: int) -> Any:
+        """Waits. Raises the first error of any stage, or Cancelled where the runner was closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or self._queues[queue])
+            if self._ended:
+                raise self.error or Cancelled("The work was stopped.")
+            return self._queues[queue].popleft()
+
+    def end(self, error: BaseException | None = None) -> None:
+        with self._changed:
+            if not self._ended:
+                self._ended, self.error = True, error
+                for queue in self._queues:
+                    queue.clear()
+            self._changed.notify_all()
 
 
-class _Queue:
-    """A bounded queue whose waits end when the run does."""
-
-    def __init__(self, run: _Run, size: int) -> None:
-        self._run, self._size = run, size
-        self._items: deque[Any] = deque()
-        self._ended = False
-
-    def put(self, item: Any) -> None:
-        run = self._run
-        with run.changed:
-            run.changed.wait_for(lambda: run.stopped or len(self._items) < self._size)
-            if run.stopped:
-                raise _Stopped
-            self._items.append(item)
-            run.changed.notify_all()
-
-    def end(self) -> None:
-        with self._run.changed:
-            self._ended = True
-            self._run.changed.notify_all()
-
-    def __iter__(self) -> Iterator[Any]:
-        run = self._run
-        while True:
-            with run.changed:
-                run.changed.wait_for(lambda: run.stopped or self._items or self._ended)
-                if run.stopped:
-                    raise _Stopped
-                if not self._items:
-                    return
-                item = self._items.popleft()
-                run.changed.notify_all()
-            yield item
-
-
-def _started(stage: Stage, link: _Queue) -> Iterator[Any]:
-    return stage(iter(link))
-
-
-def run_stages(items: Iterable[Any], stages: Sequence[Stage], queue_items: int = QUEUE_ITEMS) -> Generator[Any, None, None]:
-    """Yields what the last stage makes of `items`. Nothing starts before the first `next`.
-
-    items: read on a thread of its own too. queue_items: bound of each queue, at least 1.
-    """
-    run = _Run()
-    links = [_Queue(run, max(queue_items, 1)) for _ in range(len(stages) + 1)]
-
-    def work(made: Callable[[], Iterator[Any]], out: _Queue) -> None:
-        try:
-            produced = made()
-            try:
-                for item in produced:
-                    out.put(item)
-            finally:
-                close = getattr(produced, "close", None)
-                if close is not None:
-                    close()  # here, on the thread that ran it, so that what a stage holds is freed before the join
-            out.end()
-        except _Stopped:
-            pass
-        except BaseException as error:  # whatever it is, the consumer is told
-            run.stop(error)
-
-    makers: list[Callable[[], Iterator[Any]]] = [functools.partial(iter, items)]
-    makers += [functools.partial(_started, stage, link) for stage, link in zip(stages, links, strict=False)]
-    threads = [
-        threading.Thread(target=work, args=(maker, link), name=f"stage-{i}", daemon=True)
-        for i, (maker, link) in enumerate(zip(makers, links, strict=True))
-    ]
+def _work(line: _Line, number: int, stage: Stage) -> None:
     try:
-        for thread in threads:
-            thread.start()
+        while True:
+            line.put(number + 1, stage(line.take(number)))
+    except BaseException as error:  # whatever it is, the consumer is told; a second one changes nothing
+        line.end(error)
+
+
+class StageRunner:
+    """Threads start with the first item, and anew after `close` or an error. `run` serves one consumer at a time.
+
+    stages: each is called from one thread only. They must not refer to the runner, or it never goes by itself.
+    """
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self._stages = tuple(stages)
+        self._line: _Line | None = None
+        self._threads: list[threading.Thread] = []
+
+    def run(self, items: Iterable[Any]) -> Iterator[Any]:
+        """Yields what the last stage makes of each item, in order. To be read to its end; left before, what is under way is dropped.
+
+        The first exception of a stage, or of `items`, is raised as it was.
+        """
+        line: _Line | None = None
+        under_way, most = 0, len(self._stages) + WAITING
         try:
-            yield from links[-1]
-        except _Stopped:
-            if run.error is not None:
-                raise run.error from None
+            for item in items:
+                line = line or self._started()
+                if under_way == most:
+                    yield line.take(len(self._stages))
+                    under_way -= 1
+                line.put(0, item)
+                under_way += 1
+            while line is not None and under_way:
+                yield line.take(len(self._stages))
+                under_way -= 1
+        except Exception as error:
+            cause = line.error if line is not None else None
+            if cause is not None and cause is not error:
+                raise cause from None  # a stage had failed before `items` did
             raise
-    finally:
-        run.stop()
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join(JOIN_S)
+        finally:
+            if under_way:
+                self.close()
+
+    def close(self) -> None:
+        """Ends the threads; a consumer that waits on another thread meets Cancelled."""
+        if self._line is not None:
+            self._line.end()
+            for thread in self._threads:
+                thread.join(JOIN_S / len(self._threads))
+            self._line, self._threads = None, []
+
+    def _started(self) -> _Line:
+        if self._line is None:
+            line = self._line = _Line(len(self._stages))
+            weakref.finalize(self, line.end)
+            self._threads = [
+                threading.Thread(target=_work, args=(line, number, stage), name=f"stage-{number}", daemon=True)
+                for number, stage in enumerate(self._stages)
+            ]
+            for thread in self._threads:
+                thread.start()
+        return self._line

@@ -1,0 +1,153 @@
+"""One utterance or stream of the Ditto engine: samples → features → motion → keypoints → pictures, pulled as they are asked for."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.atomic_components.avatar_registrar import DittoRegistration
+from core.atomic_components.motion_stitch import StitchedFrame
+from core.atomic_components.pose import Array, mirror_index
+from core.atomic_components.wav2feat import samples_needed
+from core.engines.base import Session
+from core.engines.ditto_options import SessionOptions
+from core.engines.ditto_renderer import DittoRenderer
+from core.optimization.parallel_processing import StageRunner
+from core.types import SAMPLES_PER_FRAME, Frame, RenderOptions, Samples
+
+if TYPE_CHECKING:
+    from core.engines.ditto import DittoEngine
+
+IDLE_FRAMES = 75
+"""Frames of listening that are made once per session, and played forth and back."""
+
+
+class DittoSession(Session):
+    """A frame is drawn once its window of motion is certain (`Audio2MotionOptions.first_rows_after`), so a push may yield none, or many.
+
+    Motion is made on the caller's thread, pictures on two of the session's own; nothing is computed while nobody waits for a frame. What
+    a reader leaves unread comes with the next push. Where speech begins, or a pause, the head glides there from the frame shown last.
+    """
+
+    def __init__(self, engine: DittoEngine, source: DittoRegistration, options: SessionOptions, render: RenderOptions) -> None:
+        self._engine, self._source, self._options, self._seed = engine, source, options, render.seed
+        self._batch, self._batches_at_once = engine.placement.batch, engine.placement.batches_at_once
+        self.step_frames = self._batch * self._batches_at_once
+        self.look_ahead_samples = samples_needed(options.motion.first_rows_after, options.motion.online_mode) - SAMPLES_PER_FRAME
+        self._features = engine.features(options.motion.online_mode)
+        self._motion = engine.motion(source, options, self._features.silence, render.seed)
+        self._stitch = engine.stitch(source, options, render.seed)
+        renderer = DittoRenderer(source, engine.warp(source), engine.decode, engine.placement, render)
+        self.width, self.height = renderer.width, renderer.height
+        self._runner = StageRunner([renderer.draw, renderer.put_back])
+        self._finished: deque[tuple[StitchedFrame, Frame]] = deque()  # drawn, not yet with the reader
+        self._shown: StitchedFrame | None = None
+        self._reader: Generator[Frame, None, None] | None = None
+        self._speaking = self._listening = False
+        self._idle: list[Array] = []
+        self._idle_at = 0
+
+    def push(self, samples: Samples) -> Iterator[Frame]:
+        self._begin()
+        return self._read(self._spoken(self._features.push(samples)))
+
+    def push_features(self, features: Array) -> Iterator[Frame]:
+        """As `push`, from (n, 1024) speech features, for callers that have made them themselves. Not to be mixed with `push`."""
+        self._begin()
+        return self._read(self._spoken([np.asarray(features, np.float32)]))
+
+    def flush(self) -> Iterator[Frame]:
+        self._close_reader()
+        self._reader = self._flushed()
+        return self._reader
+
+    def idle(self, n_frames: int) -> Iterator[Frame]:
+        if self._speaking:
+            raise RuntimeError("idle frames come between utterances: flush or interrupt first")
+        self._close_reader()
+        if not self._listening:
+            self._listening = True
+            self._idle_at = 0
+            self._stitch.reset(self._shown, listening=True)
+        return self._read(self._quiet(n_frames))
+
+    def interrupt(self) -> None:
+        self._close_reader()
+        self._forget()
+        self._runner.close()
+
+    def _forget(self) -> None:
+        self._finished.clear()
+        self._features.reset()
+        self._speaking = False
+
+    def _begin(self) -> None:
+        self._close_reader()
+        if not self._speaking:
+            self._speaking, self._listening = True, False
+            self._finished.clear()
+            self._stitch.reset(self._shown)
+            self._motion.reset(self._stitch.next_frame)
+
+    def _flushed(self) -> Generator[Frame, None, None]:
+        try:
+            if self._speaking:
+                yield from self._rendered(self._spoken(self._features.flush(), ended=True))
+        finally:
+            self._forget()  # at its end, or left in the middle: what remains could no longer be had in order
+
+    def _spoken(self, blocks: Iterable[Array], ended: bool = False) -> Iterator[StitchedFrame]:
+        motion, stitch = self._motion, self._stitch
+        for block in blocks:
+            for row in motion.push(block):
+                yield stitch.step(row, motion.reference)
+        for row in motion.push(np.zeros((0, 1024), np.float32)):  # what an earlier reader left
+            yield stitch.step(row, motion.reference)
+        if ended:
+            for row in motion.flush():
+                yield stitch.step(row, motion.reference)
+
+    def _quiet(self, n_frames: int) -> Iterator[StitchedFrame]:
+        """One stretch of motion for silence, forth and back, so that it never jumps, however few frames are asked for at a time."""
+        if not self._idle:
+            quiet = self._engine.features(self._options.motion.online_mode)
+            # Noise of its own: how long somebody listens must not change what is said afterwards.
+            motion = self._engine.motion(self._source, self._options, quiet.silence, self._seed + 1)
+            rows = [row for block in quiet.push(np.zeros(IDLE_FRAMES * SAMPLES_PER_FRAME, np.float32)) for row in motion.push(block)]
+            rows += [row for block in quiet.flush() for row in motion.push(block)]
+            self._idle = rows + list(motion.flush())
+        for _ in range(n_frames):
+            row = self._idle[mirror_index(self._idle_at, len(self._idle))]
+            self._idle_at += 1
+            yield self._stitch.step(row, self._idle[0])
+
+    # ---- rendering
+
+    def _read(self, frames: Iterator[StitchedFrame]) -> Generator[Frame, None, None]:
+        self._reader = self._rendered(frames)
+        return self._reader
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _rendered(self, frames: Iterator[StitchedFrame]) -> Generator[Frame, None, None]:
+        batches = self._batches(frames)
+        while True:
+            while self._finished:
+                self._shown, picture = self._finished.popleft()
+                yield picture
+            # So many batches overlap in the stages, and all are finished before one is handed out: the stages then rest.
+            for pictures in self._runner.run(itertools.islice(batches, self._batches_at_once)):
+                self._finished.extend(pictures)
+            if not self._finished:
+                return
+
+    def _batches(self, frames: Iterator[StitchedFrame]) -> Iterator[list[StitchedFrame]]:
+        while batch := list(itertools.islice(frames, self._batch)):
+            yield batch
