@@ -54,6 +54,7 @@ class Casting:
         if requested not in ENGINE_NAMES:
             raise OptionError(f"There is no engine {requested!r}.", f"Choose one of: {', '.join(ENGINE_NAMES)}.")
         if requested in self._engines.names:
+            self._check_fetched(requested)
             return requested, "it was asked for"
         if requested == "ditto":
             raise EngineUnavailable("The ditto engine is not offered here.", "Use the lite engine, or auto.")
@@ -65,6 +66,14 @@ class Casting:
         if not self._serving or state.stage == "ready":
             return "ditto", "auto: a GPU was found"
         return "lite", f"auto: ditto is {state}"
+
+    def _check_fetched(self, name: str) -> None:
+        """A visitor's wish starts no large download where the deployment does not want one."""
+        if self._serving and not self._settings.fetch_ditto and self._engines.state(name).stage in ("absent", "failed"):
+            if missing := self._engines.missing_bytes(name):
+                raise EngineUnavailable(
+                    f"The {name} engine's files ({missing / 2**20:.0f} MiB) were not fetched here.", "Use the lite engine, or auto."
+                )
 
     @cached_property
     def obstacle(self) -> str | None:

@@ -80,7 +80,7 @@ class AvatarStore:
             raise OptionError(f"There are {n} avatars already, as many as one may have.", "Delete one that is not needed any more.")
 
     def put(self, avatar: Avatar, source: bytes, thumbnail: bytes, engine: str, revision: str, saved: Saved) -> Avatar:
-        """Keeps a new avatar; one that is there already stays as it is. Raises OutputError where it cannot be written."""
+        """Keeps a new avatar, in the place of what is there. Raises OutputError where it cannot be written."""
         path = self._path(avatar.token, avatar.owner)
         staged = self._folder.staged()
         try:
@@ -88,7 +88,9 @@ class AvatarStore:
             (staged / "thumbnail.jpg").write_bytes(thumbnail)
             (staged / _file(engine)).write_bytes(_packed(revision, saved))
             (staged / MARKER).write_bytes(_as_json(avatar, hashlib.sha256(source).hexdigest()))
-            self._folder.publish(staged, path, durable=True)
+            if not self._folder.publish(staged, path, durable=True):
+                self._folder.remove(path)  # a folder without a description: damage
+                self._folder.publish(staged, path, durable=True)
         except OSError as error:
             raise OutputError(f"The avatar cannot be kept ({error.strerror or error}).", "Is the disk full?") from error
         finally:
