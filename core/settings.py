@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -59,10 +59,18 @@ class Settings(BaseSettings):
     fetch_ditto: bool = Field(default=True, description="Pages and servers fetch Ditto where a GPU is there and it is missing")
 
 
+S = TypeVar("S", bound=Settings)
+
+
 def load_settings() -> Settings:
     """The settings of this process. Raises OptionError naming the first bad variable."""
+    return read_settings(Settings)
+
+
+def read_settings(kind: type[S]) -> S:
+    """The same with an entry point's own settings beside them."""
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
         first = error.errors()[0]
         name = f"TALKING_HEAD_{'_'.join(map(str, first['loc'])).upper()}"
