@@ -16,16 +16,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-SEED = int(os.environ.get("DITTO_GOLDENS_SEED", "7"))
+SEED = int(os.environ.get("DITTO_GOLDENS_SEED") or "7")
 HERE = Path(__file__).resolve().parent / "goldens" / "ditto"
-FOLDER = Path(os.environ.get("DITTO_GOLDENS_DIR", HERE))
+FOLDER = Path(os.environ.get("DITTO_GOLDENS_DIR") or HERE)
 MANIFEST = HERE / "checkpoint_manifest.json"
 """Keys and shapes of the published checkpoints; the same for every seed."""
 
 
 def load(name: str, seed: int = SEED) -> Any:
-    """The arrays of one golden."""
-    return np.load(FOLDER / f"{name}_seed{seed}.npz")
+    """The arrays of one golden. What is not there fails: a test without its numbers must not pass for one that holds."""
+    path = FOLDER / f"{name}_seed{seed}.npz"
+    assert path.is_file(), f"There is no golden {path}: DITTO_GOLDENS_DIR and DITTO_GOLDENS_SEED say which folder and seed are read."
+    return np.load(path)
 
 
 def meta(golden: Any) -> dict[str, Any]:

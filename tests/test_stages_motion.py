@@ -142,6 +142,27 @@ def test_one_feature_per_640_samples_however_they_are_cut(n: int, lead_in: int) 
             assert all(np.array_equal(a, b) for a, b in zip(got, want, strict=True))
 
 
+@pytest.mark.parametrize("lead_in", [1920, 2000])
+def test_every_size_of_chunk_up_to_5000_gives_the_same_features(lead_in: int) -> None:
+    """The stages after this one never see how the audio was cut: the blocks they get are the same, one by one."""
+    n = 640 * 15 + 17
+    wav = np.random.default_rng(5).uniform(-1, 1, n).astype(np.float32)
+    places = {}  # which window is which: an encoder that only says so is quick
+
+    def encode(window: np.ndarray) -> np.ndarray:
+        return np.full((20, 4), places.setdefault(window.tobytes(), len(places)), np.float32)
+
+    stage = Wav2Feat(encode, FeatureOptions(lead_in))
+    want = [*stage.push(wav), *stage.flush()]
+    shapes, first = [block.shape for block in want], [float(block[0, 0]) for block in want]
+    assert sum(len(block) for block in want) == 16
+    assert first == sorted(set(first))  # every window is another one
+    for size in range(1, 5001):
+        got = [block for i in range(0, n, size) for block in stage.push(wav[i : i + size])] + [*stage.flush()]
+        assert [block.shape for block in got] == shapes, size
+        assert [float(block[0, 0]) for block in got] == first, size
+
+
 def test_features_refuse_stereo_and_a_wrong_encoder() -> None:
     with pytest.raises(AudioError, match=r"\(2, 640\)"):
         Wav2Feat(mean_encoder).push(np.zeros((2, 640), np.float32))
@@ -1176,9 +1197,9 @@ def test_the_cut_of_the_audio_changes_no_frame(options: dict[str, Any], video: S
 
 @pytest.mark.parametrize("online", [False, True])
 def test_a_tenth_of_a_second_has_three_frames(online: bool, photo: SourceMotion) -> None:
-    for overlap in (0, 10, 39, 40, 70, 75, 79):
+    for overlap in (*range(0, 80, 8), 39, 75, 79):  # three rows for every overlap: test_one_row_per_frame_for_every_overlap
         wav = np.full(1600, 0.1, np.float32)
-        assert len(spoken_frames(photo, iter([wav]), overlap_v2=overlap, online_mode=online, sampling_timesteps=1)) == 3
+        assert len(spoken_frames(photo, iter([wav]), overlap_v2=overlap, online_mode=online, sampling_timesteps=1)) == 3, overlap
 
 
 @pytest.mark.slow
