@@ -67,8 +67,8 @@ class LiteRegistration(Registration):
 
 CLOSING, CLOSED = np.float32(0.6), 0.02
 """Where speech breaks off with open lips, this much of the opening is left a frame later; what is less than CLOSED is nothing."""
-EASE = 0.2
-"""Share of the way from the old controls to new ones that is gone in a frame: three quarters of it in a quarter of a second."""
+EASE = 0.12
+"""Share of the way from the old controls to new ones that is gone in a frame: half of it in a fifth of a second."""
 
 
 class LiteSession(Session):

@@ -1,0 +1,457 @@
+"""Live sessions by a clock that the tests own: what comes out, when, and what never does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import soxr
+from numpy.typing import NDArray
+
+from core.errors import AudioError, OptionError
+from core.streaming import LiveEvent, LiveFrame, LiveOptions, LiveOutput, LiveSegment, LiveSession, open_live
+from core.streaming.live import MOST_LATE_S
+from core.studio import Studio
+from core.types import Audio, Controls, Photo, RenderOptions
+from tests.streams import LOOK_AHEAD, Clock, FakeEngine, FakeSession, cast, free_turn, pictures, sound
+
+FRAMES = LiveOptions(output="frames", lead_s=0)
+
+
+class Stage:
+    """A live session on the fake engine, and everything it gave."""
+
+    def __init__(self, options: LiveOptions = FRAMES, label: bool = False) -> None:
+        self.engine, self.clock = FakeEngine(), Clock()
+        self.session = FakeSession(Controls())
+        render = RenderOptions(label=label)
+        self.live = LiveSession(cast(self.engine), self.session, render, free_turn, options, self.clock)
+        self.out: list[LiveOutput] = []
+
+    def run(self, seconds: float, each: Callable[[], Any] = lambda: None, step_s: float = 0.02) -> None:
+        """Moves the clock, takes what is due, and calls `each` after each step."""
+        for _ in range(round(seconds / step_s)):
+            self.clock.advance(step_s)
+            self.take()
+            each()
+
+    def take(self) -> None:
+        while (output := self.live.next_output()) is not None:
+            self.out.append(output)
+
+    @property
+    def frames(self) -> list[LiveFrame]:
+        return [output for output in self.out if isinstance(output, LiveFrame)]
+
+    @property
+    def spoken(self) -> list[LiveFrame]:
+        return [frame for frame in self.frames if frame.speaking]
+
+    @property
+    def events(self) -> list[str]:
+        return [output.kind for output in self.out if isinstance(output, LiveEvent)]
+
+    @property
+    def data(self) -> bytes:
+        return b"".join(output.segment.data for output in self.out if isinstance(output, LiveSegment))
+
+
+def rustle(seconds: float, rate_hz: int = 16_000, seed: int = 1) -> NDArray[np.int16]:
+    noise = np.random.default_rng(seed).standard_normal(round(seconds * rate_hz) + 15)
+    smooth = np.convolve(noise, np.hanning(16), "valid")
+    return (3000 * smooth / smooth.std()).astype(np.int16)
+
+
+def joined(frames: list[LiveFrame]) -> NDArray[np.float32]:
+    return np.concatenate([frame.sound[0] for frame in frames])
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000])
+def test_any_rate_in_any_chunks_is_heard_and_sent_whole(rate_hz: int) -> None:
+    stage = Stage()
+    speech = rustle(1.03, rate_hz)
+    data, at, rng = speech.tobytes(), 0, np.random.default_rng(rate_hz)
+    while at < len(data):  # also in the middle of a sample
+        n = int(rng.integers(1, 5001))
+        assert stage.live.feed(data[at : at + n], rate_hz)
+        at += n
+    stage.live.end_of_utterance()
+    stage.run(2.0)
+    exact = speech.astype(np.float32) / 32768
+    heard = np.concatenate(stage.session.heard)
+    wanted = exact if rate_hz == 16_000 else soxr.resample(exact, rate_hz, 16_000, "HQ")
+    assert len(heard) == len(wanted)
+    np.testing.assert_allclose(heard, wanted, atol=1e-4)
+    assert len(stage.spoken) == -(-len(wanted) // 640) == 26
+    sent = joined(stage.spoken)
+    wanted = exact if rate_hz == 24_000 else soxr.resample(exact, rate_hz, 24_000, "HQ")
+    np.testing.assert_allclose(sent[: len(wanted)], wanted, atol=1e-4)
+    assert stage.live.stats()["filled"] == 0
+    assert stage.events == ["ready", "speaking", "idle"]
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.float32, np.float64, bytes])
+def test_kinds_of_samples(kind: type) -> None:
+    speech = rustle(0.4)
+    chunk = speech.tobytes() if kind is bytes else speech if kind is np.int16 else (speech / 32768).astype(kind)
+    stage = Stage()
+    stage.live.feed(chunk, 16_000)
+    stage.live.end_of_utterance()
+    stage.run(1.0)
+    np.testing.assert_allclose(np.concatenate(stage.session.heard), speech / 32768, atol=1e-6)
+
+
+def test_the_rate_may_change_in_the_middle() -> None:
+    stage = Stage()
+    for rate_hz in (48_000, 16_000, 8_000):
+        stage.live.feed(rustle(0.4, rate_hz), rate_hz)
+    stage.live.end_of_utterance()
+    stage.run(2.0)
+    assert len(stage.spoken) == 30
+    assert stage.events == ["ready", "speaking", "idle"]
+
+
+def test_what_is_not_sound_is_refused() -> None:
+    live = Stage().live
+    for chunk, rate_hz, message in [
+        (b"abcd", 4_000, "4000 samples a second"),
+        (np.zeros((2, 100), np.int16), 16_000, "shape"),
+        (np.zeros(100, np.int32), 16_000, "int32"),
+        (np.zeros(61 * 16_000, np.int16), 16_000, "lasts 61.0 s"),
+    ]:
+        with pytest.raises(AudioError, match=message):
+            live.feed(chunk, rate_hz)
+    assert live.feed(np.full(100, np.nan, np.float32), 16_000)
+    assert live.feed(b"", 16_000)
+
+
+def test_frames_come_at_25_a_second_speech_or_not() -> None:
+    stage = Stage()
+    at: list[float] = []
+    fed = iter(np.array_split(rustle(1.0), 50))  # 20 ms each, as from a microphone
+
+    def each() -> None:
+        at.extend([stage.clock()] * (len(stage.frames) - len(at)))
+        if 0.5 <= stage.clock() - 1000 - 1e-9 and (chunk := next(fed, None)) is not None:
+            stage.live.feed(chunk, 16_000)
+
+    stage.run(3.0, each)
+    assert np.abs(np.diff(at) - 0.04).max() < 0.021  # the clock moves in steps of 20 ms
+    assert [frame.at_s for frame in stage.frames] == [i / 25 for i in range(76)]  # one at once
+    first = stage.spoken[0].at_s
+    # the first 40 ms of sound were there at 0.54 s: within 300 ms beyond the look-ahead their frame is out
+    assert first + 0.04 - 0.54 <= 0.3 + LOOK_AHEAD / 16_000
+    assert len(stage.spoken) >= 25
+    assert stage.events == ["ready", "speaking", "idle"]
+
+
+def test_a_gap_is_silence_and_then_idle_and_speech_resumes() -> None:
+    stage = Stage()
+    chunks = iter(np.array_split(rustle(0.6), 30))
+    stage.run(1.5, lambda: [stage.live.feed(chunk, 16_000) for chunk in [next(chunks, None)] if chunk is not None])
+    assert stage.events == ["ready", "speaking", "idle"]
+    assert 0 < stage.live.stats()["filled"] <= 5
+    assert 15 <= len(stage.spoken) <= 15 + 5
+    stage.live.feed(rustle(0.6), 16_000)
+    stage.live.end_of_utterance()
+    stage.run(1.5)
+    assert stage.events == ["ready", "speaking", "idle", "speaking", "idle"]
+    assert all(not frame.sound.any() for frame in stage.frames[-10:])
+
+
+def test_late_sound_shifts_picture_and_sound_alike() -> None:
+    """Chunks 120 ms too late, again and again: silence goes in, and every frame still has the sound it was made of."""
+    stage = Stage(LiveOptions(output="frames", lead_s=0, jitter_s=0.0, sound_rate_hz=16_000))
+    chunks = iter(np.array_split(rustle(2.0), 20))
+    waits = iter([0.1, 0.1, 0.22] * 20)
+    next_s = stage.clock()
+
+    def each() -> None:
+        nonlocal next_s
+        if stage.clock() >= next_s - 1e-9 and (chunk := next(chunks, None)) is not None:
+            stage.live.feed(chunk, 16_000)
+            next_s += next(waits)
+
+    stage.run(5.0, each)
+    assert stage.live.stats()["filled"] > 5
+    for frame in stage.spoken:
+        assert abs(int(frame.frame[0, 0, 0]) - 255 * np.abs(frame.sound).max()) <= 1.0
+
+
+def test_nothing_of_cancelled_speech_comes_after_an_interrupt() -> None:
+    stage = Stage()
+    stage.live.feed(rustle(5.0), 16_000)
+    stage.run(1.0)
+    assert stage.spoken
+    before = len(stage.out)
+    assert stage.live.interrupt() == 1
+    stage.live.feed(np.full(8_000, 0.5, np.float32), 16_000)
+    stage.live.end_of_utterance()
+    stage.run(1.5)
+    after = stage.out[before:]
+    assert [output.kind for output in after if isinstance(output, LiveEvent)] == ["interrupted", "speaking", "idle"]
+    assert {output.generation for output in after} == {1}
+    spoken = [output for output in after if isinstance(output, LiveFrame) and output.speaking]
+    assert len(spoken) == 13
+    assert all(abs(int(frame.frame[0, 0, 0]) - 128) <= 1 for frame in spoken), "only what was said after the interrupt"
+    assert stage.session.interrupts == 1
+    assert [frame.at_s for frame in stage.frames] == [i / 25 for i in range(len(stage.frames))]
+
+
+def test_an_interrupt_while_a_frame_is_drawn_discards_it() -> None:
+    stage = Stage()
+    stage.live.feed(rustle(2.0), 16_000)
+    stage.run(0.2)
+    before = len(stage.frames)
+    stage.session.before_frame = lambda: (setattr(stage.session, "before_frame", lambda: None), stage.live.interrupt())[0]
+    stage.run(0.2)
+    assert stage.frames[before:]
+    assert not any(frame.speaking for frame in stage.frames[before:])
+
+
+def test_an_interrupt_drops_frames_that_wait_for_their_segment() -> None:
+    stage = Stage(LiveOptions(lead_s=0, segment_frames=10))
+    stage.live.feed(rustle(5.0), 16_000)
+    stage.run(0.6)  # one segment out, five frames wait
+    stage.live.interrupt()
+    stage.run(1.0)
+    segments = [output for output in stage.out if isinstance(output, LiveSegment) and output.segment.kind == "media"]
+    assert [(segment.generation, segment.speaking) for segment in segments] == [(0, True), (1, False), (1, False), (1, False)]
+    assert [segment.segment.start_s for segment in segments] == [0.0, 0.4, 0.8, 1.2]
+    decoded = pictures(stage.data)
+    assert len(decoded) == 40
+    assert all(picture.to_ndarray(format="rgb24")[0, 0, 2] > 200 for picture in decoded[10:]), "blue: listening"
+
+
+def test_sound_does_not_click_when_it_is_cut_off() -> None:
+    stage = Stage()
+    stage.live.feed(np.full(80_000, 0.5, np.float32), 16_000)
+    stage.run(1.0)
+    stage.live.interrupt()
+    stage.run(0.5)
+    heard = joined(stage.frames)
+    assert heard.max() > 0.45
+    assert heard[-2_000:].max() == 0
+    end = np.flatnonzero(heard)[-1]
+    assert np.abs(np.diff(heard[end - 500 :])).max() < 0.02
+
+
+def test_a_reader_that_stops_loses_idle_frames_only() -> None:
+    stage = Stage()
+    stage.run(1.0)
+    stage.clock.advance(3600)
+    before = len(stage.frames)
+    stage.take()
+    burst = len(stage.frames) - before
+    assert burst <= MOST_LATE_S * 25 + 1
+    assert stage.live.stats()["skipped"] == pytest.approx(3600 * 25 - burst, abs=2)
+    stage.live.feed(rustle(3.0), 16_000)
+    stage.live.end_of_utterance()
+    stage.run(0.4)
+    stage.clock.advance(60)
+    stage.run(4.0)
+    assert len(stage.spoken) == 75
+    assert [frame.at_s for frame in stage.frames] == [i / 25 for i in range(len(stage.frames))]
+
+
+def test_sound_that_waits_is_bounded() -> None:
+    stage = Stage(LiveOptions(output="frames", lead_s=0, max_buffer_s=2.0))
+    second = rustle(1.0)
+    assert stage.live.feed(second, 16_000)
+    assert stage.live.feed(second, 16_000)
+    assert not stage.live.feed(second, 16_000), "two seconds wait already"
+    assert not stage.live.feed(second, 16_000, timeout_s=0.01)
+    stage.run(1.2)
+    assert stage.live.feed(second, 16_000)
+    assert stage.live.stats()["buffered_s"] <= 2.0
+    for _ in range(200):  # short utterances are bounded by their number
+        stage.live.end_of_utterance()
+        stage.live.feed(second[:1], 16_000)
+    assert len(stage.live._utterances) <= 64
+
+
+def test_whoever_waits_for_room_is_woken() -> None:
+    stage = Stage(LiveOptions(output="frames", lead_s=0, max_buffer_s=1.0))
+    second = rustle(1.0)
+    stage.live.feed(second, 16_000)
+    taken: list[bool] = []
+    feeder = threading.Thread(target=lambda: taken.append(stage.live.feed(second[:8_000], 16_000, timeout_s=20)))
+    feeder.start()
+    stage.run(1.0)
+    feeder.join(10)
+    assert taken == [True]
+
+
+def test_sound_faster_than_it_is_spoken_waits_and_nothing_drifts() -> None:
+    """Four minutes in segments: as many frames as 40 ms of sound, to the sample."""
+    stage = Stage(LiveOptions(lead_s=0, segment_frames=25, sound_rate_hz=16_000, stats_every_s=60))
+    source = iter(np.array_split(rustle(240.0), 480))
+    waiting = next(source)
+
+    def each() -> None:
+        nonlocal waiting
+        while waiting is not None and stage.live.feed(waiting, 16_000):
+            waiting = next(source, None)
+
+    stage.run(241.0, each, step_s=0.5)
+    assert stage.live.stats()["spoken"] == 6000
+    decoded_s = len(pictures(stage.data)) / 25
+    assert abs(sound(stage.data).shape[1] / 16_000 - decoded_s) <= 3 * 1024 / 16_000  # what the encoder still holds
+    assert stage.live._video.n_samples == stage.live._video.n_frames * 640
+    assert stage.events.count("stats") == 4
+
+
+def test_an_engine_that_fails_ends_the_session_with_its_error() -> None:
+    stage = Stage()
+    stage.live.feed(rustle(1.0), 16_000)
+    stage.run(0.2)
+
+    def fail() -> None:
+        raise RuntimeError("the device is gone")
+
+    stage.session.before_frame = fail
+    with pytest.raises(RuntimeError, match="the device is gone"):
+        stage.run(1.0)
+    assert stage.live.closed
+    assert stage.session.interrupts
+    with pytest.raises(RuntimeError, match="the device is gone"):
+        stage.live.next_output()
+    assert not stage.live.feed(rustle(0.1), 16_000)
+
+
+def test_close_wakes_all_who_wait_and_frees_the_engine() -> None:
+    engine = FakeEngine()
+    session = engine.session(None, Controls(), RenderOptions())  # type: ignore[arg-type]
+    live = LiveSession(cast(engine), session, RenderOptions(), free_turn, LiveOptions(max_buffer_s=1.0, lead_s=0))
+    out: list[LiveOutput] = []
+
+    def read() -> None:
+        while not live.closed:
+            if (output := live.next_output(timeout_s=60)) is not None:
+                out.append(output)
+
+    fed: list[bool] = []
+    reader = threading.Thread(target=read)
+    feeder = threading.Thread(target=lambda: fed.extend(live.feed(rustle(0.9, seed=i), 16_000, timeout_s=60) for i in range(100)))
+    reader.start()
+    feeder.start()
+    while len(out) < 5:  # by the machine's own clock
+        time.sleep(0.01)
+    live.close()
+    live.close()
+    reader.join(5)
+    feeder.join(5)
+    assert not reader.is_alive()
+    assert not feeder.is_alive()
+    assert not fed[-1]
+    assert session.interrupts
+    assert live.next_output(timeout_s=60) is None
+
+
+def test_controls_are_refused_by_name_and_taken_over_between_utterances() -> None:
+    stage = Stage()
+    with pytest.raises(OptionError, match="does not honour blink"):
+        stage.live.set_controls(Controls(blink=0.5))
+    stage.live.feed(rustle(1.0), 16_000)
+    stage.live.end_of_utterance()
+    stage.run(0.4)
+    stage.live.set_controls(Controls(mouth=0.5))
+    stage.run(0.4)
+    assert stage.engine.sessions == [], "not while it speaks"
+    stage.run(1.0)
+    assert [session.controls.mouth for session in stage.engine.sessions] == [0.5]
+    assert len(stage.spoken) == 25
+
+
+def test_a_key_frame_for_whoever_joins_late() -> None:
+    stage = Stage(LiveOptions(lead_s=0))
+    stage.run(1.0)
+    before = len(stage.out)
+    stage.live.request_keyframe()
+    stage.run(1.0)
+    late = [output.segment.data for output in stage.out[before:] if isinstance(output, LiveSegment)]
+    decoded = pictures(stage.live.initialisation.data + b"".join(late))
+    assert decoded[0].key_frame
+    assert len(decoded) >= 24
+
+
+def test_the_label_is_drawn() -> None:
+    stage = Stage(label=True)
+    stage.run(0.2)
+    frame = stage.frames[0].frame
+    assert frame[-15:, :25].std() > 0
+    assert (frame[:40] == frame[0, 0]).all()
+
+
+@pytest.mark.parametrize(
+    "options", [{"sound_rate_hz": 12_345}, {"segment_frames": 0}, {"segment_frames": 51}, {"gap_s": float("nan")}, {"output": "gif"}]
+)
+def test_options_out_of_range(options: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=next(iter(options))):
+        LiveOptions(**options)
+
+
+@pytest.fixture
+def person(studio: Studio, portrait: Photo) -> tuple[LiveSession, Clock]:
+    clock = Clock()
+    options = RenderOptions(size=128)
+    return open_live(studio, portrait, "local", engine="lite", options=options, live=FRAMES, clock=clock), clock
+
+
+def test_a_person_never_jumps(person: tuple[LiveSession, Clock], speech: Audio) -> None:
+    """Idle, speech, cut off with the mouth open, idle, speech again: no step is larger than speech's own."""
+    live, clock = person
+    frames: list[LiveFrame] = []
+
+    def run(seconds: float) -> list[float]:
+        start = max(len(frames) - 1, 0)
+        for _ in range(round(seconds * 25)):
+            clock.advance(0.04)
+            while (output := live.next_output()) is not None:
+                if isinstance(output, LiveFrame):
+                    frames.append(output)
+        shown = [frame.frame.astype(np.int16) for frame in frames[start:]]
+        return [float(np.abs(a - b).mean()) for a, b in zip(shown, shown[1:], strict=False)]
+
+    run(1.0)
+    live.feed(speech.samples, 16_000)
+    most = max(run(2.9))
+    cut_off: list[float] = []
+    for at in (0.5, 0.6, 0.7):  # one of these finds the lips apart
+        live.interrupt()
+        cut_off += run(0.6)
+        live.feed(speech.samples, 16_000)
+        cut_off += run(at)
+    live.set_controls(Controls(head_motion=0.0, gaze_x=0.5))
+    eased = run(1.0)
+    live.close()
+    assert max(cut_off) <= 1.1 * most
+    assert max(eased) <= 1.1 * most
+    assert len({frame.frame.tobytes() for frame in frames[:25]}) > 20, "alive while it listens"
+
+
+def test_many_at_once_share_the_device(studio: Studio, speech: Audio, portrait: Photo) -> None:
+    """Four readers on threads and a job between them: each session speaks all of its speech."""
+    spoken = [0] * 4
+
+    def read(index: int) -> None:
+        clock = Clock()
+        live = open_live(studio, portrait, "local", options=RenderOptions(size=64), live=FRAMES, clock=clock)
+        live.feed(speech.samples[:16_000], 16_000)
+        live.end_of_utterance()
+        for _ in range(40):
+            clock.advance(0.04)
+            while (output := live.next_output()) is not None:
+                spoken[index] += isinstance(output, LiveFrame) and output.speaking
+        live.close()
+
+    threads = [threading.Thread(target=read, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert spoken == [25] * 4
