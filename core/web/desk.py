@@ -180,6 +180,7 @@ class Desk:
         if "face_index" in values:
             values["face_index"] = _whole(values["face_index"], texts.face_named.format(number="").strip(), Framing.face_index, texts)
         options = read_options(values)
+        options.render.verify()
         label = self.settings.label or options.render.label  # a visitor may ask for the label, not it away
         return dataclasses.replace(options, render=dataclasses.replace(options.render, label=label))
 

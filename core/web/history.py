@@ -42,9 +42,9 @@ class History:
         """Notes a video (from `OutputFolder.new_video`) as the owner's; their oldest goes where they have too many."""
         result = Result(generation.path, owner, time.time(), generation.info.to_dict())
         note = {key: value for key, value in asdict(result).items() if key != "path"}
-        _note(result.path).write_text(json.dumps(note), encoding="utf-8")
         with self._lock:
             results = self._index()[owner]
+            _note(result.path).write_text(json.dumps(note), encoding="utf-8")
             results.append(result)
             surplus = results[:-MAX_PER_OWNER]
             del results[:-MAX_PER_OWNER]

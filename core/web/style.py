@@ -65,7 +65,13 @@ html, body { overflow-x: clip; }
 #th-speech .upload-container { height: 140px !important; min-height: 0 !important; }
 #th-video { height: min(420px, calc(100vw - 4rem)) !important; }
 #th-video video { background: var(--background-fill-secondary); }
-@media (max-width: 640px) { .gradio-container .app { padding: 0.75rem 1rem !important; } }
+footer > .divider:first-child { display: none; }
+@media (max-width: 640px) {
+  .gradio-container .app { padding: 0.75rem 1rem !important; }
+  .gradio-container .tab-container button { padding-inline: 0.5rem; font-size: 0.9rem; }
+  .th-head h1 { font-size: 1.45rem; }
+  .th-head p { font-size: 0.95rem; }
+}
 """
 
 SHOW_STATUS = "() => document.getElementById('th-status')?.scrollIntoView({ behavior: 'smooth', block: 'nearest' })"

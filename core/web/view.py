@@ -97,7 +97,7 @@ def facts(texts: Texts, about: Mapping[str, Any]) -> list[str]:
     if about["load_ms"] >= 100:  # said only where somebody waited for it
         said.insert(2, texts.result_loading.format(seconds=about["load_ms"] / 1000))
     if about["cache_hit"]:
-        said[1:4] = [texts.result_cached.format(ms=about["wall_s"] * 1000)]
+        said[1:4] = [texts.result_cached.format(ms=max(1.0, about["wall_s"] * 1000))]
     if about["label"]:
         said.append(texts.result_label)
     return said

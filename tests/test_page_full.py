@@ -1,0 +1,399 @@
+"""app_optimized.py through its real server on loopback, as Gradio clients call it; and the parts behind it that need no server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import string
+import threading
+import urllib.error
+import urllib.parse
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import OptionError
+from core.settings import Settings
+from core.studio import Studio, open_studio
+from core.types import Generation, GenerationInfo
+from core.web.desk import Desk, Wish, hide_paths
+from core.web.history import History
+from core.web.identity import owner_of
+from core.web.language import choose
+from core.web.languages import LANGUAGES
+from core.web.outputs import OutputFolder
+from core.web.shelf import Shelf
+from core.web.texts_en import ENGLISH
+from core.web.tickets import Visitor
+from tests.test_page import PORTRAIT, ROOT, SPEECH, Server, probe, pytestmark, start_app, stop_app  # noqa: F401  # the marks hold here too
+
+APP = (str(ROOT / "app_optimized.py"),)
+KEYS = ("a key of the first one", "a key of the second one")
+ENDPOINTS = {
+    "/process_talking_head": ["audio", "image", "engine", "size", "seed", "face", "consent"],
+    "/process_talking_head_optimized": ["audio", "image", "token", "options"],
+    "/preload_avatar": ["image", "name", "consent", "face"],
+    "/clear_cache": ["which"],
+    "/list_avatars": [],
+    "/delete_avatar": ["token"],
+    "/cache_stats": [],
+    "/health": [],
+}
+
+
+def connect(server: Server, folder: Path, key: str | None) -> Any:
+    from gradio_client import Client
+
+    headers = {"X-Owner-Key": key} if key else None
+    return Client(server.url, download_files=str(folder), verbose=False, headers=headers)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = start_app(tmp_path_factory.mktemp("full"), APP, TALKING_HEAD_MAX_QUEUE="4")
+    yield server
+    stop_app(server)
+
+
+@pytest.fixture(scope="module")
+def clients(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any]]:
+    """Of two owners."""
+    first, second = (connect(server, tmp_path_factory.mktemp("client"), key) for key in KEYS)
+    yield first, second
+    first.close()
+    second.close()
+
+
+@pytest.fixture(scope="module")
+def client(clients: tuple[Any, Any]) -> Any:
+    return clients[0]
+
+
+def register(client: Any, name: str = "Ada", **options: Any) -> tuple[str, str]:
+    from gradio_client import handle_file
+
+    token, preview = client.predict(image=handle_file(str(PORTRAIT)), name=name, consent=True, **options, api_name="/preload_avatar")
+    return token, preview
+
+
+def make(client: Any, token: str = "", image: Path | None = None, **options: Any) -> tuple[str, dict[str, Any]]:
+    from gradio_client import handle_file
+
+    given = {"audio": handle_file(str(SPEECH)), "image": image and handle_file(str(image)), "token": token, "options": options}
+    video, info = client.predict(**given, api_name="/process_talking_head_optimized")
+    return video, info
+
+
+def refusal(call: Any, *args: Any, **options: Any) -> str:
+    from gradio_client.exceptions import AppError
+
+    with pytest.raises(AppError) as caught:
+        call(*args, **options)
+    message = str(caught.value)
+    assert "Traceback" not in message
+    assert not re.search(r"(^|\s)/\w+/", message), f"a path in: {message}"
+    return message
+
+
+def test_the_endpoints_are_named_typed_and_described(server: Server, client: Any) -> None:
+    about = json.loads(server.get("gradio_api/info"))
+    named = about["named_endpoints"]
+    assert {name: [each["parameter_name"] for each in endpoint["parameters"]] for name, endpoint in named.items()} == ENDPOINTS
+    assert about["unnamed_endpoints"] == {}
+    assert all(len(endpoint["description"]) > 30 for endpoint in named.values())
+    assert all(each["python_type"]["type"] for endpoint in named.values() for each in endpoint["returns"])
+    optional = [each["parameter_has_default"] for each in named["/process_talking_head_optimized"]["parameters"]]
+    assert optional == [False, True, True, True]
+
+
+def test_an_avatar_is_registered_used_and_deleted_with_its_videos(server: Server, client: Any) -> None:
+    token, preview = register(client)
+    assert Path(preview).read_bytes().startswith(b"\xff\xd8")  # a JPEG
+    listed = client.predict(api_name="/list_avatars")
+    assert [(each["token"], each["name"], each["consent"]) for each in listed] == [(token, "Ada", True)]
+
+    video, info = make(client, token, size=128)
+    assert probe(video)[:2] == (128, 128)
+    assert (info["engine"], info["avatar"], info["cache_hit"], info["label"]) == ("lite", token, False, True)
+    again, hit = make(client, token, size=128)
+    assert hit["cache_hit"] is True
+    assert Path(again).read_bytes() == Path(video).read_bytes()
+    assert make(client, token, size=128, seed=7)[1]["cache_hit"] is False
+
+    root = server.folder / "out" / "page"
+    made_of_it = [note for note in root.rglob("about.json") if json.loads(note.read_text())["info"]["avatar"] == token]
+    assert made_of_it
+    assert client.predict(token=token, api_name="/delete_avatar") > 0
+    assert client.predict(api_name="/list_avatars") == []
+    assert "no avatar" in refusal(make, client, token)
+    assert [note for note in made_of_it if note.exists()] == []
+
+
+def test_the_same_photo_has_the_same_token_and_another_owner_cannot_use_it(clients: tuple[Any, Any]) -> None:
+    first, second = clients
+    token, _ = register(first)
+    assert register(first, "Ada again")[0] == token
+    assert register(second)[0] != token
+    never = token[::-1]
+    foreign, unknown = refusal(make, second, token), refusal(make, second, never)
+    assert "no avatar" in foreign
+    assert foreign.replace(token, "it") == unknown.replace(never, "it")
+    refusal(second.predict, token=token, api_name="/delete_avatar")
+    assert [each["token"] for each in first.predict(api_name="/list_avatars")] == [token]
+
+
+def test_clearing_takes_the_callers_own_only(clients: tuple[Any, Any]) -> None:
+    first, second = clients
+    mine, theirs = register(first)[0], register(second)[0]
+    make(first, mine, size=64)
+    assert first.predict(which="results", api_name="/clear_cache") > 0
+    assert [each["token"] for each in first.predict(api_name="/list_avatars")] == [mine]
+    assert first.predict(api_name="/clear_cache") > 0
+    assert first.predict(api_name="/list_avatars") == []
+    assert [each["token"] for each in second.predict(api_name="/list_avatars")] == [theirs]
+    assert "everything" in refusal(first.predict, which="everything", api_name="/clear_cache")
+
+
+def test_a_new_photo_may_be_given_instead_of_a_token(client: Any) -> None:
+    video, info = make(client, image=PORTRAIT, size=96, seed="random", blink=0.5, gaze_x=-0.4, head_motion=0)
+    assert probe(video)[:2] == (96, 96)
+    assert info["avatar"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"blnk": 1}, "Is blink meant?"),
+        ({"blink": "much"}, "blink"),
+        ({"blink": 9}, "blink is 9"),
+        ({"emo": "happy"}, "does not honour emo"),
+        ({"preset": "best"}, "best"),
+        ({"preset": "fast"}, "does not honour"),
+        ({"size": "big"}, "big"),
+        ({"size": True}, "True"),
+        ({"seed": "x"}, "seed"),
+        ({"engine": "ditto"}, "not offered"),
+        ({"engine": 5}, "5"),
+        ({"face_index": 3}, "Face 3"),
+        ({"ctrl_info": {"0": {"delta_pitch": [0.0] * 20_000}}}, "not accepted"),
+        ({"label": "no"}, "label"),
+    ],
+)
+def test_bad_options_are_explained(client: Any, options: dict[str, Any], said: str) -> None:
+    assert said in refusal(make, client, image=PORTRAIT, **options)
+
+
+def test_what_does_not_fit_together_is_explained(client: Any) -> None:
+    token, _ = register(client)
+    assert "Give one of them" in refusal(make, client, token, PORTRAIT)
+    assert "photo is missing" in refusal(make, client)
+    assert "its own" in refusal(make, client, token, face_index=1)
+
+
+def test_a_client_cannot_take_the_label_away(client: Any) -> None:
+    assert make(client, image=PORTRAIT, size=64, label=False)[1]["label"] is True
+
+
+def test_health_and_stats_are_told(client: Any) -> None:
+    health, stats = client.predict(api_name="/health"), client.predict(api_name="/cache_stats")
+    assert health["live"] is True
+    assert health["engines"] == ["lite"]
+    assert stats["avatars"]["hits"] >= 1
+    assert {"hits", "misses", "bytes"} <= set(stats["results"])
+    assert stats["queue"]["max_queue"] == 4
+
+
+def test_a_key_that_could_be_guessed_is_refused(server: Server, tmp_path: Path) -> None:
+    client = connect(server, tmp_path, "short")
+    assert "X-Owner-Key" in refusal(client.predict, api_name="/list_avatars")
+    client.close()
+
+
+def test_pictures_of_avatars_lie_nowhere_where_a_guess_could_find_them(server: Server, clients: tuple[Any, Any]) -> None:
+    register(clients[0])
+    kept = [path for path in (server.folder / "cache").rglob("*") if path.is_file()]
+    assert kept
+    for path in kept:
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            server.get("gradio_api/file=" + urllib.parse.quote(str(path)))
+        assert caught.value.code in (403, 404)
+        caught.value.close()
+
+
+@pytest.mark.slow
+def test_twenty_clients_at_once_get_a_video_or_are_told_to_try_again(server: Server, tmp_path: Path) -> None:
+    """One job runs, four wait: the others are told so at once, nothing breaks, and the server goes on."""
+    from gradio_client import handle_file
+    from gradio_client.exceptions import AppError
+
+    ready = threading.Barrier(20)
+
+    def call(n: int) -> str:
+        client = connect(server, tmp_path / str(n), None)
+        ready.wait(60)
+        try:
+            given = {"audio": handle_file(str(SPEECH)), "image": handle_file(str(PORTRAIT)), "size": "128", "seed": n}
+            return str(probe(client.predict(**given, api_name="/process_talking_head"))[:2])
+        except AppError as error:
+            return str(error)
+        finally:
+            client.close()
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(call, range(20)))
+    videos = [answer for answer in answers if answer == "(128, 128)"]
+    busy = [answer for answer in answers if "Busy" in answer and "Try again" in answer]
+    assert len(videos) + len(busy) == 20, answers
+    assert len(videos) >= 5
+    assert "Traceback" not in server.log.read_text()
+    client = connect(server, tmp_path / "after", None)
+    make(client, image=PORTRAIT, size=64)
+    client.close()
+
+
+class TestIdentity:
+    KEY = "0123456789abcdef"
+
+    def test_the_owner_is_the_keys_the_cookies_or_the_sessions(self) -> None:
+        cookie = f"other=1; talking_head_visitor={'a' * 48}; more=2"
+        key = owner_of({"x-owner-key": self.KEY, "cookie": cookie}, "session")
+        visitor = owner_of({"cookie": cookie}, "session")
+        session = owner_of({}, "session")
+        assert [each.split(":")[0] for each in (key, visitor, session)] == ["key", "visitor", "session"]
+        assert all(re.fullmatch(r"\w+:[0-9a-f]{32}", each) for each in (key, visitor, session))
+        assert "aaaa" not in visitor
+
+    @pytest.mark.parametrize(
+        "cookie", ["", "talking_head_visitor=abc", f"x_talking_head_visitor={'a' * 48}", f"talking_head_visitor={'A' * 48}"]
+    )
+    def test_a_cookie_that_is_not_ours_counts_for_nothing(self, cookie: str) -> None:
+        assert owner_of({"cookie": cookie}, "session").startswith("session:")
+
+    def test_a_page_sets_the_cookie_once_and_on_https_for_frames_too(self, server: Server) -> None:
+        import http.client
+
+        def answer(**headers: str) -> http.client.HTTPResponse:
+            connection = http.client.HTTPConnection(urllib.parse.urlsplit(server.url).netloc, timeout=10)
+            connection.request("GET", "/", headers=headers)
+            got = connection.getresponse()
+            got.read()
+            connection.close()
+            return got
+
+        plain, secure = answer().getheader("set-cookie") or "", answer(**{"X-Forwarded-Proto": "https"}).getheader("set-cookie") or ""
+        assert "HttpOnly; SameSite=Lax" in plain
+        assert "SameSite=None; Secure; Partitioned" in secure
+        assert plain.split(";")[0] != secure.split(";")[0]
+        assert answer(Cookie=plain.split(";")[0]).getheader("set-cookie") is None
+        german = answer(**{"Accept-Language": "de-AT,de;q=0.9,en;q=0.5"})
+        assert (german.status, german.getheader("location")) == (307, "./de")
+
+
+class TestLanguages:
+    @pytest.mark.parametrize(
+        ("asked", "accepted", "chosen"),
+        [
+            ("", "", "en"),
+            ("", "de", "de"),
+            ("", "de-AT,en;q=0.9", "de"),
+            ("", "en,de;q=0.9", "en"),
+            ("", "fr,de;q=0.1", "de"),
+            ("", "de;q=0", "en"),
+            ("en", "de", "en"),
+            ("DE", "en", "de"),
+            ("xx", "de", "de"),
+            ("", ";;q=,*,de;q=abc", "en"),
+        ],
+    )
+    def test_the_language_that_fits_best(self, asked: str, accepted: str, chosen: str) -> None:
+        assert choose(asked, accepted, ("en", "de"), "en") == chosen
+
+    @pytest.mark.parametrize("texts", LANGUAGES[1:], ids=lambda texts: texts.language)
+    def test_a_translation_says_all_that_english_says(self, texts: Any) -> None:
+        def placeholders(sentence: str) -> set[str]:
+            return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
+
+        hints = {"bad_options_hint"}  # shows braces of its own, and is never filled in
+        for field in fields(ENGLISH):
+            ours, theirs = getattr(ENGLISH, field.name), getattr(texts, field.name)
+            assert theirs, field.name
+            if isinstance(ours, dict):
+                assert ours.keys() == theirs.keys(), field.name
+            elif field.name not in hints:
+                assert placeholders(ours) == placeholders(theirs), field.name
+
+
+class TestHistory:
+    INFO = GenerationInfo("lite", "", 1, 25, 64, 64, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1, avatar="token")
+
+    def put(self, history: History, outputs: OutputFolder, owner: str) -> Path:
+        video = outputs.new_video()
+        video.write_bytes(b"video")
+        history.add(Generation(video, self.INFO), owner)
+        return video
+
+    @pytest.fixture
+    def outputs(self, tmp_path: Path) -> OutputFolder:
+        outputs = OutputFolder(tmp_path / "page", ttl_s=100.0)
+        outputs.prepare()
+        return outputs
+
+    def test_it_is_each_owners_own_and_outlives_the_process(self, outputs: OutputFolder) -> None:
+        history = History(outputs)
+        first, second = (self.put(history, outputs, "ada") for _ in range(2))
+        self.put(history, outputs, "bea")
+        for each in (history, History(outputs)):
+            assert [result.path for result in each.of("ada")] == [second, first]
+            assert len(each.of("bea")) == 1
+            assert each.of("nobody") == []
+
+    def test_what_the_sweeper_took_is_not_listed_and_what_is_forgotten_is_gone(self, outputs: OutputFolder) -> None:
+        history = History(outputs)
+        first, second = (self.put(history, outputs, "ada") for _ in range(2))
+        outputs.discard(first)
+        assert [result.path for result in history.of("ada")] == [second]
+        assert history.forget("ada", "another token") == 0
+        assert history.forget("ada", "token") == 5
+        assert not second.parent.exists()
+
+    def test_damaged_notes_and_too_many_videos_do_no_harm(self, outputs: OutputFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("core.web.history.MAX_PER_OWNER", 2)
+        history = History(outputs)
+        videos = [self.put(history, outputs, "ada") for _ in range(3)]
+        assert [video.exists() for video in videos] == [False, True, True]
+        videos[1].with_name("about.json").write_text("{")
+        assert [result.path for result in History(outputs).of("ada")] == [videos[2]]
+
+
+class TestConsent:
+    @pytest.fixture
+    def desk(self, tmp_path: Path) -> Iterator[Desk]:
+        settings = Settings(require_consent=True, cache_dir=tmp_path / "cache", output_dir=tmp_path / "out")
+        studio: Studio = open_studio(settings)
+        outputs = OutputFolder(tmp_path / "out" / "page", 100.0)
+        outputs.prepare()
+        yield Desk(studio, outputs, History(outputs))
+        studio.close()
+
+    def test_a_deployment_can_demand_it_before_any_work(self, desk: Desk) -> None:
+        visitor = Visitor("ada", "tab")
+
+        async def video() -> None:
+            await anext(desk.serve(Wish(str(SPEECH), str(PORTRAIT)), visitor, ENGLISH))
+
+        async def avatar() -> None:
+            await anext(Shelf(desk).register(str(PORTRAIT), "", 0, False, visitor, ENGLISH))
+
+        for call in (video, avatar):
+            with pytest.raises(OptionError, match="agreed"):
+                asyncio.run(call())
+
+
+def test_no_path_is_told() -> None:
+    said = hide_paths("The file cannot be fetched into /tmp/some/models: see https://example.org/a/b and ./setup.sh, /etc.")
+    assert said == "The file cannot be fetched into models: see https://example.org/a/b and ./setup.sh, etc."
