@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""The REST and WebSocket server, with the page at "/".
+
+Exit code 0 after Ctrl-C or SIGTERM; 2 for bad arguments or settings (one line on stderr); 1 for anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from core.command_line import OneLineParser, exit_code
+from core.settings import read_settings
+from core.web.api.http import check_open, is_loopback, listen, make_server
+from core.web.api.settings import ServerSettings
+from core.web.outputs import OutputFolder, Sweeper, page_outputs
+from core.web.server import prepare_environment
+from manager.ditto import MODES, offer_ditto
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+EXAMPLES = tuple((ASSETS / "portrait.png", ASSETS / f"speech_{seconds}s.wav", seconds) for seconds in (3, 7))
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = OneLineParser(prog="api_server.py", description="REST and WebSocket server that turns photos and speech into videos.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for the whole network (default: %(default)s)")
+    parser.add_argument("--port", default=8000, type=int, help="port to listen on, 0 for a free one (default: %(default)s)")
+    parser.add_argument("--no-page", action="store_true", help='leave out the page at "/"')
+    parser.add_argument(
+        "--ditto", default="auto", choices=MODES, help="offer the ditto engine: auto where there is a GPU (default), on, off"
+    )
+    return parser.parse_args(argv)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    settings = read_settings(ServerSettings)
+    check_open(arguments.host, settings)
+    outputs, pages = OutputFolder(settings.output_dir / "api", settings.output_ttl_s), page_outputs(settings)
+    for folder in (outputs, pages):
+        folder.prepare()
+    prepare_environment(pages)
+
+    from core.studio import open_studio
+    from core.web.api.app import build_api
+    from core.web.api.page_app import page_app
+
+    studio = open_studio(settings, offer_ditto(settings, arguments.ditto), serving=True)
+    sweepers = [Sweeper(outputs), Sweeper(pages)]
+
+    try:
+        with listen(arguments.host, arguments.port) as sock:
+            page = None if arguments.no_page else lambda: page_app(studio, pages, EXAMPLES)
+            loopback = is_loopback(arguments.host) and not settings.open_to_all
+            app = build_api(studio, settings, outputs, page, loopback=loopback)
+            studio.load_ahead()
+            for sweeper in sweepers:
+                sweeper.start()
+            name = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+            sys.stdout.write(f"Talking Head answers at http://{name}:{sock.getsockname()[1]}/ (Ctrl-C ends it)\n")
+            sys.stdout.flush()
+            make_server(app, settings, studio.scheduler).run([sock])
+    finally:
+        studio.close()
+        for sweeper in sweepers:
+            sweeper.stop()
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    return exit_code(lambda: run(arguments), interrupted="")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""The server as one ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount
+
+from core.studio import Studio
+from core.web.api import errors, routes_avatars, routes_jobs, routes_live, routes_service, routes_stream
+from core.web.api.context import Context, make_context
+from core.web.api.guard import BodyGuard, OriginGuard
+from core.web.api.keys import Keys
+from core.web.api.limits import Rate
+from core.web.api.page_mount import PageMount
+from core.web.api.settings import ServerSettings
+from core.web.identity import Asgi, Message, Receive, Scope, Send
+from core.web.outputs import OutputFolder
+
+VERSION = "1"
+SWEEP_S = 60.0
+_ABOUT = """One portrait photo and one speech recording become a talking-head video.
+
+Send the key as `Authorization: Bearer KEY` or `X-API-Key: KEY`; on a server without keys, `X-Owner-Key` (16 random characters or more,
+kept by the client) tells whose avatars and jobs are whose. WebSockets `/jobs/{id}/events` and `/live` are described in the README."""
+_EXPOSED = ["X-Job-Id", "X-Engine", "X-Generation-Info", "Retry-After", "Location"]
+
+
+def build_api(
+    studio: Studio, settings: ServerSettings, outputs: OutputFolder, page: Callable[[], Any] | None = None, *, loopback: bool = False
+) -> FastAPI:
+    """The application. outputs: prepared; its videos and uploads are private to it. page: makes the page's application, mounted last at
+    "/"; it runs in the background once the server is up. loopback: the server listens on this machine only.
+    """
+    keys = Keys([key.get_secret_value() for key in settings.api_keys], alone=loopback and not settings.open_to_all)
+    mount = PageMount(keys, page, Rate(settings.requests_per_minute, "uses of the page"))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        context = make_context(studio, settings, outputs, keys)
+        app.state.context = context
+        sweeping = asyncio.create_task(_sweep(context))
+        async with mount.run():
+            yield
+        sweeping.cancel()
+        context.live.end_all()
+        context.jobs.cancel_all()
+
+    app = FastAPI(
+        title="Talking Head",
+        version=VERSION,
+        description=_ABOUT,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        middleware=[
+            Middleware(_Measured),
+            Middleware(OriginGuard, allowed=settings.cors_origins, loopback=loopback and not keys.needed, keys=keys),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=["GET", "POST", "DELETE"],
+                allow_headers=["Authorization", "X-API-Key", "X-Owner-Key", "Content-Type"],
+                expose_headers=_EXPOSED,
+                max_age=3600,
+            ),
+            Middleware(BodyGuard, max_bytes=settings.max_body_bytes, timeout_s=settings.upload_timeout_s),
+        ],
+    )
+    errors.install(app)
+    for routes in (routes_jobs, routes_stream, routes_avatars, routes_service, routes_live):
+        app.include_router(routes.router)
+    _describe_keys(app)
+    app.router.routes.append(Mount("/", mount))
+    return app
+
+
+class _Measured:
+    """Counts requests and their time by route, never by address."""
+
+    def __init__(self, app: Asgi) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            metrics = scope["app"].state.context.metrics
+            path = getattr(scope.get("route"), "path", "page")
+            method = scope["method"] if scope["method"] in ("GET", "POST", "DELETE", "HEAD", "OPTIONS") else "other"
+            metrics.requests.labels(method, path, str(status)).inc()
+            metrics.request_s.labels(method, path).observe(time.perf_counter() - began)
+
+
+async def _sweep(context: Context) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_S)
+        context.jobs.sweep()
+
+
+def _describe_keys(app: FastAPI) -> None:
+    """The document names the ways to send a key, for every route but /health."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = made()
+            document["components"]["securitySchemes"] = {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "owner": {"type": "apiKey", "in": "header", "name": "X-Owner-Key"},
+            }
+            for path, methods in document["paths"].items():
+                for route in methods.values():
+                    if path != "/health":
+                        route["security"] = [{"bearer": []}, {"key": []}, {"owner": []}]
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,105 @@
+"""What every route shares, and who asks."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, Query
+from starlette.requests import HTTPConnection
+
+from core.studio import Studio
+from core.types import Generation
+from core.web.api.jobs import Entry, JobStore
+from core.web.api.keys import Keys
+from core.web.api.limits import Places, Rate
+from core.web.api.live_room import LiveRoom
+from core.web.api.metrics import Metrics
+from core.web.api.settings import ServerSettings
+from core.web.outputs import OutputFolder
+
+DECODERS = 2
+"""Uploads decoded at the same time: each may hold a large photo in memory."""
+
+WATCHERS = 32
+"""Connections of one owner that watch jobs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """One server's. requests, starts: how often an owner may ask, and start something that computes. uploads: read at the same time."""
+
+    studio: Studio
+    settings: ServerSettings
+    outputs: OutputFolder
+    keys: Keys
+    requests: Rate
+    starts: Rate
+    uploads: Places
+    watchers: Places
+    jobs: JobStore
+    live: LiveRoom
+    metrics: Metrics
+    decoders: asyncio.Semaphore
+
+    @property
+    def upload_root(self) -> Path:
+        return self.outputs.root
+
+
+def make_context(studio: Studio, settings: ServerSettings, outputs: OutputFolder, keys: Keys) -> Context:
+    starts = Rate(settings.jobs_per_minute, "videos, streams, avatars and live sessions")
+    live = LiveRoom(studio, settings, starts)
+    metrics = Metrics(studio.stats, lambda: live.n_sessions)
+
+    def ended(entry: Entry[Any]) -> None:
+        metrics.jobs.labels(entry.kind, entry.job.state).inc()
+        try:
+            result = entry.job.result()
+        except BaseException:  # told to who asks for the job
+            return
+        if isinstance(result, Generation):
+            metrics.made(result.info)
+
+    return Context(
+        studio=studio,
+        settings=settings,
+        outputs=outputs,
+        keys=keys,
+        requests=Rate(settings.requests_per_minute, "requests"),
+        starts=starts,
+        uploads=Places(settings.uploads_at_once, settings.owner_uploads_at_once, "uploads"),
+        watchers=Places(settings.max_connections // 2, WATCHERS, "connections that watch a job"),
+        jobs=JobStore(studio.scheduler, outputs, settings.job_ttl_s, ended),
+        live=live,
+        metrics=metrics,
+        decoders=asyncio.Semaphore(DECODERS),
+    )
+
+
+def context_of(connection: HTTPConnection) -> Context:
+    context: Context = connection.app.state.context
+    return context
+
+
+def owner_of_request(connection: HTTPConnection) -> str:
+    """Raises Unauthorised, or TooMany where the owner asks too often."""
+    context = context_of(connection)
+    owner = context.keys.owner(connection.scope)
+    context.requests.take(owner)
+    return owner
+
+
+Here = Annotated[Context, Depends(context_of)]
+Async = Annotated[bool, Query(alias="async", description="Answer at once with a job")]
+Owner = Annotated[str, Depends(owner_of_request)]
+
+
+def check_room(context: Context, owner: str) -> None:
+    """Raises what would be raised later anyway, before anything is read. Raises TooMany, BusyError."""
+    context.starts.take(owner)
+    context.studio.scheduler.ensure_room(owner)
+
+

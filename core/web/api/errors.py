@@ -1,0 +1,184 @@
+"""Errors as answers: the tree of core/errors.py, and what only a server can say, become a status and one JSON body.
+
+    {"error": {"type": "AudioError", "message": "The recording is empty (0 bytes).", "hint": "Give a WAV ... file."}}
+
+Never a path of the server, never a traceback. What is no error of ours is logged and answered with 500.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.websockets import WebSocketState
+
+from core.errors import (
+    AudioError,
+    AvatarError,
+    BusyError,
+    Cancelled,
+    EngineUnavailable,
+    FaceError,
+    ImageError,
+    InputError,
+    OptionError,
+    TalkingHeadError,
+)
+
+RETRY_AFTER_S = 15
+
+
+class ApiError(TalkingHeadError):
+    """What only a server can say. status: the answer's. headers: beside the usual ones."""
+
+    status = 400
+
+    def __init__(self, message: str, hint: str = "", headers: dict[str, str] | None = None) -> None:
+        super().__init__(message, hint)
+        self.headers = headers or {}
+
+
+class Malformed(ApiError):
+    """The request is not what its headers say."""
+
+    status = 400
+
+
+class Unauthorised(ApiError):
+    status = 401
+
+    def __init__(self, message: str = "A key is needed.") -> None:
+        super().__init__(message, "Send it as Authorization: Bearer KEY, or as X-API-Key: KEY.", {"WWW-Authenticate": "Bearer"})
+
+
+class Forbidden(ApiError):
+    status = 403
+
+
+class NotFound(ApiError):
+    """The words are the same for what never existed, is gone, or is another's."""
+
+    status = 404
+
+
+class NotReady(ApiError):
+    """The job has no result (yet)."""
+
+    status = 409
+
+
+class TooSlow(ApiError):
+    status = 408
+
+
+class TooLarge(ApiError):
+    status = 413
+
+
+class WrongKind(ApiError):
+    """The content is of a kind that is not taken here."""
+
+    status = 415
+
+
+class TooMany(ApiError):
+    """retry_after_s: when there is room again."""
+
+    status = 429
+
+    def __init__(self, message: str, hint: str, retry_after_s: float) -> None:
+        super().__init__(message, hint, {"Retry-After": str(max(1, round(retry_after_s)))})
+
+
+_STATUS: tuple[tuple[type[TalkingHeadError], int], ...] = (
+    (AvatarError, 404),
+    (OptionError, 422),
+    (FaceError, 422),
+    (AudioError, 422),
+    (ImageError, 422),
+    (InputError, 400),
+    (BusyError, 503),
+    (EngineUnavailable, 503),
+    (Cancelled, 409),
+)
+_FRAMEWORK = {
+    404: ("NotFound", "There is nothing at this address."),
+    405: ("MethodNotAllowed", "This address does not take this method."),
+}
+_PATH = re.compile(r"(?<![\w.:/])/(?:[\w.@+-]+/)+([\w.@+-]+)")
+
+
+def status_of(error: BaseException) -> int:
+    if isinstance(error, ApiError):
+        return error.status
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def as_body(error: BaseException) -> dict[str, Any]:
+    """The JSON body. A path that an error below the server names is cut to the file's name."""
+    if not isinstance(error, TalkingHeadError):
+        return body("InternalError", "The server failed in a way nobody foresaw; it was logged.", "Try again; it may be this input.")
+    return body(type(error).__name__, _PATH.sub(r"\1", error.message), _PATH.sub(r"\1", error.hint))
+
+
+def body(kind: str, message: str, hint: str = "") -> dict[str, Any]:
+    return {"error": {"type": kind, "message": message, "hint": hint}}
+
+
+def as_response(error: BaseException) -> JSONResponse:
+    status = status_of(error)
+    headers = dict(error.headers) if isinstance(error, ApiError) else {}
+    if status == 503:
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    return JSONResponse(as_body(error), status, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Makes every answer that is an error one of ours."""
+
+    async def ours(connection: Request | WebSocket, error: Exception) -> Response:
+        if isinstance(connection, WebSocket):
+            await _refuse(connection, error)
+        return as_response(error)
+
+    async def framework(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+        kind, message = _FRAMEWORK.get(error.status_code, (HTTPStatus(error.status_code).phrase.replace(" ", ""), str(error.detail)))
+        return JSONResponse(body(kind, message, "See /openapi.json."), error.status_code, error.headers)
+
+    async def invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - what it is registered for
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+        return JSONResponse(body("InvalidRequest", f"{where}: {first['msg']}.", "See /openapi.json."), 422)
+
+    async def left(request: Request, error: Exception) -> Response:
+        return Response(status_code=499)  # nobody reads it; the routes have cleaned up
+
+    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+        return as_response(error)  # the server under us logs it
+
+    app.add_exception_handler(TalkingHeadError, ours)  # it takes WebSockets too
+    app.add_exception_handler(ClientDisconnect, left)
+    app.add_exception_handler(HTTPException, framework)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(Exception, unforeseen)
+
+
+async def _refuse(socket: WebSocket, error: Exception) -> None:
+    """Before the handshake with an HTTP answer, later with a close code: 1008 for what the client did, 1013 for a full house, else 1011."""
+    if socket.application_state == WebSocketState.CONNECTING:
+        await socket.send_denial_response(as_response(error))
+    elif socket.application_state == WebSocketState.CONNECTED:
+        await socket.close(close_code(error), as_body(error)["error"]["message"][:100])
+
+
+def close_code(error: BaseException) -> int:
+    status = status_of(error)
+    return 1013 if status in (429, 503) else 1008 if status < 500 else 1011

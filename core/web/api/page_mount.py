@@ -1,0 +1,131 @@
+"""The page at "/", behind the key of the server: made while the server already answers, shown to who has the key.
+
+    /login      a form for the key; a good one sets a cookie (keys.py), which programs never need
+    everything else that no route of the server takes    the page, or a redirect to /login
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from html import escape
+from typing import Any, cast
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from core.web.api.errors import NotFound, TooMany, Unauthorised, as_body, as_response
+from core.web.api.guard import refuse_websocket
+from core.web.api.keys import Keys
+from core.web.api.limits import Rate
+from core.web.identity import Asgi, Receive, Scope, Send, header, is_https
+
+logger = logging.getLogger(__name__)
+
+MAX_LOGIN_BYTES = 4096
+LOGINS_PER_MINUTE = 20
+_STYLE = (
+    "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'><title>Talking Head</title><style>"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:26rem;margin:15vh auto;padding:0 1rem}input,button{font:inherit;padding:.5rem;"
+    "width:100%;box-sizing:border-box;margin:.3rem 0}@media(prefers-color-scheme:dark){body{background:#111;color:#eee}}</style>"
+)
+
+
+class PageMount:
+    """ASGI. build: makes the page's application, which takes seconds; called once, on a thread, by `run`. uses: how often one address may
+    make the page do something.
+    """
+
+    def __init__(self, keys: Keys, build: Callable[[], Any] | None, uses: Rate) -> None:
+        self._keys, self._build, self._uses = keys, build, uses
+        self._logins = Rate(LOGINS_PER_MINUTE, "tries to log in")
+        self._page: Asgi | None = None
+        self._problem = ""
+
+    @contextlib.asynccontextmanager
+    async def run(self) -> Any:
+        """Makes the page in the background, and keeps it going until the block ends."""
+        ending = asyncio.Event()
+        task = asyncio.create_task(self._live(ending))
+        try:
+            yield
+        finally:
+            ending.set()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await refuse_websocket(Unauthorised("There is nothing at this address."), send)
+            return
+        answer: Response | None
+        if scope["path"] == "/login" and self._keys.needed:
+            answer = await self._login(Request(cast(Any, scope), receive))
+        elif not self._keys.allows_page(scope):
+            wants_page = scope["method"] == "GET" and "text/html" in header(scope, "accept")
+            answer = RedirectResponse("/login", 303) if wants_page else as_response(Unauthorised())
+        elif self._page is None:
+            answer = self._not_yet(scope)
+        elif (answer := self._too_often(scope)) is None:
+            await self._page(scope, receive, send)
+            return
+        await answer(cast(Any, scope), receive, cast(Callable[[Any], Awaitable[None]], send))
+
+    def _too_often(self, scope: Scope) -> Response | None:
+        if scope["method"] == "POST":
+            try:
+                self._uses.take((scope.get("client") or ("",))[0])
+            except TooMany as error:
+                return as_response(error)
+        return None
+
+    async def _live(self, ending: asyncio.Event) -> None:
+        if self._build is None:
+            return
+        try:
+            page = await asyncio.to_thread(self._build)
+            async with page.router.lifespan_context(page):
+                self._page = page
+                await ending.wait()
+                self._page = None
+        except Exception:
+            self._problem = "The page could not be made; the log says why."
+            logger.exception("the page could not be made")
+
+    def _not_yet(self, scope: Scope) -> Response:
+        if self._build is None:
+            return as_response(NotFound("There is nothing at this address.", "See /openapi.json."))
+        said = self._problem or "The page is being prepared. It appears here in a few seconds."
+        again = "" if self._problem else "<meta http-equiv=refresh content=2>"
+        return HTMLResponse(f"{_STYLE}{again}<h1>Talking Head</h1><p>{escape(said)}</p>", 503, {"Retry-After": "3"})
+
+    async def _login(self, request: Request) -> Response:
+        if request.method == "GET":
+            return _form()
+        if request.method != "POST":
+            return _form("", 405)
+        try:
+            self._logins.take(request.client.host if request.client else "")
+        except TooMany as error:
+            return _form(as_body(error)["error"]["message"], 429)
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_LOGIN_BYTES:
+                return _form("That is no key.", 413)
+        key = parse_qs(body.decode("latin-1")).get("key", [""])[0].strip()
+        cookie = self._keys.login_cookie(key, is_https(request.scope))
+        if cookie is None:
+            return _form("This key is not known.", 401)
+        return RedirectResponse("/", 303, {"Set-Cookie": cookie})
+
+
+def _form(problem: str = "", status: int = 200) -> Response:
+    said = f"<p role=alert>{escape(problem)}</p>" if problem else ""
+    form = (
+        "<form method=post action=/login><label>Key<input name=key type=password autocomplete=current-password autofocus required></label>"
+        "<button>Log in</button></form>"
+    )
+    return HTMLResponse(f"{_STYLE}<h1>Talking Head</h1>{said}{form}", status, {"Cache-Control": "no-store"})

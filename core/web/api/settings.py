@@ -1,0 +1,49 @@
+"""Settings of the server, on top of those of every entry point; read from the environment (`TALKING_HEAD_...`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+from core.settings import Settings
+
+MIN_KEY_LENGTH = 16
+
+
+class ServerSettings(Settings):
+    """Lists are written with commas: `TALKING_HEAD_API_KEYS=first,second`."""
+
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(default=(), description="Keys that may use the server")
+    open_to_all: bool = Field(default=False, description="Serve everyone who reaches the server, without a key")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="Origins whose web pages may call the server")
+    requests_per_minute: int = Field(default=240, ge=1, description="Requests of one owner, all kinds")
+    jobs_per_minute: int = Field(default=30, ge=1, description="Videos, streams, avatars and live sessions of one owner")
+    uploads_at_once: int = Field(default=8, ge=1, description="Requests whose upload is read at the same time")
+    owner_uploads_at_once: int = Field(default=4, ge=1, description="The same, of one owner")
+    upload_timeout_s: float = Field(default=120.0, gt=0, description="How long one upload may take in all")
+    header_timeout_s: float = Field(default=10.0, gt=0, description="How long the head of a request may take")
+    job_ttl_s: float = Field(default=3600.0, gt=0, description="How long an ended job and its video are kept")
+    max_live: int = Field(default=4, ge=0, description="Live sessions at the same time")
+    owner_max_live: int = Field(default=2, ge=0, description="The same, of one owner")
+    max_live_s: float = Field(default=4 * 3600.0, gt=0, description="Longest live session")
+    max_connections: int = Field(default=512, ge=8, description="Connections at the same time; more are told to come back")
+    stop_grace_s: float = Field(default=20.0, ge=0, description="After SIGTERM: how long running jobs may go on before they are cancelled")
+
+    @field_validator("api_keys", "cors_origins", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _long_enough(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key.get_secret_value()) < MIN_KEY_LENGTH for key in keys):
+            raise ValueError(f"every key must have at least {MIN_KEY_LENGTH} characters")
+        return keys
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Of any request: the largest recording and the largest source, and the form around them."""
+        return self.max_audio_bytes + max(self.max_image_bytes, self.max_video_bytes) + 2**20
