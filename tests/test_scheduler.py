@@ -124,3 +124,44 @@ def test_device_turns_are_first_come_first_served() -> None:
     for thread in threads:
         thread.join(5)
     assert order == [0, 1, 2, 3]
+
+
+def test_one_owner_leaves_room_for_the_others() -> None:
+    scheduler = Scheduler(max_jobs=1, max_queue=4)
+    started, release = threading.Event(), threading.Event()
+
+    def hold(job: Job[int]) -> int:
+        started.set()
+        release.wait(10)
+        return 0
+
+    jobs = [scheduler.submit(hold, "a") for _ in range(3)]
+    assert started.wait(5)
+    with pytest.raises(BusyError, match="3 jobs of yours"):
+        scheduler.submit(hold, "a")
+    with pytest.raises(BusyError, match="3 jobs of yours"):
+        scheduler.ensure_room("a")
+    jobs += [scheduler.submit(hold, "b") for _ in range(2)]
+    release.set()
+    assert [job.result(5) for job in jobs] == [0] * 5
+    scheduler.close()
+
+
+def test_close_cancels_what_does_not_end_by_itself() -> None:
+    scheduler = Scheduler(max_jobs=1, max_queue=0)
+    stepping = threading.Event()
+
+    def endless(job: Job[int]) -> int:
+        while True:
+            stepping.set()
+            job.report(Progress("animating"))
+
+    job = scheduler.submit(endless, "a")
+    assert stepping.wait(5)
+    scheduler.close(grace_s=0.05)
+    assert job.state == "cancelled"
+
+
+def test_a_finished_job_needs_no_scheduler() -> None:
+    job = Job.finished(7, "a")
+    assert (job.state, job.progress, job.result(0), job.wait(0)) == ("done", Progress("done"), 7, True)
