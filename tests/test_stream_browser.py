@@ -49,7 +49,8 @@ PLAY = """async ([mime, pieces]) => {
   source.endOfStream();
   for (let i = 0; i < buffer.buffered.length; i++) out.ranges.push([buffer.buffered.start(i), buffer.buffered.end(i)]);
   out.duration = video.duration;
-  await Promise.race([ended, new Promise((_, failed) => setTimeout(() => failed(new Error('did not end at ' + video.currentTime)), 20000))]);
+  const late = failed => setTimeout(() => failed(new Error('did not end at ' + video.currentTime)), 20000);
+  await Promise.race([ended, new Promise((_, failed) => late(failed))]);
   out.at = video.currentTime;
   out.shown = video.getVideoPlaybackQuality().totalVideoFrames;
   out.size = [video.videoWidth, video.videoHeight];

@@ -75,6 +75,7 @@ class LiveSession:
 
         self._working = threading.Lock()  # held by whoever uses these
         self._error: BaseException | None = None
+        self._finished = False
         self._session = session
         self._speech: Speech | None = None
         self._listening: Iterator[Frame] = iter(())
@@ -167,6 +168,18 @@ class LiveSession:
         with self._working:
             self._forget()
 
+    def finish(self) -> LiveSegment | None:
+        """Closes the session and returns the last piece of a stream of segments: frames that waited for one, and the sound that the encoder
+        keeps back else. None where there is none. Speech that was not made yet is forgotten.
+        """
+        self.close()
+        with self._working:
+            waiting = [made for made in self._waiting if made.generation == self._generation]
+            if self._finished or self._error is not None or self.options.output == "frames" or not self._made:
+                return None
+            self._finished = True
+            return self._segment(waiting, final=True)
+
     @property
     def closed(self) -> bool:
         return self._closed
@@ -236,7 +249,7 @@ class LiveSession:
         self._heard_last = float(waiting[-1].sound[0, -1])
         return waiting[0] if frames else self._segment(waiting)
 
-    def _segment(self, waiting: list[LiveFrame]) -> LiveSegment:
+    def _segment(self, waiting: list[LiveFrame], final: bool = False) -> LiveSegment:
         key = self._wants_key or self._since_key >= KEYFRAME_FRAMES
         if key:
             self._wants_key, self._since_key = False, 0
@@ -244,7 +257,7 @@ class LiveSession:
             self._video.add_sound(made.sound)
             self._video.add_frame(as_picture(made.frame), keyframe=key and i == 0)
         self._since_key += len(waiting)
-        return LiveSegment(self._video.cut(), waiting[0].generation, any(made.speaking for made in waiting))
+        return LiveSegment(self._video.cut(final=final), self._generation, any(made.speaking for made in waiting))
 
     def _make(self) -> None:
         """One frame with its sound."""
