@@ -94,7 +94,7 @@ class Desk:
             with self.tickets.new(visitor.tab) as ticket:
                 self._check_inputs(wish, texts)
                 options = self._options(wish, texts)
-                self._check_room(texts)  # before the files are read: a full house must not fill the memory as well
+                self._check_room(visitor.owner, texts)  # before the files are read: a full house must not fill the memory as well
                 yield Snapshot("reading")
                 request = await self._read(wish, visitor, options)
                 ticket.check()
@@ -184,10 +184,12 @@ class Desk:
         label = self.settings.label or options.render.label  # a visitor may ask for the label, not it away
         return dataclasses.replace(options, render=dataclasses.replace(options.render, label=label))
 
-    def _check_room(self, texts: Texts) -> None:
-        queue = self.studio.scheduler.stats()
-        if queue["running"] + queue["waiting"] >= queue["max_jobs"] + queue["max_queue"]:
-            raise BusyError(texts.busy.format(waiting=queue["waiting"]), texts.busy_hint)
+    def _check_room(self, owner: str, texts: Texts) -> None:
+        scheduler = self.studio.scheduler
+        try:
+            scheduler.ensure_room(owner)
+        except BusyError as error:
+            raise BusyError(texts.busy.format(waiting=scheduler.stats()["waiting"]), texts.busy_hint) from error
 
     async def _read(self, wish: Wish, visitor: Visitor, options: Options) -> Request:
         from core.media.audio import load_audio
