@@ -66,9 +66,9 @@ html, body { overflow-x: clip; }
 #th-video { height: min(420px, calc(100vw - 4rem)) !important; }
 #th-video video { background: var(--background-fill-secondary); }
 footer > .divider:first-child { display: none; }
+/* in a media query Gradio puts every selector below its content */
 @media (max-width: 640px) {
-  .gradio-container .app { padding: 0.75rem 1rem !important; }
-  .gradio-container .tab-container button { padding-inline: 0.5rem; font-size: 0.9rem; }
+  .tab-container button { padding: 0 0.45rem !important; font-size: 0.9rem !important; }
   .th-head h1 { font-size: 1.45rem; }
   .th-head p { font-size: 0.95rem; }
 }
