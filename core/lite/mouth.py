@@ -170,7 +170,7 @@ _READ = np.array([0.1, 0.5, 0.4], np.float32)
 
 _OPEN, _WIDE = 1.5, 1.25
 """A regression shrinks towards the mean: this gives aperture and spread back their full range."""
-_PAUSE_STEPS = 7
+_PAUSE_STEPS = 9
 """Lips come to rest when it has been quiet for so many steps of 20 ms: in shorter pauses people keep them parted."""
 _SAID = 0.15
 """Until the large network has opened the lips this far once, they open no farther than it says: noise before speech is not speech."""
@@ -253,7 +253,7 @@ class MouthTracker:
         speech = (1 - _rise(quiet @ _READ, 0.5, 0.9)) * heard
         lips_apart = 1 - _rise((touch.max(1) + touch.mean(1)) / 2, 0.07, 0.5)
         jaw = openings[times[:, 2:]] @ _JAW_READ
-        awake = (1 - _rise(self._rest(logits[:, 4], k), 0.7, 0.95)) * heard
+        awake = (1 - _rise(self._rest(logits[:, 4], k), 0.97, 0.999)) * heard
         said = np.clip(shape[:, 0], 0, 1.2) * lips_apart * speech
         aperture = np.clip(jaw * _OPEN, 0, 1.2) * lips_apart * awake
         aperture = np.where(self._begun_by(said), aperture, np.minimum(aperture, said))
