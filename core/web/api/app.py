@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -16,13 +17,17 @@ from starlette.routing import Mount
 from core.studio import Studio
 from core.web.api import errors, routes_avatars, routes_jobs, routes_live, routes_service, routes_stream
 from core.web.api.context import Context, make_context
+from core.web.api.errors import as_response
 from core.web.api.guard import BodyGuard, OriginGuard
 from core.web.api.keys import Keys
 from core.web.api.limits import Rate
+from core.web.api.metrics import Metrics
 from core.web.api.page_mount import PageMount
 from core.web.api.settings import ServerSettings
 from core.web.identity import Asgi, Message, Receive, Scope, Send
 from core.web.outputs import OutputFolder
+
+logger = logging.getLogger(__name__)
 
 VERSION = "1"
 SWEEP_S = 60.0
@@ -59,9 +64,10 @@ def build_api(
         description=_ABOUT,
         lifespan=lifespan,
         docs_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         redoc_url=None,
         middleware=[
-            Middleware(_Measured),
+            Middleware(_Watched),
             Middleware(OriginGuard, allowed=settings.cors_origins, loopback=loopback and not keys.needed, keys=keys),
             Middleware(
                 CORSMiddleware,
@@ -82,8 +88,8 @@ def build_api(
     return app
 
 
-class _Measured:
-    """Counts requests and their time by route, never by address."""
+class _Watched:
+    """Counts requests and their time by route, never by address; and answers for defects."""
 
     def __init__(self, app: Asgi) -> None:
         self._app = app
@@ -92,7 +98,8 @@ class _Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        metrics: Metrics = scope["app"].state.context.metrics  # asked now: a mounted application puts itself there
+        began, status = time.perf_counter(), 0
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -102,8 +109,12 @@ class _Measured:
 
         try:
             await self._app(scope, receive, watched)
+        except Exception as error:
+            if status:  # the answer has begun: it breaks off, so that nobody takes it for whole
+                raise
+            logger.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+            await as_response(error)(cast(Any, scope), receive, cast(Any, watched))
         finally:
-            metrics = scope["app"].state.context.metrics
             path = getattr(scope.get("route"), "path", "page")
             method = scope["method"] if scope["method"] in ("GET", "POST", "DELETE", "HEAD", "OPTIONS") else "other"
             metrics.requests.labels(method, path, str(status)).inc()

@@ -140,7 +140,7 @@ def as_response(error: BaseException) -> JSONResponse:
 
 
 def install(app: FastAPI) -> None:
-    """Makes every answer that is an error one of ours."""
+    """Makes every answer that is an error one of ours; what no handler here knows is caught further out (app.py)."""
 
     async def ours(connection: Request | WebSocket, error: Exception) -> Response:
         if isinstance(connection, WebSocket):
@@ -161,14 +161,10 @@ def install(app: FastAPI) -> None:
     async def left(request: Request, error: Exception) -> Response:
         return Response(status_code=499)  # nobody reads it; the routes have cleaned up
 
-    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
-        return as_response(error)  # the server under us logs it
-
     app.add_exception_handler(TalkingHeadError, ours)  # it takes WebSockets too
     app.add_exception_handler(ClientDisconnect, left)
     app.add_exception_handler(HTTPException, framework)
     app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(Exception, unforeseen)
 
 
 async def _refuse(socket: WebSocket, error: Exception) -> None:

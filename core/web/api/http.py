@@ -67,9 +67,12 @@ def http_protocol(header_timeout_s: float) -> type[H11Protocol]:
 
 
 class Server(uvicorn.Server):
-    """Ends after SIGTERM or Ctrl-C: takes no more, gives running jobs their grace, hands the others back."""
+    """Ends after SIGTERM or Ctrl-C: takes no more, gives running jobs their grace, hands the others back.
 
-    def __init__(self, config: uvicorn.Config, scheduler: Scheduler, grace_s: float) -> None:
+    scheduler: whose jobs these are, None where it goes on without this server.
+    """
+
+    def __init__(self, config: uvicorn.Config, scheduler: Scheduler | None, grace_s: float) -> None:
         super().__init__(config)
         self._scheduler, self._grace_s = scheduler, grace_s
 
@@ -82,12 +85,14 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._scheduler is None:
+            return await super().shutdown(sockets)
         ending = asyncio.create_task(asyncio.to_thread(self._scheduler.close, self._grace_s, CANCEL_S))
         await super().shutdown(sockets)
         await ending
 
 
-def make_server(app: Any, settings: ServerSettings, scheduler: Scheduler) -> Server:
+def make_server(app: Any, settings: ServerSettings, scheduler: Scheduler | None) -> Server:
     config = uvicorn.Config(
         app,
         http=http_protocol(settings.header_timeout_s),
