@@ -133,7 +133,7 @@ class Casting:
             reason,
             registration,
             is_video(role.source),
-            (*role.source.warnings, *registration.warnings),
+            tuple(dict.fromkeys((*role.source.warnings, *registration.warnings))),  # an avatar's source has those of its first engine
             role.source.token if isinstance(role.source, Avatar) else None,
             load_ms=round((loaded - asked) * 1000, 1),
             register_ms=round((done - loaded) * 1000, 1),
