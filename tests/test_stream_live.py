@@ -88,7 +88,7 @@ def test_any_rate_in_any_chunks_is_heard_and_sent_whole(rate_hz: int) -> None:
     np.testing.assert_allclose(heard, wanted, atol=1e-4)
     assert len(stage.spoken) == -(-len(wanted) // 640) == 26
     sent = joined(stage.spoken)
-    wanted = exact if rate_hz == 24_000 else soxr.resample(exact, rate_hz, 24_000, "HQ")
+    wanted = exact if rate_hz == 48_000 else soxr.resample(exact, rate_hz, 48_000, "HQ")
     np.testing.assert_allclose(sent[: len(wanted)], wanted, atol=1e-4)
     assert stage.live.stats()["filled"] == 0
     assert stage.events == ["ready", "speaking", "idle"]
@@ -225,6 +225,30 @@ def test_an_interrupt_drops_frames_that_wait_for_their_segment() -> None:
     decoded = pictures(stage.data)
     assert len(decoded) == 40
     assert all(picture.to_ndarray(format="rgb24")[0, 0, 2] > 200 for picture in decoded[10:]), "blue: listening"
+
+
+def test_many_interrupts_unread_are_one() -> None:
+    stage = Stage()
+    for _ in range(1000):
+        stage.live.interrupt()
+    stage.run(0.2)
+    assert stage.events == ["ready", "interrupted"]
+    assert {frame.generation for frame in stage.frames} == {1000}
+
+
+def test_the_last_piece_completes_the_stream() -> None:
+    stage = Stage(LiveOptions(lead_s=0, segment_frames=10))
+    stage.live.feed(rustle(5.0), 16_000)
+    stage.run(0.6)
+    last = stage.live.finish()
+    assert last is not None
+    assert (last.segment.final, last.segment.n_frames, last.speaking) == (True, 6, True)
+    data = stage.data + last.segment.data
+    assert len(pictures(data)) == 16
+    assert 0 <= sound(data).shape[1] - 16 * 1920 < 1024
+    assert stage.live.closed
+    assert stage.live.finish() is None
+    assert Stage().live.finish() is None
 
 
 def test_sound_does_not_click_when_it_is_cut_off() -> None:

@@ -16,7 +16,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from core.engines.base import Session
-from core.errors import AudioError
 from core.media.encoders import as_picture
 from core.media.fragmented_mp4 import FragmentedMp4
 from core.media.label import Label
@@ -109,10 +108,7 @@ class LiveSession:
             if isinstance(chunk, bytes):
                 chunk = self._odd + chunk
                 chunk, odd = chunk[: len(chunk) // 2 * 2], chunk[len(chunk) // 2 * 2 :]
-            samples = as_mono(chunk, rate_hz)
-            if len(samples) > self.options.max_buffer_s * rate_hz:
-                hint = f"Send at most {self.options.max_buffer_s:g} s at once."
-                raise AudioError(f"A chunk of sound lasts {len(samples) / rate_hz:.1f} s.", hint)
+            samples = as_mono(chunk, rate_hz, self.options.max_buffer_s)
             while not self._closed and not self._has_room(len(samples) / rate_hz):
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._changed.wait(left):
@@ -140,6 +136,8 @@ class LiveSession:
             self._generation += 1
             self._utterances.clear()
             self._odd = b""
+            if self._out and isinstance(last := self._out[-1], LiveEvent) and last.kind == "interrupted":
+                self._out.pop()  # one is enough for a reader that is behind
             self._event("interrupted")
             self._changed.notify_all()
             return self._generation

@@ -19,14 +19,15 @@ MOST_SEGMENT_FRAMES = 2 * FPS
 class LiveOptions:
     """How a live session sounds and flows.
 
-    output: "segments" (fragmented MP4) or "frames" (pictures and sound as they are). sound_rate_hz: of what is sent, whatever comes in.
+    output: "segments" (fragmented MP4) or "frames" (pictures and sound as they are). sound_rate_hz: of what is sent, whatever comes
+    in; the lower it is, the longer AAC keeps it back (64 ms at 48 kHz, 128 at 24).
     segment_frames: frames of one segment, 1 to 50. lead_s: how much video is handed out at once at the start, for the player to have in
     hand. jitter_s: how late sound may be without a gap: speech begins when that much more is there than the engine needs. gap_s: so long
     after the last sound the utterance is taken for ended. max_buffer_s: of sound that waits. stats_every_s: between "stats" events.
     """
 
     output: Literal["segments", "frames"] = "segments"
-    sound_rate_hz: int = 24_000
+    sound_rate_hz: int = 48_000
     segment_frames: int = 2
     lead_s: float = 0.2
     jitter_s: float = 0.08

@@ -17,16 +17,20 @@ _FADE_S = 0.005
 """Where sound is cut off or comes back in the middle of a wave, it fades over so long: no click."""
 
 
-def as_mono(chunk: bytes | NDArray[Any], rate_hz: int) -> Samples:
-    """(n,) float32, -1..1. chunk: bytes of 16-bit little-endian samples, or (n,) int16 or float. Raises AudioError for anything else."""
+def as_mono(chunk: bytes | NDArray[Any], rate_hz: int, most_s: float) -> Samples:
+    """(n,) float32, -1..1.
+
+    chunk: an even number of bytes of 16-bit little-endian samples, or (n,) int16 or float, of at most `most_s` seconds. Raises AudioError
+    for anything else.
+    """
     if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
         raise AudioError(f"The sound has {rate_hz} samples a second.", f"It must be {MIN_RATE_HZ} to {MAX_RATE_HZ}.")
     if isinstance(chunk, bytes):
-        if len(chunk) % 2:
-            raise AudioError(f"A chunk of sound has {len(chunk)} bytes.", "Samples of 16 bits have an even number.")
         chunk = np.frombuffer(chunk, "<i2")
     if chunk.ndim != 1:
         raise AudioError(f"A chunk of sound has the shape {chunk.shape}.", "Send one channel.")
+    if len(chunk) > most_s * rate_hz:
+        raise AudioError(f"A chunk of sound lasts {len(chunk) / rate_hz:.1f} s.", f"Send at most {most_s:g} s at once.")
     if chunk.dtype == np.int16:
         return chunk.astype(np.float32) / np.float32(32768)
     if chunk.dtype.kind != "f":
