@@ -43,10 +43,10 @@ class Job(Generic[T]):
         self._error: BaseException | None = None
 
     @classmethod
-    def finished(cls, result: T, owner: str) -> Job[T]:
-        """One that is done already, for what needs no work."""
-        job = cls(lambda _: result, owner, None)
-        job.progress = Progress("done")
+    def finished(cls, result: T, owner: str, on_progress: ProgressCallback | None = None) -> Job[T]:
+        """One that is done already, for what needs no work; `on_progress` is told so at once."""
+        job = cls(lambda _: result, owner, on_progress)
+        job.report(Progress("done"))
         job._run()
         return job
 

@@ -105,7 +105,7 @@ class Studio:
         if engine is not None:
             kept = self._videos.find(role, self._videos.key(role, request.audio, engine), reason, output)
             if kept is not None:
-                return Job.finished(kept, request.owner)
+                return Job.finished(kept, request.owner, on_progress)
         return self.scheduler.submit(lambda job: self._generate(job, role, request.audio, output), request.owner, on_progress)
 
     def generate(self, request: Request, output: Path, on_progress: ProgressCallback | None = None) -> Generation:
@@ -245,6 +245,7 @@ class Studio:
         options = role.options_for(cast.engine.capabilities)
         with self.scheduler.device_turn():
             session = cast.engine.session(cast.registration, role.controls, options)
+        self._avatars.memory.trim()  # registrations grow with the sizes they are used at
         return Performance(cast, session, options, audio, self.scheduler.device_turn, asked_s)
 
     def _generate(self, job: Job[Generation], role: Role, audio: Audio, output: Path) -> Generation:
@@ -259,7 +260,6 @@ class Studio:
             if generation is None:
                 generation = self._made(job, role, audio, output, load_ms)
                 self._videos.keep(role, key, generation, lambda: self._still_there(role))
-        self._avatars.memory.trim()  # registrations grow with the sizes they are used at
         job.report(Progress("done", generation.info.frames, generation.info.frames))
         return generation
 

@@ -29,7 +29,7 @@ import safetensors.numpy
 
 from core.engines.base import Registration, Saved
 from core.errors import AvatarError, OptionError, OutputError
-from core.optimization.cache_folder import CacheFolder, nbytes_of, no_check
+from core.optimization.cache_folder import CacheFolder, checked_json, nbytes_of, no_check, read_checked
 from core.types import Avatar, Default, Framing
 
 log = logging.getLogger(__name__)
@@ -322,18 +322,13 @@ def _framing_values(framing: Framing) -> dict[str, Any]:
 
 def _as_json(avatar: Avatar, source_sha256: str) -> bytes:
     kept = {field.name: getattr(avatar, field.name) for field in dataclasses.fields(avatar) if field.name not in ("owner", "nbytes")}
-    values = {**kept, "framing": _framing_values(avatar.framing), "format": FORMAT, "source_sha256": source_sha256}
-    text = json.dumps(values, sort_keys=True)
-    return json.dumps({**values, "checksum": hashlib.sha256(text.encode()).hexdigest()}, indent=1).encode()
+    return checked_json({**kept, "framing": _framing_values(avatar.framing), "format": FORMAT, "source_sha256": source_sha256})
 
 
 def _from_json(data: bytes, token: str, owner: str, nbytes: int) -> Avatar:
-    values = json.loads(data)
-    checksum = values.pop("checksum")
-    if hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest() != checksum or values["token"] != token:
-        raise ValueError("its description does not fit its checksum")
-    if values.pop("format") != FORMAT:
-        raise ValueError("it is of another format")
+    values = read_checked(data)
+    if values.pop("format") != FORMAT or values["token"] != token:
+        raise ValueError("its description is of another format, or of another avatar")
     del values["source_sha256"]
     framing, warnings = Framing(**values.pop("framing")), tuple(values.pop("warnings"))
     return Avatar(owner=owner, nbytes=nbytes, framing=framing, warnings=warnings, **values)

@@ -10,14 +10,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import json
 import os
 import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -207,6 +209,21 @@ class CacheFolder:
                 lock.acquire(timeout=0)
                 shutil.rmtree(path.with_suffix(""), ignore_errors=True)
                 _release(lock)
+
+
+def checked_json(values: Mapping[str, Any]) -> bytes:
+    """Plain JSON values as a file that `read_checked` takes."""
+    text = json.dumps(values, sort_keys=True)
+    return json.dumps({**values, "checksum": hashlib.sha256(text.encode()).hexdigest()}, indent=1).encode()
+
+
+def read_checked(data: bytes) -> dict[str, Any]:
+    """Raises ValueError, KeyError or the like where the file is not what was written."""
+    values: dict[str, Any] = json.loads(data)
+    checksum = values.pop("checksum")
+    if hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest() != checksum:
+        raise ValueError("its description does not fit its checksum")
+    return values
 
 
 def nbytes_of(path: Path) -> int:

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import OutputError
-from core.optimization.cache_folder import CacheFolder, no_check
+from core.optimization.cache_folder import CacheFolder, checked_json, no_check, read_checked
 from core.types import GenerationInfo
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class InferenceCache:
         started = time.perf_counter()
         entry = self._entry(owner, key)
         try:
-            about = json.loads((entry / MARKER).read_bytes())
+            about = read_checked((entry / MARKER).read_bytes())
             if self._expired(entry):
                 raise ValueError("it is too old")
             info = GenerationInfo(**{**about["info"], "warnings": tuple(about["info"]["warnings"])})
@@ -104,7 +104,7 @@ class InferenceCache:
             staged = self._folder.staged()
             size, sha256 = _copy(video, staged / VIDEO)
             about = {"info": info.to_dict(), "bytes": size, "sha256": sha256, "source": self._folder.digest("source", source_sha256)}
-            (staged / MARKER).write_text(json.dumps(about, indent=1))
+            (staged / MARKER).write_bytes(checked_json(about))
             entry = self._entry(owner, key)
             if not self._folder.publish(staged, entry):
                 self._folder.remove(entry)  # what stood there was not found good a moment ago
@@ -122,8 +122,8 @@ class InferenceCache:
         source, freed = self._folder.digest("source", source_sha256), 0
         for entry in self._folder.entries(self._shelf, MARKER, self._owner_name(owner)):
             try:
-                shown = json.loads((entry.path / MARKER).read_bytes())["source"]
-            except (OSError, ValueError, KeyError, TypeError):
+                shown = read_checked((entry.path / MARKER).read_bytes())["source"]
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
                 shown = source  # who it shows cannot be told any more
             if shown == source:
                 freed += self._folder.remove(entry.path)
