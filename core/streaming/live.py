@@ -58,6 +58,7 @@ class LiveSession:
         rate_hz = self.options.sound_rate_hz
         self._video = FragmentedMp4(session.width, session.height, rate_hz, 1, cast.metadata(render.label))
         self.mime_type = self._video.mime_type
+        self.engine = cast.engine.name
         self.initialisation = self._video.initialisation()
         """The first piece of the stream. It comes by itself; whoever joins later needs it again, and then a key frame."""
 

@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 
 from core.streaming.live import LiveSession
+from core.streaming.opening import open_live
 from core.streaming.outputs import LiveEvent, LiveFrame, LiveOptions, LiveOutput
 from core.studio import Studio
 from core.web.api.errors import NotFound
@@ -208,7 +209,15 @@ class LiveRoom:
     def _opened(self, token: str, owner: str, start: Start) -> Seat:
         avatar = self._studio.avatar(token, owner)
         options = options_of(start.options, self._settings, avatar=True)
-        live = self._studio.live(avatar, owner, start.engine, options.framing, options.controls, options.render)
         how = LiveOptions(output="segments" if start.format == "fmp4" else "frames")
-        session = LiveSession(live.cast, live.session, options.render, self._studio.scheduler.device_turn, how)
-        return Seat(owner, start, session, live.engine.name)
+        session = open_live(
+            self._studio,
+            avatar,
+            owner,
+            engine=start.engine,
+            framing=options.framing,
+            controls=options.controls,
+            options=options.render,
+            live=how,
+        )
+        return Seat(owner, start, session, session.engine)
