@@ -7,11 +7,14 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
 from starlette.routing import Mount
 
 from core.studio import Studio
@@ -31,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 VERSION = "1"
 SWEEP_S = 60.0
+_ROUTERS = [routes.router for routes in (routes_jobs, routes_stream, routes_avatars, routes_service, routes_live)]
 _ABOUT = """One portrait photo and one speech recording become a talking-head video.
 
 Send the key as `Authorization: Bearer KEY` or `X-API-Key: KEY`; on a server without keys, `X-Owner-Key` (16 random characters or more,
@@ -81,9 +85,10 @@ def build_api(
         ],
     )
     errors.install(app)
-    for routes in (routes_jobs, routes_stream, routes_avatars, routes_service, routes_live):
-        app.include_router(routes.router)
+    for router in _ROUTERS:
+        app.include_router(router)
     _describe_keys(app)
+    _refuse_other_methods(app)
     app.router.routes.append(Mount("/", mount))
     return app
 
@@ -125,6 +130,20 @@ async def _sweep(context: Context) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
         context.jobs.sweep()
+
+
+def _refuse_other_methods(app: FastAPI) -> None:
+    """With 405: without this they would fall through to the page."""
+    known: dict[str, set[str]] = {}
+    for route in (route for router in _ROUTERS for route in router.routes if isinstance(route, APIRoute)):
+        known.setdefault(route.path, set()).update(route.methods or ())
+    for path, methods in known.items():
+        allow = {"Allow": ", ".join(sorted(methods))}
+
+        async def refuse(request: Request, allow: dict[str, str] = allow) -> NoReturn:
+            raise HTTPException(405, headers=allow)
+
+        app.add_route(path, refuse, methods=sorted({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - methods))
 
 
 def _describe_keys(app: FastAPI) -> None:

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request, WebSocket
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -142,18 +142,19 @@ def as_response(error: BaseException) -> JSONResponse:
 def install(app: FastAPI) -> None:
     """Makes every answer that is an error one of ours; what no handler here knows is caught further out (app.py)."""
 
-    async def ours(connection: Request | WebSocket, error: Exception) -> Response:
-        if isinstance(connection, WebSocket):
-            await _refuse(connection, error)
-        return as_response(error)
+    async def ours(connection: Request | WebSocket, error: Exception) -> Response | None:
+        if isinstance(connection, WebSocket) and connection.application_state != WebSocketState.CONNECTING:
+            await connection.close(close_code(error), as_body(error)["error"]["message"][:100])
+            return None
+        return as_response(error)  # of a WebSocket whose handshake is refused too
 
     async def framework(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
         kind, message = _FRAMEWORK.get(error.status_code, (HTTPStatus(error.status_code).phrase.replace(" ", ""), str(error.detail)))
         return JSONResponse(body(kind, message, "See /openapi.json."), error.status_code, error.headers)
 
-    async def invalid(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, RequestValidationError)  # noqa: S101 - what it is registered for
+    async def invalid(connection: Request | WebSocket, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)  # noqa: S101 - what it is registered for
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
         return JSONResponse(body("InvalidRequest", f"{where}: {first['msg']}.", "See /openapi.json."), 422)
@@ -161,20 +162,14 @@ def install(app: FastAPI) -> None:
     async def left(request: Request, error: Exception) -> Response:
         return Response(status_code=499)  # nobody reads it; the routes have cleaned up
 
-    app.add_exception_handler(TalkingHeadError, ours)  # it takes WebSockets too
+    app.add_exception_handler(TalkingHeadError, ours)  # type: ignore[arg-type]  # it takes WebSockets too
     app.add_exception_handler(ClientDisconnect, left)
     app.add_exception_handler(HTTPException, framework)
     app.add_exception_handler(RequestValidationError, invalid)
-
-
-async def _refuse(socket: WebSocket, error: Exception) -> None:
-    """Before the handshake with an HTTP answer, later with a close code: 1008 for what the client did, 1013 for a full house, else 1011."""
-    if socket.application_state == WebSocketState.CONNECTING:
-        await socket.send_denial_response(as_response(error))
-    elif socket.application_state == WebSocketState.CONNECTED:
-        await socket.close(close_code(error), as_body(error)["error"]["message"][:100])
+    app.add_exception_handler(WebSocketRequestValidationError, invalid)
 
 
 def close_code(error: BaseException) -> int:
+    """Of a WebSocket: 1008 for what the client did, 1013 for a full house, else 1011."""
     status = status_of(error)
     return 1013 if status in (429, 503) else 1008 if status < 500 else 1011

@@ -31,7 +31,7 @@ def page_app(studio: Studio, outputs: OutputFolder, examples: Sequence[tuple[Pat
         FastAPI(openapi_url=None),
         page,
         "/",
-        app_kwargs={"middleware": middleware()},
+        app_kwargs={"middleware": middleware(page)},
         show_error=False,
         max_file_size=page.max_upload_bytes,
         footer_links=["api", "settings"],
