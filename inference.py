@@ -45,6 +45,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     ditto.add_argument("--controls", type=Path, metavar="FILE.json", help="options by name, from a file")
     ditto.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE", help="one option by name (repeat)")
     ditto.add_argument("--detector", default="mediapipe", choices=("mediapipe", "insightface"), help="default: mediapipe")
+    ditto.add_argument("--format", default="pytorch", choices=("pytorch", "onnx"), help="of the downloaded checkpoints (default: pytorch)")
     ditto.add_argument("--data_root", type=Path, help="folder of checkpoints, instead of the downloaded ones; with --cfg_pkl")
     ditto.add_argument("--cfg_pkl", type=Path, help="configuration file (.pkl), instead of the checkpoints' own")
     ditto.add_argument("--device", help='"cuda", "cuda:1" or "cpu" (default: a GPU where there is one)')
@@ -80,8 +81,13 @@ def check_engine(arguments: argparse.Namespace, given: Mapping[str, Any], studio
     name, reason = studio.choose_engine(arguments.engine)
     if name == "ditto":
         return
-    flags = {"--preset": arguments.preset, "--data_root": arguments.data_root, "--cfg_pkl": arguments.cfg_pkl}
-    asked = [flag for flag, value in flags.items() if value is not None]
+    flags = {
+        "--preset": arguments.preset is not None,
+        "--format": arguments.format != "pytorch",
+        "--data_root": arguments.data_root is not None,
+        "--cfg_pkl": arguments.cfg_pkl is not None,
+    }
+    asked = [flag for flag, is_given in flags.items() if is_given]
     asked += [option for option in given if option not in CAPABILITIES[name] | COMMON_OPTIONS]
     if asked:
         raise OptionError(
@@ -108,6 +114,7 @@ def ditto_factory(arguments: argparse.Namespace, settings: Settings, cancel: thr
                 detector=arguments.detector,
                 data_root=arguments.data_root,
                 cfg_pkl=arguments.cfg_pkl,
+                format=arguments.format,
             )
         finally:
             bar.end()

@@ -35,11 +35,13 @@ def make_ditto(
     detector: Detector = "mediapipe",
     data_root: Path | None = None,
     cfg_pkl: Path | None = None,
+    format: str = DEFAULT_FORMAT,
     store: Store | None = None,
 ) -> DittoEngine:
     """The loaded engine; fetches the checkpoints where they are missing.
 
     device, detector, cfg_pkl: as `DittoEngine` takes them. data_root: a folder of checkpoints instead of the downloaded ones, with cfg_pkl.
+    format: of the downloaded ones, "pytorch" or "onnx".
     Raises EngineUnavailable where it cannot run or the checkpoints cannot be had, Cancelled.
     """
     from core.optimization.gpu_optimization import place
@@ -52,7 +54,7 @@ def make_ditto(
     else:
         extras = ("insightface",) if detector == "insightface" else ()
         try:
-            checkpoints = (store or Store()).ensure(DEFAULT_FORMAT, progress, extras=extras, cancel=cancel)
+            checkpoints = (store or Store()).ensure(format, progress, extras=extras, cancel=cancel)
         except DownloadError as error:
             hint = f"{error.hint} Or fetch them elsewhere: python model_manager.py download."
             raise EngineUnavailable(f"The ditto engine has no checkpoints: {error.message}", hint) from error

@@ -1,7 +1,7 @@
 """A complete set of Ditto checkpoints in the published layout and formats, from a seed.
 
     root = write_checkpoints(tmp_path, TINY)        # or PUBLISHED: 710 MB of networks
-    engine = DittoEngine(checkpoints(root))
+    engine = DittoEngine(checkpoints(root))             # write_onnx_checkpoints, checkpoints(root, ONNX_FILES)
 
 The networks are the real ones with synthetic weights (`synthetic.py`), small (TINY) or of the published size. What is not a network of this
 project has a stand-in with the published inputs and outputs: speech encoder, 203 landmarks, InsightFace's two. The stand-ins of the
@@ -27,6 +27,7 @@ from synthetic import fill_state_dict, synthetic_input
 from core.aux_models.face_mesh import MODEL_PATH
 from core.engines.ditto import NETWORKS
 from core.models.checkpoint import PUBLISHED as CONTAINERS
+from core.models.export import export_network
 from manager.catalogue import load_catalogue
 
 Array = NDArray[np.float32]
@@ -44,6 +45,7 @@ TINY: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 PUBLISHED: dict[str, dict[str, Any]] = {}
 FILES = {file.role: file.path for file in load_catalogue().formats["pytorch"]}
+ONNX_FILES = {file.role: file.path for file in load_catalogue().formats["onnx"] if file.extra in ("", "insightface")}
 ROOT = "ditto_pytorch/"
 
 
@@ -64,19 +66,53 @@ def write_checkpoints(
     return folder
 
 
-def checkpoints(folder: Path) -> dict[str, Path]:
+def write_onnx_checkpoints(
+    folder: Path, sizes: Mapping[str, Mapping[str, Any]], seed: int = SEED, defaults: Mapping[str, Any] | None = None
+) -> Path:
+    """The same networks in the published ONNX layout, as this project exports them. Slow: each takes some seconds."""
+    for path in ONNX_FILES.values():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    networks = {role: network_of(role, sizes.get(role, {}), seed) for role in NETWORKS}
+    generator = torch.Generator().manual_seed(0)
+    image, points = torch.rand((2, 3, 256, 256), generator=generator), torch.rand((2, 21, 3), generator=generator)
+    examples: dict[str, tuple[torch.Tensor, ...] | None] = dict.fromkeys(("motion_extractor", "appearance_extractor"), (image,))
+    with torch.no_grad():
+        examples["warp_network"] = (networks["appearance_extractor"](image), points, 0.9 * points)
+        examples["decoder"] = (networks["warp_network"](*examples["warp_network"]),)
+    for role, network in networks.items():
+        export_network(network, role, folder / ONNX_FILES[role], examples.get(role), optimize=False)
+    onnx.save(speech_encoder(seed), folder / ONNX_FILES["hubert"])
+    onnx.save(landmarks203(extra_outputs=False), folder / ONNX_FILES["landmark203"])
+    onnx.save(face_detector(), folder / ONNX_FILES["insightface_det"])
+    onnx.save(landmarks106(), folder / ONNX_FILES["landmark106"])
+    shutil.copyfile(MODEL_PATH, folder / ONNX_FILES["face_landmarker"])
+    for role in ("cfg", "cfg_online"):
+        (folder / ONNX_FILES[role]).write_bytes(pickle.dumps(configuration(defaults or {})))
+    return folder
+
+
+def checkpoints(folder: Path, files: Mapping[str, str] = FILES) -> dict[str, Path]:
     """Paths by role."""
-    return {role: folder / path for role, path in FILES.items()}
+    return {role: folder / path for role, path in files.items()}
 
 
 def write_network(role: str, path: Path, size: Mapping[str, Any], seed: int) -> None:
     """In the container that the published file of this network has."""
-    kind = NETWORKS[role]
-    with torch.device("meta"):
-        shapes = {key: tuple(value.shape) for key, value in kind(**size).state_dict().items()}
-    packing = CONTAINERS[kind]
-    weights = {packing.prefix + key: torch.from_numpy(value) for key, value in fill_state_dict(shapes, seed, role).items()}
+    packing = CONTAINERS[NETWORKS[role]]
+    weights = {packing.prefix + key: value for key, value in weights_of(role, size, seed).items()}
     torch.save({packing.section: weights} if packing.section else weights, path)
+
+
+def weights_of(role: str, size: Mapping[str, Any], seed: int) -> dict[str, torch.Tensor]:
+    with torch.device("meta"):
+        shapes = {key: tuple(value.shape) for key, value in NETWORKS[role](**size).state_dict().items()}
+    return {key: torch.from_numpy(value) for key, value in fill_state_dict(shapes, seed, role).items()}
+
+
+def network_of(role: str, size: Mapping[str, Any], seed: int) -> torch.nn.Module:
+    network = NETWORKS[role](**size)
+    network.load_state_dict(weights_of(role, size, seed))
+    return network.eval().requires_grad_(False)
 
 
 def configuration(defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,16 +175,16 @@ def constant(image: str, shape: list[int], results: Mapping[str, Array]) -> onnx
     return graph(nodes, values, (image, list(shape)), {name: list(value.shape) for name, value in results.items()})
 
 
-def landmarks203() -> onnx.ModelProto:
+def landmarks203(extra_outputs: bool = True) -> onnx.ModelProto:
     """Where the 203 points lie in a crop that was made around them: two thirds of its size, a tenth below its middle. Two outputs more, as
-    LivePortrait's own file has."""
+    LivePortrait's own file has, and the ONNX set's has not."""
     points = face_outline(203, 0.5, 0.6, 0.28, 1 / 3)
     for first, x in ((0, 0.39), (24, 0.61)):
         points[first : first + 24 : 6] = [(x - 0.05, 0.45), (x, 0.435), (x + 0.05, 0.45), (x, 0.465)]
     points[48], points[66] = (0.42, 0.72), (0.58, 0.72)
     flat = points.reshape(1, 406)
     others = {"more": np.zeros((1, 214), np.float32), "most": np.zeros((1, 262), np.float32)}
-    return constant("input", [1, 3, 224, 224], {**others, "landmarks": flat})
+    return constant("input", [1, 3, 224, 224], {**(others if extra_outputs else {}), "landmarks": flat})
 
 
 FACE_BOX = (178.0, 66.0, 273.0, 180.0)

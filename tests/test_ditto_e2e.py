@@ -79,9 +79,9 @@ def test_published_pipeline_end_to_end(tmp_path: Path, portrait: Photo, monkeypa
     check(golden, "x_d", np.concatenate([frame.kp_driving for frame in frames]), 1e-5)
 
     for number in RENDERED:
-        feature = session._warp([frames[number]])
+        feature = session._renderer._warp([frames[number]])
         check(golden, f"f3d_{number}", feature.numpy(), 1e-3)
         render = engine.decode(feature)
         check(golden, f"render_{number}", as_picture(render[0]), 0.05)
-        (picture,) = session._put_back(iter([([frames[number]], render)]))
+        ((_, picture),) = session._renderer.put_back(([frames[number]], render))
         check(golden, f"frame_{number}", picture, 1)

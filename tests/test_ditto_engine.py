@@ -504,14 +504,18 @@ def test_presets_run(name: str, engine: DittoEngine, registered: DittoRegistered
 # ---------------------------------------------------------------- what cannot run, says so
 
 
-def test_missing_checkpoints_are_named(root: Path) -> None:
+def test_missing_checkpoints_are_named(root: Path, tmp_path: Path) -> None:
     paths = checkpoints(root)
     with pytest.raises(EngineUnavailable, match=r"no checkpoint of: decoder\. .*model_manager\.py download"):
         DittoEngine({role: path for role, path in paths.items() if role != "decoder"}, "cpu")
     with pytest.raises(EngineUnavailable, match=r"gone\.pth"):
         DittoEngine({**paths, "decoder": root / "gone.pth"}, "cpu")
-    with pytest.raises(EngineUnavailable, match="not a PyTorch checkpoint"):
+    with pytest.raises(EngineUnavailable, match=r"fix_kv\.onnx is neither .* each as a whole set"):
         DittoEngine({**paths, "decoder": paths["hubert"]}, "cpu")
+    engine_file = tmp_path / "decoder_fp16.engine"
+    engine_file.write_bytes(b"ftrt")
+    with pytest.raises(EngineUnavailable, match=r"decoder_fp16\.engine is neither .* TensorRT engines it does not run"):
+        DittoEngine({**paths, "decoder": engine_file}, "cpu")
     with pytest.raises(OptionError, match="detector"):
         DittoEngine(paths, "cpu", detector="best")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="device"):

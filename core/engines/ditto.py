@@ -20,11 +20,11 @@ import numpy as np
 import torch
 
 from core.atomic_components import saved_registration
-from core.atomic_components.audio2motion import Audio2Motion, sampler_of, seeded_noise
+from core.atomic_components.audio2motion import Audio2Motion, seeded_noise
 from core.atomic_components.avatar_registrar import MAX_STORE_BYTES, AvatarRegistrar, DittoRegistration
 from core.atomic_components.condition_handler import ConditionHandler, ConditionLayout
 from core.atomic_components.decode_f3d import DecodeF3D
-from core.atomic_components.motion_stitch import MotionStitch, stitch_of
+from core.atomic_components.motion_stitch import MotionStitch
 from core.atomic_components.pose import Array
 from core.atomic_components.warp_f3d import WarpF3D
 from core.atomic_components.wav2feat import FeatureOptions, Wav2Feat
@@ -36,14 +36,12 @@ from core.aux_models.landmarks import FaceDetector
 from core.aux_models.onnx_model import OnnxModel
 from core.engines.base import Engine, RegisterCallback, Registration, Saved, unwatched
 from core.engines.capabilities import DITTO
+from core.engines.ditto_networks import NETWORKS, load_networks
 from core.engines.ditto_options import SessionOptions, session_options, source_options
 from core.engines.ditto_session import DittoSession
 from core.errors import EngineUnavailable, OptionError, TalkingHeadError
-from core.models import LMDM, AppearanceExtractor, Decoder, MotionExtractor, StitchNetwork, WarpNetwork
-from core.models.checkpoint import load_checkpoint
 from core.models.config import COMPONENTS, DittoConfig, SetupDefaults, load_config
-from core.models.inference import prepare_for_inference
-from core.optimization.gpu_optimization import Placement, describe, place
+from core.optimization.gpu_optimization import Placement, describe
 from core.types import Avatar, Controls, Frame, Framing, Photo, RenderOptions, Source
 
 log = logging.getLogger(__name__)
@@ -54,15 +52,6 @@ Detector = Literal["mediapipe", "insightface"]
 DETECTORS: tuple[Detector, ...] = ("mediapipe", "insightface")
 SIZES: Mapping[str, Mapping[str, Any]] = {}
 """Constructor arguments of the networks by role; empty: the published sizes. Tests build the same networks small."""
-NETWORKS: dict[str, type[torch.nn.Module]] = {
-    "appearance_extractor": AppearanceExtractor,
-    "motion_extractor": MotionExtractor,
-    "warp_network": WarpNetwork,
-    "decoder": Decoder,
-    "stitch_network": StitchNetwork,
-    "lmdm": LMDM,
-}
-HALF_PRECISION = frozenset({"warp_network", "decoder"})
 INSIGHTFACE_NOTICE = "The face was found by InsightFace's models, which are for non-commercial use only."
 DIGEST_BYTES = 1 << 16
 """Of a large checkpoint, so much of its beginning, middle and end goes into the revision, and its size: 2 GB are not read for it."""
@@ -79,7 +68,8 @@ def checkpoints_in(data_root: Path, cfg_pkl: Path) -> dict[str, Path]:
 class DittoEngine(Engine):
     """Holds weights only. Construction loads them all; float32 ones stay mapped from their files on a CPU.
 
-    checkpoints: path by role: cfg, the six networks (`NETWORKS`), hubert, landmark203; insightface_det and landmark106 for that detector.
+    checkpoints: path by role: cfg, the six networks (`NETWORKS`, all as .pth or all as .onnx), hubert, landmark203; insightface_det and
+    landmark106 for that detector.
     device: "cuda", "cuda:1", "cpu"; None: a GPU where there is one. cfg_pkl: another configuration than the checkpoints' own.
     max_store_bytes: of the frames of one registered video, which are kept in a temporary file.
     Raises EngineUnavailable, CheckpointError, ConfigError.
@@ -100,18 +90,16 @@ class DittoEngine(Engine):
         if detector not in DETECTORS:
             raise OptionError(f"There is no detector {detector!r}.", f"Choose one of: {', '.join(DETECTORS)}.")
         self._paths = _needed(checkpoints, detector, cfg_pkl)
-        self.placement: Placement = place(device)
         self.config: DittoConfig = load_config(self._paths["cfg"])
         self._detector_name = detector
-        networks = {role: self._load(role) for role in NETWORKS}
-        self._warp, self._decode = networks["warp_network"], DecodeF3D(networks["decoder"])
-        self._stitch = stitch_of(networks["stitch_network"])
-        self._lmdm = networks["lmdm"]
+        self.placement: Placement
+        self._networks, self.placement = load_networks(self._paths, device, self.config.motion, SIZES)
+        self.decode = DecodeF3D(self._networks.decode)
         self._hubert = Hubert(self._paths["hubert"], self.placement.providers)
         landmark203 = Landmark203(self._onnx("landmark203", "landmark network"))
         self._max_store_bytes = max_store_bytes
         self._registrar = AvatarRegistrar(
-            networks["appearance_extractor"], networks["motion_extractor"], self._detector(), landmark203, FaceMesh(),
+            self._networks.appearance, self._networks.motion, self._detector(), landmark203, FaceMesh(),
             self.placement.device, max_store_bytes,
         )  # fmt: skip
         self._revision = _revision(self._paths, self.placement, detector)
@@ -128,15 +116,15 @@ class DittoEngine(Engine):
     def warmup(self) -> None:
         """On a GPU, runs every network once at the size that it will have: memory is taken and kernels are chosen now."""
         self._hubert(np.zeros((1, 6480), np.float32))
-        if self.placement.device.type == "cpu":
-            return  # nothing there is chosen at run time, and one frame takes ten seconds
+        if "CUDAExecutionProvider" not in self.placement.providers:
+            return  # on a CPU nothing is chosen at run time, and one frame takes ten seconds
         with torch.inference_mode():
             device, n = self.placement.device, self.placement.batch
             crop = torch.zeros(1, 3, 256, 256, device=device)
             points = torch.zeros(1, 21, 3, device=device)
-            feature = self._registrar._appearance(crop)
-            self._decode(self._warp.from_source(self._warp.source(feature, points), points.expand(n, -1, -1)))
-            torch.cuda.synchronize(device)
+            warp = self._networks.warp
+            pictures = self.decode(warp.from_source(warp.source(self._networks.appearance(crop), points), points.expand(n, -1, -1)))
+            pictures.cpu()  # which waits for it
 
     def verify(self, source: Source | Avatar, framing: Framing, controls: Controls, options: RenderOptions) -> None:
         super().verify(source, framing, controls, options)
@@ -187,33 +175,18 @@ class DittoEngine(Engine):
         told = options.character or source.motion
         layout = self.config.motion
         blocks = ConditionLayout(layout.use_emo, layout.use_eye_open, layout.use_eye_ball, layout.use_sc)
-        sample = sampler_of(self._lmdm, options.motion.sampling_timesteps)
+        sample = self._networks.sampler(options.motion.sampling_timesteps)
         return Audio2Motion(
             sample, ConditionHandler(told, options.condition, blocks), told, silence, seeded_noise(seed), options.motion
         )  # fmt: skip
 
     def stitch(self, source: DittoRegistration, options: SessionOptions, seed: int) -> MotionStitch:
-        return MotionStitch(source.motion, self._stitch, options.stitch, options.character, seed)
+        return MotionStitch(source.motion, self._networks.stitch, options.stitch, options.character, seed)
 
     def warp(self, source: DittoRegistration) -> WarpF3D:
-        return WarpF3D(self._warp, source.feature, self.placement.device, source.is_image)
-
-    @property
-    def decode(self) -> DecodeF3D:
-        return self._decode
+        return WarpF3D(self._networks.warp, source.feature, self.placement.device, source.is_image)
 
     # ---- loading
-
-    def _load(self, role: str) -> Any:
-        dtype = self.placement.dtype if role in HALF_PRECISION else torch.float32
-        # Tiny, and its answer is waited for frame by frame: on a GPU it would wait behind the pictures being drawn.
-        device = torch.device("cpu") if role == "stitch_network" else self.placement.device
-        sizes = dict(SIZES.get(role, {}))
-        if role == "lmdm":
-            sizes |= {"cond_dim": self.config.motion.audio_feat_dim, "frames": self.config.motion.seq_frames}
-        with torch.device("meta"):
-            network = NETWORKS[role](**sizes)
-        return prepare_for_inference(load_checkpoint(network, self._paths[role], device=device, dtype=dtype))  # type: ignore[call-overload]
 
     def _onnx(self, role: str, what: str) -> OnnxModel:
         return OnnxModel(self._paths[role], what, self.placement.providers)
@@ -261,8 +234,6 @@ def _needed(checkpoints: Mapping[str, Path], detector: str, cfg_pkl: Path | None
         raise EngineUnavailable(f"The ditto engine was given no checkpoint of: {', '.join(missing)}.", fetch)
     if gone := [str(path) for path in paths.values() if not path.is_file()]:
         raise EngineUnavailable(f"Checkpoints of the ditto engine are missing: {', '.join(gone[:3])}.", fetch)
-    if wrong := [str(paths[role]) for role in NETWORKS if paths[role].suffix not in (".pth", ".pt")]:
-        raise EngineUnavailable(f"{wrong[0]} is not a PyTorch checkpoint.", "The ditto engine runs the pytorch format.")
     return paths
 
 

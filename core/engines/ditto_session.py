@@ -41,7 +41,7 @@ class DittoSession(Session):
         self._features = engine.features(options.motion.online_mode)
         self._motion = engine.motion(source, options, self._features.silence, render.seed)
         self._stitch = engine.stitch(source, options, render.seed)
-        renderer = DittoRenderer(source, engine.warp(source), engine.decode, engine.placement, render)
+        renderer = self._renderer = DittoRenderer(source, engine.warp(source), engine.decode, engine.placement, render)
         self.width, self.height = renderer.width, renderer.height
         self._runner = StageRunner([renderer.draw, renderer.put_back])
         self._finished: deque[tuple[StitchedFrame, Frame]] = deque()  # drawn, not yet with the reader

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import logging
 import sys
 from collections.abc import Mapping
@@ -108,6 +109,32 @@ def place(device: str | None = None) -> Placement:
     return placement
 
 
+def place_onnx(device: str | None = None) -> Placement:
+    """The placement of networks in ONNX Runtime: it has the device, what goes from one to the next stays on the machine.
+
+    Raises as `place`, and EngineUnavailable for a GPU where the installed ONNX Runtime knows none.
+    """
+    import onnxruntime
+    import torch
+
+    placement = place(device)
+    if placement.device.type == "cpu":
+        return placement
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        if device is None:
+            return place("cpu")
+        raise EngineUnavailable(
+            "The installed ONNX Runtime cannot use the GPU.",
+            'Install requirements-gpu.txt in a fresh environment, or use the device "cpu".',
+        )
+    reason = f"ONNX Runtime, {placement.reason}"
+    # The published graphs take one frame at a time.
+    return dataclasses.replace(
+        placement, device=torch.device("cpu"), dtype=torch.float32, batch=1, batches_at_once=GPU_BATCH, reason=reason
+    )
+
+
 def describe(placement: Placement) -> Mapping[str, str]:
     """For a revision and for statistics: what of the placement changes frames."""
-    return {"device": placement.device.type, "dtype": str(placement.dtype).removeprefix("torch."), "batch": str(placement.batch)}
+    dtype = str(placement.dtype).removeprefix("torch.")
+    return {"device": placement.device.type, "providers": placement.providers[0], "dtype": dtype, "batch": str(placement.batch)}

@@ -1,0 +1,147 @@
+"""Ditto's six networks as its stages call them, whatever runs them: PyTorch or ONNX Runtime, chosen once, by the kind of the files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from core.atomic_components.audio2motion import MotionSampler, sampler_of
+from core.atomic_components.motion_stitch import Stitch, stitch_of
+from core.atomic_components.pose import Array
+from core.errors import EngineUnavailable
+from core.models import LMDM, AppearanceExtractor, Decoder, MotionExtractor, MotionInfo, StitchNetwork, WarpNetwork
+from core.models.checkpoint import load_checkpoint
+from core.models.config import MotionConfig
+from core.models.inference import prepare_for_inference
+from core.models.onnx_files import OnnxNetwork, sample_motion
+from core.optimization.gpu_optimization import Placement, place, place_onnx
+
+log = logging.getLogger(__name__)
+
+NETWORKS: dict[str, type[torch.nn.Module]] = {
+    "appearance_extractor": AppearanceExtractor,
+    "motion_extractor": MotionExtractor,
+    "warp_network": WarpNetwork,
+    "decoder": Decoder,
+    "stitch_network": StitchNetwork,
+    "lmdm": LMDM,
+}
+HALF_PRECISION = frozenset({"warp_network", "decoder"})
+
+
+class Warp(Protocol):
+    """`core.models.prepared.warp.PreparedWarpNetwork`: what depends on the source alone, and then each batch of frames."""
+
+    def source(self, feature_3d: Tensor, kp_source: Tensor) -> Any: ...
+
+    def from_source(self, source: Any, kp_driving: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Arguments and results are those of the torch modules in `core/models`; tensors lie on `Placement.device`."""
+
+    appearance: Callable[[Tensor], Tensor]
+    motion: Callable[[Tensor], MotionInfo]
+    warp: Warp
+    decode: Callable[[Tensor], Tensor]
+    stitch: Stitch
+    sampler: Callable[[int], MotionSampler]
+    """Number of denoising steps → the motion diffusion with so many."""
+
+
+def load_networks(
+    paths: Mapping[str, Path], device: str | None, config: MotionConfig, sizes: Mapping[str, Mapping[str, Any]]
+) -> tuple[Networks, Placement]:
+    """paths: of the networks, by role. device: as in `place`. sizes: constructor arguments of the torch modules, by role.
+
+    Raises EngineUnavailable for files that nothing here runs, CheckpointError for damaged ones.
+    """
+    kinds = {paths[role].suffix for role in NETWORKS}
+    if kinds <= {".pth", ".pt"}:
+        placement = place(device)
+        networks = _torch_networks(paths, placement, config, sizes)
+    elif kinds == {".onnx"}:
+        placement = place_onnx(device)
+        networks = _onnx_networks(paths, placement)
+    else:
+        odd = next(paths[role] for role in NETWORKS if paths[role].suffix not in (".pth", ".pt"))
+        raise EngineUnavailable(
+            f"{odd} is neither a PyTorch checkpoint nor one of six ONNX files.",
+            "The ditto engine runs the formats pytorch and onnx, each as a whole set; TensorRT engines it does not run.",
+        )
+    log.info("ditto's networks: %s files, %s", "/".join(sorted(kinds)), placement.reason)
+    return networks, placement
+
+
+def _torch_networks(
+    paths: Mapping[str, Path], placement: Placement, config: MotionConfig, sizes: Mapping[str, Mapping[str, Any]]
+) -> Networks:
+    def loaded(role: str, **more: int) -> Any:
+        dtype = placement.dtype if role in HALF_PRECISION else torch.float32
+        # Tiny, and its answer is waited for frame by frame: on a GPU it would wait behind the pictures being drawn.
+        device = torch.device("cpu") if role == "stitch_network" else placement.device
+        with torch.device("meta"):
+            network = NETWORKS[role](**sizes.get(role, {}), **more)
+        return prepare_for_inference(load_checkpoint(network, paths[role], device=device, dtype=dtype))  # type: ignore[call-overload]
+
+    lmdm = loaded("lmdm", cond_dim=config.audio_feat_dim, frames=config.seq_frames)
+    return Networks(
+        loaded("appearance_extractor"),
+        loaded("motion_extractor"),
+        loaded("warp_network"),
+        loaded("decoder"),
+        stitch_of(loaded("stitch_network")),
+        lambda steps: sampler_of(lmdm, steps),
+    )
+
+
+def _onnx_networks(paths: Mapping[str, Path], placement: Placement) -> Networks:
+    networks = {role: OnnxNetwork(role, paths[role], providers=placement.providers) for role in NETWORKS}
+    stitch, lmdm = networks["stitch_network"], networks["lmdm"]
+
+    def on_tensors(role: str) -> Callable[..., tuple[Tensor, ...]]:
+        def call(*arguments: Tensor) -> tuple[Tensor, ...]:
+            return tuple(torch.from_numpy(result) for result in networks[role](*(argument.numpy() for argument in arguments)))
+
+        return call
+
+    def stitched(kp_source: Array, kp_driving: Array) -> Array:
+        out: Array = stitch(kp_source=kp_source, kp_driving=kp_driving)[0]
+        return out
+
+    def sampler(steps: int) -> MotionSampler:
+        def sample(cond_frame: Array, cond: Array, x_t: Array, noises: Array) -> Array:
+            return sample_motion(lmdm, cond_frame, cond, steps, x_T=x_t, noises=list(noises))
+
+        return sample
+
+    appearance, motion, decode = (on_tensors(role) for role in ("appearance_extractor", "motion_extractor", "decoder"))
+    return Networks(
+        lambda image: appearance(image)[0],
+        lambda image: MotionInfo(*motion(image)),
+        _OnnxWarp(on_tensors("warp_network")),
+        lambda feature: decode(feature)[0],
+        stitched,
+        sampler,
+    )
+
+
+class _OnnxWarp:
+    """The published graph takes everything with every frame: nothing of the source is prepared."""
+
+    def __init__(self, network: Callable[..., tuple[Tensor, ...]]) -> None:
+        self._network = network
+
+    def source(self, feature_3d: Tensor, kp_source: Tensor) -> tuple[Tensor, Tensor]:
+        return feature_3d, kp_source
+
+    def from_source(self, source: tuple[Tensor, Tensor], kp_driving: Tensor) -> Tensor:
+        n = len(kp_driving)
+        return self._network(*(x.expand(n, *x.shape[1:]) for x in source), kp_driving)[0]
