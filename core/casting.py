@@ -36,10 +36,15 @@ class Role:
     n_frames: int | None = None
 
     def options_for(self, capabilities: frozenset[str]) -> RenderOptions:
-        """With the length of a whole recording, for an engine that plans by it, unless the request says otherwise."""
-        if self.n_frames is None or "N_d" not in capabilities or self.options.N_d is not DEFAULT:
-            return self.options
-        return dataclasses.replace(self.options, N_d=self.n_frames)
+        """With what the request leaves open: an engine that plans by the length of a recording is told it; where there is none, an engine
+        that could wait for seconds of speech does not.
+        """
+        options = self.options
+        if self.n_frames is None:
+            hasty = "online_mode" in capabilities and options.online_mode is DEFAULT
+            return dataclasses.replace(options, online_mode=True) if hasty else options
+        planned = "N_d" in capabilities and options.N_d is DEFAULT
+        return dataclasses.replace(options, N_d=self.n_frames) if planned else options
 
 
 class Casting:

@@ -44,11 +44,15 @@ __all__ = ["ENGINE_NAMES", "EngineSource", "Live", "Studio", "open_studio"]
 
 
 class Live(NamedTuple):
-    """A session for a caller that has the clock. Every use of the session belongs inside `studio.scheduler.device_turn()`."""
+    """A session for a caller that has the clock. Every use of the session belongs inside `studio.scheduler.device_turn()`.
+
+    options: those it was made with.
+    """
 
     engine: Engine
     session: Session
     cast: Cast
+    options: RenderOptions
 
 
 class Studio:
@@ -129,9 +133,13 @@ class Studio:
         options: RenderOptions = RenderOptions(),  # noqa: B008
     ) -> Live:
         """A session on a person, for streams. Loads and registers on the caller's thread where that is not done yet. Raises as `submit`."""
-        cast = self._casting.cast(None, self._casting.verified(Role(source, owner, engine, framing, controls, options)))
+        role = self._casting.verified(Role(source, owner, engine, framing, controls, options))
+        cast = self._casting.cast(None, role)
+        options = role.options_for(cast.engine.capabilities)
         with self.scheduler.device_turn():
-            return Live(cast.engine, cast.engine.session(cast.registration, controls, options), cast)
+            session = cast.engine.session(cast.registration, controls, options)
+        self._avatars.memory.trim()
+        return Live(cast.engine, session, cast, options)
 
     # ---- avatars
 

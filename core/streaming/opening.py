@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from core.engines.capabilities import CAPABILITIES
 from core.streaming.live import LiveSession
 from core.streaming.outputs import LiveOptions
-from core.types import DEFAULT, Avatar, Controls, Framing, RenderOptions, Source
+from core.types import Avatar, Controls, Framing, RenderOptions, Source
 
 if TYPE_CHECKING:
     from core.studio import Studio
@@ -31,8 +29,5 @@ def open_live(
     """A live session on a photo, video or avatar. Loads the engine and registers the person where that is not done yet, which may take
     long, on the calling thread. clock: as in LiveSession. Raises what `Studio.live` raises.
     """
-    name, _ = studio.choose_engine(engine)
-    if "online_mode" in CAPABILITIES[name] and options.online_mode is DEFAULT:
-        options = dataclasses.replace(options, online_mode=True)  # the other policy waits for seconds of speech
     opened = studio.live(source, owner, engine, framing, controls, options)
-    return LiveSession(opened.cast, opened.session, options, studio.scheduler.device_turn, live, clock)
+    return LiveSession(opened.cast, opened.session, opened.options, studio.scheduler.device_turn, live, clock)
