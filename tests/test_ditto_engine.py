@@ -314,6 +314,30 @@ def test_the_head_glides_from_one_motion_to_the_next(
     assert np.array_equal(glided[begins[1] - 1], plain[begins[1] - 1])
 
 
+def test_new_controls_act_in_place_and_without_a_jump(engine: DittoEngine, registered: DittoRegistered, drawn: list[StitchedFrame]) -> None:
+    turned = read_options({"overall_ctrl_info": {"delta_yaw": 20}}).controls
+    made = session(engine, registered)
+    list(made.idle(15))
+    reader = made.idle(40)
+    next(reader)
+    assert made.set_controls(turned)
+    list(reader)
+    assert [frame.frame for frame in drawn] == list(range(55))
+    points = np.concatenate([frame.kp_free for frame in drawn])
+    steps = np.abs(np.diff(points, axis=0)).max(axis=(1, 2))
+    fresh = session(engine, registered, overall_ctrl_info={"delta_yaw": 20})
+    drawn.clear()
+    list(fresh.idle(39))
+    there = np.concatenate([frame.kp_free for frame in drawn])
+    assert np.abs(points[16] - there[0]).max() > 0.05  # it is a large turn
+    assert steps[15] < 0.05 * np.abs(points[15] - there[0]).max()
+    assert np.array_equal(points[16 + 10 :], there[10:])  # and then all is as in a session made so
+    list(made.push(sound(640)))
+    assert not made.set_controls(turned)  # not while it speaks
+    made.interrupt()
+    assert made.set_controls(turned)
+
+
 def test_controls_by_frame_are_for_what_is_said(engine: DittoEngine, registered: DittoRegistered, drawn: list[StitchedFrame]) -> None:
     turned = session(engine, registered, ctrl_info={i: {"delta_yaw": 9} for i in range(20)})
     list(turned.idle(4))

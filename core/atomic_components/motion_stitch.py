@@ -298,7 +298,7 @@ class MotionStitch:
     """Keypoints of one session, frame by frame. Not thread-safe; writes neither into rows nor into the source.
 
     stitch: the stitching network (`stitch_of`). character: whose motion the rows are, where that is not the source ("ch_info"). seed: of
-    random blinks.
+    random blinks. first_frame: number of the first frame, where a session goes on with other options.
 
     Where the published pipeline does what nobody can want, this does not, unless options.published is True:
     - alpha_pitch/yaw/roll scale the angle. Published, they scale the 66 logits unless a delta was given, which changes how sharp
@@ -316,6 +316,7 @@ class MotionStitch:
         options: MotionStitchOptions | None = None,
         character: SourceMotion | None = None,
         seed: int = 0,
+        first_frame: int = 0,
     ) -> None:
         self._source, self._stitch = source, stitch
         self._options = options = options or MotionStitchOptions()
@@ -333,7 +334,7 @@ class MotionStitch:
         self._rng = random.Random(seed)  # noqa: S311 - blinks, not secrets; its own generator, so that nobody else's draws change them
         self._n_frames = options.N_d
         self._blinks = self._schedule()
-        self._frame = 0
+        self._frame = first_frame
         self._gaze: tuple[Array, Array] | None = None  # yaw and pitch that the published pipeline keeps from the first frame
         self._kp_source: Array | None = None
         self._glide = Glide()

@@ -180,8 +180,8 @@ class DittoEngine(Engine):
             sample, ConditionHandler(told, options.condition, blocks), told, silence, seeded_noise(seed), options.motion
         )  # fmt: skip
 
-    def stitch(self, source: DittoRegistration, options: SessionOptions, seed: int) -> MotionStitch:
-        return MotionStitch(source.motion, self._networks.stitch, options.stitch, options.character, seed)
+    def stitch(self, source: DittoRegistration, options: SessionOptions, seed: int, first_frame: int = 0) -> MotionStitch:
+        return MotionStitch(source.motion, self._networks.stitch, options.stitch, options.character, seed, first_frame)
 
     def warp(self, source: DittoRegistration) -> WarpF3D:
         return WarpF3D(self._networks.warp, source.feature, self.placement.device, source.is_image)

@@ -14,10 +14,10 @@ from core.atomic_components.motion_stitch import StitchedFrame
 from core.atomic_components.pose import Array, mirror_index
 from core.atomic_components.wav2feat import samples_needed
 from core.engines.base import Session
-from core.engines.ditto_options import SessionOptions
+from core.engines.ditto_options import SessionOptions, session_options
 from core.engines.ditto_renderer import DittoRenderer
 from core.optimization.parallel_processing import StageRunner
-from core.types import SAMPLES_PER_FRAME, Frame, RenderOptions, Samples
+from core.types import SAMPLES_PER_FRAME, Controls, Frame, RenderOptions, Samples
 
 if TYPE_CHECKING:
     from core.engines.ditto import DittoEngine
@@ -34,7 +34,9 @@ class DittoSession(Session):
     """
 
     def __init__(self, engine: DittoEngine, source: DittoRegistration, options: SessionOptions, render: RenderOptions) -> None:
-        self._engine, self._source, self._options, self._seed = engine, source, options, render.seed
+        self._engine, self._source, self._options, self._render = engine, source, options, render
+        self._seed = render.seed
+        self._new_options: SessionOptions | None = None
         self._batch, self._batches_at_once = engine.placement.batch, engine.placement.batches_at_once
         self.step_frames = self._batch * self._batches_at_once
         self.look_ahead_samples = samples_needed(options.motion.first_rows_after, options.motion.online_mode) - SAMPLES_PER_FRAME
@@ -72,6 +74,7 @@ class DittoSession(Session):
         if not self._listening:
             self._listening = True
             self._idle_at = 0
+            self._finished.clear()
             self._stitch.reset(self._shown, listening=True)
         return self._read(self._quiet(n_frames))
 
@@ -79,6 +82,23 @@ class DittoSession(Session):
         self._close_reader()
         self._forget()
         self._runner.close()
+
+    def set_controls(self, controls: Controls) -> bool:
+        if self._speaking:
+            return False
+        self._new_options = session_options(controls, self._render, self._engine.defaults)
+        return True
+
+    def _renew(self) -> None:
+        """New controls are new stages, which go on from the frame shown last."""
+        if self._new_options is None:
+            return
+        self._options, self._new_options = self._new_options, None
+        next_frame = self._stitch.next_frame
+        self._motion = self._engine.motion(self._source, self._options, self._features.silence, self._seed)
+        self._stitch = self._engine.stitch(self._source, self._options, self._seed, next_frame)
+        self._stitch.reset(self._shown, listening=self._listening)
+        self._idle, self._idle_at = [], 0
 
     def _forget(self) -> None:
         self._finished.clear()
@@ -90,6 +110,7 @@ class DittoSession(Session):
         if not self._speaking:
             self._speaking, self._listening = True, False
             self._finished.clear()
+            self._renew()
             self._stitch.reset(self._shown)
             self._motion.reset(self._stitch.next_frame)
 
@@ -113,6 +134,14 @@ class DittoSession(Session):
 
     def _quiet(self, n_frames: int) -> Iterator[StitchedFrame]:
         """One stretch of motion for silence, forth and back, so that it never jumps, however few frames are asked for at a time."""
+        for _ in range(n_frames):
+            self._renew()
+            idle = self._idle_rows()
+            row = idle[mirror_index(self._idle_at, len(idle))]
+            self._idle_at += 1
+            yield self._stitch.step(row, idle[0])
+
+    def _idle_rows(self) -> list[Array]:
         if not self._idle:
             quiet = self._engine.features(self._options.motion.online_mode)
             # Noise of its own: how long somebody listens must not change what is said afterwards.
@@ -120,10 +149,7 @@ class DittoSession(Session):
             rows = [row for block in quiet.push(np.zeros(IDLE_FRAMES * SAMPLES_PER_FRAME, np.float32)) for row in motion.push(block)]
             rows += [row for block in quiet.flush() for row in motion.push(block)]
             self._idle = rows + list(motion.flush())
-        for _ in range(n_frames):
-            row = self._idle[mirror_index(self._idle_at, len(self._idle))]
-            self._idle_at += 1
-            yield self._stitch.step(row, self._idle[0])
+        return self._idle
 
     # ---- rendering
 
