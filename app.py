@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace, everything: bool) -> None:
         sys.stdout.flush()
         wait_for_signal()
     finally:
-        desk.tickets.cancel()
+        desk.leave()
         shut_down(page)
         studio.close()
         sweeper.stop()

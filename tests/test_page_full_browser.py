@@ -182,6 +182,36 @@ def test_ditto_is_fetched_stopped_gone_on_with_and_its_failure_told(tab: Tab) ->
     assert "lite" in page.locator("#th-numbers").inner_text()
 
 
+def test_a_stream_plays_while_it_is_made_and_the_next_follows(tab: Tab) -> None:
+    """Two clips: the second waits behind the first and takes over; what is not made yet can be stopped."""
+    page = tab.page
+    fronts = "document.querySelectorAll('.th-stage video.th-front')"
+    open_tab(tab, "Stream")
+    page.locator("#th-stream-photo input[type=file]").first.set_input_files(PORTRAIT)
+    page.locator("#th-stream-photo img").first.wait_for(timeout=10_000)
+    page.locator("#th-stream-speech input[type=file]").first.set_input_files(SPEECH)
+    page.locator("#th-stream-speech input[type=file]").first.wait_for(state="detached", timeout=10_000)
+    page.locator("#th-stream-play").click()
+    page.wait_for_function(f"{fronts}[0]?.currentTime > 0.3", timeout=RESULT_MS)
+    assert page.evaluate(f"[{fronts}[0].videoWidth, {fronts}[0].videoHeight]") == [320, 320]
+    assert re.fullmatch(r"First picture after \d+ ms", page.locator(".th-stage-note").inner_text())
+    page.locator("#th-stream-status .th-facts").wait_for(timeout=RESULT_MS)
+    assert "first frame after" in page.locator("#th-stream-status").inner_text()
+    first = page.evaluate(f"[...document.querySelectorAll('.th-stage video')].indexOf({fronts}[0])")
+    page.locator("#th-stream-play").click()
+    page.wait_for_function("document.querySelector('.th-stage').dataset.clips === '2'", timeout=RESULT_MS)
+    assert page.evaluate(f"[...document.querySelectorAll('.th-stage video')].indexOf({fronts}[0])") == 1 - first
+    page.wait_for_function(f"{fronts}[0].currentTime > 0.5 && {fronts}[0].volume === 1", timeout=10_000)
+
+    page.locator("#th-stream-speech").get_by_label("Clear").click()
+    page.locator("#th-stream-speech input[type=file]").first.set_input_files(ROOT / "assets" / "speech_16s.wav")
+    page.locator("#th-stream-speech input[type=file]").first.wait_for(state="detached", timeout=10_000)
+    page.locator("#th-stream-play").click()
+    page.locator("#th-stream-stop").click()
+    page.get_by_text("Cancelled. Nothing was kept.").wait_for(timeout=10_000)
+    assert tab.outside() == []
+
+
 def test_settings_follow_the_engine(tab: Tab) -> None:
     page = tab.page
     page.get_by_text("More options").click()

@@ -25,6 +25,7 @@ from core.studio import Studio
 from core.types import Avatar, Framing, Generation, Photo, RenderOptions, Request, Source
 from core.web.history import History
 from core.web.outputs import OutputFolder
+from core.web.streams import Streams
 from core.web.texts import Texts
 from core.web.tickets import Snapshot, Ticket, Tickets, Visitor
 
@@ -59,6 +60,7 @@ class Desk:
         self.outputs = outputs
         self.history = history
         self.tickets = Tickets()
+        self.streams = Streams()
         self.visited = threading.Event()
         """Set when the first visitor has the page before them."""
         self._readers = asyncio.Semaphore(READERS)
@@ -92,9 +94,7 @@ class Desk:
         delivered = False
         try:
             with self.tickets.new(visitor.tab) as ticket:
-                self._check_inputs(wish, texts)
-                options = self._options(wish, texts)
-                self._check_room(visitor.owner, texts)  # before the files are read: a full house must not fill the memory as well
+                options = self._checked(wish, visitor, texts)
                 yield Snapshot("reading")
                 request = await self._read(wish, visitor, options)
                 ticket.check()
@@ -111,6 +111,22 @@ class Desk:
         finally:
             if video is not None and not delivered:
                 self.outputs.discard(video)
+
+    async def stream(self, wish: Wish, visitor: Visitor, texts: Texts) -> str:
+        """Begins a video that plays while it is made; the address, relative to the page, where it comes. Raises as `serve`."""
+        try:
+            with self.tickets.new(visitor.tab) as ticket:
+                request = await self._read(wish, visitor, self._checked(wish, visitor, texts))
+                ticket.check()
+                pieces = await asyncio.to_thread(self.studio.stream, request)
+            return self.streams.open(pieces, visitor.tab)
+        except TalkingHeadError as error:
+            raise without_paths(error, wish.audio, wish.image) from error
+
+    def leave(self, tab: str | None = None) -> None:
+        """A visitor goes (None: all): what this tab has under way is stopped."""
+        self.tickets.cancel(tab)
+        self.streams.stop(tab)
 
     async def load_photo(self, path: str, ticket: Ticket | None = None) -> Source:
         """A visitor's photo, or their video where Ditto is offered, which can move one. Raises InputError."""
@@ -151,6 +167,13 @@ class Desk:
     def check_consent(self, given: bool, texts: Texts) -> None:
         if self.settings.require_consent and not given:
             raise OptionError(texts.consent_missing)
+
+    def _checked(self, wish: Wish, visitor: Visitor, texts: Texts) -> Options:
+        """What can be known before the files are read: a full house must not fill the memory as well."""
+        self._check_inputs(wish, texts)
+        options = self._options(wish, texts)
+        self._check_room(visitor.owner, texts)
+        return options
 
     def _check_inputs(self, wish: Wish, texts: Texts) -> None:
         if wish.image and wish.avatar:

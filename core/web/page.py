@@ -16,6 +16,7 @@ from core.web.parts.common import Context, Parts, visitor
 from core.web.parts.endpoints import build_endpoints, build_process
 from core.web.parts.generate import build_generate, last_result
 from core.web.parts.results import build_results
+from core.web.parts.stream import build_stream
 from core.web.shelf import Shelf
 from core.web.view import head_html, ready_html
 from core.web.widgets import Page, quiet
@@ -28,7 +29,7 @@ def build_page(desk: Desk, parts: Parts) -> Page:
     """The page in all languages and its endpoints. Launching it is up to the caller (core/web/server.py)."""
     first = LANGUAGES[0]
     gr.set_static_paths([path for example in parts.examples for path in (example.photo, example.speech)])  # else Gradio keeps copies
-    page = Page(first, desk.settings, title=first.title, analytics_enabled=False)
+    page = Page(first, desk.settings, desk.streams, title=first.title, analytics_enabled=False)
     shelf = Shelf(desk)
     for texts in LANGUAGES:
         with page if texts is first else page.route(texts.language_name, f"/{texts.language}"):
@@ -60,8 +61,10 @@ def _build(context: Context) -> None:
         with gr.Tabs(selected=GENERATE) as tabs:
             with gr.Tab(texts.tab_generate, id=GENERATE):
                 generate = build_generate(context)
+            with gr.Tab(texts.tab_stream, id="stream"):
+                streamed = build_stream(context)
             with gr.Tab(texts.tab_avatars, id="avatars"):
-                avatars = AvatarsPart(context, generate, tabs, GENERATE)
+                avatars = AvatarsPart(context, [generate.person, streamed], tabs, GENERATE)
             with gr.Tab(texts.tab_results, id="results") as results_tab:
                 build_results(context, results_tab)
             with gr.Tab(texts.tab_about, id="about") as about_tab:
@@ -88,7 +91,6 @@ def _build(context: Context) -> None:
 
 def _leaving(desk: Desk) -> Any:
     def leave(request: gr.Request) -> None:
-        """A visitor leaves: what this tab has under way is stopped."""
-        desk.tickets.cancel(str(request.session_hash or ""))
+        desk.leave(str(request.session_hash or ""))
 
     return leave

@@ -39,11 +39,14 @@ def prepare_environment(outputs: OutputFolder) -> None:
         os.environ[name] = ",".join(filter(None, (os.environ.get(name, ""), LOOPBACK)))
 
 
-def middleware() -> list[Middleware]:
-    """What stands before the pages, also where another server mounts them: each visitor's cookie, and their language."""
+def middleware(page: Page) -> list[Middleware]:
+    """What stands before the pages, also where another server mounts them: each visitor's cookie, their language, and their streams."""
     from starlette.middleware import Middleware
 
-    return [Middleware(VisitorCookie), Middleware(LanguagePages, languages=NAMES)]
+    from core.web.streams import StreamRoute
+
+    route = Middleware(StreamRoute, streams=page.streams)
+    return [Middleware(VisitorCookie), Middleware(LanguagePages, languages=NAMES), route]
 
 
 def launch(page: Page, host: str, port: int) -> str:
@@ -68,7 +71,7 @@ def launch(page: Page, host: str, port: int) -> str:
             mcp_server=False,
             theme=theme(),
             css=CSS,
-            app_kwargs={"middleware": middleware()},
+            app_kwargs={"middleware": middleware(page)},
         )
     except OSError as error:
         raise InputError(f"Port {port} on {host} cannot be used.", "Is it taken? Choose another with --port.") from error

@@ -20,6 +20,7 @@ class Texts:
     title: str
     subtitle: str
     tab_generate: str
+    tab_stream: str
     tab_avatars: str
     tab_results: str
     tab_about: str
@@ -90,6 +91,13 @@ class Texts:
     avatar_deleted: str
     avatar_nothing_chosen: str
     avatar_unnamed: str
+
+    # stream
+    stream_intro: str
+    stream_play: str
+    stream_stop: str
+    stream_waiting: str
+    stream_first: str
 
     # results
     results_none: str

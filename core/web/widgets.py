@@ -11,6 +11,7 @@ from gradio.data_classes import FileData
 
 from core.errors import TalkingHeadError
 from core.settings import Settings
+from core.web.streams import Streams
 from core.web.texts import Texts
 
 logger = logging.getLogger(__name__)
@@ -71,9 +72,10 @@ def quiet(**options: Any) -> dict[str, Any]:
 class Page(gr.Blocks):  # type: ignore[misc]  # Gradio is not followed by the type checker
     """Blocks in which every error reaches the visitor as a sentence, and the log as a traceback where it is our fault."""
 
-    def __init__(self, texts: Texts, settings: Settings, **options: Any) -> None:
+    def __init__(self, texts: Texts, settings: Settings, streams: Streams, **options: Any) -> None:
         super().__init__(**options)
         self.texts = texts
+        self.streams = streams
         self.max_upload_bytes = max(settings.max_audio_bytes, settings.max_image_bytes)
 
     async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any) -> dict[str, Any]:

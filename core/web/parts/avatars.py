@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from html import escape
 from typing import Any
@@ -13,8 +13,7 @@ from core.errors import Cancelled, InputError, TalkingHeadError
 from core.types import Avatar
 from core.web.parts import person
 from core.web.parts.common import Context, visitor
-from core.web.parts.generate import GeneratePart
-from core.web.parts.person import pick_face
+from core.web.parts.person import PersonInputs, pick_face
 from core.web.shelf import Card
 from core.web.view import cards_html, error_html, human_bytes, note_html, plain_html, progress_html
 from core.web.widgets import cards, page_error, quiet
@@ -23,9 +22,10 @@ from core.web.widgets import cards, page_error, quiet
 class AvatarsPart:
     """The tab, inside a `gr.Tabs` whose generate tab is `generate_tab`."""
 
-    def __init__(self, context: Context, generate: GeneratePart, tabs: Any, generate_tab: str) -> None:
+    def __init__(self, context: Context, persons: Sequence[PersonInputs], tabs: Any, generate_tab: str) -> None:
+        """persons: of the other tabs, where an avatar can be chosen."""
         self._context = context
-        self._generate = generate
+        self._persons = persons
         texts = context.texts
         with gr.Row(equal_height=False):
             with gr.Column(min_width=300):
@@ -53,11 +53,12 @@ class AvatarsPart:
         self._wire(tabs, generate_tab)
 
     def outputs(self) -> list[Any]:
-        """What `shown` updates: this tab's gallery and its actions, and the gallery of the generate tab."""
-        return [self._board, self._token, self._new_name, self._actions, *self._generate.person.outputs()]
+        """What `shown` updates: this tab's gallery and its actions, and the galleries of the other tabs."""
+        others = [output for each in self._persons for output in each.outputs()]
+        return [self._board, self._token, self._new_name, self._actions, *others]
 
-    def shown(self, owner: str, chosen: str = "", speaks: str = "") -> list[Any]:
-        """chosen: the token that is selected in this tab. speaks: the one selected in the generate tab."""
+    def shown(self, owner: str, chosen: str = "", spoken: Sequence[str] = ()) -> list[Any]:
+        """chosen: the token that is selected in this tab. spoken: those selected in the other tabs, in their order; else new photos."""
         avatars = self._context.shelf.cards(owner)
         here = next((card for card in avatars if card.token == chosen), None)
         return [
@@ -65,7 +66,7 @@ class AvatarsPart:
             here.token if here else "",
             here.name if here else "",
             gr.update(visible=here is not None),
-            *person.shown(self._context.texts, avatars, speaks),
+            *(each for token in spoken or [""] * len(self._persons) for each in person.shown(self._context.texts, avatars, token)),
         ]
 
     def _gallery(self, avatars: list[Card], chosen: str) -> str:
@@ -76,23 +77,25 @@ class AvatarsPart:
 
     def _wire(self, tabs: Any, generate_tab: str) -> None:
         texts, desk, shelf = self._context.texts, self._context.desk, self._context.shelf
-        speaks = self._generate.person.token
+        speaks = [each.token for each in self._persons]
 
-        async def register(
-            photo: str | None, name: str, face: int, consent: bool, token: str, request: gr.Request
-        ) -> AsyncIterator[list[Any]]:
+        def spoken(values: dict[Any, Any]) -> list[str]:
+            return [values[each] for each in speaks]
+
+        async def register(values: dict[Any, Any], request: gr.Request) -> AsyncIterator[list[Any]]:
             def said(html: str, *, busy: bool) -> list[Any]:
                 return [html, gr.update(interactive=not busy), gr.update(visible=busy)]
 
             unchanged = [gr.skip()] * len(self.outputs())
             try:
-                if not consent:
+                if not values[self._consent]:
                     raise InputError(texts.consent_missing)
-                async with aclosing(shelf.register(photo, name, face, consent, visitor(request), texts)) as steps:
+                about = values[self._picked.photo], values[self._name], values[self._picked.face]
+                async with aclosing(shelf.register(*about, True, visitor(request), texts)) as steps:
                     async for step in steps:
                         if isinstance(step, Avatar):
                             done = plain_html(texts.registered.format(name=step.name or texts.avatar_unnamed))
-                            yield [*said(done, busy=False), *self.shown(step.owner, step.token, token)]
+                            yield [*said(done, busy=False), *self.shown(step.owner, step.token, spoken(values))]
                         else:
                             yield [*said(progress_html(texts, step), busy=True), *unchanged]
             except Cancelled:
@@ -116,35 +119,35 @@ class AvatarsPart:
             return [token, named[token], gr.update(visible=True), gr.update(value=texts.avatar_delete), False]
 
         def use(token: str, request: gr.Request) -> list[Any]:
-            return [*self.shown(visitor(request).owner, token, token), gr.update(selected=generate_tab)]
+            return [*self.shown(visitor(request).owner, token, [token] * len(speaks)), gr.update(selected=generate_tab)]
 
-        def rename(token: str, name: str, spoken: str, request: gr.Request) -> list[Any]:
-            avatar = shelf.rename(token, visitor(request).owner, name)
+        def rename(values: dict[Any, Any], request: gr.Request) -> list[Any]:
+            avatar = shelf.rename(values[self._token], visitor(request).owner, values[self._new_name])
             renamed = plain_html(texts.avatar_renamed.format(name=avatar.name or texts.avatar_unnamed))
-            return [renamed, *self.shown(avatar.owner, token, spoken)]
+            return [renamed, *self.shown(avatar.owner, avatar.token, spoken(values))]
 
-        def delete(token: str, sure: bool, spoken: str, request: gr.Request) -> list[Any]:
-            if not sure:
+        def delete(values: dict[Any, Any], request: gr.Request) -> list[Any]:
+            if not values[self._sure]:
                 return [gr.update(value=texts.avatar_delete_sure), True, *([gr.skip()] * (1 + len(self.outputs())))]
-            owner = visitor(request).owner
+            owner, token = visitor(request).owner, values[self._token]
             name = next((avatar.name for avatar in shelf.avatars(owner) if avatar.token == token), "") or texts.avatar_unnamed
             freed = shelf.delete(token, owner)
             deleted = plain_html(texts.avatar_deleted.format(name=name, size=human_bytes(freed)))
-            return [gr.update(value=texts.avatar_delete), False, deleted, *self.shown(owner, "", spoken)]
+            return [gr.update(value=texts.avatar_delete), False, deleted, *self.shown(owner, "", spoken(values))]
 
         progress = [self._status, self._register, self._cancel]
         self._register.click(
             register,
-            [self._picked.photo, self._name, self._picked.face, self._consent, speaks],
+            {self._picked.photo, self._name, self._picked.face, self._consent, *speaks},
             [*progress, *self.outputs()],
             **quiet(concurrency_limit=None),
         )
         self._cancel.click(stop, None, self._status, **quiet(queue=False))
         self._board.select(choose, None, [self._token, self._new_name, self._actions, self._delete, self._sure], **quiet(queue=False))
         self._use.click(use, self._token, [*self.outputs(), tabs], **quiet(queue=False))
-        renaming = [self._token, self._new_name, speaks]
+        renaming = {self._token, self._new_name, *speaks}
         for event in (self._rename.click, self._new_name.submit):
             event(rename, renaming, [self._status, *self.outputs()], **quiet(queue=False))
         self._delete.click(
-            delete, [self._token, self._sure, speaks], [self._delete, self._sure, self._status, *self.outputs()], **quiet(queue=False)
+            delete, {self._token, self._sure, *speaks}, [self._delete, self._sure, self._status, *self.outputs()], **quiet(queue=False)
         )

@@ -44,11 +44,12 @@ class PersonInputs:
         return [self.token, self.cards, self.new]
 
 
-def person_inputs(context: Context) -> PersonInputs:
+def person_inputs(context: Context, name: str = "th") -> PersonInputs:
+    """name: what the ids of its parts begin with."""
     token = gr.State("")
-    board = cards(visible=False, elem_id="th-person") if context.parts.everything else None
+    board = cards(visible=False, elem_id=f"{name}-person") if context.parts.everything else None
     with gr.Column(elem_classes="th-plain-column") as new:
-        picked = pick_face(context, "th-photo", "th-faces")
+        picked = pick_face(context, f"{name}-photo", f"{name}-faces")
     inputs = PersonInputs(picked, token, board, new)
     if board is not None:
 
