@@ -51,7 +51,7 @@ class Serving:
 @contextmanager
 def serving(studio: Studio, folder: Path, **settings: Any) -> Iterator[Serving]:
     """A server over `studio` with two keys; settings: of ServerSettings."""
-    settings = {"api_keys": f"{KEY},{OTHER_KEY}", "requests_per_minute": 10_000, "jobs_per_minute": 10_000, **settings}
+    settings = {"api_keys": f"{KEY},{OTHER_KEY}", "requests_per_minute": 10_000, "jobs_per_minute": 10_000, "stop_grace_s": 0, **settings}
     about = ServerSettings(output_dir=folder, cache_dir=studio.settings.cache_dir, **settings)
     outputs = OutputFolder(folder / "api", about.output_ttl_s)
     outputs.prepare()
@@ -64,7 +64,7 @@ def serving(studio: Studio, folder: Path, **settings: Any) -> Iterator[Serving]:
         wait_for(lambda: server.started)
         yield Serving(sock.getsockname(), app.state.context, outputs)
     finally:
-        server.should_exit = server.force_exit = True
+        server.should_exit = True
         thread.join(PATIENCE_S)
         sock.close()
     assert not thread.is_alive()
