@@ -213,6 +213,28 @@ def test_an_interrupt_while_a_frame_is_drawn_discards_it() -> None:
     assert not any(frame.speaking for frame in stage.frames[before:])
 
 
+@pytest.mark.parametrize("speaks", [False, True])
+def test_an_interrupt_just_before_new_speech_begins_leaves_sound_and_picture_together(speaks: bool) -> None:
+    """Between looking at what waits and drawing, one utterance goes and another one comes."""
+    stage = Stage(LiveOptions(output="frames", lead_s=0, sound_rate_hz=16_000))
+    if speaks:
+        stage.live.feed(rustle(1.0), 16_000)
+    stage.run(0.2)
+
+    def change(controls: Controls) -> bool:
+        stage.live.interrupt()
+        stage.live.feed(rustle(1.0, seed=2), 16_000)
+        stage.live.end_of_utterance()
+        return True
+
+    stage.session.set_controls = change  # type: ignore[method-assign]
+    stage.live.set_controls(Controls(mouth=0.5))
+    stage.run(2.0)
+    assert len([frame for frame in stage.spoken if frame.generation == 1]) == 25
+    for frame in stage.spoken:
+        assert abs(int(frame.frame[0, 0, 0]) - 255 * np.abs(frame.sound).max()) <= 1.0
+
+
 def test_an_interrupt_drops_frames_that_wait_for_their_segment() -> None:
     stage = Stage(LiveOptions(lead_s=0, segment_frames=10))
     stage.live.feed(rustle(5.0), 16_000)

@@ -159,11 +159,7 @@ class LiveSession:
 
     def close(self) -> None:
         """Ends the session at once, also for threads that wait in it. Does nothing the second time."""
-        with self._changed:
-            self._closed = True
-            self._utterances.clear()
-            self._out.clear()
-            self._changed.notify_all()
+        self._end()
         with self._working:
             self._forget()
 
@@ -192,10 +188,11 @@ class LiveSession:
         for a slow reader. buffered_s: sound that waits. late_s: how far the output is behind the clock.
         """
         with self._changed:
+            speech = self._speech
             return {
                 "frames": self._made,
                 "spoken": self._n_spoken,
-                "filled": self._n_filled + (self._speech.n_filled if self._speech else 0),
+                "filled": self._n_filled + (speech.n_filled if speech else 0),
                 "skipped": self._skipped,
                 "buffered_s": round(self._buffered_s(), 3),
                 "late_s": round(max(0.0, -self._due_in_s()), 3),
@@ -226,7 +223,8 @@ class LiveSession:
                             continue
                     self._make()
             except BaseException as error:
-                self._error, self._closed = error, True
+                self._error = error
+                self._end()
                 with contextlib.suppress(Exception):
                     self._forget()
                 raise
@@ -235,6 +233,7 @@ class LiveSession:
         """What is ready, in order. Whether it is still wanted is decided here, with nothing between that and handing it out."""
         if self._waiting and self._waiting[0].generation != self._generation:
             self._made -= len(self._waiting)  # never shown: their places are others'
+            self._n_spoken -= sum(made.speaking for made in self._waiting)
             self._waiting = []
             self._last_sample = self._heard_last
         if self._out:
@@ -261,7 +260,6 @@ class LiveSession:
     def _make(self) -> None:
         """One frame with its sound."""
         with self._changed:
-            generation = self._generation
             self._let_go()
             interrupted = self._speech is not None and self._speech.utterance is not self._first()
         if interrupted:
@@ -274,11 +272,11 @@ class LiveSession:
         if self._label is not None:
             self._label.draw(frame)
         with self._changed:
-            if generation != self._generation:
+            if self._speech is not None and self._speech.utterance is not self._first():
                 return  # interrupted meanwhile
             sound = self._sound(speaking)
             self._last_sample = float(sound[-1])
-            self._waiting.append(LiveFrame(frame, sound[None], generation, self._made / FPS, speaking))
+            self._waiting.append(LiveFrame(frame, sound[None], self._generation, self._made / FPS, speaking))
             self._made += 1
             self._n_spoken += speaking
             if self._speaking and not speaking:
@@ -339,6 +337,13 @@ class LiveSession:
             return
         with self._changed:
             self._new_controls = self._new_controls or controls
+
+    def _end(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._utterances.clear()
+            self._out.clear()
+            self._changed.notify_all()
 
     def _forget(self) -> None:
         """Ends what the engine is at."""

@@ -19,11 +19,11 @@ MOST_SEGMENT_FRAMES = 2 * FPS
 class LiveOptions:
     """How a live session sounds and flows.
 
-    output: "segments" (fragmented MP4) or "frames" (pictures and sound as they are). sound_rate_hz: of what is sent, whatever comes
-    in; the lower it is, the longer AAC keeps it back (64 ms at 48 kHz, 128 at 24).
-    segment_frames: frames of one segment, 1 to 50. lead_s: how much video is handed out at once at the start, for the player to have in
-    hand. jitter_s: how late sound may be without a gap: speech begins when that much more is there than the engine needs. gap_s: so long
-    after the last sound the utterance is taken for ended. max_buffer_s: of sound that waits. stats_every_s: between "stats" events.
+    output: "segments" (fragmented MP4) or "frames" (pictures and sound as they are). sound_rate_hz: of what is sent, whatever comes in; the
+    lower it is, the longer AAC keeps it back (64 ms at 48 kHz, 128 at 24). segment_frames: frames of one segment, 1 to 50. lead_s: how much
+    video is handed out at once at the start, for the player to have in hand, half a second at most. jitter_s: how late sound may be without
+    a gap: speech begins when that much more is there than the engine needs. gap_s: so long after the last sound the utterance is taken for
+    ended. max_buffer_s: of sound that waits. stats_every_s: between "stats" events.
     """
 
     output: Literal["segments", "frames"] = "segments"
@@ -47,7 +47,7 @@ class LiveOptions:
                 raise OptionError(f"{name} is {getattr(self, name)}.", f"It must lie between {low:g} and {high:g}.")
 
 
-_BOUNDS = (("lead_s", 0, 2), ("jitter_s", 0, 2), ("gap_s", 0.04, 10), ("max_buffer_s", 1, 600), ("stats_every_s", 0.1, 3600))
+_BOUNDS = (("lead_s", 0, 0.5), ("jitter_s", 0, 2), ("gap_s", 0.04, 10), ("max_buffer_s", 1, 600), ("stats_every_s", 0.1, 3600))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from core.errors import AudioError
 from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Samples
 
 MIN_RATE_HZ, MAX_RATE_HZ = 8_000, 96_000
+_PIECE = 1024
+"""Chunks shorter than this are joined."""
 _FADE_S = 0.005
 """Where sound is cut off or comes back in the middle of a wave, it fades over so long: no click."""
 
@@ -47,7 +49,7 @@ def fade_out(last: float, n: int, rate_hz: int) -> Samples:
 
 
 class Flow:
-    """Samples in at one end, out at the other; nothing is copied twice."""
+    """Samples in at one end, out at the other."""
 
     def __init__(self) -> None:
         self._pieces: deque[Samples] = deque()
@@ -57,9 +59,11 @@ class Flow:
         return self._n
 
     def put(self, samples: Samples) -> None:
-        if len(samples):
+        self._n += len(samples)
+        if self._pieces and len(self._pieces[-1]) + len(samples) <= _PIECE:  # single samples must not cost an array each
+            self._pieces[-1] = np.concatenate((self._pieces[-1], samples))
+        elif len(samples):
             self._pieces.append(samples)
-            self._n += len(samples)
 
     def take(self, n: int) -> Samples:
         """The next n samples, fewer where there are fewer."""
