@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from core.engines.capabilities import CAPABILITIES, DITTO_FRAMING
-from core.errors import BusyError, EngineUnavailable, InputError, OptionError, TalkingHeadError
+from core.errors import BusyError, Cancelled, EngineUnavailable, InputError, OptionError, TalkingHeadError
 from core.optimization.cold_start_optimization import LoadState
 from core.options import Options, preset, read_options
 from core.settings import Settings
@@ -119,6 +119,11 @@ class Desk:
                 request = await self._read(wish, visitor, self._checked(wish, visitor, texts))
                 ticket.check()
                 pieces = await asyncio.to_thread(self.studio.stream, request)
+                try:
+                    ticket.check()
+                except Cancelled:
+                    pieces.close()
+                    raise
             return self.streams.open(pieces, visitor.tab)
         except TalkingHeadError as error:
             raise without_paths(error, wish.audio, wish.image) from error

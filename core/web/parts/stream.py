@@ -52,11 +52,11 @@ def build_stream(context: Context) -> PersonInputs:
             yield "", error_html(texts, str(error))
             raise page_error(escape(str(error))) from None
 
-    def through(event: gr.EventData, request: gr.Request) -> str:
+    def through(event: gr.EventData, request: gr.Request) -> Any:
         """What came out, when the player has it all or can get no more."""
         pieces = desk.streams.of(str(event._data.get("address", "")), visitor(request).tab)
         if pieces is None or not pieces.job.wait(1.0):
-            return ""
+            return gr.skip()  # stopped, and that was said
         try:
             return result_html(texts, pieces.job.result())
         except Cancelled:

@@ -11,7 +11,7 @@ const note = stage.querySelector('.th-stage-note');
 const videos = [...stage.querySelectorAll('video')];
 let front = 0;
 let clips = [];
-let asked = 0;       // when the visitor pressed Play
+let asked = 0;       // when the visitor pressed Play; 0 after Stop
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const ended = (video) => video.ended || !video.getAttribute('src');
@@ -104,8 +104,13 @@ async function show(clip) {
 
 async function play(address) {
   if (!address) return;
+  if (!asked) { // stopped before it came
+    await fetch(address).then((answer) => answer.body.cancel()).catch(() => {});
+    trigger('submit', { address });
+    return;
+  }
   for (const clip of clips.filter((each) => each.video !== videos[front])) clip.stop.abort(); // a clip that waits gives way
-  const clip = { address, video: videos[1 - front], stop: new AbortController(), asked: asked || performance.now() };
+  const clip = { address, video: videos[1 - front], stop: new AbortController(), asked };
   clips = [...clips.filter((each) => each.video === videos[front]), clip];
   note.textContent = stage.dataset.waiting;
   const shown = show(clip).catch(() => clip.stop.abort());
@@ -124,6 +129,7 @@ async function play(address) {
 function stop() {
   for (const clip of clips) clip.stop.abort();
   clips = [];
+  asked = 0;
   for (const video of videos) { video.pause(); video.removeAttribute('src'); video.load(); }
   note.textContent = '';
 }
