@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:  # scripts have only this folder on their path
     sys.path.append(str(ROOT))
 
-from core.atomic_components.avatar_registrar import SourceOptions  # noqa: E402
+from core.atomic_components.source_options import SourceOptions  # noqa: E402
 from core.atomic_components.wav2feat import CURRENT, FeatureOptions, Wav2Feat  # noqa: E402
 from core.engines.ditto import DittoEngine, DittoRegistered, checkpoints_in  # noqa: E402
 from core.engines.ditto_options import source_options  # noqa: E402

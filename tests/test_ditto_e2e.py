@@ -15,8 +15,10 @@ from synthetic import synthetic_input, synthetic_normal
 from synthetic_checkpoints import PUBLISHED, checkpoints, write_checkpoints
 
 from core.atomic_components import avatar_registrar
-from core.atomic_components.avatar_registrar import AvatarRegistrar, Crop, SourceOptions
+from core.atomic_components.avatar_registrar import AvatarRegistrar
+from core.atomic_components.crop import Crop
 from core.atomic_components.decode_f3d import as_picture
+from core.atomic_components.source_options import SourceOptions
 from core.aux_models.landmarks import LAYOUT_106, Landmarks
 from core.engines import ditto
 from core.engines.ditto import DittoEngine, DittoRegistered

@@ -19,8 +19,9 @@ from synthetic import fill_state_dict, synthetic_input, synthetic_normal
 from core.atomic_components import audio2motion, motion_stitch
 from core.atomic_components.audio2motion import Audio2Motion, Audio2MotionOptions, row_parts, seeded_noise, smoothed
 from core.atomic_components.condition_handler import ConditionHandler, ConditionLayout, ConditionOptions, emotion_sequence
-from core.atomic_components.motion_stitch import FrameControls, MotionStitch, MotionStitchOptions, blink_schedule, fades, with_fades
+from core.atomic_components.motion_stitch import MotionStitch, blink_schedule
 from core.atomic_components.pose import LAYOUT, Motion, SourceMotion, degrees, keypoints, mirror_index, rotation
+from core.atomic_components.stitch_options import FrameControls, MotionStitchOptions, fades, with_fades
 from core.atomic_components.wav2feat import FeatureOptions, Wav2Feat
 from core.errors import AudioError, EngineUnavailable, InputError, OptionError, TalkingHeadError
 

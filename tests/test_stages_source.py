@@ -26,19 +26,12 @@ from golden_io import SEED, check, load, meta
 from numpy.typing import NDArray
 from synthetic import synthetic_input
 
-from core.atomic_components.avatar_registrar import (
-    CROP_PX,
-    MAX_FEATURES,
-    AvatarRegistrar,
-    Crop,
-    DittoRegistration,
-    SourceOptions,
-    halved,
-    moving_average,
-    network_input,
-)
+from core.atomic_components.avatar_registrar import AvatarRegistrar, moving_average
+from core.atomic_components.crop import CROP_PX, Crop, halved, network_input
 from core.atomic_components.pose import mirror_index
 from core.atomic_components.putback import Canvas, blend_mask
+from core.atomic_components.registration import MAX_FEATURES, DittoRegistration
+from core.atomic_components.source_options import SourceOptions
 from core.aux_models import insightface
 from core.aux_models.face_mesh import MODEL_PATH, FaceFinder, FaceMesh, MeshDetector
 from core.aux_models.insightface import InsightFaceDetector, area, decode_boxes, decode_landmarks, detector_blob

@@ -1,21 +1,15 @@
 """Registration: a photo or a video becomes what the other stages need of it, once.
 
-For every frame: where the face is, a 512 crop turned upright around it, and from that crop the appearance, the motion and the eyes. The
-crop's geometry is LivePortrait's (arXiv:2407.03168), its proportions are Ditto's (arXiv:2411.19509): first landmarks -> crop A -> 203
-landmarks -> crop B. In a video the 203 landmarks of a frame place crop A of the next one.
+For every frame: where the face is, a 512 crop turned upright around it (`crop.py`), and from that crop the appearance, the motion and the
+eyes: first landmarks -> crop A -> 203 landmarks -> crop B. In a video the 203 landmarks of a frame place crop A of the next one.
 
-Memory stays bounded for long videos: pictures lie in an unnamed temporary file, the 8 MB feature volumes are computed when they are asked
-for and the last few are kept.
+Of a video only numbers stay in memory; its pictures are put away as they come (`registration.py`).
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import tempfile
-import threading
-import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,109 +18,24 @@ import cv2
 import numpy as np
 import torch
 
-from core.atomic_components.pose import Array, Motion, SourceMotion, mirror_index
+from core.atomic_components.crop import CROP_PX, Crop, halved, network_input
+from core.atomic_components.pose import Array, Motion
+from core.atomic_components.registration import MAX_STORE_BYTES, DittoRegistration, PictureFile, SourceFrame
 from core.atomic_components.source_options import SourceOptions
 from core.aux_models.landmarks import LAYOUT_203, FaceDetector, Landmarks, check_face, check_whole, eye_attributes
 from core.errors import FaceError, ImageError
 from core.optimization.resolution_optimization import bounded, source_size
 from core.types import FPS, Frame
 
-CROP_PX = 512
-INPUT_PX = 256
-"""What appearance and motion are read from: the 512 crop at half its size."""
 LANDMARK_PX = 224
 LANDMARK_SCALE, LANDMARK_VY = 1.5, -0.1
 """Crop A, which the 203 landmarks are found in."""
 MOTION_BATCH = 4
 """Crops whose motion is read at once: on a CPU each takes 0.15 s, and a registration can be cancelled only between batches."""
-MAX_STORE_BYTES = 4 * 2**30
-MAX_FEATURES = 16
-"""Feature volumes kept per registration, 8 MB each in float32."""
 MAX_ASTRAY = 0.3
 """The eyes of the mesh may lie this part of the crop away from those of the 203 landmarks; beyond, the landmarks have lost the face."""
-MIN_FACE_PX = 4.0
-"""Landmarks that span less mark no face."""
 
 MotionFields = ("pitch", "yaw", "roll", "t", "exp", "scale", "kp")
-
-
-@dataclass(frozen=True, eq=False)
-class Crop:
-    """A square cut out of a frame, turned and scaled.
-
-    m_o2c, m_c2o: (3, 3) float32, pixels of the frame to pixels of the crop, and back. size_px: its side, in its pixels.
-    """
-
-    m_o2c: Array
-    m_c2o: Array
-    size_px: int
-
-    @classmethod
-    def around(
-        cls, landmarks: Landmarks, size_px: int, scale: float, vx_ratio: float = 0.0, vy_ratio: float = 0.0, rotate: bool = True
-    ) -> Crop:
-        """The crop whose side is `scale` times the larger extent of the landmarks, along the axes of the face, around their middle.
-
-        rotate False keeps the crop's place and size and only leaves out the turn. Raises FaceError where the landmarks span nothing.
-        """
-        points = landmarks.points
-        down = landmarks.mouth_centre - landmarks.eye_centre
-        length = float(np.linalg.norm(down))
-        down = down / np.float32(length) if length > 1e-3 else np.array([0, 1], np.float32)
-        right = np.array([down[1], -down[0]], np.float32)
-        axes = np.stack([right, down], axis=1)
-        origin = points.mean(axis=0)
-        along = (points - origin) @ axes
-        low, high = along.min(axis=0), along.max(axis=0)
-        side = (high - low).max() * np.float32(scale)
-        if not np.isfinite(side) or side < MIN_FACE_PX * scale:
-            raise FaceError("The landmarks found mark no face.", "Use a sharp, evenly lit photo that shows one person from the front.")
-        # float32 and this order throughout: the matrix then equals the published one to the last bit, and with it every pixel of the crop.
-        middle = (low + high) / np.float32(2)
-        centre = origin + right * middle[0] + down * middle[1]
-        centre = centre + right * np.float32(vx_ratio * side) + down * np.float32(vy_ratio * side)
-        angle = math.acos(min(1.0, max(-1.0, float(right[0])))) if rotate else 0.0
-        angle = -angle if right[1] < 0 else angle
-        cos, sin, factor, (cx, cy) = math.cos(angle), math.sin(angle), size_px / side, centre
-        x = size_px / 2 - factor * (cos * cx + sin * cy)
-        y = size_px / 2 - factor * (cos * cy - sin * cx)
-        m_o2c = np.array([[factor * cos, factor * sin, x], [-factor * sin, factor * cos, y], [0, 0, 1]], np.float32)
-        return cls(m_o2c, np.linalg.inv(m_o2c), size_px)
-
-    @property
-    def side_px(self) -> float:
-        """Its side in pixels of the frame."""
-        return self.size_px / math.hypot(float(self.m_o2c[0, 0]), float(self.m_o2c[0, 1]))
-
-    def pixels(self, frame: Frame) -> Frame:
-        """(size_px, size_px, 3) uint8; black where it reaches over the frame's edge."""
-        cut: Frame = cv2.warpAffine(frame, self.m_o2c[:2], (self.size_px, self.size_px), flags=cv2.INTER_LINEAR, borderValue=0)
-        return cut
-
-    def to_frame(self, points: Array) -> Array:
-        """(n, 2) in pixels of the crop -> in pixels of the frame."""
-        return moved(points, self.m_c2o)
-
-    def to_crop(self, points: Array) -> Array:
-        """(n, 2) in pixels of the frame -> in pixels of the crop."""
-        return moved(points, self.m_o2c)
-
-
-def moved(points: Array, matrix: Array) -> Array:
-    """(n, 2) points through a (3, 3) affine matrix."""
-    out: Array = points @ matrix[:2, :2].T + matrix[:2, 2]
-    return out
-
-
-def network_input(crops: Sequence[Frame]) -> torch.Tensor:
-    """n of (256, 256, 3) uint8 RGB -> (n, 3, 256, 256) float32 0..1."""
-    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
-
-
-def halved(crop: Frame) -> Frame:
-    """(512, 512, 3) uint8 -> (256, 256, 3), averaged."""
-    small: Frame = cv2.resize(crop, (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_AREA)
-    return small
 
 
 def moving_average(rows: Array, k: int) -> Array:
@@ -141,159 +50,6 @@ class MeshFinder(Protocol):
 
     def meshes(self, pixels: Frame) -> list[Array]:
         """(H, W, 3) uint8 RGB -> (478, 3) normalised points of each face; empty without one."""
-
-
-class Pictures(Protocol):
-    """Pictures of one shape, by number."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Frame: ...
-
-
-class PictureFile:
-    """Pictures of one shape in a temporary file without a name, which vanishes with this object. Thread-safe."""
-
-    def __init__(self, max_bytes: int = MAX_STORE_BYTES) -> None:
-        self._max_bytes = max_bytes
-        self._file: Any = tempfile.TemporaryFile()
-        weakref.finalize(self, self._file.close)
-        self._lock = threading.Lock()
-        self._shape: tuple[int, ...] = ()
-        self._n = 0
-
-    def append(self, picture: Frame) -> bool:
-        """Adds one picture; False where there is no room for it. Raises ImageError where its shape is not that of the others."""
-        self._shape = self._shape or picture.shape
-        if picture.shape != self._shape:
-            was, now = (f"{shape[1]}×{shape[0]}" for shape in (self._shape, picture.shape))
-            raise ImageError(f"The video changes its size from {was} to {now} pixels at frame {self._n + 1}.", "Save it again at one size.")
-        if (self._n + 1) * picture.nbytes > self._max_bytes:
-            return False
-        try:
-            with self._lock:
-                self._file.seek(self._n * picture.nbytes)
-                self._file.write(np.ascontiguousarray(picture).data)
-                self._file.flush()
-        except OSError as error:
-            where = tempfile.gettempdir()
-            raise ImageError(f"The video's frames cannot be kept in {where} ({error.strerror}).", "Make room there.") from error
-        self._n += 1
-        return True
-
-    def __len__(self) -> int:
-        return self._n
-
-    def __getitem__(self, index: int) -> Frame:
-        if not 0 <= index < self._n:
-            raise IndexError(index)
-        picture = np.empty(self._shape, np.uint8)
-        with self._lock:
-            self._file.seek(index * picture.nbytes)
-            self._file.readinto(picture.reshape(-1).data)
-        return picture
-
-
-@dataclass(frozen=True, eq=False)
-class SourceFrame:
-    """What is kept in memory of one frame.
-
-    crop: the 512 crop. eye_open: (1, 2), eye_ball: (1, 6) float32, `eye_attributes`.
-    face_box: x0, y0, x1, y1 of the face oval, pixels of the frame.
-    """
-
-    motion: Motion
-    crop: Crop
-    eye_open: Array
-    eye_ball: Array
-    face_box: tuple[float, float, float, float]
-
-    @property
-    def m_c2o(self) -> Array:
-        """(3, 3) float32, pixels of the crop to pixels of the frame."""
-        return self.crop.m_c2o
-
-
-class DittoRegistration:
-    """A registered source. Thread-safe; serves any number of sessions.
-
-    frames: one SourceFrame per frame. motion: the same as the motion stages want it. width, height: of the frames, in pixels.
-    source_width, source_height: before they were bounded. warnings: as in Photo.
-    Numbers of frames (`index`) are those of the source; `index(i)` tells which one frame i of the result uses.
-    """
-
-    def __init__(
-        self,
-        frames: Sequence[SourceFrame],
-        sc: Array,
-        is_image: bool,
-        pictures: Pictures,
-        crops: Pictures,
-        extract: Callable[[Frame], torch.Tensor],
-        source_size_px: tuple[int, int],
-        warnings: tuple[str, ...] = (),
-    ) -> None:
-        self.frames = tuple(frames)
-        self.is_image = is_image
-        self.motion = SourceMotion(
-            [frame.motion for frame in frames],
-            sc,
-            np.concatenate([frame.eye_open for frame in frames]),
-            np.concatenate([frame.eye_ball for frame in frames]),
-            is_image,
-        )
-        self.height, self.width = pictures[0].shape[:2]
-        self.source_width, self.source_height = source_size_px
-        self.warnings = warnings
-        self._pictures, self._crops, self._extract = pictures, crops, extract
-        self._features: OrderedDict[int, torch.Tensor] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def index(self, i: int) -> int:
-        """Number of the source frame that frame `i` of the result uses: a video plays forth and back."""
-        return mirror_index(i, len(self.frames))
-
-    def picture(self, index: int) -> Frame:
-        """(height, width, 3) uint8 RGB, the frame that the crop is put back into. Not to be written to."""
-        return self._pictures[index]
-
-    def crop(self, index: int) -> Frame:
-        """(256, 256, 3) uint8 RGB, what the networks see."""
-        return self._crops[index]
-
-    def feature(self, index: int) -> torch.Tensor:
-        """(1, 32, 16, 64, 64), the frame's appearance on the device of the extractor; computed when asked for, the last few are kept."""
-        with self._lock:
-            if index in self._features:
-                self._features.move_to_end(index)
-                return self._features[index]
-        feature = self._extract(self._crops[index])  # outside the lock: two sessions may compute the same once, none waits for another
-        self.give_feature(index, feature)
-        return feature
-
-    def give_feature(self, index: int, feature: torch.Tensor) -> None:
-        """Spares `feature` the work, where it is known from before."""
-        with self._lock:
-            self._features[index] = feature
-            while len(self._features) > MAX_FEATURES:
-                self._features.popitem(last=False)
-
-    @property
-    def face_box(self) -> tuple[float, float, float, float]:
-        """x0, y0, x1, y1 of the face, the mean over the frames: what the small output is framed by."""
-        x0, y0, x1, y1 = np.mean([frame.face_box for frame in self.frames], axis=0).tolist()
-        return x0, y0, x1, y1
-
-    @property
-    def nbytes(self) -> int:
-        """Memory held, on the machine and on the device; pictures of a video lie on the disk and do not count."""
-        with self._lock:
-            features = sum(feature.numel() * feature.element_size() for feature in self._features.values())
-        pictures = self._pictures[0].nbytes + self._crops[0].nbytes if self.is_image else 0
-        return features + pictures + 2048 * len(self.frames)
 
 
 @dataclass(frozen=True, eq=False)

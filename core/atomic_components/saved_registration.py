@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.atomic_components.avatar_registrar import CROP_PX, Crop, DittoRegistration, PictureFile, SourceFrame, halved
+from core.atomic_components.crop import CROP_PX, Crop, halved
 from core.atomic_components.pose import LAYOUT, Motion
+from core.atomic_components.registration import DittoRegistration, PictureFile, SourceFrame
 from core.types import Frame
 
 _PARTS = (*LAYOUT, "kp")

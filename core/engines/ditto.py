@@ -21,11 +21,12 @@ import torch
 
 from core.atomic_components import saved_registration
 from core.atomic_components.audio2motion import Audio2Motion, seeded_noise
-from core.atomic_components.avatar_registrar import MAX_STORE_BYTES, AvatarRegistrar, DittoRegistration
+from core.atomic_components.avatar_registrar import AvatarRegistrar
 from core.atomic_components.condition_handler import ConditionHandler, ConditionLayout
 from core.atomic_components.decode_f3d import DecodeF3D
 from core.atomic_components.motion_stitch import MotionStitch
 from core.atomic_components.pose import Array
+from core.atomic_components.registration import MAX_STORE_BYTES, DittoRegistration
 from core.atomic_components.warp_f3d import WarpF3D
 from core.atomic_components.wav2feat import FeatureOptions, Wav2Feat
 from core.aux_models.face_mesh import FaceFinder, FaceMesh, MeshDetector

@@ -13,9 +13,9 @@ import numpy as np
 
 from core.atomic_components.audio2motion import Audio2MotionOptions
 from core.atomic_components.condition_handler import ConditionOptions
-from core.atomic_components.motion_stitch import MotionStitchOptions, with_fades
 from core.atomic_components.pose import Motion, SourceMotion
 from core.atomic_components.source_options import SourceOptions
+from core.atomic_components.stitch_options import MotionStitchOptions, with_fades
 from core.errors import OptionError
 from core.types import DEFAULT, Controls, Framing, RenderOptions
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from core.atomic_components.avatar_registrar import DittoRegistration
 from core.atomic_components.decode_f3d import DecodeF3D, as_picture
 from core.atomic_components.motion_stitch import StitchedFrame
 from core.atomic_components.putback import Canvas, DeviceCanvas
+from core.atomic_components.registration import DittoRegistration
 from core.atomic_components.warp_f3d import WarpF3D
 from core.optimization.gpu_optimization import Placement
 from core.optimization.resolution_optimization import face_cut, output_size

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.atomic_components.avatar_registrar import DittoRegistration
 from core.atomic_components.motion_stitch import StitchedFrame
 from core.atomic_components.pose import Array, mirror_index
+from core.atomic_components.registration import DittoRegistration
 from core.atomic_components.wav2feat import samples_needed
 from core.engines.base import Session
 from core.engines.ditto_options import SessionOptions, session_options
