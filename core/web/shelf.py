@@ -76,9 +76,11 @@ class Shelf:
         return freed + self._desk.history.forget(owner, token)
 
     def clear(self, which: str, owner: str, texts: Texts) -> int:
-        """Clears the owner's "avatars", "results" or "all"; returns the freed bytes."""
+        """Clears the owner's "avatars", "results" or "all", and the past videos that belong to them; returns the freed bytes."""
         if which not in CLEARABLE:
             raise OptionError(texts.bad_which.format(value=repr(which)), texts.bad_which_hint)
-        tokens = [avatar.token for avatar in self.avatars(owner)] if which != "results" else []
+        tokens = [avatar.token for avatar in self.avatars(owner)]
         freed = self._studio.clear_cache(which, owner)
+        if which != "avatars":
+            return freed + self._desk.history.forget(owner)
         return freed + sum(self._desk.history.forget(owner, token) for token in tokens)

@@ -67,7 +67,9 @@ html, body { overflow-x: clip; }
 .th-scroll { overflow-x: auto; }
 .th-table table { border: 0 !important; border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.92rem; }
 .th-table th, .th-table td { padding: 0.3rem 1.2rem 0.3rem 0; border: 0; border-bottom: 1px solid var(--border-color-primary);
-  text-align: left; font-weight: 400; white-space: nowrap; }
+  text-align: left; font-weight: 400; vertical-align: top; }
+.th-table tr { border: 0 !important; }
+.th-scroll th, .th-scroll td { white-space: nowrap; }
 .th-table thead th, .th-table th[scope="row"] { color: var(--body-text-color-subdued); }
 #th-speech .upload-container { height: 140px !important; min-height: 0 !important; }
 #th-video { height: min(420px, calc(100vw - 4rem)) !important; }
