@@ -134,12 +134,16 @@ class ProgressBar:
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
-        if not self._active or (now - self._shown < 0.1 and progress.done < progress.total):
+        if not self._active or (now - self._shown < 0.1 and not 0 < progress.total <= progress.done):
             return
         self._shown = now
-        filled = self.WIDTH * progress.done // max(progress.total, 1)
-        line = f"{progress.stage:<12} [{'#' * filled}{'.' * (self.WIDTH - filled)}] {progress.done}/{progress.total} frames"
-        sys.stderr.write(f"\r{line}  {now - self._started:.1f} s ")
+        line = f"{progress.stage:<12} "
+        if progress.total:
+            filled = self.WIDTH * progress.done // progress.total
+            line += f"[{'#' * filled}{'.' * (self.WIDTH - filled)}] {progress.done}/{progress.total} frames"
+        elif progress.done:
+            line += f"{progress.done} frames"
+        sys.stderr.write(f"\r\x1b[K{line}  {now - self._started:.1f} s ")
         sys.stderr.flush()
 
     def end(self) -> None:

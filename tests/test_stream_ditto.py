@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 
 from core.engines import ditto  # noqa: E402
 from core.engines.ditto import DittoEngine  # noqa: E402
+from core.errors import OptionError  # noqa: E402
 from core.settings import Settings  # noqa: E402
 from core.streaming import LiveEvent, LiveFrame, LiveOptions, LiveOutput, open_live  # noqa: E402
 from core.studio import Studio, open_studio  # noqa: E402
@@ -62,6 +63,8 @@ def test_live_speech_idle_interrupt_and_another_emotion(studio: Studio, speech: 
     live.feed(speech.samples[:16_000], 16_000)
     live.end_of_utterance()
     run(1.4)
+    with pytest.raises(OptionError, match="emo is 99"):
+        live.set_controls(Controls(emo=99))
     live.set_controls(Controls(emo=6))
     live.feed(speech.samples, 16_000)
     run(1.0)

@@ -114,6 +114,10 @@ class Engine(ABC):
         """Raises InputError for what is known to fail before any work: what this engine does not honour, or a value out of range."""
         check_request(self.name, self.capabilities, source, framing, controls, options)
 
+    def verify_controls(self, controls: Controls, options: RenderOptions) -> None:
+        """The same for controls that come later, for a session that was made with `options`."""
+        controls.verify(self.capabilities, self.name)
+
     @abstractmethod
     def register(self, photo: Any, framing: Framing, on_frame: RegisterCallback = unwatched) -> Registration:
         """Finds the face of a Photo (or of a Video, where it takes them) and precomputes everything a frame needs. Raises FaceError."""

@@ -132,6 +132,10 @@ class DittoEngine(Engine):
         source_options(framing, self.defaults)
         session_options(controls, options, self.defaults)
 
+    def verify_controls(self, controls: Controls, options: RenderOptions) -> None:
+        super().verify_controls(controls, options)
+        session_options(controls, options, self.defaults)
+
     def register(self, photo: Source, framing: Framing, on_frame: RegisterCallback = unwatched) -> DittoRegistered:
         framing.verify()
         options = source_options(framing, self.defaults)

@@ -103,7 +103,7 @@ class DittoSession(Session):
     def _forget(self) -> None:
         self._finished.clear()
         self._features.reset()
-        self._speaking = False
+        self._speaking = self._listening = False
 
     def _begin(self) -> None:
         self._close_reader()

@@ -146,9 +146,9 @@ class LiveSession:
     def set_controls(self, controls: Controls) -> None:
         """Acts so from the next frame on or, where the engine cannot change while it speaks, from the next time it listens.
 
-        Raises OptionError for what the engine does not honour.
+        Raises OptionError for what the engine does not honour, or a value that it refuses.
         """
-        controls.verify(self._cast.engine.capabilities, self._cast.engine.name)
+        self._cast.engine.verify_controls(controls, self._render)
         with self._changed:
             self._new_controls = controls
 
