@@ -197,6 +197,11 @@ def test_what_does_not_fit_together_is_explained(client: Any) -> None:
     assert "its own" in refusal(make, client, token, face_index=1)
 
 
+@pytest.mark.parametrize(("options", "said"), [({"face": 0.5}, "face is 0.5"), ({"face": 7}, "Face 7"), ({"name": "x" * 5000}, "name")])
+def test_a_bad_registration_is_explained(client: Any, options: dict[str, Any], said: str) -> None:
+    assert said in refusal(register, client, **options)
+
+
 def test_a_client_cannot_take_the_label_away(client: Any) -> None:
     assert make(client, image=PORTRAIT, size=64, label=False)[1]["label"] is True
 

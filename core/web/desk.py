@@ -206,7 +206,7 @@ class Desk:
         values["size"] = _size(values.get("size"), texts)
         values["seed"] = _seed(values.get("seed", RenderOptions.seed), texts)
         if "face_index" in values:
-            values["face_index"] = _whole(values["face_index"], texts.face_named.format(number="").strip(), Framing.face_index, texts)
+            values["face_index"] = whole_number(values["face_index"], texts.face_named.format(number="").strip(), Framing.face_index, texts)
         options = read_options(values)
         options.render.verify()
         label = self.settings.label or options.render.label  # a visitor may ask for the label, not it away
@@ -258,11 +258,11 @@ def _size(value: Any, texts: Texts) -> Any:
 def _seed(value: Any, texts: Texts) -> int:
     if value is None or value == "random":
         return random.SystemRandom().randrange(2**32)
-    return _whole(value, texts.seed, 0, texts)
+    return whole_number(value, texts.seed, 0, texts)
 
 
-def _whole(value: Any, name: str, default: int, texts: Texts) -> int:
-    """Browsers send whole numbers as 3.0 as well."""
+def whole_number(value: Any, name: str, default: int, texts: Texts) -> int:
+    """`value` as an int: browsers send whole numbers as 3.0 as well. None: `default`. Raises OptionError that calls it `name`."""
     if value is None:
         return default
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from core.errors import InputError, OptionError, TalkingHeadError
 from core.scheduler import Job
 from core.types import Avatar, Framing
-from core.web.desk import Desk, without_paths
+from core.web.desk import Desk, whole_number, without_paths
 from core.web.texts import Texts
 from core.web.tickets import Snapshot, Visitor
 
@@ -34,7 +34,7 @@ class Shelf:
         self._studio = desk.studio
 
     async def register(
-        self, image: str | None, name: str, face: int, consent: bool, visitor: Visitor, texts: Texts
+        self, image: str | None, name: str, face: object, consent: bool, visitor: Visitor, texts: Texts
     ) -> AsyncGenerator[Snapshot | Avatar, None]:
         """Snapshots while it goes, then the avatar. Closing the iterator stops the job. Raises TalkingHeadError without paths."""
         try:
@@ -43,13 +43,14 @@ class Shelf:
                     raise InputError(texts.no_photo)
                 self._desk.check_file(image, texts)
                 self._desk.check_consent(consent, texts)
+                face_index = whole_number(face, "face", Framing.face_index, texts)
                 yield Snapshot("reading")
                 source = await self._desk.load_photo(image, ticket)
                 original = await asyncio.to_thread(Path(image).read_bytes)
                 ticket.check()
 
                 def submit() -> Job[Avatar]:
-                    framing = Framing(face_index=face)
+                    framing = Framing(face_index=face_index)
                     return self._studio.submit_avatar(source, original, visitor.owner, name=name, framing=framing, consent=consent)
 
                 job = await asyncio.to_thread(submit)

@@ -43,7 +43,6 @@ class Texts:
     seed: str
     seed_hint: str
     seed_random: str
-    movement: str
     blink: str
     blink_hint: str
     head_motion: str
@@ -54,7 +53,6 @@ class Texts:
     gaze_x_hint: str
     gaze_y: str
     gaze_y_hint: str
-    ditto_options: str
     ditto_needs_gpu: str
     preset: str
     preset_hint: str

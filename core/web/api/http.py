@@ -19,6 +19,7 @@ from core.web.api.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
 
+MIN_KEY_LENGTH = 16
 WS_MAX_BYTES = 2**20
 """Of one message; more ends the connection with 1009."""
 WS_PING_S, WS_PONG_S = 30.0, 20.0
@@ -129,8 +130,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def check_open(host: str, settings: ServerSettings) -> None:
-    """Raises InputError where everyone on a network could use the server and nobody said that they may."""
+def check_keys(host: str, settings: ServerSettings) -> None:
+    """Raises InputError for a key that could be guessed, and where everyone on a network could use the server and nobody said so."""
+    for n, key in enumerate(settings.api_keys, start=1):  # checked here: an error of the settings would repeat it
+        if len(key.get_secret_value()) < MIN_KEY_LENGTH:
+            raise InputError(f"Key {n} of TALKING_HEAD_API_KEYS is too short.", f"It must have at least {MIN_KEY_LENGTH} characters.")
     if not (settings.api_keys or settings.open_to_all or is_loopback(host)):
         hint = "Set TALKING_HEAD_API_KEYS, or TALKING_HEAD_OPEN_TO_ALL=true to serve everyone."
         raise InputError(f"No key is set, and {host} can be reached from other machines.", hint)

@@ -9,8 +9,6 @@ from pydantic_settings import NoDecode
 
 from core.settings import Settings
 
-MIN_KEY_LENGTH = 16
-
 
 class ServerSettings(Settings):
     """Lists are written with commas: `TALKING_HEAD_API_KEYS=first,second`."""
@@ -35,13 +33,6 @@ class ServerSettings(Settings):
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-    @field_validator("api_keys")
-    @classmethod
-    def _long_enough(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if any(len(key.get_secret_value()) < MIN_KEY_LENGTH for key in keys):
-            raise ValueError(f"every key must have at least {MIN_KEY_LENGTH} characters")
-        return keys
 
     @property
     def max_body_bytes(self) -> int:

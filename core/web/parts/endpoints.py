@@ -97,11 +97,11 @@ def build_endpoints(context: Context) -> None:
             image: str | None,
             name: str = "",
             consent: bool = False,
-            face: float = Framing.face_index,
+            face: float | None = Framing.face_index,
             request: gr.Request = None,
             progress: gr.Progress = gr.Progress(),  # noqa: B008
         ) -> tuple[str, str]:
-            steps = shelf.register(image, name or "", int(face), bool(consent), visitor(request), texts)
+            steps = shelf.register(image, name or "", face, bool(consent), visitor(request), texts)
             avatar: Avatar = await _last(steps, context, progress)
             return avatar.token, str(desk.outputs.new_file("preview.jpg", desk.studio.thumbnail(avatar.token, avatar.owner)))
 
