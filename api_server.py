@@ -13,7 +13,7 @@ from pathlib import Path
 
 from core.command_line import OneLineParser, exit_code
 from core.settings import read_settings
-from core.web.api.http import check_open, is_loopback, listen, make_server
+from core.web.api.http import check_keys, is_loopback, listen, make_server
 from core.web.api.settings import ServerSettings
 from core.web.outputs import OutputFolder, Sweeper, page_outputs
 from core.web.server import prepare_environment
@@ -36,7 +36,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def run(arguments: argparse.Namespace) -> None:
     settings = read_settings(ServerSettings)
-    check_open(arguments.host, settings)
+    check_keys(arguments.host, settings)
     outputs, pages = OutputFolder(settings.output_dir / "api", settings.output_ttl_s), page_outputs(settings)
     for folder in (outputs, pages):
         folder.prepare()
