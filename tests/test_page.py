@@ -277,7 +277,7 @@ def test_a_full_server_says_so_and_ends_cleanly_while_it_works(tmp_path: Path) -
         assert "Busy" in busy
         assert "Try again" in busy
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(10) == 0, server.log.read_text()
+        assert server.process.wait(30) == 0, server.log.read_text()
         assert not list((tmp_path / "out" / "page").rglob("*.mp4*"))
         assert "Traceback" not in server.log.read_text()
         client._kill_heartbeat.set()
