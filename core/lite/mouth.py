@@ -168,8 +168,8 @@ class _Network:
 _READ = np.array([0.1, 0.5, 0.4], np.float32)
 """How the three 20 ms steps around a frame's middle make its row: a little early, for lips move before they are heard."""
 
-_OPEN, _WIDE = 1.5, 1.25
-"""A regression shrinks towards the mean: this gives aperture and spread back their full range."""
+_OPEN, _EXPAND, _WIDE = 1.8, 1.4, 1.25
+"""A regression shrinks towards the mean: these give aperture (a factor, then a power) and spread their full range back."""
 _PAUSE_STEPS = 9
 """Lips come to rest when it has been quiet for so many steps of 20 ms: in shorter pauses people keep them parted."""
 _SAID = 0.15
@@ -178,6 +178,8 @@ _SAID = 0.15
 
 _JAW_READ = np.array([0.25, 0.5, 0.25], np.float32)
 """Weights of features 4 i + 2 .. 4 i + 4 in frame i: 10 ms after its middle."""
+_EVEN = 0.2
+"""The small networks open wide for loud sounds and little for soft ones, more than lips do: so much of that is taken back."""
 
 
 def _rise(x: F32, low: float, high: float) -> F32:
@@ -252,15 +254,16 @@ class MouthTracker:
         heard = self._heard(levels[:, 1][times].max(1))
         speech = (1 - _rise(quiet @ _READ, 0.5, 0.9)) * heard
         lips_apart = 1 - _rise((touch.max(1) + touch.mean(1)) / 2, 0.07, 0.5)
-        jaw = openings[times[:, 2:]] @ _JAW_READ
+        level = levels[:, 0][times].mean(1)
+        jaw = openings[times[:, 2:]] @ _JAW_READ * (1 - _EVEN * np.clip(level - 0.5, -1.5, 0.7))
         awake = (1 - _rise(self._rest(logits[:, 4], k), 0.97, 0.999)) * heard
         said = np.clip(shape[:, 0], 0, 1.2) * lips_apart * speech
-        aperture = np.clip(jaw * _OPEN, 0, 1.2) * lips_apart * awake
+        aperture = np.minimum(np.maximum(jaw * _OPEN, 0) ** _EXPAND, 1.2) * lips_apart * awake
         aperture = np.where(self._begun_by(said), aperture, np.minimum(aperture, said))
         rows[:, APERTURE] = aperture * _rise(aperture, 0.02, 0.15)  # nearly shut is shut
         rows[:, SPREAD] = np.clip(_WIDE * shape[:, 1], -1, 1) * speech
         rows[:, TUCK] = np.clip(shape[:, 2], 0, 1) * speech
-        rows[:, LOUDNESS] = self._effort(levels[:, 0][times].mean(1), (1 - quiet @ _READ) * speech)
+        rows[:, LOUDNESS] = self._effort(level, (1 - quiet @ _READ) * speech)
         return rows
 
     def _rest(self, silence: F32, k: int) -> F32:
