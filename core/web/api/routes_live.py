@@ -23,6 +23,7 @@ router = APIRouter(tags=["live"])
 FIRST_MESSAGE_S = 10.0
 STEP_S = 0.25
 """How long one look for output waits; a connection that is told to leave does so within it."""
+LAST_WORDS_S = 2.0
 MAX_ERRORS = 20
 """Refused messages after which a client is cut off."""
 TAKEN_OVER, TOO_OLD, UNKNOWN = 4409, 4408, 4404
@@ -86,6 +87,9 @@ class _Connection:
         hearing.add_done_callback(lambda _: self._stopping.set())
         try:
             await self._show(received)
+        except WebSocketDisconnect:  # what the client said before it went is still heard: it may have closed the session
+            self._stopping.set()
+            await asyncio.wait((hearing,), timeout=LAST_WORDS_S)
         finally:
             taken_over = not hearing.done()
             hearing.cancel()
