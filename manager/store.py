@@ -298,7 +298,8 @@ class Store:
     def remove(self, format: str | None = None, cancel: threading.Event | None = None) -> tuple[tuple[Path, ...], int]:
         """Deletes the files of a format (None: of all) that no other format here uses; returns their paths and the bytes freed.
 
-        Only files of the catalogue and their unfinished parts are touched; never the Hub's own cache, nor anything else in the folder.
+        Only files of the catalogue, their unfinished parts and converted copies are touched; never the Hub's own cache, nor anything else
+        in the folder.
         """
         formats = list(self.catalogue.formats) if format is None else [format]
         doomed = {file.path for name in formats for file in self.catalogue.files(name, self._all_extras(name))}
@@ -308,7 +309,7 @@ class Store:
         removed, freed = [], 0
         with self.folder.lock(cancel):
             for relative in sorted(doomed - self._used_by_others(formats)):
-                for path in (self.folder.file(relative), *self.folder.partials(relative)):
+                for path in (self.folder.file(relative), *self.folder.partials(relative), *_converted(self.folder.file(relative))):
                     if path.is_symlink() or not path.is_file():
                         continue
                     freed += path.stat().st_size
@@ -344,3 +345,8 @@ class Store:
 def _names(files: list[CatalogueFile]) -> str:
     names = [file.path.rpartition("/")[2] for file in files]
     return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more"
+
+
+def _converted(path: Path) -> list[Path]:
+    """Copies of an ONNX file at another opset, which the engine puts beside it (`core/models/onnx_files.py`)."""
+    return sorted(path.parent.glob(f"{path.stem}_opset[0-9]*.onnx")) if path.suffix == ".onnx" else []

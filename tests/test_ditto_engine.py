@@ -133,7 +133,12 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[StitchedFrame]:
     """What is drawn from here on; nothing is really drawn."""
     frames: list[StitchedFrame] = []
     render = torch.zeros(1, 3, 512, 512)
-    monkeypatch.setattr(DittoRenderer, "draw", lambda self, batch: (frames.extend(batch), (batch, render))[1])
+
+    def draw(self: DittoRenderer, batch: Sequence[StitchedFrame]) -> Any:
+        frames.extend(batch)
+        return batch, render.expand(len(batch), -1, -1, -1)
+
+    monkeypatch.setattr(DittoRenderer, "draw", draw)
     return frames
 
 
@@ -207,6 +212,40 @@ def test_nothing_is_computed_while_nobody_waits(engine: DittoEngine, registered:
         assert drawn == list(range(n))  # on a CPU one at a time
     reader.close()  # type: ignore[attr-defined]
     made.interrupt()
+
+
+def test_batches_as_on_a_gpu(
+    engine: DittoEngine, registered: DittoRegistered, drawn: list[StitchedFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two batches of five are under way together. What a reader left is the next one's, and the head glides from what was really shown."""
+    monkeypatch.setattr(engine, "placement", dataclasses.replace(engine.placement, batch=5, batches_at_once=2))
+    made = session(engine, registered, online_mode=True, overlap_v2=70)
+    assert made.step_frames == 10
+    samples = sound(640 * 47)
+    reader = made.push(samples[: 640 * 40])
+    for n, computed in ((1, 10), (9, 10), (1, 20)):
+        list(itertools.islice(reader, n))
+        assert len(drawn) == computed
+    rest = [*made.push(samples[640 * 40 :]), *made.flush()]
+    assert 11 + len(rest) == 47
+    assert [frame.frame for frame in drawn] == list(range(47))
+
+    list(itertools.islice(made.idle(20), 3))  # ten are drawn, three are shown
+    shown = drawn[49]
+    drawn.clear()
+    list(made.push(samples))
+    assert np.abs(drawn[0].kp_free - shown.kp_free).max() < 0.05
+
+
+def test_the_size_of_a_push_does_not_change_batches_of_five(
+    engine: DittoEngine, registered: DittoRegistered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "placement", dataclasses.replace(engine.placement, batch=5, batches_at_once=2))
+    values = {"online_mode": True, "overlap_v2": 75}
+    samples = sound(640 * 13 + 3)
+    whole = spoken(session(engine, registered, **values), samples)
+    assert len(whole) == 14
+    assert same(whole, spoken(session(engine, registered, **values), samples, [2000]))
 
 
 def test_one_pair_of_threads_for_the_life_of_a_session(engine: DittoEngine, registered: DittoRegistered) -> None:

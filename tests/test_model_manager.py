@@ -943,6 +943,10 @@ def test_download_path_verify_remove(
 def test_removing_one_format_leaves_what_another_needs(store: Store) -> None:
     store.ensure("pytorch")
     store.ensure("onnx")
+    converted = store.folder.path / "ditto_onnx" / "warp_network_ori_opset20_0123456789ab.onnx"
+    converted.write_bytes(b"made by the engine")
+    assert converted in store.remove("onnx")[0]
+    store.ensure("onnx")
     removed, freed = store.remove("onnx")
     assert TASK not in {str(path.relative_to(store.folder.path)) for path in removed}
     assert freed == sum(path_size for path_size in (len(CONTENTS[str(p.relative_to(store.folder.path))]) for p in removed))

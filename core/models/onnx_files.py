@@ -70,6 +70,7 @@ class OnnxNetwork:
             path = at_opset_20(path, cache)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # warnings about its own graph optimisation say nothing to anyone here
         try:
             self.session: onnxruntime.InferenceSession = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
         except Exception as error:  # ONNX Runtime's own classes, not all of which it exports
