@@ -78,6 +78,7 @@ class StageRunner:
     def __init__(self, stages: Sequence[Stage]) -> None:
         self._stages = tuple(stages)
         self._line: _Line | None = None
+        self._end: Callable[[], object] | None = None
         self._threads: list[threading.Thread] = []
 
     def run(self, items: Iterable[Any]) -> Iterator[Any]:
@@ -109,16 +110,16 @@ class StageRunner:
 
     def close(self) -> None:
         """Ends the threads; a consumer that waits on another thread meets Cancelled."""
-        if self._line is not None:
-            self._line.end()
+        if self._end is not None:
+            self._end()
             for thread in self._threads:
                 thread.join(JOIN_S / len(self._threads))
-            self._line, self._threads = None, []
+            self._line, self._end, self._threads = None, None, []
 
     def _started(self) -> _Line:
         if self._line is None:
             line = self._line = _Line(len(self._stages))
-            weakref.finalize(self, line.end)
+            self._end = weakref.finalize(self, line.end)  # also when the runner is forgotten
             self._threads = [
                 threading.Thread(target=_work, args=(line, number, stage), name=f"stage-{number}", daemon=True)
                 for number, stage in enumerate(self._stages)
