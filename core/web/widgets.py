@@ -13,6 +13,7 @@ from core.errors import TalkingHeadError
 from core.settings import Settings
 from core.web.streams import Streams
 from core.web.texts import Texts
+from core.web.texts_en import ENGLISH
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +27,9 @@ element.addEventListener('click', (event) => {
 """
 
 
-def page_error(sentence: str) -> Exception:
+def page_error(sentence: str, title: str = ENGLISH.error) -> Exception:
     """An error Gradio shows as a message; its traceback stays out of the log, for it is the visitor's input that is at fault."""
-    error: Exception = gr.Error(sentence, print_exception=False)
+    error: Exception = gr.Error(sentence, title=title, print_exception=False)
     return error
 
 

@@ -31,16 +31,21 @@ def build_about(context: Context, tab: Any) -> None:
     about = paragraph_html(texts.about_disclosure_title, texts.about_disclosure) + paragraph_html(texts.about_api_title, texts.about_api)
     gr.HTML(about, elem_classes="th-html")
 
-    def show() -> str:
-        return numbers_html(texts, desk.studio.health(), desk.studio.stats())
+    sure = gr.State(False)
 
-    def empty(request: gr.Request) -> tuple[str, str]:
+    def show() -> list[Any]:
+        return [numbers_html(texts, desk.studio.health(), desk.studio.stats()), gr.update(value=texts.clear_mine), False]
+
+    def empty(confirmed: bool, request: gr.Request) -> list[Any]:
+        if not confirmed:
+            return [gr.skip(), gr.skip(), gr.update(value=texts.results_delete_sure), True]
         freed = shelf.clear("all", visitor(request).owner, texts)
-        return plain_html(texts.cleared.format(size=human_bytes(freed))), show()
+        return [plain_html(texts.cleared.format(size=human_bytes(freed))), *show()]
 
-    tab.select(show, None, numbers, **quiet(queue=False))
-    refresh.click(show, None, numbers, **quiet(queue=False))
-    clear.click(empty, None, [cleared, numbers], **quiet(queue=False))
+    outputs = [numbers, clear, sure]
+    tab.select(show, None, outputs, **quiet(queue=False))
+    refresh.click(show, None, outputs, **quiet(queue=False))
+    clear.click(empty, sure, [cleared, *outputs], **quiet(queue=False))
 
 
 def numbers_html(texts: Texts, health: Mapping[str, Any], stats: Mapping[str, Any]) -> str:

@@ -102,7 +102,7 @@ class AvatarsPart:
                 yield [*said(plain_html(texts.stopped), busy=False), *unchanged]
             except TalkingHeadError as error:
                 yield [*said(error_html(texts, str(error)), busy=False), *unchanged]
-                raise page_error(escape(str(error))) from None
+                raise page_error(escape(str(error)), texts.error) from None
             except Exception:
                 yield [*said(error_html(texts, texts.unexpected), busy=False), *unchanged]
                 raise

@@ -118,7 +118,7 @@ def _wire(context: Context, inputs: _Inputs, generate: Any, cancel: Any, outputs
             yield shown(plain_html(texts.stopped), busy=False)
         except TalkingHeadError as error:
             yield shown(error_html(texts, str(error)), busy=False)
-            raise page_error(escape(str(error))) from None
+            raise page_error(escape(str(error)), texts.error) from None
         except Exception:
             yield shown(error_html(texts, texts.unexpected), busy=False)
             raise  # the page logs it and says the same

@@ -50,7 +50,7 @@ def build_stream(context: Context) -> PersonInputs:
             yield "", plain_html(texts.stopped)
         except TalkingHeadError as error:
             yield "", error_html(texts, str(error))
-            raise page_error(escape(str(error))) from None
+            raise page_error(escape(str(error)), texts.error) from None
 
     def through(event: gr.EventData, request: gr.Request) -> Any:
         """What came out, when the player has it all or can get no more."""
