@@ -4,7 +4,8 @@ usage: python scripts/train_jaw.py [--clean 720] [--varied 1000] [--networks 7] 
 
 Small, briefly trained and averaged: measured on real people's lips, the opening they learn from synthetic voices carries over better
 than that of the large network, whose sharper heads decide about closed lips (core/lite/mouth.py). Half of what they hear is clean flite
-speech, half the large network's corpus of many voices, languages, rooms and noises: either alone carries over less well.
+speech, half the large network's corpus of many voices, languages, rooms and noises: either alone did less well on real lips or on
+held-back voices (core/lite/MOUTH_MODEL_CARD.md).
 Needs what train_mouth.py needs; takes some ten minutes on two cores. Hears 0.1 s back and 0.1 s ahead.
 """
 
