@@ -155,7 +155,7 @@ def test_one_frame_per_640_samples(engine: DittoEngine, registered: DittoRegiste
 
 @pytest.mark.parametrize("values", [{}, {"online_mode": True, "overlap_v2": 75}, {"online_mode": True, "overlap_v2": 10}])
 def test_how_the_audio_is_cut_changes_no_frame(engine: DittoEngine, registered: DittoRegistered, values: dict[str, Any]) -> None:
-    samples = sound(640 * 9 + 17)
+    samples = sound(640 * 8 + 17)
     whole = spoken(session(engine, registered, **values), samples)
     assert same(whole, spoken(session(engine, registered, **values), samples, [1, 5000, 333, 640]))
     assert same(whole, spoken(session(engine, registered, **values), samples, [319]))
@@ -188,7 +188,7 @@ def test_the_sound_that_the_first_frame_needs(
 
 
 def test_frames_left_unread_come_with_the_next_push(engine: DittoEngine, registered: DittoRegistered) -> None:
-    samples = sound(640 * 20)
+    samples = sound(640 * 14)
     values = {"online_mode": True, "overlap_v2": 75}
     whole = spoken(session(engine, registered, **values), samples)
     made = session(engine, registered, **values)
