@@ -141,7 +141,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
         ({"options": '{"preset": "nonsense"}'}, 422, "nonsense"),
         ({"options": '{"face_index": 7}'}, 422, "Face 7"),
         ({"engine": "nonsense"}, 422, "nonsense"),
-        ({"engine": "ditto"}, 503, "ditto"),
+        ({"engine": "ditto"}, 422, "ditto"),
         ({"surprise": "x"}, 400, "surprise"),
     ],
 )

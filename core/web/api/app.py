@@ -14,11 +14,10 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 
 from core.studio import Studio
-from core.web.api import errors, routes_avatars, routes_jobs, routes_live, routes_service, routes_stream
+from core.web.api import errors, routes_avatars, routes_jobs, routes_live, routes_service, routes_stream, spec
 from core.web.api.context import Context, make_context
 from core.web.api.errors import as_response
 from core.web.api.guard import BodyGuard, OriginGuard
@@ -39,6 +38,8 @@ _ABOUT = """One portrait photo and one speech recording become a talking-head vi
 
 Send the key as `Authorization: Bearer KEY` or `X-API-Key: KEY`; on a server without keys, `X-Owner-Key` (16 random characters or more,
 kept by the client) tells whose avatars and jobs are whose. WebSockets `/jobs/{id}/events` and `/live` are described in the README."""
+_KEYS = {"bearer": {"type": "http", "scheme": "bearer"}, "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
+_OWNER = {"owner": {"type": "apiKey", "in": "header", "name": "X-Owner-Key"}}
 _EXPOSED = ["X-Job-Id", "X-Engine", "X-Generation-Info", "Retry-After", "Location"]
 
 
@@ -68,6 +69,7 @@ def build_api(
         description=_ABOUT,
         lifespan=lifespan,
         docs_url=None,
+        generate_unique_id_function=lambda route: route.name,
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redoc_url=None,
         middleware=[
@@ -87,7 +89,7 @@ def build_api(
     errors.install(app)
     for router in _ROUTERS:
         app.include_router(router)
-    _describe_keys(app)
+    _complete_document(app, keys.needed, studio.health()["engines"])
     _refuse_other_methods(app)
     app.router.routes.append(Mount("/", mount))
     return app
@@ -138,30 +140,37 @@ def _refuse_other_methods(app: FastAPI) -> None:
     for route in (route for router in _ROUTERS for route in router.routes if isinstance(route, APIRoute)):
         known.setdefault(route.path, set()).update(route.methods or ())
     for path, methods in known.items():
-        allow = {"Allow": ", ".join(sorted(methods))}
-
-        async def refuse(request: Request, allow: dict[str, str] = allow) -> NoReturn:
-            raise HTTPException(405, headers=allow)
-
-        app.add_route(path, refuse, methods=sorted({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - methods))
+        app.router.routes.append(Route(path, _NoSuchMethod(", ".join(sorted(methods)))))
 
 
-def _describe_keys(app: FastAPI) -> None:
-    """The document names the ways to send a key, for every route but /health."""
+class _NoSuchMethod:
+    """An application, since a route to one takes every method there may be."""
+
+    def __init__(self, allow: str) -> None:
+        self._allow = allow
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> NoReturn:
+        raise HTTPException(405, headers={"Allow": self._allow})
+
+
+def _complete_document(app: FastAPI, needed: bool, engines: list[str]) -> None:
+    """With the ways to say who asks, for every route but /health, and the engines that are offered."""
     made = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = made()
-            document["components"]["securitySchemes"] = {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-                "owner": {"type": "apiKey", "in": "header", "name": "X-Owner-Key"},
-            }
+            schemes = _KEYS if needed else _OWNER
+            document["components"]["securitySchemes"] = schemes
+            ways: list[dict[str, Any]] = [{name: []} for name in schemes]
             for path, methods in document["paths"].items():
                 for route in methods.values():
                     if path != "/health":
-                        route["security"] = [{"bearer": []}, {"key": []}, {"owner": []}]
+                        route["security"] = ways if needed else [*ways, {}]
+                    for content in route.get("requestBody", {}).get("content", {}).values():
+                        form = content["schema"].get("properties", {})
+                        if "engine" in form:
+                            content["schema"] = {**content["schema"], "properties": {**form, "engine": spec.engine(engines)}}
         return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]

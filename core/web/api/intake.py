@@ -13,7 +13,7 @@ from core.settings import Settings
 from core.types import Audio, Avatar, Request, Source
 from core.web.api.context import Context, check_room
 from core.web.api.errors import Malformed
-from core.web.api.options import options_in, options_of
+from core.web.api.options import check_engine, options_in, options_of
 from core.web.api.uploads import Form, Part, read_form
 
 VIDEO_PARTS: dict[str, Part] = {
@@ -42,6 +42,7 @@ async def video_request(http: HttpRequest, context: Context, owner: str) -> Requ
         if bool(token) == ("image" in form.files):
             both = "Both image and avatar are given." if token else "image is missing, and no avatar is given."
             raise Malformed(both, "Send a photo as image, or a token as avatar.")
+        engine = check_engine(form.fields.get("engine") or "auto", context.studio)
         options = options_of(options_in(form.fields.get("options", "")), context.settings, avatar=bool(token))
         if token:
             source: Source | Avatar = await asyncio.to_thread(context.studio.avatar, token, owner)
@@ -49,7 +50,6 @@ async def video_request(http: HttpRequest, context: Context, owner: str) -> Requ
             check_consent(form, context.settings)
             source = await person(form, context)
         audio = await sound(form, context)
-    engine = form.fields.get("engine") or "auto"
     return Request(audio, source, engine, options.framing, options.controls, options.render, owner=owner)
 
 

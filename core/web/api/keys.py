@@ -60,7 +60,7 @@ class Keys:
 
     def sent(self, scope: Scope) -> bool:
         """Whether the request brings a key that somebody put there, where keys are needed; what a browser adds by itself is none."""
-        return self.needed and bool(_sent_key(scope))
+        return self.needed and bool(_sent_keys(scope))
 
     def login_cookie(self, key: str, https: bool) -> str | None:
         """The Set-Cookie of a good key, else None. The cookie proves the key without holding it, and ends with it."""
@@ -71,8 +71,11 @@ class Keys:
         return f"{LOGIN_COOKIE}={self._logins[known]}; Path=/; Max-Age={COOKIE_AGE_S}; HttpOnly; {where}"
 
     def _key(self, scope: Scope) -> str | None:
-        """A key that was sent is the one that counts, good or bad."""
-        return self._known(_sent_key(scope)) if self.sent(scope) else self._logged_in(scope)
+        """What was sent counts, good or bad, before the cookie; what is sent twice must be the same."""
+        if not self.sent(scope):
+            return self._logged_in(scope)
+        known = {self._known(key) for key in _sent_keys(scope)}
+        return known.pop() if len(known) == 1 else None
 
     def _known(self, sent: str) -> str | None:
         """Every key is compared, each in constant time."""
@@ -92,11 +95,17 @@ class Keys:
         return found
 
 
-def _sent_key(scope: Scope) -> str:
-    scheme, _, token = header(scope, "authorization").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    return header(scope, "x-api-key").strip() or _offered(scope, "key")
+def _sent_keys(scope: Scope) -> list[str]:
+    """In every place where one may be; an empty one was sent too."""
+    keys = [key for key in (_offered(scope, "key"),) if key]
+    for name, value in scope["headers"]:
+        text = value.decode("latin-1").strip()
+        if name == b"x-api-key":
+            keys.append(text)
+        elif name == b"authorization":
+            scheme, _, token = text.partition(" ")
+            keys.append(token.strip() if scheme.lower() == "bearer" else "")
+    return keys
 
 
 def _offered(scope: Scope, kind: str) -> str:

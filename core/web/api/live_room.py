@@ -27,7 +27,7 @@ from core.studio import Studio
 from core.web.api.errors import NotFound
 from core.web.api.limits import Places, Rate
 from core.web.api.live_protocol import INIT, PICTURE, SEGMENT, SOUND, SPEAKS, Resume, Start, media
-from core.web.api.options import controls_of, options_of
+from core.web.api.options import check_engine, controls_of, options_of
 from core.web.api.settings import ServerSettings
 
 RESUME_S = 30.0
@@ -208,6 +208,7 @@ class LiveRoom:
 
     def _opened(self, token: str, owner: str, start: Start) -> Seat:
         avatar = self._studio.avatar(token, owner)
+        check_engine(start.engine, self._studio)
         options = options_of(start.options, self._settings, avatar=True)
         how = LiveOptions(output="segments" if start.format == "fmp4" else "frames")
         session = open_live(

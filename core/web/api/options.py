@@ -13,6 +13,7 @@ from core.engines.capabilities import DITTO_FRAMING
 from core.errors import OptionError
 from core.options import Options, preset, read_options
 from core.settings import Settings
+from core.studio import Studio
 from core.types import Controls, Framing, RenderOptions
 
 
@@ -56,6 +57,14 @@ def options_in(text: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise OptionError("options is not an object of options by name.", 'Write it as {"size": 320, ...}.')
     return values
+
+
+def check_engine(name: str, studio: Studio) -> str:
+    """The name, if it is one that this server offers. Raises OptionError."""
+    offered = ["auto", *studio.health()["engines"]]
+    if name not in offered:
+        raise OptionError(f"There is no engine {name[:40]!r} here.", f"Choose one of: {', '.join(offered)}.")
+    return name
 
 
 @contextmanager

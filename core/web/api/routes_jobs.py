@@ -41,7 +41,7 @@ _INFO_HEADER = {
     responses={
         **spec.errors(*spec.UPLOAD, 404),
         200: {"description": "The video", "content": spec.MP4, "headers": _INFO_HEADER},
-        202: {"model": JobStatus, "description": "With async=1: the job, to be watched at its Location"},
+        202: {"model": JobStatus, "description": "With async=1: the job, to be watched at its Location", "links": spec.JOB_LINKS},
     },
 )
 async def generate(
@@ -68,7 +68,7 @@ async def generate(
 
 
 @router.get("/jobs/{job_id}", summary="Where a job stands", response_model=JobStatus, responses=spec.errors(404))
-async def job(job_id: str, context: Here, owner: Owner) -> JobStatus:
+async def job_status(job_id: str, context: Here, owner: Owner) -> JobStatus:
     return context.jobs.get(job_id, owner).status(context.studio.scheduler)
 
 
@@ -83,7 +83,7 @@ async def job(job_id: str, context: Here, owner: Owner) -> JobStatus:
         416: {"description": "No such part"},
     },
 )
-async def result(job_id: str, context: Here, owner: Owner) -> Response:
+async def job_result(job_id: str, context: Here, owner: Owner) -> Response:
     entry = context.jobs.get(job_id, owner)
     if not entry.job.wait(0):
         raise NotReady(f"The job is still {entry.job.state}.", "Wait for its end at /jobs/{id}/events.", {"Retry-After": "1"})
@@ -94,7 +94,7 @@ async def result(job_id: str, context: Here, owner: Owner) -> Response:
 
 
 @router.delete("/jobs/{job_id}", summary="Stop a job, and forget it and its video", response_model=JobStatus, responses=spec.errors(404))
-async def delete(job_id: str, context: Here, owner: Owner) -> JobStatus:
+async def delete_job(job_id: str, context: Here, owner: Owner) -> JobStatus:
     """Answers when the work has stopped, with the state it ended in."""
     entry = context.jobs.get(job_id, owner)
     await context.jobs.stop(entry)

@@ -15,7 +15,7 @@ router = APIRouter(tags=["service"])
 
 
 @router.post("/cache/clear", summary="Delete what is kept of this owner", response_model=Freed, responses=spec.errors(413, 422))
-async def clear(what: ClearRequest, context: Here, owner: Owner) -> Freed:
+async def clear_cache(what: ClearRequest, context: Here, owner: Owner) -> Freed:
     """`avatars` and every video of them, `results` (kept to answer the same request again, and those of ended jobs), or `all`."""
     freed = await asyncio.to_thread(context.studio.clear_cache, what.which, owner)
     return Freed(freed_bytes=freed + context.jobs.forget(owner, with_avatar=what.which == "avatars"))
