@@ -6,7 +6,7 @@ usage: server.py [--runs N] [--seconds S] [--sessions N] [--aborted N]
 Prints: the first media piece of POST /stream after the request, avatar known; of one live session fed as it is spoken in chunks of
 20 ms, from the moment the last of a frame's sound was sent to the segment that shows it (the engine itself looks ahead 113 ms); of several
 live sessions at once, the frames that arrived against 25 a second; how long /health takes meanwhile, with a video being made as well; and
-after that many aborted connections, what the server holds more. Median and p95. Ends with one JSON line.
+what the server holds more after many aborted connections, and as many again. Median and p95. Ends with one JSON line.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def abort(url: str, avatar: str, n: int, process: int) -> dict[str, float]:
         while httpx.get(f"{url}/health", trust_env=False).json()["queue"]["running"]:
             time.sleep(0.1)
 
-    some(50)
+    some(n)  # as many before: what so many at once need is kept by the allocator
     before = held()
     some(n)
     after = held()
