@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     max_avatars: int = Field(default=100, ge=1, description="Avatars of one owner")
     keep_results: bool = Field(default=True, description="Pages and servers keep finished videos and answer the same request with them")
     results_bytes: int = Field(default=2 * 2**30, ge=0, description="Finished videos kept, bytes; those unused longest go first")
-    results_ttl_s: float = Field(default=7 * 86_400.0, gt=0, description="How long a finished video is kept")
+    results_ttl_s: float = Field(default=86_400.0, gt=0, description="How long a finished video is kept")
     share_caches: bool = Field(default=False, description="One owner's finished videos may answer another's same request")
     require_consent: bool = Field(default=False, description="Avatars need the declared consent of the person shown")
     label: bool = Field(default=True, description='Pages and servers draw a small "AI" into their videos')
