@@ -18,6 +18,7 @@ from core.web.api.app import build_api
 from core.web.api.context import Context
 from core.web.api.http import listen, make_server
 from core.web.api.settings import ServerSettings
+from core.web.identity import owner_name
 from core.web.outputs import OutputFolder
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
@@ -68,6 +69,12 @@ def serving(studio: Studio, folder: Path, **settings: Any) -> Iterator[Serving]:
         thread.join(PATIENCE_S)
         sock.close()
     assert not thread.is_alive()
+
+
+def forget_people(studio: Studio) -> None:
+    """Those that the tests' keys registered: the studio is shared with other files of tests."""
+    for key in (KEY, OTHER_KEY):
+        studio.clear_cache("all", owner_name("api", key))
 
 
 def wait_for(true: Callable[[], Any], timeout_s: float = PATIENCE_S) -> None:

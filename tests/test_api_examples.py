@@ -124,6 +124,7 @@ def test_the_live_client_resumes_after_a_lost_connection(server: Serving, tmp_pa
     assert frames(path) > 75
 
 
+@pytest.mark.slow
 def test_the_page_speaks_live_and_comes_back(server: Serving, origin: str) -> None:
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:

@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection
 from core.engines.lite import LiteSession
 from core.studio import Studio
 from core.web.api.live_protocol import HEADER, INIT, PICTURE, SEGMENT, SOUND, SPEAKS
-from tests.serving import KEY, OTHER_KEY, SPEECH, Serving, form, serving, wait_for
+from tests.serving import KEY, OTHER_KEY, SPEECH, Serving, forget_people, form, serving, wait_for
 
 START = {"type": "start", "options": {"size": 64}}
 
@@ -29,6 +29,7 @@ START = {"type": "start", "options": {"size": 64}}
 def server(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     with serving(studio, tmp_path_factory.mktemp("server"), max_live=3, owner_max_live=2) as server:
         yield server
+    forget_people(studio)
 
 
 @pytest.fixture(scope="module")
@@ -419,6 +420,30 @@ def test_the_server_ends_its_sessions_with_itself(studio: Studio, tmp_path_facto
         seats = list(server.context.live._seats.values())
         assert len(seats) == 1
     wait_for(lambda: seats[0].session.closed)
+
+
+def test_a_connection_that_is_dead_is_noticed(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The other side answers no ping: its seat is free for whoever comes back."""
+    monkeypatch.setattr("core.web.api.http.WS_PING_S", 0.2)
+    monkeypatch.setattr("core.web.api.http.WS_PONG_S", 0.3)
+
+    async def test(server: Serving, token: str) -> None:
+        async with call(server, token) as caller:
+            await caller.say(**START)
+            await caller.event("ready")
+            seat = next(iter(server.context.live._seats.values()))
+            await asyncio.sleep(1.0)
+            assert not seat.free.is_set()  # pings are answered
+            caller.socket.transport.pause_reading()
+            async with asyncio.timeout(30):
+                while not seat.free.is_set():
+                    await asyncio.sleep(0.05)
+            caller.socket.transport.abort()
+
+    with serving(studio, tmp_path_factory.mktemp("pinging")) as server, server.client() as client:
+        asyncio.run(test(server, client.post("/avatars", **form(audio=None)).json()["token"]))
 
 
 def test_httpx_is_no_websocket(server: Serving, token: str) -> None:

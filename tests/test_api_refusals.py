@@ -15,7 +15,7 @@ import websockets
 
 from core.studio import Studio
 from core.web.api.keys import LOGIN_COOKIE
-from tests.serving import KEY, SPEECH, Serving, error, form, serving, wait_for
+from tests.serving import KEY, SPEECH, Serving, error, forget_people, form, serving, wait_for
 
 OWNER = "an owner of the tests"
 
@@ -26,6 +26,7 @@ def server(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with serving(studio, tmp_path_factory.mktemp("server"), cors_origins="https://ours.example", upload_timeout_s=1.5,
                  header_timeout_s=0.5, **limits) as server:  # fmt: skip
         yield server
+    forget_people(studio)
 
 
 @pytest.fixture
@@ -251,6 +252,11 @@ def test_a_foreign_name_for_this_machine_is_refused(studio: Studio, server: Serv
             token = bare.post("/avatars", headers={"X-Owner-Key": OWNER}, **form(audio=None)).json()["token"]
             assert bare.get("/avatars").json() == {"avatars": []}
             assert len(bare.get("/avatars", headers={"X-Owner-Key": OWNER}).json()["avatars"]) == 1
+            owner = base64.urlsafe_b64encode(OWNER.encode()).decode().rstrip("=")
+            assert handshake(open_server, f"/live?avatar={token}") == 404
+            assert handshake(open_server, f"/live?avatar={token}", subprotocols=["talking-head", f"owner.{owner}"]) == 101
+            evil = {"Origin": "https://evil.example"}
+            assert handshake(open_server, f"/live?avatar={token}", additional_headers=evil, subprotocols=[f"owner.{owner}"]) == 403
             bare.delete(f"/avatars/{token}", headers={"X-Owner-Key": OWNER})
 
 

@@ -101,6 +101,7 @@ def test_the_page_is_behind_the_key(server: Process) -> None:
         assert client.get("/avatars").json() == {"avatars": []}  # the cookie is good for the API too
 
 
+@pytest.mark.slow
 def test_the_gradio_client_makes_a_video_with_the_key(server: Process, tmp_path: Path) -> None:
     import warnings
 
@@ -124,6 +125,7 @@ def test_the_gradio_client_makes_a_video_with_the_key(server: Process, tmp_path:
     assert Path(path).stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_signal_lets_running_work_finish_and_hands_the_rest_back(tmp_path: Path) -> None:
     with running(tmp_path, "--no-page", TALKING_HEAD_KEEP_RESULTS="false") as server:
         server.ready()
@@ -147,6 +149,7 @@ def test_a_signal_lets_running_work_finish_and_hands_the_rest_back(tmp_path: Pat
         assert "Traceback" not in server.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_signal_without_grace_ends_jobs_and_streams(tmp_path: Path) -> None:
     with running(tmp_path, "--no-page", TALKING_HEAD_STOP_GRACE_S="0") as server:
         server.ready()

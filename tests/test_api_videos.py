@@ -17,13 +17,14 @@ import websockets
 
 from core.engines.lite import LiteSession
 from core.studio import Studio
-from tests.serving import KEY, LONG_SPEECH, OTHER_KEY, Serving, error, form, serving, wait_for
+from tests.serving import KEY, LONG_SPEECH, OTHER_KEY, Serving, error, forget_people, form, serving, wait_for
 
 
 @pytest.fixture(scope="module")
 def server(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     with serving(studio, tmp_path_factory.mktemp("server")) as server:
         yield server
+    forget_people(studio)
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,8 +25,25 @@ from core.web.outputs import OutputFolder
 DECODERS = 2
 """Uploads decoded at the same time: each may hold a large photo in memory."""
 
+FIGURES_S = 2.0
 WATCHERS = 32
 """Connections of one owner that watch jobs."""
+
+
+class Figures:
+    """Of the caches and the queue, at most FIGURES_S old: counting reads folders, and anybody may ask for /health. Thread-safe."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._lock = threading.Lock()
+        self._counted: dict[str, Any] = {}
+        self._counted_s = 0.0
+
+    def stats(self) -> dict[str, Any]:
+        with self._lock:
+            if not self._counted or time.monotonic() - self._counted_s > FIGURES_S:
+                self._counted, self._counted_s = self._studio.stats(), time.monotonic()
+            return dict(self._counted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +61,7 @@ class Context:
     jobs: JobStore
     live: LiveRoom
     metrics: Metrics
+    figures: Figures
     decoders: asyncio.Semaphore
 
     @property
@@ -52,7 +72,8 @@ class Context:
 def make_context(studio: Studio, settings: ServerSettings, outputs: OutputFolder, keys: Keys) -> Context:
     starts = Rate(settings.jobs_per_minute, "videos, streams, avatars and live sessions")
     live = LiveRoom(studio, settings, starts)
-    metrics = Metrics(studio.stats, lambda: live.n_sessions)
+    figures = Figures(studio)
+    metrics = Metrics(figures.stats, lambda: live.n_sessions)
 
     def ended(entry: Entry[Any]) -> None:
         metrics.jobs.labels(entry.kind, entry.job.state).inc()
@@ -75,6 +96,7 @@ def make_context(studio: Studio, settings: ServerSettings, outputs: OutputFolder
         jobs=JobStore(studio.scheduler, outputs, settings.job_ttl_s, ended),
         live=live,
         metrics=metrics,
+        figures=figures,
         decoders=asyncio.Semaphore(DECODERS),
     )
 

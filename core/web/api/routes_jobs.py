@@ -17,7 +17,7 @@ from core.types import GenerationInfo
 from core.web.api import spec
 from core.web.api.connection import accept, gone, serve_while_connected
 from core.web.api.context import Async, Here, Owner
-from core.web.api.errors import NotReady
+from core.web.api.errors import NotFound, NotReady
 from core.web.api.intake import video_request
 from core.web.api.jobs import Entry
 from core.web.api.models import INFO_EXAMPLE, JobStatus
@@ -90,6 +90,8 @@ async def job_result(job_id: str, context: Here, owner: Owner) -> Response:
     if entry.video is None:
         raise NotReady("This job makes an avatar, no video.", "Its token is in the job's status.")
     made = entry.job.result()
+    if not made.path.is_file():
+        raise NotFound("The video is no longer kept.", "Make it again.")
     return FileResponse(made.path, media_type="video/mp4", filename="talking-head.mp4", headers=_about(entry.job.id, made.info))
 
 

@@ -47,7 +47,7 @@ async def metrics(context: Here, owner: Owner) -> Response:
 
 
 def _health(context: Context) -> Health:
-    told, caches = context.studio.health(), context.studio.stats()
+    told, caches = context.studio.health(), context.figures.stats()
     caches.pop("queue", None)
     try:
         engine, problem = context.studio.choose_engine("auto")[0], ""

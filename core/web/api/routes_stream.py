@@ -49,7 +49,7 @@ async def stream(http: Request, context: Here, owner: Owner) -> Response:
     if left or first[0] is None:
         pieces.close()
         return Response(status_code=499)
-    headers = {"X-Job-Id": pieces.job.id, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_data(first[0], pieces, limiter, context), media_type=pieces.mime_type, headers=headers)
 
 
