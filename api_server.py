@@ -58,9 +58,8 @@ def run(arguments: argparse.Namespace) -> None:
             for sweeper in sweepers:
                 sweeper.start()
             name = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-            sys.stdout.write(f"Talking Head answers at http://{name}:{sock.getsockname()[1]}/ (Ctrl-C ends it)\n")
-            sys.stdout.flush()
-            make_server(app, settings, studio.scheduler).run([sock])
+            line = f"Talking Head answers at http://{name}:{sock.getsockname()[1]}/ (Ctrl-C ends it)"
+            make_server(app, settings, studio.scheduler, lambda: print(line, flush=True)).run([sock])  # noqa: T201
     finally:
         studio.close()
         for sweeper in sweepers:

@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import signal
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -70,20 +71,29 @@ def http_protocol(header_timeout_s: float) -> type[H11Protocol]:
 class Server(uvicorn.Server):
     """Ends after SIGTERM or Ctrl-C: takes no more, gives running jobs their grace, hands the others back.
 
-    scheduler: whose jobs these are, None where it goes on without this server.
+    scheduler: whose jobs these are, None where it goes on without this server. announce: called when it answers.
     """
 
-    def __init__(self, config: uvicorn.Config, scheduler: Scheduler | None, grace_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, scheduler: Scheduler | None, grace_s: float, announce: Callable[[], None]) -> None:
         super().__init__(config)
-        self._scheduler, self._grace_s = scheduler, grace_s
+        self._scheduler, self._grace_s, self._announce = scheduler, grace_s, announce
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        before = {number: signal.signal(number, _ignore) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self._end) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             super().run(sockets)  # raises the signal again when all is done: to us it is a good end
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _end(self, number: int, frame: Any) -> None:
+        """Before uvicorn listens to signals, and after."""
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._scheduler is None:
@@ -93,7 +103,9 @@ class Server(uvicorn.Server):
         await ending
 
 
-def make_server(app: Any, settings: ServerSettings, scheduler: Scheduler | None) -> Server:
+def make_server(
+    app: Any, settings: ServerSettings, scheduler: Scheduler | None, announce: Callable[[], None] = lambda: None
+) -> Server:
     config = uvicorn.Config(
         app,
         http=http_protocol(settings.header_timeout_s),
@@ -111,7 +123,7 @@ def make_server(app: Any, settings: ServerSettings, scheduler: Scheduler | None)
         access_log=False,
         log_config=None,
     )
-    return Server(config, scheduler, settings.stop_grace_s)
+    return Server(config, scheduler, settings.stop_grace_s, announce)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -138,7 +150,3 @@ def check_keys(host: str, settings: ServerSettings) -> None:
     if not (settings.api_keys or settings.open_to_all or is_loopback(host)):
         hint = "Set TALKING_HEAD_API_KEYS, or TALKING_HEAD_OPEN_TO_ALL=true to serve everyone."
         raise InputError(f"No key is set, and {host} can be reached from other machines.", hint)
-
-
-def _ignore(number: int, frame: Any) -> None:
-    pass
