@@ -193,3 +193,28 @@ def test_bad_arguments_and_settings_are_one_line(
     assert len(ended.stderr.strip().splitlines()) == 1
     if environment.get("TALKING_HEAD_API_KEYS"):
         assert environment["TALKING_HEAD_API_KEYS"] not in ended.stderr, "a secret is not repeated"
+
+
+@pytest.mark.slow
+def test_a_browser_logs_in_and_makes_a_video(server: Process) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with server.client() as client:
+        wait_for(lambda: client.get("/config").status_code == 200)
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=["--no-sandbox"])
+        page = browser.new_page(locale="en-GB")
+        page.goto(f"{server.url}/")
+        assert page.url.endswith("/login")
+        page.fill("input[name=key]", "a wrong key of some length")
+        page.click("button")
+        assert "not known" in page.inner_text("[role=alert]")
+        page.fill("input[name=key]", KEY)
+        page.click("button")
+        page.locator("#th-photo input[type=file]").first.set_input_files(ROOT / "assets" / "portrait.png", timeout=60_000)
+        page.locator("#th-photo img").first.wait_for(timeout=30_000)
+        page.locator("#th-speech input[type=file]").first.set_input_files(SPEECH)
+        page.locator("#th-speech input[type=file]").first.wait_for(state="detached", timeout=30_000)
+        page.click("#th-generate")
+        page.locator("#th-status .th-facts").wait_for(timeout=60_000)
+        page.wait_for_function("document.querySelector('#th-video video')?.readyState >= 2", timeout=30_000)
+        browser.close()
