@@ -17,6 +17,8 @@ from core.web.identity import Asgi, Message, Receive, Scope, Send, header
 
 LINGER_S = 2.0
 """How long what a refused client still sends is thrown away, so that it gets to read the answer."""
+LEAST_S = 0.1
+"""What has arrived already is taken, however late the application asks for it."""
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -47,7 +49,7 @@ class BodyGuard:
                 return await receive()
             if refusal is None:
                 try:
-                    message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
+                    message = await asyncio.wait_for(receive(), max(LEAST_S, deadline - time.monotonic()))
                 except TimeoutError:
                     refusal = TooSlow(f"The request was not complete after {self._timeout_s:g} s.", "Send less, or over a faster line.")
                 else:
