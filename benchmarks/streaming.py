@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 from core.media.audio import load_audio  # noqa: E402
 from core.media.image import load_image  # noqa: E402
 from core.settings import Settings  # noqa: E402
-from core.streaming import LiveEvent, LiveOptions, LiveSegment, LiveSession, open_live  # noqa: E402
+from core.streaming import LiveEvent, LiveOptions, LiveSegment, LiveSession  # noqa: E402
 from core.studio import Studio, open_studio  # noqa: E402
 from core.types import SAMPLE_RATE_HZ, Avatar, Request, Samples  # noqa: E402
 
@@ -113,14 +113,14 @@ def watch(live: LiveSession, speech: Samples, seconds: float) -> tuple[list[floa
 
 
 def one_live(studio: Studio, avatar: Avatar, speech: Samples, seconds: float) -> list[float]:
-    live = open_live(studio, avatar, OWNER, engine="lite", live=PATIENT)
+    live = studio.live(avatar, OWNER, engine="lite", live=PATIENT)
     delays, _, _ = watch(live, speech, seconds)
     live.close()
     return delays
 
 
 def many_live(studio: Studio, avatar: Avatar, speech: Samples, seconds: float, sessions: int) -> dict[str, float]:
-    lives = [open_live(studio, avatar, OWNER, engine="lite", live=PATIENT) for _ in range(sessions)]
+    lives = [studio.live(avatar, OWNER, engine="lite", live=PATIENT) for _ in range(sessions)]
     results: list[tuple[list[float], int, float]] = []
     threads = [threading.Thread(target=lambda live=live: results.append(watch(live, speech, seconds))) for live in lives]
     cpu, started = time.process_time(), time.monotonic()
@@ -173,7 +173,7 @@ def shift_ms(heard: Samples, end_s: float, speech: Samples, begun_s: float) -> f
 
 def long_live(studio: Studio, avatar: Avatar, speech: Samples, minutes: float, folder: Path) -> dict[str, float]:
     now_s = 0.0
-    live = open_live(studio, avatar, OWNER, engine="lite", live=LiveOptions(segment_frames=25), clock=lambda: now_s)
+    live = studio.live(avatar, OWNER, engine="lite", live=LiveOptions(segment_frames=25), clock=lambda: now_s)
     memory: list[float] = []
     fed, half = 0, SAMPLE_RATE_HZ // 2
     begun_s = 0.0

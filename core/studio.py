@@ -11,20 +11,22 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from core.avatars import Avatars
 from core.casting import ENGINE_NAMES, Casting, Role
-from core.engines.base import Engine, Session
+from core.engines.base import Engine
 from core.errors import OptionError
 from core.kept_videos import KeptVideos
 from core.media.video import VideoWriter, check_writable
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.cold_start_optimization import Engines, EngineSource
-from core.performance import Cast, Performance
+from core.performance import Performance
 from core.provenance.signing import open_signer
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
+from core.streaming.live import LiveSession
+from core.streaming.outputs import LiveOptions
 from core.streaming.recording import SegmentStream
 from core.types import (
     Audio,
@@ -40,19 +42,7 @@ from core.types import (
 )
 
 T = TypeVar("T")
-__all__ = ["ENGINE_NAMES", "EngineSource", "Live", "Studio", "open_studio"]
-
-
-class Live(NamedTuple):
-    """A session for a caller that has the clock. Every use of the session belongs inside `studio.scheduler.device_turn()`.
-
-    options: those it was made with.
-    """
-
-    engine: Engine
-    session: Session
-    cast: Cast
-    options: RenderOptions
+__all__ = ["ENGINE_NAMES", "EngineSource", "Studio", "open_studio"]
 
 
 class Studio:
@@ -131,15 +121,19 @@ class Studio:
         framing: Framing = Framing(),  # noqa: B008 - frozen
         controls: Controls = Controls(),  # noqa: B008
         options: RenderOptions = RenderOptions(),  # noqa: B008
-    ) -> Live:
-        """A session on a person, for streams. Loads and registers on the caller's thread where that is not done yet. Raises as `submit`."""
+        live: LiveOptions | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> LiveSession:
+        """A live session on a person (`core.streaming`). Loads and registers on the caller's thread where that is not done yet, which may
+        take long. clock: as in LiveSession. Raises as `submit`.
+        """
         role = self._casting.verified(Role(source, owner, engine, framing, controls, options))
         cast = self._casting.cast(None, role)
         options = role.options_for(cast.engine.capabilities)
         with self.scheduler.device_turn():
             session = cast.engine.session(cast.registration, controls, options)
         self._avatars.memory.trim()
-        return Live(cast.engine, session, cast, options)
+        return LiveSession(cast, session, options, self.scheduler.device_turn, live, clock)
 
     # ---- avatars
 

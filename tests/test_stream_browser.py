@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.streaming import LiveOptions, LiveSegment, open_live
+from core.streaming import LiveOptions, LiveSegment
 from core.studio import Studio
 from core.types import Audio, Photo, RenderOptions, Request
 from tests.streams import Clock
@@ -91,7 +91,7 @@ def test_a_recording_plays_through(page: Any, studio: Studio, speech: Audio, por
 def test_live_segments_play_through(page: Any, studio: Studio, speech: Audio, portrait: Photo) -> None:
     """Segments of two frames, most without a key frame; speech in the middle."""
     clock = Clock()
-    live = open_live(studio, portrait, "local", options=RenderOptions(size=128), live=LiveOptions(lead_s=0), clock=clock)
+    live = studio.live(portrait, "local", options=RenderOptions(size=128), live=LiveOptions(lead_s=0), clock=clock)
     pieces: list[bytes] = []
     for step in range(60):
         clock.advance(0.04)

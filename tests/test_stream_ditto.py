@@ -15,7 +15,7 @@ from core.engines import ditto  # noqa: E402
 from core.engines.ditto import DittoEngine  # noqa: E402
 from core.errors import OptionError  # noqa: E402
 from core.settings import Settings  # noqa: E402
-from core.streaming import LiveEvent, LiveFrame, LiveOptions, LiveOutput, open_live  # noqa: E402
+from core.streaming import LiveEvent, LiveFrame, LiveOptions, LiveOutput  # noqa: E402
 from core.studio import Studio, open_studio  # noqa: E402
 from core.types import Audio, Controls, Photo, RenderOptions, Request  # noqa: E402
 from tests.streams import Clock, pictures  # noqa: E402
@@ -50,7 +50,7 @@ def test_a_recording_in_pieces(studio: Studio, speech: Audio, portrait: Photo) -
 def test_live_speech_idle_interrupt_and_another_emotion(studio: Studio, speech: Audio, portrait: Photo) -> None:
     clock = Clock()
     options = LiveOptions(output="frames", lead_s=0)
-    live = open_live(studio, portrait, "local", engine="ditto", options=QUICK, live=options, clock=clock)
+    live = studio.live(portrait, "local", engine="ditto", options=QUICK, live=options, clock=clock)
     out: list[LiveOutput] = []
 
     def run(seconds: float) -> None:

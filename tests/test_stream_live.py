@@ -13,7 +13,7 @@ import soxr
 from numpy.typing import NDArray
 
 from core.errors import AudioError, OptionError
-from core.streaming import LiveEvent, LiveFrame, LiveOptions, LiveOutput, LiveSegment, LiveSession, open_live
+from core.streaming import LiveEvent, LiveFrame, LiveOptions, LiveOutput, LiveSegment, LiveSession
 from core.streaming.live import MOST_LATE_S
 from core.studio import Studio
 from core.types import Audio, Controls, Photo, RenderOptions
@@ -445,7 +445,7 @@ def test_options_out_of_range(options: dict[str, Any]) -> None:
 def person(studio: Studio, portrait: Photo) -> tuple[LiveSession, Clock]:
     clock = Clock()
     options = RenderOptions(size=128)
-    return open_live(studio, portrait, "local", engine="lite", options=options, live=FRAMES, clock=clock), clock
+    return studio.live(portrait, "local", engine="lite", options=options, live=FRAMES, clock=clock), clock
 
 
 def test_a_person_never_jumps(person: tuple[LiveSession, Clock], speech: Audio) -> None:
@@ -486,7 +486,7 @@ def test_many_at_once_share_the_device(studio: Studio, speech: Audio, portrait: 
 
     def read(index: int) -> None:
         clock = Clock()
-        live = open_live(studio, portrait, "local", options=RenderOptions(size=64), live=FRAMES, clock=clock)
+        live = studio.live(portrait, "local", options=RenderOptions(size=64), live=FRAMES, clock=clock)
         live.feed(speech.samples[:16_000], 16_000)
         live.end_of_utterance()
         for _ in range(40):

@@ -10,9 +10,9 @@ A whole recording (`recording.py`): `Studio.stream` queues a job and returns an 
 All `data` one after the other are a fragmented MP4 with the frames and samples of `Studio.generate`. Errors of the job come out of `next`;
 `close`, from any thread, stops the job. `next` blocks: an event loop calls it on a thread.
 
-Live (`live.py`): `open_live` loads and registers on the calling thread, then gives a `LiveSession`.
+Live (`live.py`): `Studio.live` loads and registers on the calling thread, then gives a `LiveSession`.
 
-    live = open_live(studio, avatar, owner, options=RenderOptions(label=True), live=LiveOptions())
+    live = studio.live(avatar, owner, options=RenderOptions(label=True), live=LiveOptions())
     live.feed(pcm16_bytes, 16_000)                     # any thread, any size, any rate; False: no room now
     live.end_of_utterance(); live.interrupt(); live.set_controls(Controls(...)); live.close()
     while not live.closed:
@@ -30,8 +30,7 @@ from __future__ import annotations
 
 from core.media.fragmented_mp4 import Segment
 from core.streaming.live import LiveSession
-from core.streaming.opening import open_live
 from core.streaming.outputs import LiveEvent, LiveFrame, LiveOptions, LiveOutput, LiveSegment
 from core.streaming.recording import SegmentStream
 
-__all__ = ["LiveEvent", "LiveFrame", "LiveOptions", "LiveOutput", "LiveSegment", "LiveSession", "Segment", "SegmentStream", "open_live"]
+__all__ = ["LiveEvent", "LiveFrame", "LiveOptions", "LiveOutput", "LiveSegment", "LiveSession", "Segment", "SegmentStream"]

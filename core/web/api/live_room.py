@@ -21,7 +21,6 @@ import cv2
 import numpy as np
 
 from core.streaming.live import LiveSession
-from core.streaming.opening import open_live
 from core.streaming.outputs import LiveEvent, LiveFrame, LiveOptions, LiveOutput
 from core.studio import Studio
 from core.web.api.errors import NotFound
@@ -211,14 +210,5 @@ class LiveRoom:
         check_engine(start.engine, self._studio)
         options = options_of(start.options, self._settings, avatar=True)
         how = LiveOptions(output="segments" if start.format == "fmp4" else "frames")
-        session = open_live(
-            self._studio,
-            avatar,
-            owner,
-            engine=start.engine,
-            framing=options.framing,
-            controls=options.controls,
-            options=options.render,
-            live=how,
-        )
+        session = self._studio.live(avatar, owner, start.engine, options.framing, options.controls, options.render, how)
         return Seat(owner, start, session, session.engine)

@@ -1,0 +1,59 @@
+"""Who may import whom (ARCHITECTURE.md): read from the source, imports within functions and for types included."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TOP_LEVEL = {path.stem for path in ROOT.glob("*.py")} | {"manager", "compat", "tests", "benchmarks", "scripts", "examples"}
+SERVERS = {"gradio", "fastapi", "starlette", "uvicorn", "websockets", "argparse"}
+WEB = {"core.web"}
+STUDIO = {"core.studio", "core.casting", "core.avatars", "core.kept_videos", "core.performance", "core.streaming", "core.scheduler"}
+CACHES = {f"core.optimization.{name}" for name in ("avatar_cache", "cache_folder", "inference_cache", "cold_start_optimization")}
+NETWORKS = {"torch", "onnxruntime", "onnx", "core.models"}
+LEAVES = ["core/media", "core/lite", "core/engines", "core/aux_models", "core/atomic_components", "core/models"]
+RULES = [
+    (["core"], TOP_LEVEL),
+    (["core", "-core/web", "-core/command_line.py", "-core/provenance/__main__.py"], WEB | SERVERS),
+    (LEAVES, STUDIO | CACHES),
+    (["core/streaming", "core/optimization", "core/provenance"], {"core.studio", "core.casting", "core.avatars", "core.kept_videos"}),
+    (["core/media", "core/lite", "core/streaming", "core/provenance", "core/engines/lite.py", "core/aux_models/face_mesh.py"], NETWORKS),
+    (["core/web", "core/studio.py", "core/casting.py", "core/avatars.py", "core/performance.py"], NETWORKS),
+    (["core/web/desk.py", "core/web/shelf.py", "core/web/tickets.py", "core/web/history.py", "core/web/outputs.py"], SERVERS),
+    (["core/web/parts", "core/web/page.py"], {"core.web.api", "fastapi", "uvicorn"}),
+]
+
+
+def files_of(places: list[str]) -> list[Path]:
+    """Files and folders; what begins with "-" is left out again."""
+    left_out = [ROOT / place[1:] for place in places if place.startswith("-")]
+    found: list[Path] = []
+    for place in (ROOT / place for place in places if not place.startswith("-")):
+        assert place.exists(), place
+        found += [place] if place.is_file() else sorted(place.rglob("*.py"))
+    return [path for path in found if not any(path.is_relative_to(other) for other in left_out)]
+
+
+def imported_by(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize(("places", "never"), RULES, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_imports_point_down(places: list[str], never: set[str]) -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in files_of(places)
+        for name in sorted(imported_by(path))
+        if any(name == other or name.startswith(f"{other}.") for other in never)
+    ]
+    assert wrong == []
