@@ -57,14 +57,14 @@ def main() -> None:
 
         studio = opened()
         audio = load_audio(arguments.audio, settings)
-        warm = studio.preload_avatar(load_image(arguments.photo, settings), None, OWNER)
+        warm = studio.preload_avatar(load_image(arguments.photo, settings), OWNER)
         studio.generate(Request(audio, warm, owner=OWNER), output)
 
         preload, lookup, rtf, first, hit = [], [], [], [], []
         for run in range(arguments.runs):
             studio.clear_cache("avatars", OWNER)
             started = time.perf_counter()
-            avatar = studio.preload_avatar(load_image(arguments.photo, settings), None, OWNER)
+            avatar = studio.preload_avatar(load_image(arguments.photo, settings), OWNER)
             preload.append((time.perf_counter() - started) * 1000)
             studio.close()
             studio = opened()

@@ -221,7 +221,7 @@ def main() -> None:
         studio = open_studio(settings)
         speech = load_audio(ROOT / "assets/speech_7s.wav", settings).samples
         photo = load_image(ROOT / "assets/portrait.png", settings)
-        avatar = studio.preload_avatar(photo, (ROOT / "assets/portrait.png").read_bytes(), OWNER)
+        avatar = studio.preload_avatar(photo, OWNER)
         results["first_piece_ms"] = summary(first_piece_ms(studio, avatar, arguments.runs))
         results["live_fed_to_shown_ms"] = summary(one_live(studio, avatar, speech, arguments.seconds))
         results[f"live_{arguments.sessions}_at_once"] = many_live(studio, avatar, speech, arguments.seconds, arguments.sessions)

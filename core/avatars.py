@@ -42,20 +42,17 @@ class Avatars:
         self._saved_s = 0.0
         self._register_s: dict[str, float] = {}  # by engine: how long the latest registration took
 
-    def check_new(self, name: str, source: Source, original: bytes | None, consent: bool) -> None:
+    def check_new(self, name: str, consent: bool) -> None:
         """Raises OptionError for what is known to fail."""
         clean_name(name)
         if self._settings.require_consent and not consent:
             raise OptionError("The consent of the person shown was not declared.", "Declare it, or use another photo.")
-        if is_video(source) and _original(source, original) is None:
-            raise OptionError("The bytes of the video are missing.", "Give them with the video: they are what is kept.")
 
     def register(
         self,
         job: Job[Any],
         engine: Engine,
         source: Source,
-        original: bytes | None,
         owner: str,
         name: str,
         framing: Framing,
@@ -83,7 +80,7 @@ class Avatars:
                     consent=consent,
                     warnings=(*source.warnings, *registration.warnings),
                 )
-                kept = _png(first) if isinstance(source, Photo) else _original(source, original) or b""
+                kept = _png(first) if isinstance(source, Photo) else source.data
                 thumbnail = _thumbnail(first, registration)
                 return self.store.put(avatar, kept, thumbnail, engine.name, engine.revision, engine.save(registration))
         self.registration(job, engine, avatar, avatar.framing, owner)
@@ -190,10 +187,6 @@ def _key(owner: str, engine: Engine, source: Source | Avatar, framing: Framing) 
 
 def _first_frame(source: Source) -> Frame:
     return source.pixels if isinstance(source, Photo) else next(iter(source.frames()))
-
-
-def _original(source: Source, original: bytes | None) -> bytes | None:
-    return original if original is not None else getattr(source, "data", None)
 
 
 def _png(pixels: Frame) -> bytes:

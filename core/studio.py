@@ -140,7 +140,6 @@ class Studio:
     def submit_avatar(
         self,
         source: Source,
-        original: bytes | None,
         owner: str,
         *,
         name: str = "",
@@ -150,24 +149,24 @@ class Studio:
         on_progress: ProgressCallback | None = None,
     ) -> Job[Avatar]:
         """Queues the registration of a person; the avatar's token stands for them from then on. The same source of the same owner has the
-        same token. original: the bytes of a video (a `Clip` brings its own). Raises as `submit`; the job raises FaceError.
+        same token. Raises as `submit`; the job raises FaceError.
         """
-        self._avatars.check_new(name, source, original, consent)
+        self._avatars.check_new(name, consent)
         role = self._casting.verified(Role(source, owner, engine, framing))
 
         def work(job: Job[Avatar]) -> Avatar:
             job.report(Progress("loading"))
             chosen, _ = self._casting.chosen(role, job.check)
             job.report(Progress("registering"))
-            avatar = self._avatars.register(job, chosen, source, original, owner, name, framing, consent)
+            avatar = self._avatars.register(job, chosen, source, owner, name, framing, consent)
             job.report(Progress("done"))
             return avatar
 
         return self.scheduler.submit(work, owner, on_progress)
 
-    def preload_avatar(self, source: Source, original: bytes | None, owner: str, **options: Any) -> Avatar:
+    def preload_avatar(self, source: Source, owner: str, **options: Any) -> Avatar:
         """`submit_avatar`, then wait."""
-        return _awaited(self.submit_avatar(source, original, owner, **options))
+        return _awaited(self.submit_avatar(source, owner, **options))
 
     def avatar(self, token: str, owner: str) -> Avatar:
         """Raises AvatarError, in the same words for a token of another owner and for none at all."""

@@ -74,6 +74,10 @@ class Video(Protocol):
     """One moving source, not decoded yet (`core.media.source.Clip`)."""
 
     @property
+    def data(self) -> bytes:
+        """Its file, which is what is kept of an avatar."""
+
+    @property
     def sha256(self) -> str: ...
     @property
     def warnings(self) -> tuple[str, ...]: ...

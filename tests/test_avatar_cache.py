@@ -80,7 +80,7 @@ def test_a_token_stands_for_its_photo_after_a_restart_and_nobody_looks_for_the_f
     open_again: Callable[..., Studio], portrait: Photo, short: Audio, tmp_path: Path, detections: list[str]
 ) -> None:
     studio = open_again(keep_results=False)
-    avatar = studio.preload_avatar(portrait, None, "ann", name="  Ann\n Lee ", consent=True)
+    avatar = studio.preload_avatar(portrait, "ann", name="  Ann\n Lee ", consent=True)
     assert (avatar.name, avatar.kind, avatar.width, avatar.height, avatar.consent) == ("Ann Lee", "photo", 512, 512, True)
     assert avatar.sha256 == portrait.sha256
     assert avatar.nbytes > portrait.pixels.nbytes
@@ -94,7 +94,7 @@ def test_a_token_stands_for_its_photo_after_a_restart_and_nobody_looks_for_the_f
     assert studio.list_avatars("ann") == [avatar]
     assert video(studio, avatar, short, tmp_path) == direct
     assert video(studio, avatar, short, tmp_path, seed=9) != direct
-    assert studio.preload_avatar(portrait, None, "ann") == avatar
+    assert studio.preload_avatar(portrait, "ann") == avatar
     assert detections == []
     stats = studio.stats()["avatars"]
     assert (stats["hits"], stats["misses"]) == (3, 0)
@@ -104,15 +104,15 @@ def test_the_same_photo_has_the_same_token_for_its_owner_and_framing(
     open_again: Callable[..., Studio], portrait: Photo, two_faces: Photo
 ) -> None:
     studio = open_again()
-    first = studio.preload_avatar(two_faces, None, "ann", name="one")
-    again = studio.preload_avatar(two_faces, None, "ann", name="two")
+    first = studio.preload_avatar(two_faces, "ann", name="one")
+    again = studio.preload_avatar(two_faces, "ann", name="two")
     assert (again.token, again.name) == (first.token, "two")
-    other_face = studio.preload_avatar(two_faces, None, "ann", framing=Framing(face_index=1))
-    bobs = studio.preload_avatar(two_faces, None, "bob")
-    assert len({first.token, other_face.token, bobs.token, studio.preload_avatar(portrait, None, "ann").token}) == 4
+    other_face = studio.preload_avatar(two_faces, "ann", framing=Framing(face_index=1))
+    bobs = studio.preload_avatar(two_faces, "bob")
+    assert len({first.token, other_face.token, bobs.token, studio.preload_avatar(portrait, "ann").token}) == 4
     assert studio.avatar(other_face.token, "ann").framing == Framing(face_index=1)
     with pytest.raises(FaceError, match="Face 2"):
-        studio.preload_avatar(two_faces, None, "ann", framing=Framing(face_index=2))
+        studio.preload_avatar(two_faces, "ann", framing=Framing(face_index=2))
     assert len(studio.list_avatars("ann")) == 3
 
 
@@ -123,7 +123,7 @@ def two_faces(portrait: Photo) -> Photo:
 
 def test_owners_never_meet(open_again: Callable[..., Studio], portrait: Photo, short: Audio, tmp_path: Path) -> None:
     studio = open_again()
-    avatar = studio.preload_avatar(portrait, None, "ann")
+    avatar = studio.preload_avatar(portrait, "ann")
     messages = set()
     stolen = dataclasses.replace(avatar, owner="bob")
     for token in (avatar.token, "0" * 40):
@@ -145,7 +145,7 @@ def test_owners_never_meet(open_again: Callable[..., Studio], portrait: Photo, s
 
 def test_an_avatar_brings_its_own_framing(open_again: Callable[..., Studio], portrait: Photo, short: Audio, tmp_path: Path) -> None:
     studio = open_again()
-    avatar = studio.preload_avatar(portrait, None, "ann")
+    avatar = studio.preload_avatar(portrait, "ann")
     with pytest.raises(OptionError, match="framing"):
         studio.submit(Request(short, avatar, owner="ann", framing=Framing(face_index=1)), tmp_path / "v.mp4")
 
@@ -153,16 +153,16 @@ def test_an_avatar_brings_its_own_framing(open_again: Callable[..., Studio], por
 def test_names_consent_and_how_many(open_again: Callable[..., Studio], portrait: Photo) -> None:
     studio = open_again(require_consent=True, max_avatars=1)
     with pytest.raises(OptionError, match="consent"):
-        studio.submit_avatar(portrait, None, "ann")
+        studio.submit_avatar(portrait, "ann")
     with pytest.raises(OptionError, match="81 characters"):
-        studio.submit_avatar(portrait, None, "ann", name="x" * 81, consent=True)
-    avatar = studio.preload_avatar(portrait, None, "ann", consent=True)
+        studio.submit_avatar(portrait, "ann", name="x" * 81, consent=True)
+    avatar = studio.preload_avatar(portrait, "ann", consent=True)
     renamed = studio.rename_avatar(avatar.token, "ann", "Grüße \u202e <b>")
     assert renamed.name == "Grüße <b>"
     assert (renamed.created_s, renamed.consent, renamed.token) == (avatar.created_s, True, avatar.token)
     with pytest.raises(OptionError, match="1 avatars already"):
-        studio.preload_avatar(dataclasses.replace(portrait, sha256="another"), None, "ann", consent=True)
-    studio.preload_avatar(portrait, None, "bob", consent=True)
+        studio.preload_avatar(dataclasses.replace(portrait, sha256="another"), "ann", consent=True)
+    studio.preload_avatar(portrait, "bob", consent=True)
 
 
 def test_what_is_kept_of_the_photo_has_nothing_of_the_camera_in_it(
@@ -177,7 +177,7 @@ def test_what_is_kept_of_the_photo_has_nothing_of_the_camera_in_it(
     taken.save(out, "jpeg", quality=95, exif=exif)
     studio = open_again()
     photo = load_image(out.getvalue(), settings)
-    avatar = studio.preload_avatar(photo, None, "ann")
+    avatar = studio.preload_avatar(photo, "ann")
     folder = folder_of(studio, avatar)
     assert not any(b"secret place" in path.read_bytes() for path in folder.iterdir())
     with Image.open(folder / "source") as kept:
@@ -209,7 +209,7 @@ def test_damage_is_noticed_and_made_good_from_the_kept_source(
     open_again: Callable[..., Studio], portrait: Photo, short: Audio, tmp_path: Path, detections: list[str]
 ) -> None:
     studio = open_again(keep_results=False)
-    avatar = studio.preload_avatar(portrait, None, "ann")
+    avatar = studio.preload_avatar(portrait, "ann")
     folder, whole = folder_of(studio, avatar), video(studio, avatar, short, tmp_path)
     for damage in DAMAGES:
         damage(folder / "lite.safetensors")
@@ -231,7 +231,7 @@ def test_damage_beyond_repair_is_an_error_that_says_so(
 ) -> None:
     for damage in DAMAGES:
         studio = open_again(keep_results=False)
-        avatar = studio.preload_avatar(portrait, None, "ann")
+        avatar = studio.preload_avatar(portrait, "ann")
         folder = folder_of(studio, avatar)
         damage(folder / name)
         (folder / "lite.safetensors").unlink()
@@ -239,14 +239,14 @@ def test_damage_beyond_repair_is_an_error_that_says_so(
         with pytest.raises(AvatarError):
             video(studio, avatar, short, tmp_path)
         assert studio.list_avatars("ann") == []
-        assert studio.preload_avatar(portrait, None, "ann").token == avatar.token
+        assert studio.preload_avatar(portrait, "ann").token == avatar.token
 
 
 def test_another_revision_of_the_engine_registers_anew(
     open_again: Callable[..., Studio], portrait: Photo, engine: LiteEngine, short: Audio, tmp_path: Path, detections: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    avatar = open_again().preload_avatar(portrait, None, "ann")
+    avatar = open_again().preload_avatar(portrait, "ann")
     del detections[:]
     monkeypatch.setattr(engine, "_revision", "another")
     studio = open_again(keep_results=False)
@@ -261,7 +261,7 @@ def test_another_revision_of_the_engine_registers_anew(
 def test_deletion_means_gone(open_again: Callable[..., Studio], portrait: Photo, short: Audio, tmp_path: Path) -> None:
     studio = open_again()
     other = dataclasses.replace(portrait, sha256="another")
-    avatar, kept = studio.preload_avatar(portrait, None, "ann"), studio.preload_avatar(other, None, "ann")
+    avatar, kept = studio.preload_avatar(portrait, "ann"), studio.preload_avatar(other, "ann")
     video(studio, avatar, short, tmp_path)
     video(studio, kept, short, tmp_path)
     freed = studio.delete_avatar(avatar.token, "ann")
@@ -284,7 +284,7 @@ def test_a_video_that_ends_after_its_avatar_was_deleted_is_not_kept(
     open_again: Callable[..., Studio], portrait: Photo, short: Audio, tmp_path: Path
 ) -> None:
     studio = open_again()
-    avatar = studio.preload_avatar(portrait, None, "ann")
+    avatar = studio.preload_avatar(portrait, "ann")
 
     def delete(progress: Any) -> None:
         if progress.stage == "finishing":
@@ -312,28 +312,28 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
         with pytest.raises(OutputError, match="No space left"):
-            studio.preload_avatar(portrait, None, "ann")
+            studio.preload_avatar(portrait, "ann")
     assert "source" in written
     assert studio.list_avatars("ann") == []
     root = studio.settings.cache_dir
     assert [path for path in root.rglob("*") if path.is_file() and path.name not in ("key", ".clock") and path.suffix != ".lock"] == []
-    assert studio.preload_avatar(portrait, None, "ann").name == ""
+    assert studio.preload_avatar(portrait, "ann").name == ""
 
 
 def test_those_unused_longest_make_room_but_none_that_is_in_use(
     open_again: Callable[..., Studio], portrait: Photo, short: Audio, tmp_path: Path
 ) -> None:
-    size = open_again().preload_avatar(portrait, None, "ann").nbytes
+    size = open_again().preload_avatar(portrait, "ann").nbytes
     studio = open_again(avatars_bytes=int(2.5 * size), keep_results=False)
     photos = [portrait, *(dataclasses.replace(portrait, sha256=f"photo {i}") for i in range(3))]
-    first, second = (studio.preload_avatar(photo, None, "ann") for photo in photos[:2])
+    first, second = (studio.preload_avatar(photo, "ann") for photo in photos[:2])
     video(studio, first, short, tmp_path)  # now the second is unused longest
-    third = studio.preload_avatar(photos[2], None, "bob")
+    third = studio.preload_avatar(photos[2], "bob")
     assert {avatar.token for owner in ("ann", "bob") for avatar in studio.list_avatars(owner)} == {first.token, third.token}
     with pytest.raises(AvatarError):
         studio.avatar(second.token, "ann")
     with studio._avatars.store.using(first), studio._avatars.store.using(third):
-        fourth = studio.preload_avatar(photos[3], None, "ann")
+        fourth = studio.preload_avatar(photos[3], "ann")
     assert {avatar.token for avatar in studio.list_avatars("ann")} == {first.token, fourth.token}
     assert studio.stats()["avatars"]["disk"]["evictions"] == 1
 
@@ -342,7 +342,7 @@ def test_memory_has_a_limit_and_counts_what_registrations_grow_by(
     open_again: Callable[..., Studio], portrait: Photo, short: Audio, tmp_path: Path
 ) -> None:
     studio = open_again(registrations_bytes=16 * 2**20, keep_results=False)
-    avatars = [studio.preload_avatar(dataclasses.replace(portrait, sha256=f"photo {i}"), None, "ann") for i in range(3)]
+    avatars = [studio.preload_avatar(dataclasses.replace(portrait, sha256=f"photo {i}"), "ann") for i in range(3)]
     assert studio.stats()["avatars"]["memory"]["entries"] == 3
     video(studio, avatars[0], short, tmp_path, size=1024)
     memory = studio.stats()["avatars"]["memory"]
@@ -353,7 +353,7 @@ def test_memory_has_a_limit_and_counts_what_registrations_grow_by(
 
 def test_two_threads_register_once(open_again: Callable[..., Studio], portrait: Photo, detections: list[str]) -> None:
     studio = open_again(max_jobs=4)
-    jobs = [studio.submit_avatar(portrait, None, "ann") for _ in range(4)]
+    jobs = [studio.submit_avatar(portrait, "ann") for _ in range(4)]
     assert len({job.result(30).token for job in jobs}) == 1
     assert detections.count("find") == 1
 
@@ -380,7 +380,7 @@ photo = load_image(Path("assets/portrait.png"), settings)
 (root / f"ready-{sys.argv[2]}").touch()
 while not (root / "go").exists():
     time.sleep(0.01)
-print(studio.preload_avatar(photo, None, "ann").token)
+print(studio.preload_avatar(photo, "ann").token)
 studio.close()
 """
 
@@ -403,7 +403,7 @@ def test_eviction_under_load_never_breaks_a_request(
     open_again: Callable[..., Studio], portrait: Photo, short: Audio, tmp_path: Path
 ) -> None:
     """Everybody's avatar pushes everybody else's out, all the time: each call works, or says that the avatar is gone."""
-    size = open_again().preload_avatar(portrait, None, "ann").nbytes
+    size = open_again().preload_avatar(portrait, "ann").nbytes
     studio = open_again(avatars_bytes=int(1.5 * size), registrations_bytes=0, max_jobs=3, max_queue=100, keep_results=False)
     errors: list[BaseException] = []
     lost = 0
@@ -413,7 +413,7 @@ def test_eviction_under_load_never_breaks_a_request(
         photo = dataclasses.replace(portrait, sha256=f"photo {number}")
         try:
             for _ in range(2):
-                avatar = studio.preload_avatar(photo, None, f"owner {number}")
+                avatar = studio.preload_avatar(photo, f"owner {number}")
                 try:
                     request = Request(short, avatar, owner=f"owner {number}", options=SMALL)
                     studio.generate(request, tmp_path / f"{number}.mp4")
@@ -433,7 +433,7 @@ def test_eviction_under_load_never_breaks_a_request(
 
 def test_an_avatars_file_holds_no_owner(open_again: Callable[..., Studio], portrait: Photo) -> None:
     studio = open_again()
-    avatar = studio.preload_avatar(portrait, None, "visitor:ann")
+    avatar = studio.preload_avatar(portrait, "visitor:ann")
     values = json.loads((folder_of(studio, avatar) / "avatar.json").read_bytes())
     assert "ann" not in json.dumps(values)
     assert not any("ann" in path.name for path in studio.settings.cache_dir.rglob("*"))

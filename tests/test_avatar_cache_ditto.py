@@ -112,8 +112,8 @@ def test_one_avatar_serves_both_engines_and_a_video_only_ditto(
         return studio.generate(Request(short, avatar, engine=name, options=options), tmp_path / "v.mp4").path.read_bytes()
 
     studio = opened()
-    avatar = studio.preload_avatar(portrait, None, "local", engine="lite")
-    moving = studio.preload_avatar(clip, None, "local", engine="ditto")
+    avatar = studio.preload_avatar(portrait, "local", engine="lite")
+    moving = studio.preload_avatar(clip, "local", engine="ditto")
     assert (avatar.kind, moving.kind, moving.width, moving.height) == ("photo", "video", 510, 512)
     videos = {name: video(studio, avatar, name) for name in ("lite", "ditto")}
     of_moving = video(studio, moving, "ditto")

@@ -101,7 +101,7 @@ def test_an_avatar_and_its_photo_are_the_same_request(
 ) -> None:
     studio = open_again()
     ask(studio)
-    avatar = studio.preload_avatar(portrait, None, "ann")
+    avatar = studio.preload_avatar(portrait, "ann")
     hit = ask(studio, source=avatar).info
     assert (hit.cache_hit, hit.avatar) == (True, avatar.token)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from pathlib import Path
 
 from core.errors import InputError, OptionError, TalkingHeadError
 from core.scheduler import Job
@@ -46,12 +45,11 @@ class Shelf:
                 face_index = whole_number(face, "face", Framing.face_index, texts)
                 yield Snapshot("reading")
                 source = await self._desk.load_photo(image, ticket)
-                original = await asyncio.to_thread(Path(image).read_bytes)
                 ticket.check()
 
                 def submit() -> Job[Avatar]:
                     framing = Framing(face_index=face_index)
-                    return self._studio.submit_avatar(source, original, visitor.owner, name=name, framing=framing, consent=consent)
+                    return self._studio.submit_avatar(source, visitor.owner, name=name, framing=framing, consent=consent)
 
                 job = await asyncio.to_thread(submit)
                 async for snapshot in ticket.follow(job, self._studio.scheduler):

@@ -49,7 +49,7 @@ async def register_avatar(
         "avatar",
         None,
         lambda told: context.studio.submit_avatar(
-            source, None, owner, name=name, framing=options.framing, engine=engine, consent=consent, on_progress=told
+            source, owner, name=name, framing=options.framing, engine=engine, consent=consent, on_progress=told
         ),
     )
     if async_:
