@@ -980,6 +980,17 @@ def test_fade_to_the_first_frame(video: SourceMotion, photo: SourceMotion, rows:
     assert np.abs(second - keypoints(mixed)).max() < 1e-6
 
 
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_frame_may_fade_all_keys(everywhere: bool, photo: SourceMotion, rows: np.ndarray) -> None:
+    """None in a frame's own controls is all keys, as in the session's; left out, the session's keys fade."""
+    faded = {"fade_alpha": 0.25, "fade_out_keys": None}
+    given = dict(overall_ctrl_info=faded) if everywhere else dict(ctrl_info=[faded] * 9)
+    options = dict(fade_type="s", drive_eye=False)
+    want = driven(photo, rows[:9], **options, fade_out_keys=None, overall_ctrl_info={"fade_alpha": 0.25})
+    assert np.array_equal(driven(photo, rows[:9], **options, **given), want)
+    assert np.abs(driven(photo, rows[:9], **options, overall_ctrl_info={"fade_alpha": 0.25}) - want).max() > 1e-3
+
+
 def test_factors_are_not_written_back(photo: SourceMotion, rows: np.ndarray) -> None:
     """The published pipeline multiplied source and rows in place, frame by frame."""
     before = {name: part.copy() for name, part in photo.motions[0].parts().items()}

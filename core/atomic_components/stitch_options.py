@@ -26,7 +26,7 @@ class FrameControls:
     vad_alpha: 0..1, how much of the expression comes from the motion, the rest from the source (the whole face, as published).
     delta_pitch, delta_yaw, delta_roll: degrees added, -180..180. alpha_pitch, alpha_yaw, alpha_roll: factor of the angle after
     that, -10..10. delta_exp: (63,) added to the expression. fade_alpha: 0..1, how much is motion while fading (`fade_type`).
-    fade_out_keys: what fades in this frame, instead of the session's.
+    fade_out_keys: what fades in this frame, instead of the session's; a None in a mapping (`of`) is all keys, as it is in the session's.
     """
 
     vad_alpha: float | None = None
@@ -61,7 +61,8 @@ class FrameControls:
         for name in values:
             if name not in known:
                 raise OptionError(f"ctrl_info holds {name!r}.", f"It may hold {', '.join(known)}.")
-        return cls(**values)
+        everything = {"fade_out_keys": MIXED_KEYS} if values.get("fade_out_keys", ()) is None else {}  # as published, a None that is given
+        return cls(**{**values, **everything})
 
     def over(self, other: FrameControls) -> FrameControls:
         """These, and `other`'s where these ask nothing."""
