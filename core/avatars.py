@@ -58,7 +58,7 @@ class Avatars:
         framing: Framing,
         consent: bool,
     ) -> Avatar:
-        """The avatar of a source, known to `engine`; where the owner has it already, that one, renamed if a name is given."""
+        """The avatar of a source, known to `engine`; where the owner has it already, that one, with a name or a consent that is given now."""
         token = self.store.token(owner, source.sha256, framing)
         key = _key(owner, engine, source, framing)
         with self.memory.making(key, job.check), self.store.locked(token, job.check):
@@ -84,7 +84,9 @@ class Avatars:
                 thumbnail = _thumbnail(first, registration)
                 return self.store.put(avatar, kept, thumbnail, engine.name, engine.revision, engine.save(registration))
         self.registration(job, engine, avatar, avatar.framing, owner)
-        return self.store.rename(avatar, name) if name else self.store.get(token, owner)
+        if name or (consent and not avatar.consent):
+            return self.store.rename(avatar, name or avatar.name, consent)
+        return self.store.get(token, owner)
 
     def registration(self, job: Job[Any] | None, engine: Engine, source: Source | Avatar, framing: Framing, owner: str) -> Registration:
         """Made once while it stays in memory, or for an avatar on the disk. Raises FaceError, and AvatarError where the avatar is gone."""

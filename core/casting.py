@@ -99,15 +99,22 @@ class Casting:
         """The role, with the avatar as it is now. Raises what is known to fail."""
         if isinstance(role.source, Avatar):
             avatar = self._avatars.store.get(role.source.token, role.owner)
+            if self._settings.require_consent and not avatar.consent:  # it was registered before that was asked for
+                raise OptionError("The consent of the person shown was not declared.", "Register the photo again and declare it.")
             role = dataclasses.replace(role, source=avatar, framing=avatar.framing)
         name, reason = self.choose(role.engine)
         try:
-            verify_request(name, role.source, role.framing, role.controls, role.options_for(CAPABILITIES[name]))
+            _verify_for(name, role)
         except OptionError as error:
-            if role.engine == "auto" and "ditto" in self._engines.names and self._engines.state("ditto").under_way:
+            if role.engine == "auto" and self._ditto_is_coming():
+                _verify_for("ditto", role)  # what it would refuse as well will not be better in a minute
                 raise BusyError(f"This needs the ditto engine ({reason.removeprefix('auto: ')}).", "Try again in a minute.") from error
             raise
         return role
+
+    def _ditto_is_coming(self) -> bool:
+        """True where auto will take Ditto as soon as it is loaded."""
+        return "ditto" in self._engines.names and self.obstacle is None and self._engines.state("ditto").under_way
 
     def chosen(self, role: Role, check: Callable[[], None]) -> tuple[Engine, str]:
         """The engine, loaded, and why; where auto chose one that turns out not to run here, the lite one."""
@@ -145,6 +152,10 @@ class Casting:
         )
 
 
+def _verify_for(engine: str, role: Role) -> None:
+    """Raises OptionError for what the engine of that name would refuse."""
+    verify_request(engine, role.source, role.framing, role.controls, role.options_for(CAPABILITIES[engine]))
+
+
 def _checking(job: Job[Any] | None) -> Callable[[], None]:
     return job.check if job is not None else lambda: None
-

@@ -21,11 +21,15 @@ A message says what is wrong and with which value; `hint` says what to do about 
 
 from __future__ import annotations
 
+MAX_MESSAGE = 1000
+"""Characters of a message: what a caller sent is told back to them, but not a megabyte of it."""
+
 
 class TalkingHeadError(Exception):
     """Base of all errors raised on purpose. `str(error)` is one line: what is wrong, then what to do."""
 
     def __init__(self, message: str, hint: str = "") -> None:
+        message = message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
         super().__init__(message)
         self.message = message
         self.hint = hint

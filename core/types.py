@@ -238,7 +238,7 @@ class Avatar:
 
     token: tells nothing and cannot be guessed; good for its owner only. framing: how the source is read, for good. kind, width, height: of
     the source, pixels. sha256: of the source, as in Photo. created_s: Unix time. nbytes: on the disk. consent: the owner declared to have
-    the consent of the person shown, when it was created. warnings: as in Photo, and of its registration.
+    the consent of the person shown, when it was registered. warnings: as in Photo, and of its registration.
     """
 
     token: str

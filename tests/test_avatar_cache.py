@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from PIL import Image
 
 from core.aux_models.face_mesh import FaceFinder
 from core.engines.base import Engine
-from core.engines.lite import LiteEngine
 from core.errors import AvatarError, FaceError, OptionError, OutputError
 from core.optimization.avatar_cache import AvatarStore
 from core.settings import Settings
@@ -29,31 +28,6 @@ from core.types import Audio, Avatar, Framing, Photo, RenderOptions, Request
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = RenderOptions(size=96)
-
-
-@pytest.fixture(scope="module")
-def engine() -> LiteEngine:
-    return LiteEngine()
-
-
-@pytest.fixture(scope="module")
-def short(speech: Audio) -> Audio:
-    return dataclasses.replace(speech, samples=speech.samples[:8_000])
-
-
-@pytest.fixture
-def open_again(tmp_path: Path, engine: Engine) -> Iterator[Callable[..., Studio]]:
-    """Opens the same studio, as after a restart; the engine stays loaded for speed."""
-    opened: list[Studio] = []
-
-    def again(**settings: Any) -> Studio:
-        given = Settings(output_dir=tmp_path / "outputs", cache_dir=tmp_path / "caches", **settings)
-        opened.append(Studio(given, {"lite": lambda: engine}, serving=True))
-        return opened[-1]
-
-    yield again
-    for studio in opened:
-        studio.close()
 
 
 @pytest.fixture
@@ -165,6 +139,20 @@ def test_names_consent_and_how_many(open_again: Callable[..., Studio], portrait:
     studio.preload_avatar(portrait, "bob", consent=True)
 
 
+def test_a_consent_that_was_not_declared_is_missed_when_it_is_asked_for_and_can_be_declared_later(
+    open_again: Callable[..., Studio], portrait: Photo, short: Audio, tmp_path: Path
+) -> None:
+    avatar = open_again().preload_avatar(portrait, "ann", name="Ada")
+    strict = open_again(require_consent=True)
+    request = Request(short, avatar, options=RenderOptions(size=64), owner="ann")
+    with pytest.raises(OptionError, match="consent"):
+        strict.submit(request, tmp_path / "video.mp4")
+    again = strict.preload_avatar(portrait, "ann", consent=True)
+    assert (again.token, again.name, again.consent) == (avatar.token, "Ada", True)
+    assert strict.generate(request, tmp_path / "video.mp4").info.avatar == avatar.token
+    assert open_again().preload_avatar(portrait, "ann").consent
+
+
 def test_what_is_kept_of_the_photo_has_nothing_of_the_camera_in_it(
     open_again: Callable[..., Studio], portrait: Photo, settings: Settings
 ) -> None:
@@ -243,12 +231,12 @@ def test_damage_beyond_repair_is_an_error_that_says_so(
 
 
 def test_another_revision_of_the_engine_registers_anew(
-    open_again: Callable[..., Studio], portrait: Photo, engine: LiteEngine, short: Audio, tmp_path: Path, detections: list[str],
+    open_again: Callable[..., Studio], portrait: Photo, lite: Engine, short: Audio, tmp_path: Path, detections: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     avatar = open_again().preload_avatar(portrait, "ann")
     del detections[:]
-    monkeypatch.setattr(engine, "_revision", "another")
+    monkeypatch.setattr(lite, "_revision", "another")
     studio = open_again(keep_results=False)
     video(studio, avatar, short, tmp_path)
     assert detections

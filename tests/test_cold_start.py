@@ -16,7 +16,7 @@ from core.errors import BusyError, Cancelled, EngineUnavailable, OptionError
 from core.optimization.cold_start_optimization import Engines, EngineSource, LoadState
 from core.settings import Settings
 from core.studio import Studio, open_studio
-from core.types import Audio, Controls, Photo, RenderOptions, Request
+from core.types import Audio, Controls, Framing, Photo, RenderOptions, Request
 from manager.errors import DownloadError
 
 
@@ -150,6 +150,8 @@ def test_lite_answers_until_ditto_is_ready_and_says_so(
     needs_ditto = dataclasses.replace(request, controls=Controls(emo=3))
     with pytest.raises(BusyError, match=r"ditto.*being fetched.*Try again"):
         studio.submit(needs_ditto, tmp_path / "v.mp4")
+    with pytest.raises(OptionError, match="face -1"):  # what Ditto would refuse too is said now
+        studio.submit(dataclasses.replace(request, framing=Framing(face_index=-1)), tmp_path / "v.mp4")
     slow.go_on.set()
     reach(studio.engines, "ditto", "ready")
     info = studio.generate(request, tmp_path / "v.mp4").info

@@ -201,7 +201,13 @@ def test_bad_options_are_explained(server: Server, client, options: dict[str, ob
 
 
 @pytest.mark.parametrize(
-    ("path", "said"), [("http://127.0.0.1:1/x.wav", "addresses are not accepted"), ("/etc/hostname", "not uploaded here")]
+    ("path", "said"),
+    [
+        ("http://127.0.0.1:1/x.wav", "addresses are not accepted"),
+        ("/etc/hostname", "not uploaded here"),
+        ("x" * 5000, "not uploaded here"),
+        ("a\0b", "not uploaded here"),
+    ],
 )
 def test_addresses_and_files_of_the_server_are_refused(server: Server, path: str, said: str) -> None:
     """Asked for without the client, which would upload the file first."""

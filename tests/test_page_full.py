@@ -178,6 +178,7 @@ def test_a_new_photo_may_be_given_instead_of_a_token(client: Any) -> None:
         ({"preset": "fast"}, "does not honour"),
         ({"size": "big"}, "big"),
         ({"size": True}, "True"),
+        ({"size": "1" * 5000}, "size is 1111"),
         ({"seed": "x"}, "seed"),
         ({"engine": "ditto"}, "not offered"),
         ({"engine": 5}, "5"),
@@ -188,6 +189,26 @@ def test_a_new_photo_may_be_given_instead_of_a_token(client: Any) -> None:
 )
 def test_bad_options_are_explained(client: Any, options: dict[str, Any], said: str) -> None:
     assert said in refusal(make, client, image=PORTRAIT, **options)
+
+
+def test_values_of_a_wrong_kind_are_explained_and_told_back_in_short(client: Any) -> None:
+    """Not a word of "something went wrong here": that is for faults of ours."""
+    from gradio_client import handle_file
+
+    files = {"audio": handle_file(str(SPEECH)), "image": handle_file(str(PORTRAIT))}
+    assert "by name" in refusal(client.predict, **files, options=["size", 256], api_name="/process_talking_head_optimized")
+    for token in (None, 5, {"a": 1}, ["x"]):
+        assert "no avatar" in refusal(client.predict, token=token, api_name="/delete_avatar")
+    assert len(refusal(client.predict, **files, engine="x" * 50_000, api_name="/process_talking_head")) < 2000
+
+
+def test_only_true_is_a_consent(client: Any) -> None:
+    from gradio_client import handle_file
+
+    client.predict(which="avatars", api_name="/clear_cache")
+    for said, consent in (("no", False), (0, False), (None, False), (True, True)):
+        client.predict(image=handle_file(str(PORTRAIT)), name="Ada", consent=said, api_name="/preload_avatar")
+        assert [each["consent"] for each in client.predict(api_name="/list_avatars")] == [consent], said
 
 
 def test_what_does_not_fit_together_is_explained(client: Any) -> None:

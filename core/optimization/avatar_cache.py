@@ -150,11 +150,13 @@ class AvatarStore:
             log.warning("a registration of avatar %s cannot be kept: %s", avatar.token[:8], error.strerror or error)
         self._trim(path)
 
-    def rename(self, avatar: Avatar, name: str) -> Avatar:
+    def rename(self, avatar: Avatar, name: str, consent: bool = False) -> Avatar:
+        """consent: it is declared now, where it was not before; what was declared stays."""
+        now = dataclasses.replace(avatar, name=clean_name(name), consent=avatar.consent or consent)
         path = self._path(avatar.token, avatar.owner)
         try:
             about = json.loads((path / MARKER).read_bytes())
-            self._folder.write_into(path / MARKER, _as_json(dataclasses.replace(avatar, name=clean_name(name)), about["source_sha256"]))
+            self._folder.write_into(path / MARKER, _as_json(now, about["source_sha256"]))
         except (FileNotFoundError, ValueError, KeyError) as error:
             raise unknown(avatar.token) from error
         except OSError as error:

@@ -34,6 +34,8 @@ READERS = 2
 _PATH = re.compile(r"(?<![\w./:])/(?:[^\s/:,;]+/)*([^\s/:,;]+)")
 MAX_OPTIONS_BYTES = 64 * 1024
 """Of the options of one request, written as JSON."""
+MAX_DIGITS = 9
+"""Of a size that is written as text: what is longer is no number of pixels."""
 
 
 @dataclass(frozen=True)
@@ -250,7 +252,7 @@ def hide_paths(sentence: str) -> str:
 
 def _size(value: Any, texts: Texts) -> Any:
     size = str(value if value not in (None, "") else RenderOptions.size).strip()
-    if size != "source" and not (size.isascii() and size.isdigit()):
+    if size != "source" and not (size.isascii() and size.isdigit() and len(size) <= MAX_DIGITS):
         raise OptionError(texts.bad_size.format(value=size), texts.bad_size_hint)
     return "source" if size == "source" else int(size)
 

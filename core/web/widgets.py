@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from html import escape
 from typing import Any
 
@@ -83,6 +84,8 @@ class Page(gr.Blocks):  # type: ignore[misc]  # Gradio is not followed by the ty
         """As Gradio's; addresses are refused before Gradio would fetch them, without bounds, on the server."""
         if any(_is_address(value) for value in inputs or ()):
             raise page_error(self.texts.no_addresses)
+        if any(_is_no_path(value) for value in inputs or ()):
+            raise page_error(self.texts.not_uploaded)
         try:
             result: dict[str, Any] = await super().process_api(block_fn, inputs, *args, **options)
         except gr.Error:
@@ -115,6 +118,17 @@ def _served_file(path: str | None) -> Any:
 
 def _is_address(value: object) -> bool:
     """True where a file input names something to be fetched from elsewhere."""
-    if not isinstance(value, dict):
-        return False
-    return str(value.get("path") or "").strip().lower().startswith(("http:", "https:"))
+    return _path(value).strip().lower().startswith(("http:", "https:"))
+
+
+def _is_no_path(value: object) -> bool:
+    """True where a file input names what no file can be called: too long, or not text."""
+    try:
+        os.lstat(_path(value))
+    except (OSError, ValueError) as error:
+        return not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError)
+    return False
+
+
+def _path(value: object) -> str:
+    return str(value.get("path") or "") if isinstance(value, dict) else ""

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from core.errors import OptionError
 from core.types import Avatar, Framing, Generation, RenderOptions
 from core.web.desk import Wish, hide_paths
 from core.web.parts.common import Context, visitor
@@ -60,7 +61,7 @@ def build_process(context: Context) -> None:
             progress: gr.Progress = gr.Progress(),  # noqa: B008  # how Gradio is told that the function reports
         ) -> str:
             options = {"size": size, "seed": RenderOptions.seed if seed is None else seed, "face_index": face}
-            wish = Wish(audio, image, engine=engine, options=options, consent=bool(consent))
+            wish = Wish(audio, image, engine=engine, options=options, consent=consent is True)
             return str((await _served(context, wish, request, progress)).path)
 
         _expose(process_talking_head, [audio, image, engine, size, seed, face, consent], video, PROCESS)
@@ -81,9 +82,11 @@ def build_endpoints(context: Context) -> None:
             request: gr.Request = None,  # Gradio fills it in
             progress: gr.Progress = gr.Progress(),  # noqa: B008
         ) -> tuple[str, dict[str, Any]]:
-            given = dict(options) if isinstance(options, dict) else {}
+            if not isinstance(options, dict | None):
+                raise OptionError(texts.bad_options.format(problem=type(options).__name__), texts.bad_options_hint)
+            given = dict(options or {})
             engine, consent = str(given.pop("engine", "auto")), given.pop("consent", False) is True
-            wish = Wish(audio, image, (token or "").strip(), engine, given, consent)
+            wish = Wish(audio, image, str(token or "").strip(), engine, given, consent)
             generation = await _served(context, wish, request, progress)
             return str(generation.path), generation.info.to_dict()
 
@@ -101,7 +104,7 @@ def build_endpoints(context: Context) -> None:
             request: gr.Request = None,
             progress: gr.Progress = gr.Progress(),  # noqa: B008
         ) -> tuple[str, str]:
-            steps = shelf.register(image, name or "", face, bool(consent), visitor(request), texts)
+            steps = shelf.register(image, str(name or ""), face, consent is True, visitor(request), texts)
             avatar: Avatar = await _last(steps, context, progress)
             return avatar.token, str(desk.outputs.new_file("preview.jpg", desk.studio.thumbnail(avatar.token, avatar.owner)))
 
@@ -114,7 +117,7 @@ def build_endpoints(context: Context) -> None:
         return [about(avatar) for avatar in shelf.avatars(visitor(request).owner)]
 
     def delete_avatar(token: str, request: gr.Request) -> int:
-        return shelf.delete(token, visitor(request).owner)
+        return shelf.delete(str(token).strip(), visitor(request).owner)
 
     def cache_stats() -> dict[str, Any]:
         return desk.studio.stats()
