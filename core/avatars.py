@@ -58,7 +58,7 @@ class Avatars:
         framing: Framing,
         consent: bool,
     ) -> Avatar:
-        """The avatar of a source, known to `engine`; where the owner has it already, that one, with a name or a consent that is given now."""
+        """The avatar of a source, known to `engine`; where the owner has it already, that one, with a name or consent that is new."""
         token = self.store.token(owner, source.sha256, framing)
         key = _key(owner, engine, source, framing)
         with self.memory.making(key, job.check), self.store.locked(token, job.check):
