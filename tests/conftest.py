@@ -1,12 +1,15 @@
-"""What most tests need: the shipped assets, and one studio with the real lite engine."""
+"""What many tests need: the shipped assets, one studio with the real lite engine, and studios that are opened again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from core.engines.base import Engine
 from core.media.audio import load_audio
 from core.media.image import load_image
 from core.settings import Settings
@@ -36,3 +39,31 @@ def portrait(settings: Settings) -> Photo:
 @pytest.fixture(scope="session")
 def speech(settings: Settings) -> Audio:
     return load_audio(ASSETS / "speech_3s.wav", settings)
+
+
+@pytest.fixture(scope="session")
+def short(speech: Audio) -> Audio:
+    """Half a second."""
+    return dataclasses.replace(speech, samples=speech.samples[:8_000])
+
+
+@pytest.fixture(scope="session")
+def lite(studio: Studio) -> Engine:
+    """The lite engine, loaded once for all."""
+    return studio.engine("lite")
+
+
+@pytest.fixture
+def open_again(tmp_path: Path, lite: Engine) -> Iterator[Callable[..., Studio]]:
+    """Opens the same studio of this test alone, as after a restart; the engine stays loaded for speed."""
+    opened: list[Studio] = []
+
+    def again(serving: bool = True, **settings: Any) -> Studio:
+        given = Settings(output_dir=tmp_path / "outputs", cache_dir=tmp_path / "caches", **settings)
+        opened.append(Studio(given, {"lite": lambda: lite}, serving=serving))
+        opened[-1].engine("lite")
+        return opened[-1]
+
+    yield again
+    for studio in opened:
+        studio.close()

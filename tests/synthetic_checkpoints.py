@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import pickle
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 import torch
 from golden_io import SEED
 from numpy.typing import NDArray
@@ -25,6 +27,7 @@ from onnx import TensorProto, helper, numpy_helper
 from synthetic import fill_state_dict, synthetic_input
 
 from core.aux_models.face_mesh import MODEL_PATH
+from core.engines import ditto
 from core.engines.ditto import NETWORKS
 from core.models.checkpoint import PUBLISHED as CONTAINERS
 from core.models.export import export_network
@@ -47,6 +50,17 @@ PUBLISHED: dict[str, dict[str, Any]] = {}
 FILES = {file.role: file.path for file in load_catalogue().formats["pytorch"]}
 ONNX_FILES = {file.role: file.path for file in load_catalogue().formats["onnx"] if file.extra in ("", "insightface")}
 ROOT = "ditto_pytorch/"
+
+
+@contextmanager
+def tiny_networks() -> Iterator[None]:
+    """The engine takes checkpoints written as TINY, on one thread: networks this small only wait for each other's."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ditto, "SIZES", TINY)
+        yield
+    torch.set_num_threads(threads)
 
 
 def write_checkpoints(

@@ -11,9 +11,8 @@ import av
 import numpy as np
 import pytest
 import torch
-from synthetic_checkpoints import TINY, checkpoints, write_checkpoints
+from synthetic_checkpoints import TINY, checkpoints, tiny_networks, write_checkpoints
 
-from core.engines import ditto
 from core.engines.ditto import DittoEngine
 from core.engines.lite import LiteEngine
 from core.errors import OptionError
@@ -28,12 +27,8 @@ QUICK = read_options({"sampling_timesteps": 2, "size": 96}).render
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DittoEngine]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ditto, "SIZES", TINY)
+    with tiny_networks():
         yield DittoEngine(checkpoints(write_checkpoints(tmp_path_factory.mktemp("checkpoints"), TINY)), "cpu")
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

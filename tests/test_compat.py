@@ -12,12 +12,10 @@ import av
 import numpy as np
 import pytest
 import soundfile
-import torch
 from golden_io import SEED
 from synthetic import synthetic_input
-from synthetic_checkpoints import FILES, TINY, write_checkpoints
+from synthetic_checkpoints import FILES, TINY, tiny_networks, write_checkpoints
 
-from core.engines import ditto
 from core.errors import FaceError, OptionError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,13 +25,9 @@ SAMPLES = 640 * 9 + 5
 
 @pytest.fixture(scope="module", autouse=True)
 def _tiny() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ditto, "SIZES", TINY)
+    with tiny_networks(), pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "compat"))
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -26,13 +26,12 @@ import torch
 from golden_io import SEED
 from hub_server import HubServer
 from synthetic import synthetic_input
-from synthetic_checkpoints import FILES, TINY, checkpoints, write_checkpoints
+from synthetic_checkpoints import FILES, TINY, checkpoints, tiny_networks, write_checkpoints
 
 import core.casting
 import inference
 from core.atomic_components import glide as glide_module
 from core.atomic_components.motion_stitch import StitchedFrame
-from core.engines import ditto
 from core.engines.ditto import DittoEngine, DittoRegistered, checkpoints_in
 from core.engines.ditto_renderer import DittoRenderer
 from core.engines.ditto_session import DittoSession
@@ -52,12 +51,8 @@ QUICK = {"sampling_timesteps": 2, "size": 96}
 
 @pytest.fixture(scope="module", autouse=True)
 def _tiny() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # networks this small only wait for each other's threads
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ditto, "SIZES", TINY)
+    with tiny_networks():
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

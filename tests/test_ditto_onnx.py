@@ -10,10 +10,9 @@ import pytest
 import torch
 from golden_io import SEED
 from synthetic import synthetic_input
-from synthetic_checkpoints import ONNX_FILES, TINY, checkpoints, write_checkpoints, write_onnx_checkpoints
+from synthetic_checkpoints import ONNX_FILES, TINY, checkpoints, tiny_networks, write_checkpoints, write_onnx_checkpoints
 
 import inference
-from core.engines import ditto
 from core.engines.ditto import DittoEngine
 from core.errors import EngineUnavailable
 from core.models.checkpoint import CheckpointError
@@ -26,12 +25,8 @@ OPTIONS = {"sampling_timesteps": 2, "size": 96, "online_mode": True, "overlap_v2
 
 @pytest.fixture(scope="module", autouse=True)
 def _tiny() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ditto, "SIZES", TINY)
+    with tiny_networks():
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

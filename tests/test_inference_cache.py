@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,43 +18,14 @@ import numpy as np
 import pytest
 
 from core.engines.base import Engine
-from core.engines.lite import LiteEngine
 from core.errors import Cancelled, OutputError
 from core.optimization import inference_cache
 from core.optimization.inference_cache import canonical
-from core.settings import Settings
 from core.studio import Studio
 from core.types import DEFAULT, Audio, Controls, Framing, Generation, Photo, Progress, RenderOptions, Request
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = RenderOptions(size=96)
-
-
-@pytest.fixture(scope="module")
-def engine() -> LiteEngine:
-    return LiteEngine()
-
-
-@pytest.fixture(scope="module")
-def short(speech: Audio) -> Audio:
-    return dataclasses.replace(speech, samples=speech.samples[:8_000])
-
-
-@pytest.fixture
-def open_again(tmp_path: Path, engine: Engine) -> Iterator[Callable[..., Studio]]:
-    """Opens the same studio, as after a restart; the engine stays loaded for speed."""
-    opened: list[Studio] = []
-
-    def again(serving: bool = True, **settings: Any) -> Studio:
-        given = Settings(output_dir=tmp_path / "outputs", cache_dir=tmp_path / "caches", **settings)
-        studio = Studio(given, {"lite": lambda: engine}, serving=serving)
-        studio.engine("lite")
-        opened.append(studio)
-        return studio
-
-    yield again
-    for studio in opened:
-        studio.close()
 
 
 @pytest.fixture
@@ -137,13 +108,13 @@ def test_whatever_matters_makes_another_request(
 
 
 def test_a_new_revision_or_another_way_to_disclose_makes_another_request(
-    open_again: Callable[..., Studio], ask: Callable[..., Generation], engine: LiteEngine, monkeypatch: pytest.MonkeyPatch
+    open_again: Callable[..., Studio], ask: Callable[..., Generation], lite: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     studio = open_again()
     ask(studio)
     monkeypatch.setattr("core.provenance.disclosure.GENERATOR_VERSION", "another")
     assert not ask(studio).info.cache_hit
-    monkeypatch.setattr(engine, "_revision", "another")
+    monkeypatch.setattr(lite, "_revision", "another")
     assert not ask(studio).info.cache_hit
 
 

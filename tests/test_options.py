@@ -108,13 +108,6 @@ def test_lite_refuses_by_name_what_it_does_not_honour(lite: Engine, portrait: Ph
     lite.verify(portrait, options.framing, options.controls, options.render)
 
 
-@pytest.fixture(scope="module")
-def lite() -> Engine:
-    from core.engines.lite import LiteEngine
-
-    return LiteEngine()
-
-
 def test_defaults_of_a_request_ask_for_nothing(speech: Audio, portrait: Photo) -> None:
     request = Request(speech, portrait)
     assert (request.controls, request.options) == (Controls(), RenderOptions())

@@ -11,7 +11,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from core.engines import ditto  # noqa: E402
 from core.engines.ditto import DittoEngine  # noqa: E402
 from core.errors import OptionError  # noqa: E402
 from core.settings import Settings  # noqa: E402
@@ -19,7 +18,7 @@ from core.streaming import LiveEvent, LiveFrame, LiveOptions, LiveOutput  # noqa
 from core.studio import Studio, open_studio  # noqa: E402
 from core.types import Audio, Controls, Photo, RenderOptions, Request  # noqa: E402
 from tests.streams import Clock, pictures  # noqa: E402
-from tests.synthetic_checkpoints import TINY, checkpoints, write_checkpoints  # noqa: E402
+from tests.synthetic_checkpoints import TINY, checkpoints, tiny_networks, write_checkpoints  # noqa: E402
 
 pytestmark = pytest.mark.slow
 QUICK = RenderOptions(size=96, sampling_timesteps=2)
@@ -27,16 +26,12 @@ QUICK = RenderOptions(size=96, sampling_timesteps=2)
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     root: Path = write_checkpoints(tmp_path_factory.mktemp("checkpoints"), TINY)
     settings = Settings(output_dir=root / "out", cache_dir=root / "cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ditto, "SIZES", TINY)
+    with tiny_networks():
         studio = open_studio(settings, lambda: DittoEngine(checkpoints(root), "cpu"))
         yield studio
         studio.close()
-    torch.set_num_threads(threads)
 
 
 def test_a_recording_in_pieces(studio: Studio, speech: Audio, portrait: Photo) -> None:

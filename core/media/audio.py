@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import stat
 import struct
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,14 @@ from numpy.typing import NDArray
 
 from core.errors import AudioError
 from core.media.decode import MAX_CHANNELS, SUPPORTED, Block, SoundDecoder
+from core.media.files import FileKind
 from core.media.sound_quality import ClipMeter, describe
 from core.settings import Settings
 from core.types import SAMPLE_RATE_HZ, Audio, Samples
 
 AudioSource = str | Path | bytes | tuple[int, NDArray[Any]]
 
+_FILE = FileKind("recording", SUPPORTED, "shorten it, or save it as MP3", AudioError)
 _MAX_PEAK = 8.0
 """Float samples beyond this are not sound at a wrong level but numbers on another scale."""
 _MIN_RATE_HZ, _MAX_RATE_HZ = 1_000, 768_000
@@ -41,9 +42,9 @@ def load_audio(source: AudioSource, settings: Settings) -> Audio:
         original, name = _array_to_wav(*source, settings), "The recording"
     elif isinstance(source, bytes):
         original, name = source, "The recording"
-        _check_bytes(len(original), name, settings)
+        _FILE.check_bytes(len(original), name, settings.max_audio_bytes)
     else:
-        original, name = _read(Path(source), settings), Path(source).name
+        original, name = _FILE.read(Path(source), settings.max_audio_bytes), Path(source).name
     samples, decoder, clipped = _decode(original, name, settings)
     warnings = []
     promised_s = decoder.declared_s or 0.0
@@ -53,30 +54,6 @@ def load_audio(source: AudioSource, settings: Settings) -> Audio:
         warnings.append(f"The recording is damaged or cut off; the {duration_s:.1f} s{of} that could be read are used.")
     warnings += describe(samples, clipped)
     return Audio(samples, original, decoder.rate_hz, decoder.channels, tuple(warnings))
-
-
-def _read(path: Path, settings: Settings) -> bytes:
-    try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise AudioError(f"{path} is a folder.", "Give the recording itself.")
-        if not stat.S_ISREG(status.st_mode):  # a device or a pipe might never end
-            raise AudioError(f"{path} is not a regular file.", f"Give a {SUPPORTED} file.")
-        _check_bytes(status.st_size, path.name, settings)
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise AudioError(f"The recording {path} does not exist.", "Check the path.") from error
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
-        reason = getattr(error, "strerror", None) or error
-        raise AudioError(f"The recording {path} cannot be read ({reason}).", "Check the path.") from error
-
-
-def _check_bytes(size: int, name: str, settings: Settings) -> None:
-    if size == 0:
-        raise AudioError(f"{name} is empty (0 bytes).", f"Give a {SUPPORTED} file.")
-    if size > settings.max_audio_bytes:
-        limit = f"At most {settings.max_audio_bytes / 2**20:.4g} MiB are accepted"
-        raise AudioError(f"{name} has {size / 2**20:.1f} MiB.", f"{limit}: shorten it, or save it as MP3.")
 
 
 def _decode(data: bytes, name: str, settings: Settings) -> tuple[Samples, SoundDecoder, float]:
@@ -154,7 +131,7 @@ def _array_to_wav(rate_hz: int, samples: NDArray[Any], settings: Settings) -> by
     if len(array) > settings.max_audio_s * rate_hz:
         hint = f"At most {settings.max_audio_s:g} s are accepted: shorten it."
         raise AudioError(f"{name} is longer than {settings.max_audio_s:g} s.", hint)
-    _check_bytes(array.nbytes, name, settings)
+    _FILE.check_bytes(array.nbytes, name, settings.max_audio_bytes)
     payload = _array_to_float(array).astype("<f4").tobytes()
     channels = array.shape[1]
     header = struct.pack("<HHIIHH", 3, channels, rate_hz, rate_hz * channels * 4, channels * 4, 32)

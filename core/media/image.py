@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import stat
 import struct
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import BmpImagePlugin, Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from core.errors import ImageError
+from core.media.files import FileKind
 from core.media.sniff import identify
 from core.settings import Settings
 from core.types import Frame, Photo
@@ -25,6 +25,7 @@ from core.types import Frame, Photo
 ImageSource = str | Path | bytes | NDArray[Any]
 
 SUPPORTED = "PNG, JPEG, WebP or BMP"
+_FILE = FileKind("photo", SUPPORTED, "save it smaller, or as JPEG", ImageError)
 BACKGROUND_RGB = (192, 192, 192)
 """What shows through transparent pixels: a light neutral grey, as in a studio."""
 # The parsers themselves, not Image.open: only the one that was sniffed runs, and a size is judged by our limit alone.
@@ -49,36 +50,14 @@ def load_image(source: ImageSource, settings: Settings) -> Photo:
         return Photo(pixels, hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest())
     if isinstance(source, bytes):
         data, name = source, "The photo"
-        _check_bytes(len(data), name, settings)
+        _FILE.check_bytes(len(data), name, settings.max_image_bytes)
     else:
-        data, name = _read(Path(source), settings), Path(source).name
+        data, name = _FILE.read(Path(source), settings.max_image_bytes), Path(source).name
     return Photo(_decode(data, name, settings), hashlib.sha256(data).hexdigest())
 
 
-def _read(path: Path, settings: Settings) -> bytes:
-    try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise ImageError(f"{path} is a folder.", "Give the photo itself.")
-        if not stat.S_ISREG(status.st_mode):  # a device or a pipe might never end
-            raise ImageError(f"{path} is not a regular file.", f"Give a {SUPPORTED} file.")
-        _check_bytes(status.st_size, path.name, settings)
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise ImageError(f"The photo {path} does not exist.", "Check the path.") from error
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
-        raise ImageError(f"The photo {path} cannot be read ({getattr(error, 'strerror', None) or error}).", "Check the path.") from error
-
-
-def _check_bytes(size: int, name: str, settings: Settings) -> None:
-    if size == 0:
-        raise ImageError(f"{name} is empty (0 bytes).", f"Give a {SUPPORTED} file.")
-    if size > settings.max_image_bytes:
-        hint = f"At most {settings.max_image_bytes / 2**20:.4g} MiB are accepted: save it smaller, or as JPEG."
-        raise ImageError(f"{name} has {size / 2**20:.1f} MiB.", hint)
-
-
-def _check_size(width: int, height: int, name: str, settings: Settings) -> None:
+def check_size(width: int, height: int, name: str, settings: Settings) -> None:
+    """Of a photo, or a frame. Raises ImageError."""
     if width * height > settings.max_image_pixels:
         hint = f"At most {settings.max_image_pixels / 1e6:.4g} million pixels are accepted: scale it down."
         raise ImageError(f"{name} is {width}×{height} pixels, too large.", hint)
@@ -98,9 +77,9 @@ def _decode(data: bytes, name: str, settings: Settings) -> Frame:
         raise ImageError(f"{name} is {content.name}, which is not supported.", f"Save it as {SUPPORTED}.")
     try:
         if content.decoder == "WEBP":  # its parser allocates the whole canvas
-            _check_size(*_webp_size(data), name, settings)
+            check_size(*_webp_size(data), name, settings)
         image = _PARSERS[content.decoder](io.BytesIO(data))
-        _check_size(*image.size, name, settings)
+        check_size(*image.size, name, settings)
         if getattr(image, "is_animated", False) and image.format != "MPO":
             raise ImageError(f"{name} is an animation ({content.name}).", "Give a single picture.")
         image.load()
@@ -178,7 +157,7 @@ def _from_array(array: NDArray[Any], settings: Settings) -> Frame:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in shape:
         raise ImageError(f"The array of pixels has the shape {shape}.", "It must be (H, W), (H, W, 3) RGB or (H, W, 4) RGBA.")
-    _check_size(array.shape[1], array.shape[0], "The photo", settings)
+    check_size(array.shape[1], array.shape[0], "The photo", settings)
     if array.dtype.kind == "f":
         if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
             raise ImageError("The float pixels are not all between 0 and 1.", "Divide by 255, or give uint8.")

@@ -23,7 +23,7 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from core.errors import ImageError
-from core.media.image import ImageSource, load_image
+from core.media.image import ImageSource, check_size, load_image
 from core.media.sniff import HEAD_BYTES, identify
 from core.settings import Settings
 from core.types import FPS, Frame, Photo
@@ -108,7 +108,7 @@ def load_clip(data: bytes, name: str, settings: Settings) -> Clip:
     """A video from its bytes; its first frame is decoded, to know that there is one and how large it is."""
     with _opened(data, name) as container:
         context = _stream(container, name).codec_context
-        _check_size(context.width, context.height, name, settings)
+        check_size(context.width, context.height, name, settings)
         duration_s = (container.duration or 0) / av.time_base
     warnings: tuple[str, ...] = ()
     max_frames = max(1, round(settings.max_video_s * FPS))
@@ -116,7 +116,7 @@ def load_clip(data: bytes, name: str, settings: Settings) -> Clip:
         warnings = (f"Only the first {settings.max_video_s:g} seconds of the video are used; it plays forth and back.",)
     for _, frame in _decoded(data, name, None):
         height, width = frame.shape[:2]
-        _check_size(width, height, name, settings)
+        check_size(width, height, name, settings)
         n_frames = min(max_frames, round(max(duration_s, 0) * FPS))
         return Clip(data, name, width, height, hashlib.sha256(data).hexdigest(), max_frames, n_frames, warnings)
     raise ImageError(f"{name} has no frames.", "Is the file complete?")
@@ -139,14 +139,6 @@ def _read(path: Path, limit: int) -> bytes:
             return file.read(limit)
     except OSError as error:
         raise ImageError(f"The video {path} cannot be read ({error.strerror}).", "Check the path.") from error
-
-
-def _check_size(width: int, height: int, name: str, settings: Settings) -> None:
-    if width * height > settings.max_image_pixels:
-        hint = f"At most {settings.max_image_pixels / 1e6:.4g} million pixels are accepted: scale it down."
-        raise ImageError(f"{name} is {width}×{height} pixels, too large.", hint)
-    if min(width, height) < settings.min_image_px:
-        raise ImageError(f"{name} is only {width}×{height} pixels.", f"Each side needs at least {settings.min_image_px} pixels.")
 
 
 def _opened(data: bytes, name: str) -> Any:
