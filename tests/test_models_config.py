@@ -187,5 +187,23 @@ def test_character_info_is_understood(tmp_path: Path) -> None:
     assert character is not None
     assert len(character["x_s_info_lst"]) == 2
     content["default_kwargs"]["ch_info"]["eye_open_lst"] = []
-    with pytest.raises(ConfigError, match="as many eye values as frames"):
+    with pytest.raises(ConfigError, match="eye values of 1 frame or more"):
         load_config(write(tmp_path, content))
+    content["default_kwargs"]["ch_info"] |= {"x_s_info_lst": [{k: v for k, v in frame.items() if k != "kp"} | {"R": 0}], **eyes}
+    with pytest.raises(ConfigError, match="frames with scale, pitch, yaw, roll, t, exp, kp"):
+        load_config(write(tmp_path, content))
+
+
+def test_a_character_may_bring_more_than_is_needed(tmp_path: Path) -> None:
+    """The published pipeline saves whole registrations and reads four entries of them, and of the frames the first."""
+    frame: dict[str, Any] = {k: np.zeros((1, 3), np.float32) for k in ("scale", "pitch", "yaw", "roll", "t", "exp", "kp")}
+    content = published()
+    content["default_kwargs"]["ch_info"] = {
+        "x_s_info_lst": [frame | {"R": np.eye(3), "name": "x"}], "sc": np.zeros((1, 63)), "is_image_flag": False,
+        "eye_open_lst": [np.zeros((1, 2))] * 3, "eye_ball_lst": np.zeros((3, 6)), "M_c2o_lst": [np.eye(3)],
+    }  # fmt: skip
+    character = load_config(write(tmp_path, content)).defaults.ch_info
+    assert character is not None
+    assert set(character) == {"x_s_info_lst", "sc", "eye_open_lst", "eye_ball_lst"}
+    assert set(character["x_s_info_lst"][0]) == set(frame)
+    assert len(character["eye_ball_lst"]) == 3

@@ -23,7 +23,10 @@ from core.atomic_components.motion_stitch import MotionStitch, blink_schedule
 from core.atomic_components.pose import LAYOUT, Motion, SourceMotion, degrees, keypoints, mirror_index, rotation
 from core.atomic_components.stitch_options import FrameControls, MotionStitchOptions, fades, with_fades
 from core.atomic_components.wav2feat import FeatureOptions, Wav2Feat
+from core.engines.ditto_options import character_motion, session_options
 from core.errors import AudioError, EngineUnavailable, InputError, OptionError, TalkingHeadError
+from core.models.config import SetupDefaults
+from core.types import Controls, RenderOptions
 
 MOTION_SHAPES = {
     "pitch": ((1, 66), -6.0, 6.0),
@@ -286,6 +289,26 @@ def test_blocks_that_a_checkpoint_lacks_are_left_out(video: SourceMotion) -> Non
     for left_out, width in (("use_emo", 8), ("use_eye_open", 2), ("use_eye_ball", 6), ("use_sc", 63)):
         handler = ConditionHandler(video, layout=ConditionLayout(**{left_out: False}))
         assert handler(features, 0).shape[1] == handler.dim == 1103 - width
+
+
+def test_a_characters_eyes_may_outnumber_its_frames() -> None:
+    """As published: of its frames the first counts, its eyes are followed forth and back over as many as there are."""
+    frame = {k: synthetic_input(f"src0_{k}", *([shape, SEED, lo, hi])) for k, (shape, lo, hi) in MOTION_SHAPES.items()}
+    lids, gaze = synthetic_input("lids", (3, 2), SEED, 0.3, 0.9), synthetic_input("gaze", (3, 6), SEED, -0.2, 0.2)
+    info = {"x_s_info_lst": [frame], "sc": frame["kp"], "eye_open_lst": [lids[:2], lids[2:]], "eye_ball_lst": gaze, "more": None}
+    character = character_motion(info)
+    assert np.array_equal(character.motions[0].row(), Motion.of(frame).row())
+    rows = ConditionHandler(character)(np.zeros((7, 1024), np.float32), 0)
+    at = [0, 1, 2, 2, 1, 0, 0]
+    assert np.array_equal(rows[:, 1032:1034], lids[at])
+    assert np.array_equal(rows[:, 1034:1040], gaze[at])
+
+
+def test_fades_follow_the_fade_type_of_the_configuration() -> None:
+    fading = session_options(Controls(fade_in=4), RenderOptions(N_d=50), SetupDefaults(fade_type="d0"))
+    assert {i: c.fade_alpha for i, c in fading.stitch.ctrl_info.items()} == {0: 0.0, 1: 0.25, 2: 0.5, 3: 0.75}
+    with pytest.raises(OptionError, match="fade_in is given without fade_type"):
+        session_options(Controls(fade_in=4, fade_type=""), RenderOptions(N_d=50), SetupDefaults(fade_type="d0"))
 
 
 def test_source_motion_is_checked(photo: SourceMotion) -> None:
@@ -1061,8 +1084,7 @@ def test_blinks_are_seeded_and_repeat_in_endless_streams(photo: SourceMotion, ro
     shown = [stage.step(rows[0]).kp_driving for _ in range(80)]
     assert all(np.array_equal(a, b) for a, b in zip(shown[:40], shown[40:], strict=True))
     assert any(not np.array_equal(shown[0], b) for b in shown)
-    stage.set_n_frames(100)
-    assert len(stage.blinks) == 100
+    assert len(stage.blinks) == 40
 
 
 def test_a_new_utterance_is_measured_anew_while_the_video_runs_on(video: SourceMotion, rows: np.ndarray) -> None:

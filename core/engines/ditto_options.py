@@ -47,7 +47,7 @@ def session_options(controls: Controls, render: RenderOptions, defaults: SetupDe
     fades = [0 if value is DEFAULT else value for value in (controls.fade_in, controls.fade_out)]
     if any(fade > 0 for fade in fades):
         name = "fade_in" if fades[0] > 0 else "fade_out"
-        if controls.fade_type is DEFAULT or not controls.fade_type:
+        if not stitch.fade_type:
             hint = 'Say what the motion fades from and to: fade_type "d0" (the first frame) or "s" (the source).'
             raise OptionError(f"{name} is given without fade_type.", hint)
         if stitch.N_d < 0:
@@ -67,11 +67,13 @@ def character_motion(info: Any) -> SourceMotion:
     if isinstance(info, SourceMotion):
         return info
     try:
-        frames = [Motion.of(frame) for frame in info["x_s_info_lst"]]
-        eyes = [
-            np.concatenate([np.asarray(row, np.float32).reshape(1, -1) for row in info[name]]) for name in ("eye_open_lst", "eye_ball_lst")
-        ]
-        return SourceMotion(frames, np.asarray(info["sc"], np.float32), eyes[0], eyes[1], is_image=len(frames) == 1)
+        # As published, only the first frame says where the motion starts; eyes are followed over as many frames as they have.
+        open_, ball = (
+            np.concatenate([np.asarray(row, np.float32).reshape(-1, width) for row in info[name]])
+            for name, width in (("eye_open_lst", 2), ("eye_ball_lst", 6))
+        )
+        frames = [Motion.of(info["x_s_info_lst"][0])] * len(open_)
+        return SourceMotion(frames, np.asarray(info["sc"], np.float32), open_, ball, is_image=len(frames) == 1)
     except Exception as error:  # a mapping from outside can be wrong in any way
         raise OptionError(
             f"ch_info is not a character ({type(error).__name__}: {error}).", "It holds x_s_info_lst, sc, eye_open_lst and eye_ball_lst."

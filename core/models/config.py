@@ -304,17 +304,18 @@ def emotion(value: Any) -> Any:
 
 
 def character(value: Any) -> dict[str, Any]:
+    """As published, of a character's frames the first counts; its eyes may move over another number of them. What else is there is left."""
     wanted = {"x_s_info_lst", "sc", "eye_open_lst", "eye_ball_lst"}
-    if not isinstance(value, dict) or set(value) != wanted or not isinstance(value["x_s_info_lst"], (list, tuple)):
+    if not isinstance(value, dict) or not wanted <= set(value) or not isinstance(value["x_s_info_lst"], (list, tuple)):
         raise ValueError(f"named values {', '.join(sorted(wanted))}")
-    frames = tuple({text(k): numeric(v) for k, v in plain_dict(frame).items()} for frame in value["x_s_info_lst"])
-    if not frames or any(set(frame) < set(MOTION_KEYS) for frame in frames):
+    frames = [plain_dict(frame) for frame in value["x_s_info_lst"]]
+    if not frames or not all(set(frame) >= set(MOTION_KEYS) for frame in frames):
         raise ValueError(f"frames with {', '.join(MOTION_KEYS)}")
     lists = {name: value[name] for name in ("eye_open_lst", "eye_ball_lst")}
     eyes = {name: tuple(numeric(v) for v in rows) for name, rows in lists.items() if isinstance(rows, (list, tuple, np.ndarray))}
-    if len(eyes) != 2 or any(len(v) != len(frames) for v in eyes.values()):
-        raise ValueError("as many eye values as frames")
-    return {"x_s_info_lst": frames, "sc": numeric(value["sc"]), **eyes}
+    if len(eyes) != 2 or not all(eyes.values()):
+        raise ValueError("eye values of 1 frame or more")
+    return {"x_s_info_lst": tuple({k: numeric(f[k]) for k in MOTION_KEYS} for f in frames), "sc": numeric(value["sc"]), **eyes}
 
 
 def span(value: Any) -> tuple[int, int]:
