@@ -94,8 +94,9 @@ class StreamSDK:
         self.engine.verify(source, options.framing, options.controls, options.render)
         found = source_options(options.framing, self.engine.defaults)
         exact = {field: getattr(found, field) for field in SourceOptions.__dataclass_fields__}
-        if found.template_n_frames <= 0 and isinstance(given.get("N_d"), int) and given["N_d"] > 0:
-            exact["template_n_frames"] = given["N_d"]  # as published
+        n_frames = given.get("N_d", self.engine.defaults.N_d)  # checked by `verify`
+        if found.template_n_frames <= 0 < n_frames:
+            exact["template_n_frames"] = n_frames  # as published
         exact["keep_detail"] = False
         frames = source.pixels if isinstance(source, Photo) else source.frames(fps=None)  # type: ignore[call-arg]  # a Clip's own frames
         registered = self.engine._registrar.register(frames, SourceOptions(**exact), options.framing.face_index)
@@ -104,7 +105,7 @@ class StreamSDK:
         self.online_mode = bool(given.get("online_mode", self.engine.defaults.online_mode))
         self.output_path = str(output_path)
         self.tmp_output_path = f"{output_path}.tmp.mp4"
-        self._n_frames = int(given.get("N_d", -1))
+        self._n_frames = n_frames
         self.audio2motion_queue = queue.Queue(QUEUED)
 
     def setup_Nd(self, N_d: int, fade_in: int = -1, fade_out: int = -1, ctrl_info: Any = None) -> None:  # noqa: N802, N803 - published names

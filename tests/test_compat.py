@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import av
 import numpy as np
@@ -80,6 +82,28 @@ def test_the_published_sequence_by_hand(published: ModuleType, sdk: object, reco
     sdk.close()  # type: ignore[attr-defined]
     assert len(frames_of(Path(sdk.tmp_output_path))) == len(features)  # type: ignore[attr-defined]
     assert not any(thread.name in ("stream-sdk", "video-encoder") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize(
+    ("own", "given", "used"),
+    [
+        (-1, {}, -1),
+        (7, {}, 7),
+        (7, {"N_d": 4}, 4),
+        (7, {"N_d": -1}, -1),
+        (7, {"N_d": 4, "template_n_frames": 2}, 2),
+    ],
+)
+def test_as_many_frames_of_a_video_are_used_as_will_be_shown(
+    own: int, given: dict[str, int], used: int, sdk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless template_n_frames says otherwise: N_d, of the call or else of the configuration."""
+    seen: list[Any] = []
+    config = sdk.engine.config
+    monkeypatch.setattr(sdk.engine, "config", dataclasses.replace(config, defaults=dataclasses.replace(config.defaults, N_d=own)))
+    monkeypatch.setattr(sdk.engine._registrar, "register", lambda source, options, face: seen.append(options))
+    sdk.setup(str(PORTRAIT), str(tmp_path / "v.mp4"), **given)
+    assert [options.template_n_frames for options in seen] == [used]
 
 
 def test_what_is_wrong_is_said_at_once(sdk: object, tmp_path: Path) -> None:
