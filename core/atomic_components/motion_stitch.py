@@ -17,7 +17,7 @@ import numpy as np
 from core.atomic_components.audio2motion import mover_to, row_parts
 from core.atomic_components.glide import Glide
 from core.atomic_components.pose import ANGLES, N_KEYPOINTS, Array, SourceMotion, degrees, keypoints, mirror_index
-from core.atomic_components.stitch_options import MAX_FRAMES, NO_CONTROLS, FrameControls, MotionStitchOptions, by_frame, video_length
+from core.atomic_components.stitch_options import MAX_FRAMES, NO_CONTROLS, FrameControls, MotionStitchOptions, by_frame
 
 LIP = (6, 12, 14, 17, 19, 20)
 EYE = (11, 13, 15, 16, 18)
@@ -141,12 +141,6 @@ class MotionStitch:
         self._said = -MAX_FRAMES - 1 if listening else 0
         self._d0: Parts | None = None
         self._fade_to: Parts | None = None
-
-    def set_n_frames(self, n_frames: int) -> None:
-        """The number of frames became known (N_d): plans the blinks anew if it changed."""
-        if video_length(n_frames) != self._n_frames:
-            self._n_frames = video_length(n_frames)
-            self._blinks = self._schedule()
 
     @property
     def next_frame(self) -> int:

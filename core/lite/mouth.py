@@ -10,11 +10,11 @@ from __future__ import annotations
 import functools
 import json
 import math
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import safetensors
 from numpy.typing import NDArray
 
 from core.lite.mouth_features import HOP, N_FEATURES, WINDOW, SpeechFeatures
@@ -64,18 +64,13 @@ class Weights:
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, F32], dict[str, str]]:
-    """Tensors (float16 or float32, returned as read-only float32) and metadata of a safetensors file."""
-    raw = path.read_bytes()
-    (size,) = struct.unpack("<Q", raw[:8])
-    header = json.loads(raw[8 : 8 + size])
-    metadata: dict[str, str] = header.pop("__metadata__", {})
+    """Tensors (of any float type, returned as read-only float32) and metadata of a safetensors file."""
     out: dict[str, F32] = {}
-    for name, entry in header.items():
-        start, end = (8 + size + offset for offset in entry["data_offsets"])
-        array = np.frombuffer(raw[start:end], {"F16": "<f2", "F32": "<f4"}[entry["dtype"]]).reshape(entry["shape"]).astype(np.float32)
-        array.setflags(write=False)
-        out[name] = array
-    return out, metadata
+    with safetensors.safe_open(path, framework="np") as file:
+        for name in file.keys():  # noqa: SIM118 - it is no mapping
+            out[name] = file.get_tensor(name).astype(np.float32)
+            out[name].setflags(write=False)
+        return out, file.metadata() or {}
 
 
 WEIGHTS_PATH, JAW_WEIGHTS_PATH = (Path(__file__).with_name(name) for name in ("mouth.safetensors", "jaw.safetensors"))

@@ -55,24 +55,14 @@ PUBLISHED: dict[type[nn.Module], Published] = {
 }
 
 
-def load_network(
-    kind: type[Network], path: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-) -> Network:  # fmt: skip
-    """A network of the published size with the weights of a published file, in evaluation mode and frozen.
-
-    kind: one of the six networks. On the CPU in float32 the weights stay mapped from the file, which must not be written to in place.
-    Raises CheckpointError.
-    """
-    # Without storage: the weights of the file become the network's own.
-    with torch.device("meta"):
-        network = kind()
-    return load_checkpoint(network, path, device=device, dtype=dtype)
-
-
 def load_checkpoint(
     network: Network, path: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Network:  # fmt: skip
-    """Fills `network` (of any size) from a file packed as the published one of its kind, and returns it. Raises CheckpointError."""
+    """Fills `network` (of any size) from a file packed as the published one of its kind; returns it in evaluation mode, frozen.
+
+    A network made without storage (on "meta") is enough: the weights of the file become its own. On the CPU in float32 they stay mapped
+    from the file, which must not be written to in place. Raises CheckpointError.
+    """
     weights = read_weights(type(network), path)
     check_weights(network, weights, path)
     network.load_state_dict(weights, strict=True, assign=True)

@@ -197,10 +197,6 @@ class JobStore:
         for entry in self._entries.values():
             entry.job.cancel()
 
-    @property
-    def running(self) -> list[Entry[Any]]:
-        return [entry for entry in self._entries.values() if entry.ended_s is None]
-
     def _ended(self, entry: Entry[Any]) -> None:
         """On the job's thread."""
         entry.ended_s = time.monotonic()

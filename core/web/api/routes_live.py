@@ -13,7 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from core.errors import AudioError, OptionError, TalkingHeadError
 from core.web.api.connection import accept
-from core.web.api.context import Context, Here, Owner
+from core.web.api.context import Here, Owner
 from core.web.api.errors import Malformed, NotFound, as_body, close_code
 from core.web.api.live_protocol import Close, ControlsMessage, End, Interrupt, Ping, Start, read_first, read_later
 from core.web.api.live_room import LiveRoom, Message, Seat
@@ -41,7 +41,7 @@ async def live(socket: WebSocket, context: Here, owner: Owner, avatar: Annotated
             return
         stopping = context.live.sit(seat)
         try:
-            await _Connection(socket, context, seat, stopping).run(received)
+            await _Connection(socket, context.live, seat, stopping).run(received)
         finally:
             context.live.leave(seat)
     except WebSocketDisconnect:
@@ -77,8 +77,8 @@ async def _seated(socket: WebSocket, room: LiveRoom, owner: str, avatar: str) ->
 class _Connection:
     """One client in one seat: hears and shows until one of the two ends."""
 
-    def __init__(self, socket: WebSocket, context: Context, seat: Seat, stopping: asyncio.Event) -> None:
-        self._socket, self._room, self._metrics, self._seat, self._stopping = socket, context.live, context.metrics, seat, stopping
+    def __init__(self, socket: WebSocket, room: LiveRoom, seat: Seat, stopping: asyncio.Event) -> None:
+        self._socket, self._room, self._seat, self._stopping = socket, room, seat, stopping
         self._left = False
 
     async def run(self, received: int | None) -> None:
