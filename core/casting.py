@@ -15,6 +15,7 @@ from core.engines.terms import verify_request
 from core.errors import BusyError, EngineUnavailable, OptionError
 from core.optimization.cold_start_optimization import Engines
 from core.optimization.gpu_optimization import gpu_obstacle
+from core.options import PRESETS
 from core.performance import Cast
 from core.scheduler import Job
 from core.settings import Settings
@@ -37,12 +38,13 @@ class Role:
 
     def options_for(self, capabilities: frozenset[str]) -> RenderOptions:
         """With what the request leaves open: an engine that plans by the length of a recording is told it; where there is none, an engine
-        that could wait for seconds of speech does not.
+        that could wait for seconds of speech does not (with the overlap for recordings a window of 70 frames would, online or not).
         """
         options = self.options
         if self.n_frames is None:
             hasty = "online_mode" in capabilities and options.online_mode is DEFAULT
-            return dataclasses.replace(options, online_mode=True) if hasty else options
+            swift = {name: value for name, value in PRESETS["realtime"].items() if getattr(options, name) is DEFAULT} if hasty else {}
+            return dataclasses.replace(options, **swift)
         planned = "N_d" in capabilities and options.N_d is DEFAULT
         return dataclasses.replace(options, N_d=self.n_frames) if planned else options
 

@@ -12,12 +12,16 @@ import pytest
 
 import core.casting
 import inference
+from core.atomic_components.wav2feat import samples_needed
+from core.casting import Role
 from core.engines.base import Engine
+from core.engines.capabilities import CAPABILITIES
+from core.engines.ditto_options import session_options
 from core.errors import EngineUnavailable, OptionError
 from core.options import read_options
 from core.settings import Settings
 from core.studio import Studio, open_studio
-from core.types import Audio, Photo, Request
+from core.types import Audio, Controls, Photo, RenderOptions, Request
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = ["--audio_path", str(ROOT / "assets/speech_3s.wav"), "--source_path", str(ROOT / "assets/portrait.png"), "--output_path"]
@@ -135,3 +139,21 @@ def test_auto_does_not_give_what_lite_cannot(
     with pytest.raises(EngineUnavailable, match="Fetch them"):
         studio.generate(Request(speech, portrait, controls=options.controls), tmp_path / "v.mp4")
     studio.close()
+
+
+def test_a_stream_does_not_wait_for_seconds_of_speech(portrait: Photo) -> None:
+    """What a live session leaves open is as in the preset "realtime": the window policy alone would still wait for 70 frames."""
+
+    def live(**asked: Any) -> Any:
+        role = Role(portrait, "local", "ditto", options=RenderOptions(**asked))
+        return session_options(Controls(), role.options_for(CAPABILITIES["ditto"])).motion
+
+    def waits_s(motion: Any) -> float:
+        return samples_needed(motion.first_rows_after, motion.online_mode) / 16_000
+
+    assert waits_s(live()) < 0.5
+    assert waits_s(live(overlap_v2=70)) < 0.9
+    assert (live().sampling_timesteps, live(sampling_timesteps=3).sampling_timesteps) == (10, 3)
+    assert not live(online_mode=False).online_mode
+    assert live(online_mode=False).overlap_v2 == 10
+    assert Role(portrait, "local").options_for(CAPABILITIES["lite"]) == RenderOptions()
