@@ -389,6 +389,14 @@ class TestHistory:
         assert history.forget("ada", "token") == 5
         assert not second.parent.exists()
 
+    def test_what_another_process_made_is_forgotten_as_well(self, outputs: OutputFolder) -> None:
+        here, there = History(outputs), History(outputs)
+        assert here.of("ada") == []
+        video = self.put(there, outputs, "ada")
+        assert here.forget("ada", "token") == 5
+        assert not video.parent.exists()
+        assert there.of("ada") == []
+
     def test_damaged_notes_and_too_many_videos_do_no_harm(self, outputs: OutputFolder, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("core.web.history.MAX_PER_OWNER", 2)
         history = History(outputs)

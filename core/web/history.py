@@ -65,6 +65,8 @@ class History:
 
     def forget(self, owner: str, avatar: str | None = None) -> int:
         """Removes the owner's videos (`avatar`: those made with it); returns the freed bytes."""
+        with self._lock:
+            self._results = None  # read the notes anew: another process that shares the folder may have made more
         doomed = [result for result in self.of(owner) if avatar is None or result.info.get("avatar") == avatar]
         freed = 0
         for result in doomed:

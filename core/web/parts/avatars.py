@@ -45,7 +45,7 @@ class AvatarsPart:
                         self._new_name = gr.Textbox(
                             label=texts.avatar_name, max_lines=1, min_width=140, scale=3, elem_id="th-avatar-new-name"
                         )
-                        self._rename = gr.Button(texts.avatar_rename, min_width=110, elem_id="th-avatar-rename")
+                        self._rename = gr.Button(texts.avatar_rename, min_width=150, elem_id="th-avatar-rename")
                     with gr.Row():
                         self._use = gr.Button(texts.avatar_use, variant="primary", min_width=110, elem_id="th-avatar-use")
                         self._delete = gr.Button(texts.avatar_delete, variant="stop", min_width=110, elem_id="th-avatar-delete")
