@@ -10,7 +10,9 @@ from core.aux_models.face_mesh import FaceFinder
 from core.engines.lite import LiteEngine
 from core.errors import FaceError
 from core.lite.head_warp import HeadPose
+from core.lite.mouth_warp import CHIN
 from core.lite.renderer import Expression, Renderer
+from core.optimization.resolution_optimization import cut_pixels, face_cut
 from core.studio import Studio
 from core.types import Frame, Framing, Photo, RenderOptions
 
@@ -161,6 +163,28 @@ def test_border_is_filled_when_the_face_is_near_the_edge(engine: LiteEngine, por
     picture = engine.register(Photo(close, "close"), Framing()).renderer(RenderOptions()).draw(Expression())
     for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
         assert edge.mean() > 8  # no black bars
+
+
+def test_a_wide_mouth_keeps_its_chin_where_the_photo_ends_below_it(engine: LiteEngine, finder: FaceFinder, portrait: Photo) -> None:
+    x0, y0, x1, y1 = engine.register(portrait, Framing()).face.box
+    face, bottom = y1 - y0, int(y1 + 0.03 * (y1 - y0))
+    side = int(face / 0.7)
+    left = int((x0 + x1) / 2 - side / 2)
+    ends_at_chin = np.ascontiguousarray(portrait.pixels[bottom - side : bottom, left : left + side])
+    renderer = engine.register(Photo(ends_at_chin, "chin"), Framing()).renderer(RenderOptions())
+    wide = finder.largest_mesh(renderer.draw(Expression(aperture=1.2)))
+    assert wide is not None
+    assert wide[CHIN, 1] < 0.97 * renderer.height
+
+
+def test_drawing_out_the_edge_takes_no_longer_for_a_large_photo(portrait: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
+    blurred: list[int] = []
+    blur = cv2.GaussianBlur
+    monkeypatch.setattr(cv2, "GaussianBlur", lambda pixels, *args, **kwargs: blurred.append(len(pixels)) or blur(pixels, *args, **kwargs))
+    large = cv2.resize(portrait.pixels[60:200, 165:290], (1800, 2016))
+    cut_pixels(large, face_cut(1800, 2016, (150.0, 100.0, 1650.0, 1950.0)), 320, 320)
+    assert blurred
+    assert max(blurred) <= 320
 
 
 def test_poor_photos_are_told_kindly(engine: LiteEngine, portrait: Photo) -> None:

@@ -26,7 +26,7 @@ from core.lite.renderer import Expression, Renderer
 from core.optimization.resolution_optimization import Cut, cut_pixels, face_cut, output_size
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
-FORMAT = 2
+FORMAT = 3
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 PREVIEW_PX = 320
 MAX_RENDERERS = 2

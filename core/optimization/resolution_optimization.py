@@ -17,8 +17,15 @@ CUT_PER_FACE = 2.1
 """Side of the cut over the longer side of the face oval: the face fills a little less than half of the picture."""
 MIN_CUT_PER_FACE = 1.3
 """The cut may shrink to this to stay inside the photo: ears and chin, wide open too, are just inside."""
+ROOM_BELOW = 0.12
+"""This part of the face stays free below the chin, even beyond the photo's edge: a wide mouth lowers the chin by 0.08."""
 FACE_CENTRE_Y = 0.47
 """Where the middle of the face lies in the cut, from the top: shoulders below, air above."""
+
+_SOFTENING = ((0.03, 0.03), (0.16, 0.12))
+"""(distance from the photo's edge, sigma of the blur there), parts of the cut's side: streaks of hair dissolve soon."""
+_BLURRED_PX = 256
+"""What is blurred is blurred at this side: the time it takes does not grow with the photo."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,8 @@ def face_cut(photo_width: int, photo_height: int, face_box: tuple[float, float, 
     side = max(min(CUT_PER_FACE * face, photo_width, photo_height), MIN_CUT_PER_FACE * face)
     x = (x0 + x1) / 2 - side / 2
     y = (y0 + y1) / 2 - FACE_CENTRE_Y * side
-    return Cut(_inside(x, side, photo_width), _inside(y, side, photo_height), side, side)
+    lowest = y1 + ROOM_BELOW * face - side
+    return Cut(_inside(x, side, photo_width), max(_inside(y, side, photo_height), lowest), side, side)
 
 
 def output_size(photo_width: int, photo_height: int, options: RenderOptions) -> tuple[int, int]:
@@ -70,21 +78,28 @@ def bounded(pixels: Frame, max_size: int) -> Frame:
 
 def cut_pixels(pixels: Frame, cut: Cut, width: int, height: int) -> Frame:
     """`cut` of a (H, W, 3) photo resampled to (height, width, 3): area-averaged when it shrinks, cubic when it grows."""
-    x0, y0 = int(np.floor(cut.x)), int(np.floor(cut.y))
-    x1, y1 = int(np.ceil(cut.x + cut.width)), int(np.ceil(cut.y + cut.height))
-    part = _continued(pixels, x0, y0, x1, y1)
     scale = width / cut.width
     if scale < 1:  # bring it near the final size first: an affine warp alone would alias
-        shrunk = cv2.resize(part, None, fx=min(1.0, 1.5 * scale), fy=min(1.0, 1.5 * scale), interpolation=cv2.INTER_AREA)
-    else:
-        shrunk = part
-    fx, fy = shrunk.shape[1] / part.shape[1], shrunk.shape[0] / part.shape[0]
-    # output pixel centre (i + 0.5) * cut / size  ->  shrunk pixel centre
-    sx, sy = cut.width / width * fx, cut.height / height * fy
-    matrix = np.array([[sx, 0, (cut.x - x0) * fx + 0.5 * sx - 0.5], [0, sy, (cut.y - y0) * fy + 0.5 * sy - 0.5]])
+        pixels, cut = _shrunk(pixels, cut, min(1.0, 1.5 * scale))
+    x0, y0 = int(np.floor(cut.x)), int(np.floor(cut.y))
+    x1, y1 = int(np.ceil(cut.x + cut.width - 1e-6)), int(np.ceil(cut.y + cut.height - 1e-6))
+    part = _continued(pixels, x0, y0, x1, y1)
+    # output pixel centre (i + 0.5) * cut / size  ->  pixel centre of the part
+    sx, sy = cut.width / width, cut.height / height
+    matrix = np.array([[sx, 0, cut.x - x0 + 0.5 * sx - 0.5], [0, sy, cut.y - y0 + 0.5 * sy - 0.5]])
     flags = (cv2.INTER_LINEAR if scale < 1 else cv2.INTER_CUBIC) | cv2.WARP_INVERSE_MAP
-    out: Frame = cv2.warpAffine(shrunk, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    out: Frame = cv2.warpAffine(part, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return out
+
+
+def _shrunk(pixels: Frame, cut: Cut, factor: float) -> tuple[Frame, Cut]:
+    """What the cut shows of the photo, area-averaged to about `factor` of its size, and the cut in it."""
+    height, width = pixels.shape[:2]
+    x0, y0 = max(0, int(cut.x)), max(0, int(cut.y))
+    part = pixels[y0 : min(height, int(np.ceil(cut.y + cut.height))), x0 : min(width, int(np.ceil(cut.x + cut.width)))]
+    small: Frame = cv2.resize(part, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    fx, fy = small.shape[1] / part.shape[1], small.shape[0] / part.shape[0]
+    return small, Cut((cut.x - x0) * fx, (cut.y - y0) * fy, cut.width * fx, cut.height * fy)
 
 
 def _continued(pixels: Frame, x0: int, y0: int, x1: int, y1: int) -> Frame:
@@ -95,13 +110,19 @@ def _continued(pixels: Frame, x0: int, y0: int, x1: int, y1: int) -> Frame:
     if not (left or top or right or bottom):
         return inner
     whole: Frame = cv2.copyMakeBorder(inner, top, bottom, left, right, cv2.BORDER_REPLICATE)
-    ys = np.maximum(np.maximum(top - np.arange(whole.shape[0]), np.arange(whole.shape[0]) - (whole.shape[0] - 1 - bottom)), 0)
-    xs = np.maximum(np.maximum(left - np.arange(whole.shape[1]), np.arange(whole.shape[1]) - (whole.shape[1] - 1 - right)), 0)
-    reach = max(left, top, right, bottom)
-    outside = np.minimum(np.maximum(ys[:, None], xs[None, :]) / max(0.35 * reach, 1.0), 1.0)[..., None].astype(np.float32)
-    blurred = cv2.GaussianBlur(whole, (0, 0), max(1.0, 0.12 * reach, 0.03 * min(whole.shape[:2])))
-    mixed: Frame = np.rint(whole * (1 - outside) + blurred * outside).astype(np.uint8)
-    return mixed
+    rows, columns = whole.shape[:2]
+    side = min(rows, columns)
+    ys = np.maximum(np.maximum(top - np.arange(rows), np.arange(rows) - (rows - 1 - bottom)), 0)
+    xs = np.maximum(np.maximum(left - np.arange(columns), np.arange(columns) - (columns - 1 - right)), 0)
+    away = (np.maximum(ys[:, None], xs[None, :]) / side)[..., None].astype(np.float32)
+    factor = min(1.0, _BLURRED_PX / side)
+    small = cv2.resize(whole, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    for distance, sigma in _SOFTENING:
+        soft = cv2.GaussianBlur(small, (0, 0), max(0.5, sigma * min(small.shape[:2])), borderType=cv2.BORDER_REPLICATE)
+        blurred = cv2.resize(soft, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        share = np.minimum(away / np.float32(distance), 1)
+        whole = np.rint(whole * (1 - share) + blurred * share).astype(np.uint8)
+    return whole
 
 
 def _inside(start: float, length: float, limit: int) -> float:
