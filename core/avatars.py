@@ -13,11 +13,11 @@ from contextlib import ExitStack
 from typing import Any
 
 import cv2
-import numpy as np
 
 from core.engines.base import Engine, Registration
 from core.errors import AvatarError, OptionError
 from core.media.image import load_image
+from core.media.jpeg import as_jpeg
 from core.media.source import load_clip
 from core.optimization.avatar_cache import AvatarStore, Key, RegistrationMemory, clean_name, new_avatar
 from core.optimization.cache_folder import CacheFolder
@@ -27,7 +27,6 @@ from core.settings import Settings
 from core.types import Avatar, Frame, Framing, Photo, Progress, Source, is_video
 
 THUMBNAIL_PX = 256
-THUMBNAIL_QUALITY = 85
 
 
 class Avatars:
@@ -159,7 +158,7 @@ class Avatars:
         kept = self.store.thumbnail(avatar)
         if kept is None:
             source = self._source(avatar)
-            kept = _jpeg(_small(_first_frame(source)))
+            kept = as_jpeg(_small(_first_frame(source)))
             self.store.put_thumbnail(avatar, kept)
         return kept
 
@@ -204,15 +203,10 @@ def _thumbnail(pixels: Frame, registration: Registration) -> bytes:
     height, width = pixels.shape[:2]
     x0, y0, x1, y1 = registration.face_box
     cut = face_cut(width, height, (x0 * width, y0 * height, x1 * width, y1 * height))
-    return _jpeg(cut_pixels(pixels, cut, THUMBNAIL_PX, THUMBNAIL_PX))
+    return as_jpeg(cut_pixels(pixels, cut, THUMBNAIL_PX, THUMBNAIL_PX))
 
 
 def _small(pixels: Frame) -> Frame:
     scale = min(1.0, THUMBNAIL_PX / max(pixels.shape[:2]))
     small: Frame = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return small
-
-
-def _jpeg(pixels: Frame) -> bytes:
-    picture = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGR)
-    return bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_QUALITY])[1])

@@ -6,7 +6,6 @@ Knows nothing of Gradio: plain values in, snapshots and at last a `Generation` o
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import random
 import re
@@ -16,13 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.engines.capabilities import CAPABILITIES, DITTO_FRAMING
+from core.engines.capabilities import CAPABILITIES
 from core.errors import BusyError, Cancelled, EngineUnavailable, InputError, OptionError, TalkingHeadError
 from core.optimization.cold_start_optimization import LoadState
-from core.options import Options, preset, read_options
+from core.options import Options, read_options
 from core.settings import Settings
 from core.studio import Studio
 from core.types import Avatar, Framing, Generation, Photo, RenderOptions, Request, Source
+from core.web.asked import labelled, with_preset
 from core.web.history import History
 from core.web.outputs import OutputFolder
 from core.web.streams import Streams
@@ -158,14 +158,13 @@ class Desk:
             return []
 
     def _faces(self, photo: Photo) -> list[bytes]:
-        import cv2
-
         from core.engines.lite import LiteEngine
+        from core.media.jpeg import as_jpeg
 
         engine = self.studio.engine("lite")
         with self.studio.scheduler.device_turn():
             cuts = engine.faces(photo) if isinstance(engine, LiteEngine) else []
-        return [bytes(cv2.imencode(".jpg", cv2.cvtColor(cut, cv2.COLOR_RGB2BGR))[1]) for cut in cuts]
+        return [as_jpeg(cut) for cut in cuts]
 
     def check_file(self, path: str, texts: Texts) -> None:
         if not Path(path).is_file():
@@ -201,18 +200,14 @@ class Desk:
                 raise OptionError(texts.bad_options.format(problem=f"> {MAX_OPTIONS_BYTES} bytes"), texts.bad_options_hint)
         except (TypeError, ValueError, RecursionError) as error:
             raise OptionError(texts.bad_options.format(problem=error), texts.bad_options_hint) from None
-        name = given.pop("preset", None)
-        values = {**(preset(str(name)) if name else {}), **given}
-        if wish.avatar:  # it brings its own framing, which a preset cannot change
-            values = {key: value for key, value in values.items() if key in given or key not in DITTO_FRAMING}
+        values = with_preset(given, avatar=bool(wish.avatar))
         values["size"] = _size(values.get("size"), texts)
         values["seed"] = _seed(values.get("seed", RenderOptions.seed), texts)
         if "face_index" in values:
             values["face_index"] = whole_number(values["face_index"], texts.face_named.format(number="").strip(), Framing.face_index, texts)
         options = read_options(values)
         options.render.verify()
-        label = self.settings.label or options.render.label  # a visitor may ask for the label, not it away
-        return dataclasses.replace(options, render=dataclasses.replace(options.render, label=label))
+        return labelled(options, self.settings)
 
     def _check_room(self, owner: str, texts: Texts) -> None:
         scheduler = self.studio.scheduler

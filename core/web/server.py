@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
 from core.studio import Studio
@@ -40,7 +40,7 @@ def prepare_environment(outputs: OutputFolder) -> None:
 
 
 def middleware(page: Page) -> list[Middleware]:
-    """What stands before the pages, also where another server mounts them: each visitor's cookie, their language, and their streams."""
+    """What stands before the pages: each visitor's cookie, their language, and their streams."""
     from starlette.middleware import Middleware
 
     from core.web.streams import StreamRoute
@@ -49,30 +49,31 @@ def middleware(page: Page) -> list[Middleware]:
     return [Middleware(VisitorCookie), Middleware(LanguagePages, languages=NAMES), route]
 
 
-def launch(page: Page, host: str, port: int) -> str:
-    """Starts serving in the background and returns the address. Raises InputError where the address cannot be had."""
+def page_settings(page: Page) -> dict[str, Any]:
+    """What Gradio is told of a page, whoever serves it. Also sets up its queue."""
     from core.web.style import CSS, theme
 
     page.queue(max_size=None, default_concurrency_limit=None, api_open=False)  # the studio's scheduler decides who waits and who may not
+    return {
+        "show_error": False,
+        "max_file_size": page.max_upload_bytes,
+        "footer_links": ["api", "settings"],
+        "run_history": False,
+        "enable_monitoring": False,
+        "ssr_mode": False,
+        "pwa": False,
+        "mcp_server": False,
+        "theme": theme(),
+        "css": CSS,
+        "app_kwargs": {"middleware": middleware(page)},
+    }
+
+
+def launch(page: Page, host: str, port: int) -> str:
+    """Starts serving in the background and returns the address. Raises InputError where the address cannot be had."""
+    settings = page_settings(page)
     try:
-        page.launch(
-            server_name=host,
-            server_port=port,
-            prevent_thread_lock=True,
-            share=False,
-            quiet=True,
-            show_error=False,
-            max_file_size=page.max_upload_bytes,
-            footer_links=["api", "settings"],
-            run_history=False,
-            enable_monitoring=False,
-            ssr_mode=False,
-            pwa=False,
-            mcp_server=False,
-            theme=theme(),
-            css=CSS,
-            app_kwargs={"middleware": middleware(page)},
-        )
+        page.launch(server_name=host, server_port=port, prevent_thread_lock=True, share=False, quiet=True, **settings)
     except OSError as error:
         raise InputError(f"Port {port} on {host} cannot be used.", "Is it taken? Choose another with --port.") from error
     return str(page.local_url)

@@ -17,9 +17,9 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-import cv2
 import numpy as np
 
+from core.media.jpeg import as_jpeg
 from core.streaming.live import LiveSession
 from core.streaming.outputs import LiveEvent, LiveFrame, LiveOptions, LiveOutput
 from core.studio import Studio
@@ -34,7 +34,6 @@ RESUME_S = 30.0
 REPLAY_BYTES = 4 * 2**20
 REPLAY_MESSAGES = 2048
 """Of what was sent last: more than lies in the buffers of a connection that breaks."""
-JPEG_QUALITY = 85
 FEED_S = 1.0
 """How long one try to hand over sound waits for room."""
 
@@ -120,10 +119,8 @@ class Seat:
             return
         flags = SPEAKS if output.speaking else 0
         if isinstance(output, LiveFrame):
-            picture = cv2.cvtColor(output.frame, cv2.COLOR_RGB2BGR)
-            jpeg = bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1])
             pcm = np.clip(np.rint(output.sound[0] * 32767), -32768, 32767).astype("<i2").tobytes()
-            for kind, data in ((PICTURE, jpeg), (SOUND, pcm)):
+            for kind, data in ((PICTURE, as_jpeg(output.frame)), (SOUND, pcm)):
                 yield self._numbered(kind, flags, output.generation, output.at_s, 0.04, data)
             return
         segment = output.segment

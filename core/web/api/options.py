@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from core.engines.capabilities import DITTO_FRAMING
 from core.errors import OptionError
-from core.options import Options, preset, read_options
+from core.options import Options, read_options
 from core.settings import Settings
 from core.studio import Studio
 from core.types import Controls, Framing, RenderOptions
+from core.web.asked import labelled, with_preset
 
 
 def options_of(values: Mapping[str, Any], settings: Settings, avatar: bool) -> Options:
@@ -22,19 +21,14 @@ def options_of(values: Mapping[str, Any], settings: Settings, avatar: bool) -> O
 
     avatar: it brings its own framing, which a preset cannot change.
     """
-    given = dict(values)
-    name = given.pop("preset", None)
-    asked = {**(preset(str(name)) if name is not None else {}), **given}
-    if avatar:
-        asked = {key: value for key, value in asked.items() if key in given or key not in DITTO_FRAMING}
+    asked = with_preset(values, avatar)
     if asked.get("seed") == "random":
         asked["seed"] = random.SystemRandom().randrange(2**32)
     with _kinds():
         options = read_options(asked)
         options.framing.verify()
         options.render.verify()
-    label = settings.label or options.render.label  # a client may ask for the label, not it away
-    return dataclasses.replace(options, render=dataclasses.replace(options.render, label=label))
+    return labelled(options, settings)
 
 
 def controls_of(values: Mapping[str, Any]) -> Controls:
