@@ -12,7 +12,8 @@ TalkingHeadError
 ├── EncodingError               the video encoder failed
 ├── SigningError                the video could not be signed, where signing is configured
 ├── CheckpointError, ConfigError  a model file is damaged, foreign or of another version (core/models)
-├── DownloadError               a checkpoint cannot be fetched (manager)
+├── DownloadError               a checkpoint cannot be fetched (its branch: manager/errors.py)
+├── ApiError                    what only a server can say (its branch: core/web/api/errors.py)
 ├── BusyError                   the queue is full: try again later
 └── Cancelled                   the job was cancelled by its owner
 
