@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import socket
 import threading
 import time
@@ -68,6 +69,8 @@ def serving(studio: Studio, folder: Path, **settings: Any) -> Iterator[Serving]:
         server.should_exit = True
         thread.join(PATIENCE_S)
         sock.close()
+        if thread.is_alive():
+            faulthandler.dump_traceback(all_threads=True)  # where it hangs
     assert not thread.is_alive()
 
 

@@ -163,9 +163,7 @@ def test_many_aborted_connections_leave_the_server_as_it_was(server: Serving, cl
     for n in range(100):
         with server.connect() as socket:
             socket.sendall(whole[: (n * 7919) % len(whole)])
-    wait_for(server.idle)
-    assert server.left_over() == []
-    assert threading.active_count() <= before + 6  # the event loop's own pool of threads
+    wait_for(lambda: server.idle() and server.left_over() == [] and threading.active_count() <= before + 6)  # 6: the loop's own pool
     assert client.get("/health").status_code == 200
 
 
