@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Command line: one photo and one recording in, one talking-head video out.
 
-Exit code 0; 2 for bad input (one line on stderr says what and what to do); 1 for anything else; 130 after Ctrl-C.
+Exit code 0; 2 for bad input (one line on stderr says what and what to do); 1 for anything else; 130 after Ctrl-C or a signal to end.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.command_line import OneLineParser, exit_code
+from core.command_line import OneLineParser, end_like_ctrl_c, exit_code
 from core.engines.capabilities import CAPABILITIES
 from core.errors import OptionError
 from core.options import PRESETS, Options, preset, read_assignments, read_file, read_options
@@ -201,4 +201,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    end_like_ctrl_c()
     sys.exit(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -17,6 +18,17 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"{self.prog}: {message}. See --help.\n")
+
+
+def end_like_ctrl_c() -> None:
+    """From now on `kill`, `timeout` and a closed terminal end this process as Ctrl-C does, so that nothing half made stays behind.
+
+    A signal that is ignored (nohup) stays ignored.
+    """
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def exit_code(run: Callable[[], int | None], interrupted: str = "stopped") -> int:

@@ -186,7 +186,8 @@ def test_random_seed_is_reported(tmp_path: Path, capfd: pytest.CaptureFixture[st
     assert seeds[0] != seeds[1]
 
 
-def test_interrupt_stops_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_stops_and_leaves_nothing(end: signal.Signals, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     arguments = command(ROOT / "assets/speech_16s.wav", PORTRAIT, folder / "v.mp4", "--size", "1280")
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
@@ -195,7 +196,7 @@ def test_interrupt_stops_and_leaves_nothing(tmp_path: Path) -> None:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, end)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
     assert b"Traceback" not in stderr

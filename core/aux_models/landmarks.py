@@ -73,8 +73,8 @@ def check_face(found: int, index: int, where: str = "the photo") -> None:
             "Use a sharp, evenly lit photo that shows one person from the front, the whole face in the picture.",
         )
     if index >= found:
-        choice = f"Choose 0 to {found - 1}; 0 is the largest." if found > 1 else "Choose 0."
-        raise FaceError(f"Face {index} was asked for, but {where} shows {found}.", choice)
+        choice = f"Choose 0 to {found - 1}; 0 is the largest." if found > 1 else "Choose 0, the largest."
+        raise FaceError(f"Face {index} was asked for, but {where} shows {found} {'face' if found == 1 else 'faces'}.", choice)
 
 
 def check_whole(points: Array, pixels: Frame, where: str = "the photo") -> None:

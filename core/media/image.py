@@ -87,7 +87,8 @@ def _decode(data: bytes, name: str, settings: Settings) -> Frame:
     except ImageError:
         raise
     except Exception as error:  # parsers of hostile bytes fail in every way there is: OSError, SyntaxError, struct.error, IndexError…
-        raise ImageError(f"{name} looks like {content.name} but cannot be decoded ({error}).", "Is the file complete?") from error
+        why = error if isinstance(error, (OSError, SyntaxError)) else "its data are damaged"  # those two Pillow words for people
+        raise ImageError(f"{name} looks like {content.name} but cannot be decoded ({why}).", "Is the file complete?") from error
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
