@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import re
 import string
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 
 from core.errors import FaceError, OptionError
+from core.performance import Performance
 from core.settings import Settings
 from core.studio import Studio, open_studio
 from core.types import Audio, Generation, GenerationInfo, Photo, RenderOptions, Request
@@ -473,6 +475,22 @@ class TestStreams:
         assert pieces is not None
         with pytest.raises(FaceError):
             pieces.job.result(10)
+
+    def test_a_fault_in_the_middle_ends_what_was_sent_and_is_logged(
+        self, streams: Streams, studio: Studio, portrait: Photo, speech: Audio, monkeypatch: pytest.MonkeyPatch, caplog: Any
+    ) -> None:
+        whole = Performance.frames
+
+        def breaks_off(performance: Performance, job: Any) -> Iterator[Any]:
+            yield from itertools.islice(whole(performance, job), 50)
+            raise RuntimeError("a fault")
+
+        monkeypatch.setattr(Performance, "frames", breaks_off)
+        address = self.open(streams, studio, portrait, speech)
+        status, _, data = self.get(streams, address)
+        assert status == 200
+        assert len(data) > 1000
+        assert "a stream failed" in caplog.text
 
     def test_who_leaves_stops_the_work(self, streams: Streams, studio: Studio, portrait: Photo, speech: Audio) -> None:
         address = self.open(streams, studio, portrait, speech)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import threading
@@ -16,6 +17,8 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from core.errors import TalkingHeadError
 from core.streaming.recording import SegmentStream
 from core.web.identity import Asgi, Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
 
 FOLDER = "talking_head_stream"
 MAX_KEPT = 256
@@ -98,6 +101,9 @@ class StreamRoute:
             first = await anyio.to_thread.run_sync(next, pieces, None, limiter=limiter)
         except TalkingHeadError:  # the page asks why, and says it in its own language
             first = None
+        except Exception:
+            logger.exception("a stream failed before its first piece")
+            first = None
         if first is None:
             pieces.close()
             await PlainTextResponse("The stream could not be made.", 409)(scope, receive, send)
@@ -114,6 +120,8 @@ async def _data(first: bytes, pieces: SegmentStream, limiter: anyio.CapacityLimi
             yield piece.data
     except TalkingHeadError:  # what was sent so far plays; the page asks what happened
         return
+    except Exception:
+        logger.exception("a stream failed")
     finally:
         if not pieces.job.wait(0):
             pieces.close()

@@ -51,6 +51,9 @@ def build_stream(context: Context) -> PersonInputs:
         except TalkingHeadError as error:
             yield "", error_html(texts, str(error))
             raise page_error(escape(str(error)), texts.error) from None
+        except Exception:
+            yield "", error_html(texts, texts.unexpected)
+            raise  # the page logs it and says the same
 
     def through(event: gr.EventData, request: gr.Request) -> Any:
         """What came out, when the player has it all or can get no more."""
@@ -63,6 +66,8 @@ def build_stream(context: Context) -> PersonInputs:
             return plain_html(texts.stopped)
         except TalkingHeadError as error:
             return error_html(texts, str(error))
+        except Exception:  # it was logged where the stream broke off
+            return error_html(texts, texts.unexpected)
 
     def end(request: gr.Request) -> tuple[str, str]:
         desk.leave(visitor(request).tab)

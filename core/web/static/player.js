@@ -52,18 +52,21 @@ async function fill(clip) {
   clip.video.src = URL.createObjectURL(source);
   await new Promise((resolve) => source.addEventListener('sourceopen', resolve, { once: true }));
   URL.revokeObjectURL(clip.video.src);
-  const answer = await fetch(clip.address, { signal: clip.stop.signal, credentials: 'same-origin' });
-  if (!answer.ok) throw new Error(`the stream was refused (${answer.status})`);
-  const buffer = source.addSourceBuffer(answer.headers.get('content-type'));
-  const reader = answer.body.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    await append(buffer, value);
-    await trim(clip, buffer);
-    while (ahead(clip.video) > AHEAD_S && !clip.stop.signal.aborted) await sleep(200);
+  try {
+    const answer = await fetch(clip.address, { signal: clip.stop.signal, credentials: 'same-origin' });
+    if (!answer.ok) throw new Error(`the stream was refused (${answer.status})`);
+    const buffer = source.addSourceBuffer(answer.headers.get('content-type'));
+    const reader = answer.body.getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      await append(buffer, value);
+      await trim(clip, buffer);
+      while (ahead(clip.video) > AHEAD_S && !clip.stop.signal.aborted) await sleep(200);
+    }
+  } finally { // also where it broke off: what came plays to its end, and the next clip does not wait for more
+    if (source.readyState === 'open' && !clip.stop.signal.aborted) source.endOfStream();
   }
-  if (source.readyState === 'open') source.endOfStream();
 }
 
 function fade(from, to) {
