@@ -27,7 +27,7 @@ from core.media.decode import Block
 from core.types import FPS, Frame
 
 X264 = {"preset": "veryfast", "crf": "18", "profile": "high", "g": str(2 * FPS), "x264-params": "cpu-independent=1"}
-"""Of a finished file. cpu-independent: the same frames give the same bytes, always and on every processor; it costs nothing here. Without it
+"""Of a finished file. cpu-independent: the same frames give the same bytes, always and on every processor, at no cost here. Without it
 the fast form of x264's macroblock tree rounds differently from run to run, by how its buffers happen to lie.
 """
 X264_STREAM = {**X264, "tune": "zerolatency", "forced-idr": "1"}
