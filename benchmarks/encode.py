@@ -1,6 +1,6 @@
 """How much a frame costs on its way into the file: `python benchmarks/encode.py [--frames 250] [--size 320]`.
 
-Compares the project's writer with a pipe to an ffmpeg binary (same codecs, preset and quality), alone and beside a
+Compares the project's writer with a pipe to the ffmpeg on the PATH (same codecs, preset and quality), alone and beside a
 thread that renders (cv2.remap on frames of the same size), and the presets that were candidates. CPU is of all threads and child
 processes but the renderer's. Ends with one line of JSON.
 """
@@ -22,7 +22,6 @@ from typing import Any
 
 import av
 import cv2
-import imageio_ffmpeg
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -126,7 +125,7 @@ def pipe(frames: list[Frame], audio: Audio, threads: int) -> Callable[[Path], No
     height, width, _ = frames[0].shape
 
     def write(path: Path) -> None:
-        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"]
+        command = ["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"]
         sound = path.with_name("sound.wav")
         sound.write_bytes(audio.original)
         command += ["-r", "25", "-i", "-", "-i", str(sound), "-c:a", "aac", "-b:a", "64k", "-vf", "scale=out_color_matrix=bt709:flags=area"]
