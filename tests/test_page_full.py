@@ -244,6 +244,14 @@ def test_a_key_that_could_be_guessed_is_refused(server: Server, tmp_path: Path) 
     client.close()
 
 
+@pytest.mark.parametrize("path", ["process_recording", "deep_link", "deep_link/"])
+def test_what_gradio_opens_besides_is_closed(server: Server, path: str) -> None:
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        server.get(f"gradio_api/{path}?session_hash=x")
+    assert caught.value.code == 404
+    caught.value.close()
+
+
 def test_pictures_of_avatars_lie_nowhere_where_a_guess_could_find_them(server: Server, clients: tuple[Any, Any]) -> None:
     register(clients[0])
     kept = [path for path in (server.folder / "cache").rglob("*") if path.is_file()]

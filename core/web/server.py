@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
 from core.studio import Studio
+from core.web.closed import ClosedRoutes
 from core.web.identity import VisitorCookie
 from core.web.language import LanguagePages
 from core.web.languages import NAMES
@@ -40,13 +41,13 @@ def prepare_environment(outputs: OutputFolder) -> None:
 
 
 def middleware(page: Page) -> list[Middleware]:
-    """What stands before the pages: each visitor's cookie, their language, and their streams."""
+    """What stands before the pages: routes of Gradio that are closed, each visitor's cookie, their language, and their streams."""
     from starlette.middleware import Middleware
 
     from core.web.streams import StreamRoute
 
     route = Middleware(StreamRoute, streams=page.streams)
-    return [Middleware(VisitorCookie), Middleware(LanguagePages, languages=NAMES), route]
+    return [Middleware(ClosedRoutes), Middleware(VisitorCookie), Middleware(LanguagePages, languages=NAMES), route]
 
 
 def page_settings(page: Page) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def page_settings(page: Page) -> dict[str, Any]:
     return {
         "show_error": False,
         "max_file_size": page.max_upload_bytes,
-        "footer_links": ["api", "settings"],
+        "footer_links": ["api"],  # Gradio's settings are for developers: they record the screen, and have it worked on here
         "run_history": False,
         "enable_monitoring": False,
         "ssr_mode": False,

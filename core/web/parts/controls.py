@@ -55,7 +55,7 @@ def control_inputs(context: Context) -> ControlInputs:
         with gr.Row():
             named = [(texts.engine_named.format(name=name), name) for name in names]
             named = [(texts.engine_auto, "auto"), *named]
-            engine = gr.Dropdown(named, value="auto", label=texts.engine, info=texts.engine_hint, min_width=140)
+            engine = gr.Dropdown(named, value="auto", label=texts.engine, info=texts.engine_hint, min_width=170)
             sides = [(texts.size_square.format(px=px), str(px)) for px in SIZES]
             size = gr.Dropdown(
                 [*sides, (texts.size_source, "source")],
@@ -63,7 +63,7 @@ def control_inputs(context: Context) -> ControlInputs:
                 label=texts.size,
                 info=texts.size_hint,
                 allow_custom_value=True,  # any size the options allow may be typed
-                min_width=140,
+                min_width=170,
             )
         with gr.Group(visible=bool(honoured & LITE)) as lite:
             sliders = _sliders(context)
