@@ -151,6 +151,15 @@ def test_largest_face_first_and_others_by_number(engine: LiteEngine, portrait: P
         engine.register(Photo(two, "two"), Framing(2))
 
 
+def test_smaller_companions_are_found_and_helmets_are_not(finder: FaceFinder, portrait: Photo) -> None:
+    group = np.full((600, 1100, 3), 150, np.uint8)
+    group[:, :600] = cv2.resize(portrait.pixels, (600, 600))
+    group[100:500, 650:1050] = cv2.resize(portrait.pixels[:, ::-1], (400, 400))  # the detector takes this helmet for a face
+    first, second = (face.box for face in finder.find(group))
+    assert first[0] < 240 < 300 < first[2]
+    assert second[0] < 860 < 890 < second[2]
+
+
 def test_small_face_in_a_large_photo_is_found(engine: LiteEngine, portrait: Photo) -> None:
     field = np.full((2400, 3200, 3), 128, np.uint8)
     field[1500:2012, 400:912] = portrait.pixels

@@ -138,8 +138,9 @@ class FaceFinder:
     def find(self, pixels: Frame) -> list[Face]:
         """Faces of a (H, W, 3) uint8 RGB photo, the largest first, points refined on each face's own pixels."""
         faces = self._search(pixels)
-        faces.sort(key=lambda face: -face.interocular_px)
-        return [self._refine(pixels, face) for face in faces]
+        refined = [face for face in (self._refine(pixels, face) for face in faces) if face is not None]
+        # What is not found again in its own pixels is hardly a face (a helmet, a knee), unless there is nothing better.
+        return sorted(refined or faces, key=lambda face: -face.interocular_px)
 
     def pick(self, pixels: Frame, index: int) -> Face:
         """Face `index` counted from the largest. Raises FaceError when there is none, or it is cut off by the edge."""
@@ -154,24 +155,28 @@ class FaceFinder:
         return None if face is None else face.points
 
     def _search(self, pixels: Frame) -> list[Face]:
-        """Faces in the whole picture; if there is none, in overlapping parts of it (the detector misses small faces)."""
+        """Faces in the whole picture; if there is none, in overlapping parts of it (the detector misses small faces).
+
+        Where the first were found in parts, smaller parts are searched once more: others beside them may be smaller yet.
+        """
         height, width = pixels.shape[:2]
+        found: list[Face] = []
         for parts in (1, 2, 4, 7):
             side = 2 / (parts + 1)
             if parts > 1 and side * max(height, width) < MIN_PART_PX:
                 break
-            found: list[Face] = []
+            enough = bool(found)
             for y in range(parts):
                 for x in range(parts):
                     x0, y0 = round(x * (1 - side) / max(parts - 1, 1) * width), round(y * (1 - side) / max(parts - 1, 1) * height)
                     x1, y1 = min(width, x0 + round(side * width)), min(height, y0 + round(side * height))
                     found += self._detect_in(pixels, x0, y0, x1, y1)
-            if found:
-                return _distinct(found)
-        return []
+            if enough or (found and parts == 1):
+                break
+        return _distinct(found)
 
-    def _refine(self, pixels: Frame, face: Face) -> Face:
-        """The same face, found again in a cut of its own pixels; as it was if it is not found there."""
+    def _refine(self, pixels: Frame, face: Face) -> Face | None:
+        """The same face, found again in a cut of its own pixels; None if it is not found there."""
         x0, y0, x1, y1 = face.box
         half = 0.9 * max(x1 - x0, y1 - y0)
         cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
@@ -179,7 +184,7 @@ class FaceFinder:
         box = max(0, round(cx - half)), max(0, round(cy - half)), min(width, round(cx + half)), min(height, round(cy + half))
         candidates = self._detect_in(pixels, *box)
         near = [other for other in candidates if _same(face, other)]
-        return max(near, key=lambda other: other.interocular_px, default=face)
+        return max(near, key=lambda other: other.interocular_px, default=None)
 
     def _detect_in(self, pixels: Frame, x0: int, y0: int, x1: int, y1: int) -> list[Face]:
         part = pixels[y0:y1, x0:x1]
