@@ -373,6 +373,7 @@ studio.close()
 """
 
 
+@pytest.mark.slow  # two processes
 def test_two_processes_register_once(tmp_path: Path) -> None:
     started = [
         subprocess.Popen([sys.executable, "-c", PROCESS, str(tmp_path), name], cwd=ROOT, stdout=subprocess.PIPE, text=True)
