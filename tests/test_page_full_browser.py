@@ -177,6 +177,7 @@ def test_ditto_is_fetched_stopped_gone_on_with_and_its_failure_told(tab: Tab) ->
     page.get_by_text("Ditto could not be fetched").wait_for(timeout=10_000)
     said = page.locator("#th-ditto-status").inner_text()
     assert "Hub cannot be reached" in said
+    assert "Try later." in said
     assert "/secret" not in said
     page.locator("#th-numbers table").first.wait_for(timeout=10_000)
     assert "lite" in page.locator("#th-numbers").inner_text()

@@ -42,12 +42,15 @@ class EngineSource:
 
 @dataclass(frozen=True)
 class LoadState:
-    """How far an engine is. done, total: bytes while it is fetched (total 0: not known). error: why it failed, in plain words."""
+    """How far an engine is. done, total: bytes while it is fetched (total 0: not known). error: why it failed, in plain words;
+    hint: what to do about that.
+    """
 
     stage: Literal["absent", "fetching", "loading", "warming", "ready", "failed"] = "absent"
     done: int = 0
     total: int = 0
     error: str = ""
+    hint: str = ""
 
     @property
     def progress(self) -> float | None:
@@ -68,7 +71,8 @@ class LoadState:
         }[self.stage]  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "progress": self.progress}
+        """For monitors, which need no hint."""
+        return {**{name: value for name, value in asdict(self).items() if name != "hint"}, "progress": self.progress}
 
 
 class _Loading:
@@ -177,7 +181,7 @@ class Engines:
             attempt.error = EngineUnavailable(f"Fetching the {name} engine was stopped.", "Start it again: it goes on from there.")
             attempt.state = LoadState()
         except TalkingHeadError as error:
-            attempt.error, attempt.state = error, LoadState("failed", error=error.message)
+            attempt.error, attempt.state = error, LoadState("failed", error=error.message, hint=error.hint)
         except Exception as error:
             log.exception("the %s engine could not be loaded", name)
             attempt.error, attempt.state = error, LoadState("failed", error=f"{type(error).__name__} while it was loaded")

@@ -136,7 +136,7 @@ def ditto_html(texts: Texts, state: LoadState, missing_bytes: int) -> str:
     if state.stage in ("loading", "warming"):
         return _bar(f"{texts.ditto_title}: {texts.load_stages[state.stage]}", [], 0, 0)
     if state.stage == "failed":
-        return _alert(texts.ditto_failed, state.error)
+        return _alert(texts.ditto_failed, f"{state.error} {state.hint}".strip())
     return _line("th-idle", texts.ditto_about if missing_bytes else texts.ditto_present)
 
 

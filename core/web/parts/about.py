@@ -98,7 +98,8 @@ def _build_download(context: Context, tab: Any) -> None:
         state, missing = engines.state("ditto"), engines.missing_bytes("ditto")
         wanted = missing > 0 and not state.under_way
         button = gr.update(value=texts.ditto_get.format(size=human_bytes(missing)), visible=wanted)
-        shown = ditto_html(texts, dataclasses.replace(state, error=hide_paths(state.error)), missing)
+        told = dataclasses.replace(state, error=hide_paths(state.error), hint=hide_paths(state.hint))
+        shown = ditto_html(texts, told, missing)
         return [shown, button, gr.update(visible=state.stage == "fetching"), gr.update(active=state.under_way)]
 
     def begin() -> list[Any]:
