@@ -87,7 +87,7 @@ def _decode(data: bytes, name: str, settings: Settings) -> Frame:
     except ImageError:
         raise
     except Exception as error:  # parsers of hostile bytes fail in every way there is: OSError, SyntaxError, struct.error, IndexError…
-        why = error if isinstance(error, (OSError, SyntaxError)) else "its data are damaged"  # those two Pillow words for people
+        why = error if isinstance(error, OSError) else "its data are damaged"  # others speak of struct fields and indices
         raise ImageError(f"{name} looks like {content.name} but cannot be decoded ({why}).", "Is the file complete?") from error
 
 
