@@ -74,7 +74,7 @@ html, body { overflow-x: clip; }
 #th-speech .upload-container { height: 140px !important; min-height: 0 !important; }
 #th-video { height: min(420px, calc(100vw - 4rem)) !important; }
 #th-video video { background: var(--background-fill-secondary); }
-footer > .divider:first-child { display: none; }
+footer .divider { display: none; }
 /* in a media query Gradio puts every selector below its content */
 @media (max-width: 640px) {
   .tab-container button { padding: 0 0.3rem !important; font-size: 0.85rem !important; }

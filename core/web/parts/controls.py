@@ -112,6 +112,6 @@ def _ditto_choices(context: Context, offered: bool) -> dict[str, Any]:
     with gr.Row():
         presets = [(texts.preset_none, ""), *((texts.presets[name], name) for name in PRESETS)]
         emotions = [(texts.emotion_none, ""), *((texts.emotions[name], name) for name in EMOTION_NAMES)]
-        preset = gr.Dropdown(presets, value="", label=texts.preset, info=texts.preset_hint, interactive=offered, min_width=140)
-        emotion = gr.Dropdown(emotions, value="", label=texts.emotion, info=texts.emotion_hint, interactive=offered, min_width=140)
+        preset = gr.Dropdown(presets, value="", label=texts.preset, info=texts.preset_hint, interactive=offered, min_width=170)
+        emotion = gr.Dropdown(emotions, value="", label=texts.emotion, info=texts.emotion_hint, interactive=offered, min_width=170)
     return {"preset": preset, "emo": emotion}
