@@ -393,17 +393,17 @@ prepare() {
 demo() {
   ensure lite
   mkdir -p output
-  say "Making output/demo.mp4 from assets/portrait.png and assets/speech_7s.wav"
+  say "Making a video from assets/portrait.png and assets/speech_7s.wav"
   local result status=0 started=$SECONDS
   result="$("$VPY" inference.py --audio_path assets/speech_7s.wav --source_path assets/portrait.png --output_path output/demo.mp4 --json "$@")" || status=$?
   if [ "$status" -ne 0 ]; then return "$status"; fi
   "$VPY" -I -c '
-import json, sys
+import json, os, sys
 info = json.loads(sys.argv[1].strip().splitlines()[-1])
 print("{output}\n  made by the {engine} engine: {audio_s:.1f} s of speech, {frames} frames of {width}x{height}".format(**info))
 print("  took {wall_s:.1f} s ({rtf:.2f} of the speech\u0027s length), {} s with start-up".format(sys.argv[2], **info))
+print("The video: " + os.path.abspath(info["output"]))
 ' "$result" "$((SECONDS - started))"
-  say "The video: $ROOT/output/demo.mp4"
 }
 
 app() {
