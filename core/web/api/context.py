@@ -101,14 +101,17 @@ def make_context(studio: Studio, settings: ServerSettings, outputs: OutputFolder
     )
 
 
-def context_of(connection: HTTPConnection) -> Context:
+# Coroutines, though they wait for nothing: the framework would run functions on threads, forty of them when many ask at once.
+
+
+async def context_of(connection: HTTPConnection) -> Context:
     context: Context = connection.app.state.context
     return context
 
 
-def owner_of_request(connection: HTTPConnection) -> str:
+async def owner_of_request(connection: HTTPConnection) -> str:
     """Raises Unauthorised, or TooMany where the owner asks too often."""
-    context = context_of(connection)
+    context = await context_of(connection)
     owner = context.keys.owner(connection.scope)
     context.requests.take(owner)
     return owner
