@@ -115,7 +115,7 @@ def test_a_failure_is_told_and_the_next_who_asks_tries_again() -> None:
     engines = Engines({"ditto": slow.source})
     with pytest.raises(DownloadError, match="gone"):
         engines.get("ditto")
-    assert engines.state("ditto") == LoadState("failed", error="The server is gone.")
+    assert engines.state("ditto") == LoadState("failed", error="The server is gone.", hint="Try later.")
     slow.fails = None
     assert engines.get("ditto").name == "ditto"
 
