@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 
 from core.command_line import OneLineParser, exit_code
+from core.service.outputs import OutputFolder, Sweeper, page_outputs
 from core.settings import read_settings
 from core.web.api.http import check_keys, is_loopback, listen, make_server
 from core.web.api.settings import ServerSettings
-from core.web.outputs import OutputFolder, Sweeper, page_outputs
-from core.web.server import prepare_environment
+from core.web.pages.launch import prepare_environment
 from manager.ditto import MODES, offer_ditto
 
 ASSETS = Path(__file__).resolve().parent / "assets"
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from core.studio import open_studio
     from core.web.api.app import build_api
-    from core.web.api.page_app import page_app
+    from core.web.pages.mounted import page_app
 
     studio = open_studio(settings, offer_ditto(settings, arguments.ditto), serving=True)
     sweepers = [Sweeper(outputs), Sweeper(pages)]

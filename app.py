@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 from core.command_line import OneLineParser, exit_code
+from core.service.outputs import Sweeper, page_outputs
+from core.service.videos import History
 from core.settings import load_settings
-from core.web.history import History
-from core.web.outputs import Sweeper, page_outputs
-from core.web.server import launch, prepare_environment, shut_down, wait_for_signal, warm_up
+from core.web.pages.launch import launch, prepare_environment, shut_down, wait_for_signal, warm_up
 from manager.ditto import MODES, offer_ditto
 
 ASSETS = Path(__file__).resolve().parent / "assets"
@@ -39,16 +39,16 @@ def run(arguments: argparse.Namespace, everything: bool) -> None:
     outputs.prepare()
     prepare_environment(outputs)
 
+    from core.service.requests import Desk
     from core.studio import open_studio  # Gradio is imported only now, in the environment prepared for it
-    from core.web.desk import Desk
-    from core.web.page import build_page
-    from core.web.parts.common import Example, Parts
+    from core.web.pages.page import build_page
+    from core.web.pages.tabs.common import Example, PageContents
 
     studio = open_studio(settings, offer_ditto(settings, arguments.ditto), serving=True)
     desk = Desk(studio, outputs, History(outputs))
     sweeper = Sweeper(outputs)
     examples = [Example(ASSETS / "portrait.png", ASSETS / name, seconds) for name, seconds in SPEECHES]
-    page = build_page(desk, Parts(everything, examples))
+    page = build_page(desk, PageContents(everything, examples))
     try:
         address = launch(page, arguments.host, arguments.port)
         sweeper.start()

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from core.avatars import Avatars
-from core.casting import ENGINE_NAMES, Casting, Role
+from core.engine_selection import ENGINE_NAMES, EngineSelector, RunRequest
 from core.engines.base import Engine
 from core.errors import OptionError
-from core.kept_videos import KeptVideos
+from core.generation_run import GenerationRun
 from core.media.video import VideoWriter, check_writable
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.cold_start_optimization import Engines, EngineSource
-from core.performance import Performance
 from core.provenance.signing import open_signer
+from core.result_reuse import ResultReuse
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
 from core.streaming.live import LiveSession
@@ -66,15 +66,15 @@ class Studio:
         self.engines = Engines(engines)
         self._folder = CacheFolder(settings.cache_dir)
         self._avatars = Avatars(settings, self._folder, self.scheduler)
-        self._casting = Casting(settings, self.engines, self._avatars, device, serving)
+        self._selector = EngineSelector(settings, self.engines, self._avatars, device, serving)
         signature = "" if self._signer is None else self._signer.fingerprint
-        self._videos = KeptVideos(settings, self._folder, signature, serving and settings.keep_results)
+        self._results = ResultReuse(settings, self._folder, signature, serving and settings.keep_results)
 
     # ---- engines
 
     def choose_engine(self, requested: str) -> tuple[str, str]:
         """The engine that would serve `requested` now, and why. Raises OptionError or EngineUnavailable."""
-        return self._casting.choose(requested)
+        return self._selector.choose(requested)
 
     def engine(self, name: str) -> Engine:
         """The loaded engine; loads it when needed, once. Raises EngineUnavailable where it cannot run here."""
@@ -82,7 +82,7 @@ class Studio:
 
     def load_ahead(self) -> None:
         """Begins to load what the next requests are likely to need; returns at once. `engines.state` tells how far it is."""
-        self._casting.load_ahead()
+        self._selector.load_ahead()
 
     # ---- videos
 
@@ -92,15 +92,15 @@ class Studio:
         Raises InputError, EngineUnavailable or BusyError for what is known to fail. `output` appears only when it is whole. The job's own
         errors come from `job.result()`.
         """
-        role = self._role(request)
+        run_request = self._run_request(request)
         check_writable(output)
-        name, reason = self.choose_engine(role.engine)
+        name, reason = self.choose_engine(run_request.engine)
         engine = self.engines.loaded(name)
         if engine is not None:
-            kept = self._videos.find(role, self._videos.key(role, request.audio, engine), reason, output)
+            kept = self._results.find(run_request, self._results.key(run_request, request.audio, engine), reason, output)
             if kept is not None:
                 return Job.finished(kept, request.owner, on_progress)
-        return self.scheduler.submit(lambda job: self._generate(job, role, request.audio, output), request.owner, on_progress)
+        return self.scheduler.submit(lambda job: self._generate(job, run_request, request.audio, output), request.owner, on_progress)
 
     def generate(self, request: Request, output: Path, on_progress: ProgressCallback | None = None) -> Generation:
         """`submit`, then wait. An interrupt (Ctrl-C) of the waiting thread cancels the job before it is raised again."""
@@ -108,9 +108,10 @@ class Studio:
 
     def stream(self, request: Request, on_progress: ProgressCallback | None = None) -> SegmentStream:
         """Queues one video and returns its pieces as they are made (`core.streaming`); close it to stop. Raises as `submit`."""
-        role = self._role(request)
+        run_request = self._run_request(request)
         return SegmentStream(
-            lambda job: self._perform(job, role, request.audio), lambda work: self.scheduler.submit(work, request.owner, on_progress)
+            lambda job: self._start_run(job, run_request, request.audio),
+            lambda work: self.scheduler.submit(work, request.owner, on_progress),
         )
 
     def live(
@@ -127,13 +128,13 @@ class Studio:
         """A live session on a person (`core.streaming`). Loads and registers on the caller's thread where that is not done yet, which may
         take long. clock: as in LiveSession. Raises as `submit`.
         """
-        role = self._casting.verified(Role(source, owner, engine, framing, controls, options))
-        cast = self._casting.cast(None, role)
-        options = role.options_for(cast.engine.capabilities)
+        run_request = self._selector.verified(RunRequest(source, owner, engine, framing, controls, options))
+        prepared = self._selector.prepare(None, run_request)
+        options = run_request.options_for(prepared.engine.capabilities)
         with self.scheduler.device_turn():
-            session = cast.engine.session(cast.registration, controls, options)
+            session = prepared.engine.session(prepared.registration, controls, options)
         self._avatars.memory.trim()
-        return LiveSession(cast, session, options, self.scheduler.device_turn, live, clock)
+        return LiveSession(prepared, session, options, self.scheduler.device_turn, live, clock)
 
     # ---- avatars
 
@@ -152,11 +153,11 @@ class Studio:
         same token. Raises as `submit`; the job raises FaceError.
         """
         self._avatars.check_new(name, consent)
-        role = self._casting.verified(Role(source, owner, engine, framing))
+        run_request = self._selector.verified(RunRequest(source, owner, engine, framing))
 
         def work(job: Job[Avatar]) -> Avatar:
             job.report(Progress("loading"))
-            chosen, _ = self._casting.chosen(role, job.check)
+            chosen, _ = self._selector.chosen(run_request, job.check)
             job.report(Progress("registering"))
             avatar = self._avatars.register(job, chosen, source, owner, name, framing, consent)
             job.report(Progress("done"))
@@ -187,7 +188,7 @@ class Studio:
     def delete_avatar(self, token: str, owner: str) -> int:
         """Removes it from memory and disk, and the kept videos of the person. Bytes freed. Raises AvatarError."""
         avatar = self._avatars.delete(token, owner)
-        return avatar.nbytes + self._videos.forget(owner, avatar.sha256)
+        return avatar.nbytes + self._results.forget(owner, avatar.sha256)
 
     # ---- keeping house
 
@@ -199,16 +200,16 @@ class Studio:
         if which not in ("avatars", "results", "all"):
             raise OptionError(f"There is no cache {which!r}.", "Choose one of: avatars, results, all.")
         if which == "results":
-            return self._videos.clear(owner)
+            return self._results.clear(owner)
         people = [] if owner is None else self._avatars.store.list(owner)
         freed = self._avatars.clear(owner)
         if which == "all" or owner is None:
-            return freed + self._videos.clear(owner)
-        return freed + sum(self._videos.forget(owner, avatar.sha256) for avatar in people)
+            return freed + self._results.clear(owner)
+        return freed + sum(self._results.forget(owner, avatar.sha256) for avatar in people)
 
     def stats(self) -> dict[str, Any]:
         """Of the caches and the queue, in plain JSON types."""
-        return {"avatars": self._avatars.stats(), "results": self._videos.stats(), "queue": self.scheduler.stats()}
+        return {"avatars": self._avatars.stats(), "results": self._results.stats(), "queue": self.scheduler.stats()}
 
     def health(self) -> dict[str, Any]:
         """What a monitor asks. ready: some engine can answer at once. loading: how far each engine is. cache: finished videos are kept."""
@@ -219,9 +220,9 @@ class Studio:
             "engines": names,
             "loaded": self.engines.ready,
             "loading": {name: self.engines.state(name).to_dict() for name in names},
-            "device": "cuda" if "ditto" in names and self._casting.obstacle is None else "cpu",
+            "device": "cuda" if "ditto" in names and self._selector.obstacle is None else "cpu",
             "queue": self.scheduler.stats(),
-            "cache": self._videos.keeping,
+            "cache": self._results.keeping,
         }
 
     def close(self) -> None:
@@ -232,53 +233,54 @@ class Studio:
 
     # ---- within
 
-    def _role(self, request: Request) -> Role:
-        """The verified role of a request."""
+    def _run_request(self, request: Request) -> RunRequest:
+        """What a request asks of a run, verified."""
         request.verify()
-        role = Role(request.source, request.owner, request.engine, request.framing, request.controls, request.options)
-        return self._casting.verified(dataclasses.replace(role, n_frames=request.audio.n_frames))
+        run_request = RunRequest(request.source, request.owner, request.engine, request.framing, request.controls, request.options)
+        return self._selector.verified(dataclasses.replace(run_request, n_frames=request.audio.n_frames))
 
-    def _perform(self, job: Job[Any], role: Role, audio: Audio) -> Performance:
+    def _start_run(self, job: Job[Any], run_request: RunRequest, audio: Audio) -> GenerationRun:
         """Everything up to the first frame: the engine loaded, the person registered, a session opened."""
-        asked_s = time.perf_counter()
+        requested_s = time.perf_counter()
         job.report(Progress("loading"))
-        cast = self._casting.cast(job, role)
-        options = role.options_for(cast.engine.capabilities)
+        prepared = self._selector.prepare(job, run_request)
+        options = run_request.options_for(prepared.engine.capabilities)
         with self.scheduler.device_turn():
-            session = cast.engine.session(cast.registration, role.controls, options)
+            session = prepared.engine.session(prepared.registration, run_request.controls, options)
         self._avatars.memory.trim()  # registrations grow with the sizes they are used at
-        return Performance(cast, session, options, audio, self.scheduler.device_turn, asked_s)
+        return GenerationRun(prepared, session, options, audio, self.scheduler.device_turn, requested_s)
 
-    def _generate(self, job: Job[Generation], role: Role, audio: Audio, output: Path) -> Generation:
+    def _generate(self, job: Job[Generation], run_request: RunRequest, audio: Audio, output: Path) -> Generation:
         """The video that is kept, or a new one, which is kept then."""
-        asked_s = time.perf_counter()
+        requested_s = time.perf_counter()
         job.report(Progress("loading"))
-        engine, reason = self._casting.chosen(role, job.check)
-        load_ms = round((time.perf_counter() - asked_s) * 1000, 1)
-        key = self._videos.key(role, audio, engine)
-        with self._videos.making(key, job.check):
-            generation = self._videos.find(role, key, reason, output, load_ms)
+        engine, reason = self._selector.chosen(run_request, job.check)
+        load_ms = round((time.perf_counter() - requested_s) * 1000, 1)
+        key = self._results.key(run_request, audio, engine)
+        with self._results.making(key, job.check):
+            generation = self._results.find(run_request, key, reason, output, load_ms)
             if generation is None:
-                generation = self._made(job, role, audio, output, load_ms)
-                self._videos.keep(role, key, generation, lambda: self._still_there(role))
+                generation = self._made(job, run_request, audio, output, load_ms)
+                self._results.keep(run_request, key, generation, lambda: self._still_there(run_request))
         job.report(Progress("done", generation.info.frames, generation.info.frames))
         return generation
 
-    def _made(self, job: Job[Generation], role: Role, audio: Audio, output: Path, load_ms: float) -> Generation:
-        performance = self._perform(job, role, audio)
-        session, about = performance.session, performance.metadata
+    def _made(self, job: Job[Generation], run_request: RunRequest, audio: Audio, output: Path, load_ms: float) -> Generation:
+        run = self._start_run(job, run_request, audio)
+        session, about = run.session, run.metadata
         seal = None if self._signer is None else partial(self._signer.sign, metadata=about)
         with (
             VideoWriter(output, session.width, session.height, audio, metadata=about, seal=seal) as writer,
-            closing(performance.frames(job)) as frames,
+            closing(run.frames(job)) as frames,
         ):
             for frame in frames:
                 writer.write(frame)
-            job.report(Progress("finishing", performance.n_frames, performance.total))
-        return Generation(output, dataclasses.replace(performance.info(), load_ms=load_ms))
+            job.report(Progress("finishing", run.n_frames, run.total))
+        return Generation(output, dataclasses.replace(run.info(), load_ms=load_ms))
 
-    def _still_there(self, role: Role) -> bool:
-        return not isinstance(role.source, Avatar) or self._avatars.store.find(role.source.token, role.owner) is not None
+    def _still_there(self, run_request: RunRequest) -> bool:
+        source = run_request.source
+        return not isinstance(source, Avatar) or self._avatars.store.find(source.token, run_request.owner) is not None
 
 
 def _awaited(job: Job[T]) -> T:

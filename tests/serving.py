@@ -14,13 +14,13 @@ from typing import Any
 
 import httpx
 
+from core.service.outputs import OutputFolder
+from core.service.owners import owner_name
 from core.studio import Studio
 from core.web.api.app import build_api
 from core.web.api.context import Context
 from core.web.api.http import listen, make_server
 from core.web.api.settings import ServerSettings
-from core.web.identity import owner_name
-from core.web.outputs import OutputFolder
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 PORTRAIT, SPEECH, LONG_SPEECH = ASSETS / "portrait.png", ASSETS / "speech_3s.wav", ASSETS / "speech_7s.wav"

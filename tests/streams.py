@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.engines.base import Engine, RegisterCallback, Registration, Session, unwatched
-from core.performance import Cast
+from core.generation_run import PreparedRun
 from core.types import SAMPLES_PER_FRAME, Controls, Frame, Framing, RenderOptions, Samples
 
 SIDE = 64
@@ -133,8 +133,8 @@ class FakeEngine(Engine):
         return self.sessions[-1]
 
 
-def cast(engine: Engine) -> Cast:
-    return Cast(engine, "it was asked for", FakeRegistration(), False, (), None, load_ms=0.0, register_ms=0.0)
+def cast(engine: Engine) -> PreparedRun:
+    return PreparedRun(engine, "it was asked for", FakeRegistration(), False, (), None, load_ms=0.0, register_ms=0.0)
 
 
 def free_turn() -> AbstractContextManager[None]:

@@ -43,7 +43,7 @@ def token(server: Serving) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def _no_seat_is_left(server: Serving) -> Iterator[None]:
     yield
-    for seat in list(server.context.live._seats.values()):
+    for seat in list(server.context.live._sessions.values()):
         server.context.live.end(seat)
     wait_for(lambda: server.context.live.n_sessions == 0)
 
@@ -193,7 +193,7 @@ def test_a_lost_connection_is_resumed_without_a_gap(server: Serving, token: str)
 
 
 def test_what_is_kept_no_longer_is_said_to_be_a_gap(server: Serving, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.web.api.live_room.REPLAY_MESSAGES", 3)
+    monkeypatch.setattr("core.service.live_sessions.REPLAY_MESSAGES", 3)
 
     async def test() -> None:
         async with call(server, token) as caller:
@@ -318,7 +318,7 @@ def test_who_never_starts_is_sent_away(server: Serving, token: str, monkeypatch:
 
 
 def test_a_seat_is_given_up_when_nobody_comes_back(server: Serving, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.web.api.live_room.RESUME_S", 0.3)
+    monkeypatch.setattr("core.service.live_sessions.RESUME_S", 0.3)
 
     async def test() -> None:
         async with call(server, token) as caller:
@@ -369,7 +369,7 @@ def test_a_reader_that_stops_reading_costs_nothing(server: Serving, token: str) 
             caller = Caller(connection)
             await caller.say(type="start", format="jpeg", options={"size": 512})
             await caller.event("ready")
-            seat = next(iter(server.context.live._seats.values()))
+            seat = next(iter(server.context.live._sessions.values()))
             made = -1
             async with asyncio.timeout(60):
                 while made != seat._sequence:  # until the connection is full and the server waits
@@ -390,7 +390,7 @@ def test_sound_faster_than_it_is_spoken_makes_the_client_wait(server: Serving, t
         async with call(server, token) as caller:
             await caller.say(**START)
             await caller.event("ready")
-            seat = next(iter(server.context.live._seats.values()))
+            seat = next(iter(server.context.live._sessions.values()))
 
             async def flood() -> None:
                 for _ in range(400):  # 400 s
@@ -417,7 +417,7 @@ def test_the_server_ends_its_sessions_with_itself(studio: Studio, tmp_path_facto
         with server.client() as client:
             token = client.post("/avatars", **form(audio=None)).json()["token"]
         asyncio.run(test(server, token))
-        seats = list(server.context.live._seats.values())
+        seats = list(server.context.live._sessions.values())
         assert len(seats) == 1
     wait_for(lambda: seats[0].session.closed)
 
@@ -433,7 +433,7 @@ def test_a_connection_that_is_dead_is_noticed(
         async with call(server, token) as caller:
             await caller.say(**START)
             await caller.event("ready")
-            seat = next(iter(server.context.live._seats.values()))
+            seat = next(iter(server.context.live._sessions.values()))
             await asyncio.sleep(1.0)
             assert not seat.free.is_set()  # pings are answered
             caller.socket.transport.pause_reading()

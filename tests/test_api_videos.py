@@ -250,7 +250,7 @@ def test_ended_jobs_are_forgotten_in_time(server: Serving, client: httpx.Client,
     job = started(client, options='{"size": 64, "seed": 13}')
     wait_for(lambda: client.get(f"/jobs/{job}").json()["state"] == "done")
     now = time.monotonic
-    monkeypatch.setattr("core.web.api.jobs.time.monotonic", lambda: now() + 3601)
+    monkeypatch.setattr("core.service.jobs.time.monotonic", lambda: now() + 3601)
     server.context.jobs.sweep()
     monkeypatch.undo()
     error(client.get(f"/jobs/{job}"), 404)

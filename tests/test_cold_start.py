@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import core.casting
+import core.engine_selection
 from core.engines.lite import LiteEngine
 from core.errors import BusyError, Cancelled, EngineUnavailable, OptionError
 from core.optimization.cold_start_optimization import Engines, EngineSource, LoadState
@@ -131,7 +131,7 @@ def test_closing_stops_what_is_being_fetched() -> None:
 
 @pytest.fixture
 def with_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core.casting, "gpu_obstacle", lambda device: None)
+    monkeypatch.setattr(core.engine_selection, "gpu_obstacle", lambda device: None)
 
 
 def test_lite_answers_until_ditto_is_ready_and_says_so(

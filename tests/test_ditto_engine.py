@@ -28,7 +28,7 @@ from hub_server import HubServer
 from synthetic import synthetic_input
 from synthetic_checkpoints import FILES, TINY, checkpoints, tiny_networks, write_checkpoints
 
-import core.casting
+import core.engine_selection
 import inference
 from core.atomic_components import glide as glide_module
 from core.atomic_components.motion_stitch import StitchedFrame
@@ -609,7 +609,7 @@ def test_auto_takes_a_gpu_and_falls_back_with_the_reason(
     studio = open_studio(settings, cannot)
     assert studio.choose_engine("auto") == ("lite", "auto: no GPU was found")
     studio.close()
-    monkeypatch.setattr(core.casting, "gpu_obstacle", lambda device: None)
+    monkeypatch.setattr(core.engine_selection, "gpu_obstacle", lambda device: None)
     studio = open_studio(settings, cannot)
     assert studio.choose_engine("auto") == ("ditto", "auto: a GPU was found")
     short = dataclasses.replace(speech, samples=speech.samples[:6400])

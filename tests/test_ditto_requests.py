@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import core.casting
+import core.engine_selection
 import inference
 from core.atomic_components.wav2feat import samples_needed
-from core.casting import Role
+from core.engine_selection import Role
 from core.engines.base import Engine
 from core.engines.capabilities import CAPABILITIES
 from core.engines.ditto_options import session_options
@@ -106,7 +106,7 @@ def test_the_command_line_refuses_without_torch_and_without_a_download(tmp_path:
 def test_what_only_ditto_does_is_refused_by_the_name_it_was_given_under(
     more: list[str], named: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(core.casting, "gpu_obstacle", lambda device: "no GPU was found")
+    monkeypatch.setattr(core.engine_selection, "gpu_obstacle", lambda device: "no GPU was found")
     assert inference.main([*COMMAND, str(tmp_path / "v.mp4"), *more]) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith(f"{named} is for the ditto engine, but the lite engine would run (")
@@ -133,7 +133,7 @@ def test_auto_does_not_give_what_lite_cannot(
     def cannot() -> Engine:
         raise EngineUnavailable("The ditto engine has no checkpoints.", "Fetch them.")
 
-    monkeypatch.setattr(core.casting, "gpu_obstacle", lambda device: None)
+    monkeypatch.setattr(core.engine_selection, "gpu_obstacle", lambda device: None)
     studio = open_studio(settings, cannot)
     options = read_options({"emo": np.int64(3)})
     with pytest.raises(EngineUnavailable, match="Fetch them"):

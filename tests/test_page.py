@@ -333,7 +333,7 @@ class TestOutputs:
     """The folder and the sweeper, without a server."""
 
     def test_old_files_go_and_young_ones_stay(self, tmp_path: Path) -> None:
-        from core.web.outputs import OutputFolder
+        from core.service.outputs import OutputFolder
 
         outputs = OutputFolder(tmp_path / "out" / "page", ttl_s=100.0)
         outputs.prepare()
@@ -349,7 +349,7 @@ class TestOutputs:
         assert list(outputs.root.iterdir()) == []
 
     def test_a_link_is_removed_and_not_followed(self, tmp_path: Path) -> None:
-        from core.web.outputs import OutputFolder
+        from core.service.outputs import OutputFolder
 
         kept = tmp_path / "kept"
         kept.mkdir()
@@ -362,14 +362,14 @@ class TestOutputs:
 
     def test_a_folder_that_cannot_be_made_says_what_to_do(self, tmp_path: Path) -> None:
         from core.errors import OutputError
-        from core.web.outputs import OutputFolder
+        from core.service.outputs import OutputFolder
 
         (tmp_path / "file").write_text("")
         with pytest.raises(OutputError, match="TALKING_HEAD_OUTPUT_DIR"):
             OutputFolder(tmp_path / "file" / "page", ttl_s=1.0).prepare()
 
     def test_names_are_new_each_time(self, tmp_path: Path) -> None:
-        from core.web.outputs import OutputFolder
+        from core.service.outputs import OutputFolder
 
         outputs = OutputFolder(tmp_path / "page", ttl_s=1.0)
         outputs.prepare()

@@ -20,20 +20,20 @@ import numpy as np
 import pytest
 
 from core.errors import FaceError, OptionError
-from core.performance import Performance
+from core.generation_run import GenerationRun
+from core.service.avatars import Shelf
+from core.service.outputs import OutputFolder
+from core.service.owners import owner_of
+from core.service.requests import Desk, Wish, hide_paths
+from core.service.streams import StreamRoute, Streams
+from core.service.tickets import Visitor
+from core.service.videos import History
 from core.settings import Settings
 from core.studio import Studio, open_studio
 from core.types import Audio, Generation, GenerationInfo, Photo, RenderOptions, Request
-from core.web.desk import Desk, Wish, hide_paths
-from core.web.history import History
-from core.web.identity import owner_of
-from core.web.language import choose
-from core.web.languages import LANGUAGES
-from core.web.outputs import OutputFolder
-from core.web.shelf import Shelf
-from core.web.streams import StreamRoute, Streams
-from core.web.texts_en import ENGLISH
-from core.web.tickets import Visitor
+from core.web.pages.language import choose
+from core.web.pages.languages import LANGUAGES
+from core.web.pages.texts_en import ENGLISH
 from tests.test_page import PORTRAIT, ROOT, SPEECH, Server, probe, pytestmark, start_app, stop_app  # noqa: F401  # the marks hold here too
 
 APP = (str(ROOT / "app_optimized.py"),)
@@ -408,7 +408,7 @@ class TestHistory:
         assert there.of("ada") == []
 
     def test_damaged_notes_and_too_many_videos_do_no_harm(self, outputs: OutputFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("core.web.history.MAX_PER_OWNER", 2)
+        monkeypatch.setattr("core.service.videos.MAX_PER_OWNER", 2)
         history = History(outputs)
         videos = [self.put(history, outputs, "ada") for _ in range(3)]
         assert [video.exists() for video in videos] == [False, True, True]
@@ -487,13 +487,13 @@ class TestStreams:
     def test_a_fault_in_the_middle_ends_what_was_sent_and_is_logged(
         self, streams: Streams, studio: Studio, portrait: Photo, speech: Audio, monkeypatch: pytest.MonkeyPatch, caplog: Any
     ) -> None:
-        whole = Performance.frames
+        whole = GenerationRun.frames
 
-        def breaks_off(performance: Performance, job: Any) -> Iterator[Any]:
+        def breaks_off(performance: GenerationRun, job: Any) -> Iterator[Any]:
             yield from itertools.islice(whole(performance, job), 50)
             raise RuntimeError("a fault")
 
-        monkeypatch.setattr(Performance, "frames", breaks_off)
+        monkeypatch.setattr(GenerationRun, "frames", breaks_off)
         address = self.open(streams, studio, portrait, speech)
         status, _, data = self.get(streams, address)
         assert status == 200

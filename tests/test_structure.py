@@ -11,19 +11,27 @@ ROOT = Path(__file__).resolve().parents[1]
 TOP_LEVEL = {path.stem for path in ROOT.glob("*.py")} | {"manager", "compat", "tests", "benchmarks", "scripts", "examples"}
 SERVERS = {"gradio", "fastapi", "starlette", "uvicorn", "websockets", "argparse"}
 WEB = {"core.web"}
-STUDIO = {"core.studio", "core.casting", "core.avatars", "core.kept_videos", "core.performance", "core.streaming", "core.scheduler"}
+STUDIO = {
+    "core.studio",
+    "core.engine_selection",
+    "core.avatars",
+    "core.result_reuse",
+    "core.generation_run",
+    "core.streaming",
+    "core.scheduler",
+    "core.service",
+}
 CACHES = {f"core.optimization.{name}" for name in ("avatar_cache", "cache_folder", "inference_cache", "cold_start_optimization")}
 NETWORKS = {"torch", "onnxruntime", "onnx", "core.models"}
 LEAVES = ["core/media", "core/lite", "core/engines", "core/aux_models", "core/atomic_components", "core/models"]
 RULES = [
     (["core"], TOP_LEVEL),
-    (["core", "-core/web", "-core/command_line.py", "-core/provenance/__main__.py"], WEB | SERVERS),
+    (["core", "-core/web", "-core/service", "-core/command_line.py", "-core/provenance/__main__.py"], WEB | SERVERS),
     (LEAVES, STUDIO | CACHES),
-    (["core/streaming", "core/optimization", "core/provenance"], {"core.studio", "core.casting", "core.avatars", "core.kept_videos"}),
+    (["core/streaming", "core/optimization", "core/provenance"], STUDIO - {"core.generation_run", "core.streaming", "core.scheduler"}),
     (["core/media", "core/lite", "core/streaming", "core/provenance", "core/engines/lite.py", "core/aux_models/face_mesh.py"], NETWORKS),
-    (["core/web", "core/studio.py", "core/casting.py", "core/avatars.py", "core/performance.py"], NETWORKS),
-    (["core/web/desk.py", "core/web/shelf.py", "core/web/tickets.py", "core/web/history.py", "core/web/outputs.py"], SERVERS),
-    (["core/web/parts", "core/web/page.py"], {"core.web.api", "fastapi", "uvicorn"}),
+    (["core/web", "core/studio.py", "core/engine_selection.py", "core/avatars.py", "core/generation_run.py"], NETWORKS),
+    (["core/web/pages"], {"core.web.api", "uvicorn"}),
 ]
 
 

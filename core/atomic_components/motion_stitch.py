@@ -29,7 +29,7 @@ ENDLESS_BLINKS = 3000
 RANDOM_GAP = (60, 100)
 """Frames between random blinks, both inclusive."""
 
-Parts = dict[str, Array]
+PageContents = dict[str, Array]
 
 
 def blink_schedule(n_frames: int, blink_n: int, open_n: int | Sequence[int], rng: random.Random) -> NDArrayInt:
@@ -139,8 +139,8 @@ class MotionStitch:
         """
         self._glide.start(None if shown is None else shown.kp_free)
         self._said = -MAX_FRAMES - 1 if listening else 0
-        self._d0: Parts | None = None
-        self._fade_to: Parts | None = None
+        self._d0: PageContents | None = None
+        self._fade_to: PageContents | None = None
 
     @property
     def next_frame(self) -> int:
@@ -193,7 +193,7 @@ class MotionStitch:
         frames = ENDLESS_BLINKS if self._n_frames < 0 else self._n_frames
         return blink_schedule(frames, 1 if blink is None else len(blink), gaps, self._rng)
 
-    def _mixed(self, driven: Parts, source: Parts, reference: Array | None) -> Parts:
+    def _mixed(self, driven: PageContents, source: PageContents, reference: Array | None) -> PageContents:
         """The source's parts, with the motion's laid over them where use_d_keys says so."""
         options = self._options
         if self._d0 is None and reference is not None and (options.relative_d or options.published):
@@ -227,7 +227,7 @@ class MotionStitch:
             angle = (angle if self._options.published else degrees(angle).reshape(1)) * np.float32(alpha)
         return angle
 
-    def _fade(self, driven: Parts, source: Parts, controls: FrameControls) -> None:
+    def _fade(self, driven: PageContents, source: PageContents, controls: FrameControls) -> None:
         options = self._options
         if not options.fade_type:
             return
@@ -246,7 +246,7 @@ class MotionStitch:
                 here, there = degrees(here).reshape(1), degrees(there).reshape(1)
             driven[key] = here * a + there * (1 - a)
 
-    def _hold_gaze(self, driven: Parts, source: Parts) -> None:
+    def _hold_gaze(self, driven: PageContents, source: PageContents) -> None:
         """Eyes turn against the head, so that the person keeps looking where the source looks."""
         if self._gaze is None or not (self._options.published or self._source.is_image):
             self._gaze = degrees(source["yaw"]).reshape(1), degrees(source["pitch"]).reshape(1)

@@ -16,10 +16,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from core.engines.base import Session
+from core.generation_run import PreparedRun, Turn
 from core.media.encoders import as_picture
 from core.media.fragmented_mp4 import FragmentedMp4
 from core.media.label import Label
-from core.performance import Cast, Turn
 from core.streaming.outputs import EventKind, LiveEvent, LiveFrame, LiveOptions, LiveOutput, LiveSegment
 from core.streaming.speech import Speech
 from core.streaming.utterance import Utterance, as_mono, fade_out
@@ -35,7 +35,7 @@ _SOON_S = 1e-6
 
 
 class LiveSession:
-    """cast, session, render: who plays, a new session of it that belongs to nobody else, and the options it was made with. turn: gives a
+    """prepared, session, render: engine and person, a new session of theirs, and the options it was made with. turn: gives a
     turn on the device. clock: in seconds; who has another clock than the machine's calls `next_output` without a timeout.
 
     Frames follow one another at 25 a second of the clock. Who reads too slowly loses idle frames, which are then never made; speech is
@@ -45,7 +45,7 @@ class LiveSession:
 
     def __init__(
         self,
-        cast: Cast,
+        prepared: PreparedRun,
         session: Session,
         render: RenderOptions,
         turn: Turn,
@@ -53,12 +53,12 @@ class LiveSession:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.options = options or LiveOptions()
-        self._cast, self._render, self._turn, self._clock = cast, render, turn, clock
+        self._prepared, self._render, self._turn, self._clock = prepared, render, turn, clock
         self._label = Label(session.width, session.height) if render.label else None
         rate_hz = self.options.sound_rate_hz
-        self._video = FragmentedMp4(session.width, session.height, rate_hz, 1, cast.metadata(render.label))
+        self._video = FragmentedMp4(session.width, session.height, rate_hz, 1, prepared.metadata(render.label))
         self.mime_type = self._video.mime_type
-        self.engine = cast.engine.name
+        self.engine = prepared.engine.name
         self.initialisation = self._video.initialisation()
         """The first piece of the stream. It comes by itself; whoever joins later needs it again, and then a key frame."""
 
@@ -148,7 +148,7 @@ class LiveSession:
 
         Raises OptionError for what the engine does not honour, or a value that it refuses.
         """
-        self._cast.engine.verify_controls(controls, self._render)
+        self._prepared.engine.verify_controls(controls, self._render)
         with self._changed:
             self._new_controls = controls
 
@@ -333,7 +333,7 @@ class LiveSession:
         if self._speech is None:
             self._forget()
             with self._turn():
-                self._session = self._cast.engine.session(self._cast.registration, controls, self._render)
+                self._session = self._prepared.engine.session(self._prepared.registration, controls, self._render)
             return
         with self._changed:
             self._new_controls = self._new_controls or controls

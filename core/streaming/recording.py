@@ -1,4 +1,4 @@
-"""A whole recording, streamed: frames and sound of one performance, handed over in pieces that a player can start with.
+"""A whole recording, streamed: frames and sound of one run, handed over in pieces that a player can start with.
 
 The job runs ahead of its reader by a bounded number of pieces and then waits; a reader that is gone for long ends it.
 """
@@ -12,10 +12,10 @@ from contextlib import closing
 from typing import Self
 
 from core.errors import Cancelled, EncodingError
+from core.generation_run import STEP_FRAMES, GenerationRun
 from core.media.encoders import AAC_FRAME, as_picture
 from core.media.fragmented_mp4 import FragmentedMp4, Segment
 from core.media.sound_track import SoundTrack
-from core.performance import STEP_FRAMES, Performance
 from core.scheduler import Job
 from core.types import FPS, GenerationInfo, Progress
 
@@ -39,8 +39,8 @@ class SegmentStream(Iterator[Segment]):
     mime_type: with codecs, as Media Source Extensions ask for it; known with the first piece.
     """
 
-    def __init__(self, perform: Callable[[Job[GenerationInfo]], Performance], submit: Callable[[Work], Job[GenerationInfo]]) -> None:
-        self._perform = perform
+    def __init__(self, start_run: Callable[[Job[GenerationInfo]], GenerationRun], submit: Callable[[Work], Job[GenerationInfo]]) -> None:
+        self._start_run = start_run
         self._queue: queue.Queue[Segment] = queue.Queue(QUEUED_SEGMENTS)
         self._read_all = False
         self.mime_type = ""
@@ -74,31 +74,31 @@ class SegmentStream(Iterator[Segment]):
         self._read_all = True
 
     def _work(self, job: Job[GenerationInfo]) -> GenerationInfo:
-        performance = self._perform(job)
-        session, audio = performance.session, performance.audio
-        with closing(SoundTrack(audio)) as track, closing(performance.frames(job)) as frames:
-            video = FragmentedMp4(session.width, session.height, track.rate_hz, track.channels, performance.metadata)
+        run = self._start_run(job)
+        session, audio = run.session, run.audio
+        with closing(SoundTrack(audio)) as track, closing(run.frames(job)) as frames:
+            video = FragmentedMp4(session.width, session.height, track.rate_hz, track.channels, run.metadata)
             self.mime_type = video.mime_type
             self._put(job, video.initialisation())
             length, wanted = FIRST_FRAMES, 0
             for n, frame in enumerate(frames, start=1):
                 video.add_frame(as_picture(frame), keyframe=n == wanted + 1)
-                left = (performance.total - n) * track.rate_hz // FPS
+                left = (run.total - n) * track.rate_hz // FPS
                 video.add_sound(track.read_to(n, min(SOUND_AHEAD, max(left, 0))))
-                if n == wanted + length and n < performance.total:
+                if n == wanted + length and n < run.total:
                     self._put(job, video.cut())
                     if not wanted:
-                        performance.first_out()
+                        run.first_out()
                     wanted, length = n, min(2 * length, MOST_FRAMES)
             if not video.n_frames:
                 raise EncodingError("There were no frames to encode.")
-            job.report(Progress("finishing", performance.n_frames, performance.total))
+            job.report(Progress("finishing", run.n_frames, run.total))
             video.add_sound(track.silence_to(video.n_frames))
             self._put(job, video.cut(final=True))
             if not wanted:
-                performance.first_out()
-        job.report(Progress("done", performance.n_frames, performance.total))
-        return performance.info()
+                run.first_out()
+        job.report(Progress("done", run.n_frames, run.total))
+        return run.info()
 
     def _put(self, job: Job[GenerationInfo], segment: Segment) -> None:
         """Waits for room. Raises Cancelled when the job was cancelled, or nobody reads."""

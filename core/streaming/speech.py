@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from core.engines.base import Session
-from core.performance import Turn
+from core.generation_run import Turn
 from core.streaming.utterance import Utterance
 from core.types import Frame
 

@@ -16,18 +16,18 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount, Route
 
+from core.service.outputs import OutputFolder
+from core.service.owners import Asgi, Message, Receive, Scope, Send
+from core.service.quotas import RateLimit
 from core.studio import Studio
 from core.web.api import errors, routes_avatars, routes_jobs, routes_live, routes_service, routes_stream, spec
 from core.web.api.context import Context, make_context
 from core.web.api.errors import as_response
 from core.web.api.guard import BodyGuard, OriginGuard
 from core.web.api.keys import Keys
-from core.web.api.limits import Rate
 from core.web.api.metrics import Metrics
 from core.web.api.page_mount import PageMount
 from core.web.api.settings import ServerSettings
-from core.web.identity import Asgi, Message, Receive, Scope, Send
-from core.web.outputs import OutputFolder
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def build_api(
     "/"; it runs in the background once the server is up. loopback: the server listens on this machine only.
     """
     keys = Keys([key.get_secret_value() for key in settings.api_keys], alone=loopback and not settings.open_to_all)
-    mount = PageMount(keys, page, Rate(settings.requests_per_minute, "uses of the page"))
+    mount = PageMount(keys, page, RateLimit(settings.requests_per_minute, "uses of the page"))
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

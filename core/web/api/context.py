@@ -12,15 +12,15 @@ from typing import Annotated, Any
 from fastapi import Depends, Query
 from starlette.requests import HTTPConnection
 
+from core.service.jobs import Entry, JobStore
+from core.service.live_sessions import LiveSessions
+from core.service.outputs import OutputFolder
+from core.service.quotas import ConcurrencyLimit, RateLimit
 from core.studio import Studio
 from core.types import Generation
-from core.web.api.jobs import Entry, JobStore
 from core.web.api.keys import Keys
-from core.web.api.limits import Places, Rate
-from core.web.api.live_room import LiveRoom
 from core.web.api.metrics import Metrics
 from core.web.api.settings import ServerSettings
-from core.web.outputs import OutputFolder
 
 DECODERS = 2
 """Uploads decoded at the same time: each may hold a large photo in memory."""
@@ -54,12 +54,12 @@ class Context:
     settings: ServerSettings
     outputs: OutputFolder
     keys: Keys
-    requests: Rate
-    starts: Rate
-    uploads: Places
-    watchers: Places
+    requests: RateLimit
+    starts: RateLimit
+    uploads: ConcurrencyLimit
+    watchers: ConcurrencyLimit
     jobs: JobStore
-    live: LiveRoom
+    live: LiveSessions
     metrics: Metrics
     figures: Figures
     decoders: asyncio.Semaphore
@@ -70,8 +70,8 @@ class Context:
 
 
 def make_context(studio: Studio, settings: ServerSettings, outputs: OutputFolder, keys: Keys) -> Context:
-    starts = Rate(settings.jobs_per_minute, "videos, streams, avatars and live sessions")
-    live = LiveRoom(studio, settings, starts)
+    starts = RateLimit(settings.jobs_per_minute, "videos, streams, avatars and live sessions")
+    live = LiveSessions(studio, settings, starts)
     figures = Figures(studio)
     metrics = Metrics(figures.stats, lambda: live.n_sessions)
 
@@ -89,10 +89,10 @@ def make_context(studio: Studio, settings: ServerSettings, outputs: OutputFolder
         settings=settings,
         outputs=outputs,
         keys=keys,
-        requests=Rate(settings.requests_per_minute, "requests"),
+        requests=RateLimit(settings.requests_per_minute, "requests"),
         starts=starts,
-        uploads=Places(settings.uploads_at_once, settings.owner_uploads_at_once, "uploads"),
-        watchers=Places(settings.max_connections // 2, WATCHERS, "connections that watch a job"),
+        uploads=ConcurrencyLimit(settings.uploads_at_once, settings.owner_uploads_at_once, "uploads"),
+        watchers=ConcurrencyLimit(settings.max_connections // 2, WATCHERS, "connections that watch a job"),
         jobs=JobStore(studio.scheduler, outputs, settings.job_ttl_s, ended),
         live=live,
         metrics=metrics,

@@ -11,9 +11,9 @@ import time
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
+from core.service.owners import Asgi, Message, Receive, Scope, Send, header
 from core.web.api.errors import ApiError, Forbidden, TooLarge, TooSlow, as_body
 from core.web.api.keys import Keys
-from core.web.identity import Asgi, Message, Receive, Scope, Send, header
 
 LINGER_S = 2.0
 """How long what a refused client still sends is thrown away, so that it gets to read the answer."""

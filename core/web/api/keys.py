@@ -4,7 +4,7 @@
     Sec-WebSocket-Protocol: talking-head, key.BASE64URL   from web pages, whose WebSockets cannot set headers
     Cookie: talking_head_login=...                       from the page, after /login
 
-Owners are as in core/web/identity.py: names that do not tell the secret behind them.
+Owners are as in core/service/owners.py: names that do not tell the secret behind them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
+from core.service.owners import COOKIE_AGE_S, Scope, header, owner_name, owner_of
 from core.web.api.errors import Unauthorised
-from core.web.identity import COOKIE_AGE_S, Scope, header, owner_name, owner_of
 
 LOGIN_COOKIE = "talking_head_login"
 SUBPROTOCOL = "talking-head"

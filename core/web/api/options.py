@@ -10,10 +10,10 @@ from typing import Any
 
 from core.errors import OptionError
 from core.options import Options, read_options
+from core.service.options import labelled, with_preset
 from core.settings import Settings
 from core.studio import Studio
 from core.types import Controls, Framing, RenderOptions
-from core.web.asked import labelled, with_preset
 
 
 def options_of(values: Mapping[str, Any], settings: Settings, avatar: bool) -> Options:

@@ -17,11 +17,11 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from core.service.owners import Asgi, Receive, Scope, Send, header, is_https
+from core.service.quotas import RateLimit
 from core.web.api.errors import NotFound, TooMany, Unauthorised, as_body, as_response
 from core.web.api.guard import refuse_websocket
 from core.web.api.keys import Keys
-from core.web.api.limits import Rate
-from core.web.identity import Asgi, Receive, Scope, Send, header, is_https
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +39,9 @@ class PageMount:
     make the page do something.
     """
 
-    def __init__(self, keys: Keys, build: Callable[[], Any] | None, uses: Rate) -> None:
+    def __init__(self, keys: Keys, build: Callable[[], Any] | None, uses: RateLimit) -> None:
         self._keys, self._build, self._uses = keys, build, uses
-        self._logins = Rate(LOGINS_PER_MINUTE, "tries to log in")
+        self._logins = RateLimit(LOGINS_PER_MINUTE, "tries to log in")
         self._page: Asgi | None = None
         self._problem = ""
 

@@ -12,9 +12,9 @@ from core.web.api import spec
 from core.web.api.connection import gone
 from core.web.api.context import Async, Here, Owner
 from core.web.api.errors import Malformed
-from core.web.api.intake import AVATAR_PARTS, check_consent, person, upload
 from core.web.api.models import AvatarCard, AvatarList, Freed, JobStatus
 from core.web.api.options import check_engine, options_in, options_of
+from core.web.api.request_parsing import AVATAR_PARTS, check_consent, person, upload
 from core.web.api.routes_jobs import accepted
 
 router = APIRouter(prefix="/avatars", tags=["avatars"])

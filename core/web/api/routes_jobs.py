@@ -13,14 +13,14 @@ from starlette.types import Receive, Scope, Send
 
 from core.errors import BusyError, Cancelled
 from core.scheduler import Scheduler
+from core.service.jobs import Entry
 from core.types import GenerationInfo
 from core.web.api import spec
 from core.web.api.connection import accept, gone, serve_while_connected
 from core.web.api.context import Async, Here, Owner
 from core.web.api.errors import NotFound, NotReady
-from core.web.api.intake import video_request
-from core.web.api.jobs import Entry
 from core.web.api.models import INFO_EXAMPLE, JobStatus
+from core.web.api.request_parsing import video_request
 
 router = APIRouter(tags=["videos"])
 
@@ -112,7 +112,7 @@ async def events(socket: WebSocket, job_id: str, context: Here, owner: Owner) ->
         async for status in entry.changes(context.studio.scheduler):
             await socket.send_text(status.model_dump_json())
 
-    with context.watchers.place(owner):
+    with context.watchers.slot(owner):
         await accept(socket)
         if not await serve_while_connected(socket, tell()):
             await socket.close(1000)

@@ -12,11 +12,11 @@ from fastapi import APIRouter, Query, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from core.errors import AudioError, OptionError, TalkingHeadError
+from core.service.live_sessions import LiveSessions, Message, ServedSession
 from core.web.api.connection import accept
 from core.web.api.context import Here, Owner
 from core.web.api.errors import Malformed, NotFound, as_body, close_code
 from core.web.api.live_protocol import Close, ControlsMessage, End, Interrupt, Ping, Start, read_first, read_later
-from core.web.api.live_room import LiveRoom, Message, Seat
 
 router = APIRouter(tags=["live"])
 
@@ -34,29 +34,29 @@ TAKEN_OVER, TOO_OLD, UNKNOWN = 4409, 4408, 4404
 async def live(socket: WebSocket, context: Here, owner: Owner, avatar: Annotated[str, Query(max_length=100)]) -> None:
     await asyncio.to_thread(context.studio.avatar, avatar, owner)  # an unknown one is refused before the handshake
     await accept(socket)
-    seat: Seat | None = None
+    served: ServedSession | None = None
     try:
-        seat, received = await _seated(socket, context.live, owner, avatar)
-        if seat is None:
+        served, received = await _session_for(socket, context.live, owner, avatar)
+        if served is None:
             return
-        stopping = context.live.sit(seat)
+        stopping = context.live.attach(served)
         try:
-            await _Connection(socket, context.live, seat, stopping).run(received)
+            await _Connection(socket, context.live, served, stopping).run(received)
         finally:
-            context.live.leave(seat)
+            context.live.detach(served)
     except WebSocketDisconnect:
         return
     except Exception as error:
-        if seat is not None:
-            context.live.end(seat)
+        if served is not None:
+            context.live.end(served)
         await _tell(socket, error)
         await _close(socket, UNKNOWN if isinstance(error, NotFound) else close_code(error), as_body(error)["error"]["message"])
         if not isinstance(error, TalkingHeadError):
             raise
 
 
-async def _seated(socket: WebSocket, room: LiveRoom, owner: str, avatar: str) -> tuple[Seat | None, int | None]:
-    """The seat that the client's first message asks for, and what it received last of one it had; None where it went."""
+async def _session_for(socket: WebSocket, sessions: LiveSessions, owner: str, avatar: str) -> tuple[ServedSession | None, int | None]:
+    """The session that the client's first message asks for, and what it received last of one it had; None where it went."""
     while True:
         try:
             text = await asyncio.wait_for(_text(socket), FIRST_MESSAGE_S)
@@ -69,16 +69,16 @@ async def _seated(socket: WebSocket, room: LiveRoom, owner: str, avatar: str) ->
             await _close(socket, 1000)
             return None, None
         elif isinstance(first, Start):
-            return await room.open(avatar, owner, first), None
+            return await sessions.open(avatar, owner, first), None
         else:
-            return await room.resume(first, owner), first.received
+            return await sessions.resume(first, owner), first.received
 
 
 class _Connection:
-    """One client in one seat: hears and shows until one of the two ends."""
+    """One client of one session: hears and shows until one of the two ends."""
 
-    def __init__(self, socket: WebSocket, room: LiveRoom, seat: Seat, stopping: asyncio.Event) -> None:
-        self._socket, self._room, self._seat, self._stopping = socket, room, seat, stopping
+    def __init__(self, socket: WebSocket, sessions: LiveSessions, served: ServedSession, stopping: asyncio.Event) -> None:
+        self._socket, self._sessions, self._served, self._stopping = socket, sessions, served, stopping
         self._left = False
 
     async def run(self, received: int | None) -> None:
@@ -96,13 +96,13 @@ class _Connection:
             ended = (await asyncio.gather(hearing, return_exceptions=True))[0]
         if isinstance(ended, Exception) and not isinstance(ended, WebSocketDisconnect):
             raise ended
-        if self._room.too_old(self._seat):
-            self._room.end(self._seat)
+        if self._sessions.too_old(self._served):
+            self._sessions.end(self._served)
             await _close(self._socket, TOO_OLD, "The session has reached its longest time.")
         elif self._left:
-            self._room.end(self._seat)
+            self._sessions.end(self._served)
             await _close(self._socket, 1000)
-        elif self._seat.session.closed:
+        elif self._served.session.closed:
             await _close(self._socket, 1001, "The session has ended.")
         elif taken_over:
             await _close(self._socket, TAKEN_OVER, "Another connection took the session over.")
@@ -111,23 +111,23 @@ class _Connection:
         """Sends what is due, at the pace at which the client takes it: what is not asked for is not made."""
         if received is None:
             first = await self._produced()  # tells what is ready
-            waiting: list[Message] = [self._seat.ready(resumed=False), *first]
+            waiting: list[Message] = [self._served.ready(resumed=False), *first]
         else:
-            waiting = [self._seat.ready(resumed=True), *self._seat.since(received)]
+            waiting = [self._served.ready(resumed=True), *self._served.since(received)]
         stop = asyncio.ensure_future(self._stopping.wait())
         try:
             while True:
                 for message in waiting:
                     if not await self._sent(message, stop):
                         return
-                if stop.done() or self._seat.session.closed or self._room.too_old(self._seat):
+                if stop.done() or self._served.session.closed or self._sessions.too_old(self._served):
                     return
                 waiting = await self._produced()
         finally:
             stop.cancel()
 
     async def _produced(self) -> list[Message]:
-        return await anyio.to_thread.run_sync(self._seat.produce, STEP_S, limiter=self._room.threads)
+        return await anyio.to_thread.run_sync(self._served.produce, STEP_S, limiter=self._sessions.threads)
 
     async def _sent(self, message: Message, stop: asyncio.Future[Literal[True]]) -> bool:
         """False where the connection was told to leave while the client did not take it."""
@@ -160,19 +160,19 @@ class _Connection:
 
     async def _feed(self, chunk: bytes) -> None:
         """Sound that finds no room makes the client wait: nothing more is read from it."""
-        while not await anyio.to_thread.run_sync(self._seat.feed, chunk, limiter=self._room.threads):
-            if self._seat.session.closed or self._stopping.is_set():
+        while not await anyio.to_thread.run_sync(self._served.feed, chunk, limiter=self._sessions.threads):
+            if self._served.session.closed or self._stopping.is_set():
                 return
 
     async def _obey(self, text: str) -> bool:
         """True where the session is over."""
         message = read_later(text)
         if isinstance(message, End):
-            self._seat.end_of_utterance()
+            self._served.end_of_utterance()
         elif isinstance(message, Interrupt):
-            self._seat.session.interrupt()
+            self._served.session.interrupt()
         elif isinstance(message, ControlsMessage):
-            self._seat.set_controls(message.controls)
+            self._served.set_controls(message.controls)
         elif isinstance(message, Ping):
             await _pong(self._socket, message)
         elif isinstance(message, Close):

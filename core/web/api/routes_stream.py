@@ -16,7 +16,7 @@ from core.streaming.recording import SegmentStream
 from core.web.api import spec
 from core.web.api.connection import gone
 from core.web.api.context import Context, Here, Owner
-from core.web.api.intake import video_request
+from core.web.api.request_parsing import video_request
 
 router = APIRouter(tags=["videos"])
 

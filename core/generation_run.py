@@ -1,0 +1,114 @@
+"""One whole recording spoken by one session: its frames, step by step, and what is known about them afterwards.
+
+What a video file and a stream are both made of.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import itertools
+import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
+from typing import Any
+
+from core.engines.base import Engine, Registration, Session
+from core.media.label import Label
+from core.provenance.disclosure import disclosure
+from core.scheduler import Job
+from core.types import FPS, SAMPLES_PER_FRAME, Audio, Frame, GenerationInfo, Progress, RenderOptions
+
+Turn = Callable[[], AbstractContextManager[None]]
+STEP_FRAMES = 5
+"""As much of the recording is heard at a time; the session says how many frames are taken in one turn on the device."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PreparedRun:
+    """What a run needs before its first frame: the loaded engine, why this one, the registered person, and how long both took.
+
+    video: whether the person moves already. warnings: of source and registration. avatar: the token, where one was given.
+    """
+
+    engine: Engine
+    engine_reason: str
+    registration: Registration
+    video: bool
+    warnings: tuple[str, ...]
+    avatar: str | None
+    load_ms: float
+    register_ms: float
+
+    def metadata(self, label: bool) -> dict[str, str]:
+        """What a video or stream made now says about itself. label: whether the visible label is in it."""
+        today = datetime.datetime.now(datetime.UTC).date()
+        return disclosure(self.engine.name, self.engine.revision, "video" if self.video else "photo", label, today)
+
+
+class GenerationRun:
+    """requested_s: by time.perf_counter, when the request came to its turn. turn: gives a turn on the device."""
+
+    def __init__(
+        self, prepared: PreparedRun, session: Session, options: RenderOptions, audio: Audio, turn: Turn, requested_s: float
+    ) -> None:
+        self.prepared, self.session, self.options, self.audio = prepared, session, options, audio
+        self.metadata = prepared.metadata(options.label)
+        self.total = audio.n_frames
+        self.n_frames = 0
+        """Frames made so far."""
+        self._turn = turn
+        self._requested_s, self._started_s = requested_s, time.perf_counter()
+        self._first_s = 0.0
+
+    def frames(self, job: Job[Any]) -> Generator[Frame, None, None]:
+        """Every frame once; reports to `job` after each step. Close it to free what the session holds."""
+        label = Label(self.session.width, self.session.height) if self.options.label else None
+        samples, step = self.audio.samples, STEP_FRAMES * SAMPLES_PER_FRAME
+        job.report(Progress("animating", 0, self.total))
+        try:
+            for start in range(0, len(samples) + step, step):
+                chunk = samples[start : start + step]
+                waiting = self.session.push(chunk) if len(chunk) else self.session.flush()
+                while True:  # a push may yield many frames at once: they are taken a step at a time
+                    with self._turn():
+                        frames = list(itertools.islice(waiting, self.session.step_frames))
+                    for frame in frames:
+                        if label is not None:
+                            label.draw(frame)
+                        if not self.n_frames:
+                            self.first_out()
+                        self.n_frames += 1
+                        yield frame
+                    job.report(Progress("animating", self.n_frames, self.total))
+                    if len(frames) < self.session.step_frames:
+                        break
+        finally:
+            self.session.interrupt()  # ends what an engine does on threads of its own
+
+    def first_out(self) -> None:
+        """Something can be seen from now on: the first frame, or, said by whoever streams, the first encoded piece."""
+        self._first_s = time.perf_counter()
+
+    def info(self) -> GenerationInfo:
+        """Asked for when everything is done."""
+        prepared, audio_s = self.prepared, self.audio.duration_s
+        wall_s = time.perf_counter() - self._requested_s - prepared.load_ms / 1000
+        return GenerationInfo(
+            engine=prepared.engine.name,
+            engine_reason=prepared.engine_reason,
+            frames=self.n_frames,
+            fps=FPS,
+            width=self.session.width,
+            height=self.session.height,
+            audio_s=round(audio_s, 3),
+            wall_s=round(wall_s, 3),
+            rtf=round(wall_s / audio_s, 4),
+            first_frame_ms=round((self._first_s - self._started_s) * 1000, 1),
+            register_ms=prepared.register_ms,
+            load_ms=prepared.load_ms,
+            seed=self.options.seed,
+            warnings=(*prepared.warnings, *self.audio.warnings),
+            avatar=prepared.avatar,
+            label=self.options.label,
+        )

@@ -1,0 +1,209 @@
+"""What a visitor sees, as small pieces of HTML. Everything that is not ours is escaped."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+from urllib.parse import quote
+
+from core.optimization.cold_start_optimization import LoadState
+from core.service.tickets import Snapshot
+from core.service.videos import Result
+from core.types import GenerationInfo
+from core.web.pages.texts import Texts
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One card to choose. key: told when it is chosen. picture: JPEG; None for a card of words alone."""
+
+    key: str
+    label: str
+    picture: bytes | None
+
+
+def head_html(texts: Texts, others: Sequence[Texts]) -> str:
+    """The page's title, and links to the page in its other languages."""
+    links = " ".join(
+        f'<a class="th-language" href="?lang={other.language}" hreflang="{other.language}" lang="{other.language}">'
+        f"{escape(other.language_name)}</a>"
+        for other in others
+    )
+    return (
+        f'<div class="th-head" lang="{texts.language}"><div><h1>{escape(texts.title)}</h1><p>{escape(texts.subtitle)}</p></div>'
+        f"{links}</div>"
+    )
+
+
+def cards_html(choices: Sequence[Choice], chosen: str | None, label: str) -> str:
+    """Cards of which one is chosen: buttons, so that the keyboard reaches them."""
+    buttons = "".join(
+        f'<button type="button" class="th-card" data-key="{escape(each.key)}" aria-pressed="{str(each.key == chosen).lower()}">'
+        f"{_picture(each)}{f'<span>{escape(each.label)}</span>' if each.label else ''}</button>"
+        for each in choices
+    )
+    return f'<div class="th-cards" role="group" aria-label="{escape(label)}"><p>{escape(label)}</p><div>{buttons}</div></div>'
+
+
+def idle_html(texts: Texts) -> str:
+    return _line("th-idle", texts.idle)
+
+
+def plain_html(sentence: str) -> str:
+    return _line("th-plain", sentence)
+
+
+def note_html(sentence: str) -> str:
+    """A quiet line without a frame."""
+    return f'<p class="th-quiet">{escape(sentence)}</p>'
+
+
+def progress_html(texts: Texts, snapshot: Snapshot) -> str:
+    """Stage, bar, and frames, speed and time left as far as they are known. The bar moves by itself while the total is not known."""
+    facts = []
+    if snapshot.position:
+        facts.append(texts.waiting.format(position=snapshot.position))
+    if snapshot.total:
+        facts.append(texts.frames.format(done=snapshot.done, total=snapshot.total))
+    if snapshot.fps:
+        facts.append(texts.rate.format(fps=snapshot.fps))
+    if snapshot.left_s is not None and snapshot.done < snapshot.total:
+        facts.append(_left(texts, snapshot.left_s))
+    return _bar(texts.stages.get(snapshot.stage, snapshot.stage), facts, snapshot.done, snapshot.total)
+
+
+def result_html(texts: Texts, info: GenerationInfo | Mapping[str, Any], heading: str = "") -> str:
+    """One line: engine and why, time, RTF, first-frame delay, size, seed; then one line per warning."""
+    about = info.to_dict() if isinstance(info, GenerationInfo) else info
+    notes = "".join(_line("th-note", texts.note.format(warning=warning)) for warning in about["warnings"])
+    head = f"<b>{escape(heading)}</b>" if heading else ""
+    return f'<div class="th-status" role="status">{head}<div class="th-facts">{escape(" · ".join(facts(texts, about)))}</div>{notes}</div>'
+
+
+def facts(texts: Texts, about: Mapping[str, Any]) -> list[str]:
+    """What is known of a video, a few words each. about: `GenerationInfo.to_dict()`."""
+    said = [
+        texts.result_engine.format(engine=about["engine"], reason=about["engine_reason"]),
+        texts.result_time.format(audio_s=about["audio_s"], wall_s=about["wall_s"]),
+        texts.result_rtf.format(rtf=about["rtf"]),
+        texts.result_first_frame.format(ms=about["first_frame_ms"]),
+        texts.result_video.format(width=about["width"], height=about["height"]),
+        texts.result_seed.format(seed=about["seed"]),
+    ]
+    if about["load_ms"] >= 100:  # said only where somebody waited for it
+        said.insert(2, texts.result_loading.format(seconds=about["load_ms"] / 1000))
+    if about["cache_hit"]:
+        said[1:4] = [texts.result_cached.format(ms=max(1.0, about["wall_s"] * 1000))]
+    if about["label"]:
+        said.append(texts.result_label)
+    return said
+
+
+def results_html(texts: Texts, results: Sequence[Result], ttl_s: float) -> str:
+    """The visitor's videos, to play and to fetch. Their addresses are the page's own, and cannot be guessed."""
+    minutes = round(ttl_s / 60)
+    if not results:
+        return _line("th-idle", texts.results_none.format(minutes=minutes))
+    items = "".join(
+        f'<li><video controls preload="metadata" playsinline src="{_address(result)}"></video>'
+        f"<div><b>{escape(texts.results_ago.format(minutes=round((time.time() - result.made_s) / 60)))}</b> "
+        f"<span>{escape(' · '.join(facts(texts, result.info)))}</span></div>"
+        f'<a class="th-link" href="{_address(result)}" download="talking-head.mp4">{escape(texts.download)}</a></li>'
+        for result in results
+    )
+    return f'<p class="th-quiet">{escape(texts.results_intro.format(minutes=minutes))}</p><ul class="th-results">{items}</ul>'
+
+
+def ready_html(texts: Texts, loading: Mapping[str, LoadState]) -> str:
+    """Which engines are on their way, and that lite serves meanwhile where it does."""
+    said = []
+    for name, state in loading.items():
+        share = f" ({state.progress:.0%})" if state.progress is not None else ""
+        said.append(f"{name} {texts.load_stages[state.stage]}{share}")
+    meanwhile = "" if "lite" in loading else f" {texts.ready_lite_meanwhile}"
+    return note_html(texts.ready_loading.format(what=", ".join(said)) + meanwhile)
+
+
+def ditto_html(texts: Texts, state: LoadState, missing_bytes: int) -> str:
+    """Where Ditto stands: to be fetched, on its way, or ready."""
+    if state.stage == "fetching":
+        said = [texts.ditto_size.format(done=human_bytes(state.done), total=human_bytes(state.total))] if state.total else []
+        return _bar(texts.ditto_running, said, state.done, state.total)
+    if state.stage in ("loading", "warming"):
+        return _bar(f"{texts.ditto_title}: {texts.load_stages[state.stage]}", [], 0, 0)
+    if state.stage == "failed":
+        return _alert(texts.ditto_failed, f"{state.error} {state.hint}".strip())
+    return _line("th-idle", texts.ditto_about if missing_bytes else texts.ditto_present)
+
+
+def table_html(title: str, rows: Sequence[tuple[str, str]]) -> str:
+    lines = "".join(f"<tr><th scope='row'>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
+    return f'<div class="th-table"><h3>{escape(title)}</h3><table>{lines}</table></div>'
+
+
+def grid_html(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table with a heading over every column but the first."""
+    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in columns)
+    lines = "".join(
+        f"<tr><th scope='row'>{escape(row[0])}</th>{''.join(f'<td>{escape(cell)}</td>' for cell in row[1:])}</tr>" for row in rows
+    )
+    return (
+        f'<div class="th-table"><h3>{escape(title)}</h3><div class="th-scroll"><table>'
+        f"<thead><tr><td></td>{head}</tr></thead>{lines}</table></div></div>"
+    )
+
+
+def paragraph_html(title: str, sentence: str) -> str:
+    return f'<div class="th-table"><h3>{escape(title)}</h3><p>{escape(sentence)}</p></div>'
+
+
+def error_html(texts: Texts, sentence: str) -> str:
+    return _alert(texts.error, sentence)
+
+
+def human_bytes(size: float) -> str:
+    """1536 -> "1.5 KiB"."""
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
+
+
+def _left(texts: Texts, left_s: float) -> str:
+    seconds = max(1, round(left_s))
+    return texts.left_minutes.format(minutes=round(seconds / 60)) if seconds >= 100 else texts.left_seconds.format(seconds=seconds)
+
+
+def _bar(title: str, said: Sequence[str], done: int, total: int) -> str:
+    percent = 100 * done // total if total else 0
+    value = f'aria-valuenow="{percent}" ' if total else ""
+    return (
+        '<div class="th-status" role="status">'
+        f'<div class="th-row"><b>{escape(title)}</b><span>{escape(" · ".join(said))}</span></div>'
+        f'<div class="th-bar{"" if total else " th-moving"}" role="progressbar" aria-valuemin="0" aria-valuemax="100" {value}'
+        f'aria-label="{escape(title)}"><i style="width:{percent}%"></i></div></div>'
+    )
+
+
+def _picture(choice: Choice) -> str:
+    if choice.picture is None:
+        return '<i aria-hidden="true">+</i>'
+    data = base64.b64encode(choice.picture).decode()
+    return f'<img alt="" src="data:image/jpeg;base64,{data}">'
+
+
+def _address(result: Result) -> str:
+    return f"gradio_api/file={quote(str(result.path))}"
+
+
+def _alert(title: str, sentence: str) -> str:
+    return f'<div class="th-status th-error" role="alert"><b>{escape(title)}</b><div>{escape(sentence)}</div></div>'
+
+
+def _line(kind: str, sentence: str) -> str:
+    return f'<div class="th-status {kind}" role="status">{escape(sentence)}</div>'

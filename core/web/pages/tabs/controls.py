@@ -1,0 +1,117 @@
+"""The settings of a video: those that the chosen engine honours are shown, and handed on by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from core.engines.capabilities import DITTO, LITE
+from core.options import EMOTION_NAMES, PRESETS
+from core.types import CONTROL_RANGES, Controls, RenderOptions
+from core.web.pages.html import note_html
+from core.web.pages.tabs.common import Context
+from core.web.pages.widgets import quiet
+
+SIZES = (256, 320, 512, 768)
+
+
+@dataclass(frozen=True)
+class ControlInputs:
+    """The components of the settings. by_name: of the controls that a name of `core.options` stands for."""
+
+    engine: Any
+    size: Any
+    seed: Any
+    new_seed: Any
+    by_name: Mapping[str, Any]
+
+    def components(self) -> set[Any]:
+        return {self.engine, self.size, self.seed, self.new_seed, *self.by_name.values()}
+
+    def options(self, values: Mapping[Any, Any], honoured: frozenset[str]) -> dict[str, Any]:
+        """Options by name from the components' values; those that nobody changed, or that the engine does not honour, are left out."""
+        seed = values[self.seed]
+        options: dict[str, Any] = {
+            "size": values[self.size],
+            "seed": "random" if values[self.new_seed] else RenderOptions.seed if seed is None else seed,
+        }
+        for name, component in self.by_name.items():
+            value = values[component]
+            needs = "sampling_timesteps" if name == "preset" else name
+            if needs in honoured and value not in (None, "") and value != getattr(Controls, name, None):
+                options[name] = value
+        return options
+
+
+def control_inputs(context: Context) -> ControlInputs:
+    """The settings in a fold. Changing the engine shows its own."""
+    desk, texts = context.desk, context.texts
+    names = desk.engines()
+    honoured = desk.capabilities("auto")
+    with gr.Accordion(texts.options, open=False):
+        with gr.Row():
+            named = [(texts.engine_named.format(name=name), name) for name in names]
+            named = [(texts.engine_auto, "auto"), *named]
+            engine = gr.Dropdown(named, value="auto", label=texts.engine, info=texts.engine_hint, min_width=170)
+            sides = [(texts.size_square.format(px=px), str(px)) for px in SIZES]
+            size = gr.Dropdown(
+                [*sides, (texts.size_source, "source")],
+                value=str(RenderOptions.size),
+                label=texts.size,
+                info=texts.size_hint,
+                allow_custom_value=True,  # any size the options allow may be typed
+                min_width=170,
+            )
+        with gr.Group(visible=bool(honoured & LITE)) as lite:
+            sliders = _sliders(context)
+        if context.contents.everything or "ditto" in names:
+            offered = "ditto" in names
+            with gr.Group(visible=bool(honoured & DITTO) or not offered) as ditto:
+                choices = _ditto_choices(context, offered)
+        else:
+            ditto, choices = None, {}
+        with gr.Row():
+            seed = gr.Number(RenderOptions.seed, label=texts.seed, info=texts.seed_hint, min_width=140)
+        new_seed = gr.Checkbox(False, label=texts.seed_random, container=False)
+    if len(names) > 1:  # nothing to show and hide with one engine
+
+        def shown(name: str) -> list[Any]:
+            can = desk.capabilities(name)
+            return [gr.update(visible=bool(can & LITE)), gr.update(visible=bool(can & DITTO))]
+
+        engine.change(shown, engine, [lite, ditto], **quiet(queue=False))
+    return ControlInputs(engine, size, seed, new_seed, {**sliders, **choices})
+
+
+def _sliders(context: Context) -> dict[str, Any]:
+    texts = context.texts
+    words = {
+        "blink": (texts.blink, texts.blink_hint),
+        "head_motion": (texts.head_motion, texts.head_motion_hint),
+        "mouth": (texts.mouth, texts.mouth_hint),
+        "gaze_x": (texts.gaze_x, texts.gaze_x_hint),
+        "gaze_y": (texts.gaze_y, texts.gaze_y_hint),
+    }
+    sliders = {}
+    for row in (("blink", "head_motion"), ("gaze_x", "gaze_y"), ("mouth",)):
+        with gr.Row():
+            for name in row:
+                low, high = CONTROL_RANGES[name]
+                label, hint = words[name]
+                sliders[name] = gr.Slider(low, high, getattr(Controls, name), step=0.1, label=label, info=hint, min_width=140)
+    return sliders
+
+
+def _ditto_choices(context: Context, offered: bool) -> dict[str, Any]:
+    texts = context.texts
+    if not offered:
+        gr.HTML(note_html(texts.ditto_needs_gpu), elem_classes="th-html th-inset", elem_id="th-needs-gpu")
+    with gr.Row():
+        presets = [(texts.preset_none, ""), *((texts.presets[name], name) for name in PRESETS)]
+        emotions = [(texts.emotion_none, ""), *((texts.emotions[name], name) for name in EMOTION_NAMES)]
+        preset = gr.Dropdown(presets, value="", label=texts.preset, info=texts.preset_hint, interactive=offered, min_width=170)
+        emotion = gr.Dropdown(emotions, value="", label=texts.emotion, info=texts.emotion_hint, interactive=offered, min_width=170)
+    return {"preset": preset, "emo": emotion}

@@ -1,0 +1,134 @@
+"""Gradio parts that behave as the pages need: files handed over untouched, and no error without a sentence for the visitor."""
+
+from __future__ import annotations
+
+import logging
+import os
+from html import escape
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import FileData
+
+from core.errors import TalkingHeadError
+from core.service.streams import Streams
+from core.settings import Settings
+from core.web.pages.texts import Texts
+from core.web.pages.texts_en import ENGLISH
+
+logger = logging.getLogger(__name__)
+
+CHOOSE_CARD = """
+element.addEventListener('click', (event) => {
+  const card = event.target.closest('[data-key]');
+  if (!card) return;
+  for (const each of element.querySelectorAll('[data-key]')) each.setAttribute('aria-pressed', String(each === card));
+  trigger('select', { key: card.dataset.key });
+});
+"""
+
+
+def page_error(sentence: str, title: str = ENGLISH.error) -> Exception:
+    """An error Gradio shows as a message; its traceback stays out of the log, for it is the visitor's input that is at fault."""
+    error: Exception = gr.Error(sentence, title=title, print_exception=False)
+    return error
+
+
+def photo_input(texts: Texts, **options: Any) -> Any:
+    """An image component that hands over the uploaded file as it is.
+
+    Gradio would open the file with Pillow first, and fail in its own words on what our own loader explains. (The method is replaced on
+    the instance because Gradio writes a .pyi file beside the source of every component class it meets.)
+    """
+    component = gr.Image(type="filepath", image_mode=None, label=texts.photo, sources=["upload", "webcam", "clipboard"], **options)
+    component.preprocess = _uploaded_path
+    _show_as_example(component, "portrait.png")
+    return component
+
+
+def speech_input(texts: Texts, **options: Any) -> Any:
+    """An audio component that hands over the uploaded file as it is."""
+    component = gr.Audio(type="filepath", label=texts.speech, sources=["upload", "microphone"], **options)
+    component.preprocess = _uploaded_path
+    _show_as_example(component, "speech.wav")
+    return component
+
+
+def video_output(texts: Texts, **options: Any) -> Any:
+    """A video component that serves our mp4 as it is: Gradio would have it examined by whatever ffprobe the machine has."""
+    component = gr.Video(label=texts.video, format="mp4", interactive=False, **options)
+    component.postprocess = _served_file
+    return component
+
+
+def cards(html: str = "", **options: Any) -> Any:
+    """Cards to choose from (`view.cards_html`). Its `select` event carries the `key` of the card that was chosen."""
+    return gr.HTML(html, js_on_load=CHOOSE_CARD, elem_classes="th-html", **options)
+
+
+def quiet(**options: Any) -> dict[str, Any]:
+    """Of an event of the page's own: not in the API, and nothing flickers while it runs."""
+    return {"show_progress": "hidden", "api_visibility": "private", **options}
+
+
+class Page(gr.Blocks):  # type: ignore[misc]  # Gradio is not followed by the type checker
+    """Blocks in which every error reaches the visitor as a sentence, and the log as a traceback where it is our fault."""
+
+    def __init__(self, texts: Texts, settings: Settings, streams: Streams, **options: Any) -> None:
+        super().__init__(**options)
+        self.texts = texts
+        self.streams = streams
+        self.max_upload_bytes = max(settings.max_audio_bytes, settings.max_image_bytes)
+
+    async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any) -> dict[str, Any]:
+        """As Gradio's; addresses are refused before Gradio would fetch them, without bounds, on the server."""
+        if any(_is_address(value) for value in inputs or ()):
+            raise page_error(self.texts.no_addresses)
+        if any(_is_no_path(value) for value in inputs or ()):
+            raise page_error(self.texts.not_uploaded)
+        try:
+            result: dict[str, Any] = await super().process_api(block_fn, inputs, *args, **options)
+        except gr.Error:
+            raise
+        except TalkingHeadError as error:
+            public = getattr(block_fn, "api_visibility", "") == "public"
+            raise page_error(str(error) if public else escape(str(error))) from None  # the page shows it as HTML
+        except Exception as error:
+            if type(error).__name__ in ("InvalidPathError", "ValidationError"):  # a path of the client's own, or no file at all
+                logger.warning("refused an input: %s", error)
+                raise page_error(self.texts.not_uploaded) from None
+            logger.exception("a page event failed")
+            raise page_error(self.texts.unexpected) from None
+        return result
+
+
+def _uploaded_path(payload: Any) -> str | None:
+    return payload.path if payload is not None else None
+
+
+def _show_as_example(component: Any, name: str) -> None:
+    """The API page shows a file of the caller's own; Gradio's example is a web address, and those are refused here."""
+    component.example_payload = lambda: {"path": name, "url": name, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+    component.example_value = lambda: name
+
+
+def _served_file(path: str | None) -> Any:
+    return None if path is None else FileData(path=str(path), orig_name=str(path).rsplit("/", 1)[-1])
+
+
+def _is_address(value: object) -> bool:
+    """True where a file input names something to be fetched from elsewhere."""
+    return _path(value).strip().lower().startswith(("http:", "https:"))
+
+
+def _is_no_path(value: object) -> bool:
+    """True where a file input names what no file can be called: too long, or not text."""
+    try:
+        os.lstat(_path(value))
+    except (OSError, ValueError) as error:
+        return not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError)
+    return False
+
+
+def _path(value: object) -> str:
+    return str(value.get("path") or "") if isinstance(value, dict) else ""
