@@ -17,29 +17,39 @@ TalkingHeadError
 ├── BusyError                   the queue is full: try again later
 └── Cancelled                   the job was cancelled by its owner
 
-A message says what is wrong and with which value; `hint` says what to do about it.
+A message says what is wrong and with which value; `hint` says what to do about it. `code` and `parameters` say the same to programs, and to
+pages that have words of their own for it, in other languages too.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 MAX_MESSAGE = 1000
 """Characters of a message: what a caller sent is told back to them, but not a megabyte of it."""
 
 
 class TalkingHeadError(Exception):
-    """Base of all errors raised on purpose. `str(error)` is one line: what is wrong, then what to do."""
+    """Base of all errors raised on purpose. `str(error)` is one line: what is wrong, then what to do.
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    code: stable name of what is wrong, in snake_case; "" where only the message tells. parameters: the values that belong to it, of plain
+    JSON types.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, code: str = "", parameters: Mapping[str, object] = MappingProxyType({})) -> None:
         message = message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.code = code
+        self.parameters = dict(parameters)
 
     def __str__(self) -> str:
         return " ".join(f"{self.message} {self.hint}".split())
 
-    def __reduce__(self) -> tuple[type[TalkingHeadError], tuple[str, str]]:
-        return type(self), (self.message, self.hint)
+    def __reduce__(self) -> tuple[type[TalkingHeadError], tuple[str, str], dict[str, object]]:
+        return type(self), (self.message, self.hint), {"code": self.code, "parameters": self.parameters}
 
 
 class InputError(TalkingHeadError):
