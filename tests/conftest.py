@@ -1,4 +1,4 @@
-"""What many tests need: the shipped assets, one studio with the real lite engine, and studios that are opened again."""
+"""What many tests need: the shipped assets, one studio with the real lite engine, studios that are opened again, and face models."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
+from core.aux_models.face_mesh import FaceFinder, FaceMesh
 from core.engines.base import Engine
 from core.media.audio import load_audio
 from core.media.image import load_image
 from core.settings import Settings
 from core.studio import Studio, open_studio
-from core.types import Audio, Photo
-
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
+from core.types import Audio, Frame, Photo
+from tests.support.golden_io import load, same_bytes
+from tests.support.paths import ASSETS
 
 
 @pytest.fixture(scope="session")
@@ -67,3 +68,22 @@ def open_again(tmp_path: Path, lite: Engine) -> Iterator[Callable[..., Studio]]:
     yield again
     for studio in opened:
         studio.close()
+
+
+@pytest.fixture(scope="module")
+def astronaut(portrait: Photo) -> Frame:
+    """The pixels of the portrait, checked to be those that the goldens were made with."""
+    assert same_bytes(load("crop"), "image_sha256", portrait.pixels)
+    return portrait.pixels
+
+
+@pytest.fixture(scope="module")
+def finder() -> FaceFinder:
+    """The face landmarker for whole pictures."""
+    return FaceFinder()
+
+
+@pytest.fixture(scope="module")
+def mesh() -> FaceMesh:
+    """The face mesh for crops around one face."""
+    return FaceMesh()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.paths import ROOT
+
 TOP_LEVEL = {path.stem for path in ROOT.glob("*.py")} | {"manager", "compat", "tests", "benchmarks", "scripts", "examples"}
 SERVERS = {"gradio", "fastapi", "starlette", "uvicorn", "websockets", "argparse"}
 WEB = {"core.web"}

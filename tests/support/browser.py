@@ -1,0 +1,51 @@
+"""A headless Chromium for the tests of the pages."""
+
+from __future__ import annotations
+
+import shutil
+import urllib.parse
+from pathlib import Path
+
+import pytest
+
+from tests.support.app_process import Server
+from tests.support.paths import PORTRAIT, SPEECH
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync")  # fmt: skip
+RESULT_MS = 30_000
+
+BROWSER_MARKS = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: the page was not tried in a browser"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+
+class Tab:
+    """An open page, and every address it asked for."""
+
+    def __init__(self, browser, server: Server, **options: object) -> None:
+        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        self.page = self.context.new_page()
+        self.addresses: list[str] = []
+        self.page.on("request", lambda request: self.addresses.append(request.url))
+        self.page.goto(server.url, wait_until="domcontentloaded")
+        self.page.locator("#th-generate").wait_for(timeout=20_000)
+
+    def give(self, photo: Path | None = PORTRAIT, speech: Path | None = SPEECH) -> None:
+        if photo is not None:
+            self.page.locator("#th-photo input[type=file]").first.set_input_files(photo)
+            self.page.locator("#th-photo img").first.wait_for(timeout=10_000)
+        if speech is not None:
+            self.page.locator("#th-speech input[type=file]").first.set_input_files(speech)
+            self.page.locator("#th-speech input[type=file]").first.wait_for(state="detached", timeout=10_000)
+
+    def generate(self) -> None:
+        self.page.locator("#th-generate").click()
+
+    def outside(self) -> list[str]:
+        """Addresses beyond this machine."""
+        inside = ("127.0.0.1", "localhost", None)
+        return [address for address in self.addresses if urllib.parse.urlsplit(address).hostname not in inside]

@@ -1,0 +1,47 @@
+"""The page's languages: which one fits, and that translations are complete."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from core.web.pages.language import choose
+from core.web.pages.languages import LANGUAGES
+from core.web.pages.texts_en import ENGLISH
+
+
+class TestLanguages:
+    @pytest.mark.parametrize(
+        ("asked", "accepted", "chosen"),
+        [
+            ("", "", "en"),
+            ("", "de", "de"),
+            ("", "de-AT,en;q=0.9", "de"),
+            ("", "en,de;q=0.9", "en"),
+            ("", "fr,de;q=0.1", "de"),
+            ("", "de;q=0", "en"),
+            ("en", "de", "en"),
+            ("DE", "en", "de"),
+            ("xx", "de", "de"),
+            ("", ";;q=,*,de;q=abc", "en"),
+        ],
+    )
+    def test_the_language_that_fits_best(self, asked: str, accepted: str, chosen: str) -> None:
+        assert choose(asked, accepted, ("en", "de"), "en") == chosen
+
+    @pytest.mark.parametrize("texts", LANGUAGES[1:], ids=lambda texts: texts.language)
+    def test_a_translation_says_all_that_english_says(self, texts: Any) -> None:
+        def placeholders(sentence: str) -> set[str]:
+            return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
+
+        hints = {"bad_options_hint"}  # shows braces of its own, and is never filled in
+        for field in fields(ENGLISH):
+            ours, theirs = getattr(ENGLISH, field.name), getattr(texts, field.name)
+            assert theirs, field.name
+            if isinstance(ours, dict):
+                assert ours.keys() == theirs.keys(), field.name
+            elif field.name not in hints:
+                assert placeholders(ours) == placeholders(theirs), field.name

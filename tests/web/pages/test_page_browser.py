@@ -1,0 +1,146 @@
+"""The page in a real browser: Chromium, headless, as a visitor uses it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.app_process import Server, probe, start_app, stop_app
+from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab
+from tests.support.paths import ROOT
+
+pytestmark = BROWSER_MARKS
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = start_app(tmp_path_factory.mktemp("browser"))
+    yield server
+    stop_app(server)
+
+
+def test_a_visitor_makes_watches_and_downloads_a_video(tab: Tab, tmp_path: Path) -> None:
+    tab.give()
+    tab.generate()
+    video = tab.page.locator("#th-video video")
+    video.wait_for(timeout=RESULT_MS)
+    said = tab.page.locator("#th-status .th-facts")
+    said.wait_for(timeout=RESULT_MS)
+    assert re.search(r"lite engine .* of speech in .* RTF .* first frame after \d+ ms", said.inner_text())
+
+    video.evaluate("video => { video.muted = true; return video.play(); }")
+    tab.page.wait_for_function("document.querySelector('#th-video video').currentTime > 0.3", timeout=10_000)
+    assert video.evaluate("video => [video.videoWidth, video.videoHeight]") == [320, 320]
+
+    with tab.page.expect_download(timeout=10_000) as download:
+        tab.page.locator("#th-download").click()
+    assert download.value.suggested_filename == "talking-head.mp4"
+    saved = tmp_path / "saved.mp4"
+    download.value.save_as(saved)
+    assert probe(str(saved))[:2] == (320, 320)
+    assert tab.outside() == []
+    assert tab.page.locator("#th-cancel").is_hidden()
+    assert tab.page.locator("#th-generate").is_enabled()
+
+
+def test_an_example_fills_both_inputs_and_works(tab: Tab) -> None:
+    tab.page.locator("#th-examples button").first.click()
+    tab.page.locator("#th-photo img").first.wait_for(timeout=10_000)
+    tab.page.locator("#th-speech input[type=file]").first.wait_for(state="detached", timeout=10_000)
+    tab.generate()
+    tab.page.locator("#th-status .th-facts").wait_for(timeout=RESULT_MS)
+    assert tab.outside() == []
+
+
+def test_what_is_missing_is_said(tab: Tab) -> None:
+    error = tab.page.locator("#th-status .th-error")
+    tab.generate()
+    error.wait_for(timeout=10_000)
+    assert "A photo and a recording are missing" in error.inner_text()
+    assert "A photo and a recording are missing" in tab.page.locator(".toast-body").first.inner_text()
+    tab.give(speech=None)
+    tab.generate()
+    tab.page.get_by_text("The recording is missing").first.wait_for(timeout=10_000)
+
+
+def test_a_file_that_is_no_recording_is_explained(tab: Tab, server: Server, tmp_path: Path) -> None:
+    fake = tmp_path / "fake <b>.wav"
+    fake.write_text("no sound\n" * 50)
+    tab.give()
+    tab.page.locator("#th-speech").get_by_label("Clear").click()
+    tab.give(photo=None, speech=fake)
+    tab.generate()
+    error = tab.page.locator("#th-status .th-error")
+    error.wait_for(timeout=RESULT_MS)
+    assert ".wav" in error.inner_text()
+    assert str(server.folder) not in error.inner_text()
+    assert " /" not in error.inner_text()
+
+
+def test_a_file_that_is_no_photo_is_explained(tab: Tab, tmp_path: Path) -> None:
+    fake = tmp_path / "fake.png"
+    fake.write_text("no picture\n" * 50)
+    tab.page.locator("#th-photo input[type=file]").first.set_input_files(fake)
+    tab.give(photo=None)
+    tab.page.wait_for_timeout(500)
+    tab.generate()
+    error = tab.page.locator("#th-status .th-error")
+    error.wait_for(timeout=RESULT_MS)
+    assert "fake.png" in error.inner_text()
+
+
+def test_an_upload_beyond_the_limit_is_explained(tab: Tab, tmp_path: Path) -> None:
+    large = tmp_path / "large.wav"
+    with large.open("wb") as stream:
+        stream.truncate(101 * 2**20)
+    tab.page.locator("#th-speech input[type=file]").first.set_input_files(large)
+    toast = tab.page.locator(".toast-body").first
+    toast.wait_for(timeout=20_000)
+    assert "size" in toast.inner_text().lower(), toast.inner_text()
+
+
+def test_cancel_stops_the_job_and_the_page_can_go_on(tab: Tab, server: Server) -> None:
+    tab.give(speech=ROOT / "assets" / "speech_16s.wav")
+    tab.page.get_by_text("More options").click()
+    size = tab.page.get_by_label("Video size")
+    size.fill("1024")
+    size.press("Enter")
+    tab.generate()
+    tab.page.get_by_text(re.compile(r"\d+ of \d+ frames")).wait_for(timeout=RESULT_MS)
+    tab.page.locator("#th-cancel").click()
+    tab.page.get_by_text("Cancelled. Nothing was kept.").wait_for(timeout=5_000)
+    left = [folder for folder in (server.folder / "out" / "page").iterdir() if len(folder.name) == 48 and not list(folder.glob("*.mp4"))]
+    assert left == []
+    size.fill("128")
+    size.press("Enter")
+    tab.generate()
+    tab.page.locator("#th-status .th-facts").wait_for(timeout=RESULT_MS)
+
+
+def test_leaving_the_page_stops_the_job(browser, server: Server) -> None:
+    tab = Tab(browser, server)
+    tab.give(speech=ROOT / "assets" / "speech_16s.wav")
+    tab.page.get_by_text("More options").click()
+    size = tab.page.get_by_label("Video size")
+    size.fill("1024")
+    size.press("Enter")
+    tab.generate()
+    tab.page.get_by_text(re.compile(r"\d+ of \d+ frames")).wait_for(timeout=RESULT_MS)
+    tab.context.close()
+    root = server.folder / "out" / "page"
+    for _ in range(100):
+        if not [folder for folder in root.iterdir() if len(folder.name) == 48 and not (folder / "talking-head.mp4").exists()]:
+            return
+        time.sleep(0.05)
+    pytest.fail("the job went on after its visitor had left")
+
+
+def test_it_fits_a_phone_in_dark_mode(browser, server: Server) -> None:
+    tab = Tab(browser, server, viewport={"width": 390, "height": 844}, color_scheme="dark", has_touch=True, is_mobile=True)
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert tab.page.evaluate("document.body.classList.contains('dark')")
+    tab.context.close()
