@@ -13,7 +13,7 @@ import pytest
 import core.engine_selection
 import inference
 from core.atomic_components.wav2feat import samples_needed
-from core.engine_selection import Role
+from core.engine_selection import RunRequest
 from core.engines.base import Engine
 from core.engines.capabilities import CAPABILITIES
 from core.engines.ditto_options import session_options
@@ -145,7 +145,7 @@ def test_a_stream_does_not_wait_for_seconds_of_speech(portrait: Photo) -> None:
     """What a live session leaves open is as in the preset "realtime": the window policy alone would still wait for 70 frames."""
 
     def live(**asked: Any) -> Any:
-        role = Role(portrait, "local", "ditto", options=RenderOptions(**asked))
+        role = RunRequest(portrait, "local", "ditto", options=RenderOptions(**asked))
         return session_options(Controls(), role.options_for(CAPABILITIES["ditto"])).motion
 
     def waits_s(motion: Any) -> float:
@@ -156,4 +156,4 @@ def test_a_stream_does_not_wait_for_seconds_of_speech(portrait: Photo) -> None:
     assert (live().sampling_timesteps, live(sampling_timesteps=3).sampling_timesteps) == (10, 3)
     assert not live(online_mode=False).online_mode
     assert live(online_mode=False).overlap_v2 == 10
-    assert Role(portrait, "local").options_for(CAPABILITIES["lite"]) == RenderOptions()
+    assert RunRequest(portrait, "local").options_for(CAPABILITIES["lite"]) == RenderOptions()
