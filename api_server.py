@@ -11,10 +11,11 @@ import logging
 import sys
 from pathlib import Path
 
-from core.command_line import OneLineParser, exit_code
-from core.service.outputs import OutputFolder, Sweeper, page_outputs
+from core.command_line import OneLineParser, exit_code, log_to_stderr
+from core.service.outputs import Sweeper, service_outputs
 from core.settings import read_settings
-from core.web.api.http import check_keys, is_loopback, listen, make_server
+from core.web.addresses import address, is_loopback, listen, port_number
+from core.web.api.http import check_keys, make_server
 from core.web.api.settings import ServerSettings
 from core.web.pages.launch import prepare_environment
 from manager.ditto import MODES, offer_ditto
@@ -26,7 +27,7 @@ EXAMPLES = tuple((ASSETS / "portrait.png", ASSETS / f"speech_{seconds}s.wav", se
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = OneLineParser(prog="api_server.py", description="REST and WebSocket server that turns photos and speech into videos.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for the whole network (default: %(default)s)")
-    parser.add_argument("--port", default=8000, type=int, help="port to listen on, 0 for a free one (default: %(default)s)")
+    parser.add_argument("--port", default=8000, type=port_number, help="port to listen on, 0 for a free one (default: %(default)s)")
     parser.add_argument("--no-page", action="store_true", help='leave out the page at "/"')
     parser.add_argument(
         "--ditto", default="auto", choices=MODES, help="offer the ditto engine: auto where there is a GPU (default), on, off"
@@ -37,38 +38,38 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 def run(arguments: argparse.Namespace) -> None:
     settings = read_settings(ServerSettings)
     check_keys(arguments.host, settings)
-    outputs, pages = OutputFolder(settings.output_dir / "api", settings.output_ttl_s), page_outputs(settings)
-    for folder in (outputs, pages):
-        folder.prepare()
-    prepare_environment(pages)
+    outputs = service_outputs(settings)
+    outputs.prepare()
+    prepare_environment(outputs)
 
+    from core.service.service import Service
     from core.studio import open_studio
     from core.web.api.app import build_api
     from core.web.pages.mounted import page_app
 
     studio = open_studio(settings, offer_ditto(settings, arguments.ditto), serving=True)
-    sweepers = [Sweeper(outputs), Sweeper(pages)]
+    service = Service(studio, outputs)
+    sweeper = Sweeper(outputs)
 
     try:
         with listen(arguments.host, arguments.port) as sock:
-            page = None if arguments.no_page else lambda: page_app(studio, pages, EXAMPLES)
+            page = None if arguments.no_page else lambda: page_app(service, EXAMPLES)
             loopback = is_loopback(arguments.host) and not settings.open_to_all
-            app = build_api(studio, settings, outputs, page, loopback=loopback)
+            app = build_api(service, settings, page, loopback=loopback, host=arguments.host)
+            service.start()
             studio.load_ahead()
-            for sweeper in sweepers:
-                sweeper.start()
-            name = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-            line = f"Talking Head answers at http://{name}:{sock.getsockname()[1]}/ (Ctrl-C ends it)"
-            make_server(app, settings, studio.scheduler, lambda: print(line, flush=True)).run([sock])  # noqa: T201
+            sweeper.start()
+            line = f"Talking Head answers at {address(arguments.host, sock.getsockname()[1])} (Ctrl-C ends it)"
+            make_server(app, settings, service, lambda: print(line, flush=True)).run([sock])  # noqa: T201
     finally:
+        service.close(0.0)
         studio.close()
-        for sweeper in sweepers:
-            sweeper.stop()
+        sweeper.stop()
 
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of each connection that sends nonsense
     return exit_code(lambda: run(arguments), interrupted="")
 

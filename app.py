@@ -7,25 +7,26 @@ Exit code 0 after Ctrl-C or SIGTERM; 2 for bad arguments or settings (one line o
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
-from core.command_line import OneLineParser, exit_code
-from core.service.outputs import Sweeper, page_outputs
-from core.service.videos import History
+from core.command_line import OneLineParser, exit_code, log_to_stderr
+from core.service.outputs import Sweeper, service_outputs
 from core.settings import load_settings
+from core.web.addresses import free_port, port_number
 from core.web.pages.launch import launch, prepare_environment, shut_down, wait_for_signal, warm_up
 from manager.ditto import MODES, offer_ditto
 
 ASSETS = Path(__file__).resolve().parent / "assets"
+GRACE_S = 2.0
+"""Jobs that run when the page is ended have so long to finish; then they are left to the next start."""
 SPEECHES = (("speech_3s.wav", 3), ("speech_7s.wav", 7))
 
 
 def parse_arguments(argv: list[str] | None, name: str) -> argparse.Namespace:
     parser = OneLineParser(prog=name, description="A page that turns one photo and one recording into a talking-head video.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for the whole network (default: %(default)s)")
-    parser.add_argument("--port", default=7860, type=int, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--port", default=7860, type=port_number, help="port to listen on, 0 for a free one (default: %(default)s)")
     parser.add_argument(
         "--ditto", default="auto", choices=MODES, help="offer the ditto engine: auto where there is a GPU (default), on, off"
     )
@@ -35,29 +36,31 @@ def parse_arguments(argv: list[str] | None, name: str) -> argparse.Namespace:
 def run(arguments: argparse.Namespace, everything: bool) -> None:
     """Serves the page until a signal comes. everything: with avatars, past videos, status and the whole API."""
     settings = load_settings()
-    outputs = page_outputs(settings)
+    free_port(arguments.host, arguments.port)  # told before anything is loaded
+    outputs = service_outputs(settings)
     outputs.prepare()
     prepare_environment(outputs)
 
-    from core.service.requests import Desk
-    from core.studio import open_studio  # Gradio is imported only now, in the environment prepared for it
-    from core.web.pages.page import build_page
+    from core.service.service import Service
+    from core.studio import open_studio
+    from core.web.pages.page import build_page  # Gradio is imported only now, in the environment prepared for it
     from core.web.pages.tabs.common import Example, PageContents
 
     studio = open_studio(settings, offer_ditto(settings, arguments.ditto), serving=True)
-    desk = Desk(studio, outputs, History(outputs))
+    service = Service(studio, outputs)
     sweeper = Sweeper(outputs)
     examples = [Example(ASSETS / "portrait.png", ASSETS / name, seconds) for name, seconds in SPEECHES]
-    page = build_page(desk, PageContents(everything, examples))
+    page = build_page(service, PageContents(everything, examples))
     try:
         address = launch(page, arguments.host, arguments.port)
+        service.start()
         sweeper.start()
-        warm_up(studio, desk.visited)
+        warm_up(studio, page.visited)
         sys.stdout.write(f"Talking Head is ready: open {address} (Ctrl-C ends it)\n")
         sys.stdout.flush()
         wait_for_signal()
     finally:
-        desk.leave()
+        service.close(GRACE_S)
         shut_down(page)
         studio.close()
         sweeper.stop()
@@ -65,7 +68,7 @@ def run(arguments: argparse.Namespace, everything: bool) -> None:
 
 def main(argv: list[str] | None = None, *, everything: bool = False, name: str = "app.py") -> int:
     arguments = parse_arguments(argv, name)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     return exit_code(lambda: run(arguments, everything), interrupted="")
 
 

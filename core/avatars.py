@@ -104,7 +104,7 @@ class Avatars:
                     registration = self._from_disk(job, engine, source, check)
                 else:
                     registration = self._made(job, engine, source, framing)
-                self.memory.put(key, registration)
+                self.memory.put(key, registration, passing=not isinstance(source, Avatar))
         return registration
 
     def _from_disk(self, job: Job[Any] | None, engine: Engine, avatar: Avatar, check: Callable[[], None]) -> Registration:

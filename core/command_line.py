@@ -1,13 +1,15 @@
-"""What every command line of the project shares: bad arguments and errors become one line on stderr and an exit code."""
+"""What every command line shares: bad arguments and errors become one line on stderr and an exit code; and how servers log."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from core import log_repeats
 from core.errors import InputError, TalkingHeadError
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -18,6 +20,12 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"{self.prog}: {message}. See --help.\n")
+
+
+def log_to_stderr() -> None:
+    """How programs that serve log: warnings and worse; a line that repeats stands once, with its count."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_repeats.install(logging.getLogger())
 
 
 def end_like_ctrl_c() -> None:

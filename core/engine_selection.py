@@ -11,7 +11,7 @@ from typing import Any
 from core.avatars import Avatars
 from core.engines.base import Engine
 from core.engines.capabilities import CAPABILITIES
-from core.engines.terms import verify_request
+from core.engines.request_checks import verify_request
 from core.errors import BusyError, EngineUnavailable, OptionError
 from core.generation_run import PreparedRun
 from core.optimization.cold_start_optimization import Engines

@@ -8,12 +8,14 @@ TalkingHeadError
 │   ├── AvatarError             there is no such avatar (for this owner), or its kept source is damaged
 │   ├── OptionError             an option is unknown, out of range, or not honoured by the engine
 │   └── OutputError             the result cannot be written where it was asked for
+│       └── DiskFull            there is no room for it
 ├── EngineUnavailable           the engine asked for cannot run here (missing checkpoints, device, package)
 ├── EncodingError               the video encoder failed
 ├── SigningError                the video could not be signed, where signing is configured
 ├── CheckpointError, ConfigError  a model file is damaged, foreign or of another version (core/models)
 ├── DownloadError               a checkpoint cannot be fetched (its branch: manager/errors.py)
-├── ApiError                    what only a server can say (its branch: core/web/api/errors.py)
+├── Refusal                     what is refused before anything looks at it (its branch: core/web/guards/refusals.py)
+│   └── ApiError                what only a server can say (its branch: core/web/api/errors.py)
 ├── BusyError                   the queue is full: try again later
 └── Cancelled                   the job was cancelled by its owner
 
@@ -23,11 +25,14 @@ pages that have words of their own for it, in other languages too.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from types import MappingProxyType
 
 MAX_MESSAGE = 1000
 """Characters of a message: what a caller sent is told back to them, but not a megabyte of it."""
+FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "the file grew past the allowed size"}
+"""What a system says where there is no room, by its error number."""
 
 
 class TalkingHeadError(Exception):
@@ -80,6 +85,35 @@ class OutputError(InputError):
     """The result cannot be written where it was asked for."""
 
 
+class DiskFull(OutputError):
+    """There is no room on the disk. Its code is always "disk_full"."""
+
+    def __init__(
+        self, message: str, hint: str = "Make room on the disk.", *, code: str = "disk_full",
+        parameters: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
+        super().__init__(message, hint, code=code, parameters=parameters)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error, ours or the system's, is that of a disk without room."""
+    return isinstance(error, DiskFull) or (isinstance(error, OSError) and error.errno in FULL)
+
+
+def disk_error(error: OSError, what: str, hint: str) -> OutputError:
+    """The error of ours for one of the file system: DiskFull where there is no room, else OutputError with code "disk_unusable".
+
+    what: the beginning of the sentence, such as "The avatar cannot be kept". hint: what to do where it is not the room that lacks.
+    """
+    wrapped: OutputError
+    if error.errno in FULL:
+        wrapped = DiskFull(f"{what}: {FULL[error.errno]}.", "Free some space, or write elsewhere.")
+    else:
+        wrapped = OutputError(f"{what}: {error.strerror or error}.", hint, code="disk_unusable")
+    wrapped.__cause__ = error
+    return wrapped
+
+
 class EngineUnavailable(TalkingHeadError):
     """The engine asked for cannot run here."""
 
@@ -98,3 +132,14 @@ class BusyError(TalkingHeadError):
 
 class Cancelled(TalkingHeadError):
     """The job was cancelled."""
+
+
+def forget_frames(error: BaseException) -> None:
+    """Lets an error go of the calls it came through, and with them of all their variables; its causes too.
+
+    For errors that are kept, once whoever needs the traceback has had it.
+    """
+    each: BaseException | None = error
+    while each is not None:
+        each.__traceback__ = None
+        each = each.__cause__ or each.__context__

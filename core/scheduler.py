@@ -13,9 +13,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NoReturn, TypeVar
 
-from core.errors import BusyError, Cancelled
+from core.errors import BusyError, Cancelled, TalkingHeadError, forget_frames
 from core.types import Progress, ProgressCallback
 
 T = TypeVar("T")
@@ -101,11 +101,24 @@ class Job(Generic[T]):
         except BaseException as error:  # the worker thread lives on; whoever waits for the result meets the error
             self._error, self.state = error, "failed"
         finally:
+            self._let_go()
             with self._ending:
                 self._finished.set()
                 listeners, self._listeners = self._listeners, []
             for listener in listeners:
                 listener()
+
+    def _let_go(self) -> None:
+        """Of what it worked on, now: whoever keeps the job for its result would keep a photo and a recording as well, and so would the
+        garbage until it is collected.
+        """
+        self._work, self._on_progress = _ended, None
+        if isinstance(self._error, TalkingHeadError):  # of a defect the log needs all
+            forget_frames(self._error)
+
+
+def _ended(job: Job[Any]) -> NoReturn:
+    raise AssertionError("a job runs once")
 
 
 class Scheduler:
@@ -216,3 +229,4 @@ class Scheduler:
             job._run()
             with self._changed:
                 self._running.remove(job)
+            del job  # the wait for the next one may be long

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import OptionError
+
+_ORIGIN = re.compile(r"https?://(\*\.)?[\w.-]+(:\d+)?")
 
 
 def _own_folder(what: str) -> Path:
@@ -40,8 +44,11 @@ class Settings(BaseSettings):
     max_video_store_bytes: int = Field(default=4 * 2**30, gt=0, description="Frames of one registered video in a temporary file, bytes")
     max_jobs: int = Field(default=1, ge=1, le=64, description="Jobs that run at the same time")
     max_queue: int = Field(default=16, ge=0, le=10_000, description="Jobs that may wait")
+    max_pending_bytes: int = Field(default=1024 * 2**20, ge=0, description="Recordings and photos of jobs that wait or run, bytes")
+    max_decoded_bytes: int = Field(default=256 * 2**20, ge=0, description="The same, decoded and held in memory, bytes")
     output_dir: Path = Field(default_factory=lambda: _own_folder("outputs"), description="Where the pages and servers put videos")
-    output_ttl_s: float = Field(default=3600.0, gt=0, description="How long the pages and servers keep a video")
+    output_ttl_s: float = Field(default=3600.0, gt=0, description="How long an ended job and its video are kept")
+    output_bytes: int = Field(default=4 * 2**30, ge=0, description="Videos of ended jobs, bytes; the oldest go first")
     c2pa_cert: Path | None = Field(default=None, description="PEM certificates, the signer's first: with c2pa_key, every video is signed")
     c2pa_key: Path | None = Field(default=None, description="PEM private key of the first certificate")
     c2pa_alg: Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"] = Field(default="es256", description="Its algorithm")
@@ -57,6 +64,31 @@ class Settings(BaseSettings):
     require_consent: bool = Field(default=False, description="Avatars need the declared consent of the person shown")
     label: bool = Field(default=True, description='Pages and servers draw a small "AI" into their videos')
     fetch_ditto: bool = Field(default=True, description="Pages and servers fetch Ditto where a GPU is there and it is missing")
+    max_connections: int = Field(default=512, ge=8, description="Requests at the same time; more are told to come back")
+    address_connections: int = Field(default=128, ge=8, description="The same, from one address")
+    header_timeout_s: float = Field(default=10.0, gt=0, description="How long the head of a request may take")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description='Names under which pages and servers are reached, with commas; "*.example.org" for all below, "*" for any'
+    )
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        default=(), description="Addresses and networks of reverse proxies, with commas: their word on who asks is taken"
+    )
+    frame_ancestors: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Origins whose pages may show the page in a frame, with commas; in a Space, huggingface.co by itself"
+    )
+
+    @field_validator("trusted_proxies", "allowed_hosts", "frame_ancestors", mode="before")
+    @classmethod
+    def _listed_by_commas(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("frame_ancestors")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError("It must be origins such as https://example.org, with commas")
+        return value
 
 
 S = TypeVar("S", bound=Settings)

@@ -8,16 +8,16 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from core.avatars import Avatars
 from core.engine_selection import ENGINE_NAMES, EngineSelector, RunRequest
-from core.engines.base import Engine
+from core.engines.base import Engine, Session
 from core.errors import OptionError
-from core.generation_run import GenerationRun
+from core.generation_run import GenerationRun, Turn
 from core.media.video import VideoWriter, check_writable
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.cold_start_optimization import Engines, EngineSource
@@ -93,13 +93,9 @@ class Studio:
         errors come from `job.result()`.
         """
         run_request = self._run_request(request)
-        check_writable(output)
-        name, reason = self.choose_engine(run_request.engine)
-        engine = self.engines.loaded(name)
-        if engine is not None:
-            kept = self._results.find(run_request, self._results.key(run_request, request.audio, engine), reason, output)
-            if kept is not None:
-                return Job.finished(kept, request.owner, on_progress)
+        known = self._find_result(run_request, request.audio, output)
+        if known is not None:
+            return Job.finished(known, request.owner, on_progress)
         return self.scheduler.submit(lambda job: self._generate(job, run_request, request.audio, output), request.owner, on_progress)
 
     def generate(self, request: Request, output: Path, on_progress: ProgressCallback | None = None) -> Generation:
@@ -108,10 +104,11 @@ class Studio:
 
     def stream(self, request: Request, on_progress: ProgressCallback | None = None) -> SegmentStream:
         """Queues one video and returns its pieces as they are made (`core.streaming`); close it to stop. Raises as `submit`."""
-        run_request = self._run_request(request)
+        owner, asked = request.owner, [(self._run_request(request), request.audio)]
+        del request
         return SegmentStream(
-            lambda job: self._start_run(job, run_request, request.audio),
-            lambda work: self.scheduler.submit(work, request.owner, on_progress),
+            lambda job: self._start_run(job, *asked.pop()),  # once: the reader keeps the stream, and would keep what it is made of
+            lambda work: self.scheduler.submit(work, owner, on_progress),
         )
 
     def live(
@@ -134,9 +131,22 @@ class Studio:
         with self.scheduler.device_turn():
             session = prepared.engine.session(prepared.registration, controls, options)
         self._avatars.memory.trim()
-        return LiveSession(prepared, session, options, self.scheduler.device_turn, live, clock)
+        return LiveSession(prepared, session, options, self._turn(session), live, clock)
+
+    def check(self, request: Request) -> None:
+        """Raises what `submit` would."""
+        self._run_request(request)
+
+    def find_result(self, request: Request, output: Path) -> Generation | None:
+        """The very same video, put at `output`, where it is kept; None where it would have to be made. Raises as `submit`."""
+        return self._find_result(self._run_request(request), request.audio, output)
 
     # ---- avatars
+
+    def check_avatar(self, source: Source, owner: str, name: str, framing: Framing, engine: str, consent: bool) -> None:
+        """Raises what `submit_avatar` would."""
+        self._avatars.check_new(name, consent)
+        self._selector.verified(RunRequest(source, owner, engine, framing))
 
     def submit_avatar(
         self,
@@ -239,6 +249,18 @@ class Studio:
         run_request = RunRequest(request.source, request.owner, request.engine, request.framing, request.controls, request.options)
         return self._selector.verified(dataclasses.replace(run_request, n_frames=request.audio.n_frames))
 
+    def _find_result(self, run_request: RunRequest, audio: Audio, output: Path) -> Generation | None:
+        check_writable(output)
+        name, reason = self.choose_engine(run_request.engine)
+        engine = self.engines.loaded(name)
+        if engine is None:
+            return None
+        return self._results.find(run_request, self._results.key(run_request, audio, engine), reason, output)
+
+    def _turn(self, session: Session) -> Turn:
+        """How a session's frames get their turn on the device: at once, where its engine shares the device among sessions itself."""
+        return self.scheduler.device_turn if session.takes_turns else nullcontext
+
     def _start_run(self, job: Job[Any], run_request: RunRequest, audio: Audio) -> GenerationRun:
         """Everything up to the first frame: the engine loaded, the person registered, a session opened."""
         requested_s = time.perf_counter()
@@ -248,7 +270,7 @@ class Studio:
         with self.scheduler.device_turn():
             session = prepared.engine.session(prepared.registration, run_request.controls, options)
         self._avatars.memory.trim()  # registrations grow with the sizes they are used at
-        return GenerationRun(prepared, session, options, audio, self.scheduler.device_turn, requested_s)
+        return GenerationRun(prepared, session, options, audio, self._turn(session), requested_s)
 
     def _generate(self, job: Job[Generation], run_request: RunRequest, audio: Audio, output: Path) -> Generation:
         """The video that is kept, or a new one, which is kept then."""

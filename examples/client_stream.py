@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("audio", type=Path)
     parser.add_argument("image", type=Path)
     parser.add_argument("output", help="a file, or - for standard output")
-    parser.add_argument("--server", default="http://127.0.0.1:8000")
+    parser.add_argument("--server", default="http://127.0.0.1:8000", type=lambda address: address.rstrip("/"))
     parser.add_argument("--key", default=os.environ.get("TALKING_HEAD_KEY", ""), help="default: $TALKING_HEAD_KEY")
     parser.add_argument("--options", default="{}", help='by name, as JSON: {"size": 512, "seed": 7}')
     given = parser.parse_args()

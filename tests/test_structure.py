@@ -33,6 +33,7 @@ RULES = [
     (["core/media", "core/lite", "core/streaming", "core/provenance", "core/engines/lite.py", "core/aux_models/face_mesh.py"], NETWORKS),
     (["core/web", "core/studio.py", "core/engine_selection.py", "core/avatars.py", "core/generation_run.py"], NETWORKS),
     (["core/web/pages"], {"core.web.api", "uvicorn"}),
+    (["core/web/guards"], {"core.web.api", "core.web.pages", "gradio"}),
 ]
 
 

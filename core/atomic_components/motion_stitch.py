@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from core.atomic_components.audio2motion import mover_to, row_parts
-from core.atomic_components.glide import Glide
 from core.atomic_components.pose import ANGLES, N_KEYPOINTS, Array, SourceMotion, degrees, keypoints, mirror_index
 from core.atomic_components.stitch_options import MAX_FRAMES, NO_CONTROLS, FrameControls, MotionStitchOptions, by_frame
+from core.atomic_components.transition import Transition
 
 LIP = (6, 12, 14, 17, 19, 20)
 EYE = (11, 13, 15, 16, 18)
@@ -75,7 +75,7 @@ def stitch_of(network: Any) -> Stitch:
 class StitchedFrame:
     """frame: number since the session began. source_index: the source frame it is drawn from. kp_source, kp_driving: (1, 21, 3) float32.
 
-    kp_free: (1, 21, 3) float32, kp_driving before it was stitched: what a later motion glides from.
+    kp_free: (1, 21, 3) float32, kp_driving before it was stitched: what a later motion starts from.
     """
 
     frame: int
@@ -128,16 +128,16 @@ class MotionStitch:
         self._frame = first_frame
         self._gaze: tuple[Array, Array] | None = None  # yaw and pitch that the published pipeline keeps from the first frame
         self._kp_source: Array | None = None
-        self._glide = Glide()
+        self._transition = Transition()
         self.reset()
 
     def reset(self, shown: StitchedFrame | None = None, listening: bool = False) -> None:
         """The next frame starts a new utterance: motion is measured anew, ctrl_info counts from 0. Blinks and a source video run on.
 
-        shown: the frame on the screen, which the new motion glides from; None: none yet. listening: what starts is a pause, which
+        shown: the frame on the screen, which the new motion starts from; None: none yet. listening: what starts is a pause, which
         ctrl_info says nothing of.
         """
-        self._glide.start(None if shown is None else shown.kp_free)
+        self._transition.start(None if shown is None else shown.kp_free)
         self._said = -MAX_FRAMES - 1 if listening else 0
         self._d0: PageContents | None = None
         self._fade_to: PageContents | None = None
@@ -169,7 +169,7 @@ class MotionStitch:
         self._fade(driven, source, controls)
         if self._drive_eye:
             self._hold_gaze(driven, source)
-        kp_free = self._glide(keypoints(driven)[None])
+        kp_free = self._transition(keypoints(driven)[None])
         kp_driving = np.asarray(self._stitch(self._kp_source, kp_free), np.float32) if options.flag_stitching else kp_free
         frame = StitchedFrame(self._frame, index, self._kp_source.copy(), kp_driving, kp_free)
         self._frame += 1

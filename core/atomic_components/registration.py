@@ -19,7 +19,7 @@ import torch
 
 from core.atomic_components.crop import Crop
 from core.atomic_components.pose import Array, Motion, SourceMotion, mirror_index
-from core.errors import ImageError
+from core.errors import ImageError, disk_error
 from core.types import Frame
 
 MAX_STORE_BYTES = 4 * 2**30
@@ -35,12 +35,18 @@ class Pictures(Protocol):
     def __getitem__(self, index: int) -> Frame: ...
 
 
+_HINT = "Name a folder that can be written with TMPDIR."
+
+
 class PictureFile:
     """Pictures of one shape in a temporary file without a name, which vanishes with this object. Thread-safe."""
 
     def __init__(self, max_bytes: int = MAX_STORE_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._file: Any = tempfile.TemporaryFile()
+        try:
+            self._file: Any = tempfile.TemporaryFile()
+        except OSError as error:
+            raise disk_error(error, "The video's frames cannot be kept in the temporary folder", _HINT) from error
         weakref.finalize(self, self._file.close)
         self._lock = threading.Lock()
         self._shape: tuple[int, ...] = ()
@@ -60,8 +66,7 @@ class PictureFile:
                 self._file.write(np.ascontiguousarray(picture).data)
                 self._file.flush()
         except OSError as error:
-            where = tempfile.gettempdir()
-            raise ImageError(f"The video's frames cannot be kept in {where} ({error.strerror}).", "Make room there.") from error
+            raise disk_error(error, f"The video's frames cannot be kept in {tempfile.gettempdir()}", _HINT) from error
         self._n += 1
         return True
 

@@ -29,6 +29,11 @@ class WarpF3D:
             driving = self._on_device([frame.kp_driving for frame in frames])
             return self._network.from_source(self._prepared(frames), driving)  # type: ignore[no-any-return]
 
+    def sources(self, frames: Sequence[StitchedFrame]) -> list[Any]:
+        """What the network keeps of each frame's source picture; of a photo the same object every time. It may still be being computed."""
+        with torch.inference_mode():
+            return [self._prepared(frames)] * len(frames) if self._still else [self._prepared([frame]) for frame in frames]
+
     def _prepared(self, frames: Sequence[StitchedFrame]) -> Any:
         if not self._still:
             features = torch.cat([self._feature(frame.source_index) for frame in frames])

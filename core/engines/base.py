@@ -66,6 +66,8 @@ class Session(ABC):
     """Sound after the end of an utterance's first frame that must be there before the frame is certain."""
     step_frames: int = 5
     """Frames to ask for in one turn on the device: few enough to cancel and to interleave, enough to be computed together."""
+    takes_turns: bool = True
+    """Whether it must have the device to itself while frames are made; False: its engine shares the device among sessions itself."""
 
     @abstractmethod
     def push(self, samples: Samples) -> Iterator[Frame]:
@@ -109,6 +111,9 @@ class Engine(ABC):
     @abstractmethod
     def warmup(self) -> None:
         """Loads what is loaded lazily and runs once, so that the first request is not the slow one."""
+
+    def close(self) -> None:  # noqa: B027 - most engines have nothing to end
+        """Ends what the engine does on threads of its own; whoever waits for it meets Cancelled. The engine serves nothing afterwards."""
 
     def verify(self, source: Source | Avatar, framing: Framing, controls: Controls, options: RenderOptions) -> None:
         """Raises InputError for what is known to fail before any work: what this engine does not honour, or a value out of range."""

@@ -25,7 +25,8 @@ from core.atomic_components.avatar_registrar import AvatarRegistrar
 from core.atomic_components.condition_handler import ConditionHandler, ConditionLayout
 from core.atomic_components.decode_f3d import DecodeF3D
 from core.atomic_components.motion_stitch import MotionStitch
-from core.atomic_components.pose import Array
+from core.atomic_components.pose import MOTION_DIM, Array
+from core.atomic_components.putback import Canvas
 from core.atomic_components.registration import MAX_STORE_BYTES, DittoRegistration
 from core.atomic_components.warp_f3d import WarpF3D
 from core.atomic_components.wav2feat import FeatureOptions, Wav2Feat
@@ -39,10 +40,13 @@ from core.engines.base import Engine, RegisterCallback, Registration, Saved, unw
 from core.engines.capabilities import DITTO
 from core.engines.ditto_networks import NETWORKS, load_networks
 from core.engines.ditto_options import SessionOptions, session_options, source_options
+from core.engines.ditto_renderer import DittoRenderer, Drawing, LocalDrawing, SharedDrawing
 from core.engines.ditto_session import DittoSession
+from core.engines.render_server import RenderServer
 from core.errors import EngineUnavailable, OptionError, TalkingHeadError
 from core.models.config import COMPONENTS, DittoConfig, SetupDefaults, load_config
 from core.optimization.gpu_optimization import Placement, describe
+from core.options import PRESETS
 from core.types import Avatar, Controls, Frame, Framing, Photo, RenderOptions, Source
 
 log = logging.getLogger(__name__)
@@ -96,6 +100,9 @@ class DittoEngine(Engine):
         self.placement: Placement
         self._networks, self.placement = load_networks(self._paths, device, self.config.motion, SIZES)
         self.decode = DecodeF3D(self._networks.decode)
+        self._server: RenderServer | None = None
+        if self.placement.device.type == "cuda":
+            self._server = RenderServer(self._networks.warp.from_source, self._networks.decode, self.placement.device)
         self._hubert = Hubert(self._paths["hubert"], self.placement.providers)
         landmark203 = Landmark203(self._onnx("landmark203", "landmark network"))
         self._max_store_bytes = max_store_bytes
@@ -115,17 +122,32 @@ class DittoEngine(Engine):
         return self.config.defaults
 
     def warmup(self) -> None:
-        """On a GPU, runs every network once at the size that it will have: memory is taken and kernels are chosen now."""
+        """On a GPU, runs every network once at the sizes that it will have: memory is taken and kernels are chosen now."""
         self._hubert(np.zeros((1, 6480), np.float32))
-        if "CUDAExecutionProvider" not in self.placement.providers:
-            return  # on a CPU nothing is chosen at run time, and one frame takes ten seconds
+        if "CUDAExecutionProvider" in self.placement.providers:  # on a CPU nothing is chosen at run time, and one frame takes ten seconds
+            self._run_networks()
+
+    def _run_networks(self) -> None:
+        networks, device, motion = self._networks, self.placement.device, self.config.motion
         with torch.inference_mode():
-            device, n = self.placement.device, self.placement.batch
-            crop = torch.zeros(1, 3, 256, 256, device=device)
-            points = torch.zeros(1, 21, 3, device=device)
-            warp = self._networks.warp
-            pictures = self.decode(warp.from_source(warp.source(self._networks.appearance(crop), points), points.expand(n, -1, -1)))
-            pictures.cpu()  # which waits for it
+            crop, points = torch.zeros(1, 3, 256, 256, device=device), torch.zeros(1, 21, 3, device=device)
+            networks.motion(crop)
+            source = networks.warp.source(networks.appearance(crop), points)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)  # the servers run on other streams
+            if self._server is not None:
+                self._server.warmup(source)
+            render = networks.decode(networks.warp.from_source(source, points))
+            Canvas(np.zeros((512, 512, 3), np.uint8), np.eye(3, dtype=np.float32)).on(device).put(render)
+        frame, cond, noise = ((1, MOTION_DIM), (1, motion.seq_frames, motion.audio_feat_dim), (1, motion.seq_frames, MOTION_DIM))
+        for steps in sorted({self.defaults.sampling_timesteps, PRESETS["realtime"]["sampling_timesteps"]}):
+            given = [np.zeros(shape, np.float32) for shape in (frame, cond, noise, (steps - 1, *noise))]
+            networks.sampler(steps)(given[0], given[1], given[2], given[3])
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        self._networks.close()
 
     def verify(self, source: Source | Avatar, framing: Framing, controls: Controls, options: RenderOptions) -> None:
         super().verify(source, framing, controls, options)
@@ -187,6 +209,12 @@ class DittoEngine(Engine):
 
     def stitch(self, source: DittoRegistration, options: SessionOptions, seed: int, first_frame: int = 0) -> MotionStitch:
         return MotionStitch(source.motion, self._networks.stitch, options.stitch, options.character, seed, first_frame)
+
+    def drawing(self, renderer: DittoRenderer, watched: bool) -> Drawing:
+        """Who draws the frames of a session. watched: they are seen as they are made."""
+        if self._server is None:
+            return LocalDrawing(renderer, self.placement.batches_at_once)
+        return SharedDrawing(renderer, self._server, watched)
 
     def warp(self, source: DittoRegistration) -> WarpF3D:
         return WarpF3D(self._networks.warp, source.feature, self.placement.device, source.is_image)

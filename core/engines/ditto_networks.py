@@ -1,4 +1,4 @@
-"""Ditto's six networks as its stages call them, whatever runs them: PyTorch or ONNX Runtime, chosen once, by the kind of the files."""
+"""Loads Ditto's six networks and makes callables of them, whatever runs them: PyTorch or ONNX Runtime, by the kind of the files."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from torch import Tensor
 from core.atomic_components.audio2motion import MotionSampler, sampler_of
 from core.atomic_components.motion_stitch import Stitch, stitch_of
 from core.atomic_components.pose import Array
+from core.engines.motion_server import MotionServer
 from core.errors import EngineUnavailable
 from core.models import LMDM, AppearanceExtractor, Decoder, MotionExtractor, MotionInfo, StitchNetwork, WarpNetwork
 from core.models.checkpoint import load_checkpoint
 from core.models.config import MotionConfig
-from core.models.inference import prepare_for_inference
+from core.models.fused.kernel_check import enable_kernels
+from core.models.inference import prepare_for_gpu, prepare_for_inference
 from core.models.onnx_files import OnnxNetwork, sample_motion
 from core.optimization.gpu_optimization import Placement, place, place_onnx
 
@@ -54,6 +56,8 @@ class Networks:
     stitch: Stitch
     sampler: Callable[[int], MotionSampler]
     """Number of denoising steps → the motion diffusion with so many."""
+    close: Callable[[], None] = lambda: None  # noqa: E731 - a default, not a definition
+    """Ends what the networks do on threads of their own."""
 
 
 def load_networks(
@@ -89,17 +93,34 @@ def _torch_networks(
         device = torch.device("cpu") if role == "stitch_network" else placement.device
         with torch.device("meta"):
             network = NETWORKS[role](**sizes.get(role, {}), **more)
-        return prepare_for_inference(load_checkpoint(network, paths[role], device=device, dtype=dtype))  # type: ignore[call-overload]
+        # Norms are folded in float32: the variance of one may be too large for half precision, its convolution is not.
+        prepared: Any = prepare(load_checkpoint(network, paths[role], device=device, dtype=torch.float32))
+        return prepared if dtype == torch.float32 else prepared.to(dtype)
 
+    prepare = inference_form(placement)
+    on_gpu = placement.device.type == "cuda"
     lmdm = loaded("lmdm", cond_dim=config.audio_feat_dim, frames=config.seq_frames)
+    motion_server = MotionServer(lmdm.sampler, placement.device) if on_gpu else None
     return Networks(
         loaded("appearance_extractor"),
         loaded("motion_extractor"),
         loaded("warp_network"),
         loaded("decoder"),
         stitch_of(loaded("stitch_network")),
-        lambda steps: sampler_of(lmdm, steps),
+        motion_server.sampler if motion_server is not None else lambda steps: sampler_of(lmdm, steps),
+        motion_server.close if motion_server is not None else lambda: None,
     )
+
+
+def inference_form(placement: Placement) -> Callable[[Any], Any]:
+    """What makes the form of a network that runs there: the fused one on a GPU where its kernels were found to compute what they should."""
+    if placement.device.type != "cuda":
+        return prepare_for_inference
+    obstacle = enable_kernels(placement.device)
+    if obstacle is None:
+        return prepare_for_gpu
+    log.warning("ditto's networks run without fused kernels, which is slower: %s", obstacle)
+    return prepare_for_inference
 
 
 def _onnx_networks(paths: Mapping[str, Path], placement: Placement) -> Networks:

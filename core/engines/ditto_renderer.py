@@ -1,8 +1,13 @@
-"""Keypoints to pictures: warp, decode, put back; a batch at a time."""
+"""Makes pictures from keypoints: warp, decode, put back; on threads of the session, or by the render server of a GPU."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,14 +17,23 @@ from core.atomic_components.motion_stitch import StitchedFrame
 from core.atomic_components.putback import Canvas, DeviceCanvas
 from core.atomic_components.registration import DittoRegistration
 from core.atomic_components.warp_f3d import WarpF3D
+from core.engines.render_server import FrameRequest, RenderServer
 from core.optimization.gpu_optimization import Placement
+from core.optimization.parallel_processing import StageRunner
 from core.optimization.resolution_optimization import face_cut, output_size
-from core.types import Frame, RenderOptions
+from core.types import FPS, Frame, RenderOptions
 
 CANVASES = 8
 """Canvases of a video source kept per session; a photo needs one."""
+AHEAD = 4
+"""Batches that a session lets the render server draw at once, the one it waits for among them."""
+AHEAD_BYTES = 256 * 2**20
+"""Fewer, where pictures are so large that they would take more memory than this; at least two."""
+LATER_S = 1.0
+"""A whole recording's frames may wait so long for those that somebody watches as they are made."""
 
 Batch = Sequence[StitchedFrame]
+Pictured = list[tuple[StitchedFrame, Frame]]
 
 
 class DittoRenderer:
@@ -36,6 +50,7 @@ class DittoRenderer:
             self.width = self.height = render.size
             self._cut = face_cut(source.width, source.height, source.face_box)
         self._canvases: dict[int, Canvas | DeviceCanvas] = {}
+        self._settled: FrameRequest | None = None  # source and canvas of one whose computation was waited for
 
     def draw(self, batch: Batch) -> tuple[Batch, torch.Tensor]:
         """At most `Placement.batch` frames, and their crops (n, 3, 512, 512) RGB 0..1 on the device."""
@@ -43,10 +58,22 @@ class DittoRenderer:
         filled = [*batch, *[batch[-1]] * (self._placement.batch - len(batch))]
         return batch, self._decode(self._warp(filled))[: len(batch)]
 
-    def put_back(self, drawn: tuple[Batch, torch.Tensor]) -> list[tuple[StitchedFrame, Frame]]:
+    def put_back(self, drawn: tuple[Batch, torch.Tensor]) -> Pictured:
         """Each frame with its picture, (height, width, 3) uint8 RGB."""
         batch, renders = drawn
         return list(zip(batch, self._pictures(batch, renders), strict=True))
+
+    def requests(self, batch: Batch) -> list[FrameRequest]:
+        """The same frames as the render server takes them, on any device."""
+        sources, out = self._warp.sources(batch), []
+        for frame, source in zip(batch, sources, strict=True):
+            canvas = self._canvas(frame.source_index)
+            out.append(FrameRequest(source, frame.kp_driving, canvas if isinstance(canvas, DeviceCanvas) else canvas.on("cpu")))
+        device, known = self._placement.device, self._settled
+        if device.type == "cuda" and any(known is None or one.source is not known.source or one.canvas is not known.canvas for one in out):
+            torch.cuda.current_stream(device).synchronize()  # the server draws on another stream than these were computed on
+            self._settled = out[-1]
+        return out
 
     def _pictures(self, batch: Batch, renders: torch.Tensor) -> list[Frame]:
         canvases = [self._canvas(frame.source_index) for frame in batch]
@@ -66,3 +93,87 @@ class DittoRenderer:
             device = self._placement.device
             self._canvases[index] = canvas if device.type == "cpu" else canvas.on(device)
         return self._canvases[index]
+
+
+class Drawing(Protocol):
+    """Who draws a session's frames. Not thread-safe. takes_turns: whether who asks must have the device to itself."""
+
+    takes_turns: bool
+
+    def step(self, batches: Iterator[Batch]) -> Pictured:
+        """The next frames with their pictures, in order; empty: there are no more batches."""
+
+    def drop(self) -> None:
+        """What was sent and not yet handed out is not wanted any more."""
+
+    def close(self) -> None:
+        """Ends threads of its own; the next step starts them again."""
+
+
+class LocalDrawing:
+    """On two threads of the session, which work only while somebody waits for a frame."""
+
+    takes_turns = True
+
+    def __init__(self, renderer: DittoRenderer, batches_at_once: int) -> None:
+        self._runner = StageRunner([renderer.draw, renderer.put_back])
+        self._at_once = batches_at_once
+
+    def step(self, batches: Iterator[Batch]) -> Pictured:
+        # So many batches overlap in the stages, and all are finished before one is handed out: the stages then rest.
+        parts = self._runner.run(itertools.islice(batches, self._at_once))
+        return [pictured for part in parts for pictured in part]
+
+    def drop(self) -> None:
+        pass  # every step finishes what it began
+
+    def close(self) -> None:
+        self._runner.close()
+
+
+class SharedDrawing:
+    """By the render server, with the frames of other sessions, some batches ahead of the reader."""
+
+    takes_turns = False
+
+    def __init__(self, renderer: DittoRenderer, server: RenderServer, watched: bool) -> None:
+        """watched: somebody sees the frames as they are made, so each is due when it is to be shown."""
+        self._renderer, self._server, self._watched = renderer, server, watched
+        self._client = object()  # what the server tells sessions apart by, and remembers for a while
+        self._under_way: deque[tuple[Batch, list[Future[Frame]]]] = deque()
+        self._ahead = 1
+
+    def step(self, batches: Iterator[Batch]) -> Pictured:
+        # More is sent before the first is waited for, but not prepared while that is ready already. The very first batch is sent alone:
+        # preparing another might take a window of motion, for which the first frame would wait.
+        while len(self._under_way) < self._ahead and not (self._under_way and self._under_way[0][1][-1].done()):
+            batch = next(batches, None)
+            if batch is None:
+                break
+            self._under_way.append((batch, self._sent(batch)))
+        if not self._under_way:
+            self._ahead = 1
+            return []
+        batch, futures = self._under_way.popleft()
+        batch_bytes = 3 * self._renderer.width * self._renderer.height * len(batch)
+        self._ahead = max(2, min(AHEAD, AHEAD_BYTES // batch_bytes))
+        try:
+            return [(frame, future.result()) for frame, future in zip(batch, futures, strict=True)]
+        except BaseException:
+            self.drop()  # what follows a frame that failed has no place in the video
+            raise
+
+    def drop(self) -> None:
+        for _, futures in self._under_way:
+            for future in futures:
+                future.cancel()
+        self._under_way.clear()
+        self._ahead = 1
+
+    def close(self) -> None:
+        self.drop()
+
+    def _sent(self, batch: Batch) -> list[Future[Frame]]:
+        requests, now = self._renderer.requests(batch), time.monotonic()
+        due_s = [now + i / FPS if self._watched else now + LATER_S for i in range(len(batch))]
+        return [self._server.submit(request, self._client, due) for request, due in zip(requests, due_s, strict=True)]

@@ -1,51 +1,76 @@
-"""One utterance or stream of the Ditto engine: samples → features → motion → keypoints → pictures, pulled as they are asked for."""
+"""A session of the Ditto engine: samples → features → motion → keypoints → pictures, pulled as they are asked for."""
 
 from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Protocol
 
 import numpy as np
 
-from core.atomic_components.motion_stitch import StitchedFrame
+from core.atomic_components.audio2motion import Audio2Motion
+from core.atomic_components.decode_f3d import DecodeF3D
+from core.atomic_components.motion_stitch import MotionStitch, StitchedFrame
 from core.atomic_components.pose import Array, mirror_index
 from core.atomic_components.registration import DittoRegistration
-from core.atomic_components.wav2feat import samples_needed
+from core.atomic_components.warp_f3d import WarpF3D
+from core.atomic_components.wav2feat import Wav2Feat, samples_needed
 from core.engines.base import Session
 from core.engines.ditto_options import SessionOptions, session_options
-from core.engines.ditto_renderer import DittoRenderer
-from core.optimization.parallel_processing import StageRunner
+from core.engines.ditto_renderer import DittoRenderer, Drawing
+from core.models.config import SetupDefaults
+from core.optimization.gpu_optimization import Placement
 from core.types import SAMPLES_PER_FRAME, Controls, Frame, RenderOptions, Samples
 
-if TYPE_CHECKING:
-    from core.engines.ditto import DittoEngine
-
+FIRST_BATCH = 2
+"""Frames drawn at once where speech or a pause begins, if batches may have any size: somebody waits for the first."""
 IDLE_FRAMES = 75
 """Frames of listening that are made once per session, and played forth and back."""
+
+
+class SessionStages(Protocol):
+    """What a session is made of; an engine gives it (`core.engines.ditto.DittoEngine`)."""
+
+    placement: Placement
+    decode: DecodeF3D
+
+    @property
+    def defaults(self) -> SetupDefaults: ...
+
+    def features(self, online_mode: bool) -> Wav2Feat: ...
+
+    def motion(self, source: DittoRegistration, options: SessionOptions, silence: Callable[[int], Array], seed: int) -> Audio2Motion: ...
+
+    def stitch(self, source: DittoRegistration, options: SessionOptions, seed: int, first_frame: int = 0) -> MotionStitch: ...
+
+    def warp(self, source: DittoRegistration) -> WarpF3D: ...
+
+    def drawing(self, renderer: DittoRenderer, watched: bool) -> Drawing: ...
 
 
 class DittoSession(Session):
     """A frame is drawn once its window of motion is certain (`Audio2MotionOptions.first_rows_after`), so a push may yield none, or many.
 
     Motion is made on the caller's thread, pictures on two of the session's own; nothing is computed while nobody waits for a frame. What
-    a reader leaves unread comes with the next push. Where speech begins, or a pause, the head glides there from the frame shown last.
+    a reader leaves unread comes with the next push. Where speech begins, or a pause, the head moves there from the frame shown last.
     """
 
-    def __init__(self, engine: DittoEngine, source: DittoRegistration, options: SessionOptions, render: RenderOptions) -> None:
+    def __init__(self, engine: SessionStages, source: DittoRegistration, options: SessionOptions, render: RenderOptions) -> None:
         self._engine, self._source, self._options, self._render = engine, source, options, render
         self._seed = render.seed
         self._new_options: SessionOptions | None = None
-        self._batch, self._batches_at_once = engine.placement.batch, engine.placement.batches_at_once
-        self.step_frames = self._batch * self._batches_at_once
+        self._batch = engine.placement.batch
+        self.step_frames = self._batch * engine.placement.batches_at_once
         self.look_ahead_samples = samples_needed(options.motion.first_rows_after, options.motion.online_mode) - SAMPLES_PER_FRAME
         self._features = engine.features(options.motion.online_mode)
         self._motion = engine.motion(source, options, self._features.silence, render.seed)
         self._stitch = engine.stitch(source, options, render.seed)
         renderer = self._renderer = DittoRenderer(source, engine.warp(source), engine.decode, engine.placement, render)
         self.width, self.height = renderer.width, renderer.height
-        self._runner = StageRunner([renderer.draw, renderer.put_back])
+        self._drawing = engine.drawing(renderer, watched=options.motion.online_mode)
+        self.takes_turns = self._drawing.takes_turns
+        self._first_batch = self._begin_with = self._batch if self.takes_turns else min(self._batch, FIRST_BATCH)
         self._finished: deque[tuple[StitchedFrame, Frame]] = deque()  # drawn, not yet with the reader
         self._shown: StitchedFrame | None = None
         self._reader: Generator[Frame, None, None] | None = None
@@ -74,14 +99,14 @@ class DittoSession(Session):
         if not self._listening:
             self._listening = True
             self._idle_at = 0
-            self._finished.clear()
+            self._drop()
             self._stitch.reset(self._shown, listening=True)
         return self._read(self._quiet(n_frames))
 
     def interrupt(self) -> None:
         self._close_reader()
         self._forget()
-        self._runner.close()
+        self._drawing.close()
 
     def set_controls(self, controls: Controls) -> bool:
         if self._speaking:
@@ -100,8 +125,14 @@ class DittoSession(Session):
         self._stitch.reset(self._shown, listening=self._listening)
         self._idle, self._idle_at = [], 0
 
-    def _forget(self) -> None:
+    def _drop(self) -> None:
+        """What was drawn, or is being drawn, for nobody."""
         self._finished.clear()
+        self._drawing.drop()
+        self._first_batch = self._begin_with
+
+    def _forget(self) -> None:
+        self._drop()
         self._features.reset()
         self._speaking = self._listening = False
 
@@ -109,7 +140,7 @@ class DittoSession(Session):
         self._close_reader()
         if not self._speaking:
             self._speaking, self._listening = True, False
-            self._finished.clear()
+            self._drop()
             self._renew()
             self._stitch.reset(self._shown)
             self._motion.reset(self._stitch.next_frame)
@@ -168,12 +199,11 @@ class DittoSession(Session):
             while self._finished:
                 self._shown, picture = self._finished.popleft()
                 yield picture
-            # So many batches overlap in the stages, and all are finished before one is handed out: the stages then rest.
-            for pictures in self._runner.run(itertools.islice(batches, self._batches_at_once)):
-                self._finished.extend(pictures)
+            self._finished.extend(self._drawing.step(batches))
             if not self._finished:
                 return
 
     def _batches(self, frames: Iterator[StitchedFrame]) -> Iterator[list[StitchedFrame]]:
-        while batch := list(itertools.islice(frames, self._batch)):
+        while batch := list(itertools.islice(frames, self._first_batch)):
+            self._first_batch = self._batch
             yield batch

@@ -15,7 +15,7 @@ import soxr
 from numpy.typing import NDArray
 
 from core.errors import AudioError
-from core.media.decode import MAX_CHANNELS, SUPPORTED, Block, SoundDecoder
+from core.media.decode import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, SUPPORTED, Block, SoundDecoder
 from core.media.files import FileKind
 from core.media.sound_quality import ClipMeter, describe
 from core.settings import Settings
@@ -26,7 +26,6 @@ AudioSource = str | Path | bytes | tuple[int, NDArray[Any]]
 _FILE = FileKind("recording", SUPPORTED, "shorten it, or save it as MP3", AudioError)
 _MAX_PEAK = 8.0
 """Float samples beyond this are not sound at a wrong level but numbers on another scale."""
-_MIN_RATE_HZ, _MAX_RATE_HZ = 1_000, 768_000
 
 
 def load_audio(source: AudioSource, settings: Settings) -> Audio:
@@ -118,8 +117,8 @@ def _check_block(block: Block, start_s: float, name: str) -> None:
 def _array_to_wav(rate_hz: int, samples: NDArray[Any], settings: Settings) -> bytes:
     """An array as the bytes of a 32-bit float WAV file, so that one path decodes everything and the mux keeps every channel."""
     name = "The recording"
-    if not isinstance(rate_hz, (int, np.integer)) or not _MIN_RATE_HZ <= rate_hz <= _MAX_RATE_HZ:
-        raise AudioError(f"The sampling rate is {rate_hz}.", f"It must be a whole number of Hz from {_MIN_RATE_HZ} to {_MAX_RATE_HZ}.")
+    if not isinstance(rate_hz, (int, np.integer)) or not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        raise AudioError(f"The sampling rate is {rate_hz}.", f"It must be a whole number of Hz from {MIN_RATE_HZ} to {MAX_RATE_HZ}.")
     array = np.asarray(samples)
     if array.ndim == 1:
         array = array[:, None]

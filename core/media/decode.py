@@ -28,6 +28,8 @@ _BLOCK_SAMPLES = 16_384
 _SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}
 MAX_CHANNELS = 8
 """Beyond these PyAV reads past the end of a planar frame's plane pointers and the process dies (found by damaging headers)."""
+MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 768_000
+"""Speech of fewer samples a second cannot be understood; no recorder makes more."""
 _USUAL_ORDER = ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR")
 
 Block = NDArray[np.float32]
@@ -122,6 +124,9 @@ class SoundDecoder:
                     self.rate_hz, self.channels = signature[:2]
                     if self.rate_hz <= 0 or self.channels <= 0 or frame.format.name.removesuffix("p") not in _SCALE:
                         raise self._unreadable(None)
+                    if not MIN_RATE_HZ <= self.rate_hz <= MAX_RATE_HZ:
+                        hint = f"From {MIN_RATE_HZ} to {MAX_RATE_HZ} are accepted: is its header right?"
+                        raise AudioError(f"{self.name} has {self.rate_hz} samples a second.", hint)
                     if self.channels > MAX_CHANNELS:
                         raise AudioError(f"{self.name} has {self.channels} channels.", f"At most {MAX_CHANNELS} are accepted.")
                 elif signature != (frame.sample_rate, frame.layout.nb_channels, frame.format.name):

@@ -12,7 +12,6 @@ the first. How it is encoded, and why so, is told in `encoders.py`.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import queue
 import secrets
@@ -26,7 +25,7 @@ from typing import BinaryIO, Self
 import av
 import numpy as np
 
-from core.errors import EncodingError, OutputError, TalkingHeadError
+from core.errors import EncodingError, OutputError, TalkingHeadError, disk_error, is_disk_full
 from core.media.encoders import as_picture
 from core.media.mp4 import Mp4Muxer
 from core.media.sound_track import SoundTrack
@@ -34,7 +33,6 @@ from core.types import Audio, Frame
 
 _QUEUED_FRAMES = 8
 _NO_METADATA: Mapping[str, str] = MappingProxyType({})
-_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "the file grew past the allowed size"}
 
 
 class VideoWriter:
@@ -252,12 +250,8 @@ def _as_project_error(error: Exception, path: Path) -> TalkingHeadError:
     """What the caller sees of an error from the file system or the encoders."""
     if isinstance(error, TalkingHeadError):
         return error
-    wrapped: TalkingHeadError
-    if isinstance(error, OSError) and error.errno in _FULL:
-        wrapped = OutputError(f"{path} cannot be written: {_FULL[error.errno]}.", "Free some space, or write elsewhere.")
-    elif isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
-        wrapped = OutputError(f"{path} cannot be written: {error.strerror or error}.", "Choose a place you may write to.")
-    else:
-        wrapped = EncodingError(f"The video could not be encoded ({error}).")
+    if isinstance(error, OSError) and (is_disk_full(error) or not isinstance(error, av.FFmpegError)):
+        return disk_error(error, f"{path} cannot be written", "Choose a place you may write to.")
+    wrapped = EncodingError(f"The video could not be encoded ({error}).")
     wrapped.__cause__ = error
     return wrapped

@@ -9,6 +9,8 @@ from torch import nn
 
 from core.models.appearance_extractor import AppearanceExtractor
 from core.models.decoder import Decoder
+from core.models.fused.decoder import FusedDecoder
+from core.models.fused.warp import FusedWarpNetwork
 from core.models.lmdm import LMDM
 from core.models.motion_extractor import MotionExtractor
 from core.models.prepared.appearance import PreparedAppearanceExtractor
@@ -54,3 +56,13 @@ def prepare_for_inference(network: nn.Module) -> nn.Module:
     if type(network) not in forms:
         raise TypeError(f"{type(network).__name__} has no inference form")
     return forms[type(network)](network).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def prepare_for_gpu(network: nn.Module) -> nn.Module:
+    """As `prepare_for_inference`, warp network and decoder in the form that a GPU runs fastest."""
+    forms: dict[type[nn.Module], type[nn.Module]] = {WarpNetwork: FusedWarpNetwork, Decoder: FusedDecoder}
+    if type(network) in forms:
+        return forms[type(network)](network).eval().requires_grad_(False)
+    out: nn.Module = prepare_for_inference(network)  # type: ignore[call-overload]
+    return out

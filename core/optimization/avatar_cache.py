@@ -28,7 +28,7 @@ import safetensors
 import safetensors.numpy
 
 from core.engines.base import Registration, Saved
-from core.errors import AvatarError, OptionError, OutputError
+from core.errors import AvatarError, OptionError, OutputError, disk_error
 from core.optimization.cache_folder import CacheFolder, checked_json, nbytes_of, no_check, read_checked
 from core.types import Avatar, Default, Framing
 
@@ -58,7 +58,11 @@ class AvatarStore:
         return self._folder.digest("avatar", owner, sha256, json.dumps(_framing_values(framing), sort_keys=True))
 
     def find(self, token: str, owner: str) -> Avatar | None:
-        return self._read(self._path(token, owner), owner)
+        try:
+            return self._read(self._path(token, owner), owner)
+        except OutputError as error:
+            log.warning("avatars cannot be looked up: %s", error)
+            return None
 
     def get(self, token: str, owner: str) -> Avatar:
         """Raises AvatarError, in the same words for a token of another owner and for none at all."""
@@ -68,8 +72,12 @@ class AvatarStore:
         return avatar
 
     def list(self, owner: str) -> list[Avatar]:
-        """The newest first."""
-        entries = self._folder.entries(self._shelf, MARKER, self._owner_name(owner))
+        """The newest first; none where the folder cannot be read."""
+        try:
+            entries = self._folder.entries(self._shelf, MARKER, self._owner_name(owner))
+        except OutputError as error:
+            log.warning("avatars cannot be listed: %s", error)
+            return []
         avatars = [avatar for entry in entries if (avatar := self._read(entry.path, owner)) is not None]
         return sorted(avatars, key=lambda avatar: (-avatar.created_s, avatar.token))
 
@@ -92,7 +100,7 @@ class AvatarStore:
                 self._folder.remove(path)  # a folder without a description: damage
                 self._folder.publish(staged, path, durable=True)
         except OSError as error:
-            raise OutputError(f"The avatar cannot be kept ({error.strerror or error}).", "Is the disk full?") from error
+            raise disk_error(error, "The avatar cannot be kept", "Is the folder for caches there, and writable?") from error
         finally:
             shutil.rmtree(staged, ignore_errors=True)
         self.mark_used(avatar)
@@ -109,7 +117,7 @@ class AvatarStore:
             data, about = b"", {}
         if hashlib.sha256(data).hexdigest() != about.get("source_sha256"):
             log.warning("the kept source of avatar %s is damaged: the avatar is dropped", avatar.token[:8])
-            self._folder.remove(path)
+            self._drop(path)
             raise AvatarError("The kept photo of this avatar is damaged.", "Register the person again.")
         return data
 
@@ -123,7 +131,7 @@ class AvatarStore:
         return None
 
     def put_thumbnail(self, avatar: Avatar, thumbnail: bytes) -> None:
-        with contextlib.suppress(OSError):  # it will be made again
+        with contextlib.suppress(OSError, OutputError):  # it will be made again
             self._folder.write_into(self._path(avatar.token, avatar.owner) / "thumbnail.jpg", thumbnail)
 
     def load(self, avatar: Avatar, engine: str, revision: str) -> Saved | None:
@@ -146,8 +154,8 @@ class AvatarStore:
         path = self._path(avatar.token, avatar.owner)
         try:
             self._folder.write_into(path / _file(engine), _packed(revision, saved))
-        except OSError as error:
-            log.warning("a registration of avatar %s cannot be kept: %s", avatar.token[:8], error.strerror or error)
+        except (OSError, OutputError) as error:
+            log.warning("a registration of avatar %s cannot be kept: %s", avatar.token[:8], error)
         self._trim(path)
 
     def rename(self, avatar: Avatar, name: str, consent: bool = False) -> Avatar:
@@ -160,7 +168,7 @@ class AvatarStore:
         except (FileNotFoundError, ValueError, KeyError) as error:
             raise unknown(avatar.token) from error
         except OSError as error:
-            raise OutputError(f"The avatar cannot be renamed ({error.strerror or error}).", "Is the disk full?") from error
+            raise disk_error(error, "The avatar cannot be renamed", "Is the folder for caches writable?") from error
         self.mark_used(avatar)
         return self.get(avatar.token, avatar.owner)
 
@@ -220,8 +228,12 @@ class AvatarStore:
             return _from_json(data, path.name, owner, nbytes_of(path))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             log.warning("avatar %s is damaged (%s): it is dropped", path.name[:8], error)
-            self._folder.remove(path)
+            self._drop(path)
             return None
+
+    def _drop(self, path: Path) -> None:
+        with contextlib.suppress(OutputError):  # a read-only folder: it is damaged at the next look as well
+            self._folder.remove(path)
 
     def _trim(self, newest: Path) -> None:
         with self._lock:
@@ -233,11 +245,16 @@ Key = tuple[str, str, str, str, Framing]
 """Of a registration in memory: owner, engine, its revision, sha256 of the source, framing."""
 
 
+PASSING_SHARE = 8
+"""Photos that nobody registered have this part of the memory: of them there are as many as there are strangers, who seldom come back."""
+
+
 class RegistrationMemory:
     """The registrations used last, `limit_bytes` together; one larger than that is kept alone. Thread-safe."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
+        self._passing: set[Key] = set()
         self._kept: OrderedDict[Key, Registration] = OrderedDict()
         self._making: dict[Key, list[Any]] = {}  # key -> [lock, how many want it]
         self._lock = threading.Lock()
@@ -268,21 +285,34 @@ class RegistrationMemory:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
-    def put(self, key: Key, registration: Registration) -> None:
+    def put(self, key: Key, registration: Registration, *, passing: bool = False) -> None:
+        """passing: it is of nobody's avatar."""
         with self._lock:
             self._kept[key] = registration
             self._kept.move_to_end(key)
+            if passing:
+                self._passing.add(key)
+            else:
+                self._passing.discard(key)
         self.trim()
 
     def trim(self) -> None:
         """Makes room; also to be called after use, since registrations grow as they are used."""
         with self._lock:
-            sizes = {key: registration.nbytes for key, registration in self._kept.items()}
-            total = sum(sizes.values())
-            while total > self._limit_bytes and len(self._kept) > 1:
-                key, _ = self._kept.popitem(last=False)
-                total -= sizes[key]
-                self.evictions += 1
+            self._trim([key for key in self._kept if key in self._passing], self._limit_bytes // PASSING_SHARE)
+            self._trim(list(self._kept), self._limit_bytes)
+            self._passing &= self._kept.keys()
+
+    def _trim(self, keys: list[Key], limit_bytes: int) -> None:
+        """Of `keys`, the least recently used first, all that is more; the last stays."""
+        sizes = [self._kept[key].nbytes for key in keys]
+        total = sum(sizes)
+        for key, size in zip(keys[:-1], sizes, strict=False):
+            if total <= limit_bytes:
+                return
+            del self._kept[key]
+            total -= size
+            self.evictions += 1
 
     def drop(self, wanted: Callable[[Key], bool]) -> int:
         """Forgets the registrations whose key is wanted. Bytes freed."""

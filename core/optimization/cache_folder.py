@@ -3,6 +3,9 @@
 What is written is written in a folder of this process's own first and moved to its place in one step, so a reader meets whole entries only.
 The own folder is guarded by a lock that the system releases when the process dies; the next process removes what it left. An entry is a
 folder `shelf/owner/name` with a JSON file in it, whose modification time says when the entry was last used.
+
+The folder may vanish, fill up or turn read-only at any moment: it is made again where that is possible, what lies in a read-only one can be
+read, and who cannot write is told so by OutputError or DiskFull.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -23,7 +27,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from core.errors import OutputError
+from core.errors import DiskFull, OutputError, disk_error
+
+log = logging.getLogger(__name__)
 
 LOCK_POLL_S = 0.02
 _HINT = "Name another folder with TALKING_HEAD_CACHE_DIR."
@@ -43,7 +49,7 @@ class Entry:
 
 
 class CacheFolder:
-    """Nothing is touched before the first use. Thread-safe. Raises OutputError where the folder cannot be used."""
+    """Nothing is touched before the first use. Thread-safe. Raises OutputError where the folder cannot be used for what is asked."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -53,38 +59,85 @@ class CacheFolder:
         self._preparing = threading.Lock()
 
     def shelf(self, name: str) -> Path:
-        self._prepare()
+        """Where the entries of a kind lie; it need not be there."""
         return self.root / name
+
+    def made_shelf(self, name: str) -> Path:
+        """The same, made where it is not there."""
+        self._prepare()
+        folder = self.root / name
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise self._unusable(error) from error
+        return folder
+
+    def check(self) -> None:
+        """Raises OutputError or DiskFull where nothing could be kept here now, by trying."""
+        trial = self.staged()
+        try:
+            (trial / "data").write_bytes(b"x" * 65_536)
+        except OSError as error:
+            raise self._unusable(error) from error
+        finally:
+            shutil.rmtree(trial, ignore_errors=True)
 
     def digest(self, *parts: str) -> str:
         """40 hex digits that depend on `parts` and on this folder's key: without the key they tell nothing and cannot be guessed."""
-        self._prepare()
         message = b"".join(len(part.encode()).to_bytes(8, "big") + part.encode() for part in parts)
-        return hmac.new(self._secret, message, hashlib.sha256).hexdigest()[:40]
+        return hmac.new(self._key(), message, hashlib.sha256).hexdigest()[:40]
+
+    def _key(self) -> bytes:
+        """What a read-only folder holds can be found as well: where it has a key already, nothing needs to be written."""
+        if not self._secret:
+            try:
+                self._prepare()
+            except OutputError:
+                if not (self.root / "key").is_file():
+                    raise
+                try:
+                    _check_private(self.root)
+                    self._secret = _secret(self.root / "key", self.root / "parts", b"")
+                except OSError as error:
+                    raise self._unusable(error) from error
+        return self._secret
 
     @contextlib.contextmanager
     def locked(self, name: str, check: Callable[[], None] = no_check) -> Iterator[None]:
-        """Holds the lock `name` against all threads and processes. `check` is called while waiting; what it raises ends the wait."""
-        self._prepare()
-        lock = FileLock(self.root / "locks" / name, thread_local=False)
-        while True:
-            try:
-                lock.acquire(timeout=0)
-                break
-            except Timeout:
-                check()
-                time.sleep(LOCK_POLL_S)
+        """Holds the lock `name` against all threads and processes. `check` is called while waiting; what it raises ends the wait.
+
+        Where the folder takes no locks, nothing is held: work is then done twice at worst, since entries are published in one step.
+        """
+        lock = self._acquired(name, check)
         try:
             yield
         finally:
-            _release(lock)
+            if lock is not None:
+                _release(lock)
+
+    def _acquired(self, name: str, check: Callable[[], None]) -> FileLock | None:
+        try:
+            self._prepare()
+            lock = FileLock(self.root / "locks" / name, thread_local=False)
+            while True:
+                try:
+                    lock.acquire(timeout=0)
+                    return lock
+                except Timeout:
+                    check()
+                    time.sleep(LOCK_POLL_S)
+        except (OSError, OutputError) as error:
+            log.debug("no lock %s: %s", name, error)
+            return None
 
     def staged(self) -> Path:
         """A new empty folder to make an entry in. `publish` moves it away; else it is the caller's to remove."""
-        self._prepare()
-        assert self._own is not None  # noqa: S101 - _prepare made it
-        folder = self._own / secrets.token_hex(8)
-        folder.mkdir()
+        own = self._prepare()
+        folder = own / secrets.token_hex(8)
+        try:
+            folder.mkdir()
+        except OSError as error:
+            raise self._unusable(error) from error
         return folder
 
     def publish(self, staged: Path, target: Path, durable: bool = False) -> bool:
@@ -119,12 +172,20 @@ class CacheFolder:
 
     def remove(self, path: Path) -> int:
         """Takes an entry, or a whole shelf, out of sight in one step, then deletes it. The bytes freed; 0 where it was gone already."""
-        trash = self.staged()
         freed = nbytes_of(path)
+        try:
+            trash = self.staged()
+        except OutputError as error:
+            if not isinstance(error, DiskFull):
+                raise
+            shutil.rmtree(path, ignore_errors=True)  # a full disk has no room for an empty folder either; this makes some
+            return freed
         try:
             path.rename(trash / "gone")
         except FileNotFoundError:
             freed = 0
+        except OSError as error:
+            raise self._unusable(error) from error
         finally:
             shutil.rmtree(trash, ignore_errors=True)
         return freed
@@ -154,10 +215,13 @@ class CacheFolder:
             lock = FileLock(self.root / "locks" / entry.path.name, thread_local=False)
             try:
                 lock.acquire(timeout=0)
-            except Timeout:
+            except (Timeout, OSError):
                 continue
             try:
                 self.remove(entry.path)
+            except OutputError as error:
+                log.warning("a cache cannot make room: %s", error)
+                break
             finally:
                 _release(lock)
             total -= entry.nbytes
@@ -178,28 +242,43 @@ class CacheFolder:
     def close(self) -> None:
         """Removes what is half done. The object can be used again."""
         with self._preparing:
-            if self._own is not None and self._own_lock is not None:
-                shutil.rmtree(self._own, ignore_errors=True)
-                _release(self._own_lock)
-            self._own = self._own_lock = None
-
-    def _prepare(self) -> None:
-        with self._preparing:
             if self._own is not None:
-                return
+                shutil.rmtree(self._own, ignore_errors=True)
+            self._forget_own()
+
+    def _prepare(self) -> Path:
+        """The own folder, made where it is not there, or not there any more."""
+        with self._preparing:
+            if self._own is not None and self._own.is_dir() and (self.root / "locks").is_dir():
+                return self._own
+            self._forget_own()
             try:
                 for folder in (self.root, *(self.root / name for name in ("locks", "parts", "avatars", "results"))):
                     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                     _check_private(folder)
-                self._secret = self._secret or _secret(self.root / "key", self.root / "parts")
+                self._secret = _secret(self.root / "key", self.root / "parts", self._secret)
                 self._remove_leftovers()
                 name = secrets.token_hex(8)
-                self._own_lock = FileLock(self.root / "parts" / f"{name}.lock", thread_local=False)
-                self._own_lock.acquire(timeout=0)
-                self._own = self.root / "parts" / name
-                self._own.mkdir(mode=0o700)
+                own_lock = FileLock(self.root / "parts" / f"{name}.lock", thread_local=False)
+                own_lock.acquire(timeout=0)
+                own = self.root / "parts" / name
+                try:
+                    own.mkdir(mode=0o700)
+                except OSError:
+                    _release(own_lock)
+                    raise
             except OSError as error:
-                raise OutputError(f"The folder for caches, {self.root}, cannot be used: {error.strerror or error}.", _HINT) from error
+                raise self._unusable(error) from error
+            self._own, self._own_lock = own, own_lock
+            return own
+
+    def _forget_own(self) -> None:
+        if self._own_lock is not None:
+            _release(self._own_lock)
+        self._own = self._own_lock = None
+
+    def _unusable(self, error: OSError) -> OutputError:
+        return disk_error(error, f"The folder for caches, {self.root}, cannot be used", _HINT)
 
     def _remove_leftovers(self) -> None:
         """Of processes that did not end by themselves: nobody holds their locks any more."""
@@ -247,7 +326,8 @@ def sync(path: Path) -> None:
 
 def _release(lock: FileLock) -> None:
     """The file goes while the lock is held: whoever waits for it notices, and makes it anew."""
-    Path(lock.lock_file).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # of a folder that turned read-only
+        Path(lock.lock_file).unlink(missing_ok=True)
     lock.release()
 
 
@@ -259,18 +339,20 @@ def _check_private(folder: Path) -> None:
         folder.chmod(0o700)
 
 
-def _secret(path: Path, parts: Path) -> bytes:
-    """The 32 random bytes of this folder, made when they are first needed, by one process."""
+def _secret(path: Path, parts: Path, known: bytes) -> bytes:
+    """The 32 random bytes of this folder, made when they are first needed, by one process. known: those of a folder that vanished."""
     try:
         secret = path.read_bytes()
     except FileNotFoundError:
         part = parts / f"key-{secrets.token_hex(8)}"
-        part.touch(mode=0o600)
-        part.write_bytes(secrets.token_bytes(32))
-        sync(part)
-        with contextlib.suppress(FileExistsError):  # another process was first
-            os.link(part, path)
-        part.unlink()
+        try:
+            part.touch(mode=0o600)
+            part.write_bytes(known or secrets.token_bytes(32))
+            sync(part)
+            with contextlib.suppress(FileExistsError):  # another process was first
+                os.link(part, path)
+        finally:
+            part.unlink(missing_ok=True)
         secret = path.read_bytes()
     if len(secret) != 32:
         raise OutputError(f"The key of the caches, {path}, is damaged.", "Remove the whole folder: its avatars cannot be found any more.")

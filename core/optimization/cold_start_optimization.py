@@ -142,13 +142,15 @@ class Engines:
                 self._attempts[name].cancel.set()
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """Stops what is being fetched; what is being loaded cannot be stopped, and is waited for so long only."""
+        """Stops what is being fetched and closes what was loaded. What is being loaded cannot be stopped: it is waited for so long only."""
         with self._lock:
             attempts = list(self._attempts.values())
         for attempt in attempts:
             attempt.cancel.set()
         for attempt in attempts:
             attempt.ended.wait(timeout_s)
+            if attempt.engine is not None:
+                attempt.engine.close()
 
     def _started(self, name: str) -> _Loading:
         with self._lock:

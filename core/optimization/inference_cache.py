@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from core.errors import OutputError
+from core.errors import OutputError, disk_error
 from core.optimization.cache_folder import CacheFolder, checked_json, no_check, read_checked
 from core.types import GenerationInfo
 
@@ -80,9 +80,13 @@ class InferenceCache:
                 raise ValueError("the video does not fit its checksum")
         except FileNotFoundError:
             info = None
+        except OSError as error:
+            log.warning("a kept video cannot be read: %s", error)
+            info = None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             log.warning("a kept video is dropped: %s", error)
-            self._folder.remove(entry)
+            with contextlib.suppress(OutputError):  # of a read-only folder: it is not used at the next look either
+                self._folder.remove(entry)
             info = None
         if info is not None:
             self._folder.mark_used(self._shelf, entry / MARKER)
@@ -165,8 +169,9 @@ class InferenceCache:
         gone = 0
         for entry in self._folder.entries(self._shelf, MARKER):
             if entry.path != newest and self._expired(entry.path):
-                self._folder.remove(entry.path)
-                gone += 1
+                with contextlib.suppress(OutputError):
+                    self._folder.remove(entry.path)
+                    gone += 1
         gone += self._folder.trim(self._shelf, MARKER, self._limit_bytes, {newest})
         with self._lock:
             self._counts["evictions"] += gone
@@ -237,7 +242,7 @@ def _copy_whole(video: Path, output: Path, size: int, sha256: str) -> bool:
             raise
         raise OutputError(f"{output} cannot be written: its folder is gone.", "Choose another place.") from None
     except OSError as error:
-        raise OutputError(f"{output} cannot be written: {error.strerror or error}.", "Free some space, or write elsewhere.") from error
+        raise disk_error(error, f"{output} cannot be written", "Choose a place you may write to.") from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from core.errors import OptionError, SigningError
+from core.errors import OptionError, SigningError, disk_error, is_disk_full
 from core.provenance.disclosure import DIGITAL_SOURCE_TYPE, GENERATOR, GENERATOR_VERSION
 from core.provenance.library import context, load
 from core.settings import Settings
@@ -52,7 +52,7 @@ class Signer:
     def sign(self, path: Path, metadata: Mapping[str, str]) -> None:
         """Puts the signed file in the place of the MP4 at `path`, in one step. metadata: as in `disclosure`.
 
-        Raises SigningError, with the file at `path` as it was and nothing else left behind.
+        Raises SigningError (DiskFull where there is no room), with the file at `path` as it was and nothing else left behind.
         """
         engine, _, revision = metadata["engine"].partition(" ")
         signed = path.with_name(f".{secrets.token_hex(8)}.mp4.part")
@@ -61,6 +61,8 @@ class Signer:
                 self._embed(source, target, _claim(engine, revision, metadata["comment"]), self._timestamp_url)
             os.replace(signed, path)
         except (load().C2paError, OSError) as error:
+            if isinstance(error, OSError) and is_disk_full(error):
+                raise disk_error(error, "The video could not be signed", "") from error
             hint = "No video was made: unsigned ones are not wanted here. Check the TALKING_HEAD_C2PA_ settings and the disk."
             raise SigningError(f"The video could not be signed ({error}).", hint) from error
         finally:

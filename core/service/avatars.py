@@ -1,85 +1,51 @@
-"""A visitor's avatars: registering, looking at, renaming and deleting them. Knows nothing of Gradio."""
+"""An owner's avatars: listing, renaming and deleting them, and clearing what is kept. Registering one is a job (requests.py)."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-
-from core.errors import InputError, OptionError, TalkingHeadError
-from core.scheduler import Job
-from core.service.requests import Desk, whole_number, without_paths
-from core.service.tickets import Snapshot, Visitor
-from core.types import Avatar, Framing
-from core.web.pages.texts import Texts
+from core.errors import OptionError
+from core.service.job_runner import owner_topic
+from core.service.topics import Topics
+from core.service.videos import Videos
+from core.studio import Studio
+from core.types import Avatar
 
 CLEARABLE = ("avatars", "results", "all")
 
 
-@dataclass(frozen=True)
-class Card:
-    """What is shown of an avatar. thumbnail: JPEG."""
+class AvatarService:
+    """Whatever changes is told to all who watch the owner. Thread-safe."""
 
-    token: str
-    name: str
-    thumbnail: bytes
+    def __init__(self, studio: Studio, videos: Videos, topics: Topics) -> None:
+        self._studio, self._videos, self._topics = studio, videos, topics
 
-
-class Shelf:
-    """The avatars behind the pages, each visitor's own. Thread-safe."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._studio = desk.studio
-
-    async def register(
-        self, image: str | None, name: str, face: object, consent: bool, visitor: Visitor, texts: Texts
-    ) -> AsyncGenerator[Snapshot | Avatar, None]:
-        """Snapshots while it goes, then the avatar. Closing the iterator stops the job. Raises TalkingHeadError without paths."""
-        try:
-            with self._desk.tickets.new(visitor.tab) as ticket:
-                if not image:
-                    raise InputError(texts.no_photo)
-                self._desk.check_file(image, texts)
-                self._desk.check_consent(consent, texts)
-                face_index = whole_number(face, "face", Framing.face_index, texts)
-                yield Snapshot("reading")
-                source = await self._desk.load_photo(image, ticket)
-                ticket.check()
-
-                def submit() -> Job[Avatar]:
-                    framing = Framing(face_index=face_index)
-                    return self._studio.submit_avatar(source, visitor.owner, name=name, framing=framing, consent=consent)
-
-                job = await asyncio.to_thread(submit)
-                async for snapshot in ticket.follow(job, self._studio.scheduler):
-                    yield snapshot
-                avatar = job.result()
-            yield avatar
-        except TalkingHeadError as error:
-            raise without_paths(error, image) from error
-
-    def cards(self, owner: str) -> list[Card]:
-        """The owner's avatars with their pictures."""
-        return [Card(avatar.token, avatar.name, self._studio.thumbnail(avatar.token, owner)) for avatar in self.avatars(owner)]
-
-    def avatars(self, owner: str) -> list[Avatar]:
+    def of(self, owner: str) -> list[Avatar]:
+        """The newest first."""
         return self._studio.list_avatars(owner)
 
+    def thumbnail(self, token: str, owner: str) -> bytes:
+        """JPEG, 256x256 pixels around the face. Raises AvatarError."""
+        return self._studio.thumbnail(token, owner)
+
     def rename(self, token: str, owner: str, name: str) -> Avatar:
-        return self._studio.rename_avatar(token, owner, name)
+        """Raises AvatarError, OptionError."""
+        renamed = self._studio.rename_avatar(token, owner, name)
+        self._topics.publish(owner_topic(owner))
+        return renamed
 
     def delete(self, token: str, owner: str) -> int:
-        """Gone for good, and every video made of it; returns the freed bytes."""
-        freed = self._studio.delete_avatar(token, owner)
-        return freed + self._desk.history.forget(owner, token)
+        """Gone for good, and every video made of it. Bytes freed. Raises AvatarError."""
+        freed = self._studio.delete_avatar(token, owner) + self._videos.forget(owner, token)
+        self._topics.publish(owner_topic(owner))
+        return freed
 
-    def clear(self, which: str, owner: str, texts: Texts) -> int:
-        """Clears the owner's "avatars", "results" or "all", and the past videos that belong to them; returns the freed bytes."""
+    def clear(self, which: str, owner: str) -> int:
+        """Clears the owner's "avatars" and the videos of them, "results" or "all". Bytes freed. Raises OptionError."""
         if which not in CLEARABLE:
-            raise OptionError(texts.bad_which.format(value=repr(which)), texts.bad_which_hint)
-        tokens = [avatar.token for avatar in self.avatars(owner)]
+            raise OptionError(
+                f"There is no cache {which!r}.", f"Choose one of: {', '.join(CLEARABLE)}.",
+                code="unknown_cache", parameters={"value": repr(which)[:80]},
+            )  # fmt: skip
         freed = self._studio.clear_cache(which, owner)
-        if which != "avatars":
-            return freed + self._desk.history.forget(owner)
-        return freed + sum(self._desk.history.forget(owner, token) for token in tokens)
+        freed += self._videos.forget_of_avatars(owner) if which == "avatars" else self._videos.forget(owner)
+        self._topics.publish(owner_topic(owner))
+        return freed

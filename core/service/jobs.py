@@ -1,210 +1,363 @@
-"""Jobs that clients started: whose they are, where they stand, and who waits for news of them.
+"""The jobs of all owners: accepted, watched, cancelled, and kept until they are too old. Used by pages, server and streams alike.
 
-A job is kept for `ttl_s` after it ended, its video as long. Ids have 128 random bits and are good for the owner only.
+What was accepted is finished, or fails with a reason, whatever happens to the process: a job is recorded with its inputs before anything is
+computed. Every process of the machine that shares the store knows every job.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import dataclasses
+import hashlib
+import json
+import secrets
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
-from core.errors import TalkingHeadError
-from core.scheduler import Job, Scheduler
+from core.errors import BusyError, Cancelled
+from core.service.errors import UnknownJob
+from core.service.job_inputs import JobInputs
+from core.service.job_runner import QUEUE, JobRunner, Running, cancel_topic, job_topic, owner_topic
+from core.service.job_store import Admission, JobKind, JobRecord, JobState, JobStore
+from core.service.job_views import JobView, view_of
 from core.service.outputs import OutputFolder
-from core.types import Avatar, Generation, Progress, ProgressCallback
-from core.web.api.errors import NotFound, as_body
-from core.web.api.models import ErrorDetail, JobStatus
+from core.service.topics import Topics
 
-logger = logging.getLogger(__name__)
-
-T = TypeVar("T", Generation, Avatar)
-
+T = TypeVar("T")
 MAX_PER_OWNER = 200
 """Ended jobs kept for one owner; the oldest are forgotten."""
-STOP_S = 10.0
-"""How long a deleted job is waited for; it stops at its next step."""
+CLOSING = "closing"
+"""Topic: this process stops."""
+HANDLE_S = 60.0
+"""How long what a job handed out can still be had after its end."""
+LOOK_S = 5.0
+"""How often who watches looks unasked: news between processes may get lost."""
 
 
-@dataclass(eq=False)
-class Entry(Generic[T]):
-    """One job. video: where its result is, or will be. ended_s: by time.monotonic, None while it goes on."""
+@dataclass(frozen=True)
+class NewJob(Generic[T]):
+    """One job to be accepted.
+
+    request: plain JSON values that make the same result at any time. files: its inputs; their hashes are put into `request` under the same
+    names. decoded: the inputs as they were read for checking, which are used where the job runs soon, and read again where not.
+    decoded_bytes: their size. output: where the video will be. done: the result, where there is nothing to compute. kept: goes on when
+    nobody waits for it. idempotency_key: "" without one. client_state: as in `JobView`.
+    """
 
     owner: str
-    kind: Literal["video", "avatar"]
-    video: Path | None
-    loop: asyncio.AbstractEventLoop
-    created_s: float = field(default_factory=time.time)
-    job: Job[T] = field(init=False)
-    ended_s: float | None = None
-    watchers: set[asyncio.Event] = field(default_factory=set)
-    _animating_s: float = 0.0
-    _animated_s: float = 0.0
-
-    def on_progress(self, progress: Progress) -> None:
-        """On the job's thread."""
-        if progress.stage == "animating":
-            self._animated_s = time.monotonic()
-            self._animating_s = self._animating_s or self._animated_s
-        self.tell()
-
-    def tell(self) -> None:
-        """Wakes who waits; from any thread."""
-        with contextlib.suppress(RuntimeError):  # the loop is gone: the server ended before the job
-            self.loop.call_soon_threadsafe(self._wake)
-
-    def _wake(self) -> None:
-        for watcher in self.watchers:
-            watcher.set()
-
-    async def ended(self) -> None:
-        """Waits for the end of the job, however it ends."""
-        async with self._watcher() as changed:
-            while not self.job.wait(0):
-                await changed.wait()
-                changed.clear()
-
-    async def changes(self, scheduler: Scheduler) -> AsyncIterator[JobStatus]:
-        """Its status now, then at each change; the last one is that of its end."""
-        async with self._watcher() as changed:
-            while True:
-                last = self.job.wait(0)
-                yield self.status(scheduler)
-                if last:
-                    return
-                await changed.wait()
-                changed.clear()
-
-    def status(self, scheduler: Scheduler) -> JobStatus:
-        job, now = self.job, self.job.progress
-        ended = job.wait(0)
-        state = job.state if ended or job.state == "queued" else "running"  # the state turns a moment before the result is there
-        spent_s = self._animated_s - self._animating_s
-        fps = now.done / spent_s if now.stage == "animating" and spent_s > 0 else 0.0
-        result = job.result() if state == "done" else None
-        return JobStatus(
-            id=job.id,
-            kind=self.kind,
-            state=state,
-            stage=now.stage,
-            done=now.done,
-            total=now.total,
-            progress=1.0 if state == "done" else round(min(now.done / now.total, 1.0), 4) if now.total else 0.0,
-            position=scheduler.position(job),
-            fps=round(fps, 1),
-            left_s=round((now.total - now.done) / fps, 2) if fps else None,
-            created_s=self.created_s,
-            result=f"/jobs/{job.id}/result" if isinstance(result, Generation) else None,
-            avatar=result.token if isinstance(result, Avatar) else None,
-            info=result.info.to_dict() if isinstance(result, Generation) else None,
-            error=self._error() if state == "failed" else None,
-        )
-
-    def _error(self) -> ErrorDetail | None:
-        try:
-            self.job.result()
-        except BaseException as error:  # whatever ended the job is what is told
-            return ErrorDetail(**as_body(error)["error"])
-        return None
-
-    @contextlib.asynccontextmanager
-    async def _watcher(self) -> AsyncIterator[asyncio.Event]:
-        changed = asyncio.Event()
-        self.watchers.add(changed)
-        try:
-            yield changed
-        finally:
-            self.watchers.discard(changed)
+    kind: JobKind
+    request: Mapping[str, Any]
+    files: Mapping[str, Path]
+    decoded: T
+    decoded_bytes: int
+    output: Path | None = None
+    done: Mapping[str, Any] | None = None
+    kept: bool = True
+    idempotency_key: str = ""
+    client_state: Mapping[str, Any] | None = None
 
 
-class JobStore:
-    """All jobs of the server; used on its event loop only."""
+class DecodedInputs:
+    """Inputs of waiting jobs as they were read when they were checked, within a bound of bytes. Thread-safe by the interpreter's lock."""
 
-    def __init__(self, scheduler: Scheduler, outputs: OutputFolder, ttl_s: float, on_end: Callable[[Entry[Any]], None]) -> None:
-        self._scheduler, self._outputs, self._ttl_s, self._on_end = scheduler, outputs, ttl_s, on_end
-        self._entries: dict[str, Entry[Any]] = {}
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._kept: dict[str, tuple[Any, int]] = {}
 
-    async def start(
-        self, owner: str, kind: Literal["video", "avatar"], video: Path | None, submit: Callable[[ProgressCallback], Job[T]]
-    ) -> Entry[T]:
-        """Submits on a thread of its own, since that may touch the disk. Raises what `submit` raises; then no video is left behind."""
-        entry: Entry[T] = Entry(owner, kind, video, asyncio.get_running_loop())
-        try:
-            entry.job = await asyncio.to_thread(submit, entry.on_progress)
-        except BaseException:
-            if video is not None:
-                self._outputs.discard(video)
-            raise
-        self._entries[entry.job.id] = entry
-        entry.job.when_ended(lambda: self._ended(entry))
+    def keep(self, job_id: str, decoded: Any, nbytes: int) -> None:
+        if nbytes + sum(size for _, size in list(self._kept.values())) <= self._max_bytes:
+            self._kept[job_id] = decoded, nbytes
+
+    def take(self, job_id: str) -> Any | None:
+        """Once; None where they are not kept."""
+        decoded, _ = self._kept.pop(job_id, (None, 0))
+        return decoded
+
+    def forget_all_but(self, job_ids: set[str]) -> None:
+        for job_id in set(self._kept) - job_ids:
+            self.take(job_id)
+
+
+class Jobs:
+    """store, topics, inputs, outputs: shared by the processes of the machine. work: does one job, with its decoded inputs where they are
+    kept. admission: how much may wait. ttl_s: how long an ended job is kept. on_end: as in JobRunner. Thread-safe.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        topics: Topics,
+        inputs: JobInputs,
+        outputs: OutputFolder,
+        work: Callable[[Running, Any], Mapping[str, Any]],
+        folder: Callable[[], Path],
+        *,
+        slots: int,
+        admission: Admission,
+        decoded_bytes: int,
+        ttl_s: float,
+        on_end: Callable[[JobRecord], None] = lambda record: None,
+    ) -> None:
+        self.topics, self.inputs = topics, inputs
+        self._store, self._outputs, self._admission, self._ttl_s = store, outputs, admission, ttl_s
+        self._decoded = DecodedInputs(decoded_bytes)
+        self._handles: dict[str, Future[Any]] = {}
+        self._told_end = on_end
+        self._closed = False
+
+        def do(running: Running) -> Mapping[str, Any]:
+            return work(running, self._decoded.take(running.record.id))
+
+        self._runner = JobRunner(store, topics, do, slots, folder, self._on_end)
+
+    @property
+    def worker(self) -> str:
+        return self._runner.worker
+
+    @property
+    def problem(self) -> str:
+        """Why jobs do not outlive this process now; "" where they do."""
+        return self._store.problem
+
+    def start(self) -> None:
+        """Begins to work, first on what another process left behind."""
         self.sweep()
-        return entry
+        self._runner.start()
 
-    def get(self, job_id: str, owner: str) -> Entry[Any]:
-        """Raises NotFound, in the same words for another's job and for none."""
-        entry = self._entries.get(job_id)
-        if entry is None or entry.owner != owner:
-            raise NotFound("There is no such job.", "It may have been deleted, or be too old.")
-        return entry
+    def close(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
+        """Running jobs have `grace_s` to end; then they, and those that wait, are left to the next process. Whoever watches one is told."""
+        if self._closed:
+            return
+        self._runner.close(grace_s, timeout_s)
+        self._closed = True
+        self.topics.publish(CLOSING, everywhere=False)
+        for future in self._handles.values():
+            future.cancel()
+        self.topics.close()
+        self._store.close()
 
-    async def stop(self, entry: Entry[Any]) -> None:
-        """Cancels it, waits until it has stopped, and forgets it and its video."""
-        self.abandon(entry)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(entry.ended(), STOP_S)
+    # ---- accepting
 
-    def abandon(self, entry: Entry[Any]) -> None:
-        """As `stop`, without waiting."""
-        self._entries.pop(entry.job.id, None)
-        entry.job.cancel()
-        video = entry.video
-        if video is not None:
-            entry.job.when_ended(lambda: self._outputs.discard(video))
+    def check_room(self, owner: str, input_bytes: int = 0) -> None:
+        """Raises BusyError where a job would not be accepted now: asked before anything is read for it."""
+        self._store.check_room(owner, self._admission, input_bytes)
 
-    def forget(self, owner: str, avatar: str | None = None, with_avatar: bool = False) -> int:
-        """Forgets the owner's ended videos and returns their bytes; avatar: only those of that avatar, with_avatar: those of any."""
-        freed = 0
-        for entry in [entry for entry in self._entries.values() if entry.owner == owner and entry.job.state == "done"]:
-            result = entry.job.result()
-            if not isinstance(result, Generation) or (avatar is not None and result.info.avatar != avatar):
-                continue
-            if with_avatar and result.info.avatar is None:
-                continue
-            freed += result.path.stat().st_size if result.path.is_file() else 0
-            self.abandon(entry)
+    def submit(self, new: NewJob[Any]) -> JobView:
+        """Records the job; when this returns, it is accepted. Where it is the same as one that is under way, or has its idempotency key, it
+        is that one. Raises BusyError, KeyReused, OutputError, InputError; nothing is left behind then.
+        """
+        job_id, now_s = secrets.token_urlsafe(16), time.time()
+        taken = self.inputs.take(job_id, {} if new.done is not None else new.files)
+        request = {**new.request, **taken.hashes}
+        fingerprint = _fingerprint(new.kind, request)
+        record = JobRecord(
+            job_id,
+            new.owner,
+            new.kind,
+            {**request, "client_state": dict(new.client_state or {})},
+            fingerprint,
+            new.idempotency_key,
+            new.kept,
+            0 if new.done is not None else taken.nbytes,
+            self.worker if new.kind == "stream" else "",
+            "" if new.output is None else str(new.output),
+            now_s,
+        )
+        if new.done is not None:
+            record = dataclasses.replace(record, state="done", ended_s=now_s, updated_s=now_s, result=new.done)
+        else:
+            self._decoded.keep(job_id, new.decoded, new.decoded_bytes)
+            if new.kind == "stream":
+                self._handles[job_id] = Future()
+        try:
+            accepted = self._store.add(record, self._admission)
+            if accepted.id != job_id and self._lost(accepted):  # done under the same key, and its video made room meanwhile
+                self._remove([accepted])
+                accepted = self._store.add(record, self._admission)
+        except BaseException:
+            self._let_go(record)
+            raise
+        if accepted.id != job_id:  # another job does the same
+            self._let_go(record)
+        elif accepted.ended:
+            self._on_end(accepted)
+        self.topics.publish(QUEUE)
+        self.topics.publish(owner_topic(new.owner))
+        return self._view(accepted)
+
+    def handle(self, job_id: str) -> Future[Any]:
+        """What a job of this process hands out: of a stream, its pieces, from its first step on. Raises UnknownJob."""
+        try:
+            return self._handles[job_id]
+        except KeyError:
+            raise UnknownJob from None
+
+    # ---- looking
+
+    def get(self, job_id: str, owner: str) -> JobView:
+        """Raises UnknownJob, in the same words for another's job and for none."""
+        running = self._runner.running(job_id)
+        record = running.record if running is not None else self._store.get(job_id)
+        if record is None or record.owner != owner or self._lost(record):
+            raise UnknownJob
+        return self._view(record)
+
+    def of(self, owner: str, states: tuple[JobState, ...] = (), kinds: tuple[JobKind, ...] = ()) -> list[JobView]:
+        """The owner's, the newest first. Videos whose file is gone are left out."""
+        views = [self._view(record) for record in self._store.find(owner, states, kinds)]
+        return [view for view in views if view.video is None or view.video.is_file()]
+
+    async def watch(self, job_id: str, owner: str) -> AsyncIterator[JobView]:
+        """The job now, then at each change; the last is that of its end.
+
+        Raises UnknownJob, also when it is forgotten meanwhile, and BusyError where the service stops before its end.
+        """
+        async with self.topics.watch(job_topic(job_id), QUEUE, CLOSING) as changed:
+            last: JobView | None = None
+            while True:
+                changed.clear()
+                if self._closed:
+                    raise BusyError("The service is stopping; the job goes on when it is back.", "Try again in a minute.", code="stopping")
+                view = await asyncio.to_thread(self.get, job_id, owner)
+                if view != last:
+                    yield view
+                if view.ended:
+                    return
+                last = view
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), LOOK_S)
+
+    async def ended(self, job_id: str, owner: str) -> JobView:
+        """Waits for its end, however it ends. Raises UnknownJob where it is forgotten meanwhile."""
+        async for view in self.watch(job_id, owner):
+            if view.ended:
+                return view
+        raise UnknownJob
+
+    # ---- ending
+
+    def cancel(self, job_id: str, owner: str) -> JobView:
+        """At once where it is queued: its place is free then. A running one is asked to stop. Raises UnknownJob."""
+        self.get(job_id, owner)
+        state = self._store.cancel(job_id, time.time())
+        self.topics.publish(cancel_topic(job_id))
+        record = self._store.get(job_id)
+        if record is None:
+            raise UnknownJob
+        if state == "cancelled":
+            self._on_end(record)
+            self.topics.publish(job_topic(job_id))
+        self.topics.publish(QUEUE)
+        self.topics.publish(owner_topic(owner))
+        return self._view(record)
+
+    def forget(self, job_id: str, owner: str) -> int:
+        """Cancels it; one that has ended is forgotten with its file. Bytes freed. Raises UnknownJob."""
+        view = self.cancel(job_id, owner)
+        freed = view.video.stat().st_size if view.video is not None and view.video.is_file() else 0
+        if view.ended:
+            self._remove([record for record in (self._store.get(job_id),) if record is not None])
+            self.topics.publish(owner_topic(owner))
         return freed
 
+    def keep(self, job_id: str) -> None:
+        """Makes it go on when nobody waits for it."""
+        self._store.keep(job_id)
+
+    def abandon(self, job_id: str, owner: str) -> None:
+        """Whoever waited for it is gone: it is stopped and forgotten, unless it is kept."""
+        with contextlib.suppress(UnknownJob):
+            if not self.get(job_id, owner).kept:
+                self.forget(job_id, owner)
+
     def sweep(self) -> None:
-        """Forgets what ended long ago, and the oldest of an owner who has too many."""
-        now = time.monotonic()
-        ended = [entry for entry in self._entries.values() if entry.ended_s is not None]
-        for entry in ended:
-            if now - (entry.ended_s or now) > self._ttl_s:
-                self.abandon(entry)
-        owners: dict[str, list[Entry[Any]]] = {}
-        for entry in ended:
-            owners.setdefault(entry.owner, []).append(entry)
-        for entries in owners.values():
-            for entry in sorted(entries, key=lambda entry: entry.ended_s or now)[:-MAX_PER_OWNER]:
-                self.abandon(entry)
+        """Forgets what ended long ago, what lost its file, and the oldest of an owner who has too many; and files that belong to no job."""
+        now_s, owners = time.time(), dict[str, int]()
+        gone = []
+        records = self._store.find()
+        for record in records:
+            if not record.ended:
+                continue
+            owners[record.owner] = owners.get(record.owner, 0) + 1
+            if self._lost(record) or now_s - record.ended_s > self._ttl_s or owners[record.owner] > MAX_PER_OWNER:
+                gone.append(record)
+        self._remove(gone)
+        self._tell_owners(gone)
+        self.make_room()
+        unended = {record.id for record in records if not record.ended}
+        self.inputs.discard_all_but(unended)
+        self._decoded.forget_all_but(unended)
+        recent = {record.id for record in records if not record.ended or now_s - record.ended_s < HANDLE_S}
+        for job_id in set(self._handles) - recent:
+            self._close_handle(job_id)
 
-    def cancel_all(self) -> None:
-        for entry in self._entries.values():
-            entry.job.cancel()
+    def make_room(self) -> None:
+        """Removes the oldest videos beyond the limit of bytes, and the jobs that made them."""
+        folders = set(self._outputs.trim())
+        if folders:
+            gone = [record for record in self._store.find() if record.ended and record.output and Path(record.output).parent in folders]
+            self._remove(gone)
+            self._tell_owners(gone)
 
-    def _ended(self, entry: Entry[Any]) -> None:
-        """On the job's thread."""
-        entry.ended_s = time.monotonic()
-        try:
-            entry.job.result()
-        except TalkingHeadError as error:
-            logger.info("job %s: %s", entry.job.id[:6], error)
-        except BaseException as error:  # a defect: whoever asks for the job is told so, the log has the rest
-            logger.error("job %s failed", entry.job.id[:6], exc_info=error)
-        self._on_end(entry)
-        entry.tell()
+    def totals(self) -> dict[str, int]:
+        totals = self._store.totals()
+        return {"running": totals.running, "waiting": totals.queued}
+
+    # ---- within
+
+    @staticmethod
+    def _lost(record: JobRecord) -> bool:
+        """Whether its video is gone."""
+        return record.state == "done" and bool(record.output) and not Path(record.output).is_file()
+
+    def _view(self, record: JobRecord) -> JobView:
+        return view_of(record, self._store.position(record.id) if record.state == "queued" else 0)
+
+    def _on_end(self, record: JobRecord) -> None:
+        """On the thread that ended it: nothing of its inputs is left, in memory or on the disk."""
+        self._decoded.take(record.id)
+        self.inputs.discard(record.id)
+        handle = self._handles.get(record.id)
+        if handle is not None and not handle.done():
+            handle.set_exception(view_of(record, 0).error or Cancelled("The job was cancelled.", code="cancelled"))
+        if record.state != "done" and record.output:
+            self._outputs.discard(Path(record.output))
+        now = self._store.get(record.id)
+        if now is None or (now.cancel_requested and not now.kept):
+            self._remove([record])
+        if record.state == "done" and record.output:
+            self.make_room()
+        self._told_end(record)
+
+    def _let_go(self, record: JobRecord) -> None:
+        """Of a job that was not accepted."""
+        self._decoded.take(record.id)
+        self._handles.pop(record.id, None)
+        self.inputs.discard(record.id)
+        if record.output:
+            self._outputs.discard(Path(record.output))
+
+    def _remove(self, records: list[JobRecord]) -> None:
+        self._store.remove([record.id for record in records])
+        for record in records:
+            self._close_handle(record.id)
+            if record.output:
+                self._outputs.discard(Path(record.output))
+
+    def _tell_owners(self, records: list[JobRecord]) -> None:
+        for owner in {record.owner for record in records}:
+            self.topics.publish(owner_topic(owner))
+
+    def _close_handle(self, job_id: str) -> None:
+        handle = self._handles.pop(job_id, None)
+        if handle is not None and handle.done() and not handle.cancelled() and handle.exception() is None:
+            handle.result().close()
+
+
+def _fingerprint(kind: str, request: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps([kind, request], sort_keys=True).encode()).hexdigest()

@@ -20,13 +20,13 @@ import anyio.to_thread
 import numpy as np
 
 from core.media.jpeg import as_jpeg
+from core.service.options import check_engine, controls_of, read, settled
 from core.service.quotas import ConcurrencyLimit, RateLimit
 from core.streaming.live import LiveSession
 from core.streaming.outputs import LiveEvent, LiveFrame, LiveOptions, LiveOutput
 from core.studio import Studio
 from core.web.api.errors import NotFound
 from core.web.api.live_protocol import INIT, PICTURE, SEGMENT, SOUND, SPEAKS, Resume, Start, media
-from core.web.api.options import check_engine, controls_of, options_of
 from core.web.api.settings import ServerSettings
 
 RESUME_S = 30.0
@@ -204,8 +204,8 @@ class LiveSessions:
 
     def _opened(self, token: str, owner: str, start: Start) -> ServedSession:
         avatar = self._studio.avatar(token, owner)
-        check_engine(start.engine, self._studio)
-        options = options_of(start.options, self._settings, avatar=True)
+        check_engine(start.engine, self._studio.engines.names)
+        options = read(settled(start.options, self._settings, avatar=True))
         how = LiveOptions(output="segments" if start.format == "fmp4" else "frames")
         session = self._studio.live(avatar, owner, start.engine, options.framing, options.controls, options.render, how)
         return ServedSession(owner, start, session, session.engine)

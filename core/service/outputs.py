@@ -1,40 +1,52 @@
-"""Where a page keeps its videos and uploads: a private folder, unguessable names, and a sweeper for what is old.
+"""Where a page keeps its videos and uploads: a private folder, unguessable names, a limit of bytes, and a sweeper for what is old.
 
 The folder is the page's own, a child of `Settings.output_dir`: everything in it that is older than the time to live is removed, so
-it must never be a folder in which people keep files.
+it must never be a folder in which people keep files. It may vanish at any time: it is made again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import re
 import secrets
 import shutil
 import stat
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from core.errors import OutputError
+from core.errors import OutputError, disk_error
+from core.service.leases import Lease, remove_unleased, unleased
+from core.service.owned_folders import UPLOAD, folder_name
 from core.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 VIDEO_NAME = "talking-head.mp4"
 """What a downloaded video is called; the folder above it is what nobody can guess."""
+INPUTS = "inputs"
+"""Folder of what unended jobs were given (job_inputs.py), which is not ours to sweep."""
+_NAME_BYTES = 24
+_VIDEO_FOLDER = re.compile(rf"[0-9a-f]{{{2 * _NAME_BYTES}}}")
 _HINT = "Name another folder with TALKING_HEAD_OUTPUT_DIR."
 _LONGEST_PAUSE_S = 300.0
+_NO_LIMIT = 2**63
 
 
 class OutputFolder:
-    """A page's files. `root` holds one folder per video (and per upload).
+    """A page's files. `root` holds one folder per video (and per upload). Safe with threads and other processes.
 
-    root: made by `prepare`, readable by this user only. ttl_s: seconds a file is kept.
+    root: made by `prepare`, readable by this user only. ttl_s: seconds a file is kept. limit_bytes: of all videos together; the oldest go
+    first. All methods that write raise OutputError where the folder cannot be used, DiskFull where there is no room.
     """
 
-    def __init__(self, root: Path, ttl_s: float) -> None:
-        self.root = root.absolute()
+    def __init__(self, root: Path, ttl_s: float, limit_bytes: int = _NO_LIMIT) -> None:
+        self.root = Path(os.path.abspath(root))  # as Gradio writes the paths of what it serves
         self.ttl_s = ttl_s
+        self.limit_bytes = limit_bytes
 
     def prepare(self) -> None:
         """Makes the folder, private. Raises OutputError where it cannot be made, or another user could put files in its place."""
@@ -42,42 +54,140 @@ class OutputFolder:
             for folder in (self.root.parent, self.root):
                 if not folder.is_dir():
                     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.root.chmod(0o700)
+            if self.root.stat().st_mode & 0o777 != 0o700:
+                self.root.chmod(0o700)
         except OSError as error:
-            raise OutputError(f"The folder for videos, {self.root}, cannot be used: {error.strerror or error}.", _HINT) from error
+            raise self._unusable(error) from error
         for folder in (self.root.parent, self.root):
             if not _is_ours(folder):
                 raise OutputError(f"The folder for videos, {folder}, belongs to another user.", _HINT)
 
-    def new_video(self) -> Path:
-        """A path for one video, in a folder of its own whose name cannot be guessed (192 random bits)."""
-        return self._new_folder() / VIDEO_NAME
+    def check(self) -> None:
+        """Raises OutputError or DiskFull where no video could be put here now, by trying."""
+        trial = self.new_folder("trial-")
+        try:
+            (trial / "data").write_bytes(b"x" * 65_536)
+        except OSError as error:
+            raise self._unusable(error) from error
+        finally:
+            shutil.rmtree(trial, ignore_errors=True)
 
-    def new_file(self, name: str, data: bytes) -> Path:
+    def new_video(self, owner: str) -> Path:
+        """A path for one video, in a folder of its own whose name cannot be guessed, and says whose it is (owned_folders.py)."""
+        return self._owned_folder(owner) / VIDEO_NAME
+
+    def new_file(self, name: str, data: bytes, owner: str) -> Path:
         """Writes `data` where a video would lie, under a name of its own."""
-        path = self._new_folder() / name
-        path.write_bytes(data)
+        path = self._owned_folder(owner) / name
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            self.discard(path)
+            raise self._unusable(error) from error
         return path
 
-    def _new_folder(self) -> Path:
-        folder = self.root / secrets.token_hex(24)
-        folder.mkdir(mode=0o700)
+    def adopt(self, path: Path, owner: str) -> Path:
+        """A file that was just put below `root`, as one of `owner`; its old name, under which nobody is served, is left to the sweeper.
+
+        Raises OSError where there is no room for a copy.
+        """
+        own = self._owned_folder(owner, UPLOAD) / path.name
+        try:
+            os.link(path, own)  # not moved: the same file may be arriving from somebody else, under the same old name
+        except OSError:  # there are file systems without links
+            shutil.copyfile(path, own)
+        return own
+
+    def new_folder(self, prefix: str) -> Path:
+        """An empty private folder whose name cannot be guessed, and under which nobody is served."""
+        return self._made(f"{prefix}{secrets.token_hex(_NAME_BYTES)}")
+
+    def _owned_folder(self, owner: str, prefix: str = "") -> Path:
+        return self._made(folder_name(owner, prefix))
+
+    def _made(self, name: str) -> Path:
+        folder = self.root / name
+        try:
+            try:
+                folder.mkdir(mode=0o700)
+            except FileNotFoundError:  # the folder vanished while the service ran
+                self.prepare()
+                folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise self._unusable(error) from error
         return folder
+
+    def lease(self, file: Path) -> Lease:
+        """Until it is closed, `trim` and `sweep` of no process remove the file, which is being made or sent.
+
+        Raises FileNotFoundError where its folder is gone.
+        """
+        return Lease(file.parent)
 
     def discard(self, video: Path) -> None:
         """Removes a video (from `new_video`) that nobody will fetch, and its folder."""
         shutil.rmtree(video.parent, ignore_errors=True)
 
+    def trim(self) -> list[Path]:
+        """Removes videos, the oldest first, until all take `limit_bytes` at most; returns the folders that went.
+
+        The newest stays, and so does what somebody holds a lease of.
+        """
+        made = sorted(self._videos())
+        total = sum(nbytes for _, _, nbytes in made)
+        gone = []
+        for _, folder, nbytes in made[:-1]:
+            if total <= self.limit_bytes:
+                break
+            if remove_unleased(folder):
+                total -= nbytes
+                gone.append(folder)
+        if gone:
+            logger.info("%d videos made room for newer ones", len(gone))
+        return gone
+
+    def nbytes(self) -> int:
+        """Of all videos."""
+        return sum(nbytes for _, _, nbytes in self._videos())
+
+    def _videos(self) -> Iterator[tuple[float, Path, int]]:
+        """When it was made (Unix time), its folder, its bytes; of all folders of videos with something in them."""
+        try:
+            folders = [folder for folder in self.root.iterdir() if _VIDEO_FOLDER.fullmatch(folder.name)]
+        except OSError:
+            return
+        for folder in folders:
+            with contextlib.suppress(OSError):  # it was removed just now
+                nbytes = sum(path.lstat().st_size for path in folder.iterdir())
+                if nbytes:
+                    yield folder.stat().st_mtime, folder, nbytes
+
     def sweep(self, now_s: float | None = None) -> int:
         """Removes files older than `ttl_s` and folders left empty as long; returns how many files went. `now_s`: Unix time."""
         horizon_s = (time.time() if now_s is None else now_s) - self.ttl_s
         removed = 0
-        for folder, subfolders, files in os.walk(self.root, topdown=False):
-            for name in files:
-                removed += _remove_if_older(Path(folder, name), horizon_s)
-            for name in subfolders:
-                _remove_if_older(Path(folder, name), horizon_s)
+        for child in self.root.iterdir() if self.root.is_dir() else ():
+            if child.is_symlink() or not child.is_dir():
+                removed += _remove_if_older(child, horizon_s)
+            elif child.name != INPUTS:
+                with unleased(child) as free:
+                    if free:
+                        removed += _sweep_folder(child, horizon_s)
         return removed
+
+    def _unusable(self, error: OSError) -> OutputError:
+        return disk_error(error, f"The folder for videos, {self.root}, cannot be used", _HINT)
+
+
+def _sweep_folder(root: Path, horizon_s: float) -> int:
+    removed = 0
+    for folder, subfolders, files in os.walk(root, topdown=False):
+        for name in files:
+            removed += _remove_if_older(Path(folder, name), horizon_s)
+        for name in subfolders:
+            _remove_if_older(Path(folder, name), horizon_s)
+    _remove_if_older(root, horizon_s)
+    return removed
 
 
 class Sweeper:
@@ -107,9 +217,9 @@ class Sweeper:
                 return
 
 
-def page_outputs(settings: Settings) -> OutputFolder:
-    """The folder of the pages, not yet made."""
-    return OutputFolder(settings.output_dir / "page", settings.output_ttl_s)
+def service_outputs(settings: Settings) -> OutputFolder:
+    """The folder of pages and server, not yet made."""
+    return OutputFolder(settings.output_dir / "videos", settings.output_ttl_s, settings.output_bytes)
 
 
 def _is_ours(folder: Path) -> bool:

@@ -9,7 +9,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from core.web.api.errors import TooMany
+from core.service.errors import TooMany
 
 MAX_OWNERS = 10_000
 """Remembered at the same time; who was not seen longest is forgotten, which gives them nothing but a fresh start."""
@@ -25,11 +25,18 @@ class RateLimit:
 
     def take(self, owner: str) -> None:
         """Raises TooMany."""
+        self._take(owner, 1)
+
+    def check(self, owner: str) -> None:
+        """Raises TooMany where `take` would, and takes nothing."""
+        self._take(owner, 0)
+
+    def _take(self, owner: str, number: int) -> None:
         now = time.monotonic()
         with self._lock:
             left, since = self._left.pop(owner, (float(self._per_minute), now))
             left = min(self._per_minute, left + (now - since) * self._per_minute / 60)
-            self._left[owner] = (left - 1 if left >= 1 else left, now)
+            self._left[owner] = (left - number if left >= 1 else left, now)
             while len(self._left) > MAX_OWNERS:
                 self._left.popitem(last=False)
         if left < 1:

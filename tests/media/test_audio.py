@@ -212,6 +212,23 @@ def test_more_channels_than_pyav_survives() -> None:
         load_audio(wav(np.zeros((16000, 12)), 16000), SETTINGS)
 
 
+@pytest.mark.parametrize("rate_hz", [1, 999, 3_999, 768_001, 2**31 - 1])
+def test_absurd_sampling_rates_are_refused_with_the_bounds(rate_hz: int) -> None:
+    """A recording of 1 Hz with four samples is four seconds long, all of them made up by the resampler."""
+    data = bytearray(wav(np.full(4_000, 0.25), 16_000))
+    struct.pack_into("<II", data, 24, rate_hz, min(2 * rate_hz, 2**32 - 1))
+    with pytest.raises(AudioError, match=f"has {rate_hz} samples a second.*4000 to 768000"):
+        load_audio(bytes(data), SETTINGS)
+    with pytest.raises(AudioError, match=f"{rate_hz}.*4000 to 768000"):
+        load_audio((rate_hz, np.full(100_000, 0.25, np.float32)), SETTINGS)
+
+
+@pytest.mark.parametrize("rate_hz", [4_000, 768_000])
+def test_the_bounds_of_the_sampling_rate_are_within(rate_hz: int) -> None:
+    for source in (wav(tone(rate_hz), rate_hz), (rate_hz, tone(rate_hz).astype(np.float32))):
+        assert load_audio(source, SETTINGS).rate_hz == rate_hz
+
+
 def test_missing_file_folder_and_device(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match=r"nowhere\.wav does not exist"):
         load_audio(tmp_path / "nowhere.wav", SETTINGS)

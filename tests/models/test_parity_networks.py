@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="Ditto's networks need torch, which is not installed")
 
-from core.models.inference import prepare_for_inference  # noqa: E402
+from core.models.inference import prepare_for_gpu, prepare_for_inference  # noqa: E402
 from core.models.modules import diffusion  # noqa: E402
 from tests.support.golden_io import check, load  # noqa: E402
 from tests.support.parity_networks import KINDS, manifest, normal, published, uniform  # noqa: E402
@@ -21,7 +21,8 @@ LOGITS = ("pitch", "yaw", "roll")
 
 def network(name: str, form: str) -> Any:
     plain = published(name)
-    return plain if form == "plain" else prepare_for_inference(plain)
+    forms: dict[str, Any] = {"plain": lambda net: net, "prepared": prepare_for_inference, "fused": prepare_for_gpu}
+    return forms[form](plain)
 
 
 def among_three(x: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
@@ -172,6 +173,21 @@ def test_parity_warp_network(form: str) -> None:
     check(golden, "out", seen["out"] * motion.occlusion, 2e-5)
     with torch.no_grad():
         check(golden, "out", net(**other_warps(arguments))[1:2], 2e-5)
+
+
+@pytest.mark.slow
+def test_parity_fused_forms() -> None:
+    """Warp network and decoder as they run on a GPU; what lies within them has another layout there."""
+    golden, net = load("warp_network"), network("warp_network", "fused")
+    arguments = warp_arguments(golden)
+    with torch.no_grad():
+        check(golden, "out", net(**arguments), 2e-5)
+        check(golden, "out", net(**other_warps(arguments))[1:2], 2e-5)
+    golden, net = load("decoder"), network("decoder", "fused")
+    feature = normal("feature", (1, 256, 64, 64), 0.7)
+    with torch.no_grad():
+        check(golden, "output", net(feature), 1e-5)
+        check(golden, "output", net(among_three(feature, torch.cat([feature.flip(-1), feature * 0.8])))[1:2], 1e-5)
 
 
 @pytest.mark.slow

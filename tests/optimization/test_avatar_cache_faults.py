@@ -145,7 +145,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
-        with pytest.raises(OutputError, match="No space left"):
+        with pytest.raises(OutputError, match="the disk is full"):
             studio.preload_avatar(portrait, "ann")
     assert "source" in written
     assert studio.list_avatars("ann") == []

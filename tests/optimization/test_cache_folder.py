@@ -163,7 +163,7 @@ def test_a_kill_at_any_moment_leaves_whole_entries_only(folder: CacheFolder) -> 
                 writer.stdout.readline()
             writer.send_signal(signal.SIGKILL)
             writer.wait()
-        entries = folder.entries(folder.shelf("results"), MARKER)
+        entries = folder.entries(folder.made_shelf("results"), MARKER)
         assert len(entries) >= n_entries
         assert {entry.nbytes for entry in entries} == {1_000_002}
         assert (folder.root / "parts").is_dir()

@@ -188,7 +188,7 @@ def test_a_full_disk_costs_the_cache_not_the_video(
     assert entries(studio) == []
     ask(studio)
     monkeypatch.setattr(inference_cache, "_copy", full)
-    with pytest.raises(OutputError, match=r"other\.mp4.*No space left"):
+    with pytest.raises(OutputError, match=r"other\.mp4.*the disk is full"):
         ask(studio, "other.mp4")
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["v.mp4"]
     monkeypatch.setattr(inference_cache, "_copy", copy)

@@ -9,36 +9,29 @@ from pathlib import Path
 import pytest
 
 from core.errors import OptionError
-from core.service.avatars import Shelf
 from core.service.outputs import OutputFolder
-from core.service.requests import Desk, Wish
-from core.service.tickets import Visitor
-from core.service.videos import History
+from core.service.requests import AvatarInputs, VideoInputs
+from core.service.service import Service
 from core.settings import Settings
-from core.studio import Studio, open_studio
-from core.web.pages.texts_en import ENGLISH
+from core.studio import open_studio
 from tests.support.paths import PORTRAIT, SPEECH
 
 
-class TestConsent:
-    @pytest.fixture
-    def desk(self, tmp_path: Path) -> Iterator[Desk]:
-        settings = Settings(require_consent=True, cache_dir=tmp_path / "cache", output_dir=tmp_path / "out")
-        studio: Studio = open_studio(settings)
-        outputs = OutputFolder(tmp_path / "out" / "page", 100.0)
-        outputs.prepare()
-        yield Desk(studio, outputs, History(outputs))
-        studio.close()
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    studio = open_studio(Settings(require_consent=True, cache_dir=tmp_path / "cache", output_dir=tmp_path / "out"))
+    outputs = OutputFolder(tmp_path / "out" / "videos", 100.0)
+    outputs.prepare()
+    service = Service(studio, outputs)
+    yield service
+    service.close(0.0)
+    studio.close()
 
-    def test_a_deployment_can_demand_it_before_any_work(self, desk: Desk) -> None:
-        visitor = Visitor("ada", "tab")
 
-        async def video() -> None:
-            await anext(desk.serve(Wish(str(SPEECH), str(PORTRAIT)), visitor, ENGLISH))
-
-        async def avatar() -> None:
-            await anext(Shelf(desk).register(str(PORTRAIT), "", 0, False, visitor, ENGLISH))
-
-        for call in (video, avatar):
-            with pytest.raises(OptionError, match="agreed"):
-                asyncio.run(call())
+def test_a_deployment_can_demand_it_before_any_work(service: Service) -> None:
+    for call in (service.requests.video(VideoInputs(SPEECH, PORTRAIT), "ada"), service.requests.avatar(AvatarInputs(PORTRAIT), "ada")):
+        with pytest.raises(OptionError, match="consent") as caught:
+            asyncio.run(call)
+        assert caught.value.code == "consent_missing"
+    assert service.jobs.of("ada") == []
+    assert service.requests.check_consent(True) is None

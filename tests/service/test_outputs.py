@@ -17,7 +17,7 @@ class TestOutputs:
 
         outputs = OutputFolder(tmp_path / "out" / "page", ttl_s=100.0)
         outputs.prepare()
-        video, upload = outputs.new_video(), outputs.root / "ab" / "voice.wav"
+        video, upload = outputs.new_video("visitor:a"), outputs.root / "ab" / "voice.wav"
         video.write_bytes(b"x")
         upload.parent.mkdir()
         upload.write_bytes(b"x")
@@ -53,7 +53,7 @@ class TestOutputs:
 
         outputs = OutputFolder(tmp_path / "page", ttl_s=1.0)
         outputs.prepare()
-        first, second = outputs.new_video(), outputs.new_video()
+        first, second = outputs.new_video("visitor:a"), outputs.new_video("visitor:a")
         assert first != second
         outputs.discard(first)
         assert not first.parent.exists()

@@ -40,15 +40,19 @@ class Server:
             return bytes(answer.read())
 
 
-def start_app(folder: Path, command: tuple[str, ...] = (str(ROOT / "app.py"),), **environment: str) -> Server:
-    """Starts app.py (or another way to it) on a free port and waits until it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def start_app(
+    folder: Path, command: tuple[str, ...] = (str(ROOT / "app.py"),), host: str = "127.0.0.1", ready: bytes = b"is ready",
+    port: int | None = None, **environment: str,
+) -> Server:
+    """Starts app.py (or another way to it) and waits until it answers. ready: what it says then. port: None for a free one."""
+    if port is None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
     log = folder / "app.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, *command, "--port", str(port)],
+            [sys.executable, *command, "--host", host, "--port", str(port)],
             stdout=stream,
             stderr=subprocess.STDOUT,
             cwd=folder,
@@ -58,7 +62,7 @@ def start_app(folder: Path, command: tuple[str, ...] = (str(ROOT / "app.py"),), 
     server = Server(f"http://127.0.0.1:{port}/", process, folder, log)
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
-        if b"is ready" in log.read_bytes():
+        if ready in log.read_bytes():
             return server
         time.sleep(0.05)
     process.kill()

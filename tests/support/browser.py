@@ -24,12 +24,14 @@ BROWSER_MARKS = [
 
 
 class Tab:
-    """An open page, and every address it asked for."""
+    """An open page, every address it asked for, and what the browser did not let it do."""
 
     def __init__(self, browser, server: Server, **options: object) -> None:
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         self.page = self.context.new_page()
         self.addresses: list[str] = []
+        self.forbidden: list[str] = []
+        self.page.on("console", lambda message: self.forbidden.append(message.text) if "Security Policy" in message.text else None)
         self.page.on("request", lambda request: self.addresses.append(request.url))
         self.page.goto(server.url, wait_until="domcontentloaded")
         self.page.locator("#th-generate").wait_for(timeout=20_000)

@@ -16,10 +16,12 @@ import httpx
 
 from core.service.outputs import OutputFolder
 from core.service.owners import owner_name
+from core.service.service import Service
 from core.studio import Studio
+from core.web.addresses import listen
 from core.web.api.app import build_api
 from core.web.api.context import Context
-from core.web.api.http import listen, make_server
+from core.web.api.http import make_server
 from core.web.api.settings import ServerSettings
 from tests.support.paths import PORTRAIT, SPEECH
 
@@ -42,22 +44,25 @@ class Serving:
 
     def left_over(self) -> list[Path]:
         """What the server keeps in its private folder."""
-        return sorted(self.outputs.root.rglob("*"))
+        return sorted(path for path in self.outputs.root.rglob("*") if path != self.outputs.root / "inputs")
 
     def idle(self) -> bool:
-        queue = self.context.studio.scheduler.stats()
+        queue = self.context.service.queue()
         return queue["running"] + queue["waiting"] == 0 and self.context.uploads.taken == 0
 
 
 @contextmanager
 def serving(studio: Studio, folder: Path, **settings: Any) -> Iterator[Serving]:
     """A server over `studio` with two keys; settings: of ServerSettings."""
-    settings = {"api_keys": f"{KEY},{OTHER_KEY}", "requests_per_minute": 10_000, "jobs_per_minute": 10_000, "stop_grace_s": 0, **settings}
+    settings = {"api_keys": f"{KEY},{OTHER_KEY}", "requests_per_minute": 10_000, "jobs_per_minute": 10_000, "stop_grace_s": 0,
+                "wrong_keys_per_minute": 10_000, **settings}
     about = ServerSettings(output_dir=folder, cache_dir=studio.settings.cache_dir, **settings)
-    outputs = OutputFolder(folder / "api", about.output_ttl_s)
+    outputs = OutputFolder(folder / "videos", about.output_ttl_s)
     outputs.prepare()
+    service = Service(studio, outputs, about)
+    service.start()
     sock = listen("127.0.0.1", 0)
-    app = build_api(studio, about, outputs, loopback=True)
+    app = build_api(service, about, loopback=True)
     server = make_server(app, about, None)  # the studio is shared
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([sock])), name="server")
     thread.start()
@@ -68,6 +73,7 @@ def serving(studio: Studio, folder: Path, **settings: Any) -> Iterator[Serving]:
         server.should_exit = True
         thread.join(PATIENCE_S)
         sock.close()
+        service.close(0.0)
         if thread.is_alive():
             faulthandler.dump_traceback(all_threads=True)  # where it hangs
     assert not thread.is_alive()

@@ -111,7 +111,7 @@ class PreparedLMDM(nn.Module):
         for i, (key, value) in enumerate(self.token_memory(free)):
             self.register_buffer(f"free_key_{i}", key.detach().clone())
             self.register_buffer(f"free_value_{i}", value.detach().clone())
-        self.kept: dict[tuple[int, torch.device], Times] = {}
+        self.kept: LMDMSampler | None = None
 
     def token_memory(self, normed: Tensor) -> list[KeyValue]:
         """Per layer, of the condition's normed tokens (n, frames, width)."""
@@ -190,30 +190,48 @@ class PreparedLMDM(nn.Module):
         noises: Tensor | Sequence[Tensor] | None = None,
     ) -> Tensor:
         """As LMDM.sample."""
-        run = diffusion.plan(steps)
-        n = cond.shape[0]
-        x, noises = draw_noise(x_T, noises, (n, cond.shape[1], self.network.motion_dim), steps, generator, cond.device)
-        levels = torch.tensor([step.time for step in run], device=cond.device)
-        window, times = self.window(cond_frame, cond), self.kept_times(steps, levels)
+        x, noises = draw_noise(x_T, noises, (cond.shape[0], cond.shape[1], self.network.motion_dim), steps, generator, cond.device)
+        out: Tensor = self.sampler(steps)(cond_frame, cond, x, noises)
+        return out
+
+    def sampler(self, steps: int) -> LMDMSampler:
+        """The sampling loop of so many steps; that of the last step count asked for is kept (3 MB for 50 steps at the published size)."""
+        sampler = self.kept
+        if sampler is None or sampler.steps != steps or sampler.levels.device != self.film_weight.device:
+            sampler = LMDMSampler(self, steps)
+            # Replaced, not changed: another thread may be using the old one. Not a child of this module: it has this one.
+            object.__setattr__(self, "kept", sampler)
+        return sampler
+
+
+class LMDMSampler(nn.Module):
+    """The sampling loop of a fixed number of steps, from tensors to a tensor: nothing in it waits for the device.
+
+    Raises OptionError for a number of steps out of 1..1000.
+    """
+
+    levels: Tensor
+
+    def __init__(self, lmdm: PreparedLMDM, steps: int):
+        super().__init__()
+        self.lmdm, self.steps, self.plan = lmdm, steps, diffusion.plan(steps)
+        self.register_buffer("levels", torch.tensor([step.time for step in self.plan], device=lmdm.film_weight.device))
+        with torch.no_grad():
+            self.times = lmdm.times(self.levels)
+
+    def forward(self, cond_frame: Tensor, cond: Tensor, x_T: Tensor, noises: Tensor | Sequence[Tensor]) -> Tensor:
+        """As LMDM.sample's arguments, all of them given; noises may differ per window: steps - 1 of (1 or n, 80, 265)."""
+        lmdm, times, n = self.lmdm, self.times, cond.shape[0]
+        window = lmdm.window(cond_frame, cond)
         film = torch.empty(0)
 
         def denoise(x: Tensor, i: int) -> tuple[Tensor, Tensor]:
             nonlocal film
             if i % FILM_STEPS == 0:
-                film = self.films(times.hidden[i : i + FILM_STEPS, None], window.hidden)
+                film = lmdm.films(times.hidden[i : i + FILM_STEPS, None], window.hidden)
             memory = [KeyValue(*(t[i].expand(2 * n, -1, -1, -1) for t in kv)) for kv in times.memory]
-            x_start = self.x_start(x, window, memory, film[i % FILM_STEPS])
-            return self.network.pred_noise(x, x_start, levels[i : i + 1]), x_start
+            x_start = lmdm.x_start(x, window, memory, film[i % FILM_STEPS])
+            return lmdm.network.pred_noise(x, x_start, self.levels[i : i + 1]), x_start
 
-        out: Tensor = diffusion.run_ddim(denoise, x, run, noises)
+        out: Tensor = diffusion.run_ddim(denoise, x_T, self.plan, noises)
         return out
-
-    def kept_times(self, steps: int, levels: Tensor) -> Times:
-        """`times` of the last step count asked for on this device; 3 MB for 50 steps at the published size."""
-        key = (steps, levels.device)
-        times = self.kept.get(key)
-        if times is None:
-            times = self.times(levels)
-            # Replaced, not filled: another thread may be reading the old one.
-            self.kept = {key: times}
-        return times

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import time
@@ -14,67 +13,78 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import HTMLResponse
 from starlette.routing import Mount, Route
 
-from core.service.outputs import OutputFolder
 from core.service.owners import Asgi, Message, Receive, Scope, Send
 from core.service.quotas import RateLimit
-from core.studio import Studio
+from core.service.service import Service
 from core.web.api import errors, routes_avatars, routes_jobs, routes_live, routes_service, routes_stream, spec
-from core.web.api.context import Context, make_context
+from core.web.api.context import make_context
+from core.web.api.docs_page import docs_html
 from core.web.api.errors import as_response
-from core.web.api.guard import BodyGuard, OriginGuard
+from core.web.api.guard import BodyGuard
+from core.web.api.head import HeadAsGet
 from core.web.api.keys import Keys
 from core.web.api.metrics import Metrics
 from core.web.api.page_mount import PageMount
 from core.web.api.settings import ServerSettings
+from core.web.api.wrong_keys import WrongKeys
+from core.web.guards.headers import SecurityHeaders, frame_ancestors
+from core.web.guards.hosts import AddressGuard, reach_of
 
 logger = logging.getLogger(__name__)
 
 VERSION = "1"
-SWEEP_S = 60.0
 _ROUTERS = [routes.router for routes in (routes_jobs, routes_stream, routes_avatars, routes_service, routes_live)]
 _ABOUT = """One portrait photo and one speech recording become a talking-head video.
 
-Send the key as `Authorization: Bearer KEY` or `X-API-Key: KEY`; on a server without keys, `X-Owner-Key` (16 random characters or more,
-kept by the client) tells whose avatars and jobs are whose. WebSockets `/jobs/{id}/events` and `/live` are described in the README."""
+{access} WebSockets `/jobs/{{id}}/events` and `/live` are described in docs/api.md."""
+_NEEDS_KEY = (
+    "This server needs a key, given out by who runs it: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`; without one it answers "
+    "401, and 429 to who tries too many."
+)
+_NEEDS_OWNER = (
+    "This server needs no key; `X-Owner-Key` (16 random characters or more, kept by the client) tells whose avatars and jobs are whose."
+)
 _KEYS = {"bearer": {"type": "http", "scheme": "bearer"}, "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
 _OWNER = {"owner": {"type": "apiKey", "in": "header", "name": "X-Owner-Key"}}
 _EXPOSED = ["X-Job-Id", "X-Engine", "X-Generation-Info", "Retry-After", "Location"]
 
 
 def build_api(
-    studio: Studio, settings: ServerSettings, outputs: OutputFolder, page: Callable[[], Any] | None = None, *, loopback: bool = False
+    service: Service, settings: ServerSettings, page: Callable[[], Any] | None = None, *, loopback: bool = False,
+    host: str = "127.0.0.1",
 ) -> FastAPI:
-    """The application. outputs: prepared; its videos and uploads are private to it. page: makes the page's application, mounted last at
-    "/"; it runs in the background once the server is up. loopback: the server listens on this machine only.
+    """The application. service: started and closed by the caller. page: makes the page's application, mounted last at "/"; it runs in the
+    background once the server is up. loopback: this machine's one user is everybody who can reach it. host: what the server listens on.
     """
     keys = Keys([key.get_secret_value() for key in settings.api_keys], alone=loopback and not settings.open_to_all)
-    mount = PageMount(keys, page, RateLimit(settings.requests_per_minute, "uses of the page"))
+    wrong = RateLimit(settings.wrong_keys_per_minute, "wrong keys")
+    mount = PageMount(keys, page, wrong, RateLimit(settings.requests_per_minute, "uses of the page"))
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        context = make_context(studio, settings, outputs, keys)
+        context = make_context(service, settings, keys)
         app.state.context = context
-        sweeping = asyncio.create_task(_sweep(context))
         async with mount.run():
             yield
-        sweeping.cancel()
         context.live.end_all()
-        context.jobs.cancel_all()
 
     app = FastAPI(
         title="Talking Head",
         version=VERSION,
-        description=_ABOUT,
+        description=_ABOUT.format(access=_NEEDS_KEY if keys.needed else _NEEDS_OWNER),
         lifespan=lifespan,
         docs_url=None,
         generate_unique_id_function=lambda route: route.name,
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redoc_url=None,
         middleware=[
+            Middleware(HeadAsGet),
             Middleware(_Watched),
-            Middleware(OriginGuard, allowed=settings.cors_origins, loopback=loopback and not keys.needed, keys=keys),
+            Middleware(SecurityHeaders, frame_ancestors=frame_ancestors(settings)),
+            Middleware(AddressGuard, reach=reach_of(settings, host), origins=settings.cors_origins, excused=keys.sent),
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
@@ -83,14 +93,16 @@ def build_api(
                 expose_headers=_EXPOSED,
                 max_age=3600,
             ),
+            Middleware(WrongKeys, keys=keys, wrong=wrong),
             Middleware(BodyGuard, max_bytes=settings.max_body_bytes, timeout_s=settings.upload_timeout_s),
         ],
     )
     errors.install(app)
     for router in _ROUTERS:
         app.include_router(router)
-    _complete_document(app, keys.needed, studio.health()["engines"])
+    _complete_document(app, keys.needed, service.studio.health()["engines"])
     _refuse_other_methods(app)
+    app.router.routes.append(Route("/docs", lambda request: HTMLResponse(docs_html(app.openapi())), include_in_schema=False))
     app.router.routes.append(Mount("/", mount))
     return app
 
@@ -128,18 +140,13 @@ class _Watched:
             metrics.request_s.labels(method, path).observe(time.perf_counter() - began)
 
 
-async def _sweep(context: Context) -> None:
-    while True:
-        await asyncio.sleep(SWEEP_S)
-        context.jobs.sweep()
-
-
 def _refuse_other_methods(app: FastAPI) -> None:
     """With 405: without this they would fall through to the page."""
     known: dict[str, set[str]] = {}
     for route in (route for router in _ROUTERS for route in router.routes if isinstance(route, APIRoute)):
         known.setdefault(route.path, set()).update(route.methods or ())
     for path, methods in known.items():
+        methods |= {"HEAD"} if "GET" in methods else set()
         app.router.routes.append(Route(path, _NoSuchMethod(", ".join(sorted(methods)))))
 
 

@@ -7,7 +7,6 @@ Never a path of the server, never a traceback. What is no error of ours is logge
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import Any
 
@@ -28,26 +27,21 @@ from core.errors import (
     ImageError,
     InputError,
     OptionError,
+    OutputError,
     TalkingHeadError,
+    disk_error,
+    is_disk_full,
 )
+from core.service.errors import JobNotReady, KeyReused, Malformed, TooLarge, TooMany, UnknownJob, WrongKind, hide_paths
+from core.service.job_views import InternalError
+from core.web.guards.refusals import Refusal
+from core.web.guards.refusals import error_body as body
 
 RETRY_AFTER_S = 15
 
 
-class ApiError(TalkingHeadError):
-    """What only a server can say. status: the answer's. headers: beside the usual ones."""
-
-    status = 400
-
-    def __init__(self, message: str, hint: str = "", headers: dict[str, str] | None = None) -> None:
-        super().__init__(message, hint)
-        self.headers = headers or {}
-
-
-class Malformed(ApiError):
-    """The request is not what its headers say."""
-
-    status = 400
+class ApiError(Refusal):
+    """What only a server can say."""
 
 
 class Unauthorised(ApiError):
@@ -57,43 +51,14 @@ class Unauthorised(ApiError):
         super().__init__(message, "Send it as Authorization: Bearer KEY, or as X-API-Key: KEY.", {"WWW-Authenticate": "Bearer"})
 
 
-class Forbidden(ApiError):
-    status = 403
-
-
 class NotFound(ApiError):
     """The words are the same for what never existed, is gone, or is another's."""
 
     status = 404
 
 
-class NotReady(ApiError):
-    """The job has no result (yet)."""
-
-    status = 409
-
-
 class TooSlow(ApiError):
     status = 408
-
-
-class TooLarge(ApiError):
-    status = 413
-
-
-class WrongKind(ApiError):
-    """The content is of a kind that is not taken here."""
-
-    status = 415
-
-
-class TooMany(ApiError):
-    """retry_after_s: when there is room again."""
-
-    status = 429
-
-    def __init__(self, message: str, hint: str, retry_after_s: float) -> None:
-        super().__init__(message, hint, {"Retry-After": str(max(1, round(retry_after_s)))})
 
 
 _STATUS: tuple[tuple[type[TalkingHeadError], int], ...] = (
@@ -102,40 +67,51 @@ _STATUS: tuple[tuple[type[TalkingHeadError], int], ...] = (
     (FaceError, 422),
     (AudioError, 422),
     (ImageError, 422),
+    (OutputError, 507),
     (InputError, 400),
     (BusyError, 503),
     (EngineUnavailable, 503),
     (Cancelled, 409),
+    (UnknownJob, 404),
+    (JobNotReady, 409),
+    (KeyReused, 422),
+    (Malformed, 400),
+    (TooLarge, 413),
+    (WrongKind, 415),
+    (TooMany, 429),
 )
 _FRAMEWORK = {
     404: ("NotFound", "There is nothing at this address."),
     405: ("MethodNotAllowed", "This address does not take this method."),
 }
-_PATH = re.compile(r"(?<![\w.:/])/(?:[\w.@+-]+/)+([\w.@+-]+)")
 
 
 def status_of(error: BaseException) -> int:
-    if isinstance(error, ApiError):
+    if isinstance(error, Refusal):
         return error.status
+    if is_disk_full(error):
+        return 507
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
 def as_body(error: BaseException) -> dict[str, Any]:
     """The JSON body. A path that an error below the server names is cut to the file's name."""
-    if not isinstance(error, TalkingHeadError):
+    if isinstance(error, OSError) and is_disk_full(error):
+        error = disk_error(error, "What was sent cannot be kept", "")
+    if not isinstance(error, TalkingHeadError) or isinstance(error, InternalError):
         return body("InternalError", "The server failed in a way nobody foresaw; it was logged.", "Try again; it may be this input.")
-    return body(type(error).__name__, _PATH.sub(r"\1", error.message), _PATH.sub(r"\1", error.hint))
-
-
-def body(kind: str, message: str, hint: str = "") -> dict[str, Any]:
-    return {"error": {"type": kind, "message": message, "hint": hint}}
+    return body(type(error).__name__, hide_paths(error.message), hide_paths(error.hint))
 
 
 def as_response(error: BaseException) -> JSONResponse:
     status = status_of(error)
-    headers = dict(error.headers) if isinstance(error, ApiError) else {}
-    if status == 503:
+    headers = dict(error.headers) if isinstance(error, Refusal) else {}
+    if isinstance(error, TooMany):
+        headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
+    elif status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_S)
+    elif isinstance(error, JobNotReady):
+        headers["Retry-After"] = "1"
     return JSONResponse(as_body(error), status, headers)
 
 
@@ -157,7 +133,8 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)  # noqa: S101 - what it is registered for
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-        return JSONResponse(body("InvalidRequest", f"{where}: {first['msg']}.", "See /openapi.json."), 422)
+        hint = "Send JSON, with Content-Type: application/json." if first["loc"] == ("body",) else "See /openapi.json."
+        return JSONResponse(body("InvalidRequest", f"{where}: {first['msg']}{_given(first['input'])}.", hint), 422)
 
     async def left(request: Request, error: Exception) -> Response:
         return Response(status_code=499)  # nobody reads it; the routes have cleaned up
@@ -167,6 +144,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, framework)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(WebSocketRequestValidationError, invalid)
+
+
+def _given(value: Any) -> str:
+    """A wrong value, to be told; of what holds others, only those inside are wrong."""
+    return "" if value is None or isinstance(value, (dict, list)) else f" (given: {str(value)[:60]!r})"
 
 
 def close_code(error: BaseException) -> int:

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from core.web.api.errors import Malformed
+from core.service.errors import Malformed
 
 HEADER = struct.Struct(">BBHIIQI")
 VERSION = 1
@@ -114,6 +114,15 @@ def _read(adapter: TypeAdapter[Any], text: str) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise Malformed(f"A message is wrong{f' at {where}' if where else ''}: {first['msg']}.", "See the README.") from None
+        raise Malformed(f"A message is wrong{f' at {where}' if where else ''}: {first['msg']}.", _known(first["loc"])) from None
     except (ValueError, RecursionError):
         raise Malformed("A message is not JSON.", 'Write it as {"type": "start", ...}.') from None
+
+
+def _known(place: tuple[int | str, ...]) -> str:
+    """What the message at fault may hold; where its type is at fault, the error names the types itself."""
+    for kind in (Start, Resume, End, Interrupt, ControlsMessage, Ping, Close):
+        name = get_args(kind.model_fields["type"].annotation)[0]
+        if place[:1] == (name,):
+            return f"{name} may hold {', '.join(field for field in kind.model_fields if field != 'type') or 'nothing else'}."
+    return 'Write it as {"type": "start", ...}.'

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
+
+from core.service.job_views import JobView
+from core.web.api.errors import as_body
 
 _TOKEN = "3f1c0e8a5b7d42966c1e0f4b8a2d7593c6e81b04"  # noqa: S105 - an example
 _ERROR: JsonDict = {"type": "FaceError", "message": "No face was found in the photo.", "hint": "Use a photo with one clear face."}
@@ -49,7 +52,7 @@ class JobStatus(_Answer):
     )  # fmt: skip
 
     id: str = Field(description="Cannot be guessed; good for its owner only")
-    kind: Literal["video", "avatar"]
+    kind: Literal["video", "stream", "avatar"]
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     stage: Literal["queued", "loading", "registering", "animating", "finishing", "done"]
     done: int = Field(description="Frames done in this stage")
@@ -63,6 +66,30 @@ class JobStatus(_Answer):
     avatar: str | None = Field(description="The token, once a job that registers an avatar is done")
     info: dict[str, Any] | None = Field(description="What was made and how fast, once a video is done")
     error: ErrorDetail | None = Field(description="Why it failed")
+
+
+def status_of_job(job: JobView) -> JobStatus:
+    error = None
+    if job.error is not None and job.state == "failed":
+        error = ErrorDetail(**as_body(job.error)["error"])
+    progress = round(min(job.done / job.total, 1.0), 4) if job.total else 0.0
+    return JobStatus(
+        id=job.id,
+        kind=job.kind,
+        state=job.state,
+        stage=cast(Any, job.stage),
+        done=job.done,
+        total=job.total,
+        progress=1.0 if job.state == "done" else progress,
+        position=job.position,
+        fps=round(job.fps, 1),
+        left_s=None if job.left_s is None else round(job.left_s, 2),
+        created_s=job.created_s,
+        result=None if job.video is None else f"/jobs/{job.id}/result",
+        avatar=job.avatar,
+        info=None if job.info is None else job.info.to_dict(),
+        error=error,
+    )
 
 
 class AvatarCard(_Answer):
@@ -114,6 +141,16 @@ class Queue(_Answer):
     max_queue: int
 
 
+class Degraded(_Answer):
+    """A part that the server goes on without."""
+
+    part: Literal["outputs", "cache", "jobs"] = Field(
+        description="outputs: no video can be written; cache: nothing is kept, and nobody registered; jobs: they do not outlive a restart"
+    )
+    code: str = Field(description='"disk_full", "disk_unusable" or ""')
+    message: str
+
+
 class Health(_Answer):
     """Whether the server lives, and whether it can make videos now."""
 
@@ -123,6 +160,7 @@ class Health(_Answer):
             "example": {
                 "live": True, "ready": True, "engine": "lite", "engines": ["lite"], "loaded": ["lite"], "loading": {},
                 "device": "cpu", "problem": "",
+                "degraded": [{"part": "cache", "code": "disk_full", "message": "The folder for caches cannot be used: the disk is full."}],
                 "queue": {"running": 0, "waiting": 0, "max_jobs": 1, "max_queue": 16}, "cache": {"avatars": {"hits": 3, "misses": 1}},
                 "live_sessions": 0,
             }
@@ -137,6 +175,7 @@ class Health(_Answer):
     loading: dict[str, Any] = Field(description="How far each engine is")
     device: str
     problem: str = Field(description="Why it is not ready, where that is known")
+    degraded: list[Degraded] = Field(description="What does not work as it should, and why; empty where all does")
     queue: Queue
     cache: dict[str, Any]
     live_sessions: int

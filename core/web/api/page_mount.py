@@ -17,16 +17,17 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from core.service.errors import TooMany
 from core.service.owners import Asgi, Receive, Scope, Send, header, is_https
 from core.service.quotas import RateLimit
-from core.web.api.errors import NotFound, TooMany, Unauthorised, as_body, as_response
+from core.web.addresses import address_of
+from core.web.api.errors import NotFound, Unauthorised, as_body, as_response
 from core.web.api.guard import refuse_websocket
 from core.web.api.keys import Keys
 
 logger = logging.getLogger(__name__)
 
 MAX_LOGIN_BYTES = 4096
-LOGINS_PER_MINUTE = 20
 _STYLE = (
     "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'><title>Talking Head</title><style>"
     "body{font:16px/1.5 system-ui,sans-serif;max-width:26rem;margin:15vh auto;padding:0 1rem}input,button{font:inherit;padding:.5rem;"
@@ -35,13 +36,13 @@ _STYLE = (
 
 
 class PageMount:
-    """ASGI. build: makes the page's application, which takes seconds; called once, on a thread, by `run`. uses: how often one address may
-    make the page do something.
+    """ASGI. build: makes the page's application, which takes seconds; called once, on a thread, by `run`. wrong: how many wrong keys an
+    address may send. uses: how often one may make the page do something.
     """
 
-    def __init__(self, keys: Keys, build: Callable[[], Any] | None, uses: RateLimit) -> None:
+    def __init__(self, keys: Keys, build: Callable[[], Any] | None, wrong: RateLimit, uses: RateLimit) -> None:
         self._keys, self._build, self._uses = keys, build, uses
-        self._logins = RateLimit(LOGINS_PER_MINUTE, "tries to log in")
+        self._wrong = wrong
         self._page: Asgi | None = None
         self._problem = ""
 
@@ -106,10 +107,11 @@ class PageMount:
             return _form()
         if request.method != "POST":
             return _form("", 405)
+        sender = address_of(request.client.host if request.client else "")
         try:
-            self._logins.take(request.client.host if request.client else "")
+            self._wrong.check(sender)
         except TooMany as error:
-            return _form(as_body(error)["error"]["message"], 429)
+            return _form(as_body(error)["error"]["message"], 429, as_response(error).headers["Retry-After"])
         body = b""
         async for chunk in request.stream():
             body += chunk
@@ -118,14 +120,17 @@ class PageMount:
         key = parse_qs(body.decode("latin-1")).get("key", [""])[0].strip()
         cookie = self._keys.login_cookie(key, is_https(request.scope))
         if cookie is None:
+            with contextlib.suppress(TooMany):
+                self._wrong.take(sender)
             return _form("This key is not known.", 401)
         return RedirectResponse("/", 303, {"Set-Cookie": cookie})
 
 
-def _form(problem: str = "", status: int = 200) -> Response:
+def _form(problem: str = "", status: int = 200, retry_after: str = "") -> Response:
     said = f"<p role=alert>{escape(problem)}</p>" if problem else ""
     form = (
         "<form method=post action=/login><label>Key<input name=key type=password autocomplete=current-password autofocus required></label>"
         "<button>Log in</button></form>"
     )
-    return HTMLResponse(f"{_STYLE}<h1>Talking Head</h1>{said}{form}", status, {"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store", **({"Retry-After": retry_after} if retry_after else {})}
+    return HTMLResponse(f"{_STYLE}<h1>Talking Head</h1>{said}{form}", status, headers)

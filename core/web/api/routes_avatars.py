@@ -9,13 +9,10 @@ from fastapi.responses import JSONResponse
 
 from core.types import Avatar
 from core.web.api import spec
-from core.web.api.connection import gone
-from core.web.api.context import Async, Here, Owner
-from core.web.api.errors import Malformed
+from core.web.api.context import Async, Here, IdempotencyKey, Owner
 from core.web.api.models import AvatarCard, AvatarList, Freed, JobStatus
-from core.web.api.options import check_engine, options_in, options_of
-from core.web.api.request_parsing import AVATAR_PARTS, check_consent, person, upload
-from core.web.api.routes_jobs import accepted
+from core.web.api.request_parsing import accept_avatar
+from core.web.api.routes_jobs import accepted, wait_for_job
 
 router = APIRouter(prefix="/avatars", tags=["avatars"])
 
@@ -33,32 +30,18 @@ router = APIRouter(prefix="/avatars", tags=["avatars"])
     },
 )
 async def register_avatar(
-    http: Request, context: Here, owner: Owner, async_: Async = False
+    http: Request, context: Here, owner: Owner, async_: Async = False, idempotency_key: IdempotencyKey = ""
 ) -> Response:
     """The token in the answer stands for the person from now on. The same photo again, read the same way, has the same token."""
-    async with upload(http, context, owner, AVATAR_PARTS) as form:
-        if "image" not in form.files:
-            raise Malformed("image is missing.", "Send the photo as a part named image.")
-        engine = check_engine(form.fields.get("engine") or "auto", context.studio)
-        options = options_of(options_in(form.fields.get("options", "")), context.settings, avatar=False)
-        consent = check_consent(form, context.settings)
-        source = await person(form, context)
-        name = form.fields.get("name", "")
-    entry = await context.jobs.start(
-        owner,
-        "avatar",
-        None,
-        lambda told: context.studio.submit_avatar(
-            source, owner, name=name, framing=options.framing, engine=engine, consent=consent, on_progress=told
-        ),
-    )
+    job = await accept_avatar(http, context, owner, kept=async_ or bool(idempotency_key), idempotency_key=idempotency_key)
     if async_:
-        return accepted(entry, context.studio.scheduler)
-    left = await gone(http, entry.ended())
-    context.jobs.abandon(entry)
-    if left:
+        return accepted(job)
+    ended = await wait_for_job(http, context, job)
+    if ended is None:
         return Response(status_code=499)
-    return JSONResponse(_card(entry.job.result()).model_dump(), 201)
+    context.jobs.abandon(job.id, owner)
+    avatar = await asyncio.to_thread(context.studio.avatar, ended.avatar or "", owner)
+    return JSONResponse(_card(avatar).model_dump(), 201)
 
 
 @router.get("", summary="The owner's people", response_model=AvatarList, responses=spec.errors())
@@ -80,8 +63,7 @@ async def avatar_thumbnail(token: str, context: Here, owner: Owner) -> Response:
 
 @router.delete("/{token}", summary="Delete a person, and every video kept of them", response_model=Freed, responses=spec.errors(404))
 async def delete_avatar(token: str, context: Here, owner: Owner) -> Freed:
-    freed = await asyncio.to_thread(context.studio.delete_avatar, token, owner)
-    return Freed(freed_bytes=freed + context.jobs.forget(owner, token))
+    return Freed(freed_bytes=await asyncio.to_thread(context.service.avatars.delete, token, owner))
 
 
 def _card(avatar: Avatar) -> AvatarCard:

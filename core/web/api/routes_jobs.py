@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 from fastapi import APIRouter, Request, Response, WebSocket
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from core.errors import BusyError, Cancelled
-from core.scheduler import Scheduler
-from core.service.jobs import Entry
-from core.types import GenerationInfo
+from core.service.errors import JobNotReady, UnknownJob
+from core.service.job_views import JobView
+from core.service.leases import Lease
 from core.web.api import spec
 from core.web.api.connection import accept, gone, serve_while_connected
-from core.web.api.context import Async, Here, Owner
-from core.web.api.errors import NotFound, NotReady
-from core.web.api.models import INFO_EXAMPLE, JobStatus
-from core.web.api.request_parsing import video_request
+from core.web.api.context import Async, Context, Here, IdempotencyKey, Owner
+from core.web.api.errors import NotFound, as_response
+from core.web.api.head import as_asked
+from core.web.api.models import INFO_EXAMPLE, JobStatus, status_of_job
+from core.web.api.request_parsing import accept_video
 
 router = APIRouter(tags=["videos"])
+
+STOP_S = 10.0
+"""How long a deleted job is waited for; it stops at its next step."""
 
 _INFO_HEADER = {
     "X-Generation-Info": {
@@ -45,31 +49,48 @@ _INFO_HEADER = {
     },
 )
 async def generate(
-    http: Request, context: Here, owner: Owner, async_: Async = False
+    http: Request, context: Here, owner: Owner, async_: Async = False, idempotency_key: IdempotencyKey = ""
 ) -> Response:
     """Waits for the video and answers with it; a client that goes away stops the work. With `async=1` the answer is a job."""
-    request = await video_request(http, context, owner)
-    video = context.outputs.new_video()
-    entry = await context.jobs.start(owner, "video", video, lambda told: context.studio.submit(request, video, told))
+    job = await accept_video(http, context, owner, "video", kept=async_ or bool(idempotency_key), idempotency_key=idempotency_key)
     if async_:
-        return accepted(entry, context.studio.scheduler)
+        return accepted(job)
+    ended = await wait_for_job(http, context, job)
+    if ended is None:
+        return Response(status_code=499)  # nobody is there to read it
     try:
-        if await gone(http, entry.ended()):
-            context.jobs.abandon(entry)
-            return Response(status_code=499)  # nobody is there to read it
-        generation = entry.job.result()
-    except Cancelled:
-        context.jobs.abandon(entry)
-        raise BusyError("The server is stopping.", "Try again later.") from None  # nobody else knows of this job
+        return _Video(ended, forget=lambda: context.jobs.abandon(job.id, owner))
     except BaseException:
-        context.jobs.abandon(entry)
+        context.jobs.abandon(job.id, owner)
         raise
-    return _Once(generation.path, headers=_about(entry.job.id, generation.info), forget=lambda: context.jobs.abandon(entry))
+
+
+async def wait_for_job(http: Request, context: Context, job: JobView) -> JobView | None:
+    """The job when it has ended well; None where the client went first, which ends a job that nobody else waits for.
+
+    Raises what the job failed with.
+    """
+    ended: list[JobView] = []
+
+    async def end() -> None:
+        ended.append(await context.jobs.ended(job.id, job.owner))
+
+    try:
+        if await gone(http, end()):
+            context.jobs.abandon(job.id, job.owner)
+            return None
+    except BaseException:
+        context.jobs.abandon(job.id, job.owner)
+        raise
+    if ended[0].state == "done":
+        return ended[0]
+    context.jobs.abandon(job.id, job.owner)
+    raise ended[0].error or Cancelled("The job was cancelled.", code="cancelled")
 
 
 @router.get("/jobs/{job_id}", summary="Where a job stands", response_model=JobStatus, responses=spec.errors(404))
 async def job_status(job_id: str, context: Here, owner: Owner) -> JobStatus:
-    return context.jobs.get(job_id, owner).status(context.studio.scheduler)
+    return status_of_job(await asyncio.to_thread(context.jobs.get, job_id, owner))
 
 
 @router.get(
@@ -77,65 +98,88 @@ async def job_status(job_id: str, context: Here, owner: Owner) -> JobStatus:
     summary="The video of a job that is done",
     response_class=FileResponse,
     responses={
-        **spec.errors(404, 409, 422, 503),
+        **spec.errors(404, 409, 422, 503, 507),
         200: {"description": "The video", "content": spec.MP4, "headers": _INFO_HEADER},
         206: {"description": "The part asked for with Range", "content": spec.MP4},
         416: {"description": "No such part"},
     },
 )
 async def job_result(job_id: str, context: Here, owner: Owner) -> Response:
-    entry = context.jobs.get(job_id, owner)
-    if not entry.job.wait(0):
-        raise NotReady(f"The job is still {entry.job.state}.", "Wait for its end at /jobs/{id}/events.", {"Retry-After": "1"})
-    if entry.video is None:
-        raise NotReady("This job makes an avatar, no video.", "Its token is in the job's status.")
-    made = entry.job.result()
-    if not made.path.is_file():
-        raise NotFound("The video is no longer kept.", "Make it again.")
-    return FileResponse(made.path, media_type="video/mp4", filename="talking-head.mp4", headers=_about(entry.job.id, made.info))
+    job = await asyncio.to_thread(context.jobs.get, job_id, owner)
+    if not job.ended:
+        raise JobNotReady(f"The job is still {job.state}.", "Wait for its end at /jobs/{id}/events.", code="job_not_ready")
+    if job.kind != "video":
+        raise JobNotReady("This job makes no file.", "What it made is in the job's status.", code="job_without_file")
+    if job.state != "done":
+        raise job.error or Cancelled("The job was cancelled.", code="cancelled")
+    return _Video(job)
 
 
 @router.delete("/jobs/{job_id}", summary="Stop a job, and forget it and its video", response_model=JobStatus, responses=spec.errors(404))
 async def delete_job(job_id: str, context: Here, owner: Owner) -> JobStatus:
     """Answers when the work has stopped, with the state it ended in."""
-    entry = context.jobs.get(job_id, owner)
-    await context.jobs.stop(entry)
-    return entry.status(context.studio.scheduler).model_copy(update={"result": None})
+    job = await asyncio.to_thread(context.jobs.cancel, job_id, owner)
+    if not job.ended:
+        with contextlib.suppress(TimeoutError, UnknownJob):
+            job = await asyncio.wait_for(context.jobs.ended(job_id, owner), STOP_S)
+    with contextlib.suppress(UnknownJob):
+        await asyncio.to_thread(context.jobs.forget, job_id, owner)
+    return status_of_job(job).model_copy(update={"result": None})
 
 
 @router.websocket("/jobs/{job_id}/events")
 async def events(socket: WebSocket, job_id: str, context: Here, owner: Owner) -> None:
     """The job's status as JSON, now and at each change; closes with 1000 after that of its end."""
-    entry = context.jobs.get(job_id, owner)
+    await asyncio.to_thread(context.jobs.get, job_id, owner)  # an unknown one is refused before the handshake
 
     async def tell() -> None:
-        async for status in entry.changes(context.studio.scheduler):
-            await socket.send_text(status.model_dump_json())
+        async for job in context.jobs.watch(job_id, owner):
+            await socket.send_text(status_of_job(job).model_dump_json())
 
     with context.watchers.slot(owner):
         await accept(socket)
-        if not await serve_while_connected(socket, tell()):
+        try:
+            if not await serve_while_connected(socket, tell()):
+                await socket.close(1000)
+        except UnknownJob:
             await socket.close(1000)
+        except BusyError as error:  # the server stops
+            await socket.close(1001, error.message)
 
 
-def accepted(entry: Entry[Any], scheduler: Scheduler) -> Response:
+def accepted(job: JobView) -> Response:
     """202 with the job."""
-    return JSONResponse(entry.status(scheduler).model_dump(), 202, {"Location": f"/jobs/{entry.job.id}", "Retry-After": "1"})
+    return JSONResponse(status_of_job(job).model_dump(), 202, {"Location": f"/jobs/{job.id}", "Retry-After": "1"})
 
 
-def _about(job_id: str, info: GenerationInfo) -> dict[str, str]:
-    return {"X-Job-Id": job_id, "X-Engine": info.engine, "X-Generation-Info": json.dumps(info.to_dict()), "Cache-Control": "no-store"}
+def _gone() -> NotFound:
+    return NotFound("The video is no longer kept.", "Make it again.")
 
 
-class _Once(FileResponse):
-    """A video that is forgotten when it was sent, or could not be."""
+class _Video(FileResponse):
+    """The video of a job, which makes no room for others while it is sent. forget: called when it was sent, or could not be."""
 
-    def __init__(self, path: Path, headers: dict[str, str], forget: Callable[[], None]) -> None:
-        super().__init__(path, headers=headers, media_type="video/mp4", filename="talking-head.mp4")
-        self._forget = forget
+    def __init__(self, job: JobView, forget: Callable[[], None] | None = None) -> None:
+        if job.video is None or job.info is None or not job.video.is_file():
+            raise _gone()
+        about = {
+            "X-Job-Id": job.id,
+            "X-Engine": job.info.engine,
+            "X-Generation-Info": json.dumps(job.info.to_dict()),
+            "Cache-Control": "no-store",
+        }
+        super().__init__(job.video, headers=about, media_type="video/mp4", filename="talking-head.mp4")
+        self._folder, self._forget = job.video.parent, forget
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            try:
+                lease = await asyncio.to_thread(Lease, self._folder)
+            except OSError:  # it made room in this moment
+                await as_response(_gone())(scope, receive, send)
+                return
+            with lease:
+                await super().__call__(as_asked(scope), receive, send)
         finally:
-            self._forget()
+            if self._forget is not None:
+                await asyncio.to_thread(self._forget)

@@ -12,10 +12,11 @@ from fastapi import APIRouter, Query, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from core.errors import AudioError, OptionError, TalkingHeadError
+from core.service.errors import Malformed
 from core.service.live_sessions import LiveSessions, Message, ServedSession
 from core.web.api.connection import accept
 from core.web.api.context import Here, Owner
-from core.web.api.errors import Malformed, NotFound, as_body, close_code
+from core.web.api.errors import NotFound, as_body, close_code
 from core.web.api.live_protocol import Close, ControlsMessage, End, Interrupt, Ping, Start, read_first, read_later
 
 router = APIRouter(tags=["live"])

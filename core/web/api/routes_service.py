@@ -6,19 +6,22 @@ import asyncio
 
 from fastapi import APIRouter, Response
 
-from core.errors import EngineUnavailable, OptionError
 from core.web.api import spec
 from core.web.api.context import Context, Here, Owner
 from core.web.api.models import ClearRequest, Freed, Health, Queue
 
 router = APIRouter(tags=["service"])
 
+_EVERYTHING = ClearRequest()
+
 
 @router.post("/cache/clear", summary="Delete what is kept of this owner", response_model=Freed, responses=spec.errors(413, 422))
-async def clear_cache(what: ClearRequest, context: Here, owner: Owner) -> Freed:
-    """`avatars` and every video of them, `results` (kept to answer the same request again, and those of ended jobs), or `all`."""
-    freed = await asyncio.to_thread(context.studio.clear_cache, what.which, owner)
-    return Freed(freed_bytes=freed + context.jobs.forget(owner, with_avatar=what.which == "avatars"))
+async def clear_cache(context: Here, owner: Owner, what: ClearRequest = _EVERYTHING) -> Freed:
+    """`avatars` and every video of them, `results` (kept to answer the same request again, and those of ended jobs), or `all`.
+
+    Without a body it is `all`.
+    """
+    return Freed(freed_bytes=await asyncio.to_thread(context.service.avatars.clear, what.which, owner))
 
 
 @router.get(
@@ -28,7 +31,7 @@ async def clear_cache(what: ClearRequest, context: Here, owner: Owner) -> Freed:
     responses={503: {"model": Health, "description": "It lives, but is not ready: the engine is still loading, or cannot be"}},
 )
 async def health(context: Here, response: Response) -> Health:
-    """Needs no key. Answers from the first second on."""
+    """Needs no key. Answers from the first second on. What the server goes on without is in `degraded`; it changes no status."""
     state = await asyncio.to_thread(_health, context)
     if not state.ready:
         response.status_code = 503
@@ -47,22 +50,19 @@ async def metrics(context: Here, owner: Owner) -> Response:
 
 
 def _health(context: Context) -> Health:
-    told, caches = context.studio.health(), context.figures.stats()
-    caches.pop("queue", None)
-    try:
-        engine, problem = context.studio.choose_engine("auto")[0], ""
-    except (EngineUnavailable, OptionError) as error:
-        engine, problem = "", str(error)
+    told, caches = context.service.health.report(), context.figures.stats()
+    queue = caches.pop("queue")
     return Health(
         live=told["live"],
         ready=told["ready"],
-        engine=engine,
+        engine=told["engine"],
         engines=told["engines"],
         loaded=told["loaded"],
         loading=told["loading"],
         device=told["device"],
-        problem=problem,
-        queue=Queue(**told["queue"]),
+        problem=told["problem"],
+        degraded=told["degraded"],
+        queue=Queue(**queue),
         cache=caches,
         live_sessions=context.live.n_sessions,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
@@ -10,13 +11,12 @@ import anyio.to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
-from core.errors import TalkingHeadError
 from core.media.fragmented_mp4 import Segment
 from core.streaming.recording import SegmentStream
 from core.web.api import spec
 from core.web.api.connection import gone
-from core.web.api.context import Context, Here, Owner
-from core.web.api.request_parsing import video_request
+from core.web.api.context import Here, Owner
+from core.web.api.request_parsing import accept_video
 
 router = APIRouter(tags=["videos"])
 
@@ -33,37 +33,33 @@ router = APIRouter(tags=["videos"])
 )
 async def stream(http: Request, context: Here, owner: Owner) -> Response:
     """Chunked. An error after the first piece breaks the answer off. A client that goes away stops the work."""
-    request = await video_request(http, context, owner)
+    job = await accept_video(http, context, owner, "stream", kept=False, idempotency_key="")
     limiter = anyio.CapacityLimiter(1)
-    pieces: SegmentStream = await anyio.to_thread.run_sync(context.studio.stream, request, limiter=limiter)
-    first: list[Segment | None] = []
+    begun: list[tuple[SegmentStream, Segment | None]] = []
 
-    async def start() -> None:
-        first.append(await anyio.to_thread.run_sync(next, pieces, None, limiter=limiter))
+    async def begin() -> None:
+        pieces = await asyncio.wrap_future(context.jobs.handle(job.id))
+        begun.append((pieces, await anyio.to_thread.run_sync(next, pieces, None, limiter=limiter)))
 
     try:
-        left = await gone(http, start())  # errors up to here have an answer of their own
+        left = await gone(http, begin())  # errors up to here have an answer of their own
     except BaseException:
-        pieces.close()
+        context.jobs.abandon(job.id, owner)
         raise
-    if left or first[0] is None:
-        pieces.close()
+    if left or begun[0][1] is None:
+        context.jobs.abandon(job.id, owner)
         return Response(status_code=499)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_data(first[0], pieces, limiter, context), media_type=pieces.mime_type, headers=headers)
+    pieces, first = begun[0][0], begun[0][1]
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Job-Id": job.id}
+    data = _data(first, pieces, limiter, lambda: context.jobs.abandon(job.id, owner))
+    return StreamingResponse(data, media_type=pieces.mime_type, headers=headers)
 
 
-async def _data(first: Segment, pieces: SegmentStream, limiter: Any, context: Context) -> AsyncIterator[bytes]:
-    state = "cancelled"
+async def _data(first: Segment, pieces: SegmentStream, limiter: Any, abandon: Callable[[], None]) -> AsyncIterator[bytes]:
     try:
         yield first.data
         while (piece := await anyio.to_thread.run_sync(next, pieces, None, limiter=limiter)) is not None:
             yield piece.data
-        context.metrics.made(await anyio.to_thread.run_sync(pieces.job.result, limiter=limiter))
-        state = "done"
-    except TalkingHeadError:
-        state = "failed"
-        raise
     finally:
         pieces.close()
-        context.metrics.jobs.labels("stream", state).inc()
+        abandon()

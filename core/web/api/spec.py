@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from core.engines.capabilities import DITTO_FRAMING
+from core.option_table import OPTION_TABLE, OptionEntry
 from core.options import PRESETS
-from core.types import CONTROL_RANGES, MAX_SIZE_PX, MIN_SIZE_PX
+from core.types import DEFAULT
 from core.web.api.models import ErrorBody
 
 
@@ -13,21 +16,22 @@ def engine(names: list[str]) -> dict[str, Any]:
     return {"type": "string", "enum": ["auto", *names], "default": "auto"}
 
 
-_FRAMING: dict[str, Any] = {"face_index": {"type": "integer", "minimum": 0, "description": "Which face, the largest first"}}
-_SIDE = {"type": "integer", "minimum": MIN_SIZE_PX, "maximum": MAX_SIZE_PX, "multipleOf": 2}
+def _described(entry: OptionEntry) -> dict[str, Any]:
+    known = {} if entry.default in (None, DEFAULT) else {"default": entry.default}
+    return {**entry.schema, "description": f"{entry.meaning[0].upper()}{entry.meaning[1:]} ({', '.join(entry.engines)})", **known}
+
+
+def _options(entries: Iterable[OptionEntry]) -> dict[str, Any]:
+    return {entry.name: _described(entry) for entry in entries}
+
+
 _OPTIONS = {
     "type": "object",
-    "description": "Options by name, as JSON. Ditto's own (README) beside these; an engine refuses by name what it does not honour",
-    "properties": {
-        **_FRAMING,
-        "size": {"anyOf": [_SIDE, {"const": "source"}], "default": 320},
-        "seed": {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, {"const": "random"}], "default": 1234},
-        "label": {"type": "boolean", "description": 'A small "AI" in the picture; where the deployment sets it, it cannot be left out'},
-        "preset": {"enum": list(PRESETS), "description": "Several options under one name, of Ditto"},
-        **{name: {"type": "number", "minimum": low, "maximum": high} for name, (low, high) in CONTROL_RANGES.items()},
-    },
+    "description": "Options by name, as JSON; an engine refuses by name what it does not honour",
+    "properties": {**_options(OPTION_TABLE), "preset": {"enum": list(PRESETS), "description": "Several options under one name (ditto)"}},
     "example": {"size": 320, "seed": 7, "blink": 1.2},
 }
+_FRAMING = _options(entry for entry in OPTION_TABLE if entry.group == "framing" or entry.name in DITTO_FRAMING)
 _FILE = {"type": "string", "format": "binary"}
 _CONSENT = {"type": "boolean", "description": "The person shown agreed; some deployments ask for it"}
 _VIDEO = {
@@ -42,7 +46,7 @@ _AVATAR = {
     "image": {**_FILE, "description": "The person: PNG, JPEG, WebP, BMP, or a video for Ditto"},
     "name": {"type": "string", "maxLength": 80, "description": "For the owner alone"},
     "engine": engine(["lite", "ditto"]),
-    "options": {"type": "object", "description": "face_index, and Ditto's framing", "properties": _FRAMING, "example": {"face_index": 0}},
+    "options": {"type": "object", "description": "How the face is found and read", "properties": _FRAMING, "example": {"face_index": 0}},
     "consent": _CONSENT,
 }
 
@@ -65,9 +69,10 @@ _SAID = {
     429: "Too many requests, or too much at once; see Retry-After",
     500: "A defect of the server",
     503: "Busy or not ready; see Retry-After",
+    507: "The server's disk is full, or cannot be written",
 }
 ALWAYS = (400, 401, 403, 429, 500)
-UPLOAD = (*ALWAYS, 408, 409, 413, 415, 422, 503)
+UPLOAD = (*ALWAYS, 408, 409, 413, 415, 422, 503, 507)
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

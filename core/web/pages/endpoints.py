@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
 
 from core.errors import OptionError
-from core.service.requests import Wish, hide_paths
-from core.service.tickets import Snapshot
-from core.types import Avatar, Framing, Generation, RenderOptions
-from core.web.pages.tabs.common import Context, visitor
+from core.service.job_views import JobView
+from core.service.requests import AvatarInputs, VideoInputs, hide_paths
+from core.types import Avatar, Framing, RenderOptions
+from core.web.pages.client_jobs import finished
+from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.widgets import photo_input, speech_input, video_output
 
 PROCESS = (
@@ -61,15 +61,15 @@ def build_process(context: Context) -> None:
             progress: gr.Progress = gr.Progress(),  # noqa: B008  # how Gradio is told that the function reports
         ) -> str:
             options = {"size": size, "seed": RenderOptions.seed if seed is None else seed, "face_index": face}
-            wish = Wish(audio, image, engine=engine, options=options, consent=consent is True)
-            return str((await _served(context, wish, request, progress)).path)
+            inputs = VideoInputs(uploaded(audio), uploaded(image), engine=str(engine), options=options, consent=consent is True)
+            return str((await _video(context, inputs, request, progress)).video)
 
         _expose(process_talking_head, [audio, image, engine, size, seed, face, consent], video, PROCESS)
 
 
 def build_endpoints(context: Context) -> None:
     """All others."""
-    desk, shelf, texts = context.desk, context.shelf, context.texts
+    service, texts = context.service, context.texts
     with gr.Column(visible=False):
         audio, image, token, options = speech_input(texts), photo_input(texts), gr.Textbox(""), gr.JSON({})
         video, info = video_output(texts), gr.JSON()
@@ -83,12 +83,13 @@ def build_endpoints(context: Context) -> None:
             progress: gr.Progress = gr.Progress(),  # noqa: B008
         ) -> tuple[str, dict[str, Any]]:
             if not isinstance(options, dict | None):
-                raise OptionError(texts.bad_options.format(problem=type(options).__name__), texts.bad_options_hint)
+                problem = type(options).__name__
+                raise OptionError(f"The options are a {problem}.", code="bad_options", parameters={"problem": problem})
             given = dict(options or {})
             engine, consent = str(given.pop("engine", "auto")), given.pop("consent", False) is True
-            wish = Wish(audio, image, str(token or "").strip(), engine, given, consent)
-            generation = await _served(context, wish, request, progress)
-            return str(generation.path), generation.info.to_dict()
+            inputs = VideoInputs(uploaded(audio), uploaded(image), str(token or "").strip(), engine, given, consent)
+            job = await _video(context, inputs, request, progress)
+            return str(job.video), {} if job.info is None else job.info.to_dict()
 
         _expose(process_talking_head_optimized, [audio, image, token, options], [video, info], PROCESS_OPTIMIZED)
 
@@ -104,26 +105,28 @@ def build_endpoints(context: Context) -> None:
             request: gr.Request = None,
             progress: gr.Progress = gr.Progress(),  # noqa: B008
         ) -> tuple[str, str]:
-            steps = shelf.register(image, str(name or ""), face, consent is True, visitor(request), texts)
-            avatar: Avatar = await _last(steps, context, progress)
-            return avatar.token, str(desk.outputs.new_file("preview.jpg", desk.studio.thumbnail(avatar.token, avatar.owner)))
+            owner = owner_of_request(request)
+            inputs = AvatarInputs(uploaded(image), str(name or ""), options={"face_index": face}, consent=consent is True)
+            job = await finished(service.jobs, service.requests.avatar(inputs, owner, kept=False), _told(context, progress))
+            picture = service.avatars.thumbnail(str(job.avatar), owner)
+            return str(job.avatar), str(service.outputs.new_file("preview.jpg", picture, owner))
 
         _expose(preload_avatar, [image, name, consent, face], [new_token, preview], PRELOAD_AVATAR)
 
     def clear_cache(which: str = "all", request: gr.Request = None) -> int:
-        return shelf.clear(which, visitor(request).owner, texts)
+        return service.avatars.clear(which, owner_of_request(request))
 
     def list_avatars(request: gr.Request) -> list[dict[str, Any]]:
-        return [about(avatar) for avatar in shelf.avatars(visitor(request).owner)]
+        return [about(avatar) for avatar in service.avatars.of(owner_of_request(request))]
 
     def delete_avatar(token: str, request: gr.Request) -> int:
-        return shelf.delete(str(token).strip(), visitor(request).owner)
+        return service.avatars.delete(str(token).strip(), owner_of_request(request))
 
     def cache_stats() -> dict[str, Any]:
-        return desk.studio.stats()
+        return {**service.studio.stats(), "queue": service.queue()}
 
     def health() -> dict[str, Any]:
-        health = desk.studio.health()
+        health = {**service.studio.health(), "queue": service.queue()}
         for state in health["loading"].values():
             state["error"] = hide_paths(state["error"])
         return health
@@ -149,23 +152,18 @@ def about(avatar: Avatar) -> dict[str, Any]:
     }
 
 
-async def _served(context: Context, wish: Wish, request: gr.Request, progress: gr.Progress) -> Generation:
-    steps = context.desk.serve(wish, visitor(request), context.texts)
-    generation: Generation = await _last(steps, context, progress)
-    return generation
+async def _video(context: Context, inputs: VideoInputs, request: gr.Request, progress: gr.Progress) -> JobView:
+    """The finished job."""
+    service = context.service
+    accepting = service.requests.video(inputs, owner_of_request(request), kept=False)
+    return await finished(service.jobs, accepting, _told(context, progress))
 
 
-async def _last(steps: Any, context: Context, progress: gr.Progress) -> Any:
-    """What the iterator ends with, its snapshots told as progress.
+def _told(context: Context, progress: gr.Progress) -> Callable[[JobView], None]:
+    def tell(job: JobView) -> None:
+        progress((job.done, job.total or None), desc=context.texts.stages.get(job.stage, job.stage), unit="frames")
 
-    Not a generator, because a client's `result()` is the first value of one.
-    """
-    async with aclosing(steps):
-        async for step in steps:
-            if not isinstance(step, Snapshot):
-                return step
-            progress((step.done, step.total or None), desc=context.texts.stages.get(step.stage, step.stage), unit="frames")
-    raise AssertionError("the desk ended without a result")
+    return tell
 
 
 def _expose(function: Callable[..., Any], inputs: list[Any], outputs: Any, description: str) -> None:

@@ -11,8 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from core.optimization.cold_start_optimization import LoadState
-from core.service.tickets import Snapshot
-from core.service.videos import Result
+from core.service.job_views import JobView
 from core.types import GenerationInfo
 from core.web.pages.texts import Texts
 
@@ -39,6 +38,11 @@ def head_html(texts: Texts, others: Sequence[Texts]) -> str:
     )
 
 
+def subscription_html(token: str) -> str:
+    """Nothing to be seen: what static/events.js listens with."""
+    return f'<span hidden data-token="{escape(token)}"></span>'
+
+
 def cards_html(choices: Sequence[Choice], chosen: str | None, label: str) -> str:
     """Cards of which one is chosen: buttons, so that the keyboard reaches them."""
     buttons = "".join(
@@ -62,23 +66,31 @@ def note_html(sentence: str) -> str:
     return f'<p class="th-quiet">{escape(sentence)}</p>'
 
 
-def progress_html(texts: Texts, snapshot: Snapshot) -> str:
-    """Stage, bar, and frames, speed and time left as far as they are known. The bar moves by itself while the total is not known."""
+def progress_html(texts: Texts, job: JobView) -> str:
+    """Stage, bar, and frames, speed and time left as far as they are known. The bar moves by itself while the total is not known.
+
+    `data-job` is where static/events.js puts the same of a later moment.
+    """
     facts = []
-    if snapshot.position:
-        facts.append(texts.waiting.format(position=snapshot.position))
-    if snapshot.total:
-        facts.append(texts.frames.format(done=snapshot.done, total=snapshot.total))
-    if snapshot.fps:
-        facts.append(texts.rate.format(fps=snapshot.fps))
-    if snapshot.left_s is not None and snapshot.done < snapshot.total:
-        facts.append(_left(texts, snapshot.left_s))
-    return _bar(texts.stages.get(snapshot.stage, snapshot.stage), facts, snapshot.done, snapshot.total)
+    if job.position:
+        facts.append(texts.waiting.format(position=job.position))
+    if job.total:
+        facts.append(texts.frames.format(done=job.done, total=job.total))
+    if job.fps:
+        facts.append(texts.rate.format(fps=job.fps))
+    if job.left_s is not None and job.done < job.total:
+        facts.append(_left(texts, job.left_s))
+    return _bar(texts.stages.get(job.stage, job.stage), facts, job.done, job.total, job.id)
 
 
-def result_html(texts: Texts, info: GenerationInfo | Mapping[str, Any], heading: str = "") -> str:
+def reading_html(texts: Texts) -> str:
+    """Before there is a job: what was sent is read."""
+    return _bar(texts.stages["reading"], [], 0, 0)
+
+
+def result_html(texts: Texts, info: GenerationInfo, heading: str = "") -> str:
     """One line: engine and why, time, RTF, first-frame delay, size, seed; then one line per warning."""
-    about = info.to_dict() if isinstance(info, GenerationInfo) else info
+    about = info.to_dict()
     notes = "".join(_line("th-note", texts.note.format(warning=warning)) for warning in about["warnings"])
     head = f"<b>{escape(heading)}</b>" if heading else ""
     return f'<div class="th-status" role="status">{head}<div class="th-facts">{escape(" · ".join(facts(texts, about)))}</div>{notes}</div>'
@@ -103,17 +115,17 @@ def facts(texts: Texts, about: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def results_html(texts: Texts, results: Sequence[Result], ttl_s: float) -> str:
+def videos_html(texts: Texts, videos: Sequence[JobView], ttl_s: float) -> str:
     """The visitor's videos, to play and to fetch. Their addresses are the page's own, and cannot be guessed."""
     minutes = round(ttl_s / 60)
-    if not results:
+    if not videos:
         return _line("th-idle", texts.results_none.format(minutes=minutes))
     items = "".join(
-        f'<li><video controls preload="metadata" playsinline src="{_address(result)}"></video>'
-        f"<div><b>{escape(texts.results_ago.format(minutes=round((time.time() - result.made_s) / 60)))}</b> "
-        f"<span>{escape(' · '.join(facts(texts, result.info)))}</span></div>"
-        f'<a class="th-link" href="{_address(result)}" download="talking-head.mp4">{escape(texts.download)}</a></li>'
-        for result in results
+        f'<li><video controls preload="metadata" playsinline src="{_address(video)}"></video>'
+        f"<div><b>{escape(texts.results_ago.format(minutes=round((time.time() - video.ended_s) / 60)))}</b> "
+        f"<span>{escape(' · '.join(facts(texts, video.info.to_dict()) if video.info is not None else []))}</span></div>"
+        f'<a class="th-link" href="{_address(video)}" download="talking-head.mp4">{escape(texts.download)}</a></li>'
+        for video in videos
     )
     return f'<p class="th-quiet">{escape(texts.results_intro.format(minutes=minutes))}</p><ul class="th-results">{items}</ul>'
 
@@ -179,11 +191,12 @@ def _left(texts: Texts, left_s: float) -> str:
     return texts.left_minutes.format(minutes=round(seconds / 60)) if seconds >= 100 else texts.left_seconds.format(seconds=seconds)
 
 
-def _bar(title: str, said: Sequence[str], done: int, total: int) -> str:
+def _bar(title: str, said: Sequence[str], done: int, total: int, job: str = "") -> str:
     percent = 100 * done // total if total else 0
     value = f'aria-valuenow="{percent}" ' if total else ""
+    mark = f' data-job="{escape(job)}"' if job else ""
     return (
-        '<div class="th-status" role="status">'
+        f'<div class="th-status" role="status"{mark}>'
         f'<div class="th-row"><b>{escape(title)}</b><span>{escape(" · ".join(said))}</span></div>'
         f'<div class="th-bar{"" if total else " th-moving"}" role="progressbar" aria-valuemin="0" aria-valuemax="100" {value}'
         f'aria-label="{escape(title)}"><i style="width:{percent}%"></i></div></div>'
@@ -197,8 +210,8 @@ def _picture(choice: Choice) -> str:
     return f'<img alt="" src="data:image/jpeg;base64,{data}">'
 
 
-def _address(result: Result) -> str:
-    return f"gradio_api/file={quote(str(result.path))}"
+def _address(video: JobView) -> str:
+    return f"gradio_api/file={quote(str(video.video))}"
 
 
 def _alert(title: str, sentence: str) -> str:

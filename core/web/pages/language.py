@@ -1,4 +1,4 @@
-"""In which language a page answers: `?lang=` in its address, else what the browser prefers, else English."""
+"""The languages of the pages, and in which one a page answers: `?lang=` in its address, else what the browser prefers, else English."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ from collections.abc import Collection
 from urllib.parse import parse_qs
 
 from core.service.owners import Asgi, Receive, Scope, Send, header
+from core.web.pages.texts import Texts
+from core.web.pages.texts_de import GERMAN
+from core.web.pages.texts_en import ENGLISH
+
+LANGUAGES: tuple[Texts, ...] = (ENGLISH, GERMAN)
+"""The first is the one for whoever asks for none of them."""
+NAMES: tuple[str, ...] = tuple(texts.language for texts in LANGUAGES)
 
 _TAG = re.compile(r"([a-zA-Z]{1,8})(?:-[a-zA-Z0-9]+)*(?:\s*;\s*q=([01](?:\.\d{0,3})?))?")
 

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
 from core.service.outputs import OutputFolder
 from core.service.owners import VisitorCookie
+from core.settings import Settings
 from core.studio import Studio
-from core.web.pages.blocked_routes import BlockedRoutes
-from core.web.pages.language import LanguagePages
-from core.web.pages.languages import NAMES
+from core.web.addresses import free_port
+from core.web.connections import guard_connections
+from core.web.guards.gradio_routes import GradioRoutes
+from core.web.guards.headers import SecurityHeaders, frame_ancestors
+from core.web.guards.hosts import AddressGuard, reach_of
+from core.web.guards.visitor_files import FileSentences, VisitorFiles
+from core.web.pages.language import NAMES, LanguagePages
 
 if TYPE_CHECKING:
     from starlette.middleware import Middleware
 
     from core.web.pages.widgets import Page
 
-LOOPBACK = "127.0.0.1,localhost"
+LOOPBACK = "127.0.0.1,localhost,::1"
+UNGUARDED = ("GRADIO_ALLOWED_PATHS", "GRADIO_NUM_WORKERS", "GRADIO_SHARE", "GRADIO_MCP_SERVER", "GRADIO_ROOT_PATH")
+"""Settings of Gradio that would serve files, or the page, past what stands before it here."""
 WARM_UP_AFTER_S = 4.0
 
 
@@ -36,25 +44,63 @@ def prepare_environment(outputs: OutputFolder) -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(outputs.root)
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    for name in UNGUARDED:
+        os.environ.pop(name, None)
     for name in ("NO_PROXY", "no_proxy"):  # Gradio calls its own server at the start, which no proxy can reach
         os.environ[name] = ",".join(filter(None, (os.environ.get(name, ""), LOOPBACK)))
 
 
 def middleware(page: Page) -> list[Middleware]:
-    """What stands before the pages: routes of Gradio that are closed, each visitor's cookie, their language, and their streams."""
+    """What stands before the pages in every program that shows them, the outermost first: each visitor's cookie, their language, what they
+    are told of their jobs, their streams; then before Gradio itself which of its routes are open, and whose files are whose.
+    """
     from starlette.middleware import Middleware
 
-    from core.service.streams import StreamRoute
+    from core.web.pages.events_route import EventsRoute
+    from core.web.pages.stream_route import StreamRoute
 
-    route = Middleware(StreamRoute, streams=page.streams)
-    return [Middleware(BlockedRoutes), Middleware(VisitorCookie), Middleware(LanguagePages, languages=NAMES), route]
+    jobs = page.service.jobs
+    sentences = FileSentences(page.texts.not_uploaded, page.texts.no_addresses)
+    return [
+        Middleware(VisitorCookie),
+        Middleware(LanguagePages, languages=NAMES),
+        Middleware(EventsRoute, jobs=jobs, subscriptions=page.subscriptions),
+        Middleware(StreamRoute, jobs=jobs),
+        Middleware(GradioRoutes, pages=NAMES[1:]),
+        Middleware(VisitorFiles, outputs=page.service.outputs, public=page.public_files, sentences=sentences),
+    ]
+
+
+def guards(settings: Settings, host: str) -> list[Middleware]:
+    """What stands before a page that is launched, the outermost first. host: what it listens on."""
+    from starlette.middleware import Middleware
+
+    return [
+        Middleware(SecurityHeaders, frame_ancestors=frame_ancestors(settings)),
+        Middleware(AddressGuard, reach=reach_of(settings, host)),
+    ]
+
+
+def _outermost(before: list[Middleware]) -> Callable[[Any], contextlib.AbstractAsyncContextManager[None]]:
+    """A lifespan that puts `before` in front of an application when it starts, and before what Gradio has put there itself: its rules for
+    other origins, which answer by themselves and let many in.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        others = [each for each in app.user_middleware if each.cls.__name__ != "CustomCORSMiddleware"]
+        app.user_middleware = [*before, *others]
+        app.middleware_stack = app.build_middleware_stack()
+        yield
+
+    return lifespan
 
 
 def page_settings(page: Page) -> dict[str, Any]:
     """What Gradio is told of a page, whoever serves it. Also sets up its queue."""
     from core.web.pages.style import CSS, theme
 
-    page.queue(max_size=None, default_concurrency_limit=None, api_open=False)  # the studio's scheduler decides who waits and who may not
+    page.queue(max_size=None, default_concurrency_limit=None, api_open=False)  # the service decides who waits and who may not
     return {
         "show_error": False,
         "max_file_size": page.max_upload_bytes,
@@ -71,12 +117,17 @@ def page_settings(page: Page) -> dict[str, Any]:
 
 
 def launch(page: Page, host: str, port: int) -> str:
-    """Starts serving in the background and returns the address. Raises InputError where the address cannot be had."""
+    """Starts serving in the background and returns the address. port: 0 for a free one. Raises InputError where it cannot be had."""
+    limits = page.service.settings
     settings = page_settings(page)
+    settings["app_kwargs"]["lifespan"] = _outermost(guards(limits, host))
+    port = free_port(host, port)
+    name = f"[{host}]" if ":" in host and not host.startswith("[") else host
     try:
-        page.launch(server_name=host, server_port=port, prevent_thread_lock=True, share=False, quiet=True, **settings)
+        page.launch(server_name=name, server_port=port, prevent_thread_lock=True, share=False, quiet=True, **settings)
     except OSError as error:
         raise InputError(f"Port {port} on {host} cannot be used.", "Is it taken? Choose another with --port.") from error
+    guard_connections(page.server.config, limits)  # Gradio makes its server itself, and listens by now
     return str(page.local_url)
 
 

@@ -1,96 +1,119 @@
-"""The page, in every language: parts (core/web/parts) put together. The work itself is done at the desk."""
+"""The page, in every language: its tabs (core/web/pages/tabs) put together, and kept up to date while it is open."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from core.service.avatars import Shelf
-from core.service.requests import Desk
+from core.optimization.cold_start_optimization import LoadState
+from core.service.service import Service
 from core.web.pages.endpoints import build_endpoints, build_process
-from core.web.pages.html import head_html, ready_html
-from core.web.pages.languages import LANGUAGES
+from core.web.pages.html import head_html, ready_html, subscription_html
+from core.web.pages.language import LANGUAGES
 from core.web.pages.tabs.avatars import AvatarsTab
-from core.web.pages.tabs.common import Context, PageContents, visitor
-from core.web.pages.tabs.generate import build_generate, last_result
-from core.web.pages.tabs.status import build_about
+from core.web.pages.tabs.common import Context, PageContents, owner_of_request
+from core.web.pages.tabs.generate import GenerateTab
+from core.web.pages.tabs.status import build_status
 from core.web.pages.tabs.stream import build_stream
-from core.web.pages.tabs.videos import build_results
+from core.web.pages.tabs.videos import VideosTab
 from core.web.pages.widgets import Page, quiet
 
 READY_POLL_S = 0.5
 GENERATE = "generate"
+EVENTS = Path(__file__).resolve().parent / "static" / "events.js"
 
 
-def build_page(desk: Desk, parts: PageContents) -> Page:
+def build_page(service: Service, contents: PageContents) -> Page:
     """The page in all languages and its endpoints. Launching it is up to the caller (core/web/pages/launch.py)."""
     first = LANGUAGES[0]
-    gr.set_static_paths([path for example in parts.examples for path in (example.photo, example.speech)])  # else Gradio keeps copies
-    page = Page(first, desk.settings, desk.streams, title=first.title, analytics_enabled=False)
-    shelf = Shelf(desk)
+    page = Page(first, service, title=first.title, analytics_enabled=False)
+    page.public_files = [path for example in contents.examples for path in (example.photo, example.speech)]
+    gr.set_static_paths(page.public_files)  # else Gradio keeps copies
     for texts in LANGUAGES:
         with page if texts is first else page.route(texts.language_name, f"/{texts.language}"):
             gr.Navbar(visible=False)
-            _build(Context(desk, shelf, parts, texts))
+            context = Context(service, contents, texts)
+            _build(page, context)
             if texts is first:
-                build_process(Context(desk, shelf, parts, texts))
-                if parts.everything:
-                    build_endpoints(Context(desk, shelf, parts, texts))
-            page.load(desk.visited.set, **quiet(queue=False))
-            page.unload(_leaving(desk))
+                build_process(context)
+                if contents.everything:
+                    build_endpoints(context)
     return page
 
 
-def _build(context: Context) -> None:
+def _build(page: Page, context: Context) -> None:
     """One page in one language."""
-    texts, desk = context.texts, context.desk
-    others = [other for other in LANGUAGES if other is not texts]
-    gr.HTML(head_html(texts, others), elem_classes="th-html")
+    texts = context.texts
+    gr.HTML(head_html(texts, [other for other in LANGUAGES if other is not texts]), elem_classes="th-html")
     ready = gr.HTML(elem_id="th-ready", elem_classes="th-html", visible=False)
-    if not context.contents.everything:
-        generate = build_generate(context)
-
-        def arrive(request: gr.Request) -> list[Any]:
-            return last_result(context, visitor(request).owner)
-
-        outputs = generate.result
+    events = gr.HTML(subscription_html(""), js_on_load=EVENTS.read_text(encoding="utf-8"), elem_id="th-events", elem_classes="th-html")
+    if context.contents.everything:
+        parts = _tabs(context)
     else:
-        with gr.Tabs(selected=GENERATE) as tabs:
-            with gr.Tab(texts.tab_generate, id=GENERATE):
-                generate = build_generate(context)
-            with gr.Tab(texts.tab_stream, id="stream"):
-                streamed = build_stream(context)
-            with gr.Tab(texts.tab_avatars, id="avatars"):
-                avatars = AvatarsTab(context, [generate.person, streamed], tabs, GENERATE)
-            with gr.Tab(texts.tab_results, id="results") as results_tab:
-                build_results(context, results_tab)
-            with gr.Tab(texts.tab_about, id="about") as about_tab:
-                build_about(context, about_tab)
+        parts = [GenerateTab(context)]
+    generate, others = parts[0], parts[1:]
 
-        def arrive(request: gr.Request) -> list[Any]:
-            owner = visitor(request).owner
-            return [*last_result(context, owner), *avatars.shown(owner)]
+    def arrive(request: gr.Request) -> list[Any]:
+        owner = owner_of_request(request)
+        page.visited.set()
+        told = [subscription_html(page.subscriptions.add(owner, texts)), *generate.arrived(owner)]
+        for part in others:
+            if isinstance(part, AvatarsTab):
+                told += part.arrived(owner, generate.chosen_avatar(owner))
+        return told
 
-        outputs = [*generate.result, *avatars.outputs()]
+    def refresh(request: gr.Request, *values: Any) -> list[Any]:
+        owner, told, left = owner_of_request(request), list[Any](), list(values)
+        for part in parts:
+            n = len(part.follows())
+            told += part.followed(owner, *left[:n])
+            left = left[n:]
+        return told
 
     async def get_ready() -> AsyncIterator[Any]:
         """What is still being loaded, until nothing is."""
         await asyncio.sleep(READY_POLL_S)  # it is the first visitor's coming that starts it
-        while loading := desk.loading():
+        while loading := _loading(context.service):
             yield gr.update(value=ready_html(texts, loading), visible=True)
             await asyncio.sleep(READY_POLL_S)
         yield gr.update(visible=False)
 
-    context_page: Any = gr.context.Context.root_block
-    context_page.load(arrive, None, outputs, **quiet(queue=False))
-    context_page.load(get_ready, None, ready, **quiet(concurrency_limit=None))
+    avatars = [output for part in others if isinstance(part, AvatarsTab) for output in part.outputs()]
+    arrived = [events, *generate.outputs(), *generate.inputs(), *avatars]
+    followed = [each for part in parts for each in part.follows()], [each for part in parts for each in part.outputs()]
+    root: Any = gr.context.Context.root_block
+    root.load(arrive, None, arrived, **quiet(queue=False))
+    root.load(get_ready, None, ready, **quiet(concurrency_limit=None))
+    events.submit(arrive, None, arrived, **quiet(queue=False))
+    events.select(refresh, *followed, **quiet(queue=False, trigger_mode="always_last"))
+    for part in parts:
+        if not isinstance(part, VideosTab):
+            part.submitted.then(refresh, *followed, **quiet(queue=False))  # it may have ended before the page knew of it
 
 
-def _leaving(desk: Desk) -> Any:
-    def leave(request: gr.Request) -> None:
-        desk.leave(str(request.session_hash or ""))
+def _tabs(context: Context) -> list[Any]:
+    """Generate first; the others that are kept up to date as well."""
+    texts = context.texts
+    with gr.Tabs(selected=GENERATE) as tabs:
+        with gr.Tab(texts.tab_generate, id=GENERATE):
+            generate = GenerateTab(context)
+        with gr.Tab(texts.tab_stream, id="stream"):
+            streamed = build_stream(context)
+        with gr.Tab(texts.tab_avatars, id="avatars"):
+            avatars = AvatarsTab(context, [generate.person, streamed], tabs, GENERATE)
+        with gr.Tab(texts.tab_results, id="results") as videos_tab:
+            videos = VideosTab(context, videos_tab)
+        with gr.Tab(texts.tab_about, id="about") as status_tab:
+            build_status(context, status_tab)
+    return [generate, avatars, videos]
 
-    return leave
+
+def _loading(service: Service) -> dict[str, LoadState]:
+    """The engines that are on their way, by name."""
+    engines = service.studio.engines
+    states = {name: engines.state(name) for name in engines.names}
+    return {name: state for name, state in states.items() if state.under_way}

@@ -10,6 +10,7 @@ html, body { overflow-x: clip; }
 .gradio-container { width: 100% !important; max-width: 1120px !important; margin: 0 auto !important; }
 .gradio-container .app, .gradio-container .app > .wrap, .gradio-container .app .contain { width: 100% !important; }
 .th-html .html-container { padding: 0 !important; }
+#th-events { display: none; }
 .th-head { display: flex; justify-content: space-between; align-items: flex-start; gap: 1rem; }
 .th-language, .th-link { color: var(--link-text-color); text-decoration: underline; text-underline-offset: 0.2em; }
 .th-language { margin-top: 0.9rem; font-size: 0.95rem; white-space: nowrap; }

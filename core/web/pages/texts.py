@@ -1,7 +1,7 @@
 """Every sentence the pages say, in one table. Another language is another `Texts`; the type checker sees to it that it is whole.
 
-Placeholders are named (`{frames}`) and filled with `str.format`. Plain text: whoever puts it into HTML escapes it. What the studio and the
-media readers say of a bad input is English in every language.
+Placeholders are named (`{frames}`) and filled with `str.format`. Plain text: whoever puts it into HTML escapes it. Errors without a code,
+as those of the studio and the media readers about a bad input, are English in every language.
 """
 
 from __future__ import annotations
@@ -76,7 +76,6 @@ class Texts:
     avatar_name: str
     avatar_name_hint: str
     consent: str
-    consent_missing: str
     register: str
     registered: str
     avatars_yours: str
@@ -158,23 +157,10 @@ class Texts:
     result_label: str
     note: str
 
-    # what can be wrong
+    # what can be wrong; errors: by the code of a TalkingHeadError, filled with its parameters; option_names: in them
     error: str
-    no_photo_no_speech: str
-    no_photo: str
-    no_speech: str
-    upload_gone: str
     not_uploaded: str
     no_addresses: str
-    bad_size: str
-    bad_size_hint: str
-    bad_whole_number: str
-    bad_whole_number_hint: str
-    bad_options: str
-    bad_options_hint: str
-    avatar_and_photo: str
-    bad_which: str
-    bad_which_hint: str
-    busy: str
-    busy_hint: str
     unexpected: str
+    option_names: dict[str, str]
+    errors: dict[str, str]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
+from abc import ABCMeta
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData
 
 from core.errors import TalkingHeadError
-from core.service.streams import Streams
-from core.settings import Settings
+from core.service.service import Service
+from core.web.pages.error_texts import sentence
+from core.web.pages.events_route import Subscriptions
 from core.web.pages.texts import Texts
 from core.web.pages.texts_en import ENGLISH
 
@@ -34,36 +38,66 @@ def page_error(sentence: str, title: str = ENGLISH.error) -> Exception:
     return error
 
 
-def photo_input(texts: Texts, **options: Any) -> Any:
-    """An image component that hands over the uploaded file as it is.
+def _component(base: Any, **members: Any) -> Any:
+    """A component class with other members, under the same name, so that the browser shows it as the same component.
 
-    Gradio would open the file with Pillow first, and fail in its own words on what our own loader explains. (The method is replaced on
-    the instance because Gradio writes a .pyi file beside the source of every component class it meets.)
+    A class and not an instance, because Gradio makes a new instance for a visitor whose component is updated. Made past Gradio's metaclass,
+    which would write a .pyi file beside this module.
     """
-    component = gr.Image(type="filepath", image_mode=None, label=texts.photo, sources=["upload", "webcam", "clipboard"], **options)
-    component.preprocess = _uploaded_path
-    _show_as_example(component, "portrait.png")
-    return component
+    return ABCMeta.__new__(type(base), base.__name__, (base,), {"__module__": __name__, **members})
+
+
+def _uploaded_path(component: Any, payload: Any) -> str | None:
+    return payload.path if payload is not None else None
+
+
+def _served_file(component: Any, path: str | None) -> Any:
+    return None if path is None else FileData(path=str(path), orig_name=str(path).rsplit("/", 1)[-1])
+
+
+def _example(name: str) -> dict[str, Any]:
+    """The API page shows a file of the caller's own; Gradio's example is a web address, and those are refused here."""
+    payload = {"path": name, "url": name, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+    return {"example_payload": lambda component: payload, "example_value": lambda component: name}
+
+
+# Gradio would open a photo with Pillow first, and fail in its own words on what our own loader explains.
+_Photo = _component(gr.Image, preprocess=_uploaded_path, **_example("portrait.png"))
+_Speech = _component(gr.Audio, preprocess=_uploaded_path, **_example("speech.wav"))
+# Gradio would have our mp4 examined by whatever ffprobe the machine has.
+_Video = _component(gr.Video, postprocess=_served_file)
+
+
+def photo_input(texts: Texts, **options: Any) -> Any:
+    """An image component that hands over the uploaded file as it is."""
+    return _Photo(type="filepath", image_mode=None, label=texts.photo, sources=["upload", "webcam", "clipboard"], **options)
 
 
 def speech_input(texts: Texts, **options: Any) -> Any:
     """An audio component that hands over the uploaded file as it is."""
-    component = gr.Audio(type="filepath", label=texts.speech, sources=["upload", "microphone"], **options)
-    component.preprocess = _uploaded_path
-    _show_as_example(component, "speech.wav")
-    return component
+    return _Speech(type="filepath", label=texts.speech, sources=["upload", "microphone"], **options)
 
 
 def video_output(texts: Texts, **options: Any) -> Any:
-    """A video component that serves our mp4 as it is: Gradio would have it examined by whatever ffprobe the machine has."""
-    component = gr.Video(label=texts.video, format="mp4", interactive=False, **options)
-    component.postprocess = _served_file
-    return component
+    """A video component that serves our mp4 as it is."""
+    return _Video(label=texts.video, format="mp4", interactive=False, **options)
 
 
 def cards(html: str = "", **options: Any) -> Any:
-    """Cards to choose from (`view.cards_html`). Its `select` event carries the `key` of the card that was chosen."""
+    """Cards to choose from (`html.cards_html`). Its `select` event carries the `key` of the card that was chosen."""
     return gr.HTML(html, js_on_load=CHOOSE_CARD, elem_classes="th-html", **options)
+
+
+def kept_text(value: str = "") -> Any:
+    """A text that the open page keeps and nobody sees. Unlike Gradio's State it survives a restart of the server, and asks for no
+    connection of its own; who sends it back may have changed it.
+    """
+    return gr.Textbox(value, visible=False)
+
+
+def warn(texts: Texts, said: str) -> None:
+    """Shows a message for a few seconds over the page; for events that go through Gradio's queue. said: plain text."""
+    gr.Warning(escape(said), title=texts.error)
 
 
 def quiet(**options: Any) -> dict[str, Any]:
@@ -72,13 +106,19 @@ def quiet(**options: Any) -> dict[str, Any]:
 
 
 class Page(gr.Blocks):  # type: ignore[misc]  # Gradio is not followed by the type checker
-    """Blocks in which every error reaches the visitor as a sentence, and the log as a traceback where it is our fault."""
+    """Blocks in which every error reaches the visitor as a sentence, and the log as a traceback where it is our fault.
 
-    def __init__(self, texts: Texts, settings: Settings, streams: Streams, **options: Any) -> None:
+    visited: set when the first visitor has the page before them. public_files: served to everybody.
+    """
+
+    def __init__(self, texts: Texts, service: Service, **options: Any) -> None:
         super().__init__(**options)
         self.texts = texts
-        self.streams = streams
-        self.max_upload_bytes = max(settings.max_audio_bytes, settings.max_image_bytes)
+        self.service = service
+        self.subscriptions = Subscriptions()
+        self.visited = threading.Event()
+        self.public_files: list[Path] = []
+        self.max_upload_bytes = max(service.settings.max_audio_bytes, service.settings.max_image_bytes)
 
     async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any) -> dict[str, Any]:
         """As Gradio's; addresses are refused before Gradio would fetch them, without bounds, on the server."""
@@ -92,7 +132,8 @@ class Page(gr.Blocks):  # type: ignore[misc]  # Gradio is not followed by the ty
             raise
         except TalkingHeadError as error:
             public = getattr(block_fn, "api_visibility", "") == "public"
-            raise page_error(str(error) if public else escape(str(error))) from None  # the page shows it as HTML
+            said = sentence(self.texts, error)
+            raise page_error(said if public else escape(said)) from None  # the page shows it as HTML
         except Exception as error:
             if type(error).__name__ in ("InvalidPathError", "ValidationError"):  # a path of the client's own, or no file at all
                 logger.warning("refused an input: %s", error)
@@ -100,20 +141,6 @@ class Page(gr.Blocks):  # type: ignore[misc]  # Gradio is not followed by the ty
             logger.exception("a page event failed")
             raise page_error(self.texts.unexpected) from None
         return result
-
-
-def _uploaded_path(payload: Any) -> str | None:
-    return payload.path if payload is not None else None
-
-
-def _show_as_example(component: Any, name: str) -> None:
-    """The API page shows a file of the caller's own; Gradio's example is a web address, and those are refused here."""
-    component.example_payload = lambda: {"path": name, "url": name, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
-    component.example_value = lambda: name
-
-
-def _served_file(path: str | None) -> Any:
-    return None if path is None else FileData(path=str(path), orig_name=str(path).rsplit("/", 1)[-1])
 
 
 def _is_address(value: object) -> bool:

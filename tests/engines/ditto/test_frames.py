@@ -93,7 +93,7 @@ def test_nothing_is_computed_while_nobody_waits(engine: DittoEngine, registered:
 def test_batches_as_on_a_gpu(
     engine: DittoEngine, registered: DittoRegistered, drawn: list[StitchedFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two batches of five are under way together. What a reader left is the next one's, and the head glides from what was really shown."""
+    """Two batches of five are under way together. What a reader left is the next one's, and the head starts from what was really shown."""
     monkeypatch.setattr(engine, "placement", dataclasses.replace(engine.placement, batch=5, batches_at_once=2))
     made = session(engine, registered, online_mode=True, overlap_v2=70)
     assert made.step_frames == 10

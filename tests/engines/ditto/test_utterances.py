@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.atomic_components import glide as glide_module
+from core.atomic_components import transition
 from core.atomic_components.motion_stitch import StitchedFrame
 from core.engines.ditto import DittoEngine, DittoRegistered
 from core.options import read_options
@@ -36,14 +36,14 @@ def test_every_utterance_has_its_own_frames(engine: DittoEngine, registered: Dit
 
 
 @pytest.mark.parametrize("values", [{}, {"online_mode": True, "overlap_v2": 70}])
-def test_the_head_glides_from_one_motion_to_the_next(
+def test_the_head_moves_smoothly_from_one_motion_to_the_next(
     engine: DittoEngine, registered: DittoRegistered, drawn: list[StitchedFrame], values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each utterance begins at the source's pose, as published. Shown after another it would jump there from wherever the head was."""
 
-    def shown(glide: int) -> tuple[np.ndarray, list[int]]:
+    def shown(n_frames: int) -> tuple[np.ndarray, list[int]]:
         """Driven keypoints of a talk with pauses, and where something new begins in it."""
-        monkeypatch.setattr(glide_module, "GLIDE_FRAMES", glide)
+        monkeypatch.setattr(transition, "TRANSITION_FRAMES", n_frames)
         drawn.clear()
         made, begins = session(engine, registered, **values), []
         for kind, n in (("idle", 13), ("talk", 30), ("talk", 17), ("idle", 14), ("idle", 5), ("cut", 14), ("talk", 20)):
@@ -60,18 +60,18 @@ def test_the_head_glides_from_one_motion_to_the_next(
         return np.concatenate([frame.kp_free for frame in drawn]), [begin for begin in begins[1:] if begin != 74]  # 74: a pause goes on
 
     plain, begins = shown(0)
-    glided, _ = shown(10)
-    steps, plain_steps = (np.abs(np.diff(points, axis=0)).max(axis=(1, 2)) for points in (glided, plain))
+    smooth, _ = shown(10)
+    steps, plain_steps = (np.abs(np.diff(points, axis=0)).max(axis=(1, 2)) for points in (smooth, plain))
     for begin in begins:
-        offset = np.abs(glided[begin - 1] - plain[begin]).max()
-        assert offset > 0.01  # there was something to glide over
+        offset = np.abs(smooth[begin - 1] - plain[begin]).max()
+        assert offset > 0.01  # there was something to move over
         assert steps[begin - 1] < 0.05 * offset
         along = slice(begin, begin + 10)
         assert (steps[along] <= plain_steps[along] + 0.15 * offset).all()
         following = min([*(b for b in begins if b > begin), 113])
-        assert np.array_equal(glided[begin + 10 : following], plain[begin + 10 : following])
-    assert np.array_equal(glided[: begins[0]], plain[: begins[0]])  # what comes first is as published
-    assert np.array_equal(glided[begins[1] - 1], plain[begins[1] - 1])
+        assert np.array_equal(smooth[begin + 10 : following], plain[begin + 10 : following])
+    assert np.array_equal(smooth[: begins[0]], plain[: begins[0]])  # what comes first is as published
+    assert np.array_equal(smooth[begins[1] - 1], plain[begins[1] - 1])
 
 
 def test_new_controls_act_in_place_and_without_a_jump(engine: DittoEngine, registered: DittoRegistered, drawn: list[StitchedFrame]) -> None:

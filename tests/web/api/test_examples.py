@@ -15,9 +15,12 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import av
+import numpy as np
 import pytest
+import soundfile
 
 from core.studio import Studio
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
@@ -55,9 +58,12 @@ def server(studio: Studio, origin: str, tmp_path_factory: pytest.TempPathFactory
         yield server
 
 
-def run(server: Serving, name: str, output: Path, *more: str, key: str = KEY) -> subprocess.CompletedProcess[str]:
+def run(
+    server: Serving, name: str, output: Path, *more: str, key: str = KEY, recording: Path = SPEECH
+) -> subprocess.CompletedProcess[str]:
+    """As people type it: with a slash at the end of the address."""
     environment = {**os.environ, "TALKING_HEAD_KEY": key, "NO_PROXY": "127.0.0.1"}
-    command = [sys.executable, str(EXAMPLES / name), str(SPEECH), str(PORTRAIT), str(output), "--server", server.url, *more]
+    command = [sys.executable, str(EXAMPLES / name), str(recording), str(PORTRAIT), str(output), "--server", f"{server.url}/", *more]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -74,6 +80,38 @@ def test_the_client_writes_the_video(server: Serving, tmp_path: Path, name: str,
     assert ended.returncode == 0, ended.stderr
     n_frames = frames(tmp_path / "video.mp4")
     assert n_frames > 75 if name == "client_live.py" else n_frames == 75
+    wait_for(lambda: server.context.live.n_sessions == 0)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [(".flac", {}), (".wav", {"samplerate": 192_000}), (".wav", {"samplerate": 4_000, "subtype": "FLOAT"}), (".mp3", {}), (".ogg", {})],
+)
+def test_the_live_client_reads_what_the_server_takes(tmp_path: Path, suffix: str, options: dict[str, Any]) -> None:
+    example = module("client_live")
+    rate = options.pop("samplerate", 48_000)
+    path = tmp_path / f"speech{suffix}"
+    soundfile.write(path, np.full((rate, 2), 0.25), rate, **options)
+    recording = example.Recording(path)
+    assert recording.channels == 2
+    assert 8_000 <= recording.rate <= 96_000
+    assert len(recording) == pytest.approx(recording.rate, rel=0.1)
+    middle = np.frombuffer(recording.frames(recording.rate // 4, 100), np.int16)
+    assert len(middle) == 200
+    assert middle == pytest.approx(8192, rel=0.05)
+
+
+def test_the_live_client_speaks_flac_and_refuses_what_is_no_sound(server: Serving, tmp_path: Path) -> None:
+    sound, rate = soundfile.read(SPEECH)
+    soundfile.write(tmp_path / "speech.flac", sound[: rate // 2], rate)
+    ended = run(server, "client_live.py", tmp_path / "video.mp4", recording=tmp_path / "speech.flac")
+    assert ended.returncode == 0, ended.stderr
+    assert frames(tmp_path / "video.mp4") > 12
+    for path in (PORTRAIT, tmp_path / "nothing.wav"):
+        refused = run(server, "client_live.py", tmp_path / "video.mp4", recording=path)
+        assert refused.returncode == 1
+        assert "cannot be read" in refused.stderr
+        assert "Traceback" not in refused.stderr
     wait_for(lambda: server.context.live.n_sessions == 0)
 
 

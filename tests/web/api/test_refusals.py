@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -247,7 +248,7 @@ def test_a_foreign_name_for_this_machine_is_refused(studio: Studio, server: Serv
         bare = httpx.Client(base_url=open_server.url, trust_env=False)
         with bare:
             assert bare.get("/avatars").status_code == 200
-            error(bare.get("/avatars", headers={"Host": "evil.example"}), 403)
+            assert "TALKING_HEAD_ALLOWED_HOSTS" in error(bare.get("/avatars", headers={"Host": "evil.example"}), 421)["hint"]
             assert error(bare.get("/avatars", headers={"X-Forwarded-For": "203.0.113.9"}), 401)["hint"]
             error(bare.get("/avatars", headers={"X-Owner-Key": "short"}), 422)
             token = bare.post("/avatars", headers={"X-Owner-Key": OWNER}, **form(audio=None)).json()["token"]
@@ -266,6 +267,50 @@ def test_unknown_addresses_and_methods(client: httpx.Client) -> None:
     assert error(client.put("/generate"), 405)["type"] == "MethodNotAllowed"
     assert error(client.post("/cache/clear", json={"which": "everything"}), 422)["type"] == "InvalidRequest"
     error(client.get("/jobs/../../etc/passwd"), 404)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"which": "everything"}, "which: Input should be 'avatars', 'results' or 'all' (given: 'everything')."),
+        ({"which": 3}, "(given: '3')."),
+        ({"which": None}, "which: Input should be"),
+        ({"what": "all"}, "what: Extra inputs are not permitted (given: 'all')."),
+        (["all"], "valid dictionary"),
+    ],
+)
+def test_a_wrong_body_is_told_with_its_value(client: httpx.Client, body: Any, said: str) -> None:
+    assert said in error(client.post("/cache/clear", json=body), 422)["message"]
+
+
+def test_clearing_needs_no_body_and_a_body_must_be_json(client: httpx.Client) -> None:
+    assert set(client.post("/cache/clear").json()) == {"freed_bytes"}
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        about = error(client.post("/cache/clear", content=b'{"which": "results"}', headers={"Content-Type": kind}), 422)
+        assert about["hint"] == "Send JSON, with Content-Type: application/json."
+    assert "JSON" in error(client.post("/cache/clear", content=b"{", headers={"Content-Type": "application/json"}), 422)["message"]
+
+
+def test_refused_websockets_are_no_errors_in_the_log(server: Serving, caplog: pytest.LogCaptureFixture) -> None:
+    """They are what strangers send, not what the operator must look at."""
+    key, evil = {"X-API-Key": KEY}, {"Origin": "https://evil.example"}
+    assert handshake(server, "/live?avatar=x") == 401
+    assert handshake(server, "/live?avatar=x", additional_headers=evil) == 403
+    assert handshake(server, "/live?avatar=unknown", additional_headers=key) == 404
+    assert handshake(server, "/live", additional_headers=key) == 422
+    assert handshake(server, "/nothing", additional_headers=key) == 401
+    assert handshake(server, "/jobs/x/events", additional_headers=key) == 404
+
+    async def go_at_once() -> None:
+        reader, writer = await asyncio.open_connection(*server.address)
+        head = "GET /jobs/x/events HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        writer.write(f"{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {'A' * 22}==\r\nX-API-Key: {KEY}\r\n\r\n".encode())
+        await writer.drain()
+        writer.transport.abort()
+
+    asyncio.run(go_at_once())
+    httpx.get(f"{server.url}/health", trust_env=False)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_who_asks_too_often_is_told_when_to_come_back(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> None:

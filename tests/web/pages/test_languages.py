@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.web.pages.language import choose
-from core.web.pages.languages import LANGUAGES
+from core.web.pages.language import LANGUAGES, choose
 from core.web.pages.texts_en import ENGLISH
 
 

@@ -146,16 +146,24 @@ def test_addresses_and_files_of_the_server_are_refused(server: Server, path: str
     endpoint = "gradio_api/call/process_talking_head"
     body = json.dumps({"data": [file, file, "auto", "320", 1, 0, False]}).encode()
     request = urllib.request.Request(server.url + endpoint, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        event = json.loads(answer.read())["event_id"]
-    answered = server.get(f"{endpoint}/{event}").decode()
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=10)
+    answered = caught.value.read().decode()
     assert said in answered
     assert path not in answered
 
 
+def test_a_client_is_told_what_was_refused(client) -> None:
+    from gradio_client import handle_file
+    from gradio_client.exceptions import ValidationError
+
+    with pytest.raises(ValidationError, match="addresses are not accepted"):
+        client.submit(handle_file("http://127.0.0.1:1/x.wav"), handle_file(str(PORTRAIT)), api_name="/process_talking_head").result()
+
+
 def test_files_are_private_and_their_names_cannot_be_guessed(server: Server, client) -> None:
     ask(client)
-    root = server.folder / "out" / "page"
+    root = server.folder / "out" / "videos"
     assert root.stat().st_mode & 0o777 == 0o700
     videos = list(root.rglob("talking-head.mp4"))
     assert videos
@@ -183,7 +191,7 @@ def test_a_cancelled_call_stops_the_job(server: Server, client, tmp_path: Path) 
     began = time.monotonic()
     job = client.submit(handle_file(str(ROOT / "assets" / "speech_16s.wav")), handle_file(str(PORTRAIT)), "lite", "1024", 3, 0,
                         api_name="/process_talking_head")  # fmt: skip
-    root = server.folder / "out" / "page"
+    root = server.folder / "out" / "videos"
 
     def unfinished() -> list[Path]:
         return [folder for folder in root.iterdir() if len(folder.name) == 48 and not (folder / "talking-head.mp4").exists()]
@@ -208,14 +216,14 @@ def test_a_full_server_says_so_and_ends_cleanly_while_it_works(tmp_path: Path) -
         client.submit(handle_file(str(ROOT / "assets" / "speech_16s.wav")), handle_file(str(PORTRAIT)), "lite", "1024", 3, 0,
                       api_name="/process_talking_head")  # fmt: skip
         deadline = time.monotonic() + 30
-        while not any(len(folder.name) == 48 for folder in (tmp_path / "out" / "page").iterdir()) and time.monotonic() < deadline:
+        while not any(len(folder.name) == 48 for folder in (tmp_path / "out" / "videos").iterdir()) and time.monotonic() < deadline:
             time.sleep(0.05)
         busy = refusal(server, client)
         assert "Busy" in busy
         assert "Try again" in busy
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(30) == 0, server.log.read_text()
-        assert not list((tmp_path / "out" / "page").rglob("*.mp4*"))
+        assert not list((tmp_path / "out" / "videos").rglob("*.mp4*"))
         assert "Traceback" not in server.log.read_text()
         client._kill_heartbeat.set()
     finally:

@@ -1,88 +1,100 @@
-"""Videos that are shown while they are made: each address works once, for its own tab."""
+"""Videos that are shown while they are made: each address works once, and who leaves stops the work."""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 from core.errors import FaceError
 from core.generation_run import GenerationRun
-from core.service.streams import StreamRoute, Streams
+from core.service.errors import UnknownJob
+from core.service.outputs import OutputFolder
+from core.service.requests import VideoInputs
+from core.service.service import Service
+from core.settings import Settings
 from core.studio import Studio
-from core.types import Audio, Photo, RenderOptions, Request
+from core.web.pages.stream_route import StreamRoute, stream_address
 from tests.support.app_process import probe
+from tests.support.paths import PORTRAIT, SPEECH
+from tests.support.serving import wait_for
 
 
-class TestStreams:
-    @pytest.fixture
-    def streams(self) -> Iterator[Streams]:
-        streams = Streams()
-        yield streams
-        streams.stop()
+@pytest.fixture
+def service(studio: Studio, tmp_path: Path) -> Iterator[Service]:
+    outputs = OutputFolder(tmp_path / "videos", 100.0)
+    outputs.prepare()
+    service = Service(studio, outputs, Settings(cache_dir=tmp_path / "cache", output_dir=tmp_path))
+    service.start()
+    yield service
+    service.close(0.0)
 
-    def open(self, streams: Streams, studio: Studio, portrait: Photo, speech: Audio) -> str:
-        request = Request(speech, portrait, options=RenderOptions(size=64), owner="ada")
-        return streams.open(studio.stream(request), "tab")
 
-    @staticmethod
-    def get(streams: Streams, address: str) -> tuple[int, str, bytes]:
-        from starlette.testclient import TestClient
+def begin(service: Service, image: Path = PORTRAIT) -> str:
+    """The job's id."""
+    return asyncio.run(service.requests.video(VideoInputs(SPEECH, image, options={"size": 64}), "ada", kind="stream", kept=False)).id
 
-        async def elsewhere(scope: Any, receive: Any, send: Any) -> None:
-            raise AssertionError(f"{scope['path']} was handed on")
 
-        answer = TestClient(StreamRoute(elsewhere, streams)).get(f"/{address}")
-        return answer.status_code, answer.headers["content-type"], answer.content
+@pytest.fixture
+def get(service: Service) -> Any:
+    async def elsewhere(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError(f"{scope['path']} was handed on")
 
-    def test_it_comes_once(self, streams: Streams, studio: Studio, portrait: Photo, speech: Audio, tmp_path: Path) -> None:
-        address = self.open(streams, studio, portrait, speech)
-        assert re.fullmatch(r"talking_head_stream/[0-9a-f]{48}", address)
-        status, kind, data = self.get(streams, address)
-        assert status == 200
-        assert kind.startswith('video/mp4; codecs="avc1')
-        (tmp_path / "stream.mp4").write_bytes(data)
-        assert probe(str(tmp_path / "stream.mp4"))[:3] == (64, 64, speech.n_frames)
-        assert self.get(streams, address)[0] == 404
-        pieces = streams.of(address, "tab")
-        assert pieces is not None
-        assert pieces.job.result().frames == speech.n_frames
-        assert streams.of(address, "another tab") is None
+    client = TestClient(StreamRoute(elsewhere, service.jobs))
+    return lambda address: client.get(f"/{address}")
 
-    def test_what_fails_at_once_has_an_answer_and_a_reason(self, streams: Streams, studio: Studio, speech: Audio) -> None:
-        wall = Photo(np.full((128, 128, 3), 90, np.uint8), "wall")
-        address = self.open(streams, studio, wall, speech)
-        assert self.get(streams, address)[0] == 409
-        pieces = streams.of(address, "tab")
-        assert pieces is not None
-        with pytest.raises(FaceError):
-            pieces.job.result(10)
 
-    def test_a_fault_in_the_middle_ends_what_was_sent_and_is_logged(
-        self, streams: Streams, studio: Studio, portrait: Photo, speech: Audio, monkeypatch: pytest.MonkeyPatch, caplog: Any
-    ) -> None:
-        whole = GenerationRun.frames
+def test_it_comes_once(service: Service, get: Any, tmp_path: Path) -> None:
+    job_id = begin(service)
+    address = stream_address(job_id)
+    assert re.fullmatch(r"talking_head_stream/[\w-]{22}", address)
+    answer = get(address)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith('video/mp4; codecs="avc1')
+    (tmp_path / "stream.mp4").write_bytes(answer.content)
+    assert probe(str(tmp_path / "stream.mp4"))[:3] == (64, 64, 75)
+    assert get(address).status_code == 404
+    done = asyncio.run(service.jobs.ended(job_id, "ada"))
+    assert done.info is not None
+    assert done.info.frames == 75
+    with pytest.raises(UnknownJob):
+        service.jobs.get(job_id, "another visitor")
 
-        def breaks_off(performance: GenerationRun, job: Any) -> Iterator[Any]:
-            yield from itertools.islice(whole(performance, job), 50)
-            raise RuntimeError("a fault")
 
-        monkeypatch.setattr(GenerationRun, "frames", breaks_off)
-        address = self.open(streams, studio, portrait, speech)
-        status, _, data = self.get(streams, address)
-        assert status == 200
-        assert len(data) > 1000
-        assert "a stream failed" in caplog.text
+def test_what_fails_at_once_has_an_answer_and_a_reason(service: Service, get: Any, tmp_path: Path) -> None:
+    wall = tmp_path / "wall.png"
+    cv2.imwrite(str(wall), np.full((128, 128, 3), 90, np.uint8))
+    job_id = begin(service, wall)
+    assert get(stream_address(job_id)).status_code == 409
+    assert isinstance(asyncio.run(service.jobs.ended(job_id, "ada")).error, FaceError)
 
-    def test_who_leaves_stops_the_work(self, streams: Streams, studio: Studio, portrait: Photo, speech: Audio) -> None:
-        address = self.open(streams, studio, portrait, speech)
-        pieces = streams.claim(address.rpartition("/")[2])
-        assert pieces is not None
-        streams.stop("tab")
-        assert pieces.job.wait(10)
-        assert streams.of(address, "tab") is None
+
+def test_a_fault_in_the_middle_ends_what_was_sent_and_is_logged(
+    service: Service, get: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    whole = GenerationRun.frames
+
+    def breaks_off(run: GenerationRun, job: Any) -> Iterator[Any]:
+        yield from itertools.islice(whole(run, job), 50)
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(GenerationRun, "frames", breaks_off)
+    answer = get(stream_address(begin(service)))
+    assert answer.status_code == 200
+    assert len(answer.content) > 1000
+    assert "a stream failed" in caplog.text
+
+
+def test_who_leaves_stops_the_work(service: Service, get: Any) -> None:
+    job_id = begin(service)
+    service.jobs.abandon(job_id, "ada")
+    wait_for(lambda: not service.queue()["running"] and not service.queue()["waiting"])
+    assert get(stream_address(job_id)).status_code in (404, 409)

@@ -1,4 +1,4 @@
-"""What every part of a page is built with."""
+"""What every tab of a page is built with."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from core.service.avatars import Shelf
 from core.service.owners import owner_of
-from core.service.requests import Desk
-from core.service.tickets import Visitor
+from core.service.service import Service
 from core.web.pages.texts import Texts
 
 
@@ -36,13 +34,16 @@ class PageContents:
 class Context:
     """One page in one language."""
 
-    desk: Desk
-    shelf: Shelf
+    service: Service
     contents: PageContents
     texts: Texts
 
 
-def visitor(request: gr.Request) -> Visitor:
-    """Who sent a request. Raises OptionError for a key that could be guessed."""
-    session = str(request.session_hash or "")
-    return Visitor(owner_of(request.headers, session), session)
+def owner_of_request(request: gr.Request) -> str:
+    """Whose a request is. Raises OptionError for a key that could be guessed."""
+    return owner_of(request.headers, str(request.session_hash or ""))
+
+
+def uploaded(path: object) -> Path | None:
+    """The file that a component handed over; None where it is empty."""
+    return Path(path) if isinstance(path, str) and path else None

@@ -8,8 +8,10 @@ from typing import Any
 
 import gradio as gr
 
-from core.engines.capabilities import DITTO, LITE
+from core.engines.capabilities import CAPABILITIES, DITTO, LITE
+from core.errors import EngineUnavailable, OptionError
 from core.options import EMOTION_NAMES, PRESETS
+from core.studio import Studio
 from core.types import CONTROL_RANGES, Controls, RenderOptions
 from core.web.pages.html import note_html
 from core.web.pages.tabs.common import Context
@@ -31,6 +33,20 @@ class ControlInputs:
     def components(self) -> set[Any]:
         return {self.engine, self.size, self.seed, self.new_seed, *self.by_name.values()}
 
+    def chosen(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """What is set, so that `restored` can set it again."""
+        return {name: values[component] for name, component in self._named().items()}
+
+    def restored(self, chosen: Mapping[str, Any]) -> list[Any]:
+        """Updates of `outputs`."""
+        return [gr.update(value=chosen[name]) if name in chosen else gr.skip() for name in self._named()]
+
+    def outputs(self) -> list[Any]:
+        return list(self._named().values())
+
+    def _named(self) -> dict[str, Any]:
+        return {"engine": self.engine, "size": self.size, "seed": self.seed, "new_seed": self.new_seed, **self.by_name}
+
     def options(self, values: Mapping[Any, Any], honoured: frozenset[str]) -> dict[str, Any]:
         """Options by name from the components' values; those that nobody changed, or that the engine does not honour, are left out."""
         seed = values[self.seed]
@@ -46,11 +62,19 @@ class ControlInputs:
         return options
 
 
+def honoured_controls(studio: Studio, engine: str) -> frozenset[str]:
+    """What the engine that would serve `engine` (also "auto") honours; nothing where none can."""
+    try:
+        return CAPABILITIES[studio.choose_engine(engine)[0]]
+    except (OptionError, EngineUnavailable):
+        return frozenset()
+
+
 def control_inputs(context: Context) -> ControlInputs:
     """The settings in a fold. Changing the engine shows its own."""
-    desk, texts = context.desk, context.texts
-    names = desk.engines()
-    honoured = desk.capabilities("auto")
+    studio, texts = context.service.studio, context.texts
+    names = studio.engines.names
+    honoured = honoured_controls(studio, "auto")
     with gr.Accordion(texts.options, open=False):
         with gr.Row():
             named = [(texts.engine_named.format(name=name), name) for name in names]
@@ -79,7 +103,7 @@ def control_inputs(context: Context) -> ControlInputs:
     if len(names) > 1:  # nothing to show and hide with one engine
 
         def shown(name: str) -> list[Any]:
-            can = desk.capabilities(name)
+            can = honoured_controls(studio, name)
             return [gr.update(visible=bool(can & LITE)), gr.update(visible=bool(can & DITTO))]
 
         engine.change(shown, engine, [lite, ditto], **quiet(queue=False))

@@ -1,66 +1,155 @@
-"""Making a video: who speaks, what is said, how; then progress, the video and its figures."""
+"""Making a video: who speaks, what is said, how; then progress, the video and its figures. The job goes on when the page is left."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
 
-from core.errors import Cancelled, TalkingHeadError
-from core.service.requests import Wish
-from core.types import Generation
-from core.web.pages.html import error_html, idle_html, note_html, plain_html, progress_html, result_html
+from core.service.errors import UnknownJob
+from core.service.job_store import UNENDED
+from core.service.job_views import JobView
+from core.service.requests import VideoInputs
+from core.types import Framing
+from core.web.pages.error_texts import sentence
+from core.web.pages.html import error_html, idle_html, note_html, plain_html, progress_html, reading_html, result_html
 from core.web.pages.style import SHOW_STATUS
-from core.web.pages.tabs.common import Context, Example, visitor
-from core.web.pages.tabs.controls import ControlInputs, control_inputs
+from core.web.pages.tabs.common import Context, Example, owner_of_request, uploaded
+from core.web.pages.tabs.controls import ControlInputs, control_inputs, honoured_controls
 from core.web.pages.tabs.person import PersonInputs, person_inputs
 from core.web.pages.texts import Texts
-from core.web.pages.widgets import page_error, quiet, speech_input, video_output
+from core.web.pages.widgets import kept_text, quiet, speech_input, video_output, warn
 
 
-@dataclass(frozen=True)
 class GenerateTab:
-    """The components that other parts reach: who speaks, and what is shown of a finished video (`last_result` updates it)."""
+    """person: who speaks. submitted: the event after which `followed` is to be asked, as after each change of the visitor's jobs."""
 
-    person: PersonInputs
-    result: list[Any]
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        texts = context.texts
+        self._job, self._shown = kept_text(), kept_text()
+        """The job that the page waits for, and the one whose video it shows."""
+        with gr.Row(equal_height=False):
+            with gr.Column(min_width=300):
+                self.person = person_inputs(context)
+                speech = speech_input(texts, buttons=[], elem_id="th-speech")
+                controls = control_inputs(context)
+                consent = gr.Checkbox(False, label=texts.consent, container=False, visible=context.service.settings.require_consent)
+                with gr.Row():
+                    self._generate = gr.Button(texts.generate, variant="primary", elem_id="th-generate")
+                    self._cancel = gr.Button(texts.cancel, variant="stop", visible=False, elem_id="th-cancel")
+                if context.contents.examples:
+                    _examples(context.contents.examples, self.person, speech, texts)
+            with gr.Column(min_width=300):
+                self._video = video_output(texts, autoplay=True, buttons=[], height=420, elem_id="th-video")
+                self._status = gr.HTML(idle_html(texts), elem_id="th-status", elem_classes="th-html")
+                self._download = gr.DownloadButton(texts.download, visible=False, elem_id="th-download")
+                if context.service.settings.label:
+                    gr.HTML(note_html(texts.label_note), elem_classes="th-html")
+        self._inputs = _Inputs(self.person, speech, controls, consent)
+        self.submitted = self._wire()
 
+    def follows(self) -> list[Any]:
+        """The components that `followed` reads."""
+        return [self._job, self._shown]
 
-def build_generate(context: Context) -> GenerateTab:
-    texts = context.texts
-    with gr.Row(equal_height=False):
-        with gr.Column(min_width=300):
-            person = person_inputs(context)
-            speech = speech_input(texts, buttons=[], elem_id="th-speech")
-            controls = control_inputs(context)
-            consent = gr.Checkbox(False, label=texts.consent, container=False, visible=context.desk.settings.require_consent)
-            with gr.Row():
-                generate = gr.Button(texts.generate, variant="primary", elem_id="th-generate")
-                cancel = gr.Button(texts.cancel, variant="stop", visible=False, elem_id="th-cancel")
-            if context.contents.examples:
-                _examples(context.contents.examples, person, speech, texts)
-        with gr.Column(min_width=300):
-            video = video_output(texts, autoplay=True, buttons=[], height=420, elem_id="th-video")
-            status = gr.HTML(idle_html(texts), elem_id="th-status", elem_classes="th-html")
-            download = gr.DownloadButton(texts.download, visible=False, elem_id="th-download")
-            if context.desk.settings.label:
-                gr.HTML(note_html(texts.label_note), elem_classes="th-html")
-    inputs = _Inputs(person, speech, controls, consent)
-    _wire(context, inputs, generate, cancel, [status, video, download, generate, cancel])
-    return GenerateTab(person, [status, video, download])
+    def outputs(self) -> list[Any]:
+        """The components that `followed` updates."""
+        return [self._job, self._shown, self._status, self._video, self._download, self._generate, self._cancel]
 
+    def inputs(self) -> list[Any]:
+        """The components that `arrived` updates besides."""
+        return self._inputs.outputs()
 
-def last_result(context: Context, owner: str) -> list[Any]:
-    """Updates of `GenerateTab.result`: the owner's latest video, so that it survives that the page is loaded again."""
-    results = context.desk.history.of(owner)
-    if not results:
-        return [idle_html(context.texts), None, gr.update(visible=False)]
-    path = str(results[0].path)
-    return [result_html(context.texts, results[0].info, context.texts.results_again), path, gr.update(value=path, visible=True)]
+    def followed(self, owner: str, job_id: str, shown: str) -> list[Any]:
+        """How the job stands that the page waits for, once it has ended; and whether the video is still there that it shows."""
+        jobs = self._context.service.jobs
+        if job_id:
+            try:
+                job = jobs.get(job_id, owner)
+            except UnknownJob as error:
+                return self._idle(error_html(self._context.texts, sentence(self._context.texts, error)))
+            if job.ended:
+                return self._ended(job)
+        if shown and not self._is_there(shown, owner):
+            status = gr.skip() if job_id else idle_html(self._context.texts)
+            return [gr.skip(), "", status, None, gr.update(visible=False), gr.skip(), gr.skip()]
+        return [gr.skip()] * len(self.outputs())
+
+    def arrived(self, owner: str) -> list[Any]:
+        """For a page that was just opened: the job that is under way or else the last video, and with what it was asked for."""
+        service, texts = self._context.service, self._context.texts
+        done = next(iter(service.videos.of(owner)), None)
+        under_way = next((job for job in service.jobs.of(owner, UNENDED, ("video",)) if job.client_state), None)
+        if done is None:
+            outputs = self._idle(idle_html(texts))
+        else:
+            outputs = self._ended(done, texts.results_again)
+        if under_way is not None:
+            busy = self._busy(under_way)
+            outputs = [busy[0], outputs[1], busy[2], outputs[3], outputs[4], busy[5], busy[6]]
+        last = under_way or done
+        return [*outputs, *self._inputs.restored(last.client_state if last is not None else {})]
+
+    def chosen_avatar(self, owner: str) -> str:
+        """The token of the avatar that speaks in the job that is under way, "" where there is none."""
+        unended = self._context.service.jobs.of(owner, UNENDED, ("video",))
+        return str(next((job.client_state.get("avatar", "") for job in unended if job.client_state), ""))
+
+    def _is_there(self, job_id: str, owner: str) -> bool:
+        try:
+            return self._context.service.jobs.get(job_id, owner).video is not None
+        except UnknownJob:
+            return False
+
+    def _idle(self, status: str) -> list[Any]:
+        return ["", gr.skip(), status, gr.skip(), gr.skip(), gr.update(interactive=True), gr.update(visible=False)]
+
+    def _busy(self, job: JobView) -> list[Any]:
+        buttons = [gr.update(interactive=False), gr.update(visible=True, interactive=True)]
+        return [job.id, gr.skip(), progress_html(self._context.texts, job), gr.skip(), gr.skip(), *buttons]
+
+    def _ended(self, job: JobView, heading: str = "") -> list[Any]:
+        texts = self._context.texts
+        idle = self._idle("")
+        if job.info is not None and job.video is not None:
+            path = str(job.video)
+            return ["", job.id, result_html(texts, job.info, heading), path, gr.update(value=path, visible=True), *idle[5:]]
+        if job.error is None or job.state == "cancelled":
+            return self._idle(plain_html(texts.stopped))
+        return self._idle(error_html(texts, sentence(texts, job.error)))
+
+    def _wire(self) -> Any:
+        context, texts = self._context, self._context.texts
+
+        def begin() -> list[Any]:
+            return [reading_html(texts), gr.update(interactive=False)]
+
+        async def submit(values: dict[Any, Any], request: gr.Request) -> list[Any]:
+            try:
+                job = await context.service.requests.video(self._inputs.asked(values, context), owner_of_request(request))
+            except Exception as error:
+                said = sentence(texts, error)
+                warn(texts, said)
+                return self._idle(error_html(texts, said))
+            return self._ended(job) if job.ended else self._busy(job)
+
+        def stop(job_id: str, request: gr.Request) -> list[Any]:
+            try:
+                job = context.service.jobs.cancel(job_id, owner_of_request(request))
+            except UnknownJob:
+                return self._idle(plain_html(texts.stopped))
+            if job.ended:
+                return self._ended(job)
+            skip = gr.skip()
+            return [skip, skip, plain_html(texts.stopping), skip, skip, skip, gr.update(interactive=False)]
+
+        self._generate.click(None, js=SHOW_STATUS)
+        begun = self._generate.click(begin, None, [self._status, self._generate], **quiet(queue=False))
+        self._cancel.click(stop, self._job, self.outputs(), **quiet(queue=False))
+        return begun.then(submit, self._inputs.components(), self.outputs(), **quiet(concurrency_limit=None))
 
 
 @dataclass(frozen=True)
@@ -73,13 +162,37 @@ class _Inputs:
     def components(self) -> set[Any]:
         return {*self.person.components(), self.speech, *self.controls.components(), self.consent}
 
-    def wish(self, values: Mapping[Any, Any], context: Context) -> Wish:
-        token, engine = values[self.person.token], values[self.controls.engine]
-        options = self.controls.options(values, context.desk.capabilities(engine))
+    def asked(self, values: Mapping[Any, Any], context: Context) -> VideoInputs:
+        token, engine = str(values[self.person.token] or ""), str(values[self.controls.engine] or "auto")
+        photo, speech = values[self.person.picked.photo], values[self.speech]
+        options = self.controls.options(values, honoured_controls(context.service.studio, engine))
         if not token:
             options["face_index"] = values[self.person.picked.face]
-        image = None if token else values[self.person.picked.photo]
-        return Wish(values[self.speech], image, token, engine, options, values[self.consent])
+        state = {
+            "photo": photo or "",
+            "face": values[self.person.picked.face],
+            "avatar": token,
+            "speech": speech or "",
+            "consent": values[self.consent] is True,
+            "controls": self.controls.chosen(values),
+        }
+        image = None if token else uploaded(photo)
+        return VideoInputs(uploaded(speech), image, token, engine, options, values[self.consent] is True, state)
+
+    def outputs(self) -> list[Any]:
+        return [*self.person.picked.outputs(), self.speech, self.consent, *self.controls.outputs()]
+
+    def restored(self, state: Mapping[str, Any]) -> list[Any]:
+        """Updates of `outputs`. state: as `asked` made it, {} for what was asked for elsewhere; files that are gone are left out."""
+        photo, speech = (uploaded(state.get(name)) for name in ("photo", "speech"))
+        face = state.get("face", Framing.face_index)
+        picked = self.person.picked
+        return [
+            *(picked.restored(str(photo), face) if photo is not None and photo.is_file() else [gr.skip()] * len(picked.outputs())),
+            gr.update(value=str(speech)) if speech is not None and speech.is_file() else gr.skip(),
+            gr.update(value=state["consent"]) if "consent" in state else gr.skip(),
+            *self.controls.restored(state.get("controls", {})),
+        ]
 
 
 def _examples(examples: Sequence[Example], person: PersonInputs, speech: Any, texts: Texts) -> None:
@@ -96,37 +209,3 @@ def _examples(examples: Sequence[Example], person: PersonInputs, speech: Any, te
         return gr.skip() if token else str(examples[index].photo), str(examples[index].speech)
 
     choices.click(choose, [choices, person.token], [person.picked.photo, speech], **quiet(queue=False))
-
-
-def _wire(context: Context, inputs: _Inputs, generate: Any, cancel: Any, outputs: list[Any]) -> None:
-    """What the two buttons do. A generator shows the progress; that the visitor cancels or leaves closes it, which stops the job."""
-    desk, texts = context.desk, context.texts
-
-    def shown(html: str, *, busy: bool, path: str | None = None) -> tuple[Any, ...]:
-        buttons = gr.update(interactive=not busy), gr.update(visible=busy, interactive=True)
-        return html, path, gr.update(value=path, visible=path is not None), *buttons
-
-    async def run(values: dict[Any, Any], request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
-        try:
-            async with aclosing(desk.serve(inputs.wish(values, context), visitor(request), texts)) as steps:
-                async for step in steps:
-                    if isinstance(step, Generation):
-                        yield shown(result_html(texts, step.info), busy=False, path=str(step.path))
-                    else:
-                        yield shown(progress_html(texts, step), busy=True)
-        except Cancelled:
-            yield shown(plain_html(texts.stopped), busy=False)
-        except TalkingHeadError as error:
-            yield shown(error_html(texts, str(error)), busy=False)
-            raise page_error(escape(str(error)), texts.error) from None
-        except Exception:
-            yield shown(error_html(texts, texts.unexpected), busy=False)
-            raise  # the page logs it and says the same
-
-    def stop(request: gr.Request) -> tuple[Any, Any]:
-        desk.tickets.cancel(visitor(request).tab)
-        return plain_html(texts.stopping), gr.update(interactive=False)
-
-    generate.click(run, inputs.components(), outputs, **quiet(concurrency_limit=None))
-    generate.click(None, js=SHOW_STATUS)
-    cancel.click(stop, None, [outputs[0], cancel], **quiet(queue=False))

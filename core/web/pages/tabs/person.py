@@ -8,28 +8,37 @@ from typing import Any
 
 import gradio as gr
 
-from core.service.avatars import Card
-from core.types import Framing
+from core.errors import AvatarError
+from core.service.avatars import AvatarService
+from core.types import Avatar, Framing
 from core.web.pages.html import Choice, cards_html
-from core.web.pages.tabs.common import Context
+from core.web.pages.tabs.common import Context, uploaded
 from core.web.pages.texts import Texts
-from core.web.pages.widgets import cards, photo_input, quiet
+from core.web.pages.widgets import cards, kept_text, photo_input, quiet
 
 NEW_PHOTO = "new"
 
 
 @dataclass(frozen=True)
 class PhotoInputs:
-    """A photo and which of its faces."""
+    """A photo and which of its faces. face: its number. face_of: the photo whose face was chosen before it was shown."""
 
     photo: Any
     faces: Any
     face: Any
+    face_of: Any
+
+    def restored(self, path: str, face: int) -> list[Any]:
+        """Updates of `outputs`."""
+        return [gr.update(value=path), face, path]
+
+    def outputs(self) -> list[Any]:
+        return [self.photo, self.face, self.face_of]
 
 
 @dataclass(frozen=True)
 class PersonInputs:
-    """The components that say who speaks. token: State, "" for a new photo; cards, new: None on a page without avatars."""
+    """The components that say who speaks. token: "" for a new photo; cards, new: None on a page without avatars."""
 
     picked: PhotoInputs
     token: Any
@@ -46,7 +55,7 @@ class PersonInputs:
 
 def person_inputs(context: Context, name: str = "th") -> PersonInputs:
     """name: what the ids of its parts begin with."""
-    token = gr.State("")
+    token = kept_text()
     board = cards(visible=False, elem_id=f"{name}-person") if context.contents.everything else None
     with gr.Column(elem_classes="th-plain-column") as new:
         picked = pick_face(context, f"{name}-photo", f"{name}-faces")
@@ -60,6 +69,27 @@ def person_inputs(context: Context, name: str = "th") -> PersonInputs:
 
         board.select(choose, None, [token, new], **quiet(queue=False))
     return inputs
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is shown of an avatar. thumbnail: JPEG."""
+
+    token: str
+    name: str
+    thumbnail: bytes
+
+
+def cards_of(avatars: AvatarService, owner: str) -> list[Card]:
+    """The owner's avatars with their pictures; one that another page deletes meanwhile is left out."""
+    return [card for avatar in avatars.of(owner) for card in _card(avatars, avatar)]
+
+
+def _card(avatars: AvatarService, avatar: Avatar) -> list[Card]:
+    try:
+        return [Card(avatar.token, avatar.name, avatars.thumbnail(avatar.token, avatar.owner))]
+    except AvatarError:
+        return []
 
 
 def shown(texts: Texts, avatars: Sequence[Card], chosen: str) -> list[Any]:
@@ -76,22 +106,24 @@ def avatar_choices(texts: Texts, avatars: Sequence[Card]) -> list[Choice]:
 
 def pick_face(context: Context, photo_id: str, faces_id: str) -> PhotoInputs:
     """A photo, and below it the cut of each of its faces; the largest is chosen until another one is."""
-    desk, texts = context.desk, context.texts
+    texts = context.texts
     photo = photo_input(texts, height=260, buttons=["fullscreen"], elem_id=photo_id)
     faces = cards(visible=False, elem_id=faces_id)
-    face = gr.State(Framing.face_index)
+    face, face_of = gr.Number(Framing.face_index, visible=False), kept_text()
 
-    async def look(path: str | None) -> tuple[Any, int]:
-        found = await desk.faces(path)
+    async def look(path: str | None, face: float | None, face_of: str) -> tuple[Any, int]:
+        given = uploaded(path)
+        found = [] if given is None else await context.service.face_previews.of(given)
         several = len(found) > 1
+        chosen = int(face or 0) if path and path == face_of and 0 <= int(face or 0) < len(found) else Framing.face_index
         choices = [Choice(str(n), texts.face_named.format(number=n + 1) if several else "", cut) for n, cut in enumerate(found)]
-        html = cards_html(choices, "0", texts.faces_several if several else texts.faces_one)
-        return gr.update(value=html, visible=bool(found)), Framing.face_index
+        html = cards_html(choices, str(chosen), texts.faces_several if several else texts.faces_one)
+        return gr.update(value=html, visible=bool(found)), chosen
 
     def choose(event: gr.EventData) -> int:
         key = str(event._data.get("key", ""))
         return int(key) if key.isdecimal() and len(key) < 4 else Framing.face_index
 
-    photo.change(look, photo, [faces, face], **quiet(concurrency_limit=None))
+    photo.change(look, [photo, face, face_of], [faces, face], **quiet(concurrency_limit=None))
     faces.select(choose, None, face, **quiet(queue=False))
-    return PhotoInputs(photo, faces, face)
+    return PhotoInputs(photo, faces, face, face_of)

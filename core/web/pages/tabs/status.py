@@ -10,7 +10,7 @@ import gradio as gr
 
 from core.service.requests import hide_paths
 from core.web.pages.html import ditto_html, grid_html, human_bytes, note_html, paragraph_html, plain_html, table_html
-from core.web.pages.tabs.common import Context, visitor
+from core.web.pages.tabs.common import Context, owner_of_request
 from core.web.pages.texts import Texts
 from core.web.pages.widgets import quiet
 
@@ -18,10 +18,10 @@ WATCH_S = 1.0
 """How often a running download is looked at."""
 
 
-def build_about(context: Context, tab: Any) -> None:
+def build_status(context: Context, tab: Any) -> None:
     """Fills the tab; the numbers are read whenever it is opened."""
-    texts, desk, shelf = context.texts, context.desk, context.shelf
-    if "ditto" in desk.engines():
+    texts, service = context.texts, context.service
+    if "ditto" in service.studio.engines.names:
         _build_download(context, tab)
     numbers = gr.HTML(elem_id="th-numbers", elem_classes="th-html")
     with gr.Row():
@@ -31,15 +31,16 @@ def build_about(context: Context, tab: Any) -> None:
     about = paragraph_html(texts.about_disclosure_title, texts.about_disclosure) + paragraph_html(texts.about_api_title, texts.about_api)
     gr.HTML(about, elem_classes="th-html")
 
-    sure = gr.State(False)
+    sure = gr.Checkbox(False, visible=False)
 
     def show() -> list[Any]:
-        return [numbers_html(texts, desk.studio.health(), desk.studio.stats()), gr.update(value=texts.clear_mine), False]
+        health, stats = service.studio.health(), service.studio.stats()
+        return [numbers_html(texts, {**health, "queue": service.queue()}, stats), gr.update(value=texts.clear_mine), False]
 
     def empty(confirmed: bool, request: gr.Request) -> list[Any]:
         if not confirmed:
             return [gr.skip(), gr.skip(), gr.update(value=texts.results_delete_sure), True]
-        freed = shelf.clear("all", visitor(request).owner, texts)
+        freed = service.avatars.clear("all", owner_of_request(request))
         return [plain_html(texts.cleared.format(size=human_bytes(freed))), *show()]
 
     outputs = [numbers, clear, sure]
@@ -85,7 +86,7 @@ def _is_number(value: Any) -> bool:
 
 def _build_download(context: Context, tab: Any) -> None:
     """Size, progress, and a button that starts, goes on with, or stops the one download."""
-    desk, texts = context.desk, context.texts
+    engines, texts = context.service.studio.engines, context.texts
     with gr.Column(elem_classes="th-plain-column"):
         status = gr.HTML(elem_id="th-ditto-status", elem_classes="th-html")
         with gr.Row():
@@ -94,7 +95,6 @@ def _build_download(context: Context, tab: Any) -> None:
         timer = gr.Timer(WATCH_S, active=False)
 
     def show() -> list[Any]:
-        engines = desk.studio.engines
         state, missing = engines.state("ditto"), engines.missing_bytes("ditto")
         wanted = missing > 0 and not state.under_way
         button = gr.update(value=texts.ditto_get.format(size=human_bytes(missing)), visible=wanted)
@@ -103,11 +103,11 @@ def _build_download(context: Context, tab: Any) -> None:
         return [shown, button, gr.update(visible=state.stage == "fetching"), gr.update(active=state.under_way)]
 
     def begin() -> list[Any]:
-        desk.studio.engines.start("ditto")
+        engines.start("ditto")
         return show()
 
     def end() -> list[Any]:
-        desk.studio.engines.cancel("ditto")
+        engines.cancel("ditto")
         return [gr.skip(), gr.skip(), gr.skip(), gr.update(active=True)]  # the next look shows that it stopped
 
     outputs = [status, get, stop, timer]

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from core.errors import Cancelled, TalkingHeadError
-from core.service.requests import Wish
+from core.service.errors import UnknownJob
+from core.service.requests import VideoInputs
+from core.web.pages.error_texts import sentence
 from core.web.pages.html import error_html, note_html, plain_html, result_html
-from core.web.pages.tabs.common import Context, visitor
+from core.web.pages.stream_route import job_at, stream_address
+from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.tabs.person import PersonInputs, person_inputs
 from core.web.pages.texts import Texts
-from core.web.pages.widgets import page_error, quiet, speech_input
+from core.web.pages.widgets import kept_text, quiet, speech_input, warn
 
+END_S = 2.0
+"""How long the end of a job is waited for when its stream has ended."""
 PLAYER = Path(__file__).resolve().parents[1] / "static" / "player.js"
 ASK, PLAY, STOP = "() => window.talkingHead.ask()", "(address) => window.talkingHead.play(address)", "() => window.talkingHead.stop()"
 
 
 def build_stream(context: Context) -> PersonInputs:
     """The tab; returns who speaks, where an avatar can be chosen."""
-    desk, texts = context.desk, context.texts
+    service, texts = context.service, context.texts
     with gr.Row(equal_height=False):
         with gr.Column(min_width=300):
             gr.HTML(note_html(texts.stream_intro), elem_classes="th-html")
             person = person_inputs(context, "th-stream")
             speech = speech_input(texts, buttons=[], elem_id="th-stream-speech")
-            consent = gr.Checkbox(False, label=texts.consent, container=False, visible=desk.settings.require_consent)
+            consent = gr.Checkbox(False, label=texts.consent, container=False, visible=service.settings.require_consent)
             with gr.Row():
                 play = gr.Button(texts.stream_play, variant="primary", elem_id="th-stream-play")
                 stop = gr.Button(texts.stream_stop, variant="stop", elem_id="th-stream-stop")
@@ -37,47 +41,43 @@ def build_stream(context: Context) -> PersonInputs:
             script = PLAYER.read_text(encoding="utf-8")
             stage = gr.HTML(_stage_html(texts), js_on_load=script, elem_id="th-stage", elem_classes="th-html")
             status = gr.HTML(elem_id="th-stream-status", elem_classes="th-html")
-    address = gr.Textbox(visible=False)
+    address = kept_text()
 
-    async def begin(values: dict[Any, Any], request: gr.Request) -> AsyncIterator[tuple[str, str]]:
-        token = values[person.token]
+    async def begin(values: dict[Any, Any], request: gr.Request) -> tuple[str, str]:
+        token = str(values[person.token] or "")
         options = {} if token else {"face_index": values[person.picked.face]}
-        image = None if token else values[person.picked.photo]
-        wish = Wish(values[speech], image, token, options=options, consent=values[consent])
+        image = None if token else uploaded(values[person.picked.photo])
+        inputs = VideoInputs(uploaded(values[speech]), image, token, options=options, consent=values[consent] is True)
         try:
-            yield await desk.stream(wish, visitor(request), texts), ""
-        except Cancelled:
-            yield "", plain_html(texts.stopped)
-        except TalkingHeadError as error:
-            yield "", error_html(texts, str(error))
-            raise page_error(escape(str(error)), texts.error) from None
-        except Exception:
-            yield "", error_html(texts, texts.unexpected)
-            raise  # the page logs it and says the same
+            job = await service.requests.video(inputs, owner_of_request(request), kind="stream", kept=False)
+        except Exception as error:
+            said = sentence(texts, error)
+            warn(texts, said)
+            return "", error_html(texts, said)
+        return stream_address(job.id), ""
 
-    def through(event: gr.EventData, request: gr.Request) -> Any:
+    async def through(event: gr.EventData, request: gr.Request) -> Any:
         """What came out, when the player has it all or can get no more."""
-        pieces = desk.streams.of(str(event._data.get("address", "")), visitor(request).tab)
-        if pieces is None or not pieces.job.wait(1.0):
-            return gr.skip()  # stopped, and that was said
         try:
-            return result_html(texts, pieces.job.result())
-        except Cancelled:
+            ended = service.jobs.ended(job_at(str(event._data.get("address", ""))), owner_of_request(request))
+            job = await asyncio.wait_for(ended, END_S)
+        except (UnknownJob, TimeoutError):
+            return gr.skip()  # stopped, and that was said
+        if job.info is not None:
+            return result_html(texts, job.info)
+        if job.error is None or job.state == "cancelled":
             return plain_html(texts.stopped)
-        except TalkingHeadError as error:
-            return error_html(texts, str(error))
-        except Exception:  # it was logged where the stream broke off
-            return error_html(texts, texts.unexpected)
+        return error_html(texts, sentence(texts, job.error))
 
-    def end(request: gr.Request) -> tuple[str, str]:
-        desk.leave(visitor(request).tab)
+    def end(address: str, request: gr.Request) -> tuple[str, str]:
+        service.jobs.abandon(job_at(address), owner_of_request(request))
         return "", plain_html(texts.stopped)
 
     play.click(None, js=ASK)
     begun = play.click(begin, {*person.components(), speech, consent}, [address, status], **quiet(concurrency_limit=None))
     begun.then(None, address, None, js=PLAY)
     stop.click(None, js=STOP)
-    stop.click(end, None, [address, status], **quiet(queue=False))
+    stop.click(end, address, [address, status], **quiet(queue=False))
     stage.submit(through, None, status, **quiet(concurrency_limit=None))
     return person
 

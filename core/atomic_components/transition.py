@@ -1,4 +1,4 @@
-"""No jump between two motions: what begins is drawn towards what was shown last, less and less."""
+"""Moves the keypoints from one motion to the next without a jump: what begins leans towards what was shown last, less and less."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from core.atomic_components.pose import Array
 
-GLIDE_FRAMES = 10
+TRANSITION_FRAMES = 10
 """Frames after a change that still lean towards the frame shown before it: 0.4 s, as long as a person takes to turn to somebody."""
 
 
-class Glide:
+class Transition:
     """The difference to the last frame, faded out with no step in value or speed at its end. Idle until `start`."""
 
     def __init__(self) -> None:
@@ -29,8 +29,8 @@ class Glide:
         if self._offset is None:
             self._offset = self._from - points
         self._done += 1
-        if self._done > GLIDE_FRAMES:
+        if self._done > TRANSITION_FRAMES:
             self._from = None
             return points
-        t = self._done / (GLIDE_FRAMES + 1)
+        t = self._done / (TRANSITION_FRAMES + 1)
         return points + self._offset * np.float32(1 - t * t * (3 - 2 * t))

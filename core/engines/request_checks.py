@@ -1,4 +1,4 @@
-"""What each engine refuses, known without loading it: a request is answered before anything is fetched, loaded or computed for it.
+"""Checks a request against an engine that is not loaded, so that it is answered before anything is fetched or computed for it.
 
 Imports neither torch nor an engine.
 """

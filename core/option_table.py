@@ -1,0 +1,149 @@
+"""The table of all options that a request may give by name, with their values, defaults and meaning.
+
+Pages, server, clients and documentation are made from it. What a value may be is decided by the types that hold them (core/types.py and the
+stages of an engine); a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from core.engines.capabilities import CAPABILITIES
+from core.types import COMMON_OPTIONS, CONTROL_RANGES, DEFAULT, MAX_SIZE_PX, MIN_SIZE_PX, Controls, Framing, RenderOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class OptionEntry:
+    """One option. values: what it may be, in words. schema: the same as a JSON schema. group: framing (fixed when a person is registered),
+    controls (may change while a live session runs) or render (fixed when a video or session begins).
+    """
+
+    name: str
+    group: str
+    values: str
+    meaning: str
+    schema: dict[str, Any]
+
+    @property
+    def default(self) -> Any:
+        """The value that holds where it is left out; `DEFAULT` where the engine decides."""
+        return getattr(_GROUPS[self.group], self.name, None)
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Those that honour it."""
+        return tuple(name for name, honoured in CAPABILITIES.items() if self.name in honoured | COMMON_OPTIONS)
+
+
+_GROUPS: dict[str, Any] = {"framing": Framing, "controls": Controls, "render": RenderOptions}
+_SIDE: dict[str, Any] = {"type": "integer", "minimum": MIN_SIZE_PX, "maximum": MAX_SIZE_PX, "multipleOf": 2}
+
+
+def _whole(group: str, name: str, low: int, high: int, meaning: str) -> OptionEntry:
+    return OptionEntry(name, group, f"whole number, {low} to {high}", meaning, {"type": "integer", "minimum": low, "maximum": high})
+
+
+def _number(group: str, name: str, low: float, high: float, meaning: str) -> OptionEntry:
+    return OptionEntry(name, group, f"number, {low:g} to {high:g}", meaning, {"type": "number", "minimum": low, "maximum": high})
+
+
+def _switch(group: str, name: str, meaning: str) -> OptionEntry:
+    return OptionEntry(name, group, "true, false", meaning, {"type": "boolean"})
+
+
+def _control(name: str, meaning: str) -> OptionEntry:
+    return _number("controls", name, *CONTROL_RANGES[name], meaning)
+
+
+OPTION_TABLE: tuple[OptionEntry, ...] = (
+    OptionEntry(
+        "size", "render", f'even number, {MIN_SIZE_PX} to {MAX_SIZE_PX}, or "source"',
+        'side of the square video around the face, pixels; "source": the whole picture at its own size',
+        {"anyOf": [_SIDE, {"const": "source"}]},
+    ),
+    OptionEntry("max_size", "render", f"even number, {MIN_SIZE_PX} to {MAX_SIZE_PX}", "bound on the longer side, pixels", _SIDE),
+    OptionEntry(
+        "seed", "render", 'whole number, 0 to 4294967295, or "random"', "of blinks and sway; the same seed gives the same video",
+        {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, {"const": "random"}]},
+    ),
+    _switch("render", "label", 'a small "AI" in the picture; where the deployment sets it, it cannot be left out'),
+    OptionEntry(
+        "face_index", "framing", "whole number from 0", "which face of the photo; 0 is the largest", {"type": "integer", "minimum": 0}
+    ),
+    _control("blink", "blinks, relative to normal; 0: never"),
+    _control("head_motion", "sway and nods, relative to normal; 0: still"),
+    _control("mouth", "opening of the lips, relative to normal"),
+    _control("gaze_x", "where the eyes rest, from the viewer's left to right"),
+    _control("gaze_y", "the same, from up to down"),
+    OptionEntry(
+        "emo", "controls", "name, number 0 to 7, list of them, rows of eight weights",
+        "emotion: angry, disgust, fear, happy, neutral, sad, surprise, contempt; a list mixes them, lists of lists: per frame", {},
+    ),
+    _whole("render", "sampling_timesteps", 1, 1000, "denoising steps of the motion model: fewer are faster"),
+    _switch("render", "online_mode", "motion made window by window while the speech comes in"),
+    _whole("render", "overlap_v2", 0, 79, "frames that two windows of motion share"),
+    _whole("render", "smo_k_d", 0, 80, "frames over which scale, angles and position of the head are averaged"),
+    _whole("render", "fix_kp_cond", 0, 1_000_000, "every so many windows start from the source's motion; 0: never"),
+    OptionEntry(
+        "fix_kp_cond_dim", "render", "two whole numbers, or null", "range of motion dimensions that go on from the last frame all the same",
+        {"anyOf": [{"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}, {"type": "null"}]},
+    ),
+    OptionEntry(
+        "v_min_max_for_clip", "render", "two rows of 265 numbers, or null", "lower and upper bounds of every row of motion",
+        {"type": ["array", "null"]},
+    ),
+    _whole("render", "N_d", -1, 100_000_000, "frames of the video, for planned blinks in a stream; -1: not known"),
+    _whole("framing", "template_n_frames", -1, 1_000_000, "frames of a source video that are used; -1: all"),
+    _number("framing", "crop_scale", 0.5, 10.0, "side of the crop, over the extent of the face"),
+    _number("framing", "crop_vx_ratio", -1.0, 1.0, "shift of the crop along the eyes, in sides"),
+    _number("framing", "crop_vy_ratio", -1.0, 1.0, "shift of the crop from eyes to mouth, in sides"),
+    _switch("framing", "crop_flag_do_rot", "the crop is turned upright"),
+    _whole("framing", "smo_k_s", 0, 1000, "frames over which a source video's motion is averaged"),
+    _switch("controls", "eye_f0_mode", "eyes as open as in the source's first frame, not as in each"),
+    OptionEntry(
+        "ch_info", "controls", "x_s_info_lst, sc, eye_open_lst, eye_ball_lst by name, or null",
+        "another character, whose motion is used instead of the source's", {"type": ["object", "null"]},
+    ),
+    OptionEntry(
+        "use_d_keys", "controls", "names, or factors by name, or null",
+        "what comes from the motion: exp, pitch, yaw, roll, t, scale; the rest stays the source's", {"type": ["array", "object", "null"]},
+    ),
+    _switch("controls", "relative_d", "motion is added to the source's; false: it replaces it"),
+    OptionEntry(
+        "drive_eye", "controls", "true, false, null", "the motion moves the eyes too; null: of photos only", {"type": ["boolean", "null"]}
+    ),
+    OptionEntry(
+        "delta_eye_arr", "controls", "rows of 63 numbers, or null", "one blink, its first row the resting eye", {"type": ["array", "null"]}
+    ),
+    OptionEntry(
+        "delta_eye_open_n", "controls", "whole number, or a list",
+        "frames between blinks; below 0: no blinks, 0: 60 to 100 at random, a list: in turn", {"type": ["integer", "array"]},
+    ),
+    OptionEntry(
+        "fade_type", "controls", '"", "d0", "s"', "what the motion fades from and to: nothing, its first frame, the source",
+        {"enum": ["", "d0", "s"]},
+    ),
+    OptionEntry(
+        "fade_out_keys", "controls", "names, or null", "what fades: as in use_d_keys, and kp; null: all", {"type": ["array", "null"]}
+    ),
+    OptionEntry(
+        "fade_in", "controls", "whole number", "frames over which the motion fades in; 0 and below: none", {"type": "integer"}
+    ),
+    OptionEntry("fade_out", "controls", "whole number", "frames over which the motion fades out", {"type": "integer"}),
+    _switch("controls", "flag_stitching", "the stitching network holds the head to the shoulders"),
+    OptionEntry(
+        "ctrl_info", "controls", "controls by frame number, or a list of them",
+        "single frames: vad_alpha, delta_ and alpha_ of pitch, yaw and roll, delta_exp, fade_alpha, fade_out_keys",
+        {"type": ["object", "array"]},
+    ),
+    OptionEntry("overall_ctrl_info", "controls", "the same of every frame", "for what a frame's own leave open", {"type": "object"}),
+)  # fmt: skip
+
+
+def shown_default(entry: OptionEntry) -> str:
+    """The default as JSON would write it, or "engine's"."""
+    value = entry.default
+    if value is DEFAULT:
+        return "engine's"
+    return str(value).lower() if isinstance(value, bool) else str(value)

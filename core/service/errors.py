@@ -1,0 +1,73 @@
+"""What the service refuses, beyond the errors of core/errors.py.
+
+ServiceError
+├── UnknownJob         there is no such job (for this owner)
+├── JobNotReady        it has no result, or none yet
+├── KeyReused          the idempotency key was used for another request
+├── Malformed          what was sent is not what its headers say
+├── TooLarge           one file or field has more bytes than may be sent
+├── WrongKind          the content is of a kind that is not taken
+└── TooMany            more requests, connections or bytes than one owner or address may have
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from core.errors import TalkingHeadError
+
+_PATH = re.compile(r"(?<![\w.:/])/(?:[\w.@+-]+/)+([\w.@+-]+)")
+
+
+def hide_paths(text: str) -> str:
+    """The text with every path of the machine cut to the file's name."""
+    return _PATH.sub(r"\1", text)
+
+
+class ServiceError(TalkingHeadError):
+    """Base of what only the service can say."""
+
+
+class UnknownJob(ServiceError):
+    """In the same words for a job that never existed, is forgotten, or is another's."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such job.", "It may have been deleted, or be too old.", code="unknown_job")
+
+
+class JobNotReady(ServiceError):
+    """The job has no result (yet)."""
+
+
+class KeyReused(ServiceError):
+    """An idempotency key stands for one request."""
+
+
+class Malformed(ServiceError):
+    """The request is not what its headers say."""
+
+
+class TooLarge(ServiceError):
+    """More bytes than may be sent."""
+
+
+class WrongKind(ServiceError):
+    """The content is of a kind that is not taken here."""
+
+
+class TooMany(ServiceError):
+    """retry_after_s: when there is room again."""
+
+    def __init__(
+        self,
+        message: str,
+        hint: str,
+        retry_after_s: float,
+        *,
+        code: str = "too_many",
+        parameters: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
+        super().__init__(message, hint, code=code, parameters={**parameters, "retry_after_s": max(1, round(retry_after_s))})
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,103 @@
+"""The files that jobs were given: copies in a private folder of each job, named by the SHA-256 of their content."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import InputError, OutputError, disk_error
+
+UNRECORDED_S = 600.0
+"""Longer than it takes to record a job whose files were taken."""
+
+
+@dataclass(frozen=True)
+class InputFiles:
+    """What `JobInputs.take` took. hashes: of each file by the name it was given under. nbytes: of all."""
+
+    hashes: Mapping[str, str]
+    nbytes: int
+
+
+class JobInputs:
+    """roots: give the private folders that may be used, the best first, and make them where needed; they raise OutputError or OSError where
+    that cannot be done. Thread-safe.
+    """
+
+    def __init__(self, roots: Sequence[Callable[[], Path]]) -> None:
+        self._roots = roots
+
+    def take(self, job_id: str, files: Mapping[str, Path]) -> InputFiles:
+        """Keeps the files for a job, as links where the disk is the same. Raises InputError for one that is gone, OutputError where no
+        folder can be used. Nothing stays behind then.
+        """
+        problem: OSError | OutputError = FileNotFoundError(errno.ENOENT, "no folder")
+        for root in self._roots:
+            try:
+                return self._take(root() / job_id, files)
+            except FileNotFoundError:
+                missing = next((path for path in files.values() if not path.is_file()), None)
+                if missing is not None:
+                    raise InputError(
+                        f"The file {missing.name} is gone.", "Choose it again.", code="upload_gone", parameters={"name": missing.name}
+                    ) from None
+                problem = FileNotFoundError(errno.ENOENT, "its folder vanished")
+            except (OSError, OutputError) as error:
+                problem = error
+        if isinstance(problem, OutputError):
+            raise problem
+        raise disk_error(problem, "What was sent cannot be kept", "Make the folders for caches or videos usable.") from problem
+
+    def path(self, job_id: str, sha256: str) -> Path:
+        """Raises InputError where it is gone."""
+        for root in self._roots:
+            with contextlib.suppress(OSError, OutputError):
+                path = root() / job_id / sha256
+                if path.is_file():
+                    return path
+        raise InputError("What the job was given is gone.", "Send it again.", code="inputs_gone")
+
+    def discard(self, job_id: str) -> None:
+        for root in self._roots:
+            with contextlib.suppress(OSError, OutputError):
+                shutil.rmtree(root() / job_id, ignore_errors=True)
+
+    def discard_all_but(self, job_ids: set[str]) -> None:
+        """Removes what belongs to none of the jobs and is old: a process was ended between taking files and recording their job."""
+        for root in self._roots:
+            with contextlib.suppress(OSError, OutputError):
+                for folder in root().iterdir():
+                    if folder.name not in job_ids and time.time() - folder.stat().st_mtime > UNRECORDED_S:
+                        shutil.rmtree(folder, ignore_errors=True)
+
+    @staticmethod
+    def _take(folder: Path, files: Mapping[str, Path]) -> InputFiles:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        hashes, nbytes = {}, 0
+        try:
+            for name, path in files.items():
+                with path.open("rb") as data:
+                    hashes[name] = hashlib.file_digest(data, "sha256").hexdigest()
+                nbytes += path.stat().st_size
+                _link(path, folder / hashes[name])
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return InputFiles(hashes, nbytes)
+
+
+def _link(source: Path, target: Path) -> None:
+    """A link: what was uploaded is never changed, only removed. A copy where the disks differ, or know no links."""
+    if target.exists():
+        return
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,274 @@
+"""The threads of one process that take jobs from the store and do them, one after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock, Timeout
+
+from core.errors import BusyError, Cancelled, InputError, OutputError, TalkingHeadError, forget_frames
+from core.service.job_store import JobRecord, JobStore
+from core.service.job_views import as_values
+from core.service.topics import Topics
+from core.types import Progress
+
+logger = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 10
+"""A job during which the process ended so often is not tried again: it may be what ends it."""
+LOOK_S = 2.0
+"""How often it is looked whether another process has died, and for news that got lost on the way."""
+MISSING_S = 5 * LOOK_S
+RECORDED_S = 0.25
+"""How often progress is recorded; in this process it is known at once."""
+QUEUE = "queue"
+"""Topic: something waits in the queue."""
+
+
+def job_topic(job_id: str) -> str:
+    return f"job:{job_id}"
+
+
+def cancel_topic(job_id: str) -> str:
+    return f"cancel:{job_id}"
+
+
+def owner_topic(owner: str) -> str:
+    return f"owner:{owner}"
+
+
+class Running:
+    """One job that runs in this process: its latest progress, and how it is stopped. `work` is given this to report to."""
+
+    def __init__(self, record: JobRecord, tell: Callable[[Running], None]) -> None:
+        self.record = record
+        self._tell = tell
+        self._stop: Callable[[], None] | None = None
+        self._cancelled = threading.Event()
+        self._lock = threading.Lock()
+
+    def report(self, progress: Progress) -> None:
+        """Called at every step. It never raises: what is to be stopped is told so by `stop_with`."""
+        now_s = time.time()
+        before = self.record
+        begun = now_s if progress.stage == "animating" and not before.animating_s else before.animating_s
+        self.record = dataclasses.replace(
+            before, stage=progress.stage, done=progress.done, total=progress.total, animating_s=begun, updated_s=now_s
+        )
+        self._tell(self)
+
+    def stop_with(self, stop: Callable[[], None]) -> None:
+        """`stop` is called when the job is cancelled, at once where it was already."""
+        with self._lock:
+            self._stop = stop
+            cancelled = self._cancelled.is_set()
+        if cancelled:
+            stop()
+
+    def check(self) -> None:
+        """Raises Cancelled when the job was cancelled."""
+        if self._cancelled.is_set():
+            raise Cancelled("The job was cancelled.", code="cancelled")
+
+    def cancel(self) -> None:
+        with self._lock:
+            self._cancelled.set()
+            stop = self._stop
+        if stop is not None:
+            stop()
+
+
+class Work(Protocol):
+    """Does a job on the thread that calls, and gives its result as plain JSON values. Raises what went wrong; Cancelled where stopped."""
+
+    def __call__(self, running: Running) -> Mapping[str, Any]: ...
+
+
+class JobRunner:
+    """slots: jobs at the same time. folder: gives the private folder for this process's lock, which tells others that it lives.
+
+    on_end: called with the record of each job that ended here, on its thread.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        topics: Topics,
+        work: Work,
+        slots: int,
+        folder: Callable[[], Path],
+        on_end: Callable[[JobRecord], None],
+    ) -> None:
+        self.worker = secrets.token_hex(8)
+        self._store, self._topics, self._work, self._folder, self._on_end = store, topics, work, folder, on_end
+        self._running: dict[str, Running] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Semaphore(0)
+        self._closing = False
+        self._alive = self._say_alive()
+        self._threads = [threading.Thread(target=self._loop, name=f"jobs-{n}", daemon=True) for n in range(slots)]
+        self._end_watch = topics.subscribe(QUEUE, self._wake.release)
+        self._recorded_s: dict[str, float] = {}
+        self._missing_s: dict[str, float] = {}
+        """Since when the lock of another worker is not there."""
+
+    def start(self) -> None:
+        self.take_over()
+        for thread in self._threads:
+            thread.start()
+
+    def running(self, job_id: str) -> Running | None:
+        with self._lock:
+            return self._running.get(job_id)
+
+    def take_over(self) -> None:
+        """Puts the jobs of processes that died back into the queue."""
+        if self._alive is None or not Path(self._alive.lock_file).exists():  # the folder vanished meanwhile, or could not be used
+            self._alive = self._say_alive() or self._alive
+        for worker in self._store.workers() - {self.worker}:
+            if self._is_dead(worker):
+                self.put_back(worker)
+
+    def put_back(self, worker: str) -> None:
+        """What ran there runs again; what only its client waited for, who is gone as well, fails and says so."""
+        for record in self._store.requeue(worker):
+            if record.kind == "stream" or not (record.kept or record.idempotency_key):
+                gone = BusyError("The service was restarted, and the connection that waited is gone.", "Send it again.", code="restarted")
+                self._finish(record, "failed", error=as_values(gone))
+        self._topics.publish(QUEUE)
+
+    def close(self, grace_s: float, timeout_s: float) -> None:
+        """Takes no more jobs. Those that run have `grace_s` to end; then they go back into the queue, for the next process."""
+        self._closing = True
+        self._end_watch()
+        for _ in self._threads:
+            self._wake.release()
+        self._join(grace_s)
+        with self._lock:
+            left = list(self._running.values())
+        for running in left:
+            running.cancel()
+        self._join(timeout_s)
+        self.put_back(self.worker)
+        if self._alive is not None:
+            with contextlib.suppress(OSError):
+                Path(self._alive.lock_file).unlink(missing_ok=True)
+            self._alive.release()
+
+    def _join(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _loop(self) -> None:
+        looked_s = time.monotonic()
+        while not self._closing:
+            try:
+                record = self._store.claim(self.worker, time.time())
+                if record is not None:
+                    self._do(record)
+                    continue
+                self._wake.acquire(timeout=LOOK_S)
+                if time.monotonic() - looked_s > LOOK_S:
+                    looked_s = time.monotonic()
+                    self.take_over()
+            except Exception:  # the store failed: the next look may find it well again
+                logger.exception("the queue cannot be read")
+                time.sleep(LOOK_S)
+
+    def _do(self, record: JobRecord) -> None:
+        running = Running(record, self._told)
+        end_watch = self._topics.subscribe(cancel_topic(record.id), running.cancel)
+        with self._lock:
+            self._running[record.id] = running
+        try:
+            if record.cancel_requested or self._was_cancelled(record.id):
+                running.cancel()
+            if record.attempts > MAX_ATTEMPTS:
+                raise InputError(
+                    f"The service ended {record.attempts - 1} times while this was made.", "Try another photo or recording.", code="crashes"
+                )
+            result = self._work(running)
+            self._finish(running.record, "done", result=result)
+        except Cancelled as error:
+            if self._closing and not self._was_cancelled(record.id):
+                return  # `close` puts it back
+            self._finish(running.record, "cancelled", error=as_values(error))
+            forget_frames(error)
+        except TalkingHeadError as error:
+            logger.info("job %s: %s", record.id[:6], error)
+            self._finish(running.record, "failed", error=as_values(error))
+            forget_frames(error)
+        except BaseException as error:  # a defect: whoever asks for the job is told so, the log has the rest
+            logger.error("job %s failed", record.id[:6], exc_info=error)
+            self._finish(running.record, "failed", error=as_values(error))
+            forget_frames(error)
+        finally:
+            end_watch()
+            with self._lock:
+                self._running.pop(record.id, None)
+                self._recorded_s.pop(record.id, None)
+            self._topics.publish(job_topic(record.id))
+
+    def _was_cancelled(self, job_id: str) -> bool:
+        now = self._store.get(job_id)
+        return now is None or now.cancel_requested or now.state == "cancelled"
+
+    def _finish(
+        self, record: JobRecord, state: Any, result: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None
+    ) -> None:
+        now_s = time.time()
+        self._store.finish(record.id, state, now_s, result, error)
+        self._on_end(dataclasses.replace(record, state=state, ended_s=now_s, result=result, error=error))
+        self._topics.publish(job_topic(record.id))
+        self._topics.publish(owner_topic(record.owner))
+
+    def _told(self, running: Running) -> None:
+        """Progress: at once to who watches in this process, from time to time to the store and the other processes."""
+        record, now_s = running.record, time.monotonic()
+        due = now_s - self._recorded_s.get(record.id, 0.0) > RECORDED_S
+        if due:
+            self._recorded_s[record.id] = now_s
+            self._store.progress(record.id, record.stage, record.done, record.total, record.animating_s, record.updated_s)
+        self._topics.publish(job_topic(record.id), everywhere=due)
+
+    # ---- who lives
+
+    def _say_alive(self) -> FileLock | None:
+        """A lock that the system releases when this process dies."""
+        try:
+            lock = FileLock(self._lock_path(self.worker), thread_local=False)
+            lock.acquire(timeout=0)
+        except (OSError, OutputError, Timeout):
+            return None  # the store cannot be shared then either
+        return lock
+
+    def _lock_path(self, worker: str) -> Path:
+        folder = self._folder() / "workers"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder / f"{worker}.lock"
+
+    def _is_dead(self, worker: str) -> bool:
+        try:
+            path = self._lock_path(worker)
+            if not path.exists():  # the folder vanished: who lives makes its lock anew
+                return time.monotonic() - self._missing_s.setdefault(worker, time.monotonic()) > MISSING_S
+            self._missing_s.pop(worker, None)
+            lock = FileLock(path, thread_local=False)
+            lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        except (OSError, OutputError):
+            return False
+        path.unlink(missing_ok=True)
+        lock.release()
+        return True

@@ -1,0 +1,118 @@
+"""What an owner is told of a job, and errors as plain values that can be recorded and raised again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import TalkingHeadError, disk_error, is_disk_full
+from core.service.job_store import JobKind, JobRecord, JobState
+from core.types import GenerationInfo
+
+INTERNAL = "InternalError"
+"""Recorded as the type of an error that is none of ours: a defect, which was logged."""
+
+
+class InternalError(TalkingHeadError):
+    """A job failed in a way nobody foresaw."""
+
+
+@dataclass(frozen=True)
+class JobView:
+    """One job as its owner sees it.
+
+    stage, done, total: as in `core.types.Progress`. position: how many queued jobs are before it, itself counted; 0 where it is not queued.
+    fps: frames made in a second, 0.0 while not known. left_s: seconds left, about; None while not known. info: of a video that is done.
+    avatar: the token, once a job that registers one is done. video: where its file is, once it is done. error: why it failed.
+    client_state: what the adapter that submitted it noted for itself.
+    """
+
+    id: str
+    owner: str
+    kind: JobKind
+    state: JobState
+    kept: bool
+    stage: str
+    done: int
+    total: int
+    position: int
+    fps: float
+    left_s: float | None
+    created_s: float
+    ended_s: float
+    info: GenerationInfo | None
+    avatar: str | None
+    video: Path | None
+    error: TalkingHeadError | None
+    client_state: Mapping[str, Any]
+
+    @property
+    def ended(self) -> bool:
+        return self.state not in ("queued", "running")
+
+
+def view_of(record: JobRecord, position: int) -> JobView:
+    now_s = time.time() if record.updated_s == 0 else record.updated_s
+    spent_s = now_s - record.animating_s
+    fps = record.done / spent_s if record.stage == "animating" and record.animating_s and record.done and spent_s > 0 else 0.0
+    result = record.result or {}
+    info = result.get("info")
+    return JobView(
+        id=record.id,
+        owner=record.owner,
+        kind=record.kind,
+        state=record.state,
+        kept=record.kept,
+        stage="done" if record.state == "done" else record.stage,
+        done=record.done,
+        total=record.total,
+        position=position,
+        fps=fps,
+        left_s=(record.total - record.done) / fps if fps and record.state == "running" else None,
+        created_s=record.created_s,
+        ended_s=record.ended_s,
+        info=None if info is None else GenerationInfo(**{**info, "warnings": tuple(info["warnings"])}),
+        avatar=result.get("avatar"),
+        video=Path(record.output) if record.output and record.state == "done" else None,
+        error=None if record.error is None else as_exception(record.error),
+        client_state=record.request.get("client_state") or {},
+    )
+
+
+def as_values(error: BaseException) -> dict[str, Any]:
+    """Plain JSON values for the record."""
+    if isinstance(error, OSError) and is_disk_full(error):
+        error = disk_error(error, "The job's files cannot be written", "")
+    if not isinstance(error, TalkingHeadError):
+        message, hint = "The job failed in a way nobody foresaw; it was logged.", "Try again; it may be this input."
+        return {"type": INTERNAL, "message": message, "hint": hint, "code": "internal"}
+    return {
+        "type": type(error).__name__,
+        "message": error.message,
+        "hint": error.hint,
+        "code": error.code,
+        "parameters": error.parameters,
+    }
+
+
+def as_exception(values: Mapping[str, Any]) -> TalkingHeadError:
+    """The error again, of its own class where that is known here."""
+    kind = _kinds().get(values["type"], InternalError)
+    error = kind.__new__(kind, values["message"])
+    TalkingHeadError.__init__(
+        error, values["message"], values["hint"], code=values.get("code", ""), parameters=values.get("parameters") or {}
+    )
+    return error
+
+
+def _kinds() -> dict[str, type[TalkingHeadError]]:
+    found: dict[str, type[TalkingHeadError]] = {}
+    waiting = [TalkingHeadError]
+    while waiting:
+        kind = waiting.pop()
+        found[kind.__name__] = kind
+        waiting += kind.__subclasses__()
+    return found

@@ -1,0 +1,103 @@
+"""Does one job with the studio: reads its inputs again where they are not in memory, and waits for what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+from core.errors import disk_error
+from core.scheduler import Job
+from core.service import options
+from core.service.job_inputs import JobInputs
+from core.service.job_runner import Running
+from core.service.job_store import JobRecord
+from core.service.leases import Lease
+from core.settings import Settings
+from core.studio import Studio
+from core.types import Audio, Avatar, Generation, GenerationInfo, Request, Source
+
+T = TypeVar("T")
+
+
+def read_source(path: Path, studio: Studio, settings: Settings) -> Source:
+    """A visitor's photo, or their video where an engine is offered that can move one. Raises InputError."""
+    from core.media.image import load_image  # imported when first needed: an entry point must answer before they are loaded
+    from core.media.source import load_source
+
+    load = load_source if "ditto" in studio.engines.names else load_image
+    source: Source = load(path, settings)
+    return source
+
+
+def read_audio(path: Path, settings: Settings) -> Audio:
+    """Raises AudioError."""
+    from core.media.audio import load_audio
+
+    return load_audio(path, settings)
+
+
+def video_request(record: Mapping[str, Any], owner: str, audio: Audio, source: Source | Avatar) -> Request:
+    """The request that a recorded one stands for."""
+    chosen = options.read(record["options"])
+    return Request(audio, source, record["engine"], chosen.framing, chosen.controls, chosen.render, owner=owner)
+
+
+class JobWork:
+    """handles: gives the future through which a stream is handed to its reader."""
+
+    def __init__(self, studio: Studio, settings: Settings, inputs: JobInputs, handles: Callable[[str], Future[Any]]) -> None:
+        self._studio, self._settings, self._inputs, self._handles = studio, settings, inputs, handles
+
+    def __call__(self, running: Running, decoded: Any | None) -> Mapping[str, Any]:
+        record = running.record
+        if record.kind == "avatar":
+            return self._avatar(running, decoded if decoded is not None else self._source(record))
+        request: Request = decoded if decoded is not None else self._request(record)
+        running.check()
+        if record.kind == "stream":
+            return self._stream(running, request)
+        output = Path(record.output)
+        try:
+            output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lease = Lease(output.parent)  # nobody makes room with what is being made
+        except OSError as error:
+            raise disk_error(error, "The video cannot be written", "Make the folder for videos usable.") from error
+        with lease:
+            made: Generation = self._awaited(running, self._studio.submit(request, output, running.report))
+        return {"info": made.info.to_dict()}
+
+    def _stream(self, running: Running, request: Request) -> Mapping[str, Any]:
+        pieces = self._studio.stream(request, running.report)
+        self._handles(running.record.id).set_result(pieces)
+        info: GenerationInfo = self._awaited(running, pieces.job)
+        return {"info": info.to_dict()}
+
+    def _avatar(self, running: Running, source: Source) -> Mapping[str, Any]:
+        record = running.record
+        asked = record.request
+        job = self._studio.submit_avatar(
+            source,
+            record.owner,
+            name=asked["name"],
+            framing=options.read(asked["options"]).framing,
+            engine=asked["engine"],
+            consent=asked["consent"],
+            on_progress=running.report,
+        )
+        return {"avatar": self._awaited(running, job).token}
+
+    def _awaited(self, running: Running, job: Job[T]) -> T:
+        running.stop_with(job.cancel)
+        return job.result()
+
+    def _request(self, record: JobRecord) -> Request:
+        asked = record.request
+        source: Source | Avatar
+        source = self._studio.avatar(asked["avatar"], record.owner) if asked["avatar"] else self._source(record)
+        audio = read_audio(self._inputs.path(record.id, asked["audio"]), self._settings)
+        return video_request(asked, record.owner, audio, source)
+
+    def _source(self, record: JobRecord) -> Source:
+        return read_source(self._inputs.path(record.id, record.request["image"]), self._studio, self._settings)

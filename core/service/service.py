@@ -1,0 +1,110 @@
+"""The service of one process: everything that outsiders may ask for, put together over a studio."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from core.optimization.cache_folder import CacheFolder
+from core.service.avatars import AvatarService
+from core.service.face_previews import FacePreviews
+from core.service.freed_memory import FreedMemory
+from core.service.health import Health
+from core.service.job_inputs import JobInputs
+from core.service.job_store import Admission, JobRecord
+from core.service.job_work import JobWork
+from core.service.jobs import Jobs
+from core.service.outputs import INPUTS, OutputFolder
+from core.service.requests import Requests
+from core.service.sqlite_store import SqliteJobStore
+from core.service.topics import Topics
+from core.service.videos import Videos
+from core.settings import Settings
+from core.studio import Studio
+
+SWEEP_S = 60.0
+
+
+class Service:
+    """Used by pages and server alike. `start` begins to work on jobs, `close` ends it; the studio is the caller's.
+
+    outputs: prepared. settings: of the deployment, the studio's without them.
+    """
+
+    def __init__(self, studio: Studio, outputs: OutputFolder, settings: Settings | None = None) -> None:
+        settings = studio.settings if settings is None else settings
+        cache = CacheFolder(settings.cache_dir)
+
+        def jobs_folder() -> Path:
+            return cache.made_shelf("jobs")
+
+        def kept_inputs() -> Path:
+            folder = jobs_folder() / "inputs"
+            folder.mkdir(mode=0o700, exist_ok=True)
+            return folder
+
+        def passing_inputs() -> Path:
+            outputs.prepare()
+            folder = outputs.root / INPUTS
+            folder.mkdir(mode=0o700, exist_ok=True)
+            return folder
+
+        self.studio, self.outputs, self.settings = studio, outputs, settings
+        self.topics = Topics(str(cache.root))
+        inputs = JobInputs([kept_inputs, passing_inputs])
+        self.jobs = Jobs(
+            SqliteJobStore(jobs_folder),
+            self.topics,
+            inputs,
+            outputs,
+            JobWork(studio, settings, inputs, lambda job_id: self.jobs.handle(job_id)),
+            jobs_folder,
+            slots=settings.max_jobs,
+            admission=Admission(
+                settings.max_jobs + settings.max_queue,
+                settings.max_jobs + (settings.max_queue + 1) // 2,  # one owner leaves room for the others
+                settings.max_pending_bytes,
+            ),
+            decoded_bytes=settings.max_decoded_bytes,
+            ttl_s=settings.output_ttl_s,
+            on_end=self._job_ended,
+        )
+        self._listeners: list[Callable[[JobRecord], None]] = []
+        self.requests = Requests(studio, settings, self.jobs, outputs)
+        self.face_previews = FacePreviews(studio, self.requests)
+        self.videos = Videos(self.jobs)
+        self.avatars = AvatarService(studio, self.videos, self.topics)
+        self.cache = cache
+        self.health = Health(self)
+        self._freed_memory = FreedMemory()
+        self._ending = threading.Event()
+        self._sweeper = threading.Thread(target=self._sweep, name="jobs-sweeper", daemon=True)
+
+    def start(self) -> None:
+        self.jobs.start()
+        self._sweeper.start()
+        self._freed_memory.start()
+
+    def close(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
+        self._ending.set()
+        self._freed_memory.close()
+        self.jobs.close(grace_s, timeout_s)
+        self.cache.close()
+
+    def queue(self) -> dict[str, int]:
+        """Jobs that run and wait now, on all processes that share the store, and how many may at most (of this one)."""
+        return {**self.jobs.totals(), "max_jobs": self.settings.max_jobs, "max_queue": self.settings.max_queue}
+
+    def when_job_ends(self, listener: Callable[[JobRecord], None]) -> None:
+        """`listener` is called with each job that ends in this process, on any thread. It must not raise."""
+        self._listeners.append(listener)
+
+    def _job_ended(self, record: JobRecord) -> None:
+        self._freed_memory.job_ended()
+        for listener in self._listeners:
+            listener(record)
+
+    def _sweep(self) -> None:
+        while not self._ending.wait(SWEEP_S):
+            self.jobs.sweep()

@@ -1,0 +1,65 @@
+"""Jobs of clients of the Gradio API: each is waited for by one call, and ends with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from gradio.context import LocalContext
+
+from core.errors import Cancelled
+from core.service.job_views import JobView
+from core.service.jobs import Jobs
+
+LOOK_S = 0.5
+"""How often it is looked whether the client is still there: Gradio tells nobody."""
+
+
+async def finished(jobs: Jobs, accepting: Coroutine[Any, Any, JobView], tell: Callable[[JobView], None]) -> JobView:
+    """The job when it is done. accepting: submits it, not kept. tell: is given each state on the way. Raises what it failed with.
+
+    A client that cancels its call or goes away ends the job, unless somebody else waits for it too.
+    """
+    submitting = asyncio.ensure_future(accepting)
+    try:
+        job = await asyncio.shield(submitting)
+    except asyncio.CancelledError:
+        submitting.add_done_callback(lambda done: _abandon_accepted(jobs, done))
+        raise
+    following = asyncio.ensure_future(_followed(jobs, job, tell))
+    try:
+        while not (await asyncio.wait({following}, timeout=LOOK_S))[0]:
+            if _client_is_gone():
+                raise Cancelled("The client is gone.", code="cancelled")
+        ended = following.result()
+        if ended.state != "done":
+            raise ended.error or Cancelled("The job was cancelled.", code="cancelled")
+        return ended
+    except BaseException:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await following
+        jobs.abandon(job.id, job.owner)
+        raise
+
+
+async def _followed(jobs: Jobs, job: JobView, tell: Callable[[JobView], None]) -> JobView:
+    last = job
+    async for last in jobs.watch(job.id, job.owner):
+        tell(last)
+    return last
+
+
+def _abandon_accepted(jobs: Jobs, submitting: asyncio.Future[JobView]) -> None:
+    if not submitting.cancelled() and submitting.exception() is None:
+        job = submitting.result()
+        jobs.abandon(job.id, job.owner)
+
+
+def _client_is_gone() -> bool:
+    """Whether the connection over which the answer of this call would be sent is closed."""
+    event_id, page = LocalContext.event_id.get(), LocalContext.blocks.get()
+    event = page._queue.event_ids_to_events.get(event_id) if event_id is not None and page is not None else None
+    return event is not None and (event.closed or not event.alive)

@@ -1,0 +1,31 @@
+"""Errors in a page's language: by their code and parameters, and in their own words where the page has none for the code."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from core.errors import TalkingHeadError
+from core.web.pages.texts import Texts
+
+logger = logging.getLogger(__name__)
+
+
+def sentence(texts: Texts, error: BaseException) -> str:
+    """What a visitor is told, as plain text. An error that is none of ours is logged, and told without its words."""
+    if not isinstance(error, TalkingHeadError):
+        logger.error("a page event failed", exc_info=error)
+        return texts.unexpected
+    known = texts.errors.get(error.code)
+    if known is None:
+        return str(error)
+    try:
+        return known.format(**{name: _word(texts, name, value) for name, value in error.parameters.items()})
+    except (LookupError, ValueError):  # recorded by another version, with other parameters
+        return str(error)
+
+
+def _word(texts: Texts, name: str, value: object) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(str, value))
+    return texts.option_names.get(str(value), str(value)) if name == "name" else str(value)

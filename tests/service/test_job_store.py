@@ -1,0 +1,189 @@
+"""The embedded job store: records that processes share, admission, and what happens to its file."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.errors import BusyError
+from core.service import sqlite_store
+from core.service.errors import KeyReused
+from core.service.job_store import Admission, JobRecord, Totals
+from core.service.sqlite_store import FILE_NAME, SqliteJobStore
+
+MANY = Admission(100, 100, 10**9)
+
+
+def record(name: str, owner: str = "ada", **values: object) -> JobRecord:
+    return dataclasses.replace(JobRecord(name, owner, "video", {"n": name}, fingerprint=name, created_s=1.0), **values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "jobs"
+
+
+@pytest.fixture
+def store(folder: Path) -> Iterator[SqliteJobStore]:
+    opened = open_store(folder)
+    yield opened
+    opened.close()
+
+
+def open_store(folder: Path) -> SqliteJobStore:
+    def make() -> Path:
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    return SqliteJobStore(make)
+
+
+def test_another_process_sees_every_record(store: SqliteJobStore, folder: Path) -> None:
+    store.add(record("a", input_bytes=7, request={"options": {"seed": 1}, "client_state": {"x": "ä"}}), MANY)
+    other = open_store(folder)
+    assert other.get("a") == store.get("a")
+    claimed = other.claim("worker", 2.0)
+    assert claimed is not None
+    assert (claimed.state, claimed.worker, claimed.attempts) == ("running", "worker", 1)
+    assert store.claim("another", 2.0) is None
+    other.progress("a", "animating", 5, 75, 2.5, 3.0)
+    other.finish("a", "done", 4.0, result={"info": {"frames": 75}})
+    done = store.get("a")
+    assert done is not None
+    assert (done.state, done.done, done.total, done.ended_s, done.result) == ("done", 5, 75, 4.0, {"info": {"frames": 75}})
+    other.close()
+
+
+def test_owners_take_turns_and_each_keeps_its_order(store: SqliteJobStore) -> None:
+    for name, owner in (("a1", "ada"), ("a2", "ada"), ("a3", "ada"), ("b1", "bob")):
+        store.add(record(name, owner), MANY)
+    assert [store.position(name) for name in ("a1", "a2", "a3", "b1")] == [1, 2, 3, 4]
+    claimed = [store.claim("w", 2.0) for _ in range(4)]
+    assert [job.id for job in claimed if job is not None] == ["a1", "b1", "a2", "a3"]
+    assert store.position("a1") == 0
+
+
+def test_a_pinned_job_runs_on_its_worker_only_until_that_is_gone(store: SqliteJobStore) -> None:
+    store.add(record("s", kind="stream", pinned_to="w1"), MANY)
+    assert store.claim("w2", 2.0) is None
+    assert store.workers() == {"w1"}
+    assert [job.id for job in store.requeue("w1")] == ["s"]
+    assert store.claim("w2", 3.0) is not None
+
+
+def test_room_is_counted_in_jobs_and_in_bytes(store: SqliteJobStore) -> None:
+    with pytest.raises(BusyError, match="0 jobs are waiting"):
+        store.add(record("a"), Admission(0, 5, 100))
+    store.add(record("a", input_bytes=200), Admission(3, 2, 100))  # one alone is always taken
+    for problem, job in (("MiB", record("b", "bob", input_bytes=1)),):
+        with pytest.raises(BusyError, match=problem):
+            store.add(job, Admission(3, 2, 100))
+    store.add(record("b"), Admission(3, 2, 1000))
+    with pytest.raises(BusyError, match="2 jobs of yours"):
+        store.check_room("ada", Admission(3, 2, 1000))
+    store.check_room("bob", Admission(3, 2, 1000))
+    assert store.totals() == Totals(2, 0, 200)
+    store.finish("a", "done", 2.0)
+    assert store.totals() == Totals(1, 0, 0)
+
+
+def test_the_same_request_under_way_is_one_job(store: SqliteJobStore) -> None:
+    first = store.add(record("a", kept=False), MANY)
+    same = store.add(record("b", fingerprint="a"), MANY)
+    assert (same.id, same.kept, first.kept) == ("a", True, False)
+    assert store.add(record("c", "bob", fingerprint="a"), MANY).id == "c"  # another owner's is another job
+    store.finish("a", "done", 2.0)
+    assert store.add(record("d", fingerprint="a"), MANY).id == "d"
+
+
+def test_an_idempotency_key_stands_for_one_request(store: SqliteJobStore) -> None:
+    store.add(record("a", idempotency_key="k"), MANY)
+    store.finish("a", "done", 2.0)
+    assert store.add(record("b", fingerprint="a", idempotency_key="k"), MANY).id == "a"
+    with pytest.raises(KeyReused):
+        store.add(record("c", idempotency_key="k"), MANY)
+    assert store.add(record("d", "bob", idempotency_key="k"), MANY).id == "d"
+
+
+def test_cancelling_ends_what_waits_and_asks_what_runs(store: SqliteJobStore) -> None:
+    for name in ("a", "b"):
+        store.add(record(name), MANY)
+    store.claim("w", 2.0)
+    assert store.cancel("b", 3.0) == "cancelled"
+    assert store.cancel("a", 3.0) == "running"
+    running = store.get("a")
+    assert running is not None
+    assert running.cancel_requested
+    store.finish("a", "cancelled", 4.0)
+    store.finish("a", "done", 5.0)  # what has ended stays as it ended
+    ended = store.get("a")
+    assert ended is not None
+    assert ended.state == "cancelled"
+    assert store.cancel("nobody's", 1.0) is None
+
+
+def test_what_is_known_moves_along_when_the_folder_vanishes(store: SqliteJobStore, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_store, "RETRY_S", 0.0)
+    store.add(record("a"), MANY)
+    shutil.rmtree(folder)
+    store.add(record("b"), MANY)
+    assert (folder / FILE_NAME).is_file()
+    other = open_store(folder)
+    assert {job.id for job in other.find()} == {"a", "b"}
+    other.close()
+
+
+def test_records_live_in_memory_while_the_file_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_store, "RETRY_S", 0.0)
+    (tmp_path / "in-the-way").write_text("")
+    folder = tmp_path / "in-the-way" / "jobs"
+    store = SqliteJobStore(lambda: folder)
+    store.add(record("a"), MANY)
+    assert "do not outlive a restart" in store.problem
+    (tmp_path / "in-the-way").unlink()
+    folder.mkdir(parents=True)
+    assert store.get("a") is not None
+    assert store.problem == ""
+    other = SqliteJobStore(lambda: folder)
+    assert other.get("a") is not None
+    other.close()
+    store.close()
+
+
+def test_a_full_disk_loses_no_state(store: SqliteJobStore, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.add(record("a"), MANY)
+    store.claim("w", 2.0)
+    store._connection.execute("PRAGMA max_page_count = 1")  # as if the disk were full: what SQLite says then is the same
+    for n in range(50):
+        store.add(record(f"x{n}", request={"text": "x" * 5000}), Admission(1000, 1000, 10**9))
+    assert "full" in store.problem
+    store.finish("a", "done", 3.0)
+    monkeypatch.setattr(sqlite_store, "RETRY_S", 0.0)
+    done = store.get("a")
+    assert done is not None
+    assert done.state == "done"
+    assert store.problem == ""
+    assert len(store.find()) == 51
+
+
+@pytest.mark.parametrize("content", [b"this is no database, but it is long enough to be looked at as one" * 100, None])
+def test_a_damaged_file_is_put_aside(folder: Path, content: bytes | None) -> None:
+    folder.mkdir()
+    path = folder / FILE_NAME
+    if content is None:
+        with sqlite3.connect(path) as database:
+            database.execute("PRAGMA user_version = 99")
+        database.close()
+    else:
+        path.write_bytes(content)
+    store = open_store(folder)
+    store.add(record("a", created_s=time.time()), MANY)
+    assert store.problem == ""
+    assert any("damaged" in other.name for other in folder.iterdir())
+    store.close()
