@@ -132,7 +132,7 @@ def test_the_job_goes_on_when_the_page_is_left_and_another_tab_finds_it(browser,
     tab.page.get_by_text(running).wait_for(timeout=RESULT_MS)
     other = tab.context.new_page()
     tab.page.close()
-    other.goto(server.address)
+    other.goto(server.url)
     other.get_by_text(running).wait_for(timeout=RESULT_MS)
     assert other.get_by_label("Video size").input_value() == "768"
     assert other.locator("#th-photo img").count() > 0
