@@ -43,7 +43,7 @@ class RunRequest:
         options = self.options
         if self.n_frames is None:
             hasty = "online_mode" in capabilities and options.online_mode is DEFAULT
-            swift = {name: value for name, value in PRESETS["realtime"].items() if getattr(options, name) is DEFAULT} if hasty else {}
+            swift = {name: value for name, value in PRESETS["realtime"].items() if getattr(options, name, None) is DEFAULT} if hasty else {}
             return dataclasses.replace(options, **swift)
         planned = "N_d" in capabilities and options.N_d is DEFAULT
         return dataclasses.replace(options, N_d=self.n_frames) if planned else options

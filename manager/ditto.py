@@ -47,10 +47,11 @@ def make_ditto(
     from core.optimization.gpu_optimization import place
 
     place(device)  # what cannot run is not downloaded for
-    from core.engines.ditto import DittoEngine, checkpoints_in
+    from core.engines.ditto import DittoEngine
+    from manager.published_folder import published_checkpoints
 
     if data_root is not None and cfg_pkl is not None:
-        checkpoints: Any = checkpoints_in(data_root, cfg_pkl)
+        checkpoints: Any = published_checkpoints(data_root, cfg_pkl)
     else:
         extras = ("insightface",) if detector == "insightface" else ()
         try:

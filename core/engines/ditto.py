@@ -44,7 +44,7 @@ from core.engines.ditto_renderer import DittoRenderer, Drawing, LocalDrawing, Sh
 from core.engines.ditto_session import DittoSession
 from core.engines.render_server import RenderServer
 from core.errors import EngineUnavailable, OptionError, TalkingHeadError
-from core.models.config import COMPONENTS, DittoConfig, SetupDefaults, load_config
+from core.models.config import DittoConfig, SetupDefaults, load_config
 from core.optimization.gpu_optimization import Placement, describe
 from core.options import PRESETS
 from core.types import Avatar, Controls, Frame, Framing, Photo, RenderOptions, Source
@@ -60,14 +60,6 @@ SIZES: Mapping[str, Mapping[str, Any]] = {}
 INSIGHTFACE_NOTICE = "The face was found by InsightFace's models, which are for non-commercial use only."
 DIGEST_BYTES = 1 << 16
 """Of a large checkpoint, so much of its beginning, middle and end goes into the revision, and its size: 2 GB are not read for it."""
-
-
-def checkpoints_in(data_root: Path, cfg_pkl: Path) -> dict[str, Path]:
-    """Paths by role of a folder laid out as published: where the configuration says, below `data_root`. Raises EngineUnavailable."""
-    config = load_config(cfg_pkl)
-    paths = {name: data_root / config.components[name].model_path for name in COMPONENTS}
-    paths |= {"lmdm": data_root / config.motion.model_path, "cfg": cfg_pkl}
-    return paths
 
 
 class DittoEngine(Engine):
@@ -106,7 +98,8 @@ class DittoEngine(Engine):
         self._server: RenderServer | None = None
         if shared_batches and self.placement.device.type == "cuda":
             self._server = RenderServer(self._networks.warp.from_source, self._networks.decode, self.placement.device)
-        self._hubert = Hubert(self._paths["hubert"], self.placement.providers)
+        self._on_cpu_instead = list(self._networks.on_cpu_instead)
+        self._hubert = Hubert(self._onnx("hubert", "speech encoder"))
         landmark203 = Landmark203(self._onnx("landmark203", "landmark network"))
         self._max_store_bytes = max_store_bytes
         self._registrar = AvatarRegistrar(
@@ -114,6 +107,9 @@ class DittoEngine(Engine):
             self.placement.device, max_store_bytes,
         )  # fmt: skip
         self._revision = _revision(self._paths, self.placement, detector)
+        if self._on_cpu_instead:
+            self.limitation = f"ONNX Runtime does not use the GPU, so these run on the CPU: {', '.join(self._on_cpu_instead)}"
+            log.warning("ditto: %s. Install requirements-gpu.txt in a fresh environment.", self.limitation)
 
     @property
     def revision(self) -> str:
@@ -225,7 +221,10 @@ class DittoEngine(Engine):
     # ---- loading
 
     def _onnx(self, role: str, what: str) -> OnnxModel:
-        return OnnxModel(self._paths[role], what, self.placement.providers)
+        model = OnnxModel(self._paths[role], what, self.placement.providers)
+        if model.on_cpu_instead:
+            self._on_cpu_instead.append(model.on_cpu_instead)
+        return model
 
     def _detector(self) -> FaceDetector:
         if self._detector_name == "mediapipe":

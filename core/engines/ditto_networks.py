@@ -56,6 +56,8 @@ class Networks:
     stitch: Stitch
     sampler: Callable[[int], MotionSampler]
     """Number of denoising steps → the motion diffusion with so many."""
+    on_cpu_instead: tuple[str, ...] = ()
+    """Names of those that run on the CPU though they were to run on a GPU."""
     close: Callable[[], None] = lambda: None  # noqa: E731 - a default, not a definition
     """Ends what the networks do on threads of their own."""
 
@@ -112,7 +114,7 @@ def _torch_networks(
         loaded("decoder"),
         stitch_of(loaded("stitch_network")),
         motion_server.sampler if motion_server is not None else lambda steps: sampler_of(lmdm, steps),
-        motion_server.close if motion_server is not None else lambda: None,
+        close=motion_server.close if motion_server is not None else lambda: None,
     )
 
 
@@ -155,6 +157,7 @@ def _onnx_networks(paths: Mapping[str, Path], placement: Placement) -> Networks:
         lambda feature: decode(feature)[0],
         stitched,
         sampler,
+        tuple(network.on_cpu_instead for network in networks.values() if network.on_cpu_instead),
     )
 
 
