@@ -12,12 +12,13 @@ from typing import Any
 from core.avatars import Avatars
 from core.engine_selection import EngineSelector, LoadedEngine, RunRequest
 from core.engines.base import Session
+from core.errors import OptionError
 from core.generation_run import GenerationRun, PreparedRun, Turn
 from core.media.video import VideoWriter, check_writable
 from core.provenance.signing import Signer
 from core.result_reuse import ResultReuse
 from core.scheduler import Job, Scheduler
-from core.types import Audio, Avatar, Generation, Progress, ProgressCallback, Request, is_video
+from core.types import Audio, Avatar, Framing, Generation, Progress, ProgressCallback, Request, is_video
 
 
 class VideoGenerator:
@@ -42,7 +43,8 @@ class VideoGenerator:
 
     def checked(self, request: Request) -> RunRequest:
         """The request for an engine. Raises InputError, EngineUnavailable or BusyError for what is known to fail."""
-        request.verify()
+        if isinstance(request.source, Avatar) and request.framing != Framing():
+            raise OptionError("A framing is given with an avatar, which has its own.", "Leave it out, or register the photo anew with it.")
         n_frames = request.audio.n_frames
         return self.checked_run(
             RunRequest(request.source, request.owner, request.engine, request.framing, request.controls, request.options, n_frames)
