@@ -34,6 +34,8 @@ NETWORKS: dict[str, type[torch.nn.Module]] = {
     "stitch_network": StitchNetwork,
     "lmdm": LMDM,
 }
+SIZES: Mapping[str, Mapping[str, Any]] = {}
+"""Constructor arguments of the networks by role; empty: the published sizes. Tests build the same networks small."""
 HALF_PRECISION = frozenset({"warp_network", "decoder"})
 
 
@@ -60,17 +62,15 @@ class Networks:
     """Ends what the networks do on threads of their own."""
 
 
-def load_networks(
-    paths: Mapping[str, Path], device: str | None, config: MotionConfig, sizes: Mapping[str, Mapping[str, Any]]
-) -> tuple[Networks, Placement]:
-    """paths: of the networks, by role. device: as in `place`. sizes: constructor arguments of the torch modules, by role.
+def load_networks(paths: Mapping[str, Path], device: str | None, config: MotionConfig) -> tuple[Networks, Placement]:
+    """paths: of the networks, by role. device: as in `place`.
 
     Raises EngineUnavailable for files that nothing here runs, CheckpointError for damaged ones.
     """
     kinds = {paths[role].suffix for role in NETWORKS}
     if kinds <= {".pth", ".pt"}:
         placement = place(device)
-        networks = _torch_networks(paths, placement, config, sizes)
+        networks = _torch_networks(paths, placement, config)
     elif kinds == {".onnx"}:
         placement = place_onnx(device)
         networks = _onnx_networks(paths, placement)
@@ -84,15 +84,13 @@ def load_networks(
     return networks, placement
 
 
-def _torch_networks(
-    paths: Mapping[str, Path], placement: Placement, config: MotionConfig, sizes: Mapping[str, Mapping[str, Any]]
-) -> Networks:
+def _torch_networks(paths: Mapping[str, Path], placement: Placement, config: MotionConfig) -> Networks:
     def loaded(role: str, **more: int) -> Any:
         dtype = placement.dtype if role in HALF_PRECISION else torch.float32
         # Tiny, and its answer is waited for frame by frame: on a GPU it would wait behind the pictures being drawn.
         device = torch.device("cpu") if role == "stitch_network" else placement.device
         with torch.device("meta"):
-            network = NETWORKS[role](**sizes.get(role, {}), **more)
+            network = NETWORKS[role](**SIZES.get(role, {}), **more)
         # Norms are folded in float32: the variance of one may be too large for half precision, its convolution is not.
         prepared: Any = prepare(load_checkpoint(network, paths[role], device=device, dtype=torch.float32))
         return prepared if dtype == torch.float32 else prepared.to(dtype)
