@@ -14,7 +14,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -55,8 +55,6 @@ FORMAT = 3
 """Counts changes of this engine's code that change its frames."""
 Detector = Literal["mediapipe", "insightface"]
 DETECTORS: tuple[Detector, ...] = ("mediapipe", "insightface")
-SIZES: Mapping[str, Mapping[str, Any]] = {}
-"""Constructor arguments of the networks by role; empty: the published sizes. Tests build the same networks small."""
 INSIGHTFACE_NOTICE = "The face was found by InsightFace's models, which are for non-commercial use only."
 DIGEST_BYTES = 1 << 16
 """Of a large checkpoint, so much of its beginning, middle and end goes into the revision, and its size: 2 GB are not read for it."""
@@ -93,7 +91,7 @@ class DittoEngine(Engine):
         self.config: DittoConfig = load_config(self._paths["cfg"])
         self._detector_name = detector
         self.placement: Placement
-        self._networks, self.placement = load_networks(self._paths, device, self.config.motion, SIZES, shared_batches)
+        self._networks, self.placement = load_networks(self._paths, device, self.config.motion, shared_batches)
         self.decode = DecodeF3D(self._networks.decode)
         self._server: RenderServer | None = None
         if shared_batches and self.placement.device.type == "cuda":
