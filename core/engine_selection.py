@@ -38,11 +38,12 @@ class RunRequest:
         """
         options = self.options
         if self.n_frames is None:
-            hasty = "online_mode" in capabilities and options.online_mode is DEFAULT
-            swift = {name: value for name, value in PRESETS["realtime"].items() if getattr(options, name) is DEFAULT} if hasty else {}
-            return dataclasses.replace(options, **swift)
-        planned = "N_d" in capabilities and options.N_d is DEFAULT
-        return dataclasses.replace(options, N_d=self.n_frames) if planned else options
+            if "online_mode" not in capabilities or options.online_mode is not DEFAULT:
+                return options
+            return dataclasses.replace(options, **{k: v for k, v in PRESETS["realtime"].items() if getattr(options, k) is DEFAULT})
+        if "N_d" not in capabilities or options.N_d is not DEFAULT:
+            return options
+        return dataclasses.replace(options, N_d=self.n_frames)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ class EngineSelector:
         return "lite", f"auto: ditto is {state}"
 
     def _check_fetched(self, name: str) -> None:
-        """A visitor's wish starts no large download where the deployment does not want one."""
+        """Raises EngineUnavailable where a visitor's request would start a large download that the deployment forbids."""
         if self._serving and not self._settings.fetch_ditto and self._engines.state(name).stage in ("absent", "failed"):
             if missing := self._engines.missing_bytes(name):
                 raise EngineUnavailable(

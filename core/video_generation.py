@@ -116,9 +116,9 @@ class VideoGenerator:
 
     def _write(self, job: Job[Generation], run: GenerationRun, output: Path) -> Generation:
         session, about = run.session, run.metadata
-        seal = None if self._signer is None else partial(self._signer.sign, metadata=about)
+        sign = None if self._signer is None else partial(self._signer.sign, metadata=about)
         with (
-            VideoWriter(output, session.width, session.height, run.audio, metadata=about, seal=seal) as writer,
+            VideoWriter(output, session.width, session.height, run.audio, metadata=about, sign=sign) as writer,
             closing(run.frames(job)) as frames,
         ):
             for frame in frames:

@@ -37,8 +37,8 @@ def check_request(
     framing.verify()
     controls.verify(capabilities, engine)
     options.verify()
-    for asked in (framing, options):
-        check_honoured(asked, capabilities, engine)
+    for values in (framing, options):
+        check_honoured(values, capabilities, engine)
 
 
 class Registration(ABC):

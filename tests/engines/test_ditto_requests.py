@@ -144,9 +144,9 @@ def test_auto_does_not_give_what_lite_cannot(
 def test_a_stream_does_not_wait_for_seconds_of_speech(portrait: Photo) -> None:
     """What a live session leaves open is as in the preset "realtime": the window policy alone would still wait for 70 frames."""
 
-    def live(**asked: Any) -> Any:
-        role = RunRequest(portrait, "local", "ditto", options=RenderOptions(**asked))
-        return session_options(Controls(), role.options_for(CAPABILITIES["ditto"])).motion
+    def live(**options: Any) -> Any:
+        run_request = RunRequest(portrait, "local", "ditto", options=RenderOptions(**options))
+        return session_options(Controls(), run_request.options_for(CAPABILITIES["ditto"])).motion
 
     def waits_s(motion: Any) -> float:
         return samples_needed(motion.first_rows_after, motion.online_mode) / 16_000
