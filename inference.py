@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Command line: one photo and one recording in, one talking-head video out.
+"""Command line that makes a talking-head video from one photo and one recording.
 
 Exit code 0; 2 for bad input (one line on stderr says what and what to do); 1 for anything else; 130 after Ctrl-C or a signal to end.
 """

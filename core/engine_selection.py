@@ -1,4 +1,4 @@
-"""The choice of the engine that serves a request: which one and why, what it would refuse, and its loading."""
+"""Chooses the engine for a request, checks the request against it, and loads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reuse of finished videos: when two requests are the same, and what is reported about a video that was made before."""
+"""Answers a request with a video that was made before, where every input is the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one place where a request becomes a video: choose the engine → register the person → animate → encode.
+"""The interface of the core: makes videos, streams, live sessions and avatars, and cleans the caches.
 
 Every entry point (command line, pages, servers) calls this and nothing below it. All calls name the owner.
 """

@@ -1,4 +1,4 @@
-"""The words everyone uses: audio, photo, controls, options, results.
+"""The data types that all modules share: audio, photo, controls, options, request and result.
 
 All values are frozen; every default is written here, once.
 """

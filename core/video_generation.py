@@ -1,4 +1,4 @@
-"""The steps from one request to its video: check it, load the engine, register the person, make the frames, write the file."""
+"""Makes the video of one request: checks it, loads the engine, registers the person, generates the frames, writes the file."""
 
 from __future__ import annotations
 

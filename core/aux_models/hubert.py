@@ -1,4 +1,4 @@
-"""HuBERT on ONNX Runtime, as published with Ditto (`hubert_streaming_fix_kv.onnx`, `hubert.onnx`)."""
+"""The HuBERT speech encoder on ONNX Runtime, from the files published with Ditto."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames and a recording go out as one MP4, written beside its place and moved there when it is whole.
+"""Writes frames and a recording as one MP4 file, which appears at its path when it is complete.
 
     with VideoWriter(Path("out.mp4"), 320, 320, audio) as writer:
         for frame in frames:

@@ -1,4 +1,4 @@
-"""Avatars on the disk, and registrations in memory in front of them.
+"""The avatars on the disk, and the cache of registrations in memory.
 
     avatars/<owner>/<token>/     avatar.json  source  thumbnail.jpg  lite.safetensors  ditto.safetensors
 

@@ -1,4 +1,4 @@
-"""The folder on the disk that both caches live in: private, shared by processes, whole after any crash.
+"""The private folder on the disk that the caches share between processes, consistent after any crash.
 
 What is written is written in a folder of this process's own first and moved to its place in one step, so a reader meets whole entries only.
 The own folder is guarded by a lock that the system releases when the process dies; the next process removes what it left. An entry is a

@@ -1,4 +1,4 @@
-"""Finished videos, kept for the next time the very same one is asked for.
+"""The cache of finished videos, from which an identical request is answered.
 
     results/<owner>/<key>/       info.json  video.mp4
 
