@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Command line for Ditto's checkpoints: lists, downloads, verifies and removes them, and exports them to ONNX.
+"""Command line for Ditto's checkpoints: lists, downloads, verifies, removes and exports them.
 
     python model_manager.py list|download|verify|path|remove [--format pytorch|onnx|trt] [--with insightface] [--folder F] [--json]
     python model_manager.py export --onnx_dir DIR [--checkpoint_dir DIR] [--folder F] [--json]

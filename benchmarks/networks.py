@@ -1,4 +1,4 @@
-"""Ditto's networks of the published size, plain against prepared: milliseconds, parameters, GMACs, memory, and each saving alone.
+"""Measures Ditto's networks of the published size, plain against prepared: time, parameters, GMACs, memory and each saving.
 
     python benchmarks/networks.py [--device cuda --dtype float16] [--batch 4] [--repeats 5] [--networks decoder warp_network] [--savings]
 

@@ -1,4 +1,4 @@
-"""The avatars' side of the studio: people that an owner registered, and what the engines keep of them.
+"""Avatars and registrations: finds them in memory or on the disk, or makes them with an engine.
 
 A registration is looked for in memory, then (of an avatar) on the disk, and made last. Photos that nobody registered stay in memory only.
 """

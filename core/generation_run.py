@@ -1,4 +1,4 @@
-"""One whole recording spoken by one session: its frames, step by step, and what is known about them afterwards.
+"""Generates the frames of one recording with one session, and reports what was made and how fast.
 
 What a video file and a stream are both made of.
 """

@@ -1,4 +1,4 @@
-"""Options by name, as a command line or a file gives them, become values; and presets, which are such options under one name.
+"""Reads options by name from a command line or a file, and defines the presets.
 
 Names are Ditto's own, `PRESETS` those that its users know. Values are plain: numbers, text, lists, mappings. What a value may be is decided
 where it is used; what is checked here is that the name exists and the value is of a kind that can be meant.

@@ -1,4 +1,4 @@
-"""Settings of a deployment: limits, folders, threads. Read from the environment (`TALKING_HEAD_...`), once, by entry points."""
+"""The settings of a deployment (limits, folders, threads), read once from the environment (`TALKING_HEAD_...`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From checkpoints to the Ditto engine: what the command line, the pages and the server hand to the studio.
+"""Makes the Ditto engine from downloaded checkpoints, for the command line, the pages and the server.
 
 Importing this imports neither torch nor the engine.
 """

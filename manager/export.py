@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from manager.store import SPARE_BYTES
 
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
 """What exporting and comparing need."""
+GROWTH = 1.3
+"""The form that runs fastest keeps some weights rearranged as well: the published set grows by 1.23."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def export_checkpoints(paths: Mapping[str, Path], onnx_dir: Path, tell: Callable
     made: list[ExportedFile] = []
     try:
         onnx_dir.mkdir(parents=True, exist_ok=True)
-        _check_room(onnx_dir, sum(paths[role].stat().st_size for role in NETWORKS))
+        _check_room(onnx_dir, math.ceil(GROWTH * sum(paths[role].stat().st_size for role in NETWORKS)))
         for number, role in enumerate(NETWORKS, 1):
             step = f"[{number}/{len(NETWORKS)}] {role}"
             tell(f"{step}: loading {paths[role]}")

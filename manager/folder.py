@@ -1,4 +1,4 @@
-"""The folder the checkpoints lie in: ours alone, one writer at a time, with a record of what was verified.
+"""The folder of the checkpoints: private, with one writer at a time and a record of verified files.
 
     <folder>/ditto_pytorch/models/decoder.pth    as in the repository
     <folder>/.partial/                           what has arrived of unfinished files

@@ -1,4 +1,4 @@
-"""Everything that can be done with the checkpoints of one folder: see, ensure, verify, remove."""
+"""Lists, downloads, verifies and removes the checkpoints of one folder."""
 
 from __future__ import annotations
 

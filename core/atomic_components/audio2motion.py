@@ -1,4 +1,4 @@
-"""Speech features to motion: windows of the diffusion model, cut, joined and smoothed into one row per frame.
+"""Turns speech features into motion: windows of the diffusion model, joined and smoothed into one row per frame.
 
 The model (Ditto, arXiv:2411.19509) makes 80 frames at a time. Windows overlap; each starts from the frame before it, and is faded into
 the one before where they overlap. Two policies share all of this:

@@ -1,4 +1,4 @@
-"""HuBERT, the speech encoder, as published with Ditto (`hubert_streaming_fix_kv.onnx`, `hubert.onnx`)."""
+"""The HuBERT speech encoder, in the files published with Ditto (`hubert_streaming_fix_kv.onnx`, `hubert.onnx`)."""
 
 from __future__ import annotations
 

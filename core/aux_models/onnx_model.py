@@ -1,4 +1,4 @@
-"""One small ONNX network with a single input, on ONNX Runtime."""
+"""Runs a small ONNX network with a single input on ONNX Runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract between the studio and an engine.
+"""The interface that every engine implements: engine, registration and session.
 
 An engine holds weights and serves many sessions; a session holds all state of one utterance or stream. Streaming is the
 primitive: a whole file is `push` then `flush`.
@@ -37,8 +37,8 @@ def check_request(
     framing.verify()
     controls.verify(capabilities, engine)
     options.verify()
-    for asked in (framing, options):
-        check_honoured(asked, capabilities, engine)
+    for values in (framing, options):
+        check_honoured(values, capabilities, engine)
 
 
 class Registration(ABC):

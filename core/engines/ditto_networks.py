@@ -1,4 +1,4 @@
-"""Loads Ditto's six networks and makes callables of them, whatever runs them: PyTorch or ONNX Runtime, by the kind of the files."""
+"""Loads Ditto's six networks and runs them with PyTorch or ONNX Runtime, by the kind of the files."""
 
 from __future__ import annotations
 

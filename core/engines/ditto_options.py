@@ -1,4 +1,4 @@
-"""The options of Ditto's stages, put together from a request, a checkpoint's configuration and the stages' own defaults.
+"""Combines a request, a checkpoint's configuration and the defaults into the options of Ditto's stages.
 
 As published, a request goes before the configuration (`default_kwargs`), which goes before the defaults.
 """

@@ -1,4 +1,4 @@
-"""A session of the Ditto engine: samples → features → motion → keypoints → pictures, pulled as they are asked for."""
+"""A session of the Ditto engine, which computes frames from samples when they are requested."""
 
 from __future__ import annotations
 

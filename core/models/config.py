@@ -1,4 +1,4 @@
-"""The published configuration (`ditto_cfg/*.pkl`): a pickle, read once, into typed and checked values."""
+"""Reads the published configuration (`ditto_cfg/*.pkl`) into typed and checked values."""
 
 from __future__ import annotations
 

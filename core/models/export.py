@@ -1,4 +1,4 @@
-"""Export of Ditto's networks to ONNX files, each compared with the torch module before it is put in its place."""
+"""Exports Ditto's networks to ONNX files and compares each file with the torch module before it is kept."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from core.models.onnx_files import OPSET, SIGNATURES, OnnxNetwork
 from core.models.stitch_network import StitchNetwork
 from core.models.warp_network import WarpNetwork
 
-MAX_RELATIVE_ERROR = 1e-3
-"""Most that a result of a file may differ from torch's, relative to the largest value of that result; rounding stays below 1e-4."""
+MAX_RELATIVE_ERROR = 1e-4
+"""Most that a result of a file may differ from torch's, relative to the largest value of that result; rounding stays below 1e-5."""
 
 
 def export_network(network: nn.Module, name: str, path: Path, example: Sequence[Tensor], *, optimize: bool = True) -> float:

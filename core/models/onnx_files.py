@@ -1,4 +1,4 @@
-"""The networks as ONNX files, the published ones and those of `export`: names, arguments, and running them with ONNX Runtime.
+"""Runs the networks from ONNX files, published or exported, with ONNX Runtime.
 
 Arguments and order of results are those of the torch modules; arrays are numpy.
 """

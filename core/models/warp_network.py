@@ -1,4 +1,4 @@
-"""Warp: bends the source's feature volume to the driving keypoints and projects it to a picture of features.
+"""The warp network: deforms the source's feature volume to the driving keypoints and projects it to two dimensions.
 
 LivePortrait, arXiv 2407.03168.
 """

@@ -1,4 +1,4 @@
-"""Engines get ready behind the scenes: each is fetched, loaded and warmed once, on a thread of its own, and tells how far it is.
+"""Fetches, loads and warms up each engine once, on a background thread with a state that can be read.
 
 Who needs an engine waits for it, or is served by another meanwhile; nobody holds a lock while gigabytes arrive.
 """

@@ -1,4 +1,4 @@
-"""Which device Ditto runs on, and at which precision; chosen once, with a reason that is logged.
+"""Chooses the device and precision that Ditto runs with, once, and logs the reason.
 
 `gpu_obstacle` answers without importing torch where there is no GPU, so that the lite path stays quick.
 """

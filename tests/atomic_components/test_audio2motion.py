@@ -60,14 +60,14 @@ def test_even_smoothing_acts_as_the_next_odd_one(photo: SourceMotion) -> None:
 
 
 def test_noise_is_fresh_for_a_window_and_kept_for_the_steps(photo: SourceMotion) -> None:
-    def asked(seed: int) -> Sampled:
+    def sampled(seed: int) -> Sampled:
         model = Sampled(dream(0))
         stage = a2m_of(model, photo, noise=seeded_noise(seed), sampling_timesteps=4)
         spoken(stage, indexed(0, 150))
         spoken(stage, indexed(0, 20))  # a second utterance of the same session
         return model
 
-    first, again, other = asked(5), asked(5), asked(6)
+    first, again, other = sampled(5), sampled(5), sampled(6)
     starts = [x_t for x_t, _ in first.noises]
     assert len(starts) == 4
     assert first.noises[0][1].shape == (3, 1, 80, 265)

@@ -84,13 +84,13 @@ def test_from_the_hub_to_a_video(
     info = json.loads(capfd.readouterr().out.splitlines()[-1])
     assert (info["engine"], info["frames"]) == ("ditto", 8)
     assert frames_of(output) == (8, 96, 96, True)
-    asked = hub.count("GET")
-    assert asked == 10  # without the two files that are for non-commercial use
+    requests = hub.count("GET")
+    assert requests == 10  # without the two files that are for non-commercial use
     if kind == "photo":
         output.unlink()
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         assert inference.main(arguments) == 0, capfd.readouterr().err
-        assert hub.count("GET") == asked
+        assert hub.count("GET") == requests
 
 
 def test_a_folder_of_checkpoints_instead_of_the_hub(root: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
