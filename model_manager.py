@@ -5,7 +5,8 @@
     python model_manager.py export --onnx_dir DIR [--checkpoint_dir DIR] [--folder F] [--json]
 
 For programs: `ensure(format, progress)` returns the paths by role. Exit codes: 0; 2 for bad arguments; 1 for anything else, including
-files that `verify` finds missing or damaged; 130 after Ctrl-C. Folder: --folder, else DITTO_MODELS_DIR, else /tmp/ditto_models.
+files that `verify` finds missing or damaged; 130 after Ctrl-C. Folder: --folder, else DITTO_MODELS_DIR, else
+/tmp/ditto_models where it is there already, else ~/.cache/talking-head/ditto_models.
 The Hub is reached as huggingface_hub reaches it: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, HTTPS_PROXY.
 """
 
@@ -86,7 +87,7 @@ def parse_arguments(argv: list[str] | None, formats: Iterable[str]) -> argparse.
                 "--with", dest="extras", action="append", default=[], metavar="EXTRA",
                 help='also the files of this extra: "insightface" (detector and landmarks for non-commercial use)',
             )  # fmt: skip
-        command.add_argument("--folder", type=Path, help="where the files lie (default: $DITTO_MODELS_DIR, else /tmp/ditto_models)")
+        command.add_argument("--folder", type=Path, help="where the files lie (default: $DITTO_MODELS_DIR, else as told above)")
         command.add_argument("--json", action="store_true", help="stdout is one JSON object")
     return parser.parse_args(argv)
 

@@ -40,7 +40,8 @@ class RunRequest:
         if self.n_frames is None:
             if "online_mode" not in capabilities or options.online_mode is not DEFAULT:
                 return options
-            return dataclasses.replace(options, **{k: v for k, v in PRESETS["realtime"].items() if getattr(options, k) is DEFAULT})
+            given = vars(options)
+            return dataclasses.replace(options, **{k: v for k, v in PRESETS["realtime"].items() if given.get(k) is DEFAULT})
         if "N_d" not in capabilities or options.N_d is not DEFAULT:
             return options
         return dataclasses.replace(options, N_d=self.n_frames)
