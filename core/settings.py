@@ -23,7 +23,7 @@ def _own_folder(what: str) -> Path:
 
 
 def _own_cache() -> Path:
-    """Where programs of this user keep what should outlive a restart; the temporary folder for a user without a home."""
+    """The cache folder of this user's programs; the temporary folder for a user without a home."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(home) / "talking-head" if os.path.isabs(home) else _own_folder("cache")
 
