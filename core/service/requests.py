@@ -68,6 +68,10 @@ class Requests:
         Raises what is known to fail: InputError, OptionError, AvatarError, BusyError, EngineUnavailable. Error messages name files, never
         folders.
         """
+        with self._outputs.using(inputs.audio, inputs.image):
+            return await self._video(inputs, owner, kind, kept, idempotency_key)
+
+    async def _video(self, inputs: VideoInputs, owner: str, kind: JobKind, kept: bool, idempotency_key: str) -> JobView:
         self._check_inputs(inputs)
         options.check_engine(inputs.engine, self._studio.engines.names)
         settled = options.settled(inputs.options, self.settings, avatar=bool(inputs.avatar))
@@ -110,6 +114,10 @@ class Requests:
 
     async def avatar(self, inputs: AvatarInputs, owner: str, *, kept: bool = True, idempotency_key: str = "") -> JobView:
         """Accepts the registration of a person. Raises as `video`."""
+        with self._outputs.using(inputs.image):
+            return await self._avatar(inputs, owner, kept, idempotency_key)
+
+    async def _avatar(self, inputs: AvatarInputs, owner: str, kept: bool, idempotency_key: str) -> JobView:
         if inputs.image is None:
             raise InputError("The photo is missing.", "Choose a photo with a face.", code="no_photo")
         check_file(inputs.image)

@@ -20,6 +20,7 @@ from core.service.requests import Requests
 from core.service.sqlite_store import SqliteJobStore
 from core.service.topics import Topics
 from core.service.videos import Videos
+from core.service.visitor_uploads import VisitorUploads
 from core.settings import Settings
 from core.studio import Studio
 
@@ -73,6 +74,7 @@ class Service:
         self._listeners: list[Callable[[JobRecord], None]] = []
         self.requests = Requests(studio, settings, self.jobs, outputs)
         self.face_previews = FacePreviews(studio, self.requests)
+        self.uploads = VisitorUploads(outputs, settings)
         self.videos = Videos(self.jobs)
         self.avatars = AvatarService(studio, self.videos, self.topics)
         self.cache = cache
