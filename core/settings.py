@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     max_queue: int = Field(default=16, ge=0, le=10_000, description="Jobs that may wait")
     max_pending_bytes: int = Field(default=1024 * 2**20, ge=0, description="Recordings and photos of jobs that wait or run, bytes")
     max_decoded_bytes: int = Field(default=256 * 2**20, ge=0, description="The same, decoded and held in memory, bytes")
+    previews_bytes: int = Field(
+        default=256 * 2**20, ge=0, description="Photos whose faces visitors of the pages were shown, decoded and held in memory, bytes"
+    )
     output_dir: Path = Field(default_factory=lambda: _own_folder("outputs"), description="Where the pages and servers put videos")
     output_ttl_s: float = Field(default=3600.0, gt=0, description="How long an ended job and its video are kept")
     output_bytes: int = Field(default=4 * 2**30, ge=0, description="Videos of ended jobs, bytes; the oldest go first")

@@ -1,4 +1,4 @@
-"""Uploads to the pages of all three programs: judged while they arrive, told how far they are, bounded, and nothing left of what is refused."""
+"""Uploads to the pages of the three programs: judged while they arrive, bounded, and nothing stays of what is refused."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_it_is_refused_before_it_has_come(program: Audited, visitor: str) -> Non
     """Of a file that never ends the first bytes are enough; nothing of it is on the disk."""
     before = set(program.outputs.iterdir())
     address = urlsplit(program.server.url)
-    head = '--x\r\nContent-Disposition: form-data; name="files"; filename="endless.png"\r\n\r\n'.encode()
+    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="endless.png"\r\n\r\n'
     with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
         connection.sendall(
             f"POST /gradio_api/upload HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
@@ -95,7 +95,8 @@ def test_how_far_it_is_is_told_and_its_end(program: Audited, visitor: str) -> No
 
 def test_several_files_of_one_form_are_kept_apart(program: Audited, visitor: str) -> None:
     with program.client(visitor) as client:
-        form = [("files", ("a.png", PORTRAIT.read_bytes())), ("files", ("a.png", PORTRAIT.read_bytes())), ("files", ("b", SPEECH.read_bytes()))]
+        given = (("a.png", PORTRAIT), ("a.png", PORTRAIT), ("b", SPEECH))
+        form = [("files", (name, path.read_bytes())) for name, path in given]
         paths = client.post("gradio_api/upload", files=form).json()
         assert [Path(path).read_bytes() for path in paths] == [data for _, (_, data) in form]
         assert len({Path(path).parent for path in paths}) == 3
