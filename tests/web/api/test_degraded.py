@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from tests.support.app_process import probe
 from tests.support.disks import files_end_at, fill, read_only, small_disk
-from tests.support.paths import PORTRAIT
+from tests.support.paths import PORTRAIT, SPEECH
 from tests.support.server_process import Process, running
-from tests.support.serving import form, wait_for
+from tests.support.serving import KEY, form, wait_for
 
 SMALL = json.dumps({"size": 64})
 
@@ -195,3 +197,37 @@ def test_a_disk_that_fills_up_while_a_video_is_made(tmp_path: Path) -> None:
         assert not list((disk / "out").rglob("*.mp4*"))
         (disk / "filling").unlink()
         make(client)
+
+
+def test_the_oldest_videos_make_room_but_not_one_that_is_downloaded(tmp_path: Path) -> None:
+    with running(tmp_path, "--no-page", TALKING_HEAD_OUTPUT_BYTES="1") as server, server.client() as client:
+        server.ready()
+
+        def kept(audio: Path, size: int) -> dict[str, Any]:
+            options = json.dumps({"size": size, "seed": size})
+            job: dict[str, Any] = client.post("/generate?async=1", **form(audio=audio, options=options)).json()
+            wait_for(lambda: client.get(f"/jobs/{job['id']}").json()["state"] == "done")
+            return job
+
+        large = kept(PORTRAIT.parent / "speech_16s.wav", 512)
+        (video,) = (tmp_path / "out" / "videos").glob("*/*.mp4")
+        address = urlsplit(server.url)
+        with socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.connect((address.hostname, address.port))
+            slow.sendall(f"GET /jobs/{large['id']}/result HTTP/1.0\r\nHost: {address.netloc}\r\nX-API-Key: {KEY}\r\n\r\n".encode())
+            received = slow.recv(1024)
+            assert received.startswith(b"HTTP/1.1 200 ")
+            second = kept(SPEECH, 64)
+            third = kept(SPEECH, 96)
+            assert client.get(f"/jobs/{second['id']}").status_code == 404
+            assert client.get(f"/jobs/{third['id']}/result").status_code == 200
+            assert video.is_file(), "it is being downloaded"
+            nbytes = video.stat().st_size
+            received += b"".join(iter(lambda: slow.recv(65_536), b""))
+            assert len(received.partition(b"\r\n\r\n")[2]) == nbytes
+        last = kept(SPEECH, 128)
+        wait_for(lambda: not video.exists())
+        for job in (large, third):
+            assert client.get(f"/jobs/{job['id']}").status_code == 404
+        assert client.get(f"/jobs/{last['id']}/result").status_code == 200
