@@ -47,6 +47,13 @@ class Avatars:
         if self._settings.require_consent and not consent:
             raise OptionError("The consent of the person shown was not declared.", "Declare it, or use another photo.")
 
+    def usable(self, avatar: Avatar, owner: str) -> Avatar:
+        """The avatar as it is registered now. Raises AvatarError, and OptionError where a consent that is required was not declared."""
+        avatar = self.store.get(avatar.token, owner)
+        if self._settings.require_consent and not avatar.consent:  # it was registered before that was required
+            raise OptionError("The consent of the person shown was not declared.", "Register the photo again and declare it.")
+        return avatar
+
     def register(
         self,
         job: Job[Any],

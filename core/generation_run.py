@@ -47,10 +47,10 @@ class PreparedRun:
 
 
 class GenerationRun:
-    """requested_s: by time.perf_counter, when the request came to its turn. turn: gives a turn on the device."""
+    """started_s: by time.perf_counter, when work on it began, its engine loaded. turn: gives a turn on the device."""
 
     def __init__(
-        self, prepared: PreparedRun, session: Session, options: RenderOptions, audio: Audio, turn: Turn, requested_s: float
+        self, prepared: PreparedRun, session: Session, options: RenderOptions, audio: Audio, turn: Turn, started_s: float
     ) -> None:
         self.prepared, self.session, self.options, self.audio = prepared, session, options, audio
         self.metadata = prepared.metadata(options.label)
@@ -58,7 +58,7 @@ class GenerationRun:
         self.n_frames = 0
         """Frames made so far."""
         self._turn = turn
-        self._requested_s, self._started_s = requested_s, time.perf_counter()
+        self._started_s, self._ready_s = started_s, time.perf_counter()
         self._first_s = 0.0
 
     def frames(self, job: Job[Any]) -> Generator[Frame, None, None]:
@@ -93,7 +93,7 @@ class GenerationRun:
     def info(self) -> GenerationInfo:
         """Asked for when everything is done."""
         prepared, audio_s = self.prepared, self.audio.duration_s
-        wall_s = time.perf_counter() - self._requested_s - prepared.load_ms / 1000
+        wall_s = time.perf_counter() - self._started_s
         return GenerationInfo(
             engine=prepared.engine.name,
             engine_reason=prepared.engine_reason,
@@ -104,7 +104,7 @@ class GenerationRun:
             audio_s=round(audio_s, 3),
             wall_s=round(wall_s, 3),
             rtf=round(wall_s / audio_s, 4),
-            first_frame_ms=round((self._first_s - self._started_s) * 1000, 1),
+            first_frame_ms=round((self._first_s - self._ready_s) * 1000, 1),
             register_ms=prepared.register_ms,
             load_ms=prepared.load_ms,
             seed=self.options.seed,

@@ -25,8 +25,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "draft": {"sampling_timesteps": 25, "overlap_v2": 5, "smo_k_d": 1, "max_size": 512},
     "default": {"sampling_timesteps": 50, "overlap_v2": 10, "smo_k_d": 3},
     "quality": {"sampling_timesteps": 75, "overlap_v2": 15, "smo_k_d": 5, "max_size": 1920},
-    "realtime": {"online_mode": True, "sampling_timesteps": 10, "overlap_v2": 75, "fix_kp_cond": 1, "fix_kp_cond_dim": (0, 202)},
-}
+    "realtime": {
+        "online_mode": True, "sampling_timesteps": 10, "overlap_v2": 75, "fix_kp_cond": 1, "fix_kp_cond_dim": (0, 202),
+        "overall_ctrl_info": {"delta_pitch": 2},
+    },
+}  # fmt: skip
 
 _PLACES: dict[str, tuple[str, ...]] = {}
 for _place, _kind in (("framing", Framing), ("controls", Controls), ("render", RenderOptions)):

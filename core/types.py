@@ -276,13 +276,6 @@ class Request:
     options: RenderOptions = RenderOptions()
     owner: str = "local"
 
-    def verify(self) -> None:
-        """Raises OptionError for the first value that is out of range for every engine, or for a framing beside the avatar's own."""
-        self.framing.verify()
-        self.options.verify()
-        if isinstance(self.source, Avatar) and self.framing != Framing():
-            raise OptionError("A framing is given with an avatar, which has its own.", "Leave it out, or register the photo anew with it.")
-
 
 @dataclass(frozen=True)
 class Progress:

@@ -63,7 +63,7 @@ class Session(ABC):
     width: int
     height: int
     look_ahead_samples: int = 0
-    """Sound after the end of an utterance's first frame that must be there before the frame is certain."""
+    """Sound after the end of a frame that must be there before the frame is certain, the most of all frames of an utterance."""
     step_frames: int = 5
     """Frames to ask for in one turn on the device: few enough to cancel and to interleave, enough to be computed together."""
     takes_turns: bool = True
@@ -102,6 +102,8 @@ class Engine(ABC):
 
     name: str
     capabilities: frozenset[str]
+    limitation: str = ""
+    """What of it does not run as it should on this machine, in plain words; "" where all does."""
 
     @property
     @abstractmethod

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from core.models.checkpoint import CheckpointError
 from core.models.modules import diffusion
+from core.optimization.gpu_optimization import leaves_gpu_unused
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -76,6 +77,8 @@ class OnnxNetwork:
         except Exception as error:  # ONNX Runtime's own classes, not all of which it exports
             first = str(error).splitlines()[0]
             raise CheckpointError(f"{path} cannot be run: {first}", f"Fetch ditto_onnx/{self.signature.files[0]} again.") from error
+        self.on_cpu_instead = name if leaves_gpu_unused(self.session, providers) else ""
+        """As of `core.aux_models.onnx_model.OnnxModel`."""
         found = self.session.get_inputs()
         # Names where they agree (swapped keypoints would go unnoticed), else the published order.
         named = {i.name for i in found} == set(self.signature.inputs)

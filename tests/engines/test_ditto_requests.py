@@ -149,7 +149,7 @@ def test_a_stream_does_not_wait_for_seconds_of_speech(portrait: Photo) -> None:
         return session_options(Controls(), role.options_for(CAPABILITIES["ditto"])).motion
 
     def waits_s(motion: Any) -> float:
-        return samples_needed(motion.first_rows_after, motion.online_mode) / 16_000
+        return samples_needed(motion.features_before(0), motion.online_mode) / 16_000
 
     assert waits_s(live()) < 0.5
     assert waits_s(live(overlap_v2=70)) < 0.9

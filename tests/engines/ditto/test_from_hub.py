@@ -13,10 +13,10 @@ import av
 import pytest
 
 import inference
-from core.engines.ditto import checkpoints_in
 from manager import hub as hub_access
 from manager import store as store_module
 from manager.catalogue import Catalogue, load_catalogue
+from manager.published_folder import published_checkpoints
 from tests.support.ditto_sessions import sound
 from tests.support.hub_server import HubServer
 from tests.support.paths import ROOT
@@ -94,7 +94,7 @@ def test_from_the_hub_to_a_video(
 
 
 def test_a_folder_of_checkpoints_instead_of_the_hub(root: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert set(checkpoints_in(root / "ditto_pytorch", root / FILES["cfg"])) >= {"cfg", "lmdm", "decoder", "hubert", "landmark203"}
+    assert set(published_checkpoints(root / "ditto_pytorch", root / FILES["cfg"])) >= {"cfg", "lmdm", "decoder", "hubert", "landmark203"}
     controls = tmp_path / "controls.json"
     controls.write_text('{"emo": "happy", "sampling_timesteps": 2}')
     common = [
