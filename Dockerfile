@@ -50,7 +50,7 @@ COPY assets ./assets
 COPY manager ./manager
 COPY core ./core
 RUN python3 -m compileall -q .
-ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
+ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     HOME=/cache \
     XDG_CACHE_HOME=/cache \
     MPLCONFIGDIR=/tmp/matplotlib \

@@ -1,0 +1,101 @@
+"""The Dockerfile's steps for a CPU, carried out in a clean root file system; then the server as a container runs it makes a video."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.app_process import probe
+from tests.support.clean_root import Builder, Container, why_not
+from tests.support.dockerfile import chain, read_dockerfile
+from tests.support.paths import ROOT
+from tests.support.serving import KEY, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
+
+START_S = 120.0
+MAKE = """
+import httpx, sys
+with open("/app/assets/speech_3s.wav", "rb") as speech, open("/app/assets/portrait.png", "rb") as photo:
+    files = {"audio": ("a.wav", speech), "image": ("p.png", photo)}
+    answer = httpx.post("http://127.0.0.1:8000/generate", headers={"X-API-Key": sys.argv[1]}, files=files, timeout=120, trust_env=False)
+answer.raise_for_status()
+sys.stdout.buffer.write(answer.content)
+"""
+LOOK = """
+import json, os
+def writable(path):
+    try:
+        open(os.path.join(path, "x"), "w").close()
+        return True
+    except OSError:
+        return False
+status = dict(line.split(":\\t", 1) for line in open("/proc/self/status").read().splitlines() if ":\\t" in line)
+print(json.dumps({
+    "user": os.getuid(), "capabilities": int(status["CapEff"], 16) | int(status["CapBnd"], 16), "no_new_privileges": status["NoNewPrivs"],
+    "writable": [path for path in ("/", "/app", "/opt/venv", "/etc", "/usr", "/var/tmp", "/tmp", "/cache", "/models", "/outputs")
+                 if writable(path)],
+}))
+"""
+
+
+def fetch_wheels(folder: Path, problems: list[str]) -> None:
+    """From the package index that pip is set up for, for the Python of the image."""
+    made = subprocess.run(
+        [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:", "--python-version", "3.13", "--implementation", "cp",
+         "--dest", str(folder), "--requirement", str(ROOT / "requirements-lite.txt")],
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    if made.returncode != 0:
+        problems.append(made.stderr[-2000:])
+
+
+@pytest.fixture(scope="module")
+def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+    folder = tmp_path_factory.mktemp("images")
+    wheels = tmp_path_factory.mktemp("wheels")
+    stages = read_dockerfile((ROOT / "Dockerfile").read_text())
+    problems: list[str] = []
+    fetching = threading.Thread(target=fetch_wheels, args=(wheels, problems))
+    fetching.start()
+    builder = Builder(stages, folder, wheels)
+    builder.make("app")
+    fetching.join()
+    assert not problems, problems
+    root = builder.make("cpu")
+    stage = {key: value for each in chain(stages, "cpu")[1] for key, value in vars(each).items() if value}
+    environment = {**builder.state("cpu").environment, "TALKING_HEAD_API_KEYS": KEY}
+    log = folder / "log"
+    container = Container(root, [*stage["entry_point"], *stage["command"]], environment, stage["volumes"], log)
+    try:
+        wait_for(lambda: container.ended or b"answers at" in log.read_bytes(), START_S)
+        assert not container.ended, log.read_text()
+        wait_for(lambda: container.run(stage["health_command"]).returncode == 0, START_S)
+        yield container
+    finally:
+        container.kill()
+
+
+def test_it_runs_as_a_plain_user_and_writes_only_to_its_volumes(container: Container) -> None:
+    seen = container.run(["python", "-c", LOOK])
+    assert seen.returncode == 0, seen.stderr
+    assert json.loads(seen.stdout) == {
+        "user": 1000, "capabilities": 0, "no_new_privileges": "1", "writable": ["/tmp", "/cache", "/models", "/outputs"],
+    }  # fmt: skip
+
+
+def test_it_makes_a_video_and_ends_in_good_order(container: Container, tmp_path: Path) -> None:
+    made = container.run(["python", "-c", MAKE, KEY], 180.0)
+    assert made.returncode == 0, made.stderr.decode()
+    video = tmp_path / "video.mp4"
+    video.write_bytes(made.stdout)
+    width, height, frames, seconds = probe(str(video))
+    assert (width, height) == (320, 320)
+    assert frames == round(seconds * 25) > 50
+    assert container.stop(60.0) == 0
