@@ -64,7 +64,7 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     problems: list[str] = []
     fetching = threading.Thread(target=fetch_wheels, args=(wheels, problems))
     fetching.start()
-    builder = Builder(stages, folder, wheels)
+    builder = Builder(stages, "cpu", folder, wheels)
     builder.make("app")
     fetching.join()
     assert not problems, problems
@@ -86,7 +86,7 @@ def test_it_runs_as_a_plain_user_and_writes_only_to_its_volumes(container: Conta
     seen = container.run(["python", "-c", LOOK])
     assert seen.returncode == 0, seen.stderr
     assert json.loads(seen.stdout) == {
-        "user": 1000, "capabilities": 0, "no_new_privileges": "1", "writable": ["/tmp", "/cache", "/models", "/outputs"],
+        "user": 1000, "capabilities": 0, "no_new_privileges": "1", "writable": ["/tmp", "/cache", "/models", "/outputs"],  # noqa: S108
     }  # fmt: skip
 
 

@@ -9,6 +9,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,9 +20,11 @@ from tests.support.paths import ROOT
 MIRROR = "http://deb.debian.org/debian"
 STEP_S = 400.0
 _IMAGE = re.compile(r"debian:([a-z]+)-slim(@sha256:[0-9a-f]{64})?")
-_LOOPBACK_UP = (
-    "import fcntl, socket, struct; fcntl.ioctl(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0x8914, struct.pack('16sh', b'lo', 1 | 64))"
-)
+_LOOPBACK_UP = """
+import fcntl, socket, struct
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+    fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh", b"lo", 1 | 64))  # SIOCSIFFLAGS: up, running
+"""
 
 
 def why_not() -> str:
@@ -54,9 +58,10 @@ class State:
 class Builder:
     """Makes stages in folders below `folder`. wheels: a folder that stands for the package index."""
 
-    def __init__(self, stages: dict[str, Stage], folder: Path, wheels: Path) -> None:
+    def __init__(self, stages: dict[str, Stage], target: str, folder: Path, wheels: Path) -> None:
         self._stages, self._folder, self._wheels = stages, folder, wheels
         self._made: dict[str, Path] = {}
+        self._uses = Counter(_used(stages, target))
 
     def make(self, name: str) -> Path:
         """The root of a stage."""
@@ -64,7 +69,9 @@ class Builder:
             return self._made[name]
         root = self._folder / name
         stage = self._stages[name]
-        if stage.base in self._stages:
+        if stage.base in self._stages and self._uses[stage.base] == 1:
+            root = self.make(stage.base)  # nobody else needs it as it is
+        elif stage.base in self._stages:
             subprocess.run(["cp", "-a", str(self.make(stage.base)), str(root)], check=True, timeout=STEP_S)
         else:
             self._bootstrap(stage.base, root)
@@ -126,6 +133,16 @@ class Builder:
         assert made.returncode == 0, f"RUN {step.command}\n{made.stdout[-3000:]}\n{made.stderr[-3000:]}"
 
 
+def _used(stages: dict[str, Stage], target: str) -> Iterator[str]:
+    """Every stage that something on the way to `target` is made from or copies from, once for each time."""
+    for stage in chain(stages, target)[1]:
+        yield stage.base
+    for step in (step for stage in chain(stages, target)[1] for step in stage.steps):
+        if isinstance(step, Copy) and step.stage:
+            yield step.stage
+            yield from _used(stages, step.stage)
+
+
 def in_context(source: str) -> bool:
     """Whether .dockerignore, which names what goes to the builder and nothing else, lets it through."""
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
@@ -136,7 +153,9 @@ def in_context(source: str) -> bool:
 class Container:
     """A started stage. root: its files. volumes: their paths inside; each is a folder beside the root that its user owns."""
 
-    def __init__(self, root: Path, command: list[str], environment: dict[str, str], volumes: list[str], log: Path, user: int = 1000) -> None:
+    def __init__(
+        self, root: Path, command: list[str], environment: dict[str, str], volumes: list[str], log: Path, user: int = 1000
+    ) -> None:
         self._root, self._environment, self._user = root, environment, user
         binds = ""
         for volume in volumes:
@@ -152,7 +171,8 @@ class Container:
         )
         with log.open("wb") as stream:
             self._process = subprocess.Popen(
-                ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", script, "sh", str(root), _LOOPBACK_UP, *self._inside_as_user(command)],
+                ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", script, "sh", str(root), _LOOPBACK_UP,
+                 *self._inside_as_user(command)],
                 stdout=stream, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             )  # fmt: skip
 
