@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,29 +42,11 @@ print(json.dumps({
 """
 
 
-def fetch_wheels(folder: Path, problems: list[str]) -> None:
-    """From the package index that pip is set up for, for the Python of the image."""
-    made = subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:", "--python-version", "3.13", "--implementation", "cp",
-         "--dest", str(folder), "--requirement", str(ROOT / "requirements-lite.txt")],
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    if made.returncode != 0:
-        problems.append(made.stderr[-2000:])
-
-
 @pytest.fixture(scope="module")
 def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     folder = tmp_path_factory.mktemp("images")
-    wheels = tmp_path_factory.mktemp("wheels")
     stages = read_dockerfile((ROOT / "Dockerfile").read_text())
-    problems: list[str] = []
-    fetching = threading.Thread(target=fetch_wheels, args=(wheels, problems))
-    fetching.start()
-    builder = Builder(stages, "cpu", folder, wheels)
-    builder.make("app")
-    fetching.join()
-    assert not problems, problems
+    builder = Builder(stages, "cpu", folder)
     root = builder.make("cpu")
     stage = {key: value for each in chain(stages, "cpu")[1] for key, value in vars(each).items() if value}
     environment = {**builder.state("cpu").environment, "TALKING_HEAD_API_KEYS": KEY}

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
+import ssl
 import subprocess
 import sys
 from collections import Counter
@@ -19,6 +21,10 @@ from tests.support.paths import ROOT
 
 MIRROR = "http://deb.debian.org/debian"
 STEP_S = 400.0
+PIP_CACHE = "/root/.cache/pip"
+AUTHORITIES = ssl.get_default_verify_paths().cafile
+NETWORK_FILES = {"/etc/resolv.conf": "/etc/resolv.conf", **({"/etc/outside.crt": AUTHORITIES} if AUTHORITIES else {})}
+"""What a step that uses the network needs of this machine: its name servers, and whom it trusts."""
 _IMAGE = re.compile(r"debian:([a-z]+)-slim(@sha256:[0-9a-f]{64})?")
 _LOOPBACK_UP = """
 import fcntl, socket, struct
@@ -56,10 +62,10 @@ class State:
 
 
 class Builder:
-    """Makes stages in folders below `folder`. wheels: a folder that stands for the package index."""
+    """Makes `target` and the stages that it needs in folders below `folder`."""
 
-    def __init__(self, stages: dict[str, Stage], target: str, folder: Path, wheels: Path) -> None:
-        self._stages, self._folder, self._wheels = stages, folder, wheels
+    def __init__(self, stages: dict[str, Stage], target: str, folder: Path) -> None:
+        self._stages, self._folder = stages, folder
         self._made: dict[str, Path] = {}
         self._uses = Counter(_used(stages, target))
 
@@ -103,7 +109,6 @@ class Builder:
             ["debootstrap", "--variant=minbase", found[1], str(root), MIRROR], capture_output=True, text=True, timeout=STEP_S
         )
         assert made.returncode == 0, made.stdout[-3000:] + made.stderr[-1000:]
-        shutil.copy("/etc/resolv.conf", root / "etc" / "resolv.conf")
 
     def _copy(self, step: Copy, root: Path, state: State) -> None:
         target = root / os.path.join(state.directory, step.target).lstrip("/")
@@ -121,16 +126,39 @@ class Builder:
     def _run(self, step: Run, root: Path, state: State) -> None:
         if state.user != "0":
             raise NotUnderstood(f"RUN as user {state.user}")
-        (root / "wheels").mkdir(exist_ok=True)
-        outside = {key: value for key, value in os.environ.items() if key.lower() in ("http_proxy", "https_proxy", "no_proxy")}
-        inside = {**outside, **state.environment, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}
-        script = 'set -e; mount --bind "$1" "$2/wheels"; mount -t proc proc "$2/proc"; root="$2"; shift 2; exec chroot "$root" env -i "$@"'
-        command = [*(f"{name}={value}" for name, value in inside.items()), "/bin/sh", "-c", f"cd '{state.directory}'; {step.command}"]
+        binds = dict(NETWORK_FILES)
+        if PIP_CACHE in step.caches:
+            binds[PIP_CACHE] = _said_by_pip("cache", "dir")
+        script = 'set -e; mount -t proc proc "$1/proc"; '
+        for inside, outside in binds.items():
+            place = root / inside[1:]
+            if Path(outside).is_dir():
+                place.mkdir(parents=True, exist_ok=True)
+            else:
+                place.touch()
+            script += f"mount --bind {shlex.quote(outside)} {shlex.quote(str(place))}; "
+        script += 'root="$1"; shift; exec chroot "$root" env -i "$@"'
+        environment = {**_outside(), **state.environment}
+        command = [*(f"{name}={value}" for name, value in environment.items()), "/bin/sh", "-c", f"cd '{state.directory}'; {step.command}"]
         made = subprocess.run(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script, "sh", str(self._wheels), str(root), *command],
+            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script, "sh", str(root), *command],
             capture_output=True, text=True, timeout=STEP_S,
         )  # fmt: skip
         assert made.returncode == 0, f"RUN {step.command}\n{made.stdout[-3000:]}\n{made.stderr[-3000:]}"
+
+
+def _outside() -> dict[str, str]:
+    """How this machine reaches its package indexes: its proxies, and the indexes of its pip that are on the network."""
+    said = {key: value for key, value in os.environ.items() if key.lower() in ("http_proxy", "https_proxy", "no_proxy")}
+    for line in _said_by_pip("config", "list").splitlines():
+        found = re.fullmatch(r"(?:global|install|:env:)\.(index-url|extra-index-url|trusted-host|timeout)='(.*)'", line)
+        if found and not found[2].startswith("file:"):
+            said[f"PIP_{found[1].upper().replace('-', '_')}"] = found[2]
+    return {**said, "PIP_CERT": "/etc/outside.crt"} if "/etc/outside.crt" in NETWORK_FILES else said
+
+
+def _said_by_pip(*arguments: str) -> str:
+    return subprocess.run([sys.executable, "-m", "pip", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _used(stages: dict[str, Stage], target: str) -> Iterator[str]:

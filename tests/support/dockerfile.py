@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 EXEC_FORM = ("VOLUME", "ENTRYPOINT", "CMD")
 KNOWN = ("ARG", "FROM", "ENV", "RUN", "COPY", "WORKDIR", "LABEL", "EXPOSE", "USER", "HEALTHCHECK", *EXEC_FORM)
 _FROM = re.compile(r"(\S+) AS ([\w-]+)")
-_CACHE = re.compile(r"--mount=type=cache,target=/[\w./-]+(,sharing=locked)?")
+_CACHE = re.compile(r"--mount=type=cache,target=(/[\w./-]+)(,sharing=locked)?")
 _HEALTHCHECK = re.compile(r"((?:--(?:interval|timeout|start-period|retries)=\w+ )*)CMD (\[.*\])")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -21,9 +21,10 @@ class NotUnderstood(Exception):
 
 @dataclass
 class Run:
-    """A command line for sh."""
+    """A command line for sh. caches: folders that outlive the build and are in no image."""
 
     command: str
+    caches: list[str]
 
 
 @dataclass
@@ -111,11 +112,14 @@ def _logical_lines(text: str) -> list[str]:
 
 def _add(stage: Stage, word: str, rest: str, arguments: dict[str, str]) -> None:
     if word == "RUN":
+        caches = []
         while (flag := rest.partition(" ")[0]).startswith("--"):
-            if not _CACHE.fullmatch(flag):
+            found = _CACHE.fullmatch(flag)
+            if found is None:
                 raise NotUnderstood(f"RUN {rest}")
+            caches.append(found[1])
             rest = rest.removeprefix(flag).strip()
-        stage.steps.append(Run(rest))
+        stage.steps.append(Run(rest, caches))
     elif word == "COPY":
         *sources, target = rest.split()
         origin = sources.pop(0).removeprefix("--from=") if sources[0].startswith("--from=") else ""
