@@ -129,6 +129,7 @@ class Builder:
         binds = dict(NETWORK_FILES)
         if PIP_CACHE in step.caches:
             binds[PIP_CACHE] = _said_by_pip("cache", "dir")
+            Path(binds[PIP_CACHE]).mkdir(parents=True, exist_ok=True)
         script = 'set -e; mount -t proc proc "$1/proc"; '
         for inside, outside in binds.items():
             place = root / inside[1:]
