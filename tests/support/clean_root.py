@@ -195,7 +195,9 @@ class Container:
             subprocess.run(["cp", "-a", "-T", f"{root}{volume}", str(kept)], check=True)
         script = (
             f'set -e; {sys.executable} -c "$2"; mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"; {binds}'
-            'mount -t proc proc "$1/proc"; mount -t tmpfs -o mode=1777,nosuid,nodev,noexec tmpfs "$1/tmp"; cd /; root="$1"; shift 2; '
+            'mount -t proc proc "$1/proc"; mount -t sysfs -o ro sysfs "$1/sys"; '
+            'for place in tmp dev/shm; do mount -t tmpfs -o mode=1777,nosuid,nodev,noexec tmpfs "$1/$place"; done; '
+            'cd /; root="$1"; shift 2; '
             'exec chroot "$root" env -i "$@"'
         )
         with log.open("wb") as stream:
