@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +27,7 @@ with open("/app/assets/speech_3s.wav", "rb") as speech, open("/app/assets/portra
 answer.raise_for_status()
 sys.stdout.buffer.write(answer.content)
 """
+LIST = "import importlib.metadata as m, json; print(json.dumps({each.name: each.version for each in m.distributions()}))"
 LOOK = """
 import json, os
 def writable(path):
@@ -59,6 +62,7 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
         yield container
     finally:
         container.kill()
+        shutil.rmtree(folder)
 
 
 def test_it_runs_as_a_plain_user_and_writes_only_to_its_volumes(container: Container) -> None:
@@ -67,6 +71,18 @@ def test_it_runs_as_a_plain_user_and_writes_only_to_its_volumes(container: Conta
     assert json.loads(seen.stdout) == {
         "user": 1000, "capabilities": 0, "no_new_privileges": "1", "writable": ["/tmp", "/cache", "/models", "/outputs"],  # noqa: S108
     }  # fmt: skip
+
+
+def test_it_has_nothing_but_what_is_pinned(container: Container) -> None:
+    listed = container.run(["python", "-c", LIST])
+    pinned = dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "requirements-lite.txt").read_text(), re.MULTILINE))
+    installed = {_plain(name): version for name, version in json.loads(listed.stdout).items()}
+    assert installed.pop("pip")  # of the environment itself
+    assert installed == {_plain(name): version for name, version in pinned.items()}
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_it_makes_a_video_and_ends_in_good_order(container: Container, tmp_path: Path) -> None:
