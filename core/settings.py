@@ -84,6 +84,11 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         default=(), description="Addresses and networks of reverse proxies, with commas: their word on who asks is taken"
     )
+    root_path: str = Field(
+        default="",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="Path below which a proxy shows pages and servers, such as /talk; the proxy takes it off what it passes on",
+    )
     frame_ancestors: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Origins whose pages may show the page in a frame, with commas; in a Space, huggingface.co by itself"
     )

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from starlette.responses import PlainTextResponse
 
 from core.service.owners import Asgi, Receive, Scope, Send
+from core.web.addresses import path_below
 
 _NAME = r"[^/]+"
 _READ = (
@@ -68,8 +69,7 @@ class GradioRoutes:
 
 def local_path(scope: Scope) -> str:
     """The path below where the application is mounted, without the slash before it."""
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    return path.removeprefix("/")
+    return path_below(scope).removeprefix("/")
 
 
 def _any_of(patterns: Collection[str]) -> re.Pattern[str]:

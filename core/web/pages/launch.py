@@ -105,6 +105,7 @@ def page_settings(page: Page) -> dict[str, Any]:
 
     page.queue(max_size=None, default_concurrency_limit=None, api_open=False)  # the service decides who waits and who may not
     return {
+        "root_path": page.service.settings.root_path,
         "show_error": False,
         "max_file_size": page.max_upload_bytes,
         "footer_links": ["api"],  # Gradio's settings are for developers: they record the screen, and have it worked on here
