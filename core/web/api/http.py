@@ -56,7 +56,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._service is None:
             return await super().shutdown(sockets)
-        ending = asyncio.create_task(asyncio.to_thread(self._service.close, self._grace_s, CANCEL_S))
+        ending = asyncio.create_task(asyncio.to_thread(self._service.stop, self._grace_s, CANCEL_S))
         await super().shutdown(sockets)
         await ending
 
