@@ -32,7 +32,7 @@ from core.errors import (
     disk_error,
     is_disk_full,
 )
-from core.service.errors import JobNotReady, KeyReused, Malformed, TooLarge, TooMany, UnknownJob, WrongKind, hide_paths
+from core.service.errors import JobNotReady, KeyReused, Malformed, TooLarge, TooMany, UnknownJob, UnknownLiveSession, WrongKind, hide_paths
 from core.service.job_views import InternalError
 from core.web.guards.refusals import Refusal
 from core.web.guards.refusals import error_body as body
@@ -73,6 +73,7 @@ _STATUS: tuple[tuple[type[TalkingHeadError], int], ...] = (
     (EngineUnavailable, 503),
     (Cancelled, 409),
     (UnknownJob, 404),
+    (UnknownLiveSession, 404),
     (JobNotReady, 409),
     (KeyReused, 422),
     (Malformed, 400),
@@ -106,13 +107,20 @@ def as_body(error: BaseException) -> dict[str, Any]:
 def as_response(error: BaseException) -> JSONResponse:
     status = status_of(error)
     headers = dict(error.headers) if isinstance(error, Refusal) else {}
-    if isinstance(error, TooMany):
-        headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
-    elif status == 503:
-        headers["Retry-After"] = str(RETRY_AFTER_S)
-    elif isinstance(error, JobNotReady):
-        headers["Retry-After"] = "1"
+    wait_s = retry_after_s(error)
+    if wait_s is not None:
+        headers["Retry-After"] = str(wait_s)
     return JSONResponse(as_body(error), status, headers)
+
+
+def retry_after_s(error: BaseException) -> int | None:
+    """In how many seconds it may go well; None where it would not."""
+    told = error.parameters.get("retry_after_s") if isinstance(error, TooMany | BusyError) else None
+    if isinstance(told, int | float):
+        return max(1, round(told))
+    if isinstance(error, JobNotReady):
+        return 1
+    return RETRY_AFTER_S if status_of(error) == 503 else None
 
 
 def install(app: FastAPI) -> None:
