@@ -58,7 +58,10 @@ def make_ditto(
         except DownloadError as error:
             hint = f"{error.hint} Or fetch them elsewhere: python model_manager.py download."
             raise EngineUnavailable(f"The ditto engine has no checkpoints: {error.message}", hint) from error
-    return DittoEngine(checkpoints, device, detector=detector, cfg_pkl=cfg_pkl, max_store_bytes=settings.max_video_store_bytes)
+    return DittoEngine(
+        checkpoints, device, detector=detector, cfg_pkl=cfg_pkl,
+        max_store_bytes=settings.max_video_store_bytes, shared_batches=settings.shared_batches,
+    )  # fmt: skip
 
 
 def offer_ditto(settings: Settings, mode: Mode) -> EngineSource | None:

@@ -77,6 +77,8 @@ class DittoEngine(Engine):
     landmark106 for that detector.
     device: "cuda", "cuda:1", "cpu"; None: a GPU where there is one. cfg_pkl: another configuration than the checkpoints' own.
     max_store_bytes: of the frames of one registered video, which are kept in a temporary file.
+    shared_batches: on a GPU, sessions hand their frames and motion windows to threads that compute those of several sessions at once,
+    instead of taking turns on the device.
     Raises EngineUnavailable, CheckpointError, ConfigError.
     """
 
@@ -91,6 +93,7 @@ class DittoEngine(Engine):
         detector: Detector = "mediapipe",
         cfg_pkl: Path | None = None,
         max_store_bytes: int = MAX_STORE_BYTES,
+        shared_batches: bool = False,
     ) -> None:
         if detector not in DETECTORS:
             raise OptionError(f"There is no detector {detector!r}.", f"Choose one of: {', '.join(DETECTORS)}.")
@@ -98,10 +101,10 @@ class DittoEngine(Engine):
         self.config: DittoConfig = load_config(self._paths["cfg"])
         self._detector_name = detector
         self.placement: Placement
-        self._networks, self.placement = load_networks(self._paths, device, self.config.motion, SIZES)
+        self._networks, self.placement = load_networks(self._paths, device, self.config.motion, SIZES, shared_batches)
         self.decode = DecodeF3D(self._networks.decode)
         self._server: RenderServer | None = None
-        if self.placement.device.type == "cuda":
+        if shared_batches and self.placement.device.type == "cuda":
             self._server = RenderServer(self._networks.warp.from_source, self._networks.decode, self.placement.device)
         self._hubert = Hubert(self._paths["hubert"], self.placement.providers)
         landmark203 = Landmark203(self._onnx("landmark203", "landmark network"))

@@ -61,16 +61,21 @@ class Networks:
 
 
 def load_networks(
-    paths: Mapping[str, Path], device: str | None, config: MotionConfig, sizes: Mapping[str, Mapping[str, Any]]
+    paths: Mapping[str, Path],
+    device: str | None,
+    config: MotionConfig,
+    sizes: Mapping[str, Mapping[str, Any]],
+    shared_batches: bool = False,
 ) -> tuple[Networks, Placement]:
     """paths: of the networks, by role. device: as in `place`. sizes: constructor arguments of the torch modules, by role.
+    shared_batches: on a GPU, motion windows of several sessions are computed in one batch.
 
     Raises EngineUnavailable for files that nothing here runs, CheckpointError for damaged ones.
     """
     kinds = {paths[role].suffix for role in NETWORKS}
     if kinds <= {".pth", ".pt"}:
         placement = place(device)
-        networks = _torch_networks(paths, placement, config, sizes)
+        networks = _torch_networks(paths, placement, config, sizes, shared_batches)
     elif kinds == {".onnx"}:
         placement = place_onnx(device)
         networks = _onnx_networks(paths, placement)
@@ -85,7 +90,7 @@ def load_networks(
 
 
 def _torch_networks(
-    paths: Mapping[str, Path], placement: Placement, config: MotionConfig, sizes: Mapping[str, Mapping[str, Any]]
+    paths: Mapping[str, Path], placement: Placement, config: MotionConfig, sizes: Mapping[str, Mapping[str, Any]], shared_batches: bool
 ) -> Networks:
     def loaded(role: str, **more: int) -> Any:
         dtype = placement.dtype if role in HALF_PRECISION else torch.float32
@@ -98,9 +103,8 @@ def _torch_networks(
         return prepared if dtype == torch.float32 else prepared.to(dtype)
 
     prepare = inference_form(placement)
-    on_gpu = placement.device.type == "cuda"
     lmdm = loaded("lmdm", cond_dim=config.audio_feat_dim, frames=config.seq_frames)
-    motion_server = MotionServer(lmdm.sampler, placement.device) if on_gpu else None
+    motion_server = MotionServer(lmdm.sampler, placement.device) if shared_batches and placement.device.type == "cuda" else None
     return Networks(
         loaded("appearance_extractor"),
         loaded("motion_extractor"),
