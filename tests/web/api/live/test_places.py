@@ -38,7 +38,9 @@ def test_two_dropped_connections_do_not_lock_their_owner_out(server: Serving, to
                 dropped.append(await start(caller))
                 caller.socket.transport.abort()
             session = server.context.live._sessions[dropped[-1]["session"]]
-            await session.free.wait()
+            async with asyncio.timeout(30):
+                while session.attachment is not None:
+                    await asyncio.sleep(0.02)
         async with call(server, token) as new:
             ready = await start(new)
             assert not ready["resumed"]
