@@ -151,13 +151,16 @@ def test_the_live_client_resumes_after_a_lost_connection(server: Serving, tmp_pa
         with path.open("wb") as video:
             client = example.LiveClient(server.url, KEY, token, SPEECH, video)
             running = asyncio.create_task(client.run())
-            while client._received < 10:
+            while client._shown < 10:
                 await asyncio.sleep(0.02)
+            session = next(iter(server.context.live._sessions.values()))
             sockets[0].connection.transport.abort()
             async with asyncio.timeout(60):
                 await running
             assert client.resumed == 1
             assert client.events.count("ready") == 2
+            assert session.received == client._outbox.end + 1  # all of it, and that it was closed
+            assert session.session.stats()["spoken"] >= 75
 
     asyncio.run(test())
     assert frames(path) > 75
