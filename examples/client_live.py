@@ -61,6 +61,7 @@ class Outbox:
     def __init__(self) -> None:
         self._first = 0
         self._kept: deque[bytes | str] = deque()
+        self.more = asyncio.Event()
 
     @property
     def end(self) -> int:
@@ -69,6 +70,7 @@ class Outbox:
 
     def add(self, message: bytes | str) -> None:
         self._kept.append(message)
+        self.more.set()
 
     def taken(self, received: int) -> None:
         """The server has the first `received` messages."""
@@ -149,10 +151,11 @@ class LiveClient:
     async def _send(self, socket: websockets.ClientConnection, number: int) -> None:
         """All messages from `number` on: first what the server did not take over the connection before, then what comes."""
         while True:
+            self._outbox.more.clear()
             while number < self._outbox.end:
                 await socket.send(self._outbox.message(number))
                 number += 1
-            await asyncio.sleep(CHUNK_S / 2)
+            await self._outbox.more.wait()
 
     def _show(self, message: bytes) -> bool:
         """Whether all is said: the server has taken everything, and the person has listened for a while since."""

@@ -187,11 +187,14 @@ def test_the_page_speaks_live_and_comes_back(server: Serving, origin: str) -> No
         page.wait_for_function("window.live && live.segments > 10 && document.getElementById('video').currentTime > 0.5", timeout=60_000)
         wait_for(lambda: any(seat.session.stats()["spoken"] for seat in server.context.live._sessions.values()))  # the beeps were heard
         page.evaluate("live.socket.close()")
+        page.wait_for_function("live.kept.length > 5", timeout=60_000)  # what is said meanwhile is kept
         page.wait_for_function("live.resumed === 1 && live.socket.readyState === WebSocket.OPEN", timeout=60_000)
         at = page.evaluate("[live.segments, document.getElementById('video').currentTime]")
         page.wait_for_function(
             "([n, t]) => live.segments > n + 10 && document.getElementById('video').currentTime > t + 0.4", arg=at, timeout=60_000
         )
+        page.wait_for_function("live.kept.length < 50 && live.first > 50", timeout=60_000)  # and taken after that
+        assert len(problems) == 0
         page.click("#interrupt")
         page.click("#stop")
         assert page.inner_text("#status") == "Stopped."
