@@ -35,7 +35,7 @@ async def open_stream(jobs: Jobs, handle: Future[SegmentStream]) -> OpenStream |
     """
     limiter = anyio.CapacityLimiter(1)
     try:
-        pieces = await asyncio.wrap_future(handle)
+        pieces = await asyncio.shield(asyncio.wrap_future(handle))  # the job sets it, also where its reader left meanwhile
         first = await anyio.to_thread.run_sync(next, pieces, None, limiter=limiter)
     except Cancelled:
         if jobs.stopping:

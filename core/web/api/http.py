@@ -30,7 +30,7 @@ CANCEL_S = 5.0
 class Server(uvicorn.Server):
     """Ends after SIGTERM or Ctrl-C: takes no more, gives running jobs their grace, hands the others back.
 
-    service: whose jobs these are, None where it goes on without this server. announce: called when it answers. say_goodbye: awaited before
+    service: whose jobs these are, None where it goes on without this server. announce: called when it answers. before_close: awaited before
     connections are closed.
     """
 
@@ -40,10 +40,10 @@ class Server(uvicorn.Server):
         service: Service | None,
         grace_s: float,
         announce: Callable[[], None],
-        say_goodbye: Callable[[], Awaitable[None]],
+        before_close: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(config)
-        self._service, self._grace_s, self._announce, self._say_goodbye = service, grace_s, announce, say_goodbye
+        self._service, self._grace_s, self._announce, self._before_close = service, grace_s, announce, before_close
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         before = {number: signal.signal(number, self._end) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -68,7 +68,7 @@ class Server(uvicorn.Server):
         ending = None
         if self._service is not None:
             ending = asyncio.create_task(asyncio.to_thread(self._service.stop, self._grace_s, CANCEL_S))
-        await self._say_goodbye()
+        await self._before_close()
         await super().shutdown(sockets)
         if ending is not None:
             await ending

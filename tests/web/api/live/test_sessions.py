@@ -92,7 +92,7 @@ def test_a_lost_connection_is_resumed_without_a_gap(server: Serving, token: str)
             assert (await again.event("ready"))["resumed"]
             await again.event("idle")
             assert again.sequences() == list(range(got + 1, got + 1 + len(again.media)))
-            # A second connection takes the seat of the first.
+            # A second connection takes the session of the first.
             async with call(server, token) as third:
                 await third.say(**{**resume, "received": again.sequences()[-1]})
                 await third.event("ready")
