@@ -185,7 +185,7 @@ def test_the_page_speaks_live_and_comes_back(server: Serving, origin: str) -> No
         page.set_input_files("#photo", str(PORTRAIT))
         page.click("#start")
         page.wait_for_function("window.live && live.segments > 10 && document.getElementById('video').currentTime > 0.5", timeout=60_000)
-        wait_for(lambda: any(session.session.stats()["spoken"] for session in server.context.live._sessions.values()))  # the beeps were heard
+        wait_for(lambda: any(each.session.stats()["spoken"] for each in server.context.live._sessions.values()))  # the beeps were heard
         page.evaluate("live.socket.close()")
         page.wait_for_function("live.kept.length > 5", timeout=60_000)  # what is said meanwhile is kept
         page.wait_for_function("live.resumed === 1 && live.socket.readyState === WebSocket.OPEN", timeout=60_000)
