@@ -17,27 +17,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocketState
 
-from core.errors import (
-    AudioError,
-    AvatarError,
-    BusyError,
-    Cancelled,
-    EngineUnavailable,
-    FaceError,
-    ImageError,
-    InputError,
-    OptionError,
-    OutputError,
-    TalkingHeadError,
-    disk_error,
-    is_disk_full,
-)
-from core.service.errors import JobNotReady, KeyReused, Malformed, TooLarge, TooMany, UnknownJob, UnknownLiveSession, WrongKind, hide_paths
+from core.errors import TalkingHeadError, disk_error, is_disk_full
+from core.service.errors import hide_paths
 from core.service.job_views import InternalError
 from core.web.guards.refusals import Refusal
 from core.web.guards.refusals import error_body as body
-
-RETRY_AFTER_S = 15
+from core.web.statuses import headers_of, status_of
 
 
 class ApiError(Refusal):
@@ -57,42 +42,10 @@ class NotFound(ApiError):
     status = 404
 
 
-class TooSlow(ApiError):
-    status = 408
-
-
-_STATUS: tuple[tuple[type[TalkingHeadError], int], ...] = (
-    (AvatarError, 404),
-    (OptionError, 422),
-    (FaceError, 422),
-    (AudioError, 422),
-    (ImageError, 422),
-    (OutputError, 507),
-    (InputError, 400),
-    (BusyError, 503),
-    (EngineUnavailable, 503),
-    (Cancelled, 409),
-    (UnknownJob, 404),
-    (UnknownLiveSession, 404),
-    (JobNotReady, 409),
-    (KeyReused, 422),
-    (Malformed, 400),
-    (TooLarge, 413),
-    (WrongKind, 415),
-    (TooMany, 429),
-)
 _FRAMEWORK = {
     404: ("NotFound", "There is nothing at this address."),
     405: ("MethodNotAllowed", "This address does not take this method."),
 }
-
-
-def status_of(error: BaseException) -> int:
-    if isinstance(error, Refusal):
-        return error.status
-    if is_disk_full(error):
-        return 507
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
 def as_body(error: BaseException) -> dict[str, Any]:
@@ -105,22 +58,7 @@ def as_body(error: BaseException) -> dict[str, Any]:
 
 
 def as_response(error: BaseException) -> JSONResponse:
-    status = status_of(error)
-    headers = dict(error.headers) if isinstance(error, Refusal) else {}
-    wait_s = retry_after_s(error)
-    if wait_s is not None:
-        headers["Retry-After"] = str(wait_s)
-    return JSONResponse(as_body(error), status, headers)
-
-
-def retry_after_s(error: BaseException) -> int | None:
-    """In how many seconds it may go well; None where it would not."""
-    told = error.parameters.get("retry_after_s") if isinstance(error, TooMany | BusyError) else None
-    if isinstance(told, int | float):
-        return max(1, round(told))
-    if isinstance(error, JobNotReady):
-        return 1
-    return RETRY_AFTER_S if status_of(error) == 503 else None
+    return JSONResponse(as_body(error), status_of(error), headers_of(error))
 
 
 def install(app: FastAPI) -> None:

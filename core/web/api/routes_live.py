@@ -18,7 +18,7 @@ from core.service.live_sessions import LiveSessions
 from core.service.resumable_session import Attachment, ResumableSession
 from core.web.api.connection import accept
 from core.web.api.context import Here, Owner
-from core.web.api.errors import as_body, close_code, retry_after_s
+from core.web.api.errors import as_body, close_code
 from core.web.api.live_protocol import (
     Close,
     ControlsMessage,
@@ -36,6 +36,7 @@ from core.web.api.live_protocol import (
     request_of,
 )
 from core.web.connections import websocket_peer
+from core.web.statuses import retry_after_s
 
 router = APIRouter(tags=["live"])
 

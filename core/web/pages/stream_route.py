@@ -15,13 +15,13 @@ from core.service.errors import UnknownJob
 from core.service.jobs import Jobs
 from core.service.owners import Asgi, Receive, Scope, Send
 from core.service.streams import OpenStream, open_stream
+from core.web.statuses import headers_of, status_of
 
 logger = logging.getLogger(__name__)
 
 FOLDER = "talking_head_stream"
 MAX_CLAIMED = 4096
 """Addresses that are known to be used up; of older ones the job is long forgotten."""
-RETRY_AFTER_S = "60"
 _ADDRESS = re.compile(rf"/{FOLDER}/([\w-]{{22}})$")
 
 
@@ -59,7 +59,7 @@ class StreamRoute:
         try:
             stream = await open_stream(self._jobs, handle)
         except BusyError as error:  # the service stops
-            await PlainTextResponse(str(error), 503, {"Retry-After": RETRY_AFTER_S})(scope, receive, send)
+            await PlainTextResponse(str(error), status_of(error), headers_of(error))(scope, receive, send)
             return
         except TalkingHeadError:  # the page asks why, and says it in its own language
             stream = None
