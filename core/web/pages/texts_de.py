@@ -201,7 +201,7 @@ GERMAN = Texts(
         "busy_bytes": "Viel zu tun: Was wartet, umfasst {mib} MiB an Aufnahmen und Fotos. Versuche es in einer Minute noch einmal.",
         "owner_busy": "Viel zu tun: Schon {own} deiner Videos sind in Arbeit. Versuche es noch einmal, wenn eines davon fertig ist.",
         "too_many": "Zu viel auf einmal. Versuche es in {retry_after_s} s noch einmal.",
-        "stopping": "Der Dienst wird angehalten; dein Video geht weiter, sobald er wieder da ist. Versuche es in einer Minute noch einmal.",
+        "stopping": "Der Dienst wird angehalten; ein angefangenes Video geht danach weiter. Versuche es in einer Minute noch einmal.",
         "restarted": "Der Dienst wurde inzwischen neu gestartet. Versuche es noch einmal.",
         "crashes": "Der Dienst ist mehrmals abgebrochen, während dies entstand. Versuche ein anderes Foto oder eine andere Aufnahme.",
         "internal": "Hier ist etwas schiefgegangen, nicht mit deinen Dateien. Es wurde vermerkt. Versuche es noch einmal.",

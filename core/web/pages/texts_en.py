@@ -197,7 +197,7 @@ ENGLISH = Texts(
         "busy_bytes": "Busy: what waits holds {mib} MiB of recordings and photos. Try again in a minute.",
         "owner_busy": "Busy: {own} videos of yours are under way already. Try again when one of them is done.",
         "too_many": "Too much at once. Try again in {retry_after_s} s.",
-        "stopping": "The service is stopping; your video goes on when it is back. Try again in a minute.",
+        "stopping": "The service is stopping; a video under way goes on when it is back. Try again in a minute.",
         "restarted": "The service was restarted meanwhile. Try again.",
         "crashes": "The service ended several times while this was made. Try another photo or recording.",
         "internal": "Something went wrong here, not with your files. It was logged. Try again.",
