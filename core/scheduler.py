@@ -19,6 +19,10 @@ from core.errors import BusyError, Cancelled, TalkingHeadError, forget_frames
 from core.types import Progress, ProgressCallback
 
 T = TypeVar("T")
+MAX_RESTING = 8
+"""Each holds what it works on in memory. Beyond them nobody gives way."""
+REST_S = 0.1
+"""How often one that rests looks whether it is needed."""
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
@@ -34,6 +38,7 @@ class Job(Generic[T]):
         self.state: JobState = "queued"
         self.progress = Progress("queued")
         self._work = work
+        self._give_way: Callable[[Job[Any], Callable[[], bool]], None] = lambda job, needed: None
         self._on_progress = on_progress
         self._cancel = threading.Event()
         self._finished = threading.Event()
@@ -90,6 +95,13 @@ class Job(Generic[T]):
                 return
         listener()
 
+    def give_way(self, needed: Callable[[], bool]) -> None:
+        """Called by the work between two steps: where other jobs wait, they have its place until one is free again, or `needed()` says
+        that the work cannot be put off any longer. Returns at once where nobody waits. Raises Cancelled.
+        """
+        self._give_way(self, needed)
+        self.check()
+
     def _run(self) -> None:
         try:
             self.check()
@@ -122,13 +134,20 @@ def _ended(job: Job[Any]) -> NoReturn:
 
 
 class Scheduler:
-    """A bounded queue, `max_jobs` worker threads (started when first needed), and the turns on the device."""
+    """A bounded queue, places for `max_jobs` jobs (threads are started when first needed), and the turns on the device.
+
+    A job that gives way (`Job.give_way`) rests: it keeps its thread and has no place. One that must go on does so whether or not there is
+    a place for it.
+    """
 
     def __init__(self, max_jobs: int, max_queue: int) -> None:
         self._max_jobs = max_jobs
         self._max_queue = max_queue
         self._waiting: deque[Job[object]] = deque()
         self._running: list[Job[object]] = []
+        self._resting: list[Job[object]] = []
+        self._waits_elsewhere: Callable[[], bool] = lambda: False
+        self._on_rest: Callable[[], None] = lambda: None
         self._closed = False
         self._changed = threading.Condition()
         self._workers: list[threading.Thread] = []
@@ -141,13 +160,22 @@ class Scheduler:
         job = Job(work, owner, on_progress)
         with self._changed:
             self._ensure_room(owner)
+            job._give_way = self._rest
             self._waiting.append(job)  # type: ignore[arg-type]  # Job is invariant, the queue only runs it
-            if len(self._workers) < self._max_jobs:
-                worker = threading.Thread(target=self._work, name=f"job-{len(self._workers)}", daemon=True)
-                self._workers.append(worker)
-                worker.start()
-            self._changed.notify()
+            self._start_worker()
+            self._changed.notify_all()
         return job
+
+    def stand_behind(self, waits: Callable[[], bool], on_rest: Callable[[], None]) -> None:
+        """For a queue of jobs that are submitted only when there is a place. waits: whether some wait there; it is asked often, on any
+        thread. on_rest: called when a job has given its place away, so that one of them is submitted.
+        """
+        self._waits_elsewhere, self._on_rest = waits, on_rest
+
+    @property
+    def n_resting(self) -> int:
+        """Jobs that were begun and have no place now."""
+        return len(self._resting)
 
     def ensure_room(self, owner: str) -> None:
         """Raises BusyError where a job of `owner` would not be taken now: asked before anything is read for it."""
@@ -161,7 +189,8 @@ class Scheduler:
 
     def stats(self) -> dict[str, int]:
         with self._changed:
-            return {"running": len(self._running), "waiting": len(self._waiting), "max_jobs": self._max_jobs, "max_queue": self._max_queue}
+            running = len(self._running) + len(self._resting)
+            return {"running": running, "waiting": len(self._waiting), "max_jobs": self._max_jobs, "max_queue": self._max_queue}
 
     @contextmanager
     def device_turn(self) -> Iterator[None]:
@@ -193,7 +222,7 @@ class Scheduler:
             self._changed.notify_all()
         self._join(grace_s)
         with self._changed:
-            for job in self._running:
+            for job in (*self._running, *self._resting):
                 job.cancel()
         self._join(timeout_s)
 
@@ -206,7 +235,7 @@ class Scheduler:
         if self._closed:
             raise BusyError("The service is stopping.", "Try again later.")
         self._drop_cancelled()
-        jobs = [*self._running, *self._waiting]
+        jobs = [*self._running, *self._resting, *self._waiting]
         if len(jobs) >= self._max_jobs + self._max_queue:
             raise BusyError(f"Busy: {len(self._waiting)} jobs are waiting already.", "Try again in a minute.")
         own = sum(job.owner == owner for job in jobs)
@@ -218,10 +247,38 @@ class Scheduler:
             self._waiting.remove(job)
             job._run()  # ends as cancelled, without work
 
+    def _rest(self, job: Job[Any], needed: Callable[[], bool]) -> None:
+        if len(self._resting) >= MAX_RESTING or not self._others_wait():
+            return
+        with self._changed:
+            self._running.remove(job)
+            self._resting.append(job)
+            self._start_worker()
+            self._changed.notify_all()
+        try:
+            self._on_rest()
+            with self._changed:
+                while not (job._cancel.is_set() or needed() or (len(self._running) < self._max_jobs and not self._others_wait())):
+                    self._changed.wait(REST_S)
+        finally:
+            with self._changed:
+                self._resting.remove(job)
+                self._running.append(job)
+
+    def _others_wait(self) -> bool:
+        return bool(self._waiting) or self._waits_elsewhere()
+
+    def _start_worker(self) -> None:
+        """One more for a job that waits, unless each place has its own."""
+        if self._waiting and len(self._workers) < self._max_jobs + len(self._resting):
+            worker = threading.Thread(target=self._work, name=f"job-{len(self._workers)}", daemon=True)
+            self._workers.append(worker)
+            worker.start()
+
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closed)
+                self._changed.wait_for(lambda: len(self._running) < self._max_jobs if self._waiting else self._closed)
                 if not self._waiting:
                     return
                 job = self._waiting.popleft()
@@ -229,4 +286,5 @@ class Scheduler:
             job._run()
             with self._changed:
                 self._running.remove(job)
+                self._changed.notify_all()
             del job  # the wait for the next one may be long

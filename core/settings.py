@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     output_dir: Path = Field(default_factory=lambda: _own_folder("outputs"), description="Where the pages and servers put videos")
     output_ttl_s: float = Field(default=3600.0, gt=0, description="How long an ended job and its video are kept")
     output_bytes: int = Field(default=4 * 2**30, ge=0, description="Videos of ended jobs, bytes; the oldest go first")
+    stream_bytes: int = Field(default=2 * 2**30, ge=0, description="Streams that wait for their readers, bytes; a quarter for each at most")
     c2pa_cert: Path | None = Field(default=None, description="PEM certificates, the signer's first: with c2pa_key, every video is signed")
     c2pa_key: Path | None = Field(default=None, description="PEM private key of the first certificate")
     c2pa_alg: Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"] = Field(default="es256", description="Its algorithm")

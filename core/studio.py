@@ -6,17 +6,18 @@ Every entry point (command line, pages, servers) calls this and nothing below it
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 from core.avatars import Avatars
 from core.engine_selection import ENGINE_NAMES, EngineSelector, RunRequest
 from core.engines.base import Engine, Session
-from core.errors import OptionError
+from core.errors import OptionError, OutputError
 from core.generation_run import GenerationRun, Turn
 from core.media.video import VideoWriter, check_writable
 from core.optimization.cache_folder import CacheFolder
@@ -28,6 +29,7 @@ from core.settings import Settings
 from core.streaming.live import LiveSession
 from core.streaming.outputs import LiveOptions
 from core.streaming.recording import SegmentStream
+from core.streaming.spool import SpoolRoom
 from core.types import (
     Audio,
     Avatar,
@@ -65,6 +67,7 @@ class Studio:
         self.scheduler = Scheduler(settings.max_jobs, settings.max_queue)
         self.engines = Engines(engines)
         self._folder = CacheFolder(settings.cache_dir)
+        self._spool_room = SpoolRoom(settings.stream_bytes, self._spool_file)
         self._avatars = Avatars(settings, self._folder, self.scheduler)
         self._selector = EngineSelector(settings, self.engines, self._avatars, device, serving)
         signature = "" if self._signer is None else self._signer.fingerprint
@@ -109,6 +112,7 @@ class Studio:
         return SegmentStream(
             lambda job: self._start_run(job, *asked.pop()),  # once: the reader keeps the stream, and would keep what it is made of
             lambda work: self.scheduler.submit(work, owner, on_progress),
+            self._spool_room,
         )
 
     def live(
@@ -242,6 +246,14 @@ class Studio:
         self._folder.close()
 
     # ---- within
+
+    def _spool_file(self) -> BinaryIO:
+        """A file without a name, of which nothing is left when it is closed, or the process ends."""
+        try:
+            folder: Path | None = self._folder.made_shelf("streams")
+        except OutputError:  # without a cache, streams are kept among the temporary files
+            folder = None
+        return cast(BinaryIO, tempfile.TemporaryFile(dir=folder))
 
     def _run_request(self, request: Request) -> RunRequest:
         """What a request asks of a run, verified."""

@@ -165,3 +165,71 @@ def test_close_cancels_what_does_not_end_by_itself() -> None:
 def test_a_finished_job_needs_no_scheduler() -> None:
     job = Job.finished(7, "a")
     assert (job.state, job.progress, job.result(0), job.wait(0)) == ("done", Progress("done"), 7, True)
+
+
+def test_who_gives_way_lets_others_have_the_place_and_goes_on_after_them() -> None:
+    scheduler = Scheduler(max_jobs=1, max_queue=4)
+    started, others_wait = threading.Event(), threading.Event()
+    order: list[str] = []
+
+    def patient(job: Job[None]) -> None:
+        started.set()
+        others_wait.wait(10)
+        job.give_way(lambda: False)
+        order.append("patient")
+        job.give_way(lambda: False)  # nobody waits: it goes on at once
+
+    def other(job: Job[None]) -> None:
+        assert scheduler.n_resting == 1
+        order.append(job.owner)
+
+    first = scheduler.submit(patient, "a")
+    assert started.wait(5)
+    rest = [scheduler.submit(other, owner) for owner in ("b", "c")]
+    assert scheduler.stats()["running"] == 1
+    others_wait.set()
+    for job in (first, *rest):
+        job.result(5)
+    assert order == ["b", "c", "patient"]
+    assert (scheduler.n_resting, scheduler.stats()["running"]) == (0, 0)
+    scheduler.close()
+
+
+def test_who_gave_way_goes_on_without_a_place_when_it_must() -> None:
+    scheduler = Scheduler(max_jobs=1, max_queue=4)
+    started, waits, release = threading.Event(), threading.Event(), threading.Event()
+
+    def patient(job: Job[int]) -> int:
+        started.set()
+        waits.wait(10)
+        job.give_way(release.is_set)
+        return 1
+
+    def long(job: Job[int]) -> int:
+        release.set()
+        assert first.result(5) == 1, "it did not wait for this one to end"
+        return 2
+
+    first = scheduler.submit(patient, "a")
+    assert started.wait(5)
+    second = scheduler.submit(long, "b")
+    waits.set()
+    assert second.result(10) == 2
+    scheduler.close()
+
+
+def test_who_gave_way_can_be_cancelled_and_does_not_outlive_the_scheduler() -> None:
+    scheduler = Scheduler(max_jobs=1, max_queue=4)
+    told = threading.Event()
+    scheduler.stand_behind(lambda: True, told.set)  # somebody always waits in another queue
+
+    def patient(job: Job[None]) -> None:
+        job.give_way(lambda: False)
+
+    for end in (Job.cancel, lambda job: scheduler.close(grace_s=0.05)):
+        told.clear()
+        job = scheduler.submit(patient, "a")
+        assert told.wait(5)
+        end(job)
+        with pytest.raises(Cancelled):
+            job.result(5)

@@ -34,8 +34,8 @@ logger = logging.getLogger(__name__)
 HEALTH_PATH = "/health"
 SPARE = 16
 """Connections beyond the limits: a request can only be refused, or be one for the health, once its head has come."""
-SEND_BUFFER_BYTES = 256 * 1024
-"""What the system keeps for a client that reads slowly: about half a minute of video at most."""
+SEND_BUFFER_BYTES, UNSENT_BYTES = 256 * 1024, 64 * 1024
+"""What the system keeps for a client that reads slowly, and how much of it may not be on its way yet: who does not read is known soon."""
 MAX_HEAD_BYTES = 32 * 1024
 KEEP_ALIVE_S = 10
 RETRY_S = 5
@@ -194,6 +194,8 @@ def _http_protocol(seats: Seats, header_timeout_s: float) -> type[H11Protocol]:
             sock = transport.get_extra_info("socket")
             if sock is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+                if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
             self._watch()
             seats.opened(transport, self.client[0] if self.client else "")
 

@@ -102,5 +102,4 @@ async def _data(first: bytes, pieces: SegmentStream, limiter: anyio.CapacityLimi
     except Exception:
         logger.exception("a stream failed")
     finally:
-        if not pieces.job.wait(0):
-            pieces.close()
+        pieces.close()
