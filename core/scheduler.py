@@ -1,11 +1,12 @@
 """Jobs: submit, watch, cancel; and whose step runs on the device next.
 
 All entry points share one scheduler. A job runs on a worker thread; what it computes on the device it computes in steps, each
-inside `device_turn()`. Turns are given in the order they were asked for, so jobs and live sessions interleave fairly.
+inside `device_turn()`. Turns are given by when they are due: a live session's before its next frame is, a job's when nobody is in a hurry.
 """
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import secrets
 import threading
@@ -19,6 +20,10 @@ from core.errors import BusyError, Cancelled, TalkingHeadError, forget_frames
 from core.types import Progress, ProgressCallback
 
 T = TypeVar("T")
+Ticket = tuple[float, int]
+"""Of a turn: when it is due, by time.monotonic, and the order of asking."""
+PATIENCE_S = 1.0
+"""How long what is not due at any time lets others go first."""
 MAX_RESTING = 8
 """Each holds what it works on in memory. Beyond them nobody gives way."""
 REST_S = 0.1
@@ -153,7 +158,9 @@ class Scheduler:
         self._workers: list[threading.Thread] = []
         self._turn = threading.Condition()
         self._tickets = itertools.count()
-        self._queue_of_turns: deque[int] = deque()
+        self._turns: list[Ticket] = []
+        """Of those who wait, a heap."""
+        self._holder: Ticket | None = None
 
     def submit(self, work: Callable[[Job[T]], T], owner: str, on_progress: ProgressCallback | None = None) -> Job[T]:
         """Queues `work`. Raises BusyError when `max_queue` jobs wait already, or half of the room is this owner's."""
@@ -193,23 +200,43 @@ class Scheduler:
             return {"running": running, "waiting": len(self._waiting), "max_jobs": self._max_jobs, "max_queue": self._max_queue}
 
     @contextmanager
-    def device_turn(self) -> Iterator[None]:
-        """Holds the device for one step. First come, first served; never hold it across a yield to a consumer."""
+    def device_turn(self, due_s: float | None = None) -> Iterator[None]:
+        """Holds the device for one step. Who is due first is served first; never hold it across a yield to a consumer.
+
+        due_s: when what is made must be there, by time.monotonic; None for what nobody waits for: it comes after all that is due before
+        it has waited PATIENCE_S itself, so that it is never left out for good.
+        """
+        ticket = (time.monotonic() + PATIENCE_S if due_s is None else due_s, next(self._tickets))
         with self._turn:
-            ticket = next(self._tickets)
-            self._queue_of_turns.append(ticket)
-            try:
-                self._turn.wait_for(lambda: self._queue_of_turns[0] == ticket)
-            except BaseException:
-                self._queue_of_turns.remove(ticket)
-                self._turn.notify_all()
-                raise
+            self._await_turn(ticket)
         try:
             yield
         finally:
             with self._turn:
-                self._queue_of_turns.popleft()
+                self._holder = None
                 self._turn.notify_all()
+
+    def pass_turn(self) -> None:
+        """Called by who holds the device, between two parts of a step: those who are due earlier go first."""
+        with self._turn:
+            ticket = self._holder
+            if ticket is None or not self._turns or self._turns[0] > ticket:
+                return
+            self._holder = None
+            self._turn.notify_all()
+            self._await_turn(ticket)
+
+    def _await_turn(self, ticket: Ticket) -> None:
+        heapq.heappush(self._turns, ticket)
+        try:
+            self._turn.wait_for(lambda: self._holder is None and self._turns[0] == ticket)
+        except BaseException:
+            self._turns.remove(ticket)
+            heapq.heapify(self._turns)
+            self._turn.notify_all()
+            raise
+        heapq.heappop(self._turns)
+        self._holder = ticket
 
     def close(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
         """Takes no more jobs and cancels the waiting ones. Running ones have `grace_s` to end by themselves; then they are cancelled too,

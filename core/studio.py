@@ -271,7 +271,10 @@ class Studio:
 
     def _turn(self, session: Session) -> Turn:
         """How a session's frames get their turn on the device: at once, where its engine shares the device among sessions itself."""
-        return self.scheduler.device_turn if session.takes_turns else nullcontext
+        if not session.takes_turns:
+            return lambda due_s=None: nullcontext()
+        session.pause = self.scheduler.pass_turn
+        return self.scheduler.device_turn
 
     def _start_run(self, job: Job[Any], run_request: RunRequest, audio: Audio) -> GenerationRun:
         """Everything up to the first frame: the engine loaded, the person registered, a session opened."""

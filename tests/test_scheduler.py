@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 
 import pytest
 
 from core.errors import AudioError, BusyError, Cancelled
-from core.scheduler import Job, Scheduler
+from core.scheduler import PATIENCE_S, Job, Scheduler
 from core.types import Progress
 
 
@@ -103,7 +105,12 @@ def test_close_cancels_what_waits_and_refuses_what_comes() -> None:
         scheduler.submit(hold, "a")
 
 
-def test_device_turns_are_first_come_first_served() -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        time.sleep(0.001)
+
+
+def test_turns_that_are_not_due_are_first_come_first_served() -> None:
     scheduler = Scheduler(max_jobs=1, max_queue=0)
     order: list[int] = []
     queued = [threading.Event() for _ in range(4)]
@@ -119,11 +126,52 @@ def test_device_turns_are_first_come_first_served() -> None:
             threads.append(threading.Thread(target=take, args=(index,)))
             threads[-1].start()
             queued[index].wait(5)
-            while len(scheduler._queue_of_turns) < index + 2:
-                pass
+            wait_until(lambda n=index: len(scheduler._turns) > n)  # type: ignore[misc]  # mypy: a default's type
     for thread in threads:
         thread.join(5)
     assert order == [0, 1, 2, 3]
+
+
+def test_turns_go_by_when_they_are_due_and_nobody_is_left_out_for_good() -> None:
+    scheduler = Scheduler(max_jobs=1, max_queue=0)
+    order: list[str] = []
+    now_s = time.monotonic()
+
+    def take(name: str, due_s: float | None) -> None:
+        with scheduler.device_turn(due_s):
+            order.append(name)
+
+    asked = {"a job": None, "later": now_s + 0.2, "now": now_s, "much later": now_s + PATIENCE_S + 3600}
+    with scheduler.device_turn():
+        threads = []
+        for n, (name, due_s) in enumerate(asked.items()):
+            threads.append(threading.Thread(target=take, args=(name, due_s)))
+            threads[-1].start()
+            wait_until(lambda n=n: len(scheduler._turns) > n)  # type: ignore[misc]
+    for thread in threads:
+        thread.join(5)
+    assert order == ["now", "later", "a job", "much later"]
+
+
+def test_a_long_step_passes_its_turn_to_who_is_due_earlier() -> None:
+    scheduler = Scheduler(max_jobs=1, max_queue=0)
+    order: list[str] = []
+
+    def take(name: str, due_s: float | None) -> None:
+        with scheduler.device_turn(due_s):
+            order.append(name)
+
+    with scheduler.device_turn():
+        scheduler.pass_turn()  # nobody is there
+        threads = [threading.Thread(target=take, args=asked) for asked in (("live", time.monotonic()), ("another job", None))]
+        for n, thread in enumerate(threads):
+            thread.start()
+            wait_until(lambda n=n: len(scheduler._turns) > n)  # type: ignore[misc]
+        scheduler.pass_turn()
+        order.append("long")
+    for thread in threads:
+        thread.join(5)
+    assert order == ["live", "long", "another job"]
 
 
 def test_one_owner_leaves_room_for_the_others() -> None:

@@ -28,7 +28,7 @@ FIRST_FRAMES, MOST_FRAMES = STEP_FRAMES, 2 * FPS
 whoever makes frames in half the time they play never lets the player wait."""
 SOUND_AHEAD = 3 * AAC_FRAME
 """More than the sound encoder keeps back: given so much earlier, the sound of a piece is in that piece."""
-AHEAD_S, ENOUGH_S = 5.0, 2.5
+AHEAD_S, ENOUGH_S = 3.0, 2.0
 """A stream that is made so much further than its player can be lets others go first, until no more than that is left."""
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
 from core.engines.base import Session
-from core.generation_run import Turn
 from core.streaming.utterance import Utterance
 from core.types import Frame
 
@@ -15,7 +14,9 @@ from core.types import Frame
 class Speech:
     """lock: guards the utterance, which grows meanwhile. Frames are drawn one at a time, each in a turn on the device."""
 
-    def __init__(self, session: Session, utterance: Utterance, turn: Turn, lock: AbstractContextManager[Any]) -> None:
+    def __init__(
+        self, session: Session, utterance: Utterance, turn: Callable[[], AbstractContextManager[Any]], lock: AbstractContextManager[Any]
+    ) -> None:
         self.utterance = utterance
         self.n_filled = 0
         """Frames' worth of silence that was put in because sound was late."""

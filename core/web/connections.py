@@ -34,8 +34,9 @@ logger = logging.getLogger(__name__)
 HEALTH_PATH = "/health"
 SPARE = 16
 """Connections beyond the limits: a request can only be refused, or be one for the health, once its head has come."""
-SEND_BUFFER_BYTES, UNSENT_BYTES = 256 * 1024, 64 * 1024
-"""What the system keeps for a client that reads slowly, and how much of it may not be on its way yet: who does not read is known soon."""
+SEND_BUFFER_BYTES, UNSENT_BYTES = 256 * 1024, 32 * 1024
+"""What the system keeps for a client that reads slowly, and how much of it may not be on its way yet, and of what waits for the system:
+so whoever sends learns soon that a client does not read."""
 MAX_HEAD_BYTES = 32 * 1024
 KEEP_ALIVE_S = 10
 RETRY_S = 5
@@ -192,6 +193,7 @@ def _http_protocol(seats: Seats, header_timeout_s: float) -> type[H11Protocol]:
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
             super().connection_made(transport)
             sock = transport.get_extra_info("socket")
+            transport.set_write_buffer_limits(high=UNSENT_BYTES)
             if sock is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
                 if hasattr(socket, "TCP_NOTSENT_LOWAT"):
