@@ -1,4 +1,4 @@
-"""The avatars' side of the studio: people that an owner registered, and what the engines keep of them.
+"""Avatars and registrations: finds them in memory or on the disk, or makes them with an engine.
 
 A registration is looked for in memory, then (of an avatar) on the disk, and made last. Photos that nobody registered stay in memory only.
 """
@@ -46,6 +46,13 @@ class Avatars:
         clean_name(name)
         if self._settings.require_consent and not consent:
             raise OptionError("The consent of the person shown was not declared.", "Declare it, or use another photo.")
+
+    def usable(self, avatar: Avatar, owner: str) -> Avatar:
+        """The avatar as it is registered now. Raises AvatarError, and OptionError where a consent that is required was not declared."""
+        avatar = self.store.get(avatar.token, owner)
+        if self._settings.require_consent and not avatar.consent:  # it was registered before that was required
+            raise OptionError("The consent of the person shown was not declared.", "Register the photo again and declare it.")
+        return avatar
 
     def register(
         self,

@@ -1,4 +1,4 @@
-"""One whole recording spoken by one session: its frames, step by step, and what is known about them afterwards.
+"""Generates the frames of one recording with one session, and reports what was made and how fast.
 
 What a video file and a stream are both made of.
 """
@@ -54,10 +54,10 @@ class PreparedRun:
 
 
 class GenerationRun:
-    """requested_s: by time.perf_counter, when the request came to its turn. turn: gives a turn on the device."""
+    """started_s: by time.perf_counter, when work on it began, its engine loaded. turn: gives a turn on the device."""
 
     def __init__(
-        self, prepared: PreparedRun, session: Session, options: RenderOptions, audio: Audio, turn: Turn, requested_s: float
+        self, prepared: PreparedRun, session: Session, options: RenderOptions, audio: Audio, turn: Turn, started_s: float
     ) -> None:
         self.prepared, self.session, self.options, self.audio = prepared, session, options, audio
         self.metadata = prepared.metadata(options.label)
@@ -65,7 +65,7 @@ class GenerationRun:
         self.n_frames = 0
         """Frames made so far."""
         self._turn = turn
-        self._requested_s, self._started_s = requested_s, time.perf_counter()
+        self._started_s, self._ready_s = started_s, time.perf_counter()
         self._first_s = 0.0
 
     def frames(self, job: Job[Any]) -> Generator[Frame, None, None]:
@@ -113,7 +113,7 @@ class GenerationRun:
     def info(self) -> GenerationInfo:
         """Asked for when everything is done."""
         prepared, audio_s = self.prepared, self.audio.duration_s
-        wall_s = time.perf_counter() - self._requested_s - prepared.load_ms / 1000
+        wall_s = time.perf_counter() - self._started_s
         return GenerationInfo(
             engine=prepared.engine.name,
             engine_reason=prepared.engine_reason,
@@ -124,7 +124,7 @@ class GenerationRun:
             audio_s=round(audio_s, 3),
             wall_s=round(wall_s, 3),
             rtf=round(wall_s / audio_s, 4),
-            first_frame_ms=round((self._first_s - self._started_s) * 1000, 1),
+            first_frame_ms=round((self._first_s - self._ready_s) * 1000, 1),
             register_ms=prepared.register_ms,
             load_ms=prepared.load_ms,
             seed=self.options.seed,

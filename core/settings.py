@@ -1,4 +1,4 @@
-"""Settings of a deployment: limits, folders, threads. Read from the environment (`TALKING_HEAD_...`), once, by entry points."""
+"""The settings of a deployment (limits, folders, threads), read once from the environment (`TALKING_HEAD_...`)."""
 
 from __future__ import annotations
 
@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     share_caches: bool = Field(default=False, description="One owner's finished videos may answer another's same request")
     require_consent: bool = Field(default=False, description="Avatars need the declared consent of the person shown")
     label: bool = Field(default=True, description='Pages and servers draw a small "AI" into their videos')
+    shared_batches: bool = Field(default=False, description="On a GPU, Ditto draws the frames of all sessions in shared batches")
     fetch_ditto: bool = Field(default=True, description="Pages and servers fetch Ditto where a GPU is there and it is missing")
     max_connections: int = Field(default=512, ge=8, description="Requests at the same time; more are told to come back")
     address_connections: int = Field(default=128, ge=8, description="The same, from one address")

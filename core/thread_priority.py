@@ -22,6 +22,7 @@ def be_patient() -> None:
     if not sys.platform.startswith("linux"):
         return
     try:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PATIENT)
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + PATIENT)
     except OSError as error:
         logger.info("a thread keeps its priority: %s", error)

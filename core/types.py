@@ -1,4 +1,4 @@
-"""The words everyone uses: audio, photo, controls, options, results.
+"""The data types that all modules share: audio, photo, controls, options, request and result.
 
 All values are frozen; every default is written here, once.
 """
@@ -101,10 +101,10 @@ class Default(enum.Enum):
 DEFAULT: Final = Default.DEFAULT
 
 
-def check_honoured(asked: Framing | Controls | RenderOptions, capabilities: frozenset[str], engine: str) -> None:
+def check_honoured(options: Framing | Controls | RenderOptions, capabilities: frozenset[str], engine: str) -> None:
     """Raises OptionError for the first field that differs from its default and is not among the engine's `capabilities`."""
-    for field in dataclasses.fields(asked):
-        value = getattr(asked, field.name)
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
         if field.name in COMMON_OPTIONS or field.name in capabilities or value is field.default:
             continue
         if isinstance(value, int | float | str) and value == field.default:
@@ -275,13 +275,6 @@ class Request:
     controls: Controls = Controls()
     options: RenderOptions = RenderOptions()
     owner: str = "local"
-
-    def verify(self) -> None:
-        """Raises OptionError for the first value that is out of range for every engine, or for a framing beside the avatar's own."""
-        self.framing.verify()
-        self.options.verify()
-        if isinstance(self.source, Avatar) and self.framing != Framing():
-            raise OptionError("A framing is given with an avatar, which has its own.", "Leave it out, or register the photo anew with it.")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What there is to download: which file of the published repository plays which role, in which format."""
+"""The catalogue of published files: which file plays which role, in each format."""
 
 from __future__ import annotations
 

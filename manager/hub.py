@@ -1,4 +1,4 @@
-"""The Hub, through huggingface_hub's own session (HF_ENDPOINT, HF_TOKEN, proxies, certificates): what a file is, and its bytes.
+"""Downloads files from the Hugging Face Hub through huggingface_hub's own session, and resumes them.
 
 The transfer is driven here rather than by `hf_hub_download`, which throws away what has arrived when a call ends early and hands out
 10 MB at a time: on a slow line a file of 1.5 GB would start over after every interruption, and nothing would move for seconds.

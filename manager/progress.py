@@ -1,4 +1,4 @@
-"""How far a download is: what callers are told, and the one line a terminal shows."""
+"""The progress of a download, as a value for callers and as one line on a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that can be done with the checkpoints of one folder: see, ensure, verify, remove."""
+"""Lists, downloads, verifies and removes the checkpoints of one folder."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class FileVerdict:
 
 
 class Store:
-    """The checkpoints in one folder (default: DITTO_MODELS_DIR, else /tmp/ditto_models). Making the object does nothing."""
+    """The checkpoints in one folder (default: `chosen_folder`). Making the object does nothing."""
 
     def __init__(self, folder: Path | str | None = None, catalogue: Catalogue | None = None, endpoint: str | None = None) -> None:
         self.catalogue = load_catalogue() if catalogue is None else catalogue

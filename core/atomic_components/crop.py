@@ -1,4 +1,4 @@
-"""The square that the networks see: cut around a face and turned upright.
+"""Cuts a square around a face and turns it upright, as input of the networks.
 
 Its geometry is LivePortrait's (arXiv:2407.03168), its proportions are Ditto's (arXiv:2411.19509).
 """

@@ -1,4 +1,4 @@
-"""A row of motion and the source become two sets of keypoints: where the face is, and where it goes.
+"""The stitch stage: turns a row of motion and the source into source and driving keypoints.
 
 What the model made is laid over the source's own motion, under the user's controls, and the result is stitched so that shoulders and
 neck stay attached (LivePortrait, arXiv:2407.03168, section 3.3). Order and constants are those of the published Ditto pipeline

@@ -1,4 +1,4 @@
-"""What is kept of a registered source.
+"""The data that is kept of a registered photo or video.
 
 Memory stays bounded for long videos: pictures lie in an unnamed temporary file, the 8 MB feature volumes are computed when they are asked
 for and the last few are kept.

@@ -1,4 +1,4 @@
-"""What may be asked of motion stitch: of the session, of every frame, of single ones. Checked where torch is not there."""
+"""The options of the stitch stage, for a session and for single frames, importable without torch."""
 
 from __future__ import annotations
 

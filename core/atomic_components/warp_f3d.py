@@ -1,4 +1,4 @@
-"""Warp: the source's appearance, bent to the driven keypoints of a batch of frames."""
+"""The warp stage: warps the source's appearance to a batch of driving keypoints."""
 
 from __future__ import annotations
 

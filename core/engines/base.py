@@ -1,4 +1,4 @@
-"""The contract between the studio and an engine.
+"""The interface that every engine implements: engine, registration and session.
 
 An engine holds weights and serves many sessions; a session holds all state of one utterance or stream. Streaming is the
 primitive: a whole file is `push` then `flush`.
@@ -41,8 +41,8 @@ def check_request(
     framing.verify()
     controls.verify(capabilities, engine)
     options.verify()
-    for asked in (framing, options):
-        check_honoured(asked, capabilities, engine)
+    for values in (framing, options):
+        check_honoured(values, capabilities, engine)
 
 
 class Registration(ABC):
@@ -67,7 +67,7 @@ class Session(ABC):
     width: int
     height: int
     look_ahead_samples: int = 0
-    """Sound after the end of an utterance's first frame that must be there before the frame is certain."""
+    """Sound after the end of a frame that must be there before the frame is certain, the most of all frames of an utterance."""
     step_frames: int = 5
     """Frames to ask for in one turn on the device: few enough to cancel and to interleave, enough to be computed together."""
     pause: Callable[[], None] = staticmethod(unhurried)
@@ -108,6 +108,8 @@ class Engine(ABC):
 
     name: str
     capabilities: frozenset[str]
+    limitation: str = ""
+    """What of it does not run as it should on this machine, in plain words; "" where all does."""
 
     @property
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Makes pictures from keypoints: warp, decode, put back; on threads of the session, or by the render server of a GPU."""
+"""Draws the frames of a Ditto session from keypoints: warp, decode, put back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded engine: a face mesh, an audio-driven mouth, a face with a life of its own, and an image warp.
+"""The lite engine: animates a photo by face mesh, sound and image warp, on a CPU and without downloads.
 
 Needs nothing beyond the repository and a CPU.
 """

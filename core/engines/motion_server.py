@@ -1,4 +1,4 @@
-"""Denoises the windows of motion of all sessions of one GPU, in batches that sessions share."""
+"""Runs the motion diffusion for all sessions of one GPU, in shared batches."""
 
 from __future__ import annotations
 

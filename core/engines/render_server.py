@@ -1,4 +1,4 @@
-"""Draws the frames of all sessions of one GPU, in batches that sessions share.
+"""Draws the frames of all sessions of one GPU, in shared batches.
 
 A batch is warp and decoder as one recorded call of its size, put back per canvas, then copied to pinned memory on a stream of its own while
 the next batch is drawn. Every batch is full (20 frames are a batch of 20, 13 of 10, 2 and 1), so that nothing is drawn twice. The networks

@@ -1,4 +1,4 @@
-"""One portrait at one size, ready to be drawn with any expression: everything a frame needs is precomputed here.
+"""Draws one portrait at one size with any expression; everything that frames share is computed once.
 
 A frame is one lookup into the photo: each output pixel goes back through the head's movement, then through the mouth's or an
 eye's, to the place in the photo it shows. So the photo is resampled once, and stays sharp.

@@ -1,4 +1,4 @@
-"""Any supported recording, decoded piece by piece: the only place where foreign sound meets FFmpeg.
+"""Decodes any supported recording piece by piece; the only place where uploaded sound reaches FFmpeg.
 
 The demuxer is named by `sniff`, decoders come from an allow-list, and opening anything beyond the given bytes is refused,
 so an upload can neither reach other files nor the network. A video container gives its first sound track.

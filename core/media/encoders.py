@@ -1,4 +1,4 @@
-"""Frames to H.264 and sound to AAC, in process. The one place that knows codec settings; `mp4.py` and `fragmented_mp4.py` pack the packets.
+"""Encodes frames to H.264 and sound to AAC in process; the only place with codec settings.
 
 Why in process (PyAV) and not through a pipe to an ffmpeg binary: measured at 320×320 on two busy cores beside a thread that renders
 (`benchmarks/encode.py`), a frame with its 40 ms of speech costs 1.8 ms of CPU in process and 1.9 to 2.0 ms through a pipe; no

@@ -1,4 +1,4 @@
-"""A photo comes in: upright, opaque, sRGB, (H, W, 3) uint8. Faces are not looked for here.
+"""Reads a photo as upright, opaque sRGB pixels, (H, W, 3) uint8.
 
     from core.media.image import load_image
     photo = load_image("portrait.jpg", Settings())

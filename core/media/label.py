@@ -1,4 +1,4 @@
-"""The visible disclosure: a small translucent "AI" pill in the lower left corner of the picture, away from the face.
+"""Draws the visible label, a small translucent "AI" in the lower left corner of a frame.
 
 It is drawn from distances to line strokes, so it needs no font, looks alike at every size and is the same to the bit everywhere.
 """

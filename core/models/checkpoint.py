@@ -1,4 +1,4 @@
-"""Published checkpoints: which network is in which file, how it is packed, and strict loading.
+"""Loads the published checkpoints into their networks, strictly and without executing anything in them.
 
 Files are memory-mapped and read with `weights_only`: nothing in them is executed. Every difference between a file and the network it should
 hold is an error that names the file, the first wrong keys or shapes, and what to do.

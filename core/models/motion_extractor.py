@@ -1,4 +1,4 @@
-"""Motion: head pose, expression, scale and canonical keypoints of a face crop (LivePortrait, arXiv 2407.03168)."""
+"""The motion extractor: head pose, expression, scale and keypoints of a face crop (LivePortrait, arXiv 2407.03168)."""
 
 from __future__ import annotations
 

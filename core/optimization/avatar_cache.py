@@ -1,4 +1,4 @@
-"""Avatars on the disk, and registrations in memory in front of them.
+"""The avatars on the disk, and the cache of registrations in memory.
 
     avatars/<owner>/<token>/     avatar.json  source  thumbnail.jpg  lite.safetensors  ditto.safetensors
 
@@ -74,7 +74,7 @@ class AvatarStore:
     def list(self, owner: str) -> list[Avatar]:
         """The newest first; none where the folder cannot be read."""
         try:
-            entries = self._folder.entries(self._shelf, MARKER, self._owner_name(owner))
+            entries = self._folder.entries(self._subfolder, MARKER, self._owner_name(owner))
         except OutputError as error:
             log.warning("avatars cannot be listed: %s", error)
             return []
@@ -83,7 +83,7 @@ class AvatarStore:
 
     def check_room(self, owner: str) -> None:
         """Raises OptionError where the owner has `max_avatars` already."""
-        n = len(self._folder.entries(self._shelf, MARKER, self._owner_name(owner)))
+        n = len(self._folder.entries(self._subfolder, MARKER, self._owner_name(owner)))
         if n >= self._max_avatars:
             raise OptionError(f"There are {n} avatars already, as many as one may have.", "Delete one that is not needed any more.")
 
@@ -147,7 +147,7 @@ class AvatarStore:
 
     def mark_used(self, avatar: Avatar) -> None:
         """The avatars unused longest make room for new ones."""
-        self._folder.mark_used(self._shelf, self._path(avatar.token, avatar.owner) / MARKER)
+        self._folder.mark_used(self._subfolder, self._path(avatar.token, avatar.owner) / MARKER)
 
     def save(self, avatar: Avatar, engine: str, revision: str, saved: Saved) -> None:
         """Keeps a registration made later. That it cannot be kept is no error: it is made again next time."""
@@ -178,7 +178,7 @@ class AvatarStore:
 
     def clear(self, owner: str | None) -> int:
         """Deletes the avatars of one owner, or (None) of all. Bytes freed."""
-        paths = list(self._shelf.glob("*")) if owner is None else [self._shelf / self._owner_name(owner)]
+        paths = list(self._subfolder.glob("*")) if owner is None else [self._subfolder / self._owner_name(owner)]
         return sum(self._folder.remove(path) for path in paths if path.is_dir())
 
     def locked(self, token: str, check: Callable[[], None] = no_check) -> contextlib.AbstractContextManager[None]:
@@ -200,15 +200,15 @@ class AvatarStore:
                     del self._in_use[path]
 
     def stats(self) -> dict[str, int]:
-        entries = self._folder.entries(self._shelf, MARKER)
+        entries = self._folder.entries(self._subfolder, MARKER)
         return {
             "entries": len(entries), "bytes": sum(entry.nbytes for entry in entries), "max_bytes": self._limit_bytes,
             "evictions": self.evictions,
         }  # fmt: skip
 
     @property
-    def _shelf(self) -> Path:
-        return self._folder.shelf("avatars")
+    def _subfolder(self) -> Path:
+        return self._folder.subfolder("avatars")
 
     def _owner_name(self, owner: str) -> str:
         return self._folder.digest("owner", owner)
@@ -216,7 +216,7 @@ class AvatarStore:
     def _path(self, token: str, owner: str) -> Path:
         if not _TOKEN.fullmatch(token):
             raise unknown(token)
-        return self._shelf / self._owner_name(owner) / token
+        return self._subfolder / self._owner_name(owner) / token
 
     def _read(self, path: Path, owner: str) -> Avatar | None:
         """The avatar in a folder; None where there is none, or it is damaged beyond use, and then it is dropped."""
@@ -238,7 +238,7 @@ class AvatarStore:
     def _trim(self, newest: Path) -> None:
         with self._lock:
             keep = {newest, *self._in_use}
-        self.evictions += self._folder.trim(self._shelf, MARKER, self._limit_bytes, keep)
+        self.evictions += self._folder.trim(self._subfolder, MARKER, self._limit_bytes, keep)
 
 
 Key = tuple[str, str, str, str, Framing]

@@ -1,4 +1,4 @@
-"""Engines get ready behind the scenes: each is fetched, loaded and warmed once, on a thread of its own, and tells how far it is.
+"""Fetches, loads and warms up each engine once, on a background thread with a state that can be read.
 
 Who needs an engine waits for it, or is served by another meanwhile; nobody holds a lock while gigabytes arrive.
 """
@@ -43,7 +43,7 @@ class EngineSource:
 @dataclass(frozen=True)
 class LoadState:
     """How far an engine is. done, total: bytes while it is fetched (total 0: not known). error: why it failed, in plain words;
-    hint: what to do about that.
+    hint: what to do about that. limitation: of an engine that is ready, as `Engine.limitation`.
     """
 
     stage: Literal["absent", "fetching", "loading", "warming", "ready", "failed"] = "absent"
@@ -51,6 +51,7 @@ class LoadState:
     total: int = 0
     error: str = ""
     hint: str = ""
+    limitation: str = ""
 
     @property
     def progress(self) -> float | None:
@@ -64,10 +65,11 @@ class LoadState:
         return self.stage in ("fetching", "loading", "warming")
 
     def __str__(self) -> str:
+        but = f", but {self.limitation}" if self.limitation else ""
         share = f" ({self.progress:.0%})" if self.progress is not None and self.stage == "fetching" else ""
         return {
             "absent": "not loaded", "fetching": f"being fetched{share}", "loading": "being loaded", "warming": "being warmed up",
-            "ready": "ready", "failed": f"not available ({self.error.rstrip('.')})",
+            "ready": f"ready{but}", "failed": f"not available ({self.error.rstrip('.')})",
         }[self.stage]  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
@@ -178,7 +180,7 @@ class Engines:
             engine = source.make()
             attempt.state = LoadState("warming")
             engine.warmup()
-            attempt.engine, attempt.state = engine, LoadState("ready")
+            attempt.engine, attempt.state = engine, LoadState("ready", limitation=engine.limitation)
         except Cancelled:
             attempt.error = EngineUnavailable(f"Fetching the {name} engine was stopped.", "Start it again: it goes on from there.")
             attempt.state = LoadState()

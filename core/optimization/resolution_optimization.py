@@ -1,4 +1,4 @@
-"""All framing: which part of the photo is shown, and how large.
+"""Framing: the part of the photo that a video shows, and its size in pixels.
 
 The square cut holds head and shoulders and is centred on the face; it stays inside the photo where the photo is large enough.
 Where it is not, the photo's edge is drawn out and increasingly blurred: no hard edge, and no second, mirrored face.

@@ -1,4 +1,4 @@
-"""Reads what a video says about itself, and verifies what is signed. The file may come from anywhere; nothing is fetched."""
+"""Reads what a video from anywhere says about its origin, and verifies its signature without network access."""
 
 from __future__ import annotations
 

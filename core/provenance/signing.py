@@ -1,4 +1,4 @@
-"""Content Credentials: a C2PA manifest, signed with the deployment's key, embedded into every finished video.
+"""Embeds a signed C2PA manifest (Content Credentials) into a finished video.
 
 The manifest binds the whole file (C2PA's BMFF hash), so any later change of picture, sound or metadata shows.
 """

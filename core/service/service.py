@@ -37,7 +37,7 @@ class Service:
         cache = CacheFolder(settings.cache_dir)
 
         def jobs_folder() -> Path:
-            return cache.made_shelf("jobs")
+            return cache.make_subfolder("jobs")
 
         def kept_inputs() -> Path:
             folder = jobs_folder() / "inputs"

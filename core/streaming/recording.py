@@ -1,4 +1,4 @@
-"""A whole recording, streamed: frames and sound of one run, handed over in pieces that a player can start with.
+"""Streams the video of a whole recording in pieces while it is being made.
 
 The job never waits for its reader: what was not taken yet is kept in a spool (spool.py), bounded in bytes. Where other jobs wait for a
 place, a stream that is well ahead of its player lets them have its own, and goes on when the player needs more, or nobody waits. So neither

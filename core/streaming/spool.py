@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import BinaryIO
+from pathlib import Path
+from typing import BinaryIO, cast
 
 from core.errors import OutputError, disk_error
 from core.media.fragmented_mp4 import Segment
+from core.optimization.cache_folder import CacheFolder
 
 MEMORY_BYTES = 2**20
 """Of one stream: half a minute at the usual size, so a reader that keeps up needs no disk."""
 SHARE = 4
 """One stream may take this part of the room of all."""
 _WHAT, _HINT = "The stream cannot be kept for its reader", "Make the folder for caches usable."
+
+
+def open_spool_file(cache: CacheFolder) -> BinaryIO:
+    """A file without a name: nothing is left of it when it is closed, or the process ends. Raises OSError."""
+    try:
+        folder: Path | None = cache.make_subfolder("streams")
+    except OutputError:  # without a cache, streams are kept among the temporary files
+        folder = None
+    return cast(BinaryIO, tempfile.TemporaryFile(dir=folder))
 
 
 class SpoolRoom:

@@ -1,4 +1,4 @@
-"""The warp network in the form that a GPU runs fastest.
+"""The warp network in its fastest form for a GPU.
 
 As the prepared form (`core.models.prepared.warp`), and: channels lie innermost, and their number is filled up to a multiple of 16; an up
 block is one convolution of the small volume whose channels are the four pixels; the mask's 7x7x7 convolution runs slice by slice with the
