@@ -29,22 +29,19 @@ class Speech:
         with self._lock:
             while not self.utterance.sound_is_there():
                 self._fill()
-        while True:
-            if self._frames is not None:
-                with self._turn():
+        with self._turn():
+            while True:
+                if self._frames is not None:
                     frame = next(self._frames, None)
-                if frame is not None:
-                    return frame
-                self._frames = None
-                if self._flushed:
-                    return None
-            with self._lock:
-                heard = self.utterance.next_heard()
-                while heard is None:
-                    self._fill()
+                    if frame is not None or self._flushed:
+                        return frame
+                with self._lock:
                     heard = self.utterance.next_heard()
-            self._flushed = not len(heard)
-            self._frames = self._session.flush() if self._flushed else self._session.push(heard)
+                    while heard is None:
+                        self._fill()
+                        heard = self.utterance.next_heard()
+                self._flushed = not len(heard)
+                self._frames = self._session.flush() if self._flushed else self._session.push(heard)
 
     def _fill(self) -> None:
         self.utterance.fill()
