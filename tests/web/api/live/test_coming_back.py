@@ -35,7 +35,9 @@ def spoken(*callers: Caller) -> int:
 
 
 async def hear_out(caller: Caller) -> None:
-    """Until the person has said everything that was taken and listens again."""
+    """Until the person has said everything that was sent and listens again."""
+    await caller.say(type="ping")
+    await caller.event("pong")  # messages are taken in order
     await caller.until(lambda: caller.session_of_test.session.stats()["buffered_s"] == 0)
     seen = len(caller.media)
     await caller.until(lambda: len(caller.media) > seen + 20 and not caller.media[-1][0][2] & SPEAKS)
