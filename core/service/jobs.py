@@ -34,8 +34,8 @@ MAX_PER_OWNER = 200
 """Ended jobs kept for one owner; the oldest are forgotten."""
 CLOSING = "closing"
 """Topic: this process stops."""
-HANDLE_S = 60.0
-"""How long what a job handed out can still be had after its end."""
+HANDLE_S, READER_S = 60.0, 600.0
+"""How long what a job handed out can still be had after its end, and how long a reader that has begun may take nothing of it then."""
 LOOK_S = 5.0
 """How often who watches looks unasked: news between processes may get lost."""
 LAST_LOOK_S = 2.0
@@ -67,7 +67,7 @@ class NewJob(Generic[T]):
 
 class Jobs:
     """store, topics, inputs, outputs: shared by the processes of the machine. work: does one job, with its decoded inputs where they are
-    kept. admission: how much may wait. ttl_s: how long an ended job is kept. on_end: as in JobRunner. Thread-safe.
+    kept. admission: how much may wait. ttl_s: how long an ended job is kept. on_end, resting: as in JobRunner. Thread-safe.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Jobs:
         decoded_bytes: int,
         ttl_s: float,
         on_end: Callable[[JobRecord], None] = lambda record: None,
+        resting: Callable[[], int] = lambda: 0,
     ) -> None:
         self.topics, self.inputs = topics, inputs
         self._store, self._outputs, self._admission, self._ttl_s = store, outputs, admission, ttl_s
@@ -97,7 +98,7 @@ class Jobs:
         def do(running: Running) -> Mapping[str, Any]:
             return work(running, self._decoded.take(running.record.id))
 
-        self._runner = JobRunner(store, topics, do, slots, folder, self._on_end)
+        self._runner = JobRunner(store, topics, do, slots, folder, self._on_end, resting)
 
     @property
     def worker(self) -> str:
@@ -309,9 +310,10 @@ class Jobs:
         unended = {record.id for record in records if not record.ended}
         self.inputs.discard_all_but(unended)
         self._decoded.forget_all_but(unended)
-        recent = {record.id for record in records if not record.ended or now_s - record.ended_s < HANDLE_S}
-        for job_id in set(self._handles) - recent:
-            self._close_handle(job_id)
+        ended_s = {record.id: record.ended_s for record in records if record.ended}
+        for job_id in set(self._handles) - unended:
+            if now_s - ended_s.get(job_id, 0.0) > HANDLE_S and not self._is_read(job_id):
+                self._close_handle(job_id)
 
     def make_room(self) -> None:
         """Removes the oldest videos beyond the limit of bytes, and the jobs that made them."""
@@ -320,6 +322,14 @@ class Jobs:
             gone = [record for record in self._store.find() if record.ended and record.output and Path(record.output).parent in folders]
             self._remove(gone)
             self._tell_owners(gone)
+
+    def job_rests(self) -> None:
+        """As in JobRunner."""
+        self._runner.job_rests()
+
+    def any_wait(self) -> bool:
+        """Whether jobs wait for a place."""
+        return self._store.totals().queued > 0
 
     def totals(self) -> dict[str, int]:
         totals = self._store.totals()
@@ -375,10 +385,21 @@ class Jobs:
         for owner in {record.owner for record in records}:
             self.topics.publish(owner_topic(owner))
 
+    def _is_read(self, job_id: str) -> bool:
+        """Whether somebody reads what the job handed out."""
+        handed_out = self._handed_out(self._handles.get(job_id))
+        return handed_out is not None and handed_out.idle_s < (READER_S if handed_out.begun else HANDLE_S)
+
     def _close_handle(self, job_id: str) -> None:
-        handle = self._handles.pop(job_id, None)
-        if handle is not None and handle.done() and not handle.cancelled() and handle.exception() is None:
-            handle.result().close()
+        handed_out = self._handed_out(self._handles.pop(job_id, None))
+        if handed_out is not None:
+            handed_out.close(Cancelled("Nobody took the rest of the stream in time.", "Read it as it comes.", code="stream_unread"))
+
+    @staticmethod
+    def _handed_out(handle: Future[Any] | None) -> Any | None:
+        if handle is None or not handle.done() or handle.cancelled() or handle.exception() is not None:
+            return None
+        return handle.result()
 
 
 def stopping() -> BusyError:

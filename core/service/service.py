@@ -72,7 +72,9 @@ class Service:
             decoded_bytes=settings.max_decoded_bytes,
             ttl_s=settings.output_ttl_s,
             on_end=self._job_ended,
+            resting=lambda: studio.scheduler.n_resting,
         )
+        studio.scheduler.stand_behind(self.jobs.any_wait, self.jobs.job_rests)
         self._listeners: list[Callable[[JobRecord], None]] = []
         self._photos = DecodedPhotos(settings.previews_bytes)
         self.requests = Requests(studio, settings, self.jobs, outputs, self._photos)

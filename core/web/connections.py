@@ -35,8 +35,9 @@ logger = logging.getLogger(__name__)
 HEALTH_PATH = "/health"
 SPARE = 16
 """Connections beyond the limits: a request can only be refused, or be one for the health, once its head has come."""
-SEND_BUFFER_BYTES = 256 * 1024
-"""What the system keeps for a client that reads slowly: about half a minute of video at most."""
+SEND_BUFFER_BYTES, UNSENT_BYTES = 256 * 1024, 32 * 1024
+"""What the system keeps for a client that reads slowly, and how much of it may not be on its way yet, and of what waits for the system:
+so whoever sends learns soon that a client does not read."""
 MAX_HEAD_BYTES = 32 * 1024
 KEEP_ALIVE_S = 10
 RETRY_S = 5
@@ -191,12 +192,16 @@ def _http_protocol(connections: OpenConnections, header_timeout_s: float) -> typ
     class BoundedHttp(H11Protocol):
         _late: asyncio.TimerHandle | None = None
         _refused = False
+        _is_websocket = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
             super().connection_made(transport)
             sock = transport.get_extra_info("socket")
+            transport.set_write_buffer_limits(high=UNSENT_BYTES)
             if sock is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+                if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
             self._watch()
             connections.opened(transport, self.client[0] if self.client else "")
 
@@ -214,6 +219,10 @@ def _http_protocol(connections: OpenConnections, header_timeout_s: float) -> typ
             super().on_response_complete()
             if not self._asks():
                 connections.silent(self.transport)
+
+        def handle_websocket_upgrade(self, event: h11.Request) -> None:
+            super().handle_websocket_upgrade(event)
+            self._is_websocket = True
 
         def shutdown(self) -> None:
             """A request of which something is still to come cannot be served any more."""
@@ -235,7 +244,7 @@ def _http_protocol(connections: OpenConnections, header_timeout_s: float) -> typ
         def _asks(self) -> bool:
             """A request waits for its answer, or the connection is a WebSocket's now."""
             answered = self.cycle is None or self.cycle.response_complete
-            return not answered or self.conn.their_state is h11.MIGHT_SWITCH_PROTOCOL  # type: ignore[attr-defined]  # it is there
+            return not answered or self._is_websocket
 
         def _watch(self) -> None:
             """The clock runs from the first byte (or the connection) to the end of the head; also while the rest of a request comes whose

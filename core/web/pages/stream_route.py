@@ -92,5 +92,4 @@ async def _data(stream: OpenStream) -> AsyncIterator[bytes]:
     except Exception:
         logger.exception("a stream failed")
     finally:
-        if not stream.pieces.job.wait(0):
-            stream.pieces.close()
+        stream.pieces.close()

@@ -202,6 +202,7 @@ GERMAN = Texts(
         "owner_busy": "Viel zu tun: Schon {own} deiner Videos sind in Arbeit. Versuche es noch einmal, wenn eines davon fertig ist.",
         "too_many": "Zu viel auf einmal. Versuche es in {retry_after_s} s noch einmal.",
         "stopping": "Der Dienst wird angehalten; ein angefangenes Video geht danach weiter. Versuche es in einer Minute noch einmal.",
+        "stream_unread": "Der Stream wurde nicht rechtzeitig abgeholt. Spiele ihn noch einmal ab.",
         "restarted": "Der Dienst wurde inzwischen neu gestartet. Versuche es noch einmal.",
         "crashes": "Der Dienst ist mehrmals abgebrochen, während dies entstand. Versuche ein anderes Foto oder eine andere Aufnahme.",
         "internal": "Hier ist etwas schiefgegangen, nicht mit deinen Dateien. Es wurde vermerkt. Versuche es noch einmal.",

@@ -198,6 +198,7 @@ ENGLISH = Texts(
         "owner_busy": "Busy: {own} videos of yours are under way already. Try again when one of them is done.",
         "too_many": "Too much at once. Try again in {retry_after_s} s.",
         "stopping": "The service is stopping; a video under way goes on when it is back. Try again in a minute.",
+        "stream_unread": "Not all of the stream was taken in time. Play it again.",
         "restarted": "The service was restarted meanwhile. Try again.",
         "crashes": "The service ended several times while this was made. Try another photo or recording.",
         "internal": "Something went wrong here, not with your files. It was logged. Try again.",
