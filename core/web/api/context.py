@@ -70,7 +70,7 @@ def make_context(service: Service, settings: ServerSettings, keys: Keys) -> Cont
     starts = RateLimit(settings.jobs_per_minute, "videos, streams, avatars and live sessions")
     live = LiveSessions(service.studio, settings, starts)
     figures = Figures(service)
-    metrics = Metrics(figures.stats, lambda: live.n_sessions)
+    metrics = Metrics(figures.stats, lambda: live.n_sessions, service.studio.live_load.stats)
 
     def ended(record: JobRecord) -> None:
         metrics.jobs.labels(record.kind, record.state).inc()
