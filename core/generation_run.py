@@ -1,6 +1,6 @@
 """Generates the frames of one recording with one session, and reports what was made and how fast.
 
-What a video file and a stream are both made of.
+Video files and streams are both made by it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STEP_FRAMES = 5
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PreparedRun:
-    """What a run needs before its first frame: the loaded engine, why this one, the registered person, and how long both took.
+    """The inputs of a run: the loaded engine, why it was chosen, the registered person, and how long loading and registering took.
 
     video: whether the person moves already. warnings: of source and registration. avatar: the token, where one was given.
     """
@@ -48,7 +48,7 @@ class PreparedRun:
     register_ms: float
 
     def metadata(self, label: bool) -> dict[str, str]:
-        """What a video or stream made now says about itself. label: whether the visible label is in it."""
+        """The metadata of a video or stream that is made now. label: whether the visible label is in it."""
         today = datetime.datetime.now(datetime.UTC).date()
         return disclosure(self.engine.name, self.engine.revision, "video" if self.video else "photo", label, today)
 
@@ -111,7 +111,7 @@ class GenerationRun:
         self._first_s = time.perf_counter()
 
     def info(self) -> GenerationInfo:
-        """Asked for when everything is done."""
+        """The facts about the finished video; call it after the last frame."""
         prepared, audio_s = self.prepared, self.audio.duration_s
         wall_s = time.perf_counter() - self._started_s
         return GenerationInfo(

@@ -44,7 +44,7 @@ _PLAIN_KINDS: dict[str, tuple[type, ...]] = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Options:
-    """What `read_options` makes."""
+    """The values that `read_options` makes of options by name."""
 
     framing: Framing = Framing()
     controls: Controls = Controls()

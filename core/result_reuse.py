@@ -31,7 +31,7 @@ class ResultReuse:
         self._cache = InferenceCache(folder, settings.results_bytes, settings.results_ttl_s, settings.share_caches)
 
     def key(self, audio: Audio, loaded: LoadedEngine) -> str | None:
-        """Of the video this would be; None where it is not kept.
+        """The key of the video that the request would give; None where videos are not kept.
 
         An avatar counts as what it was made of: the same photo, handed in again, is the same request.
         """
@@ -55,7 +55,7 @@ class ResultReuse:
             return None
 
     def making(self, key: str | None, check: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
-        """Held while a video is made, so that who wants the same one waits and has it then."""
+        """A lock to be held while a video is made, so that an identical request waits and then finds it."""
         return contextlib.nullcontext() if key is None else self._cache.making(key, check)
 
     def find(self, key: str | None, loaded: LoadedEngine, output: Path) -> Generation | None:

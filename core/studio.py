@@ -225,11 +225,11 @@ class Studio:
         return freed + sum(self._results.forget(owner, avatar.sha256) for avatar in people)
 
     def stats(self) -> dict[str, Any]:
-        """Of the caches and the queue, in plain JSON types."""
+        """Counts of the caches and the queue, in plain JSON types."""
         return {"avatars": self._avatars.stats(), "results": self._results.stats(), "queue": self.scheduler.stats()}
 
     def health(self) -> dict[str, Any]:
-        """What a monitor asks. ready: some engine can answer at once. loading: how far each engine is. cache: finished videos are kept."""
+        """For a monitor. ready: some engine can answer at once. loading: the state of each engine. cache: finished videos are kept."""
         names = self.engines.names
         return {
             "live": True,

@@ -91,7 +91,7 @@ def offer_ditto(settings: Settings, mode: Mode) -> EngineSource | None:
 
 
 def missing_bytes(store: Store) -> int:
-    """What would have to be fetched, as far as sizes are known (1 where they are not); nothing is fetched or hashed for it."""
+    """Bytes that would have to be fetched, as far as sizes are known (1 where they are not); fetches and hashes nothing."""
     files = [status for status in store.status(DEFAULT_FORMAT) if not status.file.extra]
     missing = [status for status in files if status.state not in ("present", "cached")]
     arrived = sum(status.size_bytes for status in missing if status.state == "partial")

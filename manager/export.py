@@ -16,7 +16,7 @@ from manager.progress import human_bytes
 from manager.store import SPARE_BYTES
 
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
-"""What exporting and comparing need."""
+"""The packages that exporting and comparing need."""
 GROWTH = 1.3
 """The form that runs fastest keeps some weights rearranged as well: the published set grows by 1.23."""
 

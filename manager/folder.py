@@ -30,7 +30,7 @@ HASH_CHUNK_BYTES = 4 * 2**20
 
 
 def chosen_folder() -> tuple[Path, bool]:
-    """Where checkpoints go by default, and whether a person chose it (DITTO_MODELS_DIR).
+    """The default folder of the checkpoints, and whether a person chose it (DITTO_MODELS_DIR).
 
     Without a choice it is TEMPORARY_FOLDER where it is there and ours, else the user's cache folder, which outlives a restart.
     """

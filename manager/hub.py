@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """What the Hub says of a file. algorithm: "sha256", "git", or "" where it gave no digest we know."""
+    """Size and digest of a file, as the Hub announces them. algorithm: "sha256", "git", or "" where it gave no digest we know."""
 
     size_bytes: int
     algorithm: str

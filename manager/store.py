@@ -27,7 +27,7 @@ Verdict = Literal["verified", "size only", "unchecked", "damaged", "absent"]
 
 @dataclass(frozen=True)
 class FileStatus:
-    """What lies here of one file, by size (nothing is hashed). path: where it lies or would lie; size_bytes: what lies there."""
+    """The state of one file in the folder, by its size (nothing is hashed). path: of the file, present or not; size_bytes: found there."""
 
     file: CatalogueFile
     state: State
@@ -37,7 +37,7 @@ class FileStatus:
 
 @dataclass(frozen=True)
 class FileVerdict:
-    """What hashing found: "size only" where nobody could say the digest, "unchecked" where not even the size is known."""
+    """The result of hashing one file: "size only" where its digest is unknown, "unchecked" where its size is unknown too."""
 
     file: CatalogueFile
     verdict: Verdict
@@ -64,7 +64,7 @@ class Store:
         return tuple(self._status(file) for file in self.catalogue.files(format, self._all_extras(format)))
 
     def locate(self, format: str = DEFAULT_FORMAT, extras: Iterable[str] = ()) -> Checkpoints:
-        """Where the files lie, without network or hashing. Raises DownloadError where one is missing or has the wrong size."""
+        """The paths of the files, without network or hashing. Raises DownloadError where one is missing or has the wrong size."""
         files = self.catalogue.files(format, extras)
         if self.folder.exists:
             self.folder.check()

@@ -20,7 +20,7 @@ from core.types import Frame
 
 CROP_PX = 512
 INPUT_PX = 256
-"""What appearance and motion are read from: the 512 crop at half its size."""
+"""Side of the input of the appearance and motion extractors, pixels: half of the 512x512 crop."""
 MIN_FACE_PX = 4.0
 """Landmarks that span less mark no face."""
 

@@ -23,7 +23,7 @@ LIP = (6, 12, 14, 17, 19, 20)
 EYE = (11, 13, 15, 16, 18)
 """Which of the 21 keypoints move lips and eyes."""
 CHARACTER_KEYS = ("exp", "pitch", "yaw", "roll")
-"""What is scaled when another character's motion drives the source."""
+"""The parts of motion that are scaled when another character's motion drives the source."""
 ENDLESS_BLINKS = 3000
 """Frames after which the blinks of a stream of unknown length repeat: two minutes."""
 RANDOM_GAP = (60, 100)

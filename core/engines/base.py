@@ -28,14 +28,14 @@ class FrameCost:
 Saved = tuple[Mapping[str, NDArray[Any]], Mapping[str, Any]]
 """A registration as it can be kept: arrays by name, and plain JSON values by name."""
 RegisterCallback = Callable[[int, int], None]
-"""Told after each step of a registration how many frames of the source are done, and of how many (0: not known).
+"""Called after each step of a registration with the number of source frames that are done, and their total (0: not known).
 
 Between its calls the device is in use, during them it is not: a caller may pass its turn on there. What it raises ends the registration.
 """
 
 
 def unwatched(done: int, total: int) -> None:
-    """Nobody waits for the registration to be told of."""
+    """The RegisterCallback that does nothing."""
 
 
 def unhurried() -> None:
@@ -56,7 +56,7 @@ def check_request(
 
 
 class Registration(ABC):
-    """What an engine keeps of one source and framing. Opaque to everyone but the engine that made it."""
+    """The data an engine computes once for one source and framing. Only the engine that made it can read it."""
 
     warnings: tuple[str, ...]
 

@@ -57,7 +57,7 @@ Detector = Literal["mediapipe", "insightface"]
 DETECTORS: tuple[Detector, ...] = ("mediapipe", "insightface")
 INSIGHTFACE_NOTICE = "The face was found by InsightFace's models, which are for non-commercial use only."
 DIGEST_BYTES = 1 << 16
-"""Of a large checkpoint, so much of its beginning, middle and end goes into the revision, and its size: 2 GB are not read for it."""
+"""The bytes at the beginning, middle and end of each checkpoint that go into the revision, beside its size; so 2 GB need not be read."""
 
 
 class DittoEngine(Engine):
@@ -115,7 +115,7 @@ class DittoEngine(Engine):
 
     @property
     def defaults(self) -> SetupDefaults:
-        """Of the configuration in use."""
+        """The defaults of the configuration in use."""
         return self.config.defaults
 
     def warmup(self) -> None:
@@ -208,7 +208,7 @@ class DittoEngine(Engine):
         return MotionStitch(source.motion, self._networks.stitch, options.stitch, options.character, seed, first_frame)
 
     def drawing(self, renderer: DittoRenderer, watched: bool) -> Drawing:
-        """Who draws the frames of a session. watched: they are seen as they are made."""
+        """The object that draws a session's frames. watched: a viewer sees each frame as it is made."""
         if self._server is None:
             return LocalDrawing(renderer, self.placement.batches_at_once)
         return SharedDrawing(renderer, self._server, watched)

@@ -115,7 +115,7 @@ def _torch_networks(paths: Mapping[str, Path], placement: Placement, config: Mot
 
 
 def inference_form(placement: Placement) -> Callable[[Any], Any]:
-    """What makes the form of a network that runs there: the fused one on a GPU where its kernels were found to compute what they should."""
+    """The function that converts a network for this device: to the fused form on a GPU whose kernels passed their check."""
     if placement.device.type != "cuda":
         return prepare_for_inference
     obstacle = enable_kernels(placement.device)

@@ -41,7 +41,7 @@ def look_ahead(motion: Audio2MotionOptions) -> int:
 
 
 class SessionStages(Protocol):
-    """What a session is made of; an engine gives it (`core.engines.ditto.DittoEngine`)."""
+    """The parts of a session, which an engine provides (`core.engines.ditto.DittoEngine`)."""
 
     placement: Placement
     decode: DecodeF3D
@@ -137,7 +137,7 @@ class DittoSession(Session):
         self._idle, self._idle_at = [], 0
 
     def _drop(self) -> None:
-        """What was drawn, or is being drawn, for nobody."""
+        """Frames that were drawn, or are being drawn, and that nobody will take."""
         self._finished.clear()
         self._drawing.drop()
         self._first_batch = self._begin_with

@@ -95,7 +95,7 @@ class RenderServer:
                     raise
 
     def close(self) -> None:
-        """Whoever waits for a frame that is not being drawn meets Cancelled, and so does who asks for another."""
+        """Ends the server. Callers that wait for a frame that is not being drawn get Cancelled, and so do later ones."""
         self._gatherer.close()
 
     def _how_many(self, n: int) -> int:

@@ -29,7 +29,7 @@ MAX_TEXTURE_PX = 1400
 
 @dataclass(frozen=True)
 class Expression:
-    """What the face does in one frame; mouth values as in core.lite.mouth, gaze -1..1 (viewer's right, down), blink 0..1."""
+    """The expression of the face in one frame; mouth values as in core.lite.mouth, gaze -1..1 (viewer's right, down), blink 0..1."""
 
     aperture: float = 0.0
     spread: float = 0.0

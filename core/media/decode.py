@@ -160,7 +160,7 @@ def _declared_s(container: Any, stream: Any) -> float | None:
 
 
 def _wav_declared_s(data: bytes) -> float | None:
-    """What the header of a WAV file promises; FFmpeg tells what is really there. None where the writer could not know it."""
+    """The length that the header of a WAV file states, which may differ from what it holds; None where the writer could not know it."""
     at, byte_rate = 12, 0
     while at + 8 <= len(data):
         name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")

@@ -27,11 +27,11 @@ from core.media.decode import Block
 from core.types import FPS, Frame
 
 X264 = {"preset": "veryfast", "crf": "18", "profile": "high", "g": str(2 * FPS), "x264-params": "cpu-independent=1"}
-"""Of a finished file. cpu-independent: the same frames give the same bytes, always and on every processor, at no cost here. Without it
+"""For a finished file. cpu-independent: the same frames give the same bytes, always and on every processor, at no cost here. Without it
 the fast form of x264's macroblock tree rounds differently from run to run, by how its buffers happen to lie.
 """
 X264_STREAM = {**X264, "tune": "zerolatency", "forced-idr": "1"}
-"""Of a stream: each frame comes out as it goes in, in order, and a key frame wherever one is asked for."""
+"""For a stream: each frame comes out as it goes in, in order, and a key frame wherever one is asked for."""
 AAC_FRAME = 1024
 """Samples of one AAC packet."""
 AAC_PRIMING = 1024

@@ -249,7 +249,7 @@ def _open_beside(target: Path) -> tuple[Path, BinaryIO]:
 
 
 def _as_project_error(error: Exception, path: Path) -> TalkingHeadError:
-    """What the caller sees of an error from the file system or the encoders."""
+    """Converts an error of the file system or the encoders to one that the caller may see."""
     if isinstance(error, TalkingHeadError):
         return error
     if isinstance(error, OSError) and (is_disk_full(error) or not isinstance(error, av.FFmpegError)):

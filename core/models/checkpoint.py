@@ -91,7 +91,7 @@ def read_weights(kind: type[nn.Module], path: Path) -> dict[str, Tensor]:
 
 
 def read_file(path: Path, published: Published) -> dict[Any, Any]:
-    """What is in the file. Raises CheckpointError."""
+    """The content of the file. Raises CheckpointError."""
     try:
         with path.open("rb") as file:
             mapped = file.read(len(ZIP_MAGIC)) == ZIP_MAGIC

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 OPSET = 20
 """The first with a GridSample in five dimensions."""
 PLUGIN_OP = "GridSample3D"
-"""Of the published warp_network.onnx: a TensorRT plugin that nothing else runs."""
+"""An operation of the published warp_network.onnx: a TensorRT plugin that nothing else runs."""
 Array = NDArray[Any]
 
 

@@ -35,14 +35,14 @@ from core.types import Avatar, Default, Framing
 log = logging.getLogger(__name__)
 
 FORMAT = 1
-"""Of the files in an avatar's folder."""
+"""Version of the files in an avatar's folder."""
 MARKER = "avatar.json"
 MAX_NAME = 80
 _TOKEN = re.compile(r"[0-9a-f]{40}")
 
 
 class AvatarStore:
-    """What is kept on the disk. Thread-safe, and safe with other processes.
+    """The avatars on the disk. Thread-safe, and safe with other processes.
 
     limit_bytes: of all avatars together; those unused longest go first. max_avatars: of one owner.
     """
@@ -108,7 +108,7 @@ class AvatarStore:
         return self.get(avatar.token, avatar.owner)
 
     def source(self, avatar: Avatar) -> bytes:
-        """What was kept of the source. Raises AvatarError, and drops the avatar, where it is damaged."""
+        """The stored bytes of the source. Raises AvatarError, and drops the avatar, where they are damaged."""
         path = self._path(avatar.token, avatar.owner)
         try:
             about = json.loads((path / MARKER).read_bytes())
@@ -135,7 +135,7 @@ class AvatarStore:
             self._folder.write_into(self._path(avatar.token, avatar.owner) / "thumbnail.jpg", thumbnail)
 
     def load(self, avatar: Avatar, engine: str, revision: str) -> Saved | None:
-        """What `engine` at this revision saved; None where there is nothing of the kind, or it is damaged."""
+        """The registration that `engine` saved at this revision; None where there is none, or it is damaged."""
         path = self._path(avatar.token, avatar.owner)
         try:
             return _unpacked(path / _file(engine), revision)
@@ -182,7 +182,7 @@ class AvatarStore:
         return sum(self._folder.remove(path) for path in paths if path.is_dir())
 
     def locked(self, token: str, check: Callable[[], None] = no_check) -> contextlib.AbstractContextManager[None]:
-        """Held while an avatar is made or read, so that two that want it do the work once."""
+        """A lock on an avatar, to be held while it is made or read, so that the work is done once."""
         return self._folder.locked(token, check)
 
     @contextlib.contextmanager
@@ -242,7 +242,7 @@ class AvatarStore:
 
 
 Key = tuple[str, str, str, str, Framing]
-"""Of a registration in memory: owner, engine, its revision, sha256 of the source, framing."""
+"""The key of a registration in memory: owner, engine, its revision, sha256 of the source, framing."""
 
 
 PASSING_SHARE = 8
@@ -262,7 +262,7 @@ class RegistrationMemory:
 
     @contextlib.contextmanager
     def making(self, key: Key, check: Callable[[], None]) -> Iterator[None]:
-        """Held by the one thread that makes a registration; others that want the same wait for it."""
+        """A lock for the one thread that makes a registration; others that need the same one wait for it."""
         with self._lock:
             entry = self._making.setdefault(key, [threading.Lock(), 0])
             entry[1] += 1
@@ -304,7 +304,7 @@ class RegistrationMemory:
             self._passing &= self._kept.keys()
 
     def _trim(self, keys: list[Key], limit_bytes: int) -> None:
-        """Of `keys`, the least recently used first, all that is more; the last stays."""
+        """Drops registrations of `keys`, the least recently used first, until the limit holds; the last one stays."""
         sizes = [self._kept[key].nbytes for key in keys]
         total = sum(sizes)
         for key, size in zip(keys[:-1], sizes, strict=False):
@@ -347,7 +347,7 @@ def _file(engine: str) -> str:
 
 
 def _framing_values(framing: Framing) -> dict[str, Any]:
-    """What differs from the defaults."""
+    """The fields that differ from their defaults."""
     values = {field.name: getattr(framing, field.name) for field in dataclasses.fields(framing)}
     return {name: value for name, value in values.items() if not isinstance(value, Default) and (name, value) != ("face_index", 0)}
 

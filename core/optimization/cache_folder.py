@@ -59,11 +59,11 @@ class CacheFolder:
         self._preparing = threading.Lock()
 
     def subfolder(self, name: str) -> Path:
-        """Where the entries of a kind lie; it need not be there."""
+        """The path of the entries of one kind, which need not exist."""
         return self.root / name
 
     def make_subfolder(self, name: str) -> Path:
-        """The same, made where it is not there."""
+        """The same path; the folder is made where it does not exist."""
         self._prepare()
         folder = self.root / name
         try:
@@ -281,7 +281,7 @@ class CacheFolder:
         return disk_error(error, f"The folder for caches, {self.root}, cannot be used", _HINT)
 
     def _remove_leftovers(self) -> None:
-        """Of processes that did not end by themselves: nobody holds their locks any more."""
+        """Removes the folders of processes that were killed, whose locks nobody holds any more."""
         for path in (self.root / "parts").glob("*.lock"):
             lock = FileLock(path, thread_local=False)
             with contextlib.suppress(Timeout):

@@ -1,6 +1,6 @@
 """Fetches, loads and warms up each engine once, on a background thread with a state that can be read.
 
-Who needs an engine waits for it, or is served by another meanwhile; nobody holds a lock while gigabytes arrive.
+A caller waits for an engine, or uses another one meanwhile; no lock is held while gigabytes arrive.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 CHECK_S = 0.1
 """How often who waits for an engine looks whether its own job was cancelled."""
 FetchCallback = Callable[[int, int], None]
-"""Told bytes done, and in all (0: not known)."""
+"""Called with the bytes that are done, and their total (0: not known)."""
 
 
 def nothing_missing() -> int:
-    """Of an engine that needs no files beyond the repository's."""
+    """The `missing_bytes` of an engine that needs no files beyond the repository's."""
     return 0
 
 
@@ -111,7 +111,7 @@ class Engines:
             return attempt.state if attempt is not None else LoadState()
 
     def missing_bytes(self, name: str) -> int:
-        """What would have to be fetched first."""
+        """Bytes that would have to be fetched before the engine can be loaded."""
         return self._sources[name].missing_bytes()
 
     def start(self, name: str) -> None:

@@ -34,7 +34,7 @@ NO_DEVICE = 100
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the networks run.
+    """The device and precision that the networks run with.
 
     dtype: of warp and decoder, which take nearly all of the time; the others stay in float32, where small differences add up along the
     motion. batch: frames that a session draws at once; on a CPU always exactly so many, because a network may round differently at another
@@ -81,7 +81,7 @@ def gpu_obstacle(device: str | None = None) -> str | None:
 
 
 def _cuda_complaint() -> str:
-    """What PyTorch says when it is made to use CUDA, in brackets: of a driver that is too old it tells the version."""
+    """PyTorch's own message when CUDA cannot be used, in brackets: it names the version of a driver that is too old."""
     import torch
 
     try:

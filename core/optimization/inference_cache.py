@@ -33,7 +33,7 @@ from core.types import GenerationInfo
 log = logging.getLogger(__name__)
 
 FORMAT = 1
-"""Of keys and entries."""
+"""Version of keys and entries."""
 MARKER, VIDEO = "info.json", "video.mp4"
 SHARED = "shared"
 CHUNK_BYTES = 1 << 20
@@ -55,7 +55,7 @@ class InferenceCache:
         self._saved_s = 0.0
 
     def key(self, owner: str, parts: Mapping[str, Any]) -> str | None:
-        """Of a request: all that matters, by name. None where something in it cannot be told apart from its like: not to be kept then."""
+        """The key of a request, from all its inputs by name; None where an input has no digest, so that its video cannot be kept."""
         try:
             text = json.dumps([FORMAT, canonical(parts)])
         except TypeError as error:
@@ -64,7 +64,7 @@ class InferenceCache:
         return self._folder.digest("result", self._whose(owner), text)
 
     def making(self, key: str, check: Callable[[], None] = no_check) -> contextlib.AbstractContextManager[None]:
-        """Held by the one that makes a video; who wants the same one waits here, and then finds it (or, if it failed, makes it)."""
+        """A lock for the caller that makes a video; others that need the same one wait, then find it or, if that failed, make it."""
         return self._folder.locked(key, check)
 
     def find(self, owner: str, key: str, output: Path) -> GenerationInfo | None:

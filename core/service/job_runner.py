@@ -147,14 +147,14 @@ class JobRunner:
             self._alive = self._say_alive() or self._alive
         for worker in self._store.workers() - {self.worker}:
             if self._is_dead(worker):
-                self.put_back(worker)
+                gone = BusyError("The service was restarted, and the connection that waited is gone.", "Send it again.", code="restarted")
+                self.put_back(worker, gone)
 
-    def put_back(self, worker: str) -> None:
-        """What ran there runs again; what only its client waited for, who is gone as well, fails and says so."""
+    def put_back(self, worker: str, why: BusyError) -> None:
+        """What ran there runs again; what only its client waits for fails, and says why."""
         for record in self._store.requeue(worker):
             if record.kind == "stream" or not (record.kept or record.idempotency_key):
-                gone = BusyError("The service was restarted, and the connection that waited is gone.", "Send it again.", code="restarted")
-                self._finish(record, "failed", error=as_values(gone))
+                self._finish(record, "failed", error=as_values(why))
         self._topics.publish(QUEUE)
 
     def close(self, grace_s: float, timeout_s: float) -> None:
@@ -169,7 +169,7 @@ class JobRunner:
         for running in left:
             running.cancel()
         self._join(timeout_s)
-        self.put_back(self.worker)
+        self.put_back(self.worker, BusyError("The service is stopping.", "Send it again in a minute.", code="stopping"))
         if self._alive is not None:
             with contextlib.suppress(OSError):
                 Path(self._alive.lock_file).unlink(missing_ok=True)

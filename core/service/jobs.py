@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 import secrets
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
@@ -21,7 +22,7 @@ from typing import Any, Generic, TypeVar
 
 from core.errors import BusyError, Cancelled
 from core.service.errors import UnknownJob
-from core.service.job_inputs import JobInputs
+from core.service.job_inputs import DecodedInputs, JobInputs
 from core.service.job_runner import QUEUE, JobRunner, Running, cancel_topic, job_topic, owner_topic
 from core.service.job_store import Admission, JobKind, JobRecord, JobState, JobStore
 from core.service.job_views import JobView, view_of
@@ -37,6 +38,8 @@ HANDLE_S, READER_S = 60.0, 600.0
 """How long what a job handed out can still be had after its end, and how long a reader that has begun may take nothing of it then."""
 LOOK_S = 5.0
 """How often who watches looks unasked: news between processes may get lost."""
+LAST_LOOK_S = 2.0
+"""How long the store stays open for those who watch, so that they read the last state of their job."""
 
 
 @dataclass(frozen=True)
@@ -60,27 +63,6 @@ class NewJob(Generic[T]):
     kept: bool = True
     idempotency_key: str = ""
     client_state: Mapping[str, Any] | None = None
-
-
-class DecodedInputs:
-    """Inputs of waiting jobs as they were read when they were checked, within a bound of bytes. Thread-safe by the interpreter's lock."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._kept: dict[str, tuple[Any, int]] = {}
-
-    def keep(self, job_id: str, decoded: Any, nbytes: int) -> None:
-        if nbytes + sum(size for _, size in list(self._kept.values())) <= self._max_bytes:
-            self._kept[job_id] = decoded, nbytes
-
-    def take(self, job_id: str) -> Any | None:
-        """Once; None where they are not kept."""
-        decoded, _ = self._kept.pop(job_id, (None, 0))
-        return decoded
-
-    def forget_all_but(self, job_ids: set[str]) -> None:
-        for job_id in set(self._kept) - job_ids:
-            self.take(job_id)
 
 
 class Jobs:
@@ -109,7 +91,9 @@ class Jobs:
         self._decoded = DecodedInputs(decoded_bytes)
         self._handles: dict[str, Future[Any]] = {}
         self._told_end = on_end
-        self._closed = False
+        self._stopping = self._stopped = self._closed = False
+        self._watching: set[object] = set()
+        self._watchers = threading.Condition()
 
         def do(running: Running) -> Mapping[str, Any]:
             return work(running, self._decoded.take(running.record.id))
@@ -130,15 +114,32 @@ class Jobs:
         self.sweep()
         self._runner.start()
 
+    @property
+    def stopping(self) -> bool:
+        return self._stopping
+
+    def stop(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
+        """Takes no more jobs. Running ones have `grace_s` to end; then they, and those that wait, are left to the next process. Whoever
+        watches one is told. Jobs can still be looked at. Does nothing the second time.
+        """
+        if self._stopping:
+            return
+        self._stopping = True
+        self._runner.close(grace_s, timeout_s)
+        self._stopped = True
+        for future in list(self._handles.values()):
+            if not future.done():
+                future.set_exception(stopping())
+        self.topics.publish(CLOSING, everywhere=False)
+
     def close(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
-        """Running jobs have `grace_s` to end; then they, and those that wait, are left to the next process. Whoever watches one is told."""
+        """Stops where that was not done, lets those who watch read the last state, and lets go of the store."""
         if self._closed:
             return
-        self._runner.close(grace_s, timeout_s)
+        self.stop(grace_s, timeout_s)
+        with self._watchers:
+            self._watchers.wait_for(lambda: not self._watching, LAST_LOOK_S)
         self._closed = True
-        self.topics.publish(CLOSING, everywhere=False)
-        for future in self._handles.values():
-            future.cancel()
         self.topics.close()
         self._store.close()
 
@@ -146,6 +147,8 @@ class Jobs:
 
     def check_room(self, owner: str, input_bytes: int = 0) -> None:
         """Raises BusyError where a job would not be accepted now: asked before anything is read for it."""
+        if self._stopping:
+            raise stopping()
         self._store.check_room(owner, self._admission, input_bytes)
 
     def submit(self, new: NewJob[Any]) -> JobView:
@@ -176,6 +179,8 @@ class Jobs:
             if new.kind == "stream":
                 self._handles[job_id] = Future()
         try:
+            if self._stopping:
+                raise stopping()
             accepted = self._store.add(record, self._admission)
             if accepted.id != job_id and self._lost(accepted):  # done under the same key, and its video made room meanwhile
                 self._remove([accepted])
@@ -201,7 +206,9 @@ class Jobs:
     # ---- looking
 
     def get(self, job_id: str, owner: str) -> JobView:
-        """Raises UnknownJob, in the same words for another's job and for none."""
+        """Raises UnknownJob, in the same words for another's job and for none, and BusyError where the service is closed."""
+        if self._closed:
+            raise stopping()
         running = self._runner.running(job_id)
         record = running.record if running is not None else self._store.get(job_id)
         if record is None or record.owner != owner or self._lost(record):
@@ -218,20 +225,28 @@ class Jobs:
 
         Raises UnknownJob, also when it is forgotten meanwhile, and BusyError where the service stops before its end.
         """
-        async with self.topics.watch(job_topic(job_id), QUEUE, CLOSING) as changed:
-            last: JobView | None = None
-            while True:
-                changed.clear()
-                if self._closed:
-                    raise BusyError("The service is stopping; the job goes on when it is back.", "Try again in a minute.", code="stopping")
-                view = await asyncio.to_thread(self.get, job_id, owner)
-                if view != last:
-                    yield view
-                if view.ended:
-                    return
-                last = view
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), LOOK_S)
+        watcher = object()
+        self._watching.add(watcher)
+        try:
+            async with self.topics.watch(job_topic(job_id), QUEUE, CLOSING) as changed:
+                last: JobView | None = None
+                while True:
+                    changed.clear()
+                    stopped = self._stopped  # asked first: what is read after it is the last state
+                    view = await asyncio.to_thread(self.get, job_id, owner)
+                    if view.ended or stopped:
+                        self._has_seen_all(watcher)
+                    if view != last:
+                        yield view
+                    if view.ended:
+                        return
+                    if stopped:
+                        raise stopping()
+                    last = view
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(changed.wait(), LOOK_S)
+        finally:
+            self._has_seen_all(watcher)
 
     async def ended(self, job_id: str, owner: str) -> JobView:
         """Waits for its end, however it ends. Raises UnknownJob where it is forgotten meanwhile."""
@@ -271,8 +286,8 @@ class Jobs:
         self._store.keep(job_id)
 
     def abandon(self, job_id: str, owner: str) -> None:
-        """Whoever waited for it is gone: it is stopped and forgotten, unless it is kept."""
-        with contextlib.suppress(UnknownJob):
+        """Whoever waited for it is gone: it is stopped and forgotten, unless it is kept, or the service is closed."""
+        with contextlib.suppress(UnknownJob, BusyError):
             if not self.get(job_id, owner).kept:
                 self.forget(job_id, owner)
 
@@ -319,6 +334,11 @@ class Jobs:
         return {"running": totals.running, "waiting": totals.queued}
 
     # ---- within
+
+    def _has_seen_all(self, watcher: object) -> None:
+        with self._watchers:
+            self._watching.discard(watcher)
+            self._watchers.notify_all()
 
     @staticmethod
     def _lost(record: JobRecord) -> bool:
@@ -378,6 +398,10 @@ class Jobs:
         if handle is None or not handle.done() or handle.cancelled() or handle.exception() is not None:
             return None
         return handle.result()
+
+
+def stopping() -> BusyError:
+    return BusyError("The service is stopping; the job goes on when it is back.", "Try again in a minute.", code="stopping")
 
 
 def _fingerprint(kind: str, request: Mapping[str, Any]) -> str:

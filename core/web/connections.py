@@ -13,10 +13,11 @@ import json
 import logging
 import resource
 import socket
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import h11
 import uvicorn
@@ -25,7 +26,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from core.service.owners import Asgi, Receive, Scope, Send
 from core.settings import Settings
-from core.web.addresses import address_of
+from core.web.addresses import address_of, path_below
 from core.web.guards.proxies import Networks, is_trusted, trust_proxies, trusted_proxies
 from core.web.guards.refusals import error_body
 
@@ -46,6 +47,7 @@ JUDGE_S = 0.05
 """After a connection too many: by then the requests of those who ask have come, so that a flood of silent ones does not push them out."""
 BURST = 16
 """Connections that are taken before others get a turn."""
+_PEER = "talking_head.peer"
 FILES = 4096
 MOST = FILES // 2
 """Connections at which nothing is waited for."""
@@ -134,7 +136,7 @@ class RequestsUnderWay:
         self._taken: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or scope["path"] == HEALTH_PATH:
+        if scope["type"] not in ("http", "websocket") or path_below(scope) == HEALTH_PATH:
             await self._app(scope, receive, send)
             return
         client = scope.get("client")
@@ -167,6 +169,7 @@ def guard_connections(config: uvicorn.Config, settings: Settings) -> None:
     config.timeout_keep_alive = KEEP_ALIVE_S
     config.limit_concurrency = None  # it counts the silent ones too, and refuses those who ask for the health
     config.backlog = BURST
+    config.root_path = settings.root_path
     trust_proxies(config, trusted)  # the last: it puts itself in front, and all of this into effect
     for name in ("uvicorn", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
@@ -265,6 +268,40 @@ def _http_protocol(connections: OpenConnections, header_timeout_s: float) -> typ
 
 def _websocket_protocol(connections: OpenConnections) -> type[WebSocketsSansIOProtocol]:
     class CountedWebSocket(WebSocketsSansIOProtocol):
+        """It tells the application whether the other side lives, and is not waited for when the server ends."""
+
+        _heard_s = 0.0
+
+        @property
+        def heard_s(self) -> float:
+            """When anything came last, by time.monotonic(); now where the application does not want to hear."""
+            return time.monotonic() if self.read_paused and self.writable.is_set() else self._heard_s
+
+        def ping(self) -> None:
+            if not (self.close_sent or self.transport.is_closing()):
+                self.conn.send_ping(b"alive?")
+                self.transport.write(b"".join(self.conn.data_to_send()))
+
+        async def run_asgi(self) -> None:
+            cast(dict[str, Any], self.scope["extensions"])[_PEER] = self
+            await super().run_asgi()
+
+        def data_received(self, data: bytes) -> None:
+            self._heard_s = time.monotonic()
+            super().data_received(data)
+
+        def keepalive_timeout(self) -> None:
+            """The answer to a ping lies behind what the client sends; a client that sends lives."""
+            if self.heard_s > time.monotonic() - (self.ping_timeout or 0.0):
+                self.pong_timer = self.pending_ping_payload = None
+                self.schedule_ping()
+            else:
+                super().keepalive_timeout()
+
+        def shutdown(self) -> None:
+            super().shutdown()
+            self.loop.call_later(LINGER_S, self.transport.abort)
+
         def connection_lost(self, exc: Exception | None) -> None:
             connections.closed(self.transport)
             super().connection_lost(exc)
@@ -275,6 +312,11 @@ def _websocket_protocol(connections: OpenConnections) -> type[WebSocketsSansIOPr
                 self.handshake_complete = True  # it has been answered: uvicorn would log as an error that it was not
 
     return CountedWebSocket
+
+
+def websocket_peer(scope: Any) -> Any:
+    """The other side of a WebSocket: a Peer of core/service/resumable_session.py."""
+    return scope["extensions"][_PEER]
 
 
 def _body(kind: str, message: str, hint: str) -> bytes:

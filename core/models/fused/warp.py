@@ -22,7 +22,7 @@ from core.models.warp_network import WarpNetwork
 
 
 class FusedSource(NamedTuple):
-    """What the warp network needs of a source picture, computed once. feature: (n, 16, 64, 64, 32). compressed: (n, 16, 64, 64, 4).
+    """Values of a source picture that the warp network computes once. feature: (n, 16, 64, 64, 32). compressed: (n, 16, 64, 64, 4).
 
     kp: (n, 21, 3) float32.
     """
