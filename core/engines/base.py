@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
 from core.errors import OptionError
 from core.types import Avatar, Controls, Frame, Framing, RenderOptions, Samples, Source, check_honoured, is_video
+
+
+@dataclass
+class FrameCost:
+    """CPU seconds of one frame, in all with its encoding, and of it within a turn on the device."""
+
+    total_s: float
+    turn_s: float
+
 
 Saved = tuple[Mapping[str, NDArray[Any]], Mapping[str, Any]]
 """A registration as it can be kept: arrays by name, and plain JSON values by name."""
@@ -145,6 +155,10 @@ class Engine(ABC):
 
         source: reads the source it was made of, for what is not worth keeping twice. Raises KeyError or ValueError for what does not fit.
         """
+
+    def frame_cost(self, registration: Registration, options: RenderOptions) -> FrameCost | None:
+        """What a frame of a session is likely to cost here, found out by trying; None where only running it can tell."""
+        return None
 
     @abstractmethod
     def session(self, registration: Registration, controls: Controls, options: RenderOptions) -> Session:
