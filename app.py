@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A page in the browser: one photo and one recording in, one talking-head video out.
+"""The page in the browser that makes a talking-head video from one photo and one recording.
 
 Exit code 0 after Ctrl-C or SIGTERM; 2 for bad arguments or settings (one line on stderr); 1 for anything else.
 """

@@ -1,4 +1,4 @@
-"""Settings of a deployment: limits, folders, threads. Read from the environment (`TALKING_HEAD_...`), once, by entry points."""
+"""The settings of a deployment (limits, folders, threads), read once from the environment (`TALKING_HEAD_...`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _own_folder(what: str) -> Path:
 
 
 def _own_cache() -> Path:
-    """Where programs of this user keep what should outlive a restart; the temporary folder for a user without a home."""
+    """The cache folder of this user's programs; the temporary folder for a user without a home."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(home) / "talking-head" if os.path.isabs(home) else _own_folder("cache")
 
@@ -46,9 +46,19 @@ class Settings(BaseSettings):
     max_queue: int = Field(default=16, ge=0, le=10_000, description="Jobs that may wait")
     max_pending_bytes: int = Field(default=1024 * 2**20, ge=0, description="Recordings and photos of jobs that wait or run, bytes")
     max_decoded_bytes: int = Field(default=256 * 2**20, ge=0, description="The same, decoded and held in memory, bytes")
+    previews_bytes: int = Field(
+        default=256 * 2**20, ge=0, description="Photos whose faces visitors of the pages were shown, decoded and held in memory, bytes"
+    )
     output_dir: Path = Field(default_factory=lambda: _own_folder("outputs"), description="Where the pages and servers put videos")
     output_ttl_s: float = Field(default=3600.0, gt=0, description="How long an ended job and its video are kept")
     output_bytes: int = Field(default=4 * 2**30, ge=0, description="Videos of ended jobs, bytes; the oldest go first")
+    uploads_at_once: int = Field(default=8, ge=1, description="Requests whose upload is read at the same time")
+    owner_uploads_at_once: int = Field(default=4, ge=1, description="The same, of one owner")
+    upload_timeout_s: float = Field(default=120.0, gt=0, description="How long one upload may take in all")
+    uploads_per_minute: int = Field(default=60, ge=1, description="Uploads of one visitor of the pages; one address has four times as many")
+    owner_uploads_bytes: int = Field(
+        default=512 * 2**20, ge=0, description="Uploads of one visitor of the pages kept, bytes; those unused longest go first"
+    )
     c2pa_cert: Path | None = Field(default=None, description="PEM certificates, the signer's first: with c2pa_key, every video is signed")
     c2pa_key: Path | None = Field(default=None, description="PEM private key of the first certificate")
     c2pa_alg: Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"] = Field(default="es256", description="Its algorithm")
@@ -63,6 +73,7 @@ class Settings(BaseSettings):
     share_caches: bool = Field(default=False, description="One owner's finished videos may answer another's same request")
     require_consent: bool = Field(default=False, description="Avatars need the declared consent of the person shown")
     label: bool = Field(default=True, description='Pages and servers draw a small "AI" into their videos')
+    shared_batches: bool = Field(default=False, description="On a GPU, Ditto draws the frames of all sessions in shared batches")
     fetch_ditto: bool = Field(default=True, description="Pages and servers fetch Ditto where a GPU is there and it is missing")
     max_connections: int = Field(default=512, ge=8, description="Requests at the same time; more are told to come back")
     address_connections: int = Field(default=128, ge=8, description="The same, from one address")

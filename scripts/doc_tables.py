@@ -1,4 +1,4 @@
-"""Writes the tables of options and settings into the documentation, between marks, from the code that they describe.
+"""Writes the tables of options and settings into the documentation, from the code that defines them.
 
 python scripts/doc_tables.py            rewrites docs/*.md
 python scripts/doc_tables.py --check    exit code 1 where a table is not what the code says

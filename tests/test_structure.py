@@ -17,6 +17,7 @@ STUDIO = {
     "core.engine_selection",
     "core.avatars",
     "core.result_reuse",
+    "core.video_generation",
     "core.generation_run",
     "core.streaming",
     "core.scheduler",
@@ -31,7 +32,8 @@ RULES = [
     (LEAVES, STUDIO | CACHES),
     (["core/streaming", "core/optimization", "core/provenance"], STUDIO - {"core.generation_run", "core.streaming", "core.scheduler"}),
     (["core/media", "core/lite", "core/streaming", "core/provenance", "core/engines/lite.py", "core/aux_models/face_mesh.py"], NETWORKS),
-    (["core/web", "core/studio.py", "core/engine_selection.py", "core/avatars.py", "core/generation_run.py"], NETWORKS),
+    (["core/web", "core/studio.py", "core/engine_selection.py", "core/avatars.py"], NETWORKS),
+    (["core/video_generation.py", "core/generation_run.py", "core/result_reuse.py"], NETWORKS),
     (["core/web/pages"], {"core.web.api", "uvicorn"}),
     (["core/web/guards"], {"core.web.api", "core.web.pages", "gradio"}),
 ]

@@ -1,4 +1,4 @@
-"""The contract between the studio and an engine.
+"""The interface that every engine implements: engine, registration and session.
 
 An engine holds weights and serves many sessions; a session holds all state of one utterance or stream. Streaming is the
 primitive: a whole file is `push` then `flush`.
@@ -18,14 +18,14 @@ from core.types import Avatar, Controls, Frame, Framing, RenderOptions, Samples,
 Saved = tuple[Mapping[str, NDArray[Any]], Mapping[str, Any]]
 """A registration as it can be kept: arrays by name, and plain JSON values by name."""
 RegisterCallback = Callable[[int, int], None]
-"""Told after each step of a registration how many frames of the source are done, and of how many (0: not known).
+"""Called after each step of a registration with the number of source frames that are done, and their total (0: not known).
 
 Between its calls the device is in use, during them it is not: a caller may pass its turn on there. What it raises ends the registration.
 """
 
 
 def unwatched(done: int, total: int) -> None:
-    """Nobody waits for the registration to be told of."""
+    """The RegisterCallback that does nothing."""
 
 
 def check_request(
@@ -37,12 +37,12 @@ def check_request(
     framing.verify()
     controls.verify(capabilities, engine)
     options.verify()
-    for asked in (framing, options):
-        check_honoured(asked, capabilities, engine)
+    for values in (framing, options):
+        check_honoured(values, capabilities, engine)
 
 
 class Registration(ABC):
-    """What an engine keeps of one source and framing. Opaque to everyone but the engine that made it."""
+    """The data an engine computes once for one source and framing. Only the engine that made it can read it."""
 
     warnings: tuple[str, ...]
 
@@ -63,7 +63,7 @@ class Session(ABC):
     width: int
     height: int
     look_ahead_samples: int = 0
-    """Sound after the end of an utterance's first frame that must be there before the frame is certain."""
+    """Sound after the end of a frame that must be there before the frame is certain, the most of all frames of an utterance."""
     step_frames: int = 5
     """Frames to ask for in one turn on the device: few enough to cancel and to interleave, enough to be computed together."""
     takes_turns: bool = True
@@ -102,6 +102,8 @@ class Engine(ABC):
 
     name: str
     capabilities: frozenset[str]
+    limitation: str = ""
+    """What of it does not run as it should on this machine, in plain words; "" where all does."""
 
     @property
     @abstractmethod

@@ -1,4 +1,4 @@
-"""The embedded engine: a face mesh, an audio-driven mouth, a face with a life of its own, and an image warp.
+"""The lite engine: animates a photo by face mesh, sound and image warp, on a CPU and without downloads.
 
 Needs nothing beyond the repository and a CPU.
 """
@@ -142,7 +142,7 @@ class LiteEngine(Engine):
         tracker.flush()
 
     def faces(self, photo: Photo) -> list[Frame]:
-        """What a video of each face would show: (320, 320, 3) cuts, the largest face first; empty where no face was found."""
+        """The cuts that a video of each face would show, (320, 320, 3) each, the largest face first; empty where no face was found."""
         height, width = photo.pixels.shape[:2]
         cuts = [face_cut(width, height, face.box) for face in self._finder.find(photo.pixels)]
         return [cut_pixels(photo.pixels, cut, PREVIEW_PX, PREVIEW_PX) for cut in cuts]
@@ -188,7 +188,7 @@ def _towards(shown: Controls, wanted: Controls) -> Controls:
 
 
 def _face_warnings(pixels: Frame, face: Face) -> tuple[str, ...]:
-    """What is likely to look poor, said kindly."""
+    """Warnings about a face that is likely to look poor."""
     warnings = []
     if face.interocular_px < 36:
         warnings.append(f"The face is small ({face.interocular_px:.0f} pixels between the eyes): a larger or closer photo looks sharper.")

@@ -1,4 +1,4 @@
-"""One portrait at one size, ready to be drawn with any expression: everything a frame needs is precomputed here.
+"""Draws one portrait at one size with any expression; everything that frames share is computed once.
 
 A frame is one lookup into the photo: each output pixel goes back through the head's movement, then through the mouth's or an
 eye's, to the place in the photo it shows. So the photo is resampled once, and stays sharp.
@@ -26,7 +26,7 @@ MAX_TEXTURE_PX = 1400
 
 @dataclass(frozen=True)
 class Expression:
-    """What the face does in one frame; mouth values as in core.lite.mouth, gaze -1..1 (viewer's right, down), blink 0..1."""
+    """The expression of the face in one frame; mouth values as in core.lite.mouth, gaze -1..1 (viewer's right, down), blink 0..1."""
 
     aperture: float = 0.0
     spread: float = 0.0

@@ -1,4 +1,4 @@
-"""A live session: speech in as it is spoken, video out as it is due, a person who lives on in between.
+"""A live session: takes speech as it is spoken and gives out video as it is due.
 
 Feeding and control come from any thread; one thread takes the output. Nothing is computed ahead of it or beside it: each call of
 `next_output` makes what has become due, so memory is bounded by the sound that waits, and a slow reader slows nobody else.

@@ -1,4 +1,4 @@
-"""What a live session is asked for and what it gives."""
+"""The options of a live session, and the kinds of output it gives."""
 
 from __future__ import annotations
 

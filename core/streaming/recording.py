@@ -1,4 +1,4 @@
-"""A whole recording, streamed: frames and sound of one run, handed over in pieces that a player can start with.
+"""Streams the video of a whole recording in pieces while it is being made.
 
 The job runs ahead of its reader by a bounded number of pieces and then waits; a reader that is gone for long ends it.
 """

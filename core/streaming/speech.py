@@ -1,4 +1,4 @@
-"""One utterance on its way through an engine's session."""
+"""One utterance as an engine's session speaks it, frame by frame."""
 
 from __future__ import annotations
 

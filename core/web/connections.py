@@ -50,7 +50,7 @@ MOST = FILES // 2
 """Connections at which nothing is waited for."""
 
 
-class Seats:
+class OpenConnections:
     """The open connections. Used on one event loop.
 
     address_limit: of one address. limit: in all. trusted: proxies, each of whose connections may be anybody's.
@@ -159,8 +159,8 @@ def guard_connections(config: uvicorn.Config, settings: Settings) -> None:
     Whose they are is told by the trusted proxies where one is in front. Its messages go where all others go.
     """
     trusted = trusted_proxies(settings)
-    seats = Seats(settings.address_connections, settings.max_connections, trusted)
-    config.http, config.ws = _http_protocol(seats, settings.header_timeout_s), _websocket_protocol(seats)
+    connections = OpenConnections(settings.address_connections, settings.max_connections, trusted)
+    config.http, config.ws = _http_protocol(connections, settings.header_timeout_s), _websocket_protocol(connections)
     config.app = RequestsUnderWay(config.app, settings.address_connections, settings.max_connections)  # type: ignore[arg-type]
     config.h11_max_incomplete_event_size = MAX_HEAD_BYTES
     config.timeout_keep_alive = KEEP_ALIVE_S
@@ -183,7 +183,7 @@ def allow_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _http_protocol(seats: Seats, header_timeout_s: float) -> type[H11Protocol]:
+def _http_protocol(connections: OpenConnections, header_timeout_s: float) -> type[H11Protocol]:
     """uvicorn's protocol, which by itself would wait for the end of a request's head for ever, and for half a request when it ends."""
 
     class BoundedHttp(H11Protocol):
@@ -196,7 +196,7 @@ def _http_protocol(seats: Seats, header_timeout_s: float) -> type[H11Protocol]:
             if sock is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             self._watch()
-            seats.opened(transport, self.client[0] if self.client else "")
+            connections.opened(transport, self.client[0] if self.client else "")
 
         def data_received(self, data: bytes) -> None:
             if not self._refused:
@@ -205,13 +205,13 @@ def _http_protocol(seats: Seats, header_timeout_s: float) -> type[H11Protocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._unwatch()
-            seats.closed(self.transport)
+            connections.closed(self.transport)
             super().connection_lost(exc)
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
             if not self._asks():
-                seats.silent(self.transport)
+                connections.silent(self.transport)
 
         def shutdown(self) -> None:
             """A request of which something is still to come cannot be served any more."""
@@ -243,7 +243,7 @@ def _http_protocol(seats: Seats, header_timeout_s: float) -> type[H11Protocol]:
                 self._unwatch()
             elif self._asks():
                 self._unwatch()
-                seats.speaks(self.transport)
+                connections.speaks(self.transport)
             elif self._late is None:
                 self._late = self.loop.call_later(header_timeout_s, self.transport.abort)
 
@@ -255,10 +255,10 @@ def _http_protocol(seats: Seats, header_timeout_s: float) -> type[H11Protocol]:
     return BoundedHttp
 
 
-def _websocket_protocol(seats: Seats) -> type[WebSocketsSansIOProtocol]:
+def _websocket_protocol(connections: OpenConnections) -> type[WebSocketsSansIOProtocol]:
     class CountedWebSocket(WebSocketsSansIOProtocol):
         def connection_lost(self, exc: Exception | None) -> None:
-            seats.closed(self.transport)
+            connections.closed(self.transport)
             super().connection_lost(exc)
 
         async def send(self, message: Any) -> None:

@@ -125,7 +125,7 @@ class FakeEngine(Engine):
         return self.sessions[-1]
 
 
-def cast(engine: Engine) -> PreparedRun:
+def prepared_run(engine: Engine) -> PreparedRun:
     return PreparedRun(engine, "it was asked for", FakeRegistration(), False, (), None, load_ms=0.0, register_ms=0.0)
 
 

@@ -19,7 +19,7 @@ from core.web.api import spec
 from core.web.api.connection import accept, gone, serve_while_connected
 from core.web.api.context import Async, Context, Here, IdempotencyKey, Owner
 from core.web.api.errors import NotFound, as_response
-from core.web.api.head import as_asked
+from core.web.api.head import with_sent_method
 from core.web.api.models import INFO_EXAMPLE, JobStatus, status_of_job
 from core.web.api.request_parsing import accept_video
 
@@ -180,7 +180,7 @@ class _Video(FileResponse):
                 await as_response(_gone())(scope, receive, send)
                 return
             with lease:
-                await super().__call__(as_asked(scope), receive, send)
+                await super().__call__(with_sent_method(scope), receive, send)
         finally:
             if self._forget is not None:
                 await asyncio.to_thread(self._forget)

@@ -21,13 +21,13 @@ _READ = (
     r"theme\.css",
     r"robots\.txt",
     r"manifest\.json",
-    rf"gradio_api/(info/?|openapi\.json|app_id/?|startup-events|theme\.css|upload_progress|queue/data|heartbeat/{_NAME})",
+    rf"gradio_api/(info/?|openapi\.json|app_id/?|startup-events|theme\.css|queue/data|heartbeat/{_NAME})",
     rf"gradio_api/call/(v2/)?{_NAME}/{_NAME}",
     r"gradio_api/file=.+",
 )
 _WRITE = (
     rf"gradio_api/(run|api|call|call/v2)/{_NAME}/?",
-    r"gradio_api/(queue/join|cancel|upload)",
+    r"gradio_api/(queue/join|cancel)",
     r"gradio_api/reset/?",
 )
 

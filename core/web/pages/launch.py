@@ -22,7 +22,7 @@ from core.web.guards.gradio_routes import GradioRoutes
 from core.web.guards.headers import SecurityHeaders, frame_ancestors
 from core.web.guards.hosts import AddressGuard, reach_of
 from core.web.guards.visitor_files import FileSentences, VisitorFiles
-from core.web.pages.language import NAMES, LanguagePages
+from core.web.pages.language import LANGUAGES, NAMES, LanguagePages
 
 if TYPE_CHECKING:
     from starlette.middleware import Middleware
@@ -58,16 +58,19 @@ def middleware(page: Page) -> list[Middleware]:
 
     from core.web.pages.events_route import EventsRoute
     from core.web.pages.stream_route import StreamRoute
+    from core.web.pages.upload_route import UploadRoute
 
-    jobs = page.service.jobs
+    service = page.service
+    jobs = service.jobs
     sentences = FileSentences(page.texts.not_uploaded, page.texts.no_addresses)
     return [
         Middleware(VisitorCookie),
         Middleware(LanguagePages, languages=NAMES),
         Middleware(EventsRoute, jobs=jobs, subscriptions=page.subscriptions),
         Middleware(StreamRoute, jobs=jobs),
+        Middleware(UploadRoute, uploads=service.uploads, languages=LANGUAGES, timeout_s=service.settings.upload_timeout_s),
         Middleware(GradioRoutes, pages=NAMES[1:]),
-        Middleware(VisitorFiles, outputs=page.service.outputs, public=page.public_files, sentences=sentences),
+        Middleware(VisitorFiles, outputs=service.outputs, public=page.public_files, sentences=sentences),
     ]
 
 
