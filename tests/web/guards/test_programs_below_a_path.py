@@ -61,3 +61,19 @@ def test_what_is_no_path_is_refused(monkeypatch: pytest.MonkeyPatch, path: str) 
     monkeypatch.setenv("TALKING_HEAD_ROOT_PATH", path)
     with pytest.raises(OptionError, match="TALKING_HEAD_ROOT_PATH"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("told", "path"), [("/talk/", "/talk"), ("https://talk.example/talk", "/talk"), ("https://talk.example", ""), ("", "")]
+)
+def test_gradios_own_variable_says_it_too(monkeypatch: pytest.MonkeyPatch, told: str, path: str) -> None:
+    monkeypatch.setenv("GRADIO_ROOT_PATH", told)
+    assert load_settings().root_path == path
+    monkeypatch.setenv("TALKING_HEAD_ROOT_PATH", "/head")
+    assert load_settings().root_path == "/head"
+
+
+def test_what_gradios_variable_says_is_judged_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_ROOT_PATH", "/ta<lk>")
+    with pytest.raises(OptionError, match="TALKING_HEAD_ROOT_PATH"):
+        load_settings()
