@@ -71,7 +71,7 @@ class VideoGenerator:
         job.report(Progress("loading"))
         loaded = self._selector.load(run_request, job.check)
         key = self._results.key(run_request, audio, loaded)
-        with self._results.making(key, job.check):
+        with self._results.locked(key, job.check):
             generation = self._results.find(run_request, key, loaded, output)
             if generation is None:
                 generation = self._write(job, self._start(job, run_request, loaded, audio), output)
