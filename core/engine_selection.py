@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 from functools import cached_property
+from typing import TypeVar
 
 from core.engines import ditto_options
 from core.engines.base import Engine, check_request
@@ -17,6 +18,7 @@ from core.options import PRESETS
 from core.settings import Settings
 from core.types import DEFAULT, Avatar, Controls, Framing, RenderOptions, Source
 
+T = TypeVar("T")
 ENGINE_NAMES = ("auto", "lite", "ditto")
 
 
@@ -32,28 +34,31 @@ class RunRequest:
     options: RenderOptions = RenderOptions()
     n_frames: int | None = None
 
-    def options_for(self, capabilities: frozenset[str]) -> RenderOptions:
+    def completed(self, capabilities: frozenset[str]) -> RunRequest:
         """With what the request leaves open: an engine that plans by the length of a recording is told it; where there is none, an engine
         that could wait for seconds of speech does not (with the overlap for recordings a window of 70 frames would, online or not).
         """
-        options = self.options
-        if self.n_frames is None:
-            if "online_mode" not in capabilities or options.online_mode is not DEFAULT:
-                return options
-            given = vars(options)
-            return dataclasses.replace(options, **{k: v for k, v in PRESETS["realtime"].items() if given.get(k) is DEFAULT})
-        if "N_d" not in capabilities or options.N_d is not DEFAULT:
-            return options
-        return dataclasses.replace(options, N_d=self.n_frames)
+        if self.n_frames is not None:
+            planned = "N_d" in capabilities and self.options.N_d is DEFAULT
+            return dataclasses.replace(self, options=dataclasses.replace(self.options, N_d=self.n_frames)) if planned else self
+        if "online_mode" not in capabilities or self.options.online_mode is not DEFAULT:
+            return self
+        return dataclasses.replace(self, controls=_realtime(self.controls), options=_realtime(self.options))
+
+
+def _realtime(values: T) -> T:
+    """Those of `values` that the preset "realtime" sets and that are left open, as it sets them."""
+    preset = {name: value for name, value in PRESETS["realtime"].items() if getattr(values, name, None) is DEFAULT}
+    return dataclasses.replace(values, **preset)  # type: ignore[type-var]  # all have the fields of dataclasses
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LoadedEngine:
-    """The engine that serves a request, why this one, the request's options as it takes them, and how long the request waited for it."""
+    """The engine that serves a request, why this one, the request completed for it, and how long the request waited for it."""
 
     engine: Engine
     reason: str
-    options: RenderOptions
+    request: RunRequest
     load_ms: float = 0.0
 
 
@@ -124,7 +129,7 @@ class EngineSelector:
         """The engine that would serve the request now; None while it is not loaded."""
         name, reason = self.choose(run_request.engine)
         engine = self._engines.loaded(name)
-        return None if engine is None else LoadedEngine(engine, reason, run_request.options_for(engine.capabilities))
+        return None if engine is None else _loaded(engine, reason, run_request)
 
     def load(self, run_request: RunRequest, check: Callable[[], None] = lambda: None) -> LoadedEngine:
         """Waits for the engine; where auto chose one that turns out not to run here, for the lite one. check: as in `Engines.get`.
@@ -144,16 +149,22 @@ class EngineSelector:
                 raise error from None  # only Ditto can do what was asked: why it cannot run here is the answer
             engine, reason = self._engines.get("lite", check), f"auto: ditto cannot run here ({error.message.rstrip('.')})"
         load_ms = round((time.perf_counter() - started_s) * 1000, 1)
-        options = run_request.options_for(engine.capabilities)
-        engine.verify(run_request.source, run_request.framing, run_request.controls, options)
-        return LoadedEngine(engine, reason, options, load_ms)
+        loaded = dataclasses.replace(_loaded(engine, reason, run_request), load_ms=load_ms)
+        completed = loaded.request
+        engine.verify(completed.source, completed.framing, completed.controls, completed.options)
+        return loaded
+
+
+def _loaded(engine: Engine, reason: str, run_request: RunRequest) -> LoadedEngine:
+    reason = f"{reason}; {engine.limitation}" if engine.limitation else reason
+    return LoadedEngine(engine, reason, run_request.completed(engine.capabilities))
 
 
 def _check_for(name: str, run_request: RunRequest) -> None:
     """Raises InputError for what the engine of that name refuses whatever its configuration; it need not be loaded, nor torch be there."""
     capabilities = CAPABILITIES[name]
-    options = run_request.options_for(capabilities)
-    check_request(name, capabilities, run_request.source, run_request.framing, run_request.controls, options)
+    run_request = run_request.completed(capabilities)
+    check_request(name, capabilities, run_request.source, run_request.framing, run_request.controls, run_request.options)
     if name == "ditto":
         ditto_options.source_options(run_request.framing)
-        ditto_options.session_options(run_request.controls, options)
+        ditto_options.session_options(run_request.controls, run_request.options)

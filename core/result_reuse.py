@@ -30,20 +30,21 @@ class ResultReuse:
         self._settings, self._avatars, self._signature, self.keeping = settings, avatars, signature, keeping
         self._cache = InferenceCache(folder, settings.results_bytes, settings.results_ttl_s, settings.share_caches)
 
-    def key(self, run_request: RunRequest, audio: Audio, loaded: LoadedEngine) -> str | None:
+    def key(self, audio: Audio, loaded: LoadedEngine) -> str | None:
         """The key of the video that the request would give; None where videos are not kept.
 
         An avatar counts as what it was made of: the same photo, handed in again, is the same request.
         """
         if not self.keeping:
             return None
+        run_request = loaded.request
         kind: Literal["video", "photo"] = "video" if is_video(run_request.source) else "photo"
         settings, engine = self._settings, loaded.engine
         parts = {
             "source": [kind, run_request.source.sha256, run_request.framing],
             "audio": [audio.original, audio.samples],
             "controls": run_request.controls,
-            "options": loaded.options,
+            "options": run_request.options,
             "said": [disclosure(engine.name, engine.revision, kind, run_request.options.label, datetime.date.min), self._signature],
             "limits": [settings.max_video_s, settings.max_video_store_bytes] if kind == "video" else [],
         }
@@ -57,9 +58,9 @@ class ResultReuse:
         """A lock to be held while a video is made, so that an identical request waits and then finds it."""
         return contextlib.nullcontext() if key is None else self._cache.locked(key, check)
 
-    def find(self, run_request: RunRequest, key: str | None, loaded: LoadedEngine, output: Path) -> Generation | None:
+    def find(self, key: str | None, loaded: LoadedEngine, output: Path) -> Generation | None:
         """The kept video, put at `output`. Raises OutputError."""
-        started = time.perf_counter()
+        run_request, started = loaded.request, time.perf_counter()
         known = self._cache.find(run_request.owner, key, output) if key is not None else None
         if known is None:
             return None
@@ -77,8 +78,9 @@ class ResultReuse:
         )
         return Generation(output, info)
 
-    def keep(self, run_request: RunRequest, key: str | None, generation: Generation) -> None:
+    def keep(self, key: str | None, loaded: LoadedEngine, generation: Generation) -> None:
         """Keeps a finished video, unless the avatar in it was deleted meanwhile."""
+        run_request = loaded.request
         if key is None or self._was_deleted(run_request):
             return
         self._cache.put(run_request.owner, key, generation.path, generation.info, run_request.source.sha256)

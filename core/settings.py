@@ -46,9 +46,19 @@ class Settings(BaseSettings):
     max_queue: int = Field(default=16, ge=0, le=10_000, description="Jobs that may wait")
     max_pending_bytes: int = Field(default=1024 * 2**20, ge=0, description="Recordings and photos of jobs that wait or run, bytes")
     max_decoded_bytes: int = Field(default=256 * 2**20, ge=0, description="The same, decoded and held in memory, bytes")
+    previews_bytes: int = Field(
+        default=256 * 2**20, ge=0, description="Photos whose faces visitors of the pages were shown, decoded and held in memory, bytes"
+    )
     output_dir: Path = Field(default_factory=lambda: _own_folder("outputs"), description="Where the pages and servers put videos")
     output_ttl_s: float = Field(default=3600.0, gt=0, description="How long an ended job and its video are kept")
     output_bytes: int = Field(default=4 * 2**30, ge=0, description="Videos of ended jobs, bytes; the oldest go first")
+    uploads_at_once: int = Field(default=8, ge=1, description="Requests whose upload is read at the same time")
+    owner_uploads_at_once: int = Field(default=4, ge=1, description="The same, of one owner")
+    upload_timeout_s: float = Field(default=120.0, gt=0, description="How long one upload may take in all")
+    uploads_per_minute: int = Field(default=60, ge=1, description="Uploads of one visitor of the pages; one address has four times as many")
+    owner_uploads_bytes: int = Field(
+        default=512 * 2**20, ge=0, description="Uploads of one visitor of the pages kept, bytes; those unused longest go first"
+    )
     c2pa_cert: Path | None = Field(default=None, description="PEM certificates, the signer's first: with c2pa_key, every video is signed")
     c2pa_key: Path | None = Field(default=None, description="PEM private key of the first certificate")
     c2pa_alg: Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"] = Field(default="es256", description="Its algorithm")
@@ -73,6 +83,11 @@ class Settings(BaseSettings):
     )
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         default=(), description="Addresses and networks of reverse proxies, with commas: their word on who asks is taken"
+    )
+    root_path: str = Field(
+        default="",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="Path below which a proxy shows pages and servers, such as /talk; the proxy takes it off what it passes on",
     )
     frame_ancestors: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Origins whose pages may show the page in a frame, with commas; in a Space, huggingface.co by itself"

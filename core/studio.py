@@ -119,8 +119,8 @@ class Studio:
         """
         run_request = self._videos.checked_run(RunRequest(source, owner, engine, framing, controls, options))
         loaded = self._selector.load(run_request)
-        prepared, session = self._videos.open_session(None, run_request, loaded)
-        return LiveSession(prepared, session, loaded.options, self._videos.turn(session), live, clock)
+        prepared, session = self._videos.open_session(None, loaded)
+        return LiveSession(prepared, session, loaded.request.options, self._videos.turn(session), live, clock)
 
     def check(self, request: Request) -> None:
         """Raises what `submit` would."""

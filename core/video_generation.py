@@ -64,34 +64,35 @@ class VideoGenerator:
         loaded = self._selector.ready(run_request)
         if loaded is None:
             return None
-        return self._results.find(run_request, self._results.key(run_request, audio, loaded), loaded, output)
+        return self._results.find(self._results.key(audio, loaded), loaded, output)
 
     def _generate(self, job: Job[Generation], run_request: RunRequest, audio: Audio, output: Path) -> Generation:
         """The kept video, or a new one, which is then kept."""
         job.report(Progress("loading"))
         loaded = self._selector.load(run_request, job.check)
-        key = self._results.key(run_request, audio, loaded)
+        key = self._results.key(audio, loaded)
         with self._results.locked(key, job.check):
-            generation = self._results.find(run_request, key, loaded, output)
+            generation = self._results.find(key, loaded, output)
             if generation is None:
-                generation = self._write(job, self._start(job, run_request, loaded, audio), output)
-                self._results.keep(run_request, key, generation)
+                generation = self._write(job, self._start(job, loaded, audio), output)
+                self._results.keep(key, loaded, generation)
         job.report(Progress("done", generation.info.frames, generation.info.frames))
         return generation
 
     def start(self, job: Job[Any], run_request: RunRequest, audio: Audio) -> GenerationRun:
         """Loads the engine, registers the person and opens a session: everything up to the first frame."""
         job.report(Progress("loading"))
-        return self._start(job, run_request, self._selector.load(run_request, job.check), audio)
+        return self._start(job, self._selector.load(run_request, job.check), audio)
 
-    def _start(self, job: Job[Any], run_request: RunRequest, loaded: LoadedEngine, audio: Audio) -> GenerationRun:
+    def _start(self, job: Job[Any], loaded: LoadedEngine, audio: Audio) -> GenerationRun:
         started_s = time.perf_counter()
-        prepared, session = self.open_session(job, run_request, loaded)
-        return GenerationRun(prepared, session, loaded.options, audio, self.turn(session), started_s)
+        prepared, session = self.open_session(job, loaded)
+        return GenerationRun(prepared, session, loaded.request.options, audio, self.turn(session), started_s)
 
-    def open_session(self, job: Job[Any] | None, run_request: RunRequest, loaded: LoadedEngine) -> tuple[PreparedRun, Session]:
+    def open_session(self, job: Job[Any] | None, loaded: LoadedEngine) -> tuple[PreparedRun, Session]:
         """Registers the person with the engine, where that is not done yet, and opens a session on them."""
-        source, started_s = run_request.source, time.perf_counter()
+        run_request, started_s = loaded.request, time.perf_counter()
+        source = run_request.source
         if job is not None:
             job.report(Progress("registering"))
         registration = self._avatars.registration(job, loaded.engine, source, run_request.framing, run_request.owner)
@@ -106,7 +107,7 @@ class VideoGenerator:
             register_ms=round((time.perf_counter() - started_s) * 1000, 1),
         )
         with self._scheduler.device_turn():
-            session = loaded.engine.session(registration, run_request.controls, loaded.options)
+            session = loaded.engine.session(registration, run_request.controls, run_request.options)
         self._avatars.memory.trim()  # registrations grow with the sizes they are used at
         return prepared, session
 

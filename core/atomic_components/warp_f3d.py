@@ -30,7 +30,7 @@ class WarpF3D:
             return self._network.from_source(self._prepared(frames), driving)  # type: ignore[no-any-return]
 
     def sources(self, frames: Sequence[StitchedFrame]) -> list[Any]:
-        """The network's precomputed values of each frame's source picture; always the same object for a photo. May still be computing."""
+        """What the network precomputes of each frame's source; always the same object for a photo. It may still be computing."""
         with torch.inference_mode():
             return [self._prepared(frames)] * len(frames) if self._still else [self._prepared([frame]) for frame in frames]
 

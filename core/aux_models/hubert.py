@@ -1,4 +1,4 @@
-"""The HuBERT speech encoder on ONNX Runtime, from the files published with Ditto."""
+"""The HuBERT speech encoder, in the files published with Ditto (`hubert_streaming_fix_kv.onnx`, `hubert.onnx`)."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.optimization.cache_folder import CacheFolder
 from core.service.avatars import AvatarService
+from core.service.decoded_photos import DecodedPhotos
 from core.service.face_previews import FacePreviews
 from core.service.freed_memory import FreedMemory
 from core.service.health import Health
@@ -20,6 +21,7 @@ from core.service.requests import Requests
 from core.service.sqlite_store import SqliteJobStore
 from core.service.topics import Topics
 from core.service.videos import Videos
+from core.service.visitor_uploads import VisitorUploads
 from core.settings import Settings
 from core.studio import Studio
 
@@ -71,8 +73,10 @@ class Service:
             on_end=self._job_ended,
         )
         self._listeners: list[Callable[[JobRecord], None]] = []
-        self.requests = Requests(studio, settings, self.jobs, outputs)
-        self.face_previews = FacePreviews(studio, self.requests)
+        self._photos = DecodedPhotos(settings.previews_bytes)
+        self.requests = Requests(studio, settings, self.jobs, outputs, self._photos)
+        self.face_previews = FacePreviews(studio, self.requests, outputs, self._photos)
+        self.uploads = VisitorUploads(outputs, settings)
         self.videos = Videos(self.jobs)
         self.avatars = AvatarService(studio, self.videos, self.topics)
         self.cache = cache
@@ -108,3 +112,4 @@ class Service:
     def _sweep(self) -> None:
         while not self._ending.wait(SWEEP_S):
             self.jobs.sweep()
+            self._photos.sweep()

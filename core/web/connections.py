@@ -25,7 +25,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from core.service.owners import Asgi, Receive, Scope, Send
 from core.settings import Settings
-from core.web.addresses import address_of
+from core.web.addresses import address_of, path_below
 from core.web.guards.proxies import Networks, is_trusted, trust_proxies, trusted_proxies
 from core.web.guards.refusals import error_body
 
@@ -133,7 +133,7 @@ class RequestsUnderWay:
         self._taken: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or scope["path"] == HEALTH_PATH:
+        if scope["type"] not in ("http", "websocket") or path_below(scope) == HEALTH_PATH:
             await self._app(scope, receive, send)
             return
         client = scope.get("client")
@@ -166,6 +166,7 @@ def guard_connections(config: uvicorn.Config, settings: Settings) -> None:
     config.timeout_keep_alive = KEEP_ALIVE_S
     config.limit_concurrency = None  # it counts the silent ones too, and refuses those who ask for the health
     config.backlog = BURST
+    config.root_path = settings.root_path
     trust_proxies(config, trusted)  # the last: it puts itself in front, and all of this into effect
     for name in ("uvicorn", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()

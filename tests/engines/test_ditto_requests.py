@@ -146,7 +146,7 @@ def test_a_stream_does_not_wait_for_seconds_of_speech(portrait: Photo) -> None:
 
     def live(**options: Any) -> Any:
         run_request = RunRequest(portrait, "local", "ditto", options=RenderOptions(**options))
-        return session_options(Controls(), run_request.options_for(CAPABILITIES["ditto"])).motion
+        return session_options(Controls(), run_request.completed(CAPABILITIES["ditto"]).options).motion
 
     def waits_s(motion: Any) -> float:
         return samples_needed(motion.features_before(0), motion.online_mode) / 16_000
@@ -156,4 +156,6 @@ def test_a_stream_does_not_wait_for_seconds_of_speech(portrait: Photo) -> None:
     assert (live().sampling_timesteps, live(sampling_timesteps=3).sampling_timesteps) == (10, 3)
     assert not live(online_mode=False).online_mode
     assert live(online_mode=False).overlap_v2 == 10
-    assert RunRequest(portrait, "local").options_for(CAPABILITIES["lite"]) == RenderOptions()
+    unchanged = RunRequest(portrait, "local")
+    assert unchanged.completed(CAPABILITIES["lite"]) is unchanged
+    assert unchanged.completed(CAPABILITIES["ditto"]).controls.overall_ctrl_info == {"delta_pitch": 2}

@@ -172,12 +172,12 @@ def test_a_stop_does_not_wait_for_an_upload(tmp_path: Path) -> None:
         ):
             upload.sendall((UPLOAD % "").encode())
             head.sendall(b"GET /health HTTP/1.1\r\nX: ")
-            wait_for(lambda: any((tmp_path / "out").rglob("upload-*")))
+            wait_for(lambda: any((tmp_path / "out").rglob("arriving-*")))
             server.process.terminate()
             answer = b"".join(iter(lambda: upload.recv(4096), b""))
             assert answer.startswith(b"HTTP/1.1 503 ")
             assert b"The server is stopping." in answer
             assert head.recv(4096) == b""
             assert server.process.wait(60) == 0
-        assert not any((tmp_path / "out").rglob("upload-*"))
+        assert not any((tmp_path / "out").rglob("arriving-*"))
         assert "ERROR" not in server.log.read_text()

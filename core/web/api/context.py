@@ -17,6 +17,7 @@ from core.service.quotas import ConcurrencyLimit, RateLimit
 from core.service.service import Service
 from core.studio import Studio
 from core.types import GenerationInfo
+from core.web.api.disk_metrics import DiskMetrics
 from core.web.api.keys import Keys
 from core.web.api.metrics import Metrics
 from core.web.api.settings import ServerSettings
@@ -71,6 +72,7 @@ def make_context(service: Service, settings: ServerSettings, keys: Keys) -> Cont
     live = LiveSessions(service.studio, settings, starts)
     figures = Figures(service)
     metrics = Metrics(figures.stats, lambda: live.n_sessions)
+    metrics.registry.register(DiskMetrics({"outputs": settings.output_dir, "cache": settings.cache_dir}))
 
     def ended(record: JobRecord) -> None:
         metrics.jobs.labels(record.kind, record.state).inc()

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from urllib.parse import parse_qs
 
 from core.service.owners import Asgi, Receive, Scope, Send, header
+from core.web.addresses import path_below
 from core.web.pages.texts import Texts
 from core.web.pages.texts_de import GERMAN
 from core.web.pages.texts_en import ENGLISH
@@ -42,7 +43,7 @@ class LanguagePages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "GET":
-            here = scope["path"].removeprefix(scope.get("root_path", "")).strip("/")
+            here = path_below(scope).strip("/")
             requested = parse_qs(scope["query_string"].decode("latin-1")).get("lang", [""])[0]
             default = self._languages[0]
             if here == "" or (here in self._languages[1:] and requested):

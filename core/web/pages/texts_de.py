@@ -181,6 +181,14 @@ GERMAN = Texts(
         "no_audio": "Die Aufnahme fehlt. Lade eine hoch oder nimm eine mit dem Mikrofon auf.",
         "upload_gone": "Die hochgeladene Datei {name} ist nicht mehr da: Dateien werden nur eine Zeit lang behalten. Gib sie noch einmal "
         "hinein.",
+        "upload_wrong_kind": "{name} ist weder ein Foto noch eine Aufnahme, die hier verwendet werden kann. Fotos: PNG, JPEG, WebP oder "
+        "BMP. Aufnahmen: WAV, MP3, M4A, FLAC, Ogg oder WebM.",
+        "upload_too_large": "{name} ist zu groß: Höchstens {limit} werden angenommen.",
+        "uploads_in_use": "Was du hochgeladen hast, umfasst mehr als {mib} MiB, und alles wird gerade gebraucht. Warte, bis ein Video "
+        "davon fertig ist.",
+        "disk_full": "Dafür ist hier kein Platz mehr. Sage es dem Betreiber dieser Seite, oder versuche es später noch einmal.",
+        "disk_unusable": "Im Augenblick lassen sich hier keine Dateien ablegen. Sage es dem Betreiber dieser Seite, oder versuche es "
+        "später.",
         "inputs_gone": "Das Foto oder die Aufnahme ist nicht mehr da. Gib es noch einmal hinein.",
         "avatar_and_photo": "Ein Foto und ein Avatar sind angegeben. Gib eines von beiden an.",
         "consent_missing": "Bestätige, dass die Person auf dem Foto mit dem Animieren einverstanden ist.",
