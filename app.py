@@ -60,8 +60,9 @@ def run(arguments: argparse.Namespace, everything: bool) -> None:
         sys.stdout.flush()
         wait_for_signal()
     finally:
-        service.close(GRACE_S)
+        service.stop(GRACE_S)
         shut_down(page)
+        service.close(0.0)
         studio.close()
         sweeper.stop()
 

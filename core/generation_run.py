@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import itertools
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Protocol
 
 from core.engines.base import Engine, Registration, Session
 from core.media.label import Label
@@ -19,7 +18,15 @@ from core.provenance.disclosure import disclosure
 from core.scheduler import Job
 from core.types import FPS, SAMPLES_PER_FRAME, Audio, Frame, GenerationInfo, Progress, RenderOptions
 
-Turn = Callable[[], AbstractContextManager[None]]
+
+class Turn(Protocol):
+    """Gives a turn on the device; as `Scheduler.device_turn`."""
+
+    def __call__(self, due_s: float | None = None) -> AbstractContextManager[Any]: ...
+
+
+TURN_S = 0.02
+"""A turn of a run ends about then, with the frame it is at: live sessions have frames due every 40 ms."""
 STEP_FRAMES = 5
 """As much of the recording is heard at a time; the session says how many frames are taken in one turn on the device."""
 
@@ -71,8 +78,7 @@ class GenerationRun:
                 chunk = samples[start : start + step]
                 waiting = self.session.push(chunk) if len(chunk) else self.session.flush()
                 while True:  # a push may yield many frames at once: they are taken a step at a time
-                    with self._turn():
-                        frames = list(itertools.islice(waiting, self.session.step_frames))
+                    frames, through = self._step(waiting)
                     for frame in frames:
                         if label is not None:
                             label.draw(frame)
@@ -81,10 +87,24 @@ class GenerationRun:
                         self.n_frames += 1
                         yield frame
                     job.report(Progress("animating", self.n_frames, self.total))
-                    if len(frames) < self.session.step_frames:
+                    if through:
                         break
         finally:
             self.session.interrupt()  # ends what an engine does on threads of its own
+
+    def _step(self, waiting: Iterator[Frame]) -> tuple[list[Frame], bool]:
+        """The frames of one turn, as many as it has time for; and whether there are no more."""
+        frames: list[Frame] = []
+        with self._turn():
+            began = time.perf_counter()
+            while len(frames) < self.session.step_frames:
+                frame = next(waiting, None)
+                if frame is None:
+                    return frames, True
+                frames.append(frame)
+                if (time.perf_counter() - began) * (len(frames) + 1) / len(frames) > TURN_S:
+                    break
+        return frames, False
 
     def first_out(self) -> None:
         """Something can be seen from now on: the first frame, or, said by whoever streams, the first encoded piece."""

@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     output_dir: Path = Field(default_factory=lambda: _own_folder("outputs"), description="Where the pages and servers put videos")
     output_ttl_s: float = Field(default=3600.0, gt=0, description="How long an ended job and its video are kept")
     output_bytes: int = Field(default=4 * 2**30, ge=0, description="Videos of ended jobs, bytes; the oldest go first")
+    stream_bytes: int = Field(default=2 * 2**30, ge=0, description="Streams that wait for their readers, bytes; a quarter for each at most")
     uploads_at_once: int = Field(default=8, ge=1, description="Requests whose upload is read at the same time")
     owner_uploads_at_once: int = Field(default=4, ge=1, description="The same, of one owner")
     upload_timeout_s: float = Field(default=120.0, gt=0, description="How long one upload may take in all")

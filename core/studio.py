@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from core.settings import Settings
 from core.streaming.live import LiveSession
 from core.streaming.outputs import LiveOptions
 from core.streaming.recording import SegmentStream
+from core.streaming.spool import SpoolRoom, open_spool_file
 from core.types import (
     Avatar,
     Controls,
@@ -60,6 +62,7 @@ class Studio:
         self.scheduler = Scheduler(settings.max_jobs, settings.max_queue)
         self.engines = Engines(engines)
         self._folder = CacheFolder(settings.cache_dir)
+        self._spool_room = SpoolRoom(settings.stream_bytes, partial(open_spool_file, self._folder))
         self._avatars = Avatars(settings, self._folder, self.scheduler)
         self._selector = EngineSelector(settings, self.engines, device, serving)
         signature = "" if signer is None else signer.fingerprint
@@ -101,6 +104,7 @@ class Studio:
         return SegmentStream(
             lambda job: self._videos.start(job, *checked.pop()),  # once: the reader keeps the stream, and would keep what it is made of
             lambda work: self.scheduler.submit(work, owner, on_progress),
+            self._spool_room,
         )
 
     def live(

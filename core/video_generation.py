@@ -113,7 +113,10 @@ class VideoGenerator:
 
     def turn(self, session: Session) -> Turn:
         """How a session's frames get their turn on the device: at once, where its engine shares the device among sessions itself."""
-        return self._scheduler.device_turn if session.takes_turns else nullcontext
+        if not session.takes_turns:
+            return lambda due_s=None: nullcontext()
+        session.pause = self._scheduler.pass_turn
+        return self._scheduler.device_turn
 
     def _write(self, job: Job[Generation], run: GenerationRun, output: Path) -> Generation:
         session, about = run.session, run.metadata

@@ -28,6 +28,10 @@ def ignore_progress(done: int, total: int) -> None:
     """The RegisterCallback that does nothing."""
 
 
+def unhurried() -> None:
+    """Nobody waits for a turn."""
+
+
 def check_request(
     engine: str, capabilities: frozenset[str], source: Source | Avatar, framing: Framing, controls: Controls, options: RenderOptions
 ) -> None:
@@ -66,6 +70,8 @@ class Session(ABC):
     """Sound after the end of a frame that must be there before the frame is certain, the most of all frames of an utterance."""
     step_frames: int = 5
     """Frames to ask for in one turn on the device: few enough to cancel and to interleave, enough to be computed together."""
+    pause: Callable[[], None] = staticmethod(unhurried)
+    """Called between the parts of a frame that takes long, while nothing is computed: the caller may pass its turn on there."""
     takes_turns: bool = True
     """Whether it must have the device to itself while frames are made; False: its engine shares the device among sessions itself."""
 

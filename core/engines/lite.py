@@ -118,7 +118,8 @@ class LiteSession(Session):
                 gaze_x=life.gaze_x,
                 gaze_y=life.gaze_y,
                 pose=life.pose,
-            )
+            ),
+            self.pause,
         )
 
 
@@ -151,7 +152,12 @@ class LiteEngine(Engine):
         face = self._finder.pick(photo.pixels, framing.face_index)
         registration = LiteRegistration(photo.pixels, face, _face_warnings(photo.pixels, face), UNCORRECTED)
         renderer = registration.renderer(RenderOptions())
-        registration.calibration = calibrate(lambda gap: renderer.draw(Expression(aperture=gap)), self._finder.largest_mesh)
+
+        def drawn(gap: float) -> Frame:
+            on_frame(0, 1)
+            return renderer.draw(Expression(aperture=gap))
+
+        registration.calibration = calibrate(drawn, self._finder.largest_mesh)
         return registration
 
     def save(self, registration: Registration) -> Saved:

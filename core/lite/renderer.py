@@ -6,6 +6,7 @@ eye's, to the place in the photo it shows. So the photo is resampled once, and s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -20,6 +21,8 @@ from core.lite.mouth_warp import MouthShape, MouthWarp
 from core.optimization.resolution_optimization import Cut, cut_pixels
 from core.types import Frame
 
+BAND_PIXELS = 160_000
+"""A frame is drawn in bands of so many pixels at most: 10 to 20 ms on one core of a small server, and their arrays stay in its caches."""
 MAX_TEXTURE_PX = 1400
 """Small outputs draw from a photo twice as fine, up to this side: that halves the blur of resampling."""
 
@@ -65,6 +68,9 @@ class Renderer:
         )
         self._mouth_region = self._region(self.mouth.frame, self.mouth.bounds)
         self._eye_regions = [self._region(eye.frame, eye.bounds) for eye in self.eyes]
+        n_bands = -(-(bottom - top) * (right - left) // BAND_PIXELS)
+        edges = np.linspace(0, bottom - top, n_bands + 1).round().astype(int).tolist()
+        self._bands = [slice(first, last) for first, last in zip(edges, edges[1:], strict=False)]
 
     @property
     def nbytes(self) -> int:
@@ -72,28 +78,37 @@ class Renderer:
         arrays = {id(value): value for part in parts for value in vars(part).values() if isinstance(value, np.ndarray)}
         return sum(array.nbytes for array in arrays.values())
 
-    def draw(self, expression: Expression) -> Frame:
-        """The (height, width, 3) uint8 RGB picture of one expression."""
+    def draw(self, expression: Expression, pause: Callable[[], None] = lambda: None) -> Frame:
+        """The (height, width, 3) uint8 RGB picture of one expression. pause: called between two bands of a large one."""
         out: Frame = self._still.copy()
-        dx, dy = self.head.displacement(expression.pose)
-        map_x, map_y = self._grid_x - dx, self._grid_y - dy
-        for eye, region in zip(self.eyes, self._eye_regions, strict=True):
-            self._turn_eye(eye, region, map_x, map_y, expression)
+        displacement = self.head.displacement(expression.pose)
         shape = self.mouth.shape(expression.aperture, expression.spread, expression.tuck)
-        rows, columns = self._mouth_region
+        x0, y0, x1, _ = self.head.box
+        for nth, band in enumerate(self._bands):
+            if nth:
+                pause()
+            out[y0 + band.start : y0 + band.stop, x0:x1] = self._drawn(band, expression, shape, *displacement)
+        return out
+
+    def _drawn(self, band: slice, expression: Expression, shape: MouthShape, dx: Array, dy: Array) -> Frame:
+        """Some rows of the head's box."""
+        map_x, map_y = self._grid_x[band] - dx[band], self._grid_y[band] - dy[band]
+        for eye, region in zip(self.eyes, self._eye_regions, strict=True):
+            rows, columns = _within(region, band)
+            if rows.start < rows.stop:
+                self._turn_eye(eye, (rows, columns), map_x, map_y, expression)
+        rows, columns = _within(self._mouth_region, band)
         x, y = _to_local(self.mouth.frame, map_x[rows, columns], map_y[rows, columns])
         x_src, y_src, covered = self.mouth.source(shape, x, y)
         _move(self.mouth.frame, map_x[rows, columns], map_y[rows, columns], x_src - x, y_src - y)
 
         scale = np.float32(self._scale)
         half = np.float32(0.5)
-        drawn = cv2.remap(
+        drawn: Frame = cv2.remap(
             self._texture, map_x * scale - half, map_y * scale - half, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
         )
         self._fill_mouth(drawn[rows, columns], shape, x_src, y, covered)
-        x0, y0, x1, y1 = self.head.box
-        out[y0:y1, x0:x1] = drawn
-        return out
+        return drawn
 
     def _turn_eye(self, eye: EyeWarp, region: tuple[slice, slice], map_x: Array, map_y: Array, expression: Expression) -> None:
         rows, columns = region
@@ -137,6 +152,13 @@ class Renderer:
         rows = slice(int(np.clip(low[1], y0, y1 - 1)) - y0, int(np.clip(np.ceil(high[1]), y0 + 1, y1)) - y0)
         columns = slice(int(np.clip(low[0], x0, x1 - 1)) - x0, int(np.clip(np.ceil(high[0]), x0 + 1, x1)) - x0)
         return rows, columns
+
+
+def _within(region: tuple[slice, slice], band: slice) -> tuple[slice, slice]:
+    """The part of a region that lies in a band, with rows counted from its first."""
+    rows, columns = region
+    first = max(rows.start, band.start)
+    return slice(first - band.start, max(min(rows.stop, band.stop), first) - band.start), columns
 
 
 def _to_local(frame: LocalFrame, x: Array, y: Array) -> tuple[Array, Array]:

@@ -29,6 +29,7 @@ from core.errors import EncodingError, OutputError, TalkingHeadError, disk_error
 from core.media.encoders import as_picture
 from core.media.mp4 import Mp4Muxer
 from core.media.sound_track import SoundTrack
+from core.thread_priority import be_patient
 from core.types import Audio, Frame
 
 _QUEUED_FRAMES = 8
@@ -147,7 +148,8 @@ class VideoWriter:
                 folder.rmdir()
 
     def _run(self, sink: BinaryIO, part: Path) -> None:
-        """The encoding thread. Errors wait in self._error for the next call."""
+        """The encoding thread. Errors wait in self._error for the next call. A file can wait, what is live cannot."""
+        be_patient()  # the encoder's own threads as well
         pictures = iter(self._queue.get, None)
         try:
             with contextlib.closing(SoundTrack(self._audio)) as track:

@@ -100,7 +100,9 @@ class JobStore(Protocol):
         """How many queued jobs are before this one, itself counted; 0 where it is not queued."""
 
     def claim(self, worker: str, now_s: float) -> JobRecord | None:
-        """The job that is next, as running on `worker`; None where nothing waits for it. Owners with fewer running jobs come first."""
+        """The job that is next, as running on `worker`; None where nothing waits for it. Owners with fewer running jobs come first,
+        then those of whom fewer jobs were begun since the waiting one was sent: one after the other, in turns.
+        """
 
     def progress(self, job_id: str, stage: str, done: int, total: int, animating_s: float, now_s: float) -> None: ...
 

@@ -70,6 +70,11 @@ class ConcurrencyLimit:
                 raise TooMany(f"{self._total} {self._what} are under way already.", "Try again a little later.", 5)
             self._taken[owner] += 1
 
+    def has_room(self, owner: str) -> bool:
+        """Whether `take` would succeed now."""
+        with self._lock:
+            return self._taken[owner] < self._each and self._taken.total() < self._total
+
     def give_back(self, owner: str) -> None:
         with self._lock:
             self._taken[owner] -= 1

@@ -29,7 +29,8 @@ SWEEP_S = 60.0
 
 
 class Service:
-    """Used by pages and server alike. `start` begins to work on jobs, `close` ends it; the studio is the caller's.
+    """Used by pages and server alike. `start` begins to work on jobs, `stop` ends that, `close` all; the studio is
+    the caller's.
 
     outputs: prepared. settings: of the deployment, the studio's without them.
     """
@@ -71,7 +72,9 @@ class Service:
             decoded_bytes=settings.max_decoded_bytes,
             ttl_s=settings.output_ttl_s,
             on_end=self._job_ended,
+            resting=lambda: studio.scheduler.n_resting,
         )
+        studio.scheduler.stand_behind(self.jobs.any_wait, self.jobs.job_rests)
         self._listeners: list[Callable[[JobRecord], None]] = []
         self._photos = DecodedPhotos(settings.previews_bytes)
         self.requests = Requests(studio, settings, self.jobs, outputs, self._photos)
@@ -90,7 +93,13 @@ class Service:
         self._sweeper.start()
         self._freed_memory.start()
 
+    def stop(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
+        """Ends the work: takes no more, lets running jobs end for `grace_s`, and tells whoever waits. What is there can still be had."""
+        self._ending.set()
+        self.jobs.stop(grace_s, timeout_s)
+
     def close(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
+        """Stops where that was not done, and lets go of everything."""
         self._ending.set()
         self._freed_memory.close()
         self.jobs.close(grace_s, timeout_s)

@@ -111,7 +111,8 @@ class SqliteJobStore:
 
     def claim(self, worker: str, now_s: float) -> JobRecord | None:
         running = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.state = 'running')"
-        next_one = f"state = 'queued' AND pinned_to IN ('', ?) ORDER BY {running}, number LIMIT 1"
+        overtook = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.started_s > jobs.created_s)"
+        next_one = f"state = 'queued' AND pinned_to IN ('', ?) ORDER BY {running}, {overtook}, number LIMIT 1"
 
         def work(db: sqlite3.Connection) -> JobRecord | None:
             record = _one(db, next_one, worker)

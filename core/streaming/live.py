@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from numpy.typing import NDArray
@@ -294,7 +295,7 @@ class LiveSession:
                     utterance = self._next_utterance()
                     if utterance is None:
                         return None
-                    self._speech = Speech(self._session, utterance, self._turn, self._changed)
+                    self._speech = Speech(self._session, utterance, self._in_time, self._changed)
                     self._listening = iter(())
                     self._event("speaking")
                 elif self._speech.utterance.exhausted:
@@ -310,7 +311,7 @@ class LiveSession:
                 self._speech = None
 
     def _idle(self) -> Frame:
-        with self._turn():
+        with self._in_time():
             frame = next(self._listening, None)
             if frame is None:
                 self._listening = self._session.idle(KEYFRAME_FRAMES)
@@ -332,7 +333,7 @@ class LiveSession:
             return
         if self._speech is None:
             self._forget()
-            with self._turn():
+            with self._in_time():
                 self._session = self._prepared.engine.session(self._prepared.registration, controls, self._render)
             return
         with self._changed:
@@ -354,6 +355,10 @@ class LiveSession:
         self._session.interrupt()
 
     # ---- what is asked with the lock held
+
+    def _in_time(self) -> AbstractContextManager[Any]:
+        """A turn on the device that is due when the next frame is."""
+        return self._turn(time.monotonic() + self._due_in_s())
 
     def _due_in_s(self) -> float:
         return self._start_s + self._made / FPS - self._clock()

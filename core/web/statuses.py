@@ -16,7 +16,7 @@ from core.errors import (
     TalkingHeadError,
     is_disk_full,
 )
-from core.service.errors import JobNotReady, KeyReused, Malformed, TooLarge, TooMany, UnknownJob, WrongKind
+from core.service.errors import JobNotReady, KeyReused, Malformed, TooLarge, TooMany, UnknownJob, UnknownLiveSession, WrongKind
 from core.web.guards.refusals import Refusal
 
 RETRY_AFTER_S = 15
@@ -33,6 +33,7 @@ _STATUS: tuple[tuple[type[TalkingHeadError], int], ...] = (
     (EngineUnavailable, 503),
     (Cancelled, 409),
     (UnknownJob, 404),
+    (UnknownLiveSession, 404),
     (JobNotReady, 409),
     (KeyReused, 422),
     (Malformed, 400),
@@ -50,13 +51,18 @@ def status_of(error: BaseException) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
+def retry_after_s(error: BaseException) -> int | None:
+    """In how many seconds it may go well; None where it would not."""
+    told = error.parameters.get("retry_after_s") if isinstance(error, TooMany | BusyError) else None
+    if isinstance(told, int | float):
+        return max(1, round(told))
+    if isinstance(error, JobNotReady):
+        return 1
+    return RETRY_AFTER_S if status_of(error) == 503 else None
+
+
 def headers_of(error: BaseException) -> dict[str, str]:
     """What belongs to the answer beside its status: of a refusal its own, and when to come back."""
     headers = dict(error.headers) if isinstance(error, Refusal) else {}
-    if isinstance(error, TooMany):
-        headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
-    elif status_of(error) == 503:
-        headers["Retry-After"] = str(RETRY_AFTER_S)
-    elif isinstance(error, JobNotReady):
-        headers["Retry-After"] = "1"
-    return headers
+    wait_s = retry_after_s(error)
+    return headers if wait_s is None else {**headers, "Retry-After": str(wait_s)}

@@ -129,7 +129,7 @@ def prepared_run(engine: Engine) -> PreparedRun:
     return PreparedRun(engine, "it was asked for", FakeRegistration(), False, (), None, load_ms=0.0, register_ms=0.0)
 
 
-def free_turn() -> AbstractContextManager[None]:
+def free_turn(due_s: float | None = None) -> AbstractContextManager[None]:
     return nullcontext()
 
 

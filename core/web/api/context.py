@@ -69,7 +69,9 @@ class Context:
 
 def make_context(service: Service, settings: ServerSettings, keys: Keys) -> Context:
     starts = RateLimit(settings.jobs_per_minute, "videos, streams, avatars and live sessions")
-    live = LiveSessions(service.studio, settings, starts)
+    live = LiveSessions(
+        service.studio, settings, starts, total=settings.max_live, each=settings.owner_max_live, longest_s=settings.max_live_s
+    )
     figures = Figures(service)
     metrics = Metrics(figures.stats, lambda: live.n_sessions)
     metrics.registry.register(DiskMetrics({"outputs": settings.output_dir, "cache": settings.cache_dir}))
