@@ -1,8 +1,8 @@
 """Measures every stage of Ditto at its published size, by batch: as published, as the engine runs it, and the device's limit.
 
-    python benchmarks/ditto_stages.py [--device cpu] [--batches 1 2 5 10 20] [--repeats 20] [--out FOLDER] [--profile]
+    python benchmarks/ditto_stages.py [--device cpu] [--batches 1 2 5 10 20] [--repeats 20] [--small] [--out FOLDER] [--profile]
 
-Weights are synthetic. A time is that of the whole batch on the device, from an event before to an event after; `launches` are kernels
+Weights are synthetic (`--small`: of networks with few channels, to try it on a CPU). A time is that of the whole batch on the device, from an event before to an event after; `launches` are kernels
 (on a GPU) or operations (on a CPU) of one call that is not recorded as a graph. Ends with one line of JSON.
 """
 
@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from synthetic_ditto import PublishedWay, SyntheticEngine, plain_networks, speech  # noqa: E402
+from synthetic_ditto import SMALL, PublishedWay, SyntheticEngine, plain_networks, speech  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from core.atomic_components.putback import Canvas  # noqa: E402
@@ -100,7 +100,7 @@ class Stages:
     def __init__(self, options: argparse.Namespace) -> None:
         self.rows: list[Row] = []
         torch.set_grad_enabled(False)
-        self.plain = plain_networks()
+        self.plain = plain_networks(SMALL if options.small else None)
         self.engine = SyntheticEngine(self.plain, options.device)
         self.device = self.engine.placement.device
         self.clock = Clock(self.device, options.repeats)
@@ -235,16 +235,17 @@ def main() -> None:
     parser.add_argument("--device", help='"cuda" or "cpu" (default: a GPU where there is one)')
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 5, 10, 20])
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--small", action="store_true", help="networks with few channels, to try the benchmark on a CPU")
     parser.add_argument("--only", nargs="+", choices=("baseline", "motion", "pictures", "parity"), help="parts of it (default: all)")
     parser.add_argument("--profile", action="store_true", help="also a table of the kernels of one batch of 10, with --out")
-    parser.add_argument("--out", type=Path, help="folder for stages.json, stages.png and profile.txt")
+    parser.add_argument("--out", type=Path, help="folder for stages.json, stages.png (where matplotlib is installed) and profile.txt")
     options = parser.parse_args()
     parts = options.only or ["baseline", "motion", "pictures", "parity"]
     stages = Stages(options)
     name = torch.cuda.get_device_name(stages.device) if stages.gpu else "CPU"
     dtype = str(stages.dtype).removeprefix("torch.")
     report: dict[str, Any] = {
-        "benchmark": "ditto_stages", "device": name, "torch": torch.__version__, "dtype": dtype,
+        "benchmark": "ditto_stages", "small": options.small, "device": name, "torch": torch.__version__, "dtype": dtype,
         "cudnn": torch.backends.cudnn.version(), **stages.ceilings,
     }  # fmt: skip
     print(json.dumps(report), flush=True)
@@ -261,7 +262,10 @@ def main() -> None:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "stages.json").write_text(json.dumps(report, indent=1))
         if "pictures" in parts and "baseline" in parts:
-            plot(stages.rows, options.out / "stages.png")
+            try:
+                plot(stages.rows, options.out / "stages.png")
+            except ImportError:
+                print("no plot: matplotlib is not installed", flush=True)
         if options.profile:
             (options.out / "profile.txt").write_text(kernels(stages))
     print(json.dumps(report))
