@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,14 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     ditto.add_argument("--data_root", type=Path, help="folder of checkpoints, instead of the downloaded ones; with --cfg_pkl")
     ditto.add_argument("--cfg_pkl", type=Path, help="configuration file (.pkl), instead of the checkpoints' own")
     ditto.add_argument("--device", help='"cuda", "cuda:1" or "cpu" (default: a GPU where there is one)')
+    ditto.add_argument("--batch_size", type=int, metavar="N", help="frames drawn at once (default: 10 on a GPU, else 1)")
+    profile = parser.add_argument_group("profile", "where the time goes")
+    profile.add_argument(
+        "--profile", nargs="?", type=Path, const=Path(), metavar="FOLDER",
+        help="time the stages of further runs, into FOLDER (default: beside the video, its name with .profile)",
+    )  # fmt: skip
+    profile.add_argument("--num_profile_runs", type=int, default=1, metavar="N", help="runs that are timed (default: %(default)s)")
+    profile.add_argument("--profile_memory", action="store_true", help="also what each operation of PyTorch allocates")
     parser.add_argument("--json", action="store_true", help="the last line of stdout is one JSON object")
     return parser.parse_args(argv)
 
@@ -86,6 +95,7 @@ def check_engine(arguments: argparse.Namespace, given: Mapping[str, Any], studio
         "--format": arguments.format != "pytorch",
         "--data_root": arguments.data_root is not None,
         "--cfg_pkl": arguments.cfg_pkl is not None,
+        "--batch_size": arguments.batch_size is not None,
     }
     ditto_only = [flag for flag, is_given in flags.items() if is_given]
     ditto_only += [option for option in given if option not in CAPABILITIES[name] | COMMON_OPTIONS]
@@ -115,6 +125,7 @@ def ditto_factory(arguments: argparse.Namespace, settings: Settings, cancel: thr
                 data_root=arguments.data_root,
                 cfg_pkl=arguments.cfg_pkl,
                 format=arguments.format,
+                batch=arguments.batch_size,
             )
         finally:
             bar.end()
@@ -158,9 +169,14 @@ def run(arguments: argparse.Namespace) -> int:
     output: Path = arguments.output_path
     if output.suffix.lower() != ".mp4":
         raise OptionError(f"--output_path is {str(output)!r}.", "Its name must end in .mp4.")
+    if arguments.num_profile_runs < 1:
+        raise OptionError(f"--num_profile_runs is {arguments.num_profile_runs}.", "It must be at least 1.")
+    if arguments.profile is None and (arguments.profile_memory or arguments.num_profile_runs > 1):
+        raise OptionError("A profile is described, but not asked for.", "Say --profile too.")
 
     from core.media.audio import load_audio  # the heavy imports come after the arguments are known to be good
     from core.media.source import load_source
+    from core.profiling import profile
     from core.settings import load_settings
     from core.studio import open_studio
 
@@ -179,6 +195,12 @@ def run(arguments: argparse.Namespace) -> int:
             options=options.render,
         )
         generation = studio.generate(request, output, bar)
+        if arguments.profile is not None:  # after a run that takes memory, registers the face and chooses kernels
+            folder = output.with_suffix(".profile") if arguments.profile == Path() else arguments.profile
+            again = partial(studio.generate, request, output, bar)
+            profiled = profile(again, arguments.num_profile_runs, arguments.profile_memory, folder)
+            bar.end()
+            sys.stderr.write(f"{profiled}{folder}\n")
     finally:
         cancel.set()
         bar.end()

@@ -4,8 +4,8 @@
 
 Weights are synthetic and of the published size (`--small`: few channels, to try it on a CPU); pictures are 320x320 and not encoded. A
 recording is given whole: wall time, wall time by its length (RTF), frames a second, and the delay of the first frame. A stream is given
-40 ms of sound every 40 ms with the preset "realtime"; it keeps real time while at most one frame of a hundred is later than 200 ms after the
-moment from which it could be made. The published way is one frame at a time, half precision by autocast, numpy arrays between stages on
+40 ms of sound every 40 ms with the preset "realtime"; it keeps real time while at most one frame of a hundred is later than 200 ms after
+the moment from which it could be made. The published way is one frame at a time, half precision by autocast, numpy arrays between stages on
 threads, and here with the same motion, speech encoder and put back. Ends with one line of JSON.
 """
 
@@ -44,6 +44,8 @@ Row = dict[str, Any]
 class Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         torch.set_grad_enabled(False)
+        if options.small:
+            torch.set_num_threads(1)  # for work this small, more only wait for each other
         self.options = options
         self.plain = plain_networks(SMALL if options.small else None)
         self.engines = {"own batches": SyntheticEngine(self.plain, options.device, shared_batches=False)}

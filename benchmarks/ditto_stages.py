@@ -2,8 +2,9 @@
 
     python benchmarks/ditto_stages.py [--device cpu] [--batches 1 2 5 10 20] [--repeats 20] [--small] [--out FOLDER] [--profile]
 
-Weights are synthetic (`--small`: of networks with few channels, to try it on a CPU). A time is that of the whole batch on the device, from an event before to an event after; `launches` are kernels
-(on a GPU) or operations (on a CPU) of one call that is not recorded as a graph. Ends with one line of JSON.
+Weights are synthetic (`--small`: of networks with few channels, to try it on a CPU). A time is that of the whole batch on the device, from
+an event before to an event after; `launches` are kernels (on a GPU) or operations (on a CPU) of one call that is not recorded as a graph.
+Ends with one line of JSON.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def ceilings(clock: Clock) -> dict[str, float]:
     data = torch.empty(2**30 if clock.gpu else 2**26, dtype=torch.uint8, device=clock.device)
     copy = torch.empty_like(data)
     copy_ms, _ = clock(lambda: copy.copy_(data))
-    return {"matmul_tflops": round(2 * n**3 / product_ms / 1e9, 1), "copy_tb_s": round(2 * data.numel() / copy_ms / 1e9, 3)}
+    return {"matmul_tflops": round(2 * n**3 / product_ms / 1e9, 3), "copy_tb_s": round(2 * data.numel() / copy_ms / 1e9, 3)}
 
 
 class Stages:
@@ -100,6 +101,8 @@ class Stages:
     def __init__(self, options: argparse.Namespace) -> None:
         self.rows: list[Row] = []
         torch.set_grad_enabled(False)
+        if options.small:
+            torch.set_num_threads(1)  # for work this small, more only wait for each other
         self.plain = plain_networks(SMALL if options.small else None)
         self.engine = SyntheticEngine(self.plain, options.device)
         self.device = self.engine.placement.device

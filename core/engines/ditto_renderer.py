@@ -21,6 +21,7 @@ from core.engines.render_server import FrameRequest, RenderServer
 from core.optimization.gpu_optimization import Placement
 from core.optimization.parallel_processing import StageRunner
 from core.optimization.resolution_optimization import face_cut, output_size
+from core.stage_times import stage
 from core.types import FPS, Frame, RenderOptions
 
 CANVASES = 8
@@ -56,12 +57,16 @@ class DittoRenderer:
         """At most `Placement.batch` frames, and their crops (n, 3, 512, 512) RGB 0..1 on the device."""
         # Filled up with its last frame: every batch has one size, so that a frame does not depend on those beside it.
         filled = [*batch, *[batch[-1]] * (self._placement.batch - len(batch))]
-        return batch, self._decode(self._warp(filled))[: len(batch)]
+        with stage("warp", len(batch)):
+            warped = self._warp(filled)
+        with stage("decode", len(batch)):
+            return batch, self._decode(warped)[: len(batch)]
 
     def put_back(self, drawn: tuple[Batch, torch.Tensor]) -> Pictured:
         """Each frame with its picture, (height, width, 3) uint8 RGB."""
         batch, renders = drawn
-        return list(zip(batch, self._pictures(batch, renders), strict=True))
+        with stage("put back", len(batch)):
+            return list(zip(batch, self._pictures(batch, renders), strict=True))
 
     def requests(self, batch: Batch) -> list[FrameRequest]:
         """The same frames as the render server takes them, on any device."""

@@ -25,6 +25,7 @@ from core.lite.motion import LifeMotion
 from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOOK_AHEAD_SAMPLES, LOUDNESS, SPREAD, TUCK, WEIGHTS_PATH, MouthTracker
 from core.lite.renderer import Expression, Renderer
 from core.optimization.resolution_optimization import Cut, cut_pixels, face_cut, output_size
+from core.stage_times import stage
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
 FORMAT = 3
@@ -90,11 +91,15 @@ class LiteSession(Session):
         self._life = LifeMotion(controls, seed)
 
     def push(self, samples: Samples) -> Iterator[Frame]:
-        for row in self._mouth.push(samples):
+        with stage("mouth", 0):
+            rows = self._mouth.push(samples)
+        for row in rows:
             yield self._draw(row)
 
     def flush(self) -> Iterator[Frame]:
-        for row in self._mouth.flush():
+        with stage("mouth", 0):
+            rows = self._mouth.flush()
+        for row in rows:
             yield self._draw(row)
         self._mouth.reset()
 
@@ -111,6 +116,10 @@ class LiteSession(Session):
 
     def _draw(self, row: Samples) -> Frame:
         self._row = row
+        with stage("draw"):
+            return self._drawn(row)
+
+    def _drawn(self, row: Samples) -> Frame:
         self._life.controls = shown = _towards(self._life.controls, self._controls)
         life = self._life.step(float(row[LOUDNESS]))
         return self._renderer.draw(
