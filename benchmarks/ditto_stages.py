@@ -187,27 +187,6 @@ class Stages:
                 pinned = torch.empty(pictures.shape, dtype=pictures.dtype, pin_memory=True)
                 self.add("engine", "to the machine", n, lambda pictures=pictures, pinned=pinned: pinned.copy_(pictures, non_blocking=True))
 
-    def parity(self) -> dict[str, float]:
-        """Of the engine's networks against the plain ones in float32: frames in dB, motion as a part of its largest value."""
-        tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        frame, feature = self.frames[-1], self.person.source.feature(0).float()
-        points = [torch.from_numpy(p).to(self.device) for p in (frame.kp_source, frame.kp_driving)]
-        want = self.plain["decoder"].to(self.device)(self.plain["warp_network"].to(self.device)(feature, *points))
-        windows = self.windows(2)
-        lmdm = self.plain["lmdm"].to(self.device)
-        moved = lmdm.sample(*windows[:2], STEPS, x_T=windows[2], noises=windows[3])  # type: ignore[operator]
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
-        networks = self.engine.networks
-        got = networks.decode(networks.warp.from_source(networks.warp.source(feature, points[0]), points[1])).float()
-        sample = networks.sampler(STEPS)
-        arrays = [w.cpu().numpy() for w in windows]
-        found = np.concatenate(
-            [sample(arrays[0][i : i + 1], arrays[1][i : i + 1], arrays[2][i : i + 1], arrays[3][:, i : i + 1]) for i in (0, 1)]
-        )
-        error = float(np.abs(found - moved.cpu().numpy()).max()) / float(moved.abs().max())
-        return {"frame_psnr_db": round(float(10 * torch.log10(1 / (got - want).pow(2).mean())), 2), "motion_error": round(error, 6)}
-
 
 def show(row: Row) -> None:
     more = "".join(f"  {name} {row[name]}" for name in ("gmac", "launches", "tflops", "of_ceiling", "peak_mb") if name in row)
@@ -239,11 +218,11 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 5, 10, 20])
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--small", action="store_true", help="networks with few channels, to try the benchmark on a CPU")
-    parser.add_argument("--only", nargs="+", choices=("baseline", "motion", "pictures", "parity"), help="parts of it (default: all)")
+    parser.add_argument("--only", nargs="+", choices=("baseline", "motion", "pictures"), help="parts of it (default: all)")
     parser.add_argument("--profile", action="store_true", help="also a table of the kernels of one batch of 10, with --out")
     parser.add_argument("--out", type=Path, help="folder for stages.json, stages.png (where matplotlib is installed) and profile.txt")
     options = parser.parse_args()
-    parts = options.only or ["baseline", "motion", "pictures", "parity"]
+    parts = options.only or ["baseline", "motion", "pictures"]
     stages = Stages(options)
     name = torch.cuda.get_device_name(stages.device) if stages.gpu else "CPU"
     dtype = str(stages.dtype).removeprefix("torch.")
@@ -259,8 +238,6 @@ def main() -> None:
     if "pictures" in parts:
         stages.pictures(options.batches)
     report["rows"] = stages.rows
-    if "parity" in parts:
-        report["parity"] = stages.parity()
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "stages.json").write_text(json.dumps(report, indent=1))

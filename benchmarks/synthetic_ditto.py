@@ -126,7 +126,7 @@ class SyntheticEngine(DittoEngine):
         self.config = DittoConfig({}, FaceMeshConfig(), MotionConfig(""), SetupDefaults())
         placement = self.placement = place(device)
         shared = placement.device.type == "cuda" if shared_batches is None else shared_batches
-        form = inference_form(placement)
+        form = inference_form(placement).convert
 
         def prepared(role: str) -> Any:
             where = torch.device("cpu") if role == "stitch_network" else placement.device

@@ -113,10 +113,15 @@ class DittoEngine(Engine):
             self._networks.appearance, self._networks.motion, self._detector(), landmark203, FaceMesh(),
             self.placement.device, max_store_bytes,
         )  # fmt: skip
-        self._revision = _revision(self._paths, self.placement, detector)
+        conv3d = self._networks.conv3d
+        self._revision = _revision(self._paths, self.placement, detector, conv3d.way if conv3d is not None and conv3d.times_ms else "")
+        limitations = []
         if self._on_cpu_instead:
-            self.limitation = f"ONNX Runtime does not use the GPU, so these run on the CPU: {', '.join(self._on_cpu_instead)}"
-            log.warning("ditto: %s. Install requirements-gpu.txt in a fresh environment.", self.limitation)
+            limitations.append(f"ONNX Runtime does not use the GPU, so these run on the CPU: {', '.join(self._on_cpu_instead)}")
+            log.warning("ditto: %s. Install requirements-gpu.txt in a fresh environment.", limitations[0])
+        if conv3d is not None and conv3d.note:
+            limitations.append(conv3d.note)
+        self.limitation = "; ".join(limitations)
 
     @property
     def revision(self) -> str:
@@ -279,8 +284,8 @@ def _needed(checkpoints: Mapping[str, Path], detector: str, cfg_pkl: Path | None
     return paths
 
 
-def _revision(paths: Mapping[str, Path], placement: Placement, detector: str) -> str:
-    digest = hashlib.sha256(json.dumps([dict(describe(placement)), detector, torch.__version__], sort_keys=True).encode())
+def _revision(paths: Mapping[str, Path], placement: Placement, detector: str, conv3d: str) -> str:
+    digest = hashlib.sha256(json.dumps([dict(describe(placement)), detector, torch.__version__, conv3d], sort_keys=True).encode())
     for role, path in sorted(paths.items()):
         try:
             size = path.stat().st_size

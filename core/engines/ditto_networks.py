@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -20,8 +21,9 @@ from core.models import LMDM, AppearanceExtractor, Decoder, MotionExtractor, Mot
 from core.models.checkpoint import load_checkpoint
 from core.models.config import MotionConfig
 from core.models.fused.kernel_check import enable_kernels
-from core.models.inference import prepare_for_gpu, prepare_for_inference
+from core.models.inference import prepare_for_gpu, prepare_for_inference, use_conv3d
 from core.models.onnx_files import OnnxNetwork, sample_motion
+from core.optimization.conv3d_choice import Conv3dChoice, fastest_conv3d
 from core.optimization.gpu_optimization import Placement, place, place_onnx
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,8 @@ class Networks:
     """Number of denoising steps → the motion diffusion with so many."""
     on_cpu_instead: tuple[str, ...] = ()
     """Names of those that run on the CPU though they were to run on a GPU."""
+    conv3d: Conv3dChoice | None = None
+    """How volumes are convolved, where PyTorch does it."""
     close: Callable[[], None] = lambda: None  # noqa: E731 - a default, not a definition
     """Ends what the networks do on threads of their own."""
 
@@ -85,6 +89,8 @@ def load_networks(
             f"{odd} is neither a PyTorch checkpoint nor one of six ONNX files.",
             "The ditto engine runs the formats pytorch and onnx, each as a whole set; TensorRT engines it does not run.",
         )
+    if networks.conv3d is not None and networks.conv3d.times_ms:
+        placement = dataclasses.replace(placement, reason=f"{placement.reason}; volumes convolved: {networks.conv3d.way}")
     log.info("ditto's networks: %s files, %s", "/".join(sorted(kinds)), placement.reason)
     return networks, placement
 
@@ -97,10 +103,10 @@ def _torch_networks(paths: Mapping[str, Path], placement: Placement, config: Mot
         with torch.device("meta"):
             network = NETWORKS[role](**SIZES.get(role, {}), **more)
         # Norms are folded in float32: the variance of one may be too large for half precision, its convolution is not.
-        prepared: Any = prepare(load_checkpoint(network, paths[role], device=device, dtype=torch.float32))
+        prepared: Any = form.convert(load_checkpoint(network, paths[role], device=device, dtype=torch.float32))
         return prepared if dtype == torch.float32 else prepared.to(dtype)
 
-    prepare = inference_form(placement)
+    form = inference_form(placement)
     lmdm = loaded("lmdm", cond_dim=config.audio_feat_dim, frames=config.seq_frames)
     motion_server = MotionServer(lmdm.sampler, placement.device) if shared_batches and placement.device.type == "cuda" else None
     return Networks(
@@ -110,19 +116,33 @@ def _torch_networks(paths: Mapping[str, Path], placement: Placement, config: Mot
         loaded("decoder"),
         stitch_of(loaded("stitch_network")),
         motion_server.sampler if motion_server is not None else lambda steps: sampler_of(lmdm, steps),
+        conv3d=form.conv3d,
         close=motion_server.close if motion_server is not None else lambda: None,
     )
 
 
-def inference_form(placement: Placement) -> Callable[[Any], Any]:
-    """The function that converts a network for this device: to the fused form on a GPU whose kernels passed their check."""
-    if placement.device.type != "cuda":
-        return prepare_for_inference
-    obstacle = enable_kernels(placement.device)
-    if obstacle is None:
-        return prepare_for_gpu
-    log.warning("ditto's networks run without fused kernels, which is slower: %s", obstacle)
-    return prepare_for_inference
+class InferenceForm(NamedTuple):
+    """How networks are converted for a device. convert: of one network in float32, which may be halved afterwards."""
+
+    convert: Callable[[Any], Any]
+    conv3d: Conv3dChoice
+
+
+def inference_form(placement: Placement) -> InferenceForm:
+    """To the fused form on a GPU whose kernels passed their check; volumes convolved as this device does it fastest."""
+    obstacle = enable_kernels(placement.device) if placement.device.type == "cuda" else ""
+    if obstacle:
+        log.warning("ditto's networks run without fused kernels, which is slower: %s", obstacle)
+    fused = obstacle is None
+    choice = fastest_conv3d(placement.device, placement.dtype, "channels last" if fused else "contiguous")
+
+    def convert(network: Any) -> Any:
+        converted: Any = (prepare_for_gpu if fused else prepare_for_inference)(network)
+        if isinstance(network, WarpNetwork):  # the only one that convolves volumes in half precision
+            use_conv3d(converted, choice.way)
+        return converted
+
+    return InferenceForm(convert, choice)
 
 
 def _onnx_networks(paths: Mapping[str, Path], placement: Placement) -> Networks:
