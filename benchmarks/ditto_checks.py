@@ -29,7 +29,8 @@ from torch import Tensor  # noqa: E402
 from core.engines.ditto_networks import inference_form  # noqa: E402
 from core.engines.motion_server import MotionServer  # noqa: E402
 from core.models.fused import kernel_check, passes  # noqa: E402
-from core.models.inference import prepare_for_gpu, prepare_for_inference  # noqa: E402
+from core.models.inference import prepare_for_gpu, prepare_for_inference, use_conv3d  # noqa: E402
+from core.models.modules.conv3d import WAYS  # noqa: E402
 from core.optimization.cuda_graphs import RecordedCall  # noqa: E402
 from core.optimization.gpu_optimization import cuda_devices  # noqa: E402
 from core.options import PRESETS, read_options  # noqa: E402
@@ -139,6 +140,12 @@ class Checks:
                 for with_what, told in kernels if form == "fused" else kernels[:1]:
                     with exact(), passes.using(told):
                         self._frames(f"{form}, {dtype}, {with_what}", networks, feature, source, driving, want, limit)
+        for way in WAYS:
+            network = prepare_for_gpu(copy.deepcopy(warp))
+            use_conv3d(network, way)
+            networks = [network.half(), prepare_for_gpu(copy.deepcopy(decoder)).half()]
+            got = networks[1](networks[0](feature, source, driving[:1]))
+            self.add(f"frames, fused, torch.float16, volumes {way}", "psnr_db", psnr_db(got, want[:1]), HALF_DB, least=True)
         self._extractors()
         self._motion()
 

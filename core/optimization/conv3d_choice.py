@@ -31,7 +31,7 @@ Timer = Callable[[Callable[[], object]], float]
 
 @dataclass(frozen=True)
 class Conv3dChoice:
-    """way: the fastest. times_ms: of each way, one convolution. note: what to tell about it; "" where the usual way is as fast as others."""
+    """way: the fastest. times_ms: of each way, one convolution. note: what to tell about it; "": nothing."""
 
     way: Way
     times_ms: dict[Way, float] = field(default_factory=dict)
@@ -42,14 +42,14 @@ def device_time_ms(call: Callable[[], object]) -> float:
     """The median of a few calls on the current GPU, after some that let cuDNN choose its kernels."""
     for _ in range(WARM_UP_CALLS):
         call()
-    times = []
+    times: list[float] = []
     for _ in range(TIMED_CALLS):
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        start.record()  # type: ignore[no-untyped-call]
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
         call()
-        end.record()  # type: ignore[no-untyped-call]
-        end.synchronize()  # type: ignore[no-untyped-call]
-        times.append(start.elapsed_time(end))  # type: ignore[no-untyped-call]
+        end.record()
+        end.synchronize()
+        times.append(start.elapsed_time(end))
     return statistics.median(times)
 
 
