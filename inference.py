@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.command_line import OneLineParser, end_like_ctrl_c, exit_code
 from core.engines.capabilities import CAPABILITIES
+from core.engines.ditto_backends import BACKENDS
 from core.errors import OptionError
 from core.options import PRESETS, Options, preset, read_assignments, read_file, read_options
 from core.types import COMMON_OPTIONS, Framing, Progress, RenderOptions, Request
@@ -50,6 +51,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     ditto.add_argument("--data_root", type=Path, help="folder of checkpoints, instead of the downloaded ones; with --cfg_pkl")
     ditto.add_argument("--cfg_pkl", type=Path, help="configuration file (.pkl), instead of the checkpoints' own")
     ditto.add_argument("--device", help='"cuda", "cuda:1" or "cpu" (default: a GPU where there is one)')
+    ditto.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs the networks (default: the fastest that runs here)")
     ditto.add_argument("--batch_size", type=int, metavar="N", help="frames drawn at once (default: 10 on a GPU, else 1)")
     profile = parser.add_argument_group("profile", "where the time goes")
     profile.add_argument(
@@ -95,6 +97,7 @@ def check_engine(arguments: argparse.Namespace, given: Mapping[str, Any], studio
         "--format": arguments.format != "pytorch",
         "--data_root": arguments.data_root is not None,
         "--cfg_pkl": arguments.cfg_pkl is not None,
+        "--backend": arguments.backend != "auto",
         "--batch_size": arguments.batch_size is not None,
     }
     ditto_only = [flag for flag, is_given in flags.items() if is_given]
@@ -126,6 +129,7 @@ def ditto_factory(arguments: argparse.Namespace, settings: Settings, cancel: thr
                 cfg_pkl=arguments.cfg_pkl,
                 format=arguments.format,
                 batch=arguments.batch_size,
+                backend=arguments.backend,
             )
         finally:
             bar.end()

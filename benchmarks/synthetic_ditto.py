@@ -31,7 +31,7 @@ from core.atomic_components.pose import Motion  # noqa: E402
 from core.atomic_components.putback import Canvas  # noqa: E402
 from core.atomic_components.registration import DittoRegistration, SourceFrame  # noqa: E402
 from core.engines.ditto import DittoEngine, DittoRegistered  # noqa: E402
-from core.engines.ditto_networks import HALF_PRECISION, NETWORKS, Networks, inference_form  # noqa: E402
+from core.engines.ditto_networks import HALF_PRECISION, NETWORKS, Networks, in_best_precision, inference_form  # noqa: E402
 from core.engines.ditto_options import session_options  # noqa: E402
 from core.engines.motion_server import MotionServer  # noqa: E402
 from core.engines.render_server import RenderServer  # noqa: E402
@@ -139,6 +139,8 @@ class SyntheticEngine(DittoEngine):
             stitch_of(prepared("stitch_network")),
             MotionServer(lmdm.sampler, placement.device).sampler if shared else lambda steps: sampler_of(lmdm, steps),
         )  # fmt: skip
+        if placement.device.type == "cpu":
+            self._networks, self.placement = in_best_precision(self._networks, placement)
         self.decode = DecodeF3D(self._networks.decode)
         warp = self._networks.warp
         self._server = RenderServer(warp.from_source, self._networks.decode, placement.device) if shared else None

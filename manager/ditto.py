@@ -37,12 +37,13 @@ def make_ditto(
     cfg_pkl: Path | None = None,
     format: str = DEFAULT_FORMAT,
     batch: int | None = None,
+    backend: str = "auto",
     store: Store | None = None,
 ) -> DittoEngine:
     """The loaded engine; fetches the checkpoints where they are missing.
 
-    device, detector, cfg_pkl, batch: as `DittoEngine` takes them. data_root: a folder of checkpoints instead of the downloaded ones, with
-    cfg_pkl.
+    device, detector, cfg_pkl, batch, backend: as `DittoEngine` takes them. data_root: a folder of checkpoints instead of the downloaded
+    ones, with cfg_pkl.
     format: of the downloaded ones, "pytorch" or "onnx".
     Raises EngineUnavailable where it cannot run or the checkpoints cannot be had, Cancelled.
     """
@@ -63,7 +64,7 @@ def make_ditto(
             raise EngineUnavailable(f"The ditto engine has no checkpoints: {error.message}", hint) from error
     return DittoEngine(
         checkpoints, device, detector=detector, cfg_pkl=cfg_pkl,
-        max_store_bytes=settings.max_video_store_bytes, shared_batches=settings.shared_batches, batch=batch,
+        max_store_bytes=settings.max_video_store_bytes, shared_batches=settings.shared_batches, batch=batch, backend=backend,
     )  # fmt: skip
 
 

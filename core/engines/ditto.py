@@ -72,7 +72,7 @@ class DittoEngine(Engine):
     max_store_bytes: of the frames of one registered video, which are kept in a temporary file.
     shared_batches: on a GPU, sessions hand their frames and motion windows to threads that compute those of several sessions at once,
     instead of taking turns on the device.
-    batch: frames that a session draws at once; None: as the device likes.
+    batch: frames that a session draws at once; None: as the device likes. backend: what runs the networks, as in `load_networks`.
     Raises EngineUnavailable, OptionError, CheckpointError, ConfigError.
     """
 
@@ -89,6 +89,7 @@ class DittoEngine(Engine):
         max_store_bytes: int = MAX_STORE_BYTES,
         shared_batches: bool = False,
         batch: int | None = None,
+        backend: str = "auto",
     ) -> None:
         if detector not in DETECTORS:
             raise OptionError(f"There is no detector {detector!r}.", f"Choose one of: {', '.join(DETECTORS)}.")
@@ -98,7 +99,7 @@ class DittoEngine(Engine):
         self.config: DittoConfig = load_config(self._paths["cfg"])
         self._detector_name = detector
         self.placement: Placement
-        self._networks, self.placement = load_networks(self._paths, device, self.config.motion, shared_batches)
+        self._networks, self.placement = load_networks(self._paths, device, self.config.motion, shared_batches, backend)
         if batch is not None:
             self.placement = dataclasses.replace(self.placement, batch=batch)
         self.decode = DecodeF3D(self._networks.decode)
@@ -115,10 +116,10 @@ class DittoEngine(Engine):
         )  # fmt: skip
         conv3d = self._networks.conv3d
         self._revision = _revision(self._paths, self.placement, detector, conv3d.way if conv3d is not None and conv3d.times_ms else "")
-        limitations = []
+        limitations = [self._networks.replaced] if self._networks.replaced else []
         if self._on_cpu_instead:
             limitations.append(f"ONNX Runtime does not use the GPU, so these run on the CPU: {', '.join(self._on_cpu_instead)}")
-            log.warning("ditto: %s. Install requirements-gpu.txt in a fresh environment.", limitations[0])
+            log.warning("ditto: %s. Install requirements-gpu.txt in a fresh environment.", limitations[-1])
         if conv3d is not None and conv3d.note:
             limitations.append(conv3d.note)
         self.limitation = "; ".join(limitations)

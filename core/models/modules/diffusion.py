@@ -61,7 +61,7 @@ def timesteps(steps: int) -> list[int]:
     return torch.linspace(-1, MAX_STEPS - 1, steps + 1, dtype=torch.float32, device="cpu").int().tolist()[::-1]
 
 
-@torch.compiler.assume_constant_result  # type: ignore[no-untyped-call,untyped-decorator]
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def plan(steps: int) -> tuple[Step, ...]:
     """The steps of a run; the last one has no noise. Where torch.compile traces a run, its plan is a constant of the graph."""
     return _plan(steps)
