@@ -10,6 +10,7 @@
 #   stages     milliseconds of each stage by batch, beside the published way
 #   recording  16 s of sound whole, beside the published way
 #   streams    delay of the first frame, and how many streams keep real time
+#   latency    delay, work and motion of shorter windows
 #
 # Needs bash, coreutils and a Python with torch, numpy and OpenCV; none of what decodes, encodes, finds faces or serves. In the environment:
 # OUT, the folder of the results (default: gpu_check below the current one); PYTHON; DEVICE, such as cuda:1; SMALL=1, networks with few
@@ -21,16 +22,17 @@ ROOT="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)"
 OUT="${OUT:-gpu_check}"
 SECTION_S="${SECTION_S:-480}"
 PYTHON="${PYTHON:-python3}"
-SECTIONS=(env kernels parity servers stages recording streams)
+SECTIONS=(env kernels parity servers stages recording streams latency)
 
 mkdir -p "$OUT" || exit 1
 common=()
 if [ -n "${DEVICE:-}" ]; then common+=(--device "$DEVICE"); fi
-stages=() recording=() streams=()
+stages=() recording=() streams=() latency=()
 if [ "${SMALL:-}" = 1 ]; then
   common+=(--small)
   stages=(--repeats 1 --batches 1 2)
   recording=(--seconds 0.4 --steps 2 --shared)
+  latency=(--seconds 1 --steps 2)
   streams=(--stream_seconds 1 --most_streams 2 --shared)
 fi
 
@@ -44,6 +46,7 @@ section() {
       local name="$1[@]"
       python "$ROOT/benchmarks/ditto_end_to_end.py" --parts "$1" --out "$OUT/$1" "${!name+"${!name}"}"
       ;;
+    latency) python "$ROOT/benchmarks/ditto_latency.py" --out "$OUT" "${latency[@]+"${latency[@]}"}" ;;
     *)
       printf 'gpu_check.sh: there is no section %s; there are: %s\n' "$1" "${SECTIONS[*]}" >&2
       return 2

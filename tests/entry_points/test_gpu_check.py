@@ -23,6 +23,7 @@ FILES = {
     "stages": ("stages/stages.json", "stages/profile.txt"),
     "recording": ("recording/end_to_end.json",),
     "streams": ("streams/end_to_end.json",),
+    "latency": ("latency.json",),
 }
 LACKING = ("av", "soxr", "mediapipe", "soundfile", "onnx", "onnxruntime", "gradio", "fastapi", "pytest", "matplotlib")
 
