@@ -2,9 +2,10 @@
 
     python benchmarks/ditto_latency.py [--device cpu] [--overlaps 75 78 79] [--seconds 4] [--steps 10] [--small] [--out FOLDER]
 
-Weights are synthetic (`--small`: few channels), so differences show how much depends on the overlap, not how it looks. `delay_ms`: sound that
-must be there after the end of a frame. `error`: of the 265 numbers against the first overlap, as a part of their spread over time; other
-overlaps meet other noise, which is in it. `jump`: step from frame to frame where two windows join, as a part of the usual step. Ends with one line of JSON.
+Weights are synthetic (`--small`: few channels), so differences show how much depends on the overlap, not how it looks. `delay_ms`: sound
+that must be there after the end of a frame. `error`: of the 265 numbers against the first overlap, as a part of their spread over time;
+other overlaps meet other noise, which is in it. `jump`: step from frame to frame where two windows join, as a part of the usual step. Ends
+with one line of JSON.
 """
 
 from __future__ import annotations

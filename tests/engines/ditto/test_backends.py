@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ import torch
 from core.engines import ditto_backends, ditto_networks
 from core.engines.ditto import DittoEngine
 from core.engines.ditto_backends import Attempt, attempts, first_that_runs
+from core.engines.replicas import ReplicatedEngine
 from core.errors import EngineUnavailable, OptionError
 from core.models.checkpoint import CheckpointError
 from core.optimization import cpu_precision
+from core.settings import Settings
 from core.types import Framing, Photo
+from manager.ditto import make_ditto
 from tests.support.ditto_sessions import session, sound, spoken
-from tests.support.synthetic_checkpoints import checkpoints
+from tests.support.synthetic_checkpoints import FILES, checkpoints
 
 
 @pytest.fixture(autouse=True)
@@ -173,6 +177,20 @@ def test_processors_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 REAL_FLAGS = cpu_precision.processor_flags
 """Taken before tests are given a processor without bfloat16."""
+
+
+# ---- replicas
+
+
+def test_a_replica_on_each_device(root: Path, portrait: Photo, settings: Settings, engine: DittoEngine) -> None:
+    where: dict[str, Any] = {"data_root": root / "ditto_pytorch", "cfg_pkl": root / FILES["cfg"]}
+    both = make_ditto(settings, None, threading.Event(), device="cpu,cpu:0", **where)
+    assert isinstance(both, ReplicatedEngine)
+    people = [both.register(portrait, Framing()) for _ in range(2)]
+    assert len({id(person.replica) for person in people}) == 2
+    for person in people:
+        found = np.stack(spoken(session(both, person), sound(640 * 4)))
+        assert np.array_equal(found, frames(engine, portrait))
 
 
 # ---- room
