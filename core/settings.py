@@ -22,6 +22,12 @@ def _own_folder(what: str) -> Path:
     return Path(tempfile.gettempdir()) / f"talking-head-{what}-{os.getuid()}"
 
 
+def _own_outputs() -> Path:
+    """Below the folder that Gradio is told to keep files in, where it is."""
+    told = os.environ.get("GRADIO_TEMP_DIR", "").strip()
+    return Path(told) / "talking-head" if told else _own_folder("outputs")
+
+
 def _own_cache() -> Path:
     """Where programs of this user keep what should outlive a restart; the temporary folder for a user without a home."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
@@ -46,7 +52,7 @@ class Settings(BaseSettings):
     max_queue: int = Field(default=16, ge=0, le=10_000, description="Jobs that may wait")
     max_pending_bytes: int = Field(default=1024 * 2**20, ge=0, description="Recordings and photos of jobs that wait or run, bytes")
     max_decoded_bytes: int = Field(default=256 * 2**20, ge=0, description="The same, decoded and held in memory, bytes")
-    output_dir: Path = Field(default_factory=lambda: _own_folder("outputs"), description="Where the pages and servers put videos")
+    output_dir: Path = Field(default_factory=_own_outputs, description="Where the pages and servers put videos")
     output_ttl_s: float = Field(default=3600.0, gt=0, description="How long an ended job and its video are kept")
     output_bytes: int = Field(default=4 * 2**30, ge=0, description="Videos of ended jobs, bytes; the oldest go first")
     c2pa_cert: Path | None = Field(default=None, description="PEM certificates, the signer's first: with c2pa_key, every video is signed")

@@ -24,6 +24,7 @@ from core.web.addresses import address_of
 from core.web.api.errors import NotFound, Unauthorised, as_body, as_response
 from core.web.api.guard import refuse_websocket
 from core.web.api.keys import Keys
+from core.web.gradio_environment import root_path
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class PageMount:
             answer = await self._login(Request(cast(Any, scope), receive))
         elif not self._keys.allows_page(scope):
             wants_page = scope["method"] == "GET" and "text/html" in header(scope, "accept")
-            answer = RedirectResponse("/login", 303) if wants_page else as_response(Unauthorised())
+            answer = RedirectResponse(f"{root_path()}/login", 303) if wants_page else as_response(Unauthorised())
         elif self._page is None:
             answer = self._not_yet(scope)
         elif (answer := self._too_often(scope)) is None:
@@ -123,13 +124,14 @@ class PageMount:
             with contextlib.suppress(TooMany):
                 self._wrong.take(sender)
             return _form("This key is not known.", 401)
-        return RedirectResponse("/", 303, {"Set-Cookie": cookie})
+        return RedirectResponse(f"{root_path()}/", 303, {"Set-Cookie": cookie})
 
 
 def _form(problem: str = "", status: int = 200, retry_after: str = "") -> Response:
     said = f"<p role=alert>{escape(problem)}</p>" if problem else ""
     form = (
-        "<form method=post action=/login><label>Key<input name=key type=password autocomplete=current-password autofocus required></label>"
+        f'<form method=post action="{root_path()}/login">'
+        "<label>Key<input name=key type=password autocomplete=current-password autofocus required></label>"
         "<button>Log in</button></form>"
     )
     headers = {"Cache-Control": "no-store", **({"Retry-After": retry_after} if retry_after else {})}
