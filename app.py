@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
+from functools import partial
 from pathlib import Path
 
 from core.command_line import OneLineParser, exit_code, log_to_stderr
+from core.optimization.cold_start_optimization import EngineSource
 from core.service.outputs import Sweeper, service_outputs
-from core.settings import load_settings
+from core.settings import Settings, load_settings
 from core.web.addresses import free_port, port_number
 from core.web.gradio_environment import prepare_environment, server_name, server_port
 from core.web.pages.launch import launch, shut_down, wait_for_signal, warm_up
-from manager.ditto import MODES, offer_ditto
+from core.zero_gpu import on_zero_gpu
+from manager.ditto import MODES, Mode, make_ditto, missing_bytes, offer_ditto
+from manager.store import Store
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 GRACE_S = 2.0
@@ -34,6 +39,16 @@ def parse_arguments(argv: list[str] | None, name: str) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def offer_lent(settings: Settings, mode: Mode) -> EngineSource | None:
+    """Ditto on a host that lends its GPU: fetched and loaded now, since what is loaded later does not get there."""
+    from core.web.zero_gpu import offer_lent_ditto
+
+    store = Store()
+    wanted = mode != "off" and (settings.fetch_ditto or not missing_bytes(store))
+    near = partial(make_ditto, settings, None, threading.Event(), device="cpu", store=store)
+    return offer_lent_ditto(settings, near if wanted else None)
+
+
 def run(arguments: argparse.Namespace, everything: bool) -> None:
     """Serves the page until a signal comes. everything: with avatars, past videos, status and the whole API."""
     settings = load_settings()
@@ -43,12 +58,14 @@ def run(arguments: argparse.Namespace, everything: bool) -> None:
     outputs.prepare()
     prepare_environment(str(outputs.root))
 
+    ditto = offer_lent(settings, arguments.ditto) if on_zero_gpu() else offer_ditto(settings, arguments.ditto)
+
     from core.service.service import Service
     from core.studio import open_studio
     from core.web.pages.page import build_page  # Gradio is imported only now, in the environment prepared for it
     from core.web.pages.tabs.common import Example, PageContents
 
-    studio = open_studio(settings, offer_ditto(settings, arguments.ditto), serving=True)
+    studio = open_studio(settings, ditto, serving=True)
     service = Service(studio, outputs)
     sweeper = Sweeper(outputs)
     examples = [Example(ASSETS / "portrait.png", ASSETS / name, seconds) for name, seconds in SPEECHES]

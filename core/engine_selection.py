@@ -20,6 +20,7 @@ from core.options import PRESETS
 from core.scheduler import Job
 from core.settings import Settings
 from core.types import DEFAULT, Avatar, Controls, Framing, Progress, RenderOptions, Source, is_video
+from core.zero_gpu import current_visitor
 
 ENGINE_NAMES = ("auto", "lite", "ditto")
 
@@ -135,6 +136,7 @@ class EngineSelector:
     def prepare(self, job: Job[Any] | None, run_request: RunRequest) -> PreparedRun:
         """Loads the engine and registers the person, where that is not done yet."""
         asked = time.perf_counter()
+        current_visitor.set(run_request.owner)  # on this thread the session is made next
         engine, reason = self.chosen(run_request, _checking(job))
         engine.verify(run_request.source, run_request.framing, run_request.controls, run_request.options_for(engine.capabilities))
         loaded = time.perf_counter()

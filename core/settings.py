@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     require_consent: bool = Field(default=False, description="Avatars need the declared consent of the person shown")
     label: bool = Field(default=True, description='Pages and servers draw a small "AI" into their videos')
     fetch_ditto: bool = Field(default=True, description="Pages and servers fetch Ditto where a GPU is there and it is missing")
+    zero_gpu_call_s: float = Field(default=60.0, ge=10, description="Longest call on a GPU that is lent (ZeroGPU), seconds")
+    zero_gpu_video_s: float = Field(default=120.0, ge=10, description="GPU seconds that one video may take there")
     max_connections: int = Field(default=512, ge=8, description="Requests at the same time; more are told to come back")
     address_connections: int = Field(default=128, ge=8, description="The same, from one address")
     header_timeout_s: float = Field(default=10.0, gt=0, description="How long the head of a request may take")
