@@ -14,12 +14,27 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import OptionError
 
+PERSISTENT = Path("/data")
+"""Where a Space that pays for it has its persistent storage."""
 _ORIGIN = re.compile(r"https?://(\*\.)?[\w.-]+(:\d+)?")
 
 
 def _own_folder(what: str) -> Path:
     """One folder per user of the machine: it is private, so a shared name would lock the others out."""
     return Path(tempfile.gettempdir()) / f"talking-head-{what}-{os.getuid()}"
+
+
+def use_some_temporary_folder() -> None:
+    """Where the system's temporary folders cannot be written (a hardened host), one in the user's cache is this process's from now on.
+
+    What it is for others, and for libraries, is told by TMPDIR.
+    """
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        own = _cache_of_user() / "talking-head" / "tmp"
+        own.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.environ["TMPDIR"] = tempfile.tempdir = str(own)
 
 
 def _own_outputs() -> Path:
@@ -29,9 +44,17 @@ def _own_outputs() -> Path:
 
 
 def _own_cache() -> Path:
-    """Where programs of this user keep what should outlive a restart; the temporary folder for a user without a home."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(home) / "talking-head" if os.path.isabs(home) else _own_folder("cache")
+    """Where programs of this user keep what should outlive a restart: in a Space its persistent storage, where it has one; else the
+    cache of the user, and the temporary folder for a user without a home.
+    """
+    if os.environ.get("SPACE_ID") and os.access(PERSISTENT, os.W_OK):
+        return PERSISTENT / "talking-head"
+    home = _cache_of_user()
+    return home / "talking-head" if home.is_absolute() else _own_folder("cache")
+
+
+def _cache_of_user() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache"))
 
 
 class Settings(BaseSettings):
@@ -109,6 +132,7 @@ def load_settings() -> Settings:
 
 def read_settings(kind: type[S]) -> S:
     """The same with an entry point's own settings beside them."""
+    use_some_temporary_folder()
     try:
         return kind()
     except ValidationError as error:

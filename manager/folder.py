@@ -24,6 +24,7 @@ from core.errors import Cancelled
 from manager.errors import FolderError
 
 DEFAULT_FOLDER = Path("/tmp/ditto_models")  # noqa: S108 - made private, and refused where somebody else was first
+PERSISTENT = Path("/data")
 FOLDER_VARIABLE = "DITTO_MODELS_DIR"
 LOCK_POLL_S = 0.1
 HASH_CHUNK_BYTES = 4 * 2**20
@@ -32,7 +33,12 @@ HASH_CHUNK_BYTES = 4 * 2**20
 def chosen_folder() -> tuple[Path, bool]:
     """Where checkpoints go by default, and whether a person chose it (DITTO_MODELS_DIR)."""
     chosen = os.environ.get(FOLDER_VARIABLE, "").strip()
-    return (Path(chosen).expanduser().absolute(), True) if chosen else (DEFAULT_FOLDER, False)
+    if chosen:
+        return Path(chosen).expanduser().absolute(), True
+    if os.environ.get("SPACE_ID") and os.access(PERSISTENT, os.W_OK):
+        return PERSISTENT / DEFAULT_FOLDER.name, False  # the persistent storage of a Space: fetched once, not after every start
+    usable = os.access(DEFAULT_FOLDER.parent, os.W_OK)
+    return (DEFAULT_FOLDER if usable else Path.home() / ".cache" / DEFAULT_FOLDER.name), False
 
 
 def check_cancelled(cancel: threading.Event | None) -> None:

@@ -24,7 +24,7 @@ from core.web.api.settings import ServerSettings  # noqa: E402
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 PLACES = {
     "output_dir": "below `GRADIO_TEMP_DIR`; without it, one folder per user in the system's temporary folder",
-    "cache_dir": "`~/.cache/talking-head`",
+    "cache_dir": "`~/.cache/talking-head`; in a Space with persistent storage `/data/talking-head`",
 }
 """Defaults that depend on the machine."""
 

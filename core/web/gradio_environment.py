@@ -9,8 +9,12 @@ from core.errors import OptionError
 from core.web.addresses import MAX_PORT
 
 LOOPBACK = "127.0.0.1,localhost,::1"
-UNGUARDED = ("GRADIO_ALLOWED_PATHS", "GRADIO_NUM_WORKERS", "GRADIO_SHARE", "GRADIO_MCP_SERVER")
-"""Settings of Gradio that would serve files, or the page, past what stands before it here."""
+UNGUARDED = (
+    "GRADIO_ALLOWED_PATHS", "GRADIO_NUM_WORKERS", "GRADIO_SHARE", "GRADIO_MCP_SERVER", "GRADIO_WATCH_DIRS", "GRADIO_VIBE_MODE", "SYSTEM",
+)  # fmt: skip
+"""Settings of Gradio that would serve files, or the page, past what stands before it here, or let the running program be changed. SYSTEM is
+set in a Space: with it Gradio starts a second server, on another port, through which the code is exchanged.
+"""
 
 
 def server_name(asked: str | None) -> str:

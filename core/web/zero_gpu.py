@@ -46,7 +46,7 @@ def seconds_of(piece: Piece) -> int:
     return -int(-_engine.speed.seconds(piece.frames, piece.steps, piece.pixels) // 1)
 
 
-def offer_lent_ditto(settings: Settings, make_near: Callable[[], DittoEngine] | None, device: str = DEVICE) -> EngineSource | None:
+def offer_lent_ditto(settings: Settings, make_near: Callable[[], DittoEngine] | None) -> EngineSource | None:
     """How a page's studio gets Ditto here. Call on the main thread, before Gradio is imported and before the page is launched: what is put
     on the device later is not there in the calls.
 
@@ -65,7 +65,7 @@ def offer_lent_ditto(settings: Settings, make_near: Callable[[], DittoEngine] | 
         from core.engines.ditto_zero_gpu import ZeroGpuDitto, lend
 
         near = make_near()
-        _device = lend(near, device)
+        _device = lend(near, DEVICE)
         _engine = ZeroGpuDitto(near, call, settings.zero_gpu_call_s, settings.zero_gpu_video_s)
     except TalkingHeadError as error:
         log.warning("ditto is not offered: %s", error)

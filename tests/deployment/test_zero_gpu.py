@@ -74,7 +74,8 @@ def host(near: DittoEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         sys.modules.pop("spaces", None)
         importlib.import_module("spaces")
         settings = Settings(zero_gpu_video_s=video_s)
-        source = adapter.offer_lent_ditto(settings, lambda: near, "cpu")
+        monkeypatch.setattr(adapter, "DEVICE", "cpu")
+        source = adapter.offer_lent_ditto(settings, lambda: near)
         assert source is not None
         engine = source.make()
         assert isinstance(engine, ZeroGpuDitto)
