@@ -28,7 +28,7 @@ def host() -> Iterator[SpaceHost]:
         yield made
 
 
-def make(host: SpaceHost, visitor: str, engine: str = "auto", token: str = "") -> tuple[Path, dict[str, Any]]:
+def make(host: SpaceHost, visitor: str, token: str = "", **options: Any) -> tuple[Path, dict[str, Any]]:
     """A video, as a program asks for one."""
     from gradio_client import Client, handle_file
 
@@ -36,7 +36,7 @@ def make(host: SpaceHost, visitor: str, engine: str = "auto", token: str = "") -
     client = Client(host.url, headers=headers, verbose=False, analytics_enabled=False)
     try:
         video, info = client.predict(
-            audio=handle_file(str(ASSETS / "speech_3s.wav")), image=handle_file(str(ASSETS / "portrait.png")), engine=engine,
+            audio=handle_file(str(ASSETS / "speech_3s.wav")), image=handle_file(str(ASSETS / "portrait.png")), options=options,
             api_name="/process_talking_head_optimized",
         )  # fmt: skip
     finally:
@@ -130,7 +130,7 @@ def test_a_host_that_lends_a_gpu_and_cannot_reach_the_hub(host: SpaceHost) -> No
     assert "ditto" in info["engine_reason"]
     assert not calls.exists(), "lite uses no GPU"
     with pytest.raises(Exception, match=r"Hub|ditto"):
-        make(host, secrets.token_hex(24), "ditto")
+        make(host, secrets.token_hex(24), engine="ditto")
     assert host.stop() == 0
 
 
@@ -147,9 +147,9 @@ def test_a_host_that_lends_a_gpu(host: SpaceHost, tmp_path_factory: pytest.TempP
     program = (str(ROOT / "tests" / "support" / "zero_gpu_app.py"), str(folder))
     host.start(program=program, FAKE_SPACES_LOG=str(calls), **HUB_IS_AWAY)
     visitor = secrets.token_hex(24)
-    _, info = make(host, visitor, "lite", "header.payload.signature")
+    _, info = make(host, visitor, "header.payload.signature", engine="lite")
     assert not calls.exists()
-    video, info = make(host, visitor, "ditto", "header.payload.signature")
+    video, info = make(host, visitor, "header.payload.signature", engine="ditto", sampling_timesteps=2, size=96)
     assert (info["engine"], probe(str(video))[2]) == ("ditto", info["frames"])
     seen = [json.loads(line) for line in calls.read_text().splitlines()]
     assert {call["token"] for call in seen} == {"header.payload.signature"}
