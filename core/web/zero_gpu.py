@@ -107,7 +107,10 @@ def _as_visitor(function: Callable[[Piece], Iterator[Part]]) -> Callable[[Piece,
             while (part := context.run(next, parts, None)) is not None:
                 yield part
         except Exception as error:
-            raise _translated(error) from error
+            ours = _translated(error)
+            if ours is None:
+                raise
+            raise ours from error
         finally:
             close = getattr(parts, "close", None)
             if close is not None:
@@ -116,11 +119,11 @@ def _as_visitor(function: Callable[[Piece], Iterator[Part]]) -> Callable[[Piece,
     return call
 
 
-def _translated(error: Exception) -> Exception:
-    """What `spaces` says in words for pages, as errors of ours; others stay as they are."""
+def _translated(error: Exception) -> TalkingHeadError | None:
+    """What `spaces` says in words for pages, as an error of ours; None for others, which stay as they are."""
     title, message = str(getattr(error, "title", "")), str(getattr(error, "message", error))
     if isinstance(error, TalkingHeadError) or not title.startswith("ZeroGPU"):
-        return error
+        return None
     found, wait = _REQUESTED.search(message), _WAIT.search(message)
     numbers: dict[str, Any] = {}
     if found:

@@ -101,7 +101,7 @@ class SpaceHost:
             kept = shlex.quote(str(self.folder / "python"))
             steps += [f"mount --bind {shlex.quote(str(base))} {kept}", f"mount -t tmpfs -o mode=755 none {shlex.quote(str(blocked))}"]
             steps += [f"mkdir -p {shlex.quote(str(base))}", f"mount --bind {kept} {shlex.quote(str(base))}"]
-        steps += [f"mount -t tmpfs -o ro,mode=755 none {folder}" for folder in ("/tmp", "/var/tmp", "/dev/shm")]  # noqa: S108
+        steps += [f"mount -t tmpfs -o ro,mode=755 none {folder}" for folder in ("/tmp", "/var/tmp")]  # noqa: S108
         steps += [f"cd {shlex.quote(str(self.app))}"]
         variables, path = {**variables, "PATH": SYSTEM_PATH}, variables["PATH"]
         user = f"setpriv --reuid {UID} --regid {UID} --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all"

@@ -21,6 +21,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import signal
 import threading
 from collections.abc import Callable, Generator
 from functools import wraps
@@ -65,6 +66,7 @@ class _Worker:
     def _run(self, task: Callable[..., Any]) -> None:
         global _in_call
         _in_call = True
+        signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))  # the program's own handlers came along
         while True:
             args, kwargs = pickle.loads(self.calls.get())  # noqa: S301 - from this program
             self.stop.clear()
