@@ -8,6 +8,7 @@ import tempfile
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -26,6 +27,11 @@ def _own_cache() -> Path:
     """The cache folder of this user's programs; the temporary folder for a user without a home."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(home) / "talking-head" if os.path.isabs(home) else _own_folder("cache")
+
+
+def _told_root() -> str:
+    """The path of GRADIO_ROOT_PATH, by which programs that use Gradio are told where a proxy shows them."""
+    return urlsplit(os.environ.get("GRADIO_ROOT_PATH", "").strip()).path.rstrip("/")
 
 
 class Settings(BaseSettings):
@@ -86,7 +92,8 @@ class Settings(BaseSettings):
         default=(), description="Addresses and networks of reverse proxies, with commas: their word on who asks is taken"
     )
     root_path: str = Field(
-        default="",
+        default_factory=_told_root,
+        validate_default=True,
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
         description="Path below which a proxy shows pages and servers, such as /talk; the proxy takes it off what it passes on",
     )

@@ -22,7 +22,11 @@ from core.settings import Settings  # noqa: E402
 from core.web.api.settings import ServerSettings  # noqa: E402
 
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
-PLACES = {"output_dir": "one folder per user in the system's temporary folder", "cache_dir": "`~/.cache/talking-head`"}
+PLACES = {
+    "output_dir": "one folder per user in the system's temporary folder",
+    "cache_dir": "`~/.cache/talking-head`",
+    "root_path": "the path in `GRADIO_ROOT_PATH`, else none",
+}
 """Defaults that depend on the machine."""
 
 

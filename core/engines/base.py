@@ -34,7 +34,7 @@ Between its calls the device is in use, during them it is not: a caller may pass
 """
 
 
-def unwatched(done: int, total: int) -> None:
+def ignore_progress(done: int, total: int) -> None:
     """The RegisterCallback that does nothing."""
 
 
@@ -142,7 +142,7 @@ class Engine(ABC):
         controls.verify(self.capabilities, self.name)
 
     @abstractmethod
-    def register(self, photo: Any, framing: Framing, on_frame: RegisterCallback = unwatched) -> Registration:
+    def register(self, photo: Any, framing: Framing, on_frame: RegisterCallback = ignore_progress) -> Registration:
         """Finds the face of a Photo (or of a Video, where it takes them) and precomputes everything a frame needs. Raises FaceError."""
 
     @abstractmethod

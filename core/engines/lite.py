@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.aux_models.face_mesh import Face, FaceFinder
-from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, Session, unwatched
+from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, Session, ignore_progress
 from core.engines.capabilities import LITE
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
 from core.lite.motion import LifeMotion
@@ -152,7 +152,7 @@ class LiteEngine(Engine):
         cuts = [face_cut(width, height, face.box) for face in self._finder.find(photo.pixels)]
         return [cut_pixels(photo.pixels, cut, PREVIEW_PX, PREVIEW_PX) for cut in cuts]
 
-    def register(self, photo: Photo, framing: Framing, on_frame: RegisterCallback = unwatched) -> LiteRegistration:
+    def register(self, photo: Photo, framing: Framing, on_frame: RegisterCallback = ignore_progress) -> LiteRegistration:
         face = self._finder.pick(photo.pixels, framing.face_index)
         registration = LiteRegistration(photo.pixels, face, _face_warnings(photo.pixels, face), UNCORRECTED)
         renderer = registration.renderer(RenderOptions())

@@ -78,6 +78,7 @@ def test_services_are_closed_and_only_the_proxy_is_reached() -> None:
     for service in compose["services"].values():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
+        assert service["mem_limit"]
         assert service["security_opt"] == ["no-new-privileges:true"]
     assert [name for name, service in compose["services"].items() if "ports" in service] == ["caddy"]
     network = compose["services"]["caddy"]["networks"]["inside"]
@@ -135,7 +136,7 @@ def test_the_development_container_opens_what_the_programs_listen_on() -> None:
 def test_settings_of_the_guide_exist_without_their_prefix_too() -> None:
     named = set(re.findall(r"`(?!TALKING_HEAD_)([A-Z][A-Z0-9_]{3,})\b", (ROOT / "docs" / "deployment.md").read_text("utf-8")))
     assert {"ALLOWED_HOSTS", "TRUSTED_PROXIES", "ROOT_PATH"} <= named
-    assert {name for name in named if f"TALKING_HEAD_{name}" not in SETTINGS} <= {"DITTO_MODELS_DIR", "DOMAIN"}
+    assert {name for name in named if f"TALKING_HEAD_{name}" not in SETTINGS} <= {"DITTO_MODELS_DIR", "DOMAIN", "MEMORY_LIMIT"}
 
 
 @pytest.mark.parametrize("path", DEPLOYED, ids=lambda path: path.name)

@@ -21,7 +21,12 @@ ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yaml"
 BY_PROMETHEUS = {"up"}
 WORDS = {"and", "or", "unless", "bool", "offset"}
 LABELLED = re.compile(r"\b(?:by|on|ignoring|without|group_left|group_right)\s*\([^)]*\)")
-LABELS = {"method", "path", "status", "kind", "state", "engine", "cache", "what", "folder", "le", "job", "instance"}
+LABELS = {"method", "path", "status", "kind", "state", "engine", "cache", "what", "folder", "of", "le", "job", "instance"}
+
+
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="no promtool on this machine (Debian: prometheus): it did not read the rules"
+)
 
 
 def expressions() -> Iterator[str]:
@@ -86,7 +91,7 @@ def test_alerts_say_what_to_do() -> None:
         assert rule["annotations"].keys() == {"summary", "description"}
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool on this machine (Debian: prometheus): it did not parse the rules")
+@needs_promtool
 def test_prometheus_reads_alerts_and_dashboard(tmp_path: Path) -> None:
     filled = [re.sub(r"\$(\w+)", lambda found: "5m" if found[1] == "__rate_interval" else "x", each) for each in expressions()]
     panels = tmp_path / "panels.yaml"
@@ -95,3 +100,19 @@ def test_prometheus_reads_alerts_and_dashboard(tmp_path: Path) -> None:
     for path in (ALERTS, panels):
         checked = subprocess.run(["promtool", "check", "rules", str(path)], capture_output=True, text=True)
         assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@needs_promtool
+def test_alerts_fire_when_they_should_and_not_otherwise() -> None:
+    cases = Path(__file__).with_name("alerts.yaml")
+    tried = subprocess.run(["promtool", "test", "rules", str(cases)], capture_output=True, text=True)
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+
+
+@needs_promtool
+def test_prometheus_takes_the_configuration_of_the_guide(tmp_path: Path) -> None:
+    block = re.search(r"```yaml\n(# prometheus\.yml.*?)```", (ROOT / "docs" / "deployment.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "prometheus.yml").write_text(block[1])  # type: ignore[index]
+    shutil.copy(ALERTS, tmp_path)
+    checked = subprocess.run(["promtool", "check", "config", str(tmp_path / "prometheus.yml")], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr

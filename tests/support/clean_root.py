@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tests.support.paths import ROOT
 
 MIRROR = "http://deb.debian.org/debian"
 STEP_S = 400.0
+MEMORY_BYTES = 4 * 2**30
 PIP_CACHE = "/root/.cache/pip"
 AUTHORITIES = ssl.get_default_verify_paths().cafile
 NETWORK_FILES = {"/etc/resolv.conf": "/etc/resolv.conf", **({"/etc/outside.crt": AUTHORITIES} if AUTHORITIES else {})}
@@ -59,6 +61,20 @@ class State:
             self.user = step.user
         elif isinstance(step, Environment):
             self.environment.update(step.values)
+
+
+@contextmanager
+def memory_disk(folder: Path) -> Iterator[Path]:
+    """`folder` in memory where there is enough: packages are unpacked with a write to the disk for each file."""
+    available = int(re.search(r"MemAvailable:\s*(\d+) kB", Path("/proc/meminfo").read_text())[1]) * 1024  # type: ignore[index]
+    if available < 2 * MEMORY_BYTES:
+        yield folder
+        return
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={MEMORY_BYTES},mode=755", "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 class Builder:
