@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace, store: Store) -> int:
 def export(store: Store, arguments: argparse.Namespace) -> int:
     check_packages()
     folder: Path | None = arguments.checkpoint_dir
-    checkpoints = checkpoints_in(folder, store.catalogue) if folder is not None else store.locate(DEFAULT_FORMAT)
+    checkpoints = checkpoints_in(folder) if folder is not None else store.locate(DEFAULT_FORMAT)
     made = export_checkpoints(checkpoints, arguments.onnx_dir, lambda line: sys.stderr.write(f"{line}\n"))
     text = [f"{file.path}  {human_bytes(file.size_bytes)}, largest relative error {file.relative_error:.1e}" for file in made]
     files = [

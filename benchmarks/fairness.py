@@ -26,7 +26,7 @@ RENDER_S = 16
 TIMES = 8
 """How often the recording of the render is repeated: it must not be done before the sessions are."""
 N_FRAMES = round(RENDER_S * TIMES / FRAME_S)
-ALONE_S = 2.0
+ALONE_S = 3.0
 WARM_S = 1.5
 
 

@@ -67,7 +67,7 @@ class Avatars:
         """The avatar of a source, known to `engine`; where the owner has it already, that one, with a name or consent that is new."""
         token = self.store.token(owner, source.sha256, framing)
         key = _key(owner, engine, source, framing)
-        with self.memory.making(key, job.check), self.store.locked(token, job.check):
+        with self.memory.locked(key, job.check), self.store.locked(token, job.check):
             avatar = self.store.find(token, owner)
             if avatar is None:
                 self.store.check_room(owner)
@@ -100,7 +100,7 @@ class Avatars:
         if isinstance(source, Avatar):
             source, framing = self.store.get(source.token, owner), source.framing
         key = _key(owner, engine, source, framing)
-        with self.memory.making(key, check):
+        with self.memory.locked(key, check):
             registration = self.memory.get(key)
             if isinstance(source, Avatar):
                 self.store.mark_used(source)

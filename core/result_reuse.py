@@ -54,9 +54,9 @@ class ResultReuse:
             log.warning("finished videos are not kept: %s", error)
             return None
 
-    def making(self, key: str | None, check: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
+    def locked(self, key: str | None, check: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
         """A lock to be held while a video is made, so that an identical request waits and then finds it."""
-        return contextlib.nullcontext() if key is None else self._cache.making(key, check)
+        return contextlib.nullcontext() if key is None else self._cache.locked(key, check)
 
     def find(self, key: str | None, loaded: LoadedEngine, output: Path) -> Generation | None:
         """The kept video, put at `output`. Raises OutputError."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from core.avatars import Avatars
 from core.engine_selection import ENGINE_NAMES, EngineSelector, RunRequest
-from core.engines.base import Engine
+from core.engines.base import Engine, FrameCost
 from core.errors import OptionError
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.cold_start_optimization import Engines, EngineSource
@@ -22,6 +22,7 @@ from core.result_reuse import ResultReuse
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
 from core.streaming.live import LiveSession
+from core.streaming.load import LiveLoad
 from core.streaming.outputs import LiveOptions
 from core.streaming.recording import SegmentStream
 from core.streaming.spool import SpoolRoom, open_spool_file
@@ -61,6 +62,7 @@ class Studio:
         signer = open_signer(settings)
         self.scheduler = Scheduler(settings.max_jobs, settings.max_queue)
         self.engines = Engines(engines)
+        self.live_load = LiveLoad()
         self._folder = CacheFolder(settings.cache_dir)
         self._spool_room = SpoolRoom(settings.stream_bytes, partial(open_spool_file, self._folder))
         self._avatars = Avatars(settings, self._folder, self.scheduler)
@@ -119,12 +121,23 @@ class Studio:
         clock: Callable[[], float] = time.monotonic,
     ) -> LiveSession:
         """A live session on a person (`core.streaming`). Loads and registers on the caller's thread where that is not done yet, which may
-        take long. clock: as in LiveSession. Raises as `submit`.
+        take long. clock: as in LiveSession. Raises as `submit`, and BusyError where it would not keep real time beside those that run.
         """
         run_request = self._videos.checked_run(RunRequest(source, owner, engine, framing, controls, options))
         loaded = self._selector.load(run_request)
         prepared, session = self._videos.open_session(None, loaded)
-        return LiveSession(prepared, session, loaded.request.options, self._videos.turn(session), live, clock)
+        options, turn = loaded.request.options, self._videos.turn(session)
+
+        def guess() -> FrameCost | None:
+            with turn():
+                return loaded.engine.frame_cost(prepared.registration, options)
+
+        seat = self.live_load.admit(loaded.engine.name, session.width, session.height, guess)
+        try:
+            return LiveSession(prepared, session, options, turn, live, clock, seat)
+        except BaseException:
+            seat.close()
+            raise
 
     def check(self, request: Request) -> None:
         """Raises what `submit` would."""

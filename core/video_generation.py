@@ -71,7 +71,7 @@ class VideoGenerator:
         job.report(Progress("loading"))
         loaded = self._selector.load(run_request, job.check)
         key = self._results.key(audio, loaded)
-        with self._results.making(key, job.check):
+        with self._results.locked(key, job.check):
             generation = self._results.find(key, loaded, output)
             if generation is None:
                 generation = self._write(job, self._start(job, loaded, audio), output)

@@ -7,10 +7,9 @@ import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from core.errors import EngineUnavailable, OptionError, disk_error
-from manager.catalogue import Catalogue
 from manager.errors import DiskFullError, DownloadError
 from manager.progress import human_bytes
 from manager.store import SPARE_BYTES
@@ -40,20 +39,16 @@ def check_packages() -> None:
         )
 
 
-def checkpoints_in(folder: Path, catalogue: Catalogue) -> dict[str, Path]:
+def checkpoints_in(folder: Path) -> dict[str, Path]:
     """The PyTorch files in a folder, by role: laid out as in the published repository, as `ditto_pytorch/`, or side by side.
 
     Files that are not there are left out. Raises OptionError where the folder is none.
     """
+    from manager.published_folder import files_of  # brings torch
+
     if not folder.is_dir():
         raise OptionError(f"--checkpoint_dir is {str(folder)!r}, which is not a folder.", "Give the folder with the .pth files.")
-    paths: dict[str, Path] = {}
-    for file in catalogue.formats["pytorch"]:
-        published = PurePosixPath(file.path)
-        places = [folder.joinpath(*published.parts[i:]) for i in range(len(published.parts))]
-        if (path := next((place for place in places if place.is_file()), None)) is not None:
-            paths[file.role] = path
-    return paths
+    return files_of("pytorch", folder)
 
 
 def export_checkpoints(paths: Mapping[str, Path], onnx_dir: Path, tell: Callable[[str], object]) -> list[ExportedFile]:

@@ -1,4 +1,4 @@
-"""Which files of a folder laid out as published are taken: those of the configuration, or the nearest format that can be run."""
+"""Chooses the checkpoints in a folder laid out as published, of the configuration's format or of one that can be run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def published_checkpoints(data_root: Path, cfg_pkl: Path) -> dict[str, Path]:
     if _format_of(named) is not None:
         return named
     for format in RUNNABLE:
-        found = _files_of(format, data_root)
+        found = files_of(format, data_root)
         if found.keys() >= {*NETWORKS, "hubert", "landmark203"}:
             log.warning("%s: %s; the %s files in %s are used.", data_root, _why(named), format, found["decoder"].parent)
             return {**found, "cfg": cfg_pkl}
@@ -50,8 +50,8 @@ def _format_of(paths: Mapping[str, Path]) -> str | None:
     return next((format for format, kinds in SUFFIXES.items() if whole and {path.suffix for path in networks} <= set(kinds)), None)
 
 
-def _files_of(format: str, data_root: Path) -> dict[str, Path]:
-    """By role, those of a format's files that lie in `data_root`, in the folders it has in the repository, or beside them."""
+def files_of(format: str, data_root: Path) -> dict[str, Path]:
+    """The files of a format that are in `data_root` or beside it, by role: with the repository's folders, without them, or side by side."""
     catalogue = load_catalogue()
     found: dict[str, Path] = {}
     for file in catalogue.files(format, catalogue.extras(format)):

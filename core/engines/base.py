@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
 from core.errors import OptionError
 from core.types import Avatar, Controls, Frame, Framing, RenderOptions, Samples, Source, check_honoured, is_video
+
+
+@dataclass
+class FrameCost:
+    """CPU seconds of one frame, in all with its encoding, and of it within a turn on the device."""
+
+    total_s: float
+    turn_s: float
+
 
 Saved = tuple[Mapping[str, NDArray[Any]], Mapping[str, Any]]
 """A registration as it can be kept: arrays by name, and plain JSON values by name."""
@@ -24,7 +34,7 @@ Between its calls the device is in use, during them it is not: a caller may pass
 """
 
 
-def unwatched(done: int, total: int) -> None:
+def ignore_progress(done: int, total: int) -> None:
     """The RegisterCallback that does nothing."""
 
 
@@ -132,7 +142,7 @@ class Engine(ABC):
         controls.verify(self.capabilities, self.name)
 
     @abstractmethod
-    def register(self, photo: Any, framing: Framing, on_frame: RegisterCallback = unwatched) -> Registration:
+    def register(self, photo: Any, framing: Framing, on_frame: RegisterCallback = ignore_progress) -> Registration:
         """Finds the face of a Photo (or of a Video, where it takes them) and precomputes everything a frame needs. Raises FaceError."""
 
     @abstractmethod
@@ -145,6 +155,10 @@ class Engine(ABC):
 
         source: reads the source it was made of, for what is not worth keeping twice. Raises KeyError or ValueError for what does not fit.
         """
+
+    def frame_cost(self, registration: Registration, options: RenderOptions) -> FrameCost | None:
+        """What a frame of a session is likely to cost here, found out by trying; None where only running it can tell."""
+        return None
 
     @abstractmethod
     def session(self, registration: Registration, controls: Controls, options: RenderOptions) -> Session:

@@ -36,7 +36,7 @@ from core.aux_models.insightface import InsightFaceDetector
 from core.aux_models.landmark203 import Landmark203
 from core.aux_models.landmarks import FaceDetector
 from core.aux_models.onnx_model import OnnxModel
-from core.engines.base import Engine, RegisterCallback, Registration, Saved, unwatched
+from core.engines.base import Engine, RegisterCallback, Registration, Saved, ignore_progress
 from core.engines.capabilities import DITTO
 from core.engines.ditto_networks import NETWORKS, load_networks
 from core.engines.ditto_options import SessionOptions, session_options, source_options
@@ -155,7 +155,7 @@ class DittoEngine(Engine):
         super().verify_controls(controls, options)
         session_options(controls, options, self.defaults)
 
-    def register(self, photo: Source, framing: Framing, on_frame: RegisterCallback = unwatched) -> DittoRegistered:
+    def register(self, photo: Source, framing: Framing, on_frame: RegisterCallback = ignore_progress) -> DittoRegistered:
         framing.verify()
         options = source_options(framing, self.defaults)
         source, total = (photo.pixels, 1) if isinstance(photo, Photo) else (photo.frames(), photo.n_frames)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.aux_models.face_mesh import Face, FaceFinder
-from core.engines.base import Engine, RegisterCallback, Registration, Saved, Session, unwatched
+from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, Session, ignore_progress
 from core.engines.capabilities import LITE
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
 from core.lite.motion import LifeMotion
@@ -29,6 +30,9 @@ from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, 
 FORMAT = 3
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 PREVIEW_PX = 320
+TRIALS = 3
+HEARING_S, ENCODING_S = 0.001, 2e-8
+"""CPU seconds of a frame beside drawing it: for its sound, and for each of its pixels; as measured on a small server."""
 MAX_RENDERERS = 2
 """Sizes kept ready per registration."""
 
@@ -148,7 +152,7 @@ class LiteEngine(Engine):
         cuts = [face_cut(width, height, face.box) for face in self._finder.find(photo.pixels)]
         return [cut_pixels(photo.pixels, cut, PREVIEW_PX, PREVIEW_PX) for cut in cuts]
 
-    def register(self, photo: Photo, framing: Framing, on_frame: RegisterCallback = unwatched) -> LiteRegistration:
+    def register(self, photo: Photo, framing: Framing, on_frame: RegisterCallback = ignore_progress) -> LiteRegistration:
         face = self._finder.pick(photo.pixels, framing.face_index)
         registration = LiteRegistration(photo.pixels, face, _face_warnings(photo.pixels, face), UNCORRECTED)
         renderer = registration.renderer(RenderOptions())
@@ -174,6 +178,18 @@ class LiteEngine(Engine):
         face = Face(arrays["points"], values["blendshapes"], values["yaw_deg"], values["pitch_deg"], values["roll_deg"])
         calibration = Calibration(arrays["wanted"], arrays["gaps"])
         return LiteRegistration(arrays["pixels"], face, tuple(values["warnings"]), calibration)
+
+    def frame_cost(self, registration: Registration, options: RenderOptions) -> FrameCost | None:
+        if not isinstance(registration, LiteRegistration):
+            raise TypeError(f"a {type(registration).__name__} was not made by the lite engine")
+        renderer = registration.renderer(options)
+        costs = []
+        for _ in range(TRIALS):
+            began_s = time.thread_time()
+            renderer.draw(Expression(aperture=0.6))
+            costs.append(time.thread_time() - began_s)
+        turn_s = min(costs) + HEARING_S
+        return FrameCost(turn_s + ENCODING_S * renderer.width * renderer.height, turn_s)
 
     def session(self, registration: Registration, controls: Controls, options: RenderOptions) -> LiteSession:
         if not isinstance(registration, LiteRegistration):

@@ -119,27 +119,34 @@ class Renderer:
     def _fill_mouth(self, drawn: Frame, shape: MouthShape, x: Array, y: Array, covered: Array) -> None:
         """Paints the interior over the pixels the open mouth covers, in place, and a dark line where closed lips of a smile meet."""
         mouth = self.mouth
-        column = mouth.frame.index(x)
-        if covered.any():
-            picture = self._interior.picture(shape)
-            scale = np.float32(self._interior.scale)
-            inside = cv2.remap(
-                picture,
-                (x - np.float32(self._interior.x0)) * scale - np.float32(0.5),
-                (y - np.float32(self._interior.y0)) * scale - np.float32(0.5),
-                interpolation=cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_REPLICATE,
-            )
-            depth = np.clip((y - shape.upper[column]) / np.float32(0.16 * mouth.half), 0, 1)
-            inside *= (np.float32(0.75) + np.float32(0.25) * depth)[..., None]
-            drawn[...] = np.clip(drawn + (inside - drawn) * covered[..., None] + np.float32(0.5), 0, 255).astype(np.uint8)
+        open_rows = np.flatnonzero(covered.any(axis=1))
+        if len(open_rows):
+            open_columns = np.flatnonzero(covered.any(axis=0))
+            part = slice(open_rows[0], open_rows[-1] + 1), slice(open_columns[0], open_columns[-1] + 1)
+            self._fill_opening(drawn[part], shape, x[part], y[part], covered[part])
         if mouth.shows_teeth:
+            column = mouth.frame.index(x)
             middle = (shape.upper + shape.lower)[column] * np.float32(0.5)
             gap = (shape.lower - shape.upper)[column]
             width = np.float32(max(0.035 * mouth.half, 0.7))
             ends = np.clip(1.06 - np.abs(x) / np.float32(mouth.half), 0, 0.3) / np.float32(0.3)
             line = np.exp(-(((y - middle) / width) ** 2)) * np.clip(1 - gap / (2 * width), 0, 1) * ends * np.float32(0.4)
             drawn[...] = (drawn * (1 - line)[..., None] + np.float32(0.5)).astype(np.uint8)
+
+    def _fill_opening(self, drawn: Frame, shape: MouthShape, x: Array, y: Array, covered: Array) -> None:
+        mouth, interior = self.mouth, self._interior
+        picture = interior.picture(shape)
+        scale = np.float32(interior.scale)
+        inside = cv2.remap(
+            picture,
+            (x - np.float32(interior.x0)) * scale - np.float32(0.5),
+            (y - np.float32(interior.y0)) * scale - np.float32(0.5),
+            interpolation=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        depth = np.clip((y - shape.upper[mouth.frame.index(x)]) / np.float32(0.16 * mouth.half), 0, 1)
+        inside *= (np.float32(0.75) + np.float32(0.25) * depth)[..., None]
+        drawn[...] = np.clip(drawn + (inside - drawn) * covered[..., None] + np.float32(0.5), 0, 255).astype(np.uint8)
 
     def _region(self, frame: LocalFrame, bounds: tuple[float, float, float, float]) -> tuple[slice, slice]:
         """Rows and columns (of the head's box) that hold `bounds` (frame coordinates), with room for the head's movement."""

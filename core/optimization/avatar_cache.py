@@ -261,7 +261,7 @@ class RegistrationMemory:
         self.evictions = 0
 
     @contextlib.contextmanager
-    def making(self, key: Key, check: Callable[[], None]) -> Iterator[None]:
+    def locked(self, key: Key, check: Callable[[], None]) -> Iterator[None]:
         """A lock for the one thread that makes a registration; others that need the same one wait for it."""
         with self._lock:
             entry = self._making.setdefault(key, [threading.Lock(), 0])

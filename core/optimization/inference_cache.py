@@ -63,7 +63,7 @@ class InferenceCache:
             return None
         return self._folder.digest("result", self._whose(owner), text)
 
-    def making(self, key: str, check: Callable[[], None] = no_check) -> contextlib.AbstractContextManager[None]:
+    def locked(self, key: str, check: Callable[[], None] = no_check) -> contextlib.AbstractContextManager[None]:
         """A lock for the caller that makes a video; others that need the same one wait, then find it or, if that failed, make it."""
         return self._folder.locked(key, check)
 

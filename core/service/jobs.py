@@ -209,8 +209,10 @@ class Jobs:
         """Raises UnknownJob, in the same words for another's job and for none, and BusyError where the service is closed."""
         if self._closed:
             raise stopping()
+        record = self._store.get(job_id)
         running = self._runner.running(job_id)
-        record = running.record if running is not None else self._store.get(job_id)
+        if record is not None and record.state == "running" and running is not None:
+            record = running.record  # its latest progress; the state is the store's alone, so it never goes back
         if record is None or record.owner != owner or self._lost(record):
             raise UnknownJob
         return self._view(record)

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from core.errors import BusyError, OutputError
 from core.service.errors import KeyReused
-from core.service.job_store import Admission, JobKind, JobRecord, JobState, Totals
+from core.service.job_store import ATTEMPTS_IN_PLACE, Admission, JobKind, JobRecord, JobState, Totals
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,8 @@ class SqliteJobStore:
     def claim(self, worker: str, now_s: float) -> JobRecord | None:
         running = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.state = 'running')"
         overtook = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.started_s > jobs.created_s)"
-        next_one = f"state = 'queued' AND pinned_to IN ('', ?) ORDER BY {running}, {overtook}, number LIMIT 1"
+        given_up = f"attempts / {ATTEMPTS_IN_PLACE}"
+        next_one = f"state = 'queued' AND pinned_to IN ('', ?) ORDER BY {running}, {given_up}, {overtook}, number LIMIT 1"
 
         def work(db: sqlite3.Connection) -> JobRecord | None:
             record = _one(db, next_one, worker)

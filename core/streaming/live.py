@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from typing import Any
 
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from core.generation_run import PreparedRun, Turn
 from core.media.encoders import as_picture
 from core.media.fragmented_mp4 import FragmentedMp4
 from core.media.label import Label
+from core.streaming.load import LiveSeat
 from core.streaming.outputs import EventKind, LiveEvent, LiveFrame, LiveOptions, LiveOutput, LiveSegment
 from core.streaming.speech import Speech
 from core.streaming.utterance import Utterance, as_mono, fade_out
@@ -37,7 +38,8 @@ _SOON_S = 1e-6
 
 class LiveSession:
     """prepared, session, render: engine and person, a new session of theirs, and the options it was made with. turn: gives a
-    turn on the device. clock: in seconds; who has another clock than the machine's calls `next_output` without a timeout.
+    turn on the device. clock: in seconds; who has another clock than the machine's calls `next_output` without a timeout. seat: is told
+    what each frame cost, and of the end.
 
     Frames follow one another at 25 a second of the clock. Who reads too slowly loses idle frames, which are then never made; speech is
     kept, and late. Sound that comes faster than it is spoken waits; where none comes in time silence is spoken, and after `gap_s` the
@@ -52,8 +54,11 @@ class LiveSession:
         turn: Turn,
         options: LiveOptions | None = None,
         clock: Callable[[], float] = time.monotonic,
+        seat: LiveSeat | None = None,
     ) -> None:
         self.options = options or LiveOptions()
+        self._seat = seat
+        self._cpu_s = self._turn_s = 0.0  # of the frame that is made
         self._prepared, self._render, self._turn, self._clock = prepared, render, turn, clock
         self._label = Label(session.width, session.height) if render.label else None
         rate_hz = self.options.sound_rate_hz
@@ -73,6 +78,7 @@ class LiveSession:
         self._closed = False
         self._made = 0  # frames
         self._skipped = 0
+        self._lost_s = 0.0
 
         self._working = threading.Lock()  # held by whoever uses these
         self._error: BaseException | None = None
@@ -186,7 +192,8 @@ class LiveSession:
 
     def stats(self) -> dict[str, Any]:
         """Plain JSON types. frames: made, of which spoken. filled: spoken as silence because sound was late. skipped: idle frames left out
-        for a slow reader. buffered_s: sound that waits. late_s: how far the output is behind the clock.
+        for a slow reader. buffered_s: sound that waits. late_s: how far the output is behind the clock now, 0.5 at most.
+        lost_s: of longer delays, left out of the video's time so far.
         """
         with self._changed:
             speech = self._speech
@@ -197,6 +204,7 @@ class LiveSession:
                 "skipped": self._skipped,
                 "buffered_s": round(self._buffered_s(), 3),
                 "late_s": round(max(0.0, -self._due_in_s()), 3),
+                "lost_s": round(self._lost_s, 3),
             }
 
     # ---- out, one thread
@@ -249,6 +257,7 @@ class LiveSession:
         return waiting[0] if frames else self._segment(waiting)
 
     def _segment(self, waiting: list[LiveFrame], final: bool = False) -> LiveSegment:
+        began_s = time.thread_time()
         key = self._wants_key or self._since_key >= KEYFRAME_FRAMES
         if key:
             self._wants_key, self._since_key = False, 0
@@ -256,10 +265,22 @@ class LiveSession:
             self._video.add_sound(made.sound)
             self._video.add_frame(as_picture(made.frame), keyframe=key and i == 0)
         self._since_key += len(waiting)
-        return LiveSegment(self._video.cut(final=final), self._generation, any(made.speaking for made in waiting))
+        segment = LiveSegment(self._video.cut(final=final), self._generation, any(made.speaking for made in waiting))
+        self._cpu_s += time.thread_time() - began_s  # counts with the frame after it: what counts is the mean
+        return segment
 
     def _make(self) -> None:
-        """One frame with its sound."""
+        """One frame with its sound, and the cost of it."""
+        late_s, began_s = max(0.0, -self._due_in_s() - self.options.lead_s), time.thread_time()  # the player has the lead in hand
+        self._turn_s = 0.0
+        made = self._made
+        self._make_frame()
+        self._cpu_s += time.thread_time() - began_s
+        if self._seat is not None and self._made > made:
+            self._seat.frame(self._cpu_s, self._turn_s, late_s)
+            self._cpu_s = 0.0
+
+    def _make_frame(self) -> None:
         with self._changed:
             self._let_go()
             interrupted = self._speech is not None and self._speech.utterance is not self._first()
@@ -340,6 +361,8 @@ class LiveSession:
             self._new_controls = self._new_controls or controls
 
     def _end(self) -> None:
+        if self._seat is not None:
+            self._seat.close()
         with self._changed:
             self._closed = True
             self._utterances.clear()
@@ -356,9 +379,15 @@ class LiveSession:
 
     # ---- what is asked with the lock held
 
-    def _in_time(self) -> AbstractContextManager[Any]:
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
         """A turn on the device that is due when the next frame is."""
-        return self._turn(time.monotonic() + self._due_in_s())
+        with self._turn(time.monotonic() + self._due_in_s()):
+            began_s = time.thread_time()
+            try:
+                yield
+            finally:
+                self._turn_s += time.thread_time() - began_s
 
     def _due_in_s(self) -> float:
         return self._start_s + self._made / FPS - self._clock()
@@ -368,6 +397,7 @@ class LiveSession:
         lost_s = -self._due_in_s() - MOST_LATE_S
         if lost_s > 0:
             self._start_s += lost_s
+            self._lost_s += lost_s
             if not self._speaking:
                 self._skipped += round(lost_s * FPS)
 

@@ -16,8 +16,8 @@ import model_manager  # noqa: E402
 from core.engines.ditto_networks import NETWORKS  # noqa: E402
 from core.models import export as network_export  # noqa: E402
 from manager import export as export_command  # noqa: E402
-from manager.catalogue import load_catalogue  # noqa: E402
 from manager.export import checkpoints_in  # noqa: E402
+from manager.published_folder import published_checkpoints  # noqa: E402
 from tests.support.synthetic_checkpoints import FILES, ONNX_FILES, TINY, network_of, tiny_networks, write_checkpoints  # noqa: E402
 
 NAMES = sorted(Path(ONNX_FILES[role]).name for role in NETWORKS)
@@ -50,6 +50,7 @@ def export(capsys: pytest.CaptureFixture[str], checkpoints: Path, onnx_dir: Path
     return code, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_export_makes_the_published_files(published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     onnx_dir = tmp_path / "a folder" / "onnx"
     code, out, err = export(capsys, published, onnx_dir, "--json")
@@ -63,6 +64,10 @@ def test_export_makes_the_published_files(published: Path, tmp_path: Path, capsy
     assert [line for line in err.splitlines() if line.startswith("[6/6] lmdm")] == [
         f"[6/6] lmdm: loading {published / FILES['lmdm']}", f"[6/6] lmdm: writing and checking {onnx_dir / Path(ONNX_FILES['lmdm']).name}",
     ]  # fmt: skip
+    for role in ("hubert", "landmark203"):  # published as ONNX files in both formats
+        shutil.copy(published / FILES[role], onnx_dir / Path(ONNX_FILES[role]).name)
+    taken = published_checkpoints(onnx_dir, published / FILES["cfg"])
+    assert {role: taken[role].parent for role in NETWORKS} == dict.fromkeys(NETWORKS, onnx_dir)
     network = network_of("decoder", TINY["decoder"], seed=5)  # other weights: the comparison sees that
     example = tuple(network_export.example_arguments(network).values())
     assert network_export.relative_error(network, "decoder", onnx_dir / "decoder.onnx", example) > 1e-3
@@ -113,7 +118,7 @@ def test_downloaded_checkpoints_are_taken_where_no_folder_is_given(tmp_path: Pat
 
 @pytest.mark.parametrize("layout", [".", "ditto_pytorch", "ditto_pytorch/models"])
 def test_layouts_of_checkpoints(published: Path, layout: str) -> None:
-    found = checkpoints_in(published / layout, load_catalogue())
+    found = checkpoints_in(published / layout)
     assert {role: found[role] for role in NETWORKS} == {role: published / FILES[role] for role in NETWORKS}
 
 

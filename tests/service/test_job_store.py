@@ -69,6 +69,18 @@ def test_owners_take_turns_and_each_keeps_its_order(store: SqliteJobStore) -> No
     assert store.position("a1") == 0
 
 
+def test_a_job_whose_process_dies_again_and_again_lets_others_go_first(store: SqliteJobStore) -> None:
+    for name in ("a", "b"):
+        store.add(record(name), MANY)
+    begun = []
+    for n in range(5):
+        job = store.claim(f"w{n}", 2.0)
+        assert job is not None
+        begun.append(job.id)
+        store.requeue(f"w{n}")
+    assert begun == ["a", "a", "a", "b", "b"]
+
+
 def test_owners_take_turns_one_job_after_the_other(store: SqliteJobStore) -> None:
     for name, owner in (("a1", "ada"), ("a2", "ada"), ("b1", "bob"), ("a3", "ada"), ("b2", "bob")):
         store.add(record(name, owner), MANY)

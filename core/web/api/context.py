@@ -1,4 +1,4 @@
-"""What every route shares, and who asks."""
+"""State that all routes share, and the owner of a request."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def make_context(service: Service, settings: ServerSettings, keys: Keys) -> Cont
         service.studio, settings, starts, total=settings.max_live, each=settings.owner_max_live, longest_s=settings.max_live_s
     )
     figures = Figures(service)
-    metrics = Metrics(figures.stats, lambda: live.n_sessions)
+    metrics = Metrics(figures.stats, lambda: live.n_sessions, service.studio.live_load.stats)
     metrics.registry.register(DiskMetrics({"outputs": settings.output_dir, "cache": settings.cache_dir}))
 
     def ended(record: JobRecord) -> None:
