@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
         sweeper.stop()
 
 
-SWITCH_S = 0.0005
+SWITCH_S = 0.0002
 """How long a thread that computes may keep Python's lock from one whose frame is due: the usual 5 ms are an eighth of a frame's time."""
 
 

@@ -20,7 +20,7 @@ from core.engines.base import FrameCost
 from core.errors import BusyError
 from core.types import FPS
 
-SHARE = 0.7
+SHARE = 0.65
 """Part of the device's time, and of all cores, that live sessions may need; the rest is for what comes at the same moment."""
 OWN_SHARE = 0.9
 """Part of a frame's 40 ms in which a session must make it: its frames are made one after the other."""
