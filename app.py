@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A page in the browser: one photo and one recording in, one talking-head video out.
+"""The page in the browser that makes a talking-head video from one photo and one recording.
 
 Exit code 0 after Ctrl-C or SIGTERM; 2 for bad arguments or settings (one line on stderr); 1 for anything else.
 """
@@ -79,8 +79,9 @@ def run(arguments: argparse.Namespace, everything: bool) -> None:
         sys.stdout.flush()
         wait_for_signal()
     finally:
-        service.close(GRACE_S)
+        service.stop(GRACE_S)
         shut_down(page)
+        service.close(0.0)
         studio.close()
         sweeper.stop()
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The page with everything: avatars that make the second video instant, past videos, status, and the whole Gradio API.
+"""The full page: also avatars that make the second video instant, past videos, status, and the whole Gradio API.
 
 The same page as app.py with more parts on; options and exit codes are the same.
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Command line: one photo and one recording in, one talking-head video out.
+"""Command line that makes a talking-head video from one photo and one recording.
 
 Exit code 0; 2 for bad input (one line on stderr says what and what to do); 1 for anything else; 130 after Ctrl-C or a signal to end.
 """
@@ -87,11 +87,11 @@ def check_engine(arguments: argparse.Namespace, given: Mapping[str, Any], studio
         "--data_root": arguments.data_root is not None,
         "--cfg_pkl": arguments.cfg_pkl is not None,
     }
-    asked = [flag for flag, is_given in flags.items() if is_given]
-    asked += [option for option in given if option not in CAPABILITIES[name] | COMMON_OPTIONS]
-    if asked:
+    ditto_only = [flag for flag, is_given in flags.items() if is_given]
+    ditto_only += [option for option in given if option not in CAPABILITIES[name] | COMMON_OPTIONS]
+    if ditto_only:
         raise OptionError(
-            f"{asked[0]} is for the ditto engine, but the {name} engine would run ({reason}).", "Leave it out, or say --engine ditto."
+            f"{ditto_only[0]} is for the ditto engine, but the {name} engine would run ({reason}).", "Leave it out, or say --engine ditto."
         )
 
 

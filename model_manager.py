@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Ditto's checkpoints: which there are, where they lie, fetching, verifying and removing them.
+"""Command line for Ditto's checkpoints: lists, downloads, verifies, removes and exports them.
 
     python model_manager.py list|download|verify|path|remove [--format pytorch|onnx|trt] [--with insightface] [--folder F] [--json]
+    python model_manager.py export --onnx_dir DIR [--checkpoint_dir DIR] [--folder F] [--json]
 
 For programs: `ensure(format, progress)` returns the paths by role. Exit codes: 0; 2 for bad arguments; 1 for anything else, including
-files that `verify` finds missing or damaged; 130 after Ctrl-C. Folder: --folder, else DITTO_MODELS_DIR, else /tmp/ditto_models.
+files that `verify` finds missing or damaged; 130 after Ctrl-C. Folder: --folder, else DITTO_MODELS_DIR, else
+/tmp/ditto_models where it is there already, else ~/.cache/talking-head/ditto_models.
 The Hub is reached as huggingface_hub reaches it: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, HTTPS_PROXY.
 """
 
@@ -18,10 +20,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from core.command_line import OneLineParser, exit_code
+from core.command_line import OneLineParser, end_like_ctrl_c, exit_code
 from manager import trt
 from manager.catalogue import DEFAULT_FORMAT, Catalogue, Checkpoints
 from manager.errors import CorruptFileError, DiskFullError, DownloadError, FolderError, HubError
+from manager.export import check_packages, checkpoints_in, export_checkpoints
 from manager.progress import DownloadCallback, DownloadProgress, TerminalBar, human_bytes
 from manager.store import Store
 
@@ -64,28 +67,35 @@ COMMANDS = {
     "verify": "hash every file again",
     "path": "where the files lie, by role",
     "remove": "delete the files, of one format or of all",
+    "export": "make the ONNX files of the networks from the PyTorch checkpoints",
 }
 
 
 def parse_arguments(argv: list[str] | None, formats: Iterable[str]) -> argparse.Namespace:
-    parser = OneLineParser(prog="model_manager.py", description="Ditto's checkpoints: list, download, verify, path, remove.")
+    parser = OneLineParser(prog="model_manager.py", description=f"Ditto's checkpoints: {', '.join(COMMANDS)}.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="|".join(COMMANDS))
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)
         default = "all" if name in ("list", "remove") else DEFAULT_FORMAT
-        command.add_argument("--format", choices=tuple(formats), help=f"which checkpoints (default: {default})")
+        if name == "export":
+            command.add_argument("--onnx_dir", type=Path, required=True, help="folder to write to; made where it is missing")
+            command.add_argument("--checkpoint_dir", type=Path, help="folder with the .pth files, instead of the downloaded ones")
+        else:
+            command.add_argument("--format", choices=tuple(formats), help=f"which checkpoints (default: {default})")
         if name in ("download", "verify", "path"):
             command.add_argument(
                 "--with", dest="extras", action="append", default=[], metavar="EXTRA",
                 help='also the files of this extra: "insightface" (detector and landmarks for non-commercial use)',
             )  # fmt: skip
-        command.add_argument("--folder", type=Path, help="where the files lie (default: $DITTO_MODELS_DIR, else /tmp/ditto_models)")
+        command.add_argument("--folder", type=Path, help="where the files lie (default: $DITTO_MODELS_DIR, else as told above)")
         command.add_argument("--json", action="store_true", help="stdout is one JSON object")
     return parser.parse_args(argv)
 
 
 def run(arguments: argparse.Namespace, store: Store) -> int:
     """Runs one command; returns the exit code."""
+    if arguments.command == "export":
+        return export(store, arguments)
     format = arguments.format or DEFAULT_FORMAT
     if arguments.command == "list":
         return show_list(store, [arguments.format] if arguments.format else list(store.catalogue.formats), arguments.json)
@@ -108,6 +118,18 @@ def run(arguments: argparse.Namespace, store: Store) -> int:
     paths = {role: str(path) for role, path in checkpoints.items()}
     content = {"format": format, "revision": checkpoints.revision, "folder": str(store.folder.path), "paths": paths}
     return show(content, text, arguments.json)
+
+
+def export(store: Store, arguments: argparse.Namespace) -> int:
+    check_packages()
+    folder: Path | None = arguments.checkpoint_dir
+    checkpoints = checkpoints_in(folder) if folder is not None else store.locate(DEFAULT_FORMAT)
+    made = export_checkpoints(checkpoints, arguments.onnx_dir, lambda line: sys.stderr.write(f"{line}\n"))
+    text = [f"{file.path}  {human_bytes(file.size_bytes)}, largest relative error {file.relative_error:.1e}" for file in made]
+    files = [
+        {"role": file.role, "path": str(file.path), "bytes": file.size_bytes, "relative_error": file.relative_error} for file in made
+    ]
+    return show({"folder": str(arguments.onnx_dir), "files": files}, text, arguments.json)
 
 
 def show_list(store: Store, formats: list[str], as_json: bool) -> int:
@@ -165,11 +187,13 @@ def show(content: dict[str, Any], text: list[str], as_json: bool) -> int:
 def main(argv: list[str] | None = None, catalogue: Catalogue | None = None) -> int:
     formats = ("pytorch", "onnx", "trt") if catalogue is None else tuple(catalogue.formats)
     arguments = parse_arguments(argv, formats)
+    exporting = arguments.command == "export"
     return exit_code(
         lambda: run(arguments, Store(arguments.folder, catalogue)),
-        "stopped; what has arrived is kept, the next download goes on from there",
+        "stopped; " + ("finished files are kept" if exporting else "what has arrived is kept, the next download goes on from there"),
     )
 
 
 if __name__ == "__main__":
+    end_like_ctrl_c()
     sys.exit(main())

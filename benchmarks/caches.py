@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the caches save, on this machine, with the lite engine.
+"""Measures what the caches save with the lite engine.
 
 usage: caches.py [--runs N] [--photo FILE] [--audio FILE]
 

@@ -1,4 +1,4 @@
-"""Milliseconds of every stage of Ditto at its published size, by batch: as published, as the engine runs it, and what the device could do.
+"""Measures every stage of Ditto at its published size, by batch: as published, as the engine runs it, and the device's limit.
 
     python benchmarks/ditto_stages.py [--device cpu] [--batches 1 2 5 10 20] [--repeats 20] [--out FOLDER] [--profile]
 

@@ -1,4 +1,4 @@
-"""How much a frame costs on its way into the file: `python benchmarks/encode.py [--frames 250] [--size 320]`.
+"""Measures the cost of encoding a frame: `python benchmarks/encode.py [--frames 250] [--size 320]`.
 
 Compares the project's writer with a pipe to the ffmpeg on the PATH (same codecs, preset and quality), alone and beside a
 thread that renders (cv2.remap on frames of the same size), and the presets that were candidates. CPU is of all threads and child

@@ -1,4 +1,4 @@
-"""Do the rendered lips do what the phones say? Measured on the video with the face landmarker, never read from the engine.
+"""Measures on a rendered video, with the face landmarker, how well the lips follow the phones.
 
 usage: python benchmarks/lipsync.py VIDEO... --phones FILE... [--json OUT]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the server bears on this machine: memory, fairness, live sessions, and strangers who only connect. About two minutes.
+"""Measures the server under load, in about two minutes: memory, fairness, live sessions and silent connections.
 
 usage: load.py [--requests N] [--connections N] [--sessions N] [--seconds S] [--only PART...]
 

@@ -1,4 +1,4 @@
-"""Ditto's networks of the published size, plain against prepared: milliseconds, parameters, GMACs, memory, and each saving alone.
+"""Measures Ditto's networks of the published size, plain against prepared: time, parameters, GMACs, memory and each saving.
 
     python benchmarks/networks.py [--device cuda --dtype float16] [--batch 4] [--repeats 5] [--networks decoder warp_network] [--savings]
 
@@ -26,7 +26,7 @@ from torch import nn  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from core.models import LMDM, AppearanceExtractor, Decoder, MotionExtractor, StitchNetwork, WarpNetwork  # noqa: E402
-from core.models.export import SHAPES  # noqa: E402
+from core.models.export import example_arguments  # noqa: E402
 from core.models.inference import prepare_for_inference  # noqa: E402
 from core.models.modules import dense_motion  # noqa: E402
 from core.models.modules.spade import LEAK, repeat_pixels  # noqa: E402
@@ -52,26 +52,6 @@ PUBLISHED_GMACS = {
 """Of one forward pass of the published code, batch 1."""
 SAMPLING_STEPS = 10
 Run = Callable[[], Any]
-
-
-def arguments(name: str, batch: int, device: torch.device) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    names = {"image": 0.0, "kp_source": -0.5, "kp_driving": -0.5}
-    keys = {
-        "appearance_extractor": ("image",),
-        "motion_extractor": ("image",),
-        "stitch_network": ("kp_source", "kp_driving"),
-        "lmdm": ("x", "cond_frame", "cond", "time_cond"),
-        "warp_network": ("feature_3d", "kp_source", "kp_driving"),
-        "decoder": ("feature",),
-    }[name]
-    out = {
-        k: torch.rand((batch, *shape), generator=generator).to(device) + names.get(k, 0.0)
-        for k, shape in zip(keys, SHAPES[name], strict=True)
-    }
-    if name == "lmdm":
-        out["time_cond"] = torch.full((batch,), 499, device=device)
-    return out
 
 
 def timed(runs: dict[str, Run], repeats: int, device: torch.device) -> dict[str, dict[str, float]]:
@@ -123,7 +103,7 @@ def measure(name: str, options: argparse.Namespace, device: torch.device, dtype:
     torch.manual_seed(0)
     plain = NETWORKS[name]().eval().requires_grad_(False).to(device, dtype)
     prepared: Any = prepare_for_inference(plain)  # type: ignore[call-overload]
-    given = arguments(name, options.batch, device)
+    given = example_arguments(plain, options.batch)
     runs: dict[str, Run] = {"plain": lambda: plain(**given), "prepared": lambda: prepared(**given)}
     out: dict[str, Any] = {
         "parameters": sum(p.numel() for p in plain.parameters()),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How soon the page can be used, and how soon a video that was made before is with a Gradio client.
+"""Measures how soon the page is usable, and how soon a cached video reaches a Gradio client.
 
 usage: page.py [--runs N] [--app app_optimized.py]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How soon and how evenly the server answers on this machine, through a real connection on loopback.
+"""Measures how soon and how evenly the server answers, through a real connection on loopback.
 
 usage: server.py [--runs N] [--seconds S] [--sessions N] [--aborted N]
 

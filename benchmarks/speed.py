@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How fast and how large the lite engine is on this machine.
+"""Measures the speed and memory of the lite engine.
 
 usage: speed.py [--runs N] [--photo FILE] [--audio FILE] [--size PX]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How soon, how evenly and for how long streams of the lite engine run on this machine.
+"""Measures latency, pace and memory of streams of the lite engine.
 
 usage: streaming.py [--runs N] [--seconds S] [--sessions N] [--minutes M]
 

@@ -1,4 +1,4 @@
-"""A whole Ditto engine of the published size without checkpoints, and the published way of running the same networks, for benchmarks.
+"""A Ditto engine of the published size with random weights, and the published way of running it, for benchmarks.
 
 Weights are those of the tests (`tests/support/synthetic.py`), a face is made up, and the speech encoder is a network of HuBERT-large's
 shape with random weights. Needs torch, numpy, OpenCV; nothing to decode or to find faces with.

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import queue
 import sys
 import threading
@@ -24,6 +25,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,15 +35,18 @@ if str(ROOT) not in sys.path:  # scripts have only this folder on their path
 
 from core.atomic_components.source_options import SourceOptions  # noqa: E402
 from core.atomic_components.wav2feat import CURRENT, FeatureOptions, Wav2Feat  # noqa: E402
-from core.engines.ditto import DittoEngine, DittoRegistered, checkpoints_in  # noqa: E402
+from core.engines.ditto import DittoEngine, DittoRegistered  # noqa: E402
 from core.engines.ditto_options import source_options  # noqa: E402
 from core.errors import OptionError  # noqa: E402
 from core.media.audio import load_audio  # noqa: E402
+from core.media.encoders import SoundEncoder  # noqa: E402
+from core.media.sound_track import SoundTrack  # noqa: E402
 from core.media.source import load_source  # noqa: E402
 from core.media.video import VideoWriter  # noqa: E402
 from core.options import read_options  # noqa: E402
 from core.settings import load_settings  # noqa: E402
 from core.types import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Photo  # noqa: E402
+from manager.published_folder import published_checkpoints  # noqa: E402
 
 Array = NDArray[np.float32]
 QUEUED = 100
@@ -78,7 +83,7 @@ class StreamSDK:
     """One video at a time. Not thread-safe; may be set up again after `close`."""
 
     def __init__(self, cfg_pkl: str | Path, data_root: str | Path, device: str | None = None, detector: str = "mediapipe") -> None:
-        paths = checkpoints_in(Path(data_root), Path(cfg_pkl))
+        paths = published_checkpoints(Path(data_root), Path(cfg_pkl))
         self.engine = DittoEngine(paths, device, detector=detector)  # type: ignore[arg-type]
         self.wav2feat = Wav2FeatWrapper(self.engine._hubert)
         self.audio2motion_queue: queue.Queue[Any] = queue.Queue(QUEUED)
@@ -207,12 +212,36 @@ def run(
 
 
 def with_sound(pictures: Path, audio: Any, output: Path) -> None:
-    """The frames of `pictures` with the sound of `audio`; `pictures` is removed."""
-    import av
+    """The pictures of `pictures`, as they are encoded, with the sound of `audio`; `pictures` is removed."""
+    part = output.with_name(f".{output.name}.part")
+    track = SoundTrack(audio)
+    try:
+        # use_metadata_tags: keys of our own survive, not only those iTunes knows.
+        with (
+            av.open(str(pictures)) as made,
+            av.open(str(part), "w", format="mp4", container_options={"movflags": "+faststart+use_metadata_tags"}) as container,
+            contextlib.closing(track),
+        ):
+            container.metadata.update(made.metadata)
+            video = container.add_stream_from_template(made.streams.video[0])
+            stream: Any = container.add_stream("aac", rate=track.rate_hz, layout="mono" if track.channels == 1 else "stereo")
+            sound = SoundEncoder(stream.codec_context, track.rate_hz, track.channels)
 
-    with av.open(str(pictures)) as container:
-        stream = container.streams.video[0]
-        with VideoWriter(output, stream.width, stream.height, audio) as writer:
-            for frame in container.decode(stream):
-                writer.write(frame.to_ndarray(format="rgb24"))
+            def hear(packets: list[av.Packet]) -> None:
+                for packet in packets:
+                    packet.stream = stream
+                container.mux(packets)
+
+            n_frames = 0
+            for packet in made.demux(made.streams.video[0]):
+                if packet.dts is not None:  # the last one, which is empty, has none
+                    packet.stream = video
+                    container.mux(packet)
+                    n_frames += 1
+                    hear(sound.encode(track.read_to(n_frames)))
+            hear(sound.encode(track.silence_to(n_frames)))
+            hear(sound.finish())
+        os.replace(part, output)
+    finally:
+        part.unlink(missing_ok=True)
     pictures.unlink()

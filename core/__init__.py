@@ -1,1 +1,1 @@
-"""The talking-head core: everything below the entry points. Importing it does nothing."""
+"""The talking-head core: everything below the entry points; importing it does nothing."""

@@ -1,4 +1,4 @@
-"""The avatars' side of the studio: people that an owner registered, and what the engines keep of them.
+"""Avatars and registrations: finds them in memory or on the disk, or makes them with an engine.
 
 A registration is looked for in memory, then (of an avatar) on the disk, and made last. Photos that nobody registered stay in memory only.
 """
@@ -30,7 +30,7 @@ THUMBNAIL_PX = 256
 
 
 class Avatars:
-    """Thread-safe. Whoever asks names the owner; a token of another's is as unknown as one that never was."""
+    """Finds, makes and deletes avatars and registrations. Thread-safe. Every call names the owner, who sees own avatars only."""
 
     def __init__(self, settings: Settings, folder: CacheFolder, scheduler: Scheduler) -> None:
         self._settings, self._scheduler = settings, scheduler
@@ -42,10 +42,17 @@ class Avatars:
         self._register_s: dict[str, float] = {}  # by engine: how long the latest registration took
 
     def check_new(self, name: str, consent: bool) -> None:
-        """Raises OptionError for what is known to fail."""
+        """Raises OptionError for a name that is too long, or where a consent that is required was not declared."""
         clean_name(name)
         if self._settings.require_consent and not consent:
             raise OptionError("The consent of the person shown was not declared.", "Declare it, or use another photo.")
+
+    def usable(self, avatar: Avatar, owner: str) -> Avatar:
+        """The avatar as it is registered now. Raises AvatarError, and OptionError where a consent that is required was not declared."""
+        avatar = self.store.get(avatar.token, owner)
+        if self._settings.require_consent and not avatar.consent:  # it was registered before that was required
+            raise OptionError("The consent of the person shown was not declared.", "Register the photo again and declare it.")
+        return avatar
 
     def register(
         self,
@@ -60,7 +67,7 @@ class Avatars:
         """The avatar of a source, known to `engine`; where the owner has it already, that one, with a name or consent that is new."""
         token = self.store.token(owner, source.sha256, framing)
         key = _key(owner, engine, source, framing)
-        with self.memory.making(key, job.check), self.store.locked(token, job.check):
+        with self.memory.locked(key, job.check), self.store.locked(token, job.check):
             avatar = self.store.find(token, owner)
             if avatar is None:
                 self.store.check_room(owner)
@@ -93,7 +100,7 @@ class Avatars:
         if isinstance(source, Avatar):
             source, framing = self.store.get(source.token, owner), source.framing
         key = _key(owner, engine, source, framing)
-        with self.memory.making(key, check):
+        with self.memory.locked(key, check):
             registration = self.memory.get(key)
             if isinstance(source, Avatar):
                 self.store.mark_used(source)
@@ -146,7 +153,7 @@ class Avatars:
             self._saved_s += self._register_s.get(engine.name, 0.0)
 
     def _source(self, avatar: Avatar) -> Source:
-        """What was kept of an avatar, decoded."""
+        """The stored source of an avatar, decoded."""
         data = self.store.source(avatar)
         if avatar.kind == "video":
             return load_clip(data, "The video of this avatar", self._settings)

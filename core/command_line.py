@@ -1,4 +1,4 @@
-"""What every command line shares: bad arguments and errors become one line on stderr and an exit code; and how servers log."""
+"""What the command lines share: argument errors and other errors as one line with an exit code, and logging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chooses the engine of a request, loads it, and registers the person with it."""
+"""Chooses the engine for a request, checks the request against it, and loads it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ import dataclasses
 import time
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TypeVar
 
-from core.avatars import Avatars
-from core.engines.base import Engine
+from core.engines import ditto_options
+from core.engines.base import Engine, check_request
 from core.engines.capabilities import CAPABILITIES
-from core.engines.request_checks import verify_request
 from core.errors import BusyError, EngineUnavailable, OptionError
-from core.generation_run import PreparedRun
 from core.optimization.cold_start_optimization import Engines
 from core.optimization.gpu_optimization import gpu_obstacle
 from core.options import PRESETS
-from core.scheduler import Job
 from core.settings import Settings
-from core.types import DEFAULT, Avatar, Controls, Framing, Progress, RenderOptions, Source, is_video
-from core.zero_gpu import current_visitor
+from core.types import DEFAULT, Avatar, Controls, Framing, RenderOptions, Source
 
+T = TypeVar("T")
 ENGINE_NAMES = ("auto", "lite", "ditto")
 
 
@@ -37,24 +34,39 @@ class RunRequest:
     options: RenderOptions = RenderOptions()
     n_frames: int | None = None
 
-    def options_for(self, capabilities: frozenset[str]) -> RenderOptions:
+    def completed(self, capabilities: frozenset[str]) -> RunRequest:
         """With what the request leaves open: an engine that plans by the length of a recording is told it; where there is none, an engine
         that could wait for seconds of speech does not (with the overlap for recordings a window of 70 frames would, online or not).
         """
-        options = self.options
-        if self.n_frames is None:
-            hasty = "online_mode" in capabilities and options.online_mode is DEFAULT
-            swift = {name: value for name, value in PRESETS["realtime"].items() if getattr(options, name) is DEFAULT} if hasty else {}
-            return dataclasses.replace(options, **swift)
-        planned = "N_d" in capabilities and options.N_d is DEFAULT
-        return dataclasses.replace(options, N_d=self.n_frames) if planned else options
+        if self.n_frames is not None:
+            planned = "N_d" in capabilities and self.options.N_d is DEFAULT
+            return dataclasses.replace(self, options=dataclasses.replace(self.options, N_d=self.n_frames)) if planned else self
+        if "online_mode" not in capabilities or self.options.online_mode is not DEFAULT:
+            return self
+        return dataclasses.replace(self, controls=_realtime(self.controls), options=_realtime(self.options))
+
+
+def _realtime(values: T) -> T:
+    """Those of `values` that the preset "realtime" sets and that are left open, as it sets them."""
+    preset = {name: value for name, value in PRESETS["realtime"].items() if getattr(values, name, None) is DEFAULT}
+    return dataclasses.replace(values, **preset)  # type: ignore[type-var]  # all have the fields of dataclasses
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LoadedEngine:
+    """The engine that serves a request, why this one, the request completed for it, and how long the request waited for it."""
+
+    engine: Engine
+    reason: str
+    request: RunRequest
+    load_ms: float = 0.0
 
 
 class EngineSelector:
-    """device, serving: as in `core.studio.Studio`. Thread-safe."""
+    """Chooses among the engines offered here. device, serving: as in `core.studio.Studio`. Thread-safe."""
 
-    def __init__(self, settings: Settings, engines: Engines, avatars: Avatars, device: str | None, serving: bool) -> None:
-        self._settings, self._engines, self._avatars = settings, engines, avatars
+    def __init__(self, settings: Settings, engines: Engines, device: str | None, serving: bool) -> None:
+        self._settings, self._engines = settings, engines
         self._device, self._serving = device, serving
 
     def choose(self, requested: str) -> tuple[str, str]:
@@ -76,7 +88,7 @@ class EngineSelector:
         return "lite", f"auto: ditto is {state}"
 
     def _check_fetched(self, name: str) -> None:
-        """A visitor's wish starts no large download where the deployment does not want one."""
+        """Raises EngineUnavailable where a visitor's request would start a large download that the deployment forbids."""
         if self._serving and not self._settings.fetch_ditto and self._engines.state(name).stage in ("absent", "failed"):
             if missing := self._engines.missing_bytes(name):
                 raise EngineUnavailable(
@@ -98,69 +110,61 @@ class EngineSelector:
             if self._settings.fetch_ditto or not self._engines.missing_bytes("ditto"):
                 self._engines.start("ditto")
 
-    def verified(self, run_request: RunRequest) -> RunRequest:
-        """The request, with the avatar as it is now. Raises what is known to fail."""
-        if isinstance(run_request.source, Avatar):
-            avatar = self._avatars.store.get(run_request.source.token, run_request.owner)
-            if self._settings.require_consent and not avatar.consent:  # it was registered before that was asked for
-                raise OptionError("The consent of the person shown was not declared.", "Register the photo again and declare it.")
-            run_request = dataclasses.replace(run_request, source=avatar, framing=avatar.framing)
+    def check(self, run_request: RunRequest) -> None:
+        """Raises InputError, EngineUnavailable or BusyError for what is known to fail; loads nothing."""
         name, reason = self.choose(run_request.engine)
         try:
-            _verify_for(name, run_request)
+            _check_for(name, run_request)
         except OptionError as error:
             if run_request.engine == "auto" and self._ditto_is_coming():
-                _verify_for("ditto", run_request)  # what it would refuse as well will not be better in a minute
+                _check_for("ditto", run_request)  # what it would refuse as well will not be better in a minute
                 raise BusyError(f"This needs the ditto engine ({reason.removeprefix('auto: ')}).", "Try again in a minute.") from error
             raise
-        return run_request
 
     def _ditto_is_coming(self) -> bool:
         """True where auto will take Ditto as soon as it is loaded."""
         return "ditto" in self._engines.names and self.obstacle is None and self._engines.state("ditto").under_way
 
-    def chosen(self, run_request: RunRequest, check: Callable[[], None]) -> tuple[Engine, str]:
-        """The engine, loaded, and why; where auto chose one that turns out not to run here, the lite one."""
+    def ready(self, run_request: RunRequest) -> LoadedEngine | None:
+        """The engine that would serve the request now; None while it is not loaded."""
+        name, reason = self.choose(run_request.engine)
+        engine = self._engines.loaded(name)
+        return None if engine is None else _loaded(engine, reason, run_request)
+
+    def load(self, run_request: RunRequest, check: Callable[[], None] = lambda: None) -> LoadedEngine:
+        """Waits for the engine; where auto chose one that turns out not to run here, for the lite one. check: as in `Engines.get`.
+
+        Raises EngineUnavailable, and InputError for what the engine refuses as it is configured.
+        """
+        started_s = time.perf_counter()
         name, reason = self.choose(run_request.engine)
         try:
-            return self._engines.get(name, check), reason
+            engine = self._engines.get(name, check)
         except EngineUnavailable as error:
             if run_request.engine != "auto" or name == "lite":
                 raise
             try:
-                verify_request("lite", run_request.source, run_request.framing, run_request.controls, run_request.options)
+                _check_for("lite", run_request)
             except OptionError:
                 raise error from None  # only Ditto can do what was asked: why it cannot run here is the answer
-            return self._engines.get("lite", check), f"auto: ditto cannot run here ({error.message.rstrip('.')})"
-
-    def prepare(self, job: Job[Any] | None, run_request: RunRequest) -> PreparedRun:
-        """Loads the engine and registers the person, where that is not done yet."""
-        asked = time.perf_counter()
-        current_visitor.set(run_request.owner)  # on this thread the session is made next
-        engine, reason = self.chosen(run_request, _checking(job))
-        engine.verify(run_request.source, run_request.framing, run_request.controls, run_request.options_for(engine.capabilities))
-        loaded = time.perf_counter()
-        if job is not None:
-            job.report(Progress("registering"))
-        registration = self._avatars.registration(job, engine, run_request.source, run_request.framing, run_request.owner)
-        done = time.perf_counter()
-        return PreparedRun(
-            engine,
-            reason,
-            registration,
-            is_video(run_request.source),
-            # An avatar's source has the warnings of its first engine.
-            tuple(dict.fromkeys((*run_request.source.warnings, *registration.warnings))),
-            run_request.source.token if isinstance(run_request.source, Avatar) else None,
-            load_ms=round((loaded - asked) * 1000, 1),
-            register_ms=round((done - loaded) * 1000, 1),
-        )
+            engine, reason = self._engines.get("lite", check), f"auto: ditto cannot run here ({error.message.rstrip('.')})"
+        load_ms = round((time.perf_counter() - started_s) * 1000, 1)
+        loaded = dataclasses.replace(_loaded(engine, reason, run_request), load_ms=load_ms)
+        completed = loaded.request
+        engine.verify(completed.source, completed.framing, completed.controls, completed.options)
+        return loaded
 
 
-def _verify_for(engine: str, run_request: RunRequest) -> None:
-    """Raises OptionError for what the engine of that name would refuse."""
-    verify_request(engine, run_request.source, run_request.framing, run_request.controls, run_request.options_for(CAPABILITIES[engine]))
+def _loaded(engine: Engine, reason: str, run_request: RunRequest) -> LoadedEngine:
+    reason = f"{reason}; {engine.limitation}" if engine.limitation else reason
+    return LoadedEngine(engine, reason, run_request.completed(engine.capabilities))
 
 
-def _checking(job: Job[Any] | None) -> Callable[[], None]:
-    return job.check if job is not None else lambda: None
+def _check_for(name: str, run_request: RunRequest) -> None:
+    """Raises InputError for what the engine of that name refuses whatever its configuration; it need not be loaded, nor torch be there."""
+    capabilities = CAPABILITIES[name]
+    run_request = run_request.completed(capabilities)
+    check_request(name, capabilities, run_request.source, run_request.framing, run_request.controls, run_request.options)
+    if name == "ditto":
+        ditto_options.source_options(run_request.framing)
+        ditto_options.session_options(run_request.controls, run_request.options)

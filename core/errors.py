@@ -1,4 +1,4 @@
-"""Every error a caller can meet, as one tree.
+"""All errors raised on purpose, as one tree of classes.
 
 TalkingHeadError
 ├── InputError                  the request is at fault (command line: exit code 2)

@@ -1,17 +1,16 @@
-"""One whole recording spoken by one session: its frames, step by step, and what is known about them afterwards.
+"""Generates the frames of one recording with one session, and reports what was made and how fast.
 
-What a video file and a stream are both made of.
+Video files and streams are both made by it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
-import itertools
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Protocol
 
 from core.engines.base import Engine, Registration, Session
 from core.media.label import Label
@@ -19,14 +18,22 @@ from core.provenance.disclosure import disclosure
 from core.scheduler import Job
 from core.types import FPS, SAMPLES_PER_FRAME, Audio, Frame, GenerationInfo, Progress, RenderOptions
 
-Turn = Callable[[], AbstractContextManager[None]]
+
+class Turn(Protocol):
+    """Gives a turn on the device; as `Scheduler.device_turn`."""
+
+    def __call__(self, due_s: float | None = None) -> AbstractContextManager[Any]: ...
+
+
+TURN_S = 0.02
+"""A turn of a run ends about then, with the frame it is at: live sessions have frames due every 40 ms."""
 STEP_FRAMES = 5
 """As much of the recording is heard at a time; the session says how many frames are taken in one turn on the device."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PreparedRun:
-    """What a run needs before its first frame: the loaded engine, why this one, the registered person, and how long both took.
+    """The inputs of a run: the loaded engine, why it was chosen, the registered person, and how long loading and registering took.
 
     video: whether the person moves already. warnings: of source and registration. avatar: the token, where one was given.
     """
@@ -41,16 +48,16 @@ class PreparedRun:
     register_ms: float
 
     def metadata(self, label: bool) -> dict[str, str]:
-        """What a video or stream made now says about itself. label: whether the visible label is in it."""
+        """The metadata of a video or stream that is made now. label: whether the visible label is in it."""
         today = datetime.datetime.now(datetime.UTC).date()
         return disclosure(self.engine.name, self.engine.revision, "video" if self.video else "photo", label, today)
 
 
 class GenerationRun:
-    """requested_s: by time.perf_counter, when the request came to its turn. turn: gives a turn on the device."""
+    """started_s: by time.perf_counter, when work on it began, its engine loaded. turn: gives a turn on the device."""
 
     def __init__(
-        self, prepared: PreparedRun, session: Session, options: RenderOptions, audio: Audio, turn: Turn, requested_s: float
+        self, prepared: PreparedRun, session: Session, options: RenderOptions, audio: Audio, turn: Turn, started_s: float
     ) -> None:
         self.prepared, self.session, self.options, self.audio = prepared, session, options, audio
         self.metadata = prepared.metadata(options.label)
@@ -58,7 +65,7 @@ class GenerationRun:
         self.n_frames = 0
         """Frames made so far."""
         self._turn = turn
-        self._requested_s, self._started_s = requested_s, time.perf_counter()
+        self._started_s, self._ready_s = started_s, time.perf_counter()
         self._first_s = 0.0
 
     def frames(self, job: Job[Any]) -> Generator[Frame, None, None]:
@@ -71,8 +78,7 @@ class GenerationRun:
                 chunk = samples[start : start + step]
                 waiting = self.session.push(chunk) if len(chunk) else self.session.flush()
                 while True:  # a push may yield many frames at once: they are taken a step at a time
-                    with self._turn():
-                        frames = list(itertools.islice(waiting, self.session.step_frames))
+                    frames, through = self._step(waiting)
                     for frame in frames:
                         if label is not None:
                             label.draw(frame)
@@ -81,19 +87,33 @@ class GenerationRun:
                         self.n_frames += 1
                         yield frame
                     job.report(Progress("animating", self.n_frames, self.total))
-                    if len(frames) < self.session.step_frames:
+                    if through:
                         break
         finally:
             self.session.interrupt()  # ends what an engine does on threads of its own
+
+    def _step(self, waiting: Iterator[Frame]) -> tuple[list[Frame], bool]:
+        """The frames of one turn, as many as it has time for; and whether there are no more."""
+        frames: list[Frame] = []
+        with self._turn():
+            began = time.perf_counter()
+            while len(frames) < self.session.step_frames:
+                frame = next(waiting, None)
+                if frame is None:
+                    return frames, True
+                frames.append(frame)
+                if (time.perf_counter() - began) * (len(frames) + 1) / len(frames) > TURN_S:
+                    break
+        return frames, False
 
     def first_out(self) -> None:
         """Something can be seen from now on: the first frame, or, said by whoever streams, the first encoded piece."""
         self._first_s = time.perf_counter()
 
     def info(self) -> GenerationInfo:
-        """Asked for when everything is done."""
+        """The facts about the finished video; call it after the last frame."""
         prepared, audio_s = self.prepared, self.audio.duration_s
-        wall_s = time.perf_counter() - self._requested_s - prepared.load_ms / 1000
+        wall_s = time.perf_counter() - self._started_s
         return GenerationInfo(
             engine=prepared.engine.name,
             engine_reason=prepared.engine_reason,
@@ -104,7 +124,7 @@ class GenerationRun:
             audio_s=round(audio_s, 3),
             wall_s=round(wall_s, 3),
             rtf=round(wall_s / audio_s, 4),
-            first_frame_ms=round((self._first_s - self._started_s) * 1000, 1),
+            first_frame_ms=round((self._first_s - self._ready_s) * 1000, 1),
             register_ms=prepared.register_ms,
             load_ms=prepared.load_ms,
             seed=self.options.seed,

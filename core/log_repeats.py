@@ -1,4 +1,4 @@
-"""A log in which a line that repeats stands once, with its count.
+"""A logging filter that writes a repeated line once, with its count.
 
     install(logging.getLogger())
 

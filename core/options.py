@@ -1,4 +1,4 @@
-"""Options by name, as a command line or a file gives them, become values; and presets, which are such options under one name.
+"""Reads options by name from a command line or a file, and defines the presets.
 
 Names are Ditto's own, `PRESETS` those that its users know. Values are plain: numbers, text, lists, mappings. What a value may be is decided
 where it is used; what is checked here is that the name exists and the value is of a kind that can be meant.
@@ -25,8 +25,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "draft": {"sampling_timesteps": 25, "overlap_v2": 5, "smo_k_d": 1, "max_size": 512},
     "default": {"sampling_timesteps": 50, "overlap_v2": 10, "smo_k_d": 3},
     "quality": {"sampling_timesteps": 75, "overlap_v2": 15, "smo_k_d": 5, "max_size": 1920},
-    "realtime": {"online_mode": True, "sampling_timesteps": 10, "overlap_v2": 75, "fix_kp_cond": 1, "fix_kp_cond_dim": (0, 202)},
-}
+    "realtime": {
+        "online_mode": True, "sampling_timesteps": 10, "overlap_v2": 75, "fix_kp_cond": 1, "fix_kp_cond_dim": (0, 202),
+        "overall_ctrl_info": {"delta_pitch": 2},
+    },
+}  # fmt: skip
 
 _PLACES: dict[str, tuple[str, ...]] = {}
 for _place, _kind in (("framing", Framing), ("controls", Controls), ("render", RenderOptions)):
@@ -41,7 +44,7 @@ _PLAIN_KINDS: dict[str, tuple[type, ...]] = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Options:
-    """What `read_options` makes."""
+    """The values that `read_options` makes of options by name."""
 
     framing: Framing = Framing()
     controls: Controls = Controls()

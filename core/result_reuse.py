@@ -1,4 +1,4 @@
-"""The studio's use of the inference cache: what makes two requests the same, and what is told of a video that was there already."""
+"""Answers a request with a video that was made before, where every input is the same."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from core.engine_selection import RunRequest
-from core.engines.base import Engine
+from core.engine_selection import LoadedEngine, RunRequest
 from core.errors import OutputError
+from core.optimization.avatar_cache import AvatarStore
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.inference_cache import InferenceCache
 from core.provenance.disclosure import disclosure
@@ -26,24 +26,25 @@ log = logging.getLogger(__name__)
 class ResultReuse:
     """signature: tells apart what differently configured signers sign. keeping: False: nothing is looked up or kept."""
 
-    def __init__(self, settings: Settings, folder: CacheFolder, signature: str, keeping: bool) -> None:
-        self._settings, self._signature, self.keeping = settings, signature, keeping
+    def __init__(self, settings: Settings, folder: CacheFolder, avatars: AvatarStore, signature: str, keeping: bool) -> None:
+        self._settings, self._avatars, self._signature, self.keeping = settings, avatars, signature, keeping
         self._cache = InferenceCache(folder, settings.results_bytes, settings.results_ttl_s, settings.share_caches)
 
-    def key(self, run_request: RunRequest, audio: Audio, engine: Engine) -> str | None:
-        """Of the video this would be; None where it is not kept.
+    def key(self, audio: Audio, loaded: LoadedEngine) -> str | None:
+        """The key of the video that the request would give; None where videos are not kept.
 
         An avatar counts as what it was made of: the same photo, handed in again, is the same request.
         """
         if not self.keeping:
             return None
+        run_request = loaded.request
         kind: Literal["video", "photo"] = "video" if is_video(run_request.source) else "photo"
-        settings = self._settings
+        settings, engine = self._settings, loaded.engine
         parts = {
             "source": [kind, run_request.source.sha256, run_request.framing],
             "audio": [audio.original, audio.samples],
             "controls": run_request.controls,
-            "options": run_request.options_for(engine.capabilities),
+            "options": run_request.options,
             "said": [disclosure(engine.name, engine.revision, kind, run_request.options.label, datetime.date.min), self._signature],
             "limits": [settings.max_video_s, settings.max_video_store_bytes] if kind == "video" else [],
         }
@@ -53,36 +54,42 @@ class ResultReuse:
             log.warning("finished videos are not kept: %s", error)
             return None
 
-    def making(self, key: str | None, check: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
-        """Held while a video is made, so that who wants the same one waits and has it then."""
-        return contextlib.nullcontext() if key is None else self._cache.making(key, check)
+    def locked(self, key: str | None, check: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
+        """A lock to be held while a video is made, so that an identical request waits and then finds it."""
+        return contextlib.nullcontext() if key is None else self._cache.locked(key, check)
 
-    def find(self, run_request: RunRequest, key: str | None, engine_reason: str, output: Path, load_ms: float = 0.0) -> Generation | None:
+    def find(self, key: str | None, loaded: LoadedEngine, output: Path) -> Generation | None:
         """The kept video, put at `output`. Raises OutputError."""
-        started = time.perf_counter()
+        run_request, started = loaded.request, time.perf_counter()
         known = self._cache.find(run_request.owner, key, output) if key is not None else None
         if known is None:
             return None
         wall_s = time.perf_counter() - started
         info = dataclasses.replace(
             known,
-            engine_reason=engine_reason,
+            engine_reason=loaded.reason,
             wall_s=round(wall_s, 4),
             rtf=round(wall_s / known.audio_s, 4) if known.audio_s else 0.0,
             first_frame_ms=round(wall_s * 1000, 1),
             register_ms=0.0,
-            load_ms=load_ms,
+            load_ms=loaded.load_ms,
             cache_hit=True,
             avatar=run_request.source.token if isinstance(run_request.source, Avatar) else None,
         )
         return Generation(output, info)
 
-    def keep(self, run_request: RunRequest, key: str | None, generation: Generation, still_there: Callable[[], bool]) -> None:
-        """still_there: False where the person was deleted meanwhile; nothing of them is kept then."""
-        if key is not None and still_there():
-            self._cache.put(run_request.owner, key, generation.path, generation.info, run_request.source.sha256)
-            if not still_there():
-                self.forget(run_request.owner, run_request.source.sha256)
+    def keep(self, key: str | None, loaded: LoadedEngine, generation: Generation) -> None:
+        """Keeps a finished video, unless the avatar in it was deleted meanwhile."""
+        run_request = loaded.request
+        if key is None or self._was_deleted(run_request):
+            return
+        self._cache.put(run_request.owner, key, generation.path, generation.info, run_request.source.sha256)
+        if self._was_deleted(run_request):
+            self.forget(run_request.owner, run_request.source.sha256)
+
+    def _was_deleted(self, run_request: RunRequest) -> bool:
+        source = run_request.source
+        return isinstance(source, Avatar) and self._avatars.find(source.token, run_request.owner) is None
 
     def forget(self, owner: str, source_sha256: str) -> int:
         """Removes the videos of a person. Bytes freed."""

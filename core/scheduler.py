@@ -1,11 +1,12 @@
 """Jobs: submit, watch, cancel; and whose step runs on the device next.
 
 All entry points share one scheduler. A job runs on a worker thread; what it computes on the device it computes in steps, each
-inside `device_turn()`. Turns are given in the order they were asked for, so jobs and live sessions interleave fairly.
+inside `device_turn()`. Turns are given by when they are due: a live session's before its next frame is, a job's when nobody is in a hurry.
 """
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import secrets
 import threading
@@ -19,6 +20,14 @@ from core.errors import BusyError, Cancelled, TalkingHeadError, forget_frames
 from core.types import Progress, ProgressCallback
 
 T = TypeVar("T")
+Ticket = tuple[float, int]
+"""Of a turn: when it is due, by time.monotonic, and the order of asking."""
+PATIENCE_S = 1.0
+"""How long what is not due at any time lets others go first."""
+MAX_RESTING = 8
+"""Each holds what it works on in memory. Beyond them nobody gives way."""
+REST_S = 0.1
+"""How often one that rests looks whether it is needed."""
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
@@ -34,6 +43,7 @@ class Job(Generic[T]):
         self.state: JobState = "queued"
         self.progress = Progress("queued")
         self._work = work
+        self._give_way: Callable[[Job[Any], Callable[[], bool]], None] = lambda job, needed: None
         self._on_progress = on_progress
         self._cancel = threading.Event()
         self._finished = threading.Event()
@@ -90,6 +100,13 @@ class Job(Generic[T]):
                 return
         listener()
 
+    def give_way(self, needed: Callable[[], bool]) -> None:
+        """Called by the work between two steps: where other jobs wait, they have its place until one is free again, or `needed()` says
+        that the work cannot be put off any longer. Returns at once where nobody waits. Raises Cancelled.
+        """
+        self._give_way(self, needed)
+        self.check()
+
     def _run(self) -> None:
         try:
             self.check()
@@ -122,32 +139,50 @@ def _ended(job: Job[Any]) -> NoReturn:
 
 
 class Scheduler:
-    """A bounded queue, `max_jobs` worker threads (started when first needed), and the turns on the device."""
+    """A bounded queue, places for `max_jobs` jobs (threads are started when first needed), and the turns on the device.
+
+    A job that gives way (`Job.give_way`) rests: it keeps its thread and has no place. One that must go on does so whether or not there is
+    a place for it.
+    """
 
     def __init__(self, max_jobs: int, max_queue: int) -> None:
         self._max_jobs = max_jobs
         self._max_queue = max_queue
         self._waiting: deque[Job[object]] = deque()
         self._running: list[Job[object]] = []
+        self._resting: list[Job[object]] = []
+        self._waits_elsewhere: Callable[[], bool] = lambda: False
+        self._on_rest: Callable[[], None] = lambda: None
         self._closed = False
         self._changed = threading.Condition()
         self._workers: list[threading.Thread] = []
         self._turn = threading.Condition()
         self._tickets = itertools.count()
-        self._queue_of_turns: deque[int] = deque()
+        self._turns: list[Ticket] = []
+        """Of those who wait, a heap."""
+        self._holder: Ticket | None = None
 
     def submit(self, work: Callable[[Job[T]], T], owner: str, on_progress: ProgressCallback | None = None) -> Job[T]:
         """Queues `work`. Raises BusyError when `max_queue` jobs wait already, or half of the room is this owner's."""
         job = Job(work, owner, on_progress)
         with self._changed:
             self._ensure_room(owner)
+            job._give_way = self._rest
             self._waiting.append(job)  # type: ignore[arg-type]  # Job is invariant, the queue only runs it
-            if len(self._workers) < self._max_jobs:
-                worker = threading.Thread(target=self._work, name=f"job-{len(self._workers)}", daemon=True)
-                self._workers.append(worker)
-                worker.start()
-            self._changed.notify()
+            self._start_worker()
+            self._changed.notify_all()
         return job
+
+    def stand_behind(self, waits: Callable[[], bool], on_rest: Callable[[], None]) -> None:
+        """For a queue of jobs that are submitted only when there is a place. waits: whether some wait there; it is asked often, on any
+        thread. on_rest: called when a job has given its place away, so that one of them is submitted.
+        """
+        self._waits_elsewhere, self._on_rest = waits, on_rest
+
+    @property
+    def n_resting(self) -> int:
+        """Jobs that were begun and have no place now."""
+        return len(self._resting)
 
     def ensure_room(self, owner: str) -> None:
         """Raises BusyError where a job of `owner` would not be taken now: asked before anything is read for it."""
@@ -161,26 +196,47 @@ class Scheduler:
 
     def stats(self) -> dict[str, int]:
         with self._changed:
-            return {"running": len(self._running), "waiting": len(self._waiting), "max_jobs": self._max_jobs, "max_queue": self._max_queue}
+            running = len(self._running) + len(self._resting)
+            return {"running": running, "waiting": len(self._waiting), "max_jobs": self._max_jobs, "max_queue": self._max_queue}
 
     @contextmanager
-    def device_turn(self) -> Iterator[None]:
-        """Holds the device for one step. First come, first served; never hold it across a yield to a consumer."""
+    def device_turn(self, due_s: float | None = None) -> Iterator[None]:
+        """Holds the device for one step. Who is due first is served first; never hold it across a yield to a consumer.
+
+        due_s: when what is made must be there, by time.monotonic; None for what nobody waits for: it comes after all that is due before
+        it has waited PATIENCE_S itself, so that it is never left out for good.
+        """
+        ticket = (time.monotonic() + PATIENCE_S if due_s is None else due_s, next(self._tickets))
         with self._turn:
-            ticket = next(self._tickets)
-            self._queue_of_turns.append(ticket)
-            try:
-                self._turn.wait_for(lambda: self._queue_of_turns[0] == ticket)
-            except BaseException:
-                self._queue_of_turns.remove(ticket)
-                self._turn.notify_all()
-                raise
+            self._await_turn(ticket)
         try:
             yield
         finally:
             with self._turn:
-                self._queue_of_turns.popleft()
+                self._holder = None
                 self._turn.notify_all()
+
+    def pass_turn(self) -> None:
+        """Called by who holds the device, between two parts of a step: those who are due earlier go first."""
+        with self._turn:
+            ticket = self._holder
+            if ticket is None or not self._turns or self._turns[0] > ticket:
+                return
+            self._holder = None
+            self._turn.notify_all()
+            self._await_turn(ticket)
+
+    def _await_turn(self, ticket: Ticket) -> None:
+        heapq.heappush(self._turns, ticket)
+        try:
+            self._turn.wait_for(lambda: self._holder is None and self._turns[0] == ticket)
+        except BaseException:
+            self._turns.remove(ticket)
+            heapq.heapify(self._turns)
+            self._turn.notify_all()
+            raise
+        heapq.heappop(self._turns)
+        self._holder = ticket
 
     def close(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
         """Takes no more jobs and cancels the waiting ones. Running ones have `grace_s` to end by themselves; then they are cancelled too,
@@ -193,7 +249,7 @@ class Scheduler:
             self._changed.notify_all()
         self._join(grace_s)
         with self._changed:
-            for job in self._running:
+            for job in (*self._running, *self._resting):
                 job.cancel()
         self._join(timeout_s)
 
@@ -206,7 +262,7 @@ class Scheduler:
         if self._closed:
             raise BusyError("The service is stopping.", "Try again later.")
         self._drop_cancelled()
-        jobs = [*self._running, *self._waiting]
+        jobs = [*self._running, *self._resting, *self._waiting]
         if len(jobs) >= self._max_jobs + self._max_queue:
             raise BusyError(f"Busy: {len(self._waiting)} jobs are waiting already.", "Try again in a minute.")
         own = sum(job.owner == owner for job in jobs)
@@ -218,10 +274,38 @@ class Scheduler:
             self._waiting.remove(job)
             job._run()  # ends as cancelled, without work
 
+    def _rest(self, job: Job[Any], needed: Callable[[], bool]) -> None:
+        if len(self._resting) >= MAX_RESTING or not self._others_wait():
+            return
+        with self._changed:
+            self._running.remove(job)
+            self._resting.append(job)
+            self._start_worker()
+            self._changed.notify_all()
+        try:
+            self._on_rest()
+            with self._changed:
+                while not (job._cancel.is_set() or needed() or (len(self._running) < self._max_jobs and not self._others_wait())):
+                    self._changed.wait(REST_S)
+        finally:
+            with self._changed:
+                self._resting.remove(job)
+                self._running.append(job)
+
+    def _others_wait(self) -> bool:
+        return bool(self._waiting) or self._waits_elsewhere()
+
+    def _start_worker(self) -> None:
+        """One more for a job that waits, unless each place has its own."""
+        if self._waiting and len(self._workers) < self._max_jobs + len(self._resting):
+            worker = threading.Thread(target=self._work, name=f"job-{len(self._workers)}", daemon=True)
+            self._workers.append(worker)
+            worker.start()
+
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closed)
+                self._changed.wait_for(lambda: len(self._running) < self._max_jobs if self._waiting else self._closed)
                 if not self._waiting:
                     return
                 job = self._waiting.popleft()
@@ -229,4 +313,5 @@ class Scheduler:
             job._run()
             with self._changed:
                 self._running.remove(job)
+                self._changed.notify_all()
             del job  # the wait for the next one may be long

@@ -1,4 +1,4 @@
-"""Settings of a deployment: limits, folders, threads. Read from the environment (`TALKING_HEAD_...`), once, by entry points."""
+"""The settings of a deployment (limits, folders, threads), read once from the environment (`TALKING_HEAD_...`)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import tempfile
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -57,6 +58,11 @@ def _cache_of_user() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache"))
 
 
+def _told_root() -> str:
+    """The path of GRADIO_ROOT_PATH, by which programs that use Gradio are told where a proxy shows them."""
+    return urlsplit(os.environ.get("GRADIO_ROOT_PATH", "").strip()).path.rstrip("/")
+
+
 class Settings(BaseSettings):
     """All limits in one place; e.g. `TALKING_HEAD_MAX_AUDIO_S=60` in the environment changes one."""
 
@@ -75,9 +81,20 @@ class Settings(BaseSettings):
     max_queue: int = Field(default=16, ge=0, le=10_000, description="Jobs that may wait")
     max_pending_bytes: int = Field(default=1024 * 2**20, ge=0, description="Recordings and photos of jobs that wait or run, bytes")
     max_decoded_bytes: int = Field(default=256 * 2**20, ge=0, description="The same, decoded and held in memory, bytes")
+    previews_bytes: int = Field(
+        default=256 * 2**20, ge=0, description="Photos whose faces visitors of the pages were shown, decoded and held in memory, bytes"
+    )
     output_dir: Path = Field(default_factory=_own_outputs, description="Where the pages and servers put videos")
     output_ttl_s: float = Field(default=3600.0, gt=0, description="How long an ended job and its video are kept")
     output_bytes: int = Field(default=4 * 2**30, ge=0, description="Videos of ended jobs, bytes; the oldest go first")
+    stream_bytes: int = Field(default=2 * 2**30, ge=0, description="Streams that wait for their readers, bytes; a quarter for each at most")
+    uploads_at_once: int = Field(default=8, ge=1, description="Requests whose upload is read at the same time")
+    owner_uploads_at_once: int = Field(default=4, ge=1, description="The same, of one owner")
+    upload_timeout_s: float = Field(default=120.0, gt=0, description="How long one upload may take in all")
+    uploads_per_minute: int = Field(default=60, ge=1, description="Uploads of one visitor of the pages; one address has four times as many")
+    owner_uploads_bytes: int = Field(
+        default=512 * 2**20, ge=0, description="Uploads of one visitor of the pages kept, bytes; those unused longest go first"
+    )
     c2pa_cert: Path | None = Field(default=None, description="PEM certificates, the signer's first: with c2pa_key, every video is signed")
     c2pa_key: Path | None = Field(default=None, description="PEM private key of the first certificate")
     c2pa_alg: Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"] = Field(default="es256", description="Its algorithm")
@@ -92,6 +109,7 @@ class Settings(BaseSettings):
     share_caches: bool = Field(default=False, description="One owner's finished videos may answer another's same request")
     require_consent: bool = Field(default=False, description="Avatars need the declared consent of the person shown")
     label: bool = Field(default=True, description='Pages and servers draw a small "AI" into their videos')
+    shared_batches: bool = Field(default=False, description="On a GPU, Ditto draws the frames of all sessions in shared batches")
     fetch_ditto: bool = Field(default=True, description="Pages and servers fetch Ditto where a GPU is there and it is missing")
     zero_gpu_call_s: float = Field(default=60.0, ge=10, description="Longest call on a GPU that is lent (ZeroGPU), seconds")
     zero_gpu_video_s: float = Field(default=120.0, ge=10, description="GPU seconds that one video may take there")
@@ -103,6 +121,12 @@ class Settings(BaseSettings):
     )
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         default=(), description="Addresses and networks of reverse proxies, with commas: their word on who asks is taken"
+    )
+    root_path: str = Field(
+        default_factory=_told_root,
+        validate_default=True,
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="Path below which a proxy shows pages and servers, such as /talk; the proxy takes it off what it passes on",
     )
     frame_ancestors: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Origins whose pages may show the page in a frame, with commas; in a Space, huggingface.co by itself"

@@ -1,24 +1,20 @@
-"""The one place where a request becomes a video: choose the engine → register the person → animate → encode.
+"""The interface of the core: makes videos, streams, live sessions and avatars, and cleans the caches.
 
 Every entry point (command line, pages, servers) calls this and nothing below it. All calls name the owner.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from core.avatars import Avatars
 from core.engine_selection import ENGINE_NAMES, EngineSelector, RunRequest
-from core.engines.base import Engine, Session
+from core.engines.base import Engine, FrameCost
 from core.errors import OptionError
-from core.generation_run import GenerationRun, Turn
-from core.media.video import VideoWriter, check_writable
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.cold_start_optimization import Engines, EngineSource
 from core.provenance.signing import open_signer
@@ -26,10 +22,11 @@ from core.result_reuse import ResultReuse
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
 from core.streaming.live import LiveSession
+from core.streaming.load import LiveLoad
 from core.streaming.outputs import LiveOptions
 from core.streaming.recording import SegmentStream
+from core.streaming.spool import SpoolRoom, open_spool_file
 from core.types import (
-    Audio,
     Avatar,
     Controls,
     Framing,
@@ -40,6 +37,7 @@ from core.types import (
     Request,
     Source,
 )
+from core.video_generation import VideoGenerator
 
 T = TypeVar("T")
 __all__ = ["ENGINE_NAMES", "EngineSource", "Studio", "open_studio"]
@@ -61,14 +59,17 @@ class Studio:
         serving: bool = False,
     ) -> None:
         self.settings = settings
-        self._signer = open_signer(settings)
+        signer = open_signer(settings)
         self.scheduler = Scheduler(settings.max_jobs, settings.max_queue)
         self.engines = Engines(engines)
+        self.live_load = LiveLoad()
         self._folder = CacheFolder(settings.cache_dir)
+        self._spool_room = SpoolRoom(settings.stream_bytes, partial(open_spool_file, self._folder))
         self._avatars = Avatars(settings, self._folder, self.scheduler)
-        self._selector = EngineSelector(settings, self.engines, self._avatars, device, serving)
-        signature = "" if self._signer is None else self._signer.fingerprint
-        self._results = ResultReuse(settings, self._folder, signature, serving and settings.keep_results)
+        self._selector = EngineSelector(settings, self.engines, device, serving)
+        signature = "" if signer is None else signer.fingerprint
+        self._results = ResultReuse(settings, self._folder, self._avatars.store, signature, serving and settings.keep_results)
+        self._videos = VideoGenerator(self._selector, self._avatars, self._results, self.scheduler, signer)
 
     # ---- engines
 
@@ -92,11 +93,7 @@ class Studio:
         Raises InputError, EngineUnavailable or BusyError for what is known to fail. `output` appears only when it is whole. The job's own
         errors come from `job.result()`.
         """
-        run_request = self._run_request(request)
-        known = self._find_result(run_request, request.audio, output)
-        if known is not None:
-            return Job.finished(known, request.owner, on_progress)
-        return self.scheduler.submit(lambda job: self._generate(job, run_request, request.audio, output), request.owner, on_progress)
+        return self._videos.submit(request, output, on_progress)
 
     def generate(self, request: Request, output: Path, on_progress: ProgressCallback | None = None) -> Generation:
         """`submit`, then wait. An interrupt (Ctrl-C) of the waiting thread cancels the job before it is raised again."""
@@ -104,11 +101,12 @@ class Studio:
 
     def stream(self, request: Request, on_progress: ProgressCallback | None = None) -> SegmentStream:
         """Queues one video and returns its pieces as they are made (`core.streaming`); close it to stop. Raises as `submit`."""
-        owner, asked = request.owner, [(self._run_request(request), request.audio)]
+        owner, checked = request.owner, [(self._videos.checked(request), request.audio)]
         del request
         return SegmentStream(
-            lambda job: self._start_run(job, *asked.pop()),  # once: the reader keeps the stream, and would keep what it is made of
+            lambda job: self._videos.start(job, *checked.pop()),  # once: the reader keeps the stream, and would keep what it is made of
             lambda work: self.scheduler.submit(work, owner, on_progress),
+            self._spool_room,
         )
 
     def live(
@@ -123,30 +121,38 @@ class Studio:
         clock: Callable[[], float] = time.monotonic,
     ) -> LiveSession:
         """A live session on a person (`core.streaming`). Loads and registers on the caller's thread where that is not done yet, which may
-        take long. clock: as in LiveSession. Raises as `submit`.
+        take long. clock: as in LiveSession. Raises as `submit`, and BusyError where it would not keep real time beside those that run.
         """
-        run_request = self._selector.verified(RunRequest(source, owner, engine, framing, controls, options))
-        prepared = self._selector.prepare(None, run_request)
-        options = run_request.options_for(prepared.engine.capabilities)
-        with self.scheduler.device_turn():
-            session = prepared.engine.session(prepared.registration, controls, options)
-        self._avatars.memory.trim()
-        return LiveSession(prepared, session, options, self._turn(session), live, clock)
+        run_request = self._videos.checked_run(RunRequest(source, owner, engine, framing, controls, options))
+        loaded = self._selector.load(run_request)
+        prepared, session = self._videos.open_session(None, loaded)
+        options, turn = loaded.request.options, self._videos.turn(session)
+
+        def guess() -> FrameCost | None:
+            with turn():
+                return loaded.engine.frame_cost(prepared.registration, options)
+
+        session_load = self.live_load.admit(loaded.engine.name, session.width, session.height, guess)
+        try:
+            return LiveSession(prepared, session, options, turn, live, clock, session_load)
+        except BaseException:
+            session_load.close()
+            raise
 
     def check(self, request: Request) -> None:
         """Raises what `submit` would."""
-        self._run_request(request)
+        self._videos.checked(request)
 
     def find_result(self, request: Request, output: Path) -> Generation | None:
         """The very same video, put at `output`, where it is kept; None where it would have to be made. Raises as `submit`."""
-        return self._find_result(self._run_request(request), request.audio, output)
+        return self._videos.find(self._videos.checked(request), request.audio, output)
 
     # ---- avatars
 
     def check_avatar(self, source: Source, owner: str, name: str, framing: Framing, engine: str, consent: bool) -> None:
         """Raises what `submit_avatar` would."""
         self._avatars.check_new(name, consent)
-        self._selector.verified(RunRequest(source, owner, engine, framing))
+        self._selector.check(RunRequest(source, owner, engine, framing))
 
     def submit_avatar(
         self,
@@ -163,13 +169,14 @@ class Studio:
         same token. Raises as `submit`; the job raises FaceError.
         """
         self._avatars.check_new(name, consent)
-        run_request = self._selector.verified(RunRequest(source, owner, engine, framing))
+        run_request = RunRequest(source, owner, engine, framing)
+        self._selector.check(run_request)
 
         def work(job: Job[Avatar]) -> Avatar:
             job.report(Progress("loading"))
-            chosen, _ = self._selector.chosen(run_request, job.check)
+            loaded = self._selector.load(run_request, job.check)
             job.report(Progress("registering"))
-            avatar = self._avatars.register(job, chosen, source, owner, name, framing, consent)
+            avatar = self._avatars.register(job, loaded.engine, source, owner, name, framing, consent)
             job.report(Progress("done"))
             return avatar
 
@@ -218,11 +225,11 @@ class Studio:
         return freed + sum(self._results.forget(owner, avatar.sha256) for avatar in people)
 
     def stats(self) -> dict[str, Any]:
-        """Of the caches and the queue, in plain JSON types."""
+        """Counts of the caches and the queue, in plain JSON types."""
         return {"avatars": self._avatars.stats(), "results": self._results.stats(), "queue": self.scheduler.stats()}
 
     def health(self) -> dict[str, Any]:
-        """What a monitor asks. ready: some engine can answer at once. loading: how far each engine is. cache: finished videos are kept."""
+        """For a monitor. ready: some engine can answer at once. loading: the state of each engine. cache: finished videos are kept."""
         names = self.engines.names
         return {
             "live": True,
@@ -240,69 +247,6 @@ class Studio:
         self.scheduler.close()
         self.engines.close()
         self._folder.close()
-
-    # ---- within
-
-    def _run_request(self, request: Request) -> RunRequest:
-        """What a request asks of a run, verified."""
-        request.verify()
-        run_request = RunRequest(request.source, request.owner, request.engine, request.framing, request.controls, request.options)
-        return self._selector.verified(dataclasses.replace(run_request, n_frames=request.audio.n_frames))
-
-    def _find_result(self, run_request: RunRequest, audio: Audio, output: Path) -> Generation | None:
-        check_writable(output)
-        name, reason = self.choose_engine(run_request.engine)
-        engine = self.engines.loaded(name)
-        if engine is None:
-            return None
-        return self._results.find(run_request, self._results.key(run_request, audio, engine), reason, output)
-
-    def _turn(self, session: Session) -> Turn:
-        """How a session's frames get their turn on the device: at once, where its engine shares the device among sessions itself."""
-        return self.scheduler.device_turn if session.takes_turns else nullcontext
-
-    def _start_run(self, job: Job[Any], run_request: RunRequest, audio: Audio) -> GenerationRun:
-        """Everything up to the first frame: the engine loaded, the person registered, a session opened."""
-        requested_s = time.perf_counter()
-        job.report(Progress("loading"))
-        prepared = self._selector.prepare(job, run_request)
-        options = run_request.options_for(prepared.engine.capabilities)
-        with self.scheduler.device_turn():
-            session = prepared.engine.session(prepared.registration, run_request.controls, options)
-        self._avatars.memory.trim()  # registrations grow with the sizes they are used at
-        return GenerationRun(prepared, session, options, audio, self._turn(session), requested_s)
-
-    def _generate(self, job: Job[Generation], run_request: RunRequest, audio: Audio, output: Path) -> Generation:
-        """The video that is kept, or a new one, which is kept then."""
-        requested_s = time.perf_counter()
-        job.report(Progress("loading"))
-        engine, reason = self._selector.chosen(run_request, job.check)
-        load_ms = round((time.perf_counter() - requested_s) * 1000, 1)
-        key = self._results.key(run_request, audio, engine)
-        with self._results.making(key, job.check):
-            generation = self._results.find(run_request, key, reason, output, load_ms)
-            if generation is None:
-                generation = self._made(job, run_request, audio, output, load_ms)
-                self._results.keep(run_request, key, generation, lambda: self._still_there(run_request))
-        job.report(Progress("done", generation.info.frames, generation.info.frames))
-        return generation
-
-    def _made(self, job: Job[Generation], run_request: RunRequest, audio: Audio, output: Path, load_ms: float) -> Generation:
-        run = self._start_run(job, run_request, audio)
-        session, about = run.session, run.metadata
-        seal = None if self._signer is None else partial(self._signer.sign, metadata=about)
-        with (
-            VideoWriter(output, session.width, session.height, audio, metadata=about, seal=seal) as writer,
-            closing(run.frames(job)) as frames,
-        ):
-            for frame in frames:
-                writer.write(frame)
-            job.report(Progress("finishing", run.n_frames, run.total))
-        return Generation(output, dataclasses.replace(run.info(), load_ms=load_ms))
-
-    def _still_there(self, run_request: RunRequest) -> bool:
-        source = run_request.source
-        return not isinstance(source, Avatar) or self._avatars.store.find(source.token, run_request.owner) is not None
 
 
 def _awaited(job: Job[T]) -> T:

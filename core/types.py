@@ -1,4 +1,4 @@
-"""The words everyone uses: audio, photo, controls, options, results.
+"""The data types that all modules share: audio, photo, controls, options, request and result.
 
 All values are frozen; every default is written here, once.
 """
@@ -93,7 +93,7 @@ Source = Photo | Video
 
 
 class Default(enum.Enum):
-    """Stands for a value that nobody asked for: the engine's own, or that of its configuration, holds. None is a value of its own."""
+    """Marks an option that was not given: the engine's default, or that of its configuration, holds. None is a value of its own."""
 
     DEFAULT = "default"
 
@@ -101,10 +101,10 @@ class Default(enum.Enum):
 DEFAULT: Final = Default.DEFAULT
 
 
-def check_honoured(asked: Framing | Controls | RenderOptions, capabilities: frozenset[str], engine: str) -> None:
+def check_honoured(options: Framing | Controls | RenderOptions, capabilities: frozenset[str], engine: str) -> None:
     """Raises OptionError for the first field that differs from its default and is not among the engine's `capabilities`."""
-    for field in dataclasses.fields(asked):
-        value = getattr(asked, field.name)
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
         if field.name in COMMON_OPTIONS or field.name in capabilities or value is field.default:
             continue
         if isinstance(value, int | float | str) and value == field.default:
@@ -113,7 +113,7 @@ def check_honoured(asked: Framing | Controls | RenderOptions, capabilities: froz
 
 
 COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "seed", "label"})
-"""What every engine honours."""
+"""The options that every engine honours."""
 
 
 @dataclass(frozen=True)
@@ -262,10 +262,10 @@ def is_video(source: Source | Avatar) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One video asked for.
+    """A request for one video.
 
     source: a still, a video for engines that take one ("video" in `capabilities`), or an avatar, which brings its own framing.
-    owner: whoever asks; what is kept of one owner is never used for another.
+    owner: the user who makes the request; data of one owner is never used for another.
     """
 
     audio: Audio
@@ -276,17 +276,10 @@ class Request:
     options: RenderOptions = RenderOptions()
     owner: str = "local"
 
-    def verify(self) -> None:
-        """Raises OptionError for the first value that is out of range for every engine, or for a framing beside the avatar's own."""
-        self.framing.verify()
-        self.options.verify()
-        if isinstance(self.source, Avatar) and self.framing != Framing():
-            raise OptionError("A framing is given with an avatar, which has its own.", "Leave it out, or register the photo anew with it.")
-
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a job stands: `done` of `total` frames in `stage` (total 0: not known yet)."""
+    """The progress of a job: `done` of `total` frames in `stage` (total 0: not known yet)."""
 
     stage: Literal["queued", "loading", "registering", "animating", "finishing", "done"]
     done: int = 0
@@ -298,7 +291,7 @@ ProgressCallback = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class GenerationInfo:
-    """What was made, by whom, and how fast.
+    """The facts about a finished video: the engine, the size and the times.
 
     engine_reason: why this engine ("no GPU was found"). wall_s: from request to finished file, engine loaded.
     rtf: wall_s / audio_s. first_frame_ms: from the moment audio and avatar are there to the first finished frame.

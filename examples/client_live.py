@@ -3,7 +3,9 @@
 
     python examples/client_live.py speech.wav photo.jpg video.mp4 --key KEY
 
-A lost connection is taken up again after 3 s, for up to 30 s; nothing is missed. Needs av, httpx and websockets.
+A lost connection is taken up again after 3 s, for up to 30 s; nothing is missed on either side. Needs av (PyAV), httpx and websockets:
+
+    pip install av httpx websockets
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import json
 import os
 import struct
 import sys
+from collections import deque
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,6 +28,8 @@ HEADER = struct.Struct(">BBHIIQI")
 """version, kind, flags, generation, sequence, microseconds before it, microseconds long"""
 RATES_HZ = 8_000, 96_000
 """What the server takes live; a recording beyond is converted."""
+SPEAKS = 1
+QUIET_S = 1.0
 RECONNECT_S, GIVE_UP_S = 3.0, 30.0
 CHUNK_S = 0.04
 
@@ -50,6 +55,33 @@ class Recording:
         return self._samples[2 * self.channels * start :][: 2 * self.channels * n]
 
 
+class Outbox:
+    """What is sent, kept until the server has taken it. Every message after the start has a number: the first is 0."""
+
+    def __init__(self) -> None:
+        self._first = 0
+        self._kept: deque[bytes | str] = deque()
+        self.more = asyncio.Event()
+
+    @property
+    def end(self) -> int:
+        """The number of the next message."""
+        return self._first + len(self._kept)
+
+    def add(self, message: bytes | str) -> None:
+        self._kept.append(message)
+        self.more.set()
+
+    def taken(self, received: int) -> None:
+        """The server has the first `received` messages."""
+        while self._kept and self._first < received:
+            self._kept.popleft()
+            self._first += 1
+
+    def message(self, number: int) -> bytes | str:
+        return self._kept[number - self._first]
+
+
 class LiveClient:
     """One session. recording: as Recording takes it. video: where fragmented MP4 is written, ready to be played from the start."""
 
@@ -58,65 +90,95 @@ class LiveClient:
         self._headers = {"X-API-Key": key} if key else {}
         self._recording, self._video = Recording(recording), video
         self._ready: dict[str, Any] = {}
-        self._received = -1
-        self._sent_frames = 0
-        self._said_all = False
+        self._shown = -1
+        self._outbox = Outbox()
+        self._received = 0
+        self._said = False
+        self._quiet_s = 0.0
         self.events: list[str] = []
         self.resumed = 0
 
     async def run(self) -> None:
         """Until the person has said everything and listens again. Raises OSError where the server cannot be reached for long."""
         lost_s = 0.0
-        while True:
-            try:
-                async with websockets.connect(self._url, additional_headers=self._headers, max_size=None) as socket:
-                    lost_s = 0.0
-                    if await self._talk(socket):
-                        return
-            except (OSError, websockets.ConnectionClosedError):
-                lost_s += RECONNECT_S
-                if not self._ready or lost_s > GIVE_UP_S:
-                    raise
-                await asyncio.sleep(RECONNECT_S)
+        said = asyncio.create_task(self._say())
+        try:
+            while True:
+                try:
+                    async with websockets.connect(self._url, additional_headers=self._headers, max_size=None) as socket:
+                        lost_s = 0.0
+                        if await self._talk(socket):
+                            return
+                except (OSError, websockets.ConnectionClosedError):
+                    lost_s += RECONNECT_S
+                    if not self._ready or lost_s > GIVE_UP_S:
+                        raise
+                    await asyncio.sleep(RECONNECT_S)
+        finally:
+            said.cancel()
+
+    async def _say(self) -> None:
+        """The recording as if it were spoken now, whether there is a connection or not."""
+        n = round(self._recording.rate * CHUNK_S)
+        for start in range(0, len(self._recording), n):
+            self._outbox.add(self._recording.frames(start, n))
+            await asyncio.sleep(CHUNK_S)
+        self._outbox.add('{"type": "end"}')
+        self._said = True
 
     async def _talk(self, socket: websockets.ClientConnection) -> bool:
         """True when all is said."""
         if self._ready:
-            first = {"type": "resume", "session": self._ready["session"], "secret": self._ready["secret"], "received": self._received}
+            first = {"type": "resume", "session": self._ready["session"], "secret": self._ready["secret"], "received": self._shown}
             self.resumed += 1
         else:
             first = {"type": "start", "rate": self._recording.rate, "channels": self._recording.channels}
         await socket.send(json.dumps(first))
-        speaking = asyncio.create_task(self._speak(socket))
+        sending: asyncio.Task[None] | None = None
         try:
             async for message in socket:
                 if isinstance(message, bytes):
-                    self._received = HEADER.unpack(message[: HEADER.size])[4]
-                    self._video.write(message[HEADER.size :])
-                elif await self._told(json.loads(message)):
-                    await socket.send('{"type": "close"}')
-                    return True
+                    if self._show(message):
+                        await socket.send('{"type": "close"}')
+                        return True
+                elif self._told(json.loads(message)) == "ready":
+                    sending = asyncio.create_task(self._send(socket, self._received))
         finally:
-            speaking.cancel()
+            if sending is not None:
+                sending.cancel()
         raise ConnectionResetError("The server closed the connection.")
 
-    async def _speak(self, socket: websockets.ClientConnection) -> None:
-        n = round(self._recording.rate * CHUNK_S)
-        while chunk := self._recording.frames(self._sent_frames, n):
-            await socket.send(chunk)
-            self._sent_frames += n
-            await asyncio.sleep(CHUNK_S)
-        self._sent_frames = len(self._recording)
-        self._said_all = True
-        await socket.send('{"type": "end"}')
+    async def _send(self, socket: websockets.ClientConnection, number: int) -> None:
+        """All messages from `number` on: first what the server did not take over the connection before, then what comes."""
+        while True:
+            self._outbox.more.clear()
+            while number < self._outbox.end:
+                await socket.send(self._outbox.message(number))
+                number += 1
+            await self._outbox.more.wait()
 
-    async def _told(self, event: dict[str, Any]) -> bool:
-        self.events.append(event["type"])
-        if event["type"] == "ready":
+    def _show(self, message: bytes) -> bool:
+        """Whether all is said: the server has taken everything, and the person has listened for a while since."""
+        _, _, flags, _, self._shown, _, duration_us = HEADER.unpack(message[: HEADER.size])
+        self._video.write(message[HEADER.size :])
+        all_taken = self._said and self._received == self._outbox.end
+        self._quiet_s = 0.0 if flags & SPEAKS or not all_taken else self._quiet_s + duration_us / 1e6
+        return self._quiet_s >= QUIET_S
+
+    def _told(self, event: dict[str, Any]) -> str:
+        """The kind of event."""
+        kind: str = event["type"]
+        self.events.append(kind)
+        if kind in ("ready", "ack"):
+            self._received = event["received"]
+            self._outbox.taken(self._received)
+        if kind == "ready":
             self._ready = event
-        elif event["type"] == "error":
+        elif kind == "error":
             sys.exit(event["error"]["message"])
-        return event["type"] == "idle" and self._said_all
+        elif kind == "closing":
+            sys.exit(event["reason"])
+        return kind
 
 
 def register(server: str, key: str, image: Path) -> str:

@@ -1,1 +1,1 @@
-"""What `model_manager.py` is made of: the catalogue, the folder, the Hub. Nothing in core/ imports it."""
+"""The parts of `model_manager.py`: catalogue, folder, downloads and export; nothing in core/ imports them."""

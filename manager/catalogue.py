@@ -1,4 +1,4 @@
-"""What there is to download: which file of the published repository plays which role, in which format."""
+"""The catalogue of published files: which file plays which role, in each format."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Catalogue:
 
 
 class Checkpoints(Mapping[str, Path]):
-    """Where the files of one format lie, by role: `checkpoints["decoder"]`. What an engine is given."""
+    """The paths of the files of one format, by role: `checkpoints["decoder"]`. An engine takes them."""
 
     def __init__(self, format: str, revision: str, paths: Mapping[str, Path]) -> None:
         self.format = format

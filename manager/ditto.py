@@ -1,4 +1,4 @@
-"""From checkpoints to the Ditto engine: what the command line, the pages and the server hand to the studio.
+"""Makes the Ditto engine from downloaded checkpoints, for the command line, the pages and the server.
 
 Importing this imports neither torch nor the engine.
 """
@@ -47,10 +47,11 @@ def make_ditto(
     from core.optimization.gpu_optimization import place
 
     place(device)  # what cannot run is not downloaded for
-    from core.engines.ditto import DittoEngine, checkpoints_in
+    from core.engines.ditto import DittoEngine
+    from manager.published_folder import published_checkpoints
 
     if data_root is not None and cfg_pkl is not None:
-        checkpoints: Any = checkpoints_in(data_root, cfg_pkl)
+        checkpoints: Any = published_checkpoints(data_root, cfg_pkl)
     else:
         extras = ("insightface",) if detector == "insightface" else ()
         try:
@@ -58,7 +59,10 @@ def make_ditto(
         except DownloadError as error:
             hint = f"{error.hint} Or fetch them elsewhere: python model_manager.py download."
             raise EngineUnavailable(f"The ditto engine has no checkpoints: {error.message}", hint) from error
-    return DittoEngine(checkpoints, device, detector=detector, cfg_pkl=cfg_pkl, max_store_bytes=settings.max_video_store_bytes)
+    return DittoEngine(
+        checkpoints, device, detector=detector, cfg_pkl=cfg_pkl,
+        max_store_bytes=settings.max_video_store_bytes, shared_batches=settings.shared_batches,
+    )  # fmt: skip
 
 
 def offer_ditto(settings: Settings, mode: Mode) -> EngineSource | None:
@@ -87,7 +91,7 @@ def offer_ditto(settings: Settings, mode: Mode) -> EngineSource | None:
 
 
 def missing_bytes(store: Store) -> int:
-    """What would have to be fetched, as far as sizes are known (1 where they are not); nothing is fetched or hashed for it."""
+    """Bytes that would have to be fetched, as far as sizes are known (1 where they are not); fetches and hashes nothing."""
     files = [status for status in store.status(DEFAULT_FORMAT) if not status.file.extra]
     missing = [status for status in files if status.state not in ("present", "cached")]
     arrived = sum(status.size_bytes for status in missing if status.state == "partial")

@@ -1,4 +1,4 @@
-"""What can go wrong with checkpoints, as a branch of the tree in core/errors.py.
+"""The errors of the model manager, a branch of the tree in core/errors.py.
 
 TalkingHeadError
 └── DownloadError           the checkpoints cannot be had

@@ -1,4 +1,4 @@
-"""The folder the checkpoints lie in: ours alone, one writer at a time, with a record of what was verified.
+"""The folder of the checkpoints: private, with one writer at a time and a record of verified files.
 
     <folder>/ditto_pytorch/models/decoder.pth    as in the repository
     <folder>/.partial/                           what has arrived of unfinished files
@@ -23,7 +23,7 @@ from typing import Any
 from core.errors import Cancelled
 from manager.errors import FolderError
 
-DEFAULT_FOLDER = Path("/tmp/ditto_models")  # noqa: S108 - made private, and refused where somebody else was first
+TEMPORARY_FOLDER = Path("/tmp/ditto_models")  # noqa: S108 - where checkpoints went at first; used where they are there and ours
 PERSISTENT = Path("/data")
 FOLDER_VARIABLE = "DITTO_MODELS_DIR"
 LOCK_POLL_S = 0.1
@@ -31,14 +31,30 @@ HASH_CHUNK_BYTES = 4 * 2**20
 
 
 def chosen_folder() -> tuple[Path, bool]:
-    """Where checkpoints go by default, and whether a person chose it (DITTO_MODELS_DIR)."""
+    """The default folder of the checkpoints, and whether a person chose it (DITTO_MODELS_DIR).
+
+    Without a choice it is TEMPORARY_FOLDER where it is there and ours, else the user's cache folder, which outlives a restart.
+    """
     chosen = os.environ.get(FOLDER_VARIABLE, "").strip()
     if chosen:
         return Path(chosen).expanduser().absolute(), True
     if os.environ.get("SPACE_ID") and os.access(PERSISTENT, os.W_OK):
-        return PERSISTENT / DEFAULT_FOLDER.name, False  # the persistent storage of a Space: fetched once, not after every start
-    usable = os.access(DEFAULT_FOLDER.parent, os.W_OK)
-    return (DEFAULT_FOLDER if usable else Path.home() / ".cache" / DEFAULT_FOLDER.name), False
+        return PERSISTENT / "talking-head" / "ditto_models", False  # the persistent storage of a Space: fetched once, not at every start
+    return (TEMPORARY_FOLDER if _is_ours(TEMPORARY_FOLDER) else _cache_folder()), False
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+
+
+def _cache_folder() -> Path:
+    """In the user's cache; TEMPORARY_FOLDER for a user without a home."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(cache) / "talking-head" / "ditto_models" if os.path.isabs(cache) else TEMPORARY_FOLDER
 
 
 def check_cancelled(cancel: threading.Event | None) -> None:

@@ -1,4 +1,4 @@
-"""The Hub, through huggingface_hub's own session (HF_ENDPOINT, HF_TOKEN, proxies, certificates): what a file is, and its bytes.
+"""Downloads files from the Hugging Face Hub through huggingface_hub's own session, and resumes them.
 
 The transfer is driven here rather than by `hf_hub_download`, which throws away what has arrived when a call ends early and hands out
 10 MB at a time: on a slow line a file of 1.5 GB would start over after every interruption, and nothing would move for seconds.
@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """What the Hub says of a file. algorithm: "sha256", "git", or "" where it gave no digest we know."""
+    """Size and digest of a file, as the Hub announces them. algorithm: "sha256", "git", or "" where it gave no digest we know."""
 
     size_bytes: int
     algorithm: str

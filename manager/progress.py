@@ -1,4 +1,4 @@
-"""How far a download is: what callers are told, and the one line a terminal shows."""
+"""The progress of a download, as a value for callers and as one line on a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RATE_WINDOW_S = 5.0
 
 @dataclass(frozen=True)
 class DownloadProgress:
-    """Where a download stands.
+    """The progress of a download.
 
     stage: "waiting" (another process downloads), "checking" (files that lie here), "downloading", "done". file: the one at hand.
     bytes_done of bytes_total, files_done of files_total: of what had to be fetched; what an earlier call left unfinished counts as done.

@@ -1,4 +1,4 @@
-"""Everything that can be done with the checkpoints of one folder: see, ensure, verify, remove."""
+"""Lists, downloads, verifies and removes the checkpoints of one folder."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Verdict = Literal["verified", "size only", "unchecked", "damaged", "absent"]
 
 @dataclass(frozen=True)
 class FileStatus:
-    """What lies here of one file, by size (nothing is hashed). path: where it lies or would lie; size_bytes: what lies there."""
+    """The state of one file in the folder, by its size (nothing is hashed). path: of the file, present or not; size_bytes: found there."""
 
     file: CatalogueFile
     state: State
@@ -37,7 +37,7 @@ class FileStatus:
 
 @dataclass(frozen=True)
 class FileVerdict:
-    """What hashing found: "size only" where nobody could say the digest, "unchecked" where not even the size is known."""
+    """The result of hashing one file: "size only" where its digest is unknown, "unchecked" where its size is unknown too."""
 
     file: CatalogueFile
     verdict: Verdict
@@ -46,7 +46,7 @@ class FileVerdict:
 
 
 class Store:
-    """The checkpoints in one folder (default: DITTO_MODELS_DIR, else /tmp/ditto_models). Making the object does nothing."""
+    """The checkpoints in one folder (default: `chosen_folder`). Making the object does nothing."""
 
     def __init__(self, folder: Path | str | None = None, catalogue: Catalogue | None = None, endpoint: str | None = None) -> None:
         self.catalogue = load_catalogue() if catalogue is None else catalogue
@@ -64,7 +64,7 @@ class Store:
         return tuple(self._status(file) for file in self.catalogue.files(format, self._all_extras(format)))
 
     def locate(self, format: str = DEFAULT_FORMAT, extras: Iterable[str] = ()) -> Checkpoints:
-        """Where the files lie, without network or hashing. Raises DownloadError where one is missing or has the wrong size."""
+        """The paths of the files, without network or hashing. Raises DownloadError where one is missing or has the wrong size."""
         files = self.catalogue.files(format, extras)
         if self.folder.exists:
             self.folder.check()

@@ -1,4 +1,4 @@
-"""Whether the published TensorRT engines can run here. Asked before 2 GB are fetched for nothing; touches no CUDA and no TensorRT."""
+"""Checks whether the published TensorRT engines can run here, without loading CUDA or TensorRT."""
 
 from __future__ import annotations
 

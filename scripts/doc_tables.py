@@ -1,4 +1,4 @@
-"""Writes the tables of options and settings into the documentation, between marks, from the code that they describe.
+"""Writes the tables of options and settings into the documentation, from the code that defines them.
 
 python scripts/doc_tables.py            rewrites docs/*.md
 python scripts/doc_tables.py --check    exit code 1 where a table is not what the code says
@@ -25,6 +25,7 @@ MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.D
 PLACES = {
     "output_dir": "below `GRADIO_TEMP_DIR`; without it, one folder per user in the system's temporary folder",
     "cache_dir": "`~/.cache/talking-head`; in a Space with persistent storage `/data/talking-head`",
+    "root_path": "the path in `GRADIO_ROOT_PATH`, else none",
 }
 """Defaults that depend on the machine."""
 

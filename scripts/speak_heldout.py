@@ -1,4 +1,4 @@
-"""Speaks the held-back texts with the held-back voices: <name>.wav (16 kHz) and <name>.json (its phones) into a folder.
+"""Synthesises the held-out texts with the held-out voices: <name>.wav (16 kHz) and <name>.json (its phones).
 
 usage: python scripts/speak_heldout.py FOLDER
 

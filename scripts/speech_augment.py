@@ -1,4 +1,4 @@
-"""Makes clean synthetic speech sound like many people, rooms, microphones and codecs. Times of the phones stay exact."""
+"""Augments clean synthetic speech with voices, rooms, microphones and codecs; the times of the phones stay exact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Speech with exact phone times, made on the spot by flite and espeak-ng (both in Debian).
+"""Synthesises speech with exact phone times by flite and espeak-ng (both in Debian).
 
 `flite(...)` and `Espeak.say(...)` return an Utterance: 16 kHz samples and (phone, start_s, end_s) segments in IPA that tile it.
 """

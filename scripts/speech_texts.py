@@ -1,4 +1,4 @@
-"""What the training voices say: sentences from our own templates and word lists, and pseudo-words that cover every sound.
+"""The texts of the training speech: sentences from templates and word lists, and pseudo-words that cover every sound.
 
 All text here was written for this project. Sentences named in benchmarks/heldout.json are never produced (checked by `sentence`).
 """

@@ -1,4 +1,4 @@
-"""Trains core/lite/jaw.safetensors: a few very small networks from speech features to lip aperture, their mean is used.
+"""Trains core/lite/jaw.safetensors: very small networks from speech features to lip opening, whose mean is used.
 
 usage: python scripts/train_jaw.py [--clean 720] [--varied 1000] [--networks 7] [--steps 300] [--seed 6] [--varied-seed 21] [--out FILE]
 

@@ -1,4 +1,4 @@
-"""Trains core/lite/mouth.safetensors from nothing but flite and espeak-ng: makes the speech, then fits the network.
+"""Trains core/lite/mouth.safetensors on speech that flite and espeak-ng synthesise.
 
 usage: python scripts/train_mouth.py [--utterances 3000] [--versions 2] [--epochs 8] [--seed 7] [--cache FOLDER] [--out FILE]
 

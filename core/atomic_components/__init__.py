@@ -1,1 +1,1 @@
-"""Ditto's stages, in order, one file each: source, audio features, conditions, motion, stitching, warp, decode, put back."""
+"""Ditto's stages, one file each: source, audio features, conditions, motion, stitching, warp, decoding and put back."""

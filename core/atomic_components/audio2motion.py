@@ -1,4 +1,4 @@
-"""Speech features to motion: windows of the diffusion model, cut, joined and smoothed into one row per frame.
+"""Turns speech features into motion: windows of the diffusion model, joined and smoothed into one row per frame.
 
 The model (Ditto, arXiv:2411.19509) makes 80 frames at a time. Windows overlap; each starts from the frame before it, and is faded into
 the one before where they overlap. Two policies share all of this:
@@ -95,13 +95,12 @@ class Audio2MotionOptions:
         """Frames of silence before the speech."""
         return self.overlap_v2 if self.online_mode else 0
 
-    @property
-    def first_rows_after(self) -> int:
-        """Frames of speech after which the first row comes (unless the speech ends before)."""
-        if not self.online_mode:
-            late = self.smo_k_d // 2 if self.whole and self.smo_k_d > 1 else 0
-            return WINDOW_FRAMES + (self.valid * max(0, -(-(late + 1 - self.valid) // self.valid)))
-        return 2 * self.valid if self.overlap_v2 >= WINDOW_FRAMES // 2 else self.valid
+    def features_before(self, row: int) -> int:
+        """Features that must have come before row number `row` (from 0) is handed out, unless the speech ends before."""
+        late = self.smo_k_d // 2 if not self.online_mode and self.whole and self.smo_k_d > 1 else 0
+        at_once = WINDOW_FRAMES - self.lead_in  # features of the first window, whose last `fuse` rows wait for the next one
+        windows_more = max(0, -(-(row + 1 + late + self.fuse - at_once) // self.valid))
+        return at_once + windows_more * self.valid
 
 
 def whole_number(name: str, value: Any, low: int, high: int) -> int:

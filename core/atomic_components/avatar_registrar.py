@@ -1,4 +1,4 @@
-"""Registration: a photo or a video becomes what the other stages need of it, once.
+"""Registers a photo or a video: computes once what the other stages need of it.
 
 For every frame: where the face is, a 512 crop turned upright around it (`crop.py`), and from that crop the appearance, the motion and the
 eyes: first landmarks -> crop A -> 203 landmarks -> crop B. In a video the 203 landmarks of a frame place crop A of the next one.

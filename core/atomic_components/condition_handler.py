@@ -1,4 +1,4 @@
-"""What the motion model is told besides the sound: emotion, the source's eyes, and whose face it is.
+"""Builds the condition of the motion model: speech, emotion, the source's eyes and its keypoints.
 
 A condition row is 1103 float32: 1024 of speech, 8 of emotion, 2 of lid opening, 6 of gaze, 63 canonical keypoints (Ditto, arXiv:2411.19509;
 sizes of the published checkpoint `lmdm_v0.4_hubert`).

@@ -1,4 +1,4 @@
-"""The square that the networks see: cut around a face and turned upright.
+"""Cuts a square around a face and turns it upright, as input of the networks.
 
 Its geometry is LivePortrait's (arXiv:2407.03168), its proportions are Ditto's (arXiv:2411.19509).
 """
@@ -20,7 +20,7 @@ from core.types import Frame
 
 CROP_PX = 512
 INPUT_PX = 256
-"""What appearance and motion are read from: the 512 crop at half its size."""
+"""Side of the input of the appearance and motion extractors, pixels: half of the 512x512 crop."""
 MIN_FACE_PX = 4.0
 """Landmarks that span less mark no face."""
 

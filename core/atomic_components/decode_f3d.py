@@ -1,4 +1,4 @@
-"""Decode: warped features become pictures of the 512 crop."""
+"""The decode stage: turns warped features into pictures of the 512x512 crop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A row of motion and the source become two sets of keypoints: where the face is, and where it goes.
+"""The stitch stage: turns a row of motion and the source into source and driving keypoints.
 
 What the model made is laid over the source's own motion, under the user's controls, and the result is stitched so that shoulders and
 neck stay attached (LivePortrait, arXiv:2407.03168, section 3.3). Order and constants are those of the published Ditto pipeline
@@ -24,7 +24,7 @@ LIP = (6, 12, 14, 17, 19, 20)
 EYE = (11, 13, 15, 16, 18)
 """Which of the 21 keypoints move lips and eyes."""
 CHARACTER_KEYS = ("exp", "pitch", "yaw", "roll")
-"""What is scaled when another character's motion drives the source."""
+"""The parts of motion that are scaled when another character's motion drives the source."""
 ENDLESS_BLINKS = 3000
 """Frames after which the blinks of a stream of unknown length repeat: two minutes."""
 RANDOM_GAP = (60, 100)

@@ -1,4 +1,4 @@
-"""Motion of a head in Ditto's terms: what the 265 numbers of a frame mean, and the 21 keypoints they make.
+"""The representation of head motion: the 265 numbers of a frame and the 21 keypoints computed from them.
 
 The motion space is LivePortrait's (Guo et al. 2024, "LivePortrait: Efficient Portrait Animation with Stitching and Retargeting
 Control", arXiv:2407.03168): a scale, three head angles as 66 bins each, a translation, and an offset for each of 21 implicit keypoints.

@@ -1,4 +1,4 @@
-"""Put back: the rendered 512 crop goes where it was cut from, faded into the frame at its edges.
+"""Puts the rendered 512x512 crop back into the frame it was cut from, with faded edges.
 
 Two ways, one formula. At the size of the frame it is the published one, to the last bit that OpenCV allows. At another size (320 by
 default) frame and crop go straight into the small picture: nothing is put back at full size first, and the crop that the networks saw was

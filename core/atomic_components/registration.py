@@ -1,4 +1,4 @@
-"""What is kept of a registered source.
+"""The data that is kept of a registered photo or video.
 
 Memory stays bounded for long videos: pictures lie in an unnamed temporary file, the 8 MB feature volumes are computed when they are asked
 for and the last few are kept.
@@ -85,7 +85,7 @@ class PictureFile:
 
 @dataclass(frozen=True, eq=False)
 class SourceFrame:
-    """What is kept in memory of one frame.
+    """The data of one source frame that is kept in memory.
 
     crop: the 512 crop. eye_open: (1, 2), eye_ball: (1, 6) float32, `eye_attributes`.
     face_box: x0, y0, x1, y1 of the face oval, pixels of the frame.

@@ -1,4 +1,4 @@
-"""A registration as arrays, and back: nothing is looked for again.
+"""Converts a registration to arrays that can be saved, and back.
 
 Of a photo everything is kept, its feature volume too. Of a video everything but the pictures: they are read from the video again, and the
 crops are cut from them as they were.

@@ -1,4 +1,4 @@
-"""The options of registration, apart from it: they are checked where torch is not there."""
+"""The options of registration and their checks, importable without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be asked of motion stitch: of the session, of every frame, of single ones. Checked where torch is not there."""
+"""The options of the stitch stage, for a session and for single frames, importable without torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_FRAMES = 100_000_000
 
 @dataclass(frozen=True, eq=False)
 class FrameControls:
-    """What may be asked of one frame (`ctrl_info`) or of all (`overall_ctrl_info`). None: not asked.
+    """The options of one frame (`ctrl_info`) or of all frames (`overall_ctrl_info`). None: not given.
 
     vad_alpha: 0..1, how much of the expression comes from the motion, the rest from the source (the whole face, as published).
     delta_pitch, delta_yaw, delta_roll: degrees added, -180..180. alpha_pitch, alpha_yaw, alpha_roll: factor of the angle after

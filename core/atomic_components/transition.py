@@ -1,4 +1,4 @@
-"""Moves the keypoints from one motion to the next without a jump: what begins leans towards what was shown last, less and less."""
+"""Moves keypoints from one motion to the next over a few frames, without a jump."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Warp: the source's appearance, bent to the driven keypoints of a batch of frames."""
+"""The warp stage: warps the source's appearance to a batch of driving keypoints."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class WarpF3D:
             return self._network.from_source(self._prepared(frames), driving)  # type: ignore[no-any-return]
 
     def sources(self, frames: Sequence[StitchedFrame]) -> list[Any]:
-        """What the network keeps of each frame's source picture; of a photo the same object every time. It may still be being computed."""
+        """What the network precomputes of each frame's source; always the same object for a photo. It may still be computing."""
         with torch.inference_mode():
             return [self._prepared(frames)] * len(frames) if self._still else [self._prepared([frame]) for frame in frames]
 

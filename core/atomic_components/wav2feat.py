@@ -1,4 +1,4 @@
-"""Speech samples to speech features, 25 a second, as the samples arrive.
+"""Turns speech samples into 25 speech features a second while the samples arrive.
 
 A HuBERT encoder (Hsu et al. 2021, arXiv:2106.07447) hears windows of 10 frames (3 past, 5 current, 2 ahead, and 80 samples so that its last
 row is whole): 6480 samples give 20 rows of 1024, of which the 10 of the current frames are averaged in pairs.

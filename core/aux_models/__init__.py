@@ -1,0 +1,1 @@
+"""The auxiliary models: face detection, landmarks and the speech encoder."""

@@ -1,4 +1,4 @@
-"""Finds faces in a photo: 478 mesh points, expression scores and head pose, by MediaPipe's face landmarker.
+"""Finds faces in a photo with MediaPipe's face landmarker: 478 mesh points, expression scores and head pose.
 
 Model: face_landmarker.task (Google, Apache-2.0), shipped in `assets/`. Mesh indices are those of the MediaPipe face mesh;
 "left" and "right" below are the viewer's.

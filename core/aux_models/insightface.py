@@ -1,4 +1,4 @@
-"""Faces by InsightFace's SCRFD detector (`det_10g`) and its 106 landmarks (`2d106det`), as Ditto uses them.
+"""Finds faces and their 106 landmarks with InsightFace's models (`det_10g`, `2d106det`), as Ditto uses them.
 
 These two models are for non-commercial research only (InsightFace's licence); the default is MediaPipe's mesh (`face_mesh.MeshDetector`).
 They are here for whoever wants exactly the crop of the published pipeline, and so one of its habits is kept: it swaps the channels of an

@@ -1,4 +1,4 @@
-"""203 landmarks of a face crop, by LivePortrait's landmark network (arXiv:2407.03168; `landmark203.onnx`)."""
+"""Finds the 203 landmarks of a face crop with LivePortrait's network (arXiv:2407.03168; `landmark203.onnx`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facial landmarks: what the several sets have in common, and what is read off them.
+"""What the sets of facial landmarks have in common, and the measures computed from them.
 
 Sets: 106 points (InsightFace `2d106det`), 203 points (LivePortrait, arXiv:2407.03168) and the 478 points of MediaPipe's face mesh.
 "Left" and "right" are the viewer's. Pixels are (x, y), float32, in the picture's own pixels.

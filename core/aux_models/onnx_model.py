@@ -1,4 +1,4 @@
-"""One small ONNX network with a single input, on ONNX Runtime."""
+"""Runs a small ONNX network with a single input on ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import EngineUnavailable
+from core.optimization.gpu_optimization import leaves_gpu_unused
 
 Array = NDArray[np.float32]
 
@@ -34,6 +35,8 @@ class OnnxModel:
         try:
             self._session: Any = onnxruntime.InferenceSession(str(path), sess_options=options, providers=wanted)
             self._input = self._session.get_inputs()[0].name
+            self.on_cpu_instead = what if leaves_gpu_unused(self._session, providers) else ""
+            """What runs on the CPU though it was to run on a GPU; "" where all is as asked."""
         except Exception as error:  # ONNX Runtime's own exceptions have no common base
             raise EngineUnavailable(
                 f"The {what} {path} cannot be read ({type(error).__name__}).", "Fetch it again: python model_manager.py verify."

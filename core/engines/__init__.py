@@ -1,0 +1,1 @@
+"""The engines that animate a face, and the contract they fulfil."""

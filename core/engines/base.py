@@ -1,4 +1,4 @@
-"""The contract between the studio and an engine.
+"""The interface that every engine implements: engine, registration and session.
 
 An engine holds weights and serves many sessions; a session holds all state of one utterance or stream. Streaming is the
 primitive: a whole file is `push` then `flush`.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,17 +16,30 @@ from numpy.typing import NDArray
 from core.errors import OptionError
 from core.types import Avatar, Controls, Frame, Framing, RenderOptions, Samples, Source, check_honoured, is_video
 
+
+@dataclass
+class FrameCost:
+    """CPU seconds of one frame, in all with its encoding, and of it within a turn on the device."""
+
+    total_s: float
+    turn_s: float
+
+
 Saved = tuple[Mapping[str, NDArray[Any]], Mapping[str, Any]]
 """A registration as it can be kept: arrays by name, and plain JSON values by name."""
 RegisterCallback = Callable[[int, int], None]
-"""Told after each step of a registration how many frames of the source are done, and of how many (0: not known).
+"""Called after each step of a registration with the number of source frames that are done, and their total (0: not known).
 
 Between its calls the device is in use, during them it is not: a caller may pass its turn on there. What it raises ends the registration.
 """
 
 
-def unwatched(done: int, total: int) -> None:
-    """Nobody waits for the registration to be told of."""
+def ignore_progress(done: int, total: int) -> None:
+    """The RegisterCallback that does nothing."""
+
+
+def unhurried() -> None:
+    """Nobody waits for a turn."""
 
 
 def check_request(
@@ -37,12 +51,12 @@ def check_request(
     framing.verify()
     controls.verify(capabilities, engine)
     options.verify()
-    for asked in (framing, options):
-        check_honoured(asked, capabilities, engine)
+    for values in (framing, options):
+        check_honoured(values, capabilities, engine)
 
 
 class Registration(ABC):
-    """What an engine keeps of one source and framing. Opaque to everyone but the engine that made it."""
+    """The data an engine computes once for one source and framing. Only the engine that made it can read it."""
 
     warnings: tuple[str, ...]
 
@@ -63,9 +77,11 @@ class Session(ABC):
     width: int
     height: int
     look_ahead_samples: int = 0
-    """Sound after the end of an utterance's first frame that must be there before the frame is certain."""
+    """Sound after the end of a frame that must be there before the frame is certain, the most of all frames of an utterance."""
     step_frames: int = 5
     """Frames to ask for in one turn on the device: few enough to cancel and to interleave, enough to be computed together."""
+    pause: Callable[[], None] = staticmethod(unhurried)
+    """Called between the parts of a frame that takes long, while nothing is computed: the caller may pass its turn on there."""
     takes_turns: bool = True
     """Whether it must have the device to itself while frames are made; False: its engine shares the device among sessions itself."""
 
@@ -73,7 +89,8 @@ class Session(ABC):
     def push(self, samples: Samples) -> Iterator[Frame]:
         """Hears `samples` ((n,) float32, 16 kHz) and yields the frames that are certain now.
 
-        How the audio is cut into pushes never changes a frame. A yielded frame belongs to the caller.
+        How the audio is cut into pushes never changes a frame. A yielded frame belongs to the caller. Called without a turn on the device;
+        taking a frame needs one.
         """
 
     @abstractmethod
@@ -102,6 +119,8 @@ class Engine(ABC):
 
     name: str
     capabilities: frozenset[str]
+    limitation: str = ""
+    """What of it does not run as it should on this machine, in plain words; "" where all does."""
 
     @property
     @abstractmethod
@@ -124,7 +143,7 @@ class Engine(ABC):
         controls.verify(self.capabilities, self.name)
 
     @abstractmethod
-    def register(self, photo: Any, framing: Framing, on_frame: RegisterCallback = unwatched) -> Registration:
+    def register(self, photo: Any, framing: Framing, on_frame: RegisterCallback = ignore_progress) -> Registration:
         """Finds the face of a Photo (or of a Video, where it takes them) and precomputes everything a frame needs. Raises FaceError."""
 
     @abstractmethod
@@ -137,6 +156,10 @@ class Engine(ABC):
 
         source: reads the source it was made of, for what is not worth keeping twice. Raises KeyError or ValueError for what does not fit.
         """
+
+    def frame_cost(self, registration: Registration, options: RenderOptions) -> FrameCost | None:
+        """What a frame of a session is likely to cost here, found out by trying; None where only running it can tell."""
+        return None
 
     @abstractmethod
     def session(self, registration: Registration, controls: Controls, options: RenderOptions) -> Session:

@@ -1,4 +1,4 @@
-"""What each engine honours, by name: known without loading it, so that a page can show its controls at once."""
+"""The options that each engine honours, known without loading the engine."""
 
 from __future__ import annotations
 

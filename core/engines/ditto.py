@@ -14,7 +14,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ from core.aux_models.insightface import InsightFaceDetector
 from core.aux_models.landmark203 import Landmark203
 from core.aux_models.landmarks import FaceDetector
 from core.aux_models.onnx_model import OnnxModel
-from core.engines.base import Engine, RegisterCallback, Registration, Saved, unwatched
+from core.engines.base import Engine, RegisterCallback, Registration, Saved, ignore_progress
 from core.engines.capabilities import DITTO
 from core.engines.ditto_networks import NETWORKS, load_networks
 from core.engines.ditto_options import SessionOptions, session_options, source_options
@@ -44,7 +44,7 @@ from core.engines.ditto_renderer import DittoRenderer, Drawing, LocalDrawing, Sh
 from core.engines.ditto_session import DittoSession
 from core.engines.render_server import RenderServer
 from core.errors import EngineUnavailable, OptionError, TalkingHeadError
-from core.models.config import COMPONENTS, DittoConfig, SetupDefaults, load_config
+from core.models.config import DittoConfig, SetupDefaults, load_config
 from core.optimization.gpu_optimization import Placement, describe
 from core.options import PRESETS
 from core.types import Avatar, Controls, Frame, Framing, Photo, RenderOptions, Source
@@ -55,19 +55,9 @@ FORMAT = 3
 """Counts changes of this engine's code that change its frames."""
 Detector = Literal["mediapipe", "insightface"]
 DETECTORS: tuple[Detector, ...] = ("mediapipe", "insightface")
-SIZES: Mapping[str, Mapping[str, Any]] = {}
-"""Constructor arguments of the networks by role; empty: the published sizes. Tests build the same networks small."""
 INSIGHTFACE_NOTICE = "The face was found by InsightFace's models, which are for non-commercial use only."
 DIGEST_BYTES = 1 << 16
-"""Of a large checkpoint, so much of its beginning, middle and end goes into the revision, and its size: 2 GB are not read for it."""
-
-
-def checkpoints_in(data_root: Path, cfg_pkl: Path) -> dict[str, Path]:
-    """Paths by role of a folder laid out as published: where the configuration says, below `data_root`. Raises EngineUnavailable."""
-    config = load_config(cfg_pkl)
-    paths = {name: data_root / config.components[name].model_path for name in COMPONENTS}
-    paths |= {"lmdm": data_root / config.motion.model_path, "cfg": cfg_pkl}
-    return paths
+"""The bytes at the beginning, middle and end of each checkpoint that go into the revision, beside its size; so 2 GB need not be read."""
 
 
 class DittoEngine(Engine):
@@ -77,6 +67,8 @@ class DittoEngine(Engine):
     landmark106 for that detector.
     device: "cuda", "cuda:1", "cpu"; None: a GPU where there is one. cfg_pkl: another configuration than the checkpoints' own.
     max_store_bytes: of the frames of one registered video, which are kept in a temporary file.
+    shared_batches: on a GPU, sessions hand their frames and motion windows to threads that compute those of several sessions at once,
+    instead of taking turns on the device.
     Raises EngineUnavailable, CheckpointError, ConfigError.
     """
 
@@ -91,6 +83,7 @@ class DittoEngine(Engine):
         detector: Detector = "mediapipe",
         cfg_pkl: Path | None = None,
         max_store_bytes: int = MAX_STORE_BYTES,
+        shared_batches: bool = False,
     ) -> None:
         if detector not in DETECTORS:
             raise OptionError(f"There is no detector {detector!r}.", f"Choose one of: {', '.join(DETECTORS)}.")
@@ -98,12 +91,13 @@ class DittoEngine(Engine):
         self.config: DittoConfig = load_config(self._paths["cfg"])
         self._detector_name = detector
         self.placement: Placement
-        self._networks, self.placement = load_networks(self._paths, device, self.config.motion, SIZES)
+        self._networks, self.placement = load_networks(self._paths, device, self.config.motion, shared_batches)
         self.decode = DecodeF3D(self._networks.decode)
         self._server: RenderServer | None = None
-        if self.placement.device.type == "cuda":
+        if shared_batches and self.placement.device.type == "cuda":
             self._server = RenderServer(self._networks.warp.from_source, self._networks.decode, self.placement.device)
-        self._hubert = Hubert(self._paths["hubert"], self.placement.providers)
+        self._on_cpu_instead = list(self._networks.on_cpu_instead)
+        self._hubert = Hubert(self._onnx("hubert", "speech encoder"))
         landmark203 = Landmark203(self._onnx("landmark203", "landmark network"))
         self._max_store_bytes = max_store_bytes
         self._registrar = AvatarRegistrar(
@@ -111,6 +105,9 @@ class DittoEngine(Engine):
             self.placement.device, max_store_bytes,
         )  # fmt: skip
         self._revision = _revision(self._paths, self.placement, detector)
+        if self._on_cpu_instead:
+            self.limitation = f"ONNX Runtime does not use the GPU, so these run on the CPU: {', '.join(self._on_cpu_instead)}"
+            log.warning("ditto: %s. Install requirements-gpu.txt in a fresh environment.", self.limitation)
 
     @property
     def revision(self) -> str:
@@ -123,7 +120,7 @@ class DittoEngine(Engine):
 
     @property
     def defaults(self) -> SetupDefaults:
-        """Of the configuration in use."""
+        """The defaults of the configuration in use."""
         return self.config.defaults
 
     def warmup(self) -> None:
@@ -163,7 +160,7 @@ class DittoEngine(Engine):
         super().verify_controls(controls, options)
         session_options(controls, options, self.defaults)
 
-    def register(self, photo: Source, framing: Framing, on_frame: RegisterCallback = unwatched) -> DittoRegistered:
+    def register(self, photo: Source, framing: Framing, on_frame: RegisterCallback = ignore_progress) -> DittoRegistered:
         framing.verify()
         options = source_options(framing, self.defaults)
         source, total = (photo.pixels, 1) if isinstance(photo, Photo) else (photo.frames(), photo.n_frames)
@@ -216,7 +213,7 @@ class DittoEngine(Engine):
         return MotionStitch(source.motion, self._networks.stitch, options.stitch, options.character, seed, first_frame)
 
     def drawing(self, renderer: DittoRenderer, watched: bool) -> Drawing:
-        """Who draws the frames of a session. watched: they are seen as they are made."""
+        """The object that draws a session's frames. watched: a viewer sees each frame as it is made."""
         if self._server is None:
             return LocalDrawing(renderer, self.placement.batches_at_once)
         return SharedDrawing(renderer, self._server, watched)
@@ -227,7 +224,10 @@ class DittoEngine(Engine):
     # ---- loading
 
     def _onnx(self, role: str, what: str) -> OnnxModel:
-        return OnnxModel(self._paths[role], what, self.placement.providers)
+        model = OnnxModel(self._paths[role], what, self.placement.providers)
+        if model.on_cpu_instead:
+            self._on_cpu_instead.append(model.on_cpu_instead)
+        return model
 
     def _detector(self) -> FaceDetector:
         if self._detector_name == "mediapipe":

@@ -1,4 +1,4 @@
-"""Loads Ditto's six networks and makes callables of them, whatever runs them: PyTorch or ONNX Runtime, by the kind of the files."""
+"""Loads Ditto's six networks and runs them with PyTorch or ONNX Runtime, by the kind of the files."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ NETWORKS: dict[str, type[torch.nn.Module]] = {
     "stitch_network": StitchNetwork,
     "lmdm": LMDM,
 }
+SIZES: Mapping[str, Mapping[str, Any]] = {}
+"""Constructor arguments of the networks by role; empty: the published sizes. Tests build the same networks small."""
 HALF_PRECISION = frozenset({"warp_network", "decoder"})
 
 
@@ -56,21 +58,24 @@ class Networks:
     stitch: Stitch
     sampler: Callable[[int], MotionSampler]
     """Number of denoising steps → the motion diffusion with so many."""
+    on_cpu_instead: tuple[str, ...] = ()
+    """Names of those that run on the CPU though they were to run on a GPU."""
     close: Callable[[], None] = lambda: None  # noqa: E731 - a default, not a definition
     """Ends what the networks do on threads of their own."""
 
 
 def load_networks(
-    paths: Mapping[str, Path], device: str | None, config: MotionConfig, sizes: Mapping[str, Mapping[str, Any]]
+    paths: Mapping[str, Path], device: str | None, config: MotionConfig, shared_batches: bool = False
 ) -> tuple[Networks, Placement]:
-    """paths: of the networks, by role. device: as in `place`. sizes: constructor arguments of the torch modules, by role.
+    """paths: of the networks, by role. device: as in `place`. shared_batches: on a GPU, motion windows of several sessions are computed in
+    one batch.
 
     Raises EngineUnavailable for files that nothing here runs, CheckpointError for damaged ones.
     """
     kinds = {paths[role].suffix for role in NETWORKS}
     if kinds <= {".pth", ".pt"}:
         placement = place(device)
-        networks = _torch_networks(paths, placement, config, sizes)
+        networks = _torch_networks(paths, placement, config, shared_batches)
     elif kinds == {".onnx"}:
         placement = place_onnx(device)
         networks = _onnx_networks(paths, placement)
@@ -84,16 +89,13 @@ def load_networks(
     return networks, placement
 
 
-def _torch_networks(
-    paths: Mapping[str, Path], placement: Placement, config: MotionConfig, sizes: Mapping[str, Mapping[str, Any]]
-) -> Networks:
+def _torch_networks(paths: Mapping[str, Path], placement: Placement, config: MotionConfig, shared_batches: bool) -> Networks:
     def loaded(role: str, **more: int) -> Any:
-        return _loaded(role, paths, placement, sizes, prepare, placement.device, more)
+        return _loaded(role, paths, placement, prepare, placement.device, more)
 
     prepare = inference_form(placement)
-    on_gpu = placement.device.type == "cuda"
     lmdm = loaded("lmdm", cond_dim=config.audio_feat_dim, frames=config.seq_frames)
-    motion_server = MotionServer(lmdm.sampler, placement.device) if on_gpu else None
+    motion_server = MotionServer(lmdm.sampler, placement.device) if shared_batches and placement.device.type == "cuda" else None
     return Networks(
         loaded("appearance_extractor"),
         loaded("motion_extractor"),
@@ -101,46 +103,43 @@ def _torch_networks(
         loaded("decoder"),
         stitch_of(loaded("stitch_network")),
         motion_server.sampler if motion_server is not None else lambda steps: sampler_of(lmdm, steps),
-        motion_server.close if motion_server is not None else lambda: None,
+        close=motion_server.close if motion_server is not None else lambda: None,
     )
 
 
-def load_lent_networks(
-    paths: Mapping[str, Path], placement: Placement, config: MotionConfig, sizes: Mapping[str, Mapping[str, Any]]
-) -> Networks:
+def load_lent_networks(paths: Mapping[str, Path], placement: Placement, config: MotionConfig) -> Networks:
     """Those that make motion and pictures, for a GPU that is lent call by call: the program that loads them has none itself.
 
     So nothing is compiled, recorded or tried out, no thread is started, and weights are prepared on the CPU before they go to the device.
     """
 
     def loaded(role: str, **more: int) -> Any:
-        return _loaded(role, paths, placement, sizes, prepare_for_inference, torch.device("cpu"), more).to(placement.device)
+        return _loaded(role, paths, placement, prepare_for_inference, torch.device("cpu"), more).to(placement.device)
 
     def none(image: Tensor) -> Any:
         raise RuntimeError("sources are not registered on a GPU that is lent")
 
     lmdm = loaded("lmdm", cond_dim=config.audio_feat_dim, frames=config.seq_frames)
-    stitch = _loaded("stitch_network", paths, placement, sizes, prepare_for_inference, torch.device("cpu"), {})
+    stitch = _loaded("stitch_network", paths, placement, prepare_for_inference, torch.device("cpu"), {})
     return Networks(none, none, loaded("warp_network"), loaded("decoder"), stitch_of(stitch), lambda steps: sampler_of(lmdm, steps))
 
 
 def _loaded(
-    role: str, paths: Mapping[str, Path], placement: Placement, sizes: Mapping[str, Mapping[str, Any]], prepare: Callable[[Any], Any],
-    device: torch.device, more: Mapping[str, int],
-) -> Any:  # fmt: skip
+    role: str, paths: Mapping[str, Path], placement: Placement, prepare: Callable[[Any], Any], device: torch.device, more: Mapping[str, int]
+) -> Any:
     """One network on `device`, in the precision of the placement."""
     dtype = placement.dtype if role in HALF_PRECISION else torch.float32
     # Tiny, and its answer is waited for frame by frame: on a GPU it would wait behind the pictures being drawn.
     device = torch.device("cpu") if role == "stitch_network" else device
     with torch.device("meta"):
-        network = NETWORKS[role](**sizes.get(role, {}), **more)
+        network = NETWORKS[role](**SIZES.get(role, {}), **more)
     # Norms are folded in float32: the variance of one may be too large for half precision, its convolution is not.
     prepared: Any = prepare(load_checkpoint(network, paths[role], device=device, dtype=torch.float32))
     return prepared if dtype == torch.float32 else prepared.to(dtype)
 
 
 def inference_form(placement: Placement) -> Callable[[Any], Any]:
-    """What makes the form of a network that runs there: the fused one on a GPU where its kernels were found to compute what they should."""
+    """The function that converts a network for this device: to the fused form on a GPU whose kernels passed their check."""
     if placement.device.type != "cuda":
         return prepare_for_inference
     obstacle = enable_kernels(placement.device)
@@ -178,6 +177,7 @@ def _onnx_networks(paths: Mapping[str, Path], placement: Placement) -> Networks:
         lambda feature: decode(feature)[0],
         stitched,
         sampler,
+        tuple(network.on_cpu_instead for network in networks.values() if network.on_cpu_instead),
     )
 
 

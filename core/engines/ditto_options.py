@@ -1,6 +1,6 @@
-"""What was asked for, over the defaults of a configuration, as the options of Ditto's stages.
+"""Combines a request, a checkpoint's configuration and the defaults into the options of Ditto's stages.
 
-Three layers, as published: the stages' own defaults, the checkpoint's configuration (`default_kwargs`), the request.
+As published, a request goes before the configuration (`default_kwargs`), which goes before the defaults.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class SessionOptions:
 
 def source_options(framing: Framing, defaults: SetupDefaults | None = None) -> SourceOptions:
     """defaults: of the configuration, None while it is not known. Raises OptionError for a value out of range."""
-    return _filled(SourceOptions, framing, defaults)
+    return _filled(SourceOptions, vars(framing), defaults)
 
 
 def session_options(controls: Controls, render: RenderOptions, defaults: SetupDefaults | None = None) -> SessionOptions:
     """defaults: as in `source_options`. Raises OptionError for a value out of range, and for options that have no meaning together."""
-    asked = _Both(controls, render)
-    stitch = _filled(MotionStitchOptions, asked, defaults)
+    requested = {**vars(controls), **vars(render)}
+    stitch = _filled(MotionStitchOptions, requested, defaults)
     fades = [0 if value is DEFAULT else value for value in (controls.fade_in, controls.fade_out)]
     if any(fade > 0 for fade in fades):
         name = "fade_in" if fades[0] > 0 else "fade_out"
@@ -53,12 +53,12 @@ def session_options(controls: Controls, render: RenderOptions, defaults: SetupDe
         if stitch.N_d < 0:
             raise OptionError(f"{name} is asked for a video of unknown length.", "Say its number of frames: N_d.")
         stitch = dataclasses.replace(stitch, ctrl_info=with_fades(stitch.ctrl_info, stitch.N_d, *fades))
-    character = _asked(asked, defaults, "ch_info", None)
+    character = _value("ch_info", requested, defaults)
     return SessionOptions(
-        _filled(ConditionOptions, asked, defaults),
-        _filled(Audio2MotionOptions, asked, defaults),
+        _filled(ConditionOptions, requested, defaults),
+        _filled(Audio2MotionOptions, requested, defaults),
         stitch,
-        None if character is None else character_motion(character),
+        None if character is None or character is DEFAULT else character_motion(character),
     )
 
 
@@ -80,25 +80,14 @@ def character_motion(info: Any) -> SourceMotion:
         ) from error
 
 
-class _Both:
-    """Controls and RenderOptions as one."""
-
-    def __init__(self, controls: Controls, render: RenderOptions) -> None:
-        for value in (controls, render):
-            for field in dataclasses.fields(value):
-                setattr(self, field.name, getattr(value, field.name))
+def _filled(kind: type[T], requested: Mapping[str, Any], defaults: SetupDefaults | None) -> T:
+    """A stage's options: each field as requested, else as the configuration says, else the stage's own default."""
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    values = {name: _value(name, requested, defaults) for name in names}
+    return kind(**{name: value for name, value in values.items() if value is not DEFAULT})
 
 
-def _filled(kind: type[T], asked: Any, defaults: SetupDefaults | None) -> T:
-    """A stage's options: each field as asked, else as the configuration says, else the stage's own default."""
-    values: Mapping[str, Any] = {
-        field.name: value
-        for field in dataclasses.fields(kind)  # type: ignore[arg-type]
-        if (value := _asked(asked, defaults, field.name, DEFAULT)) is not DEFAULT
-    }
-    return kind(**values)
-
-
-def _asked(asked: Any, defaults: SetupDefaults | None, name: str, otherwise: Any) -> Any:
-    value = getattr(asked, name, DEFAULT)
-    return getattr(defaults, name, otherwise) if value is DEFAULT else value
+def _value(name: str, requested: Mapping[str, Any], defaults: SetupDefaults | None) -> Any:
+    """As requested, else as the configuration says, else DEFAULT."""
+    value = requested.get(name, DEFAULT)
+    return getattr(defaults, name, DEFAULT) if value is DEFAULT else value

@@ -1,4 +1,4 @@
-"""Makes pictures from keypoints: warp, decode, put back; on threads of the session, or by the render server of a GPU."""
+"""Draws the frames of a Ditto session from keypoints: warp, decode, put back."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class DittoRenderer:
 
 
 class Drawing(Protocol):
-    """Who draws a session's frames. Not thread-safe. takes_turns: whether who asks must have the device to itself."""
+    """Draws a session's frames. Not thread-safe. takes_turns: whether the caller must hold a turn on the device."""
 
     takes_turns: bool
 
@@ -104,7 +104,7 @@ class Drawing(Protocol):
         """The next frames with their pictures, in order; empty: there are no more batches."""
 
     def drop(self) -> None:
-        """What was sent and not yet handed out is not wanted any more."""
+        """Drops what was sent and not yet handed out."""
 
     def close(self) -> None:
         """Ends threads of its own; the next step starts them again."""

@@ -1,21 +1,22 @@
-"""A session of the Ditto engine: samples → features → motion → keypoints → pictures, pulled as they are asked for."""
+"""A session of the Ditto engine, which computes frames from samples when they are requested."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
 
-from core.atomic_components.audio2motion import Audio2Motion
+from core.atomic_components.audio2motion import WINDOW_FRAMES, Audio2Motion, Audio2MotionOptions
 from core.atomic_components.decode_f3d import DecodeF3D
 from core.atomic_components.motion_stitch import MotionStitch, StitchedFrame
 from core.atomic_components.pose import Array, mirror_index
 from core.atomic_components.registration import DittoRegistration
 from core.atomic_components.warp_f3d import WarpF3D
-from core.atomic_components.wav2feat import Wav2Feat, samples_needed
+from core.atomic_components.wav2feat import CURRENT, Wav2Feat, samples_needed
 from core.engines.base import Session
 from core.engines.ditto_options import SessionOptions, session_options
 from core.engines.ditto_renderer import DittoRenderer, Drawing
@@ -29,8 +30,18 @@ IDLE_FRAMES = 75
 """Frames of listening that are made once per session, and played forth and back."""
 
 
+def look_ahead(motion: Audio2MotionOptions) -> int:
+    """Samples after the end of a frame before it is certain, the most of all frames. Windows of motion come every `valid` frames and
+    features five at a time, so it repeats after as many frames as both divide.
+    """
+    return max(
+        samples_needed(motion.features_before(row), motion.online_mode) - (row + 1) * SAMPLES_PER_FRAME
+        for row in range(WINDOW_FRAMES + math.lcm(motion.valid, CURRENT))
+    )
+
+
 class SessionStages(Protocol):
-    """What a session is made of; an engine gives it (`core.engines.ditto.DittoEngine`)."""
+    """The parts of a session, which an engine provides (`core.engines.ditto.DittoEngine`)."""
 
     placement: Placement
     decode: DecodeF3D
@@ -50,7 +61,7 @@ class SessionStages(Protocol):
 
 
 class DittoSession(Session):
-    """A frame is drawn once its window of motion is certain (`Audio2MotionOptions.first_rows_after`), so a push may yield none, or many.
+    """A frame is drawn once its window of motion is certain (`Audio2MotionOptions.features_before`), so a push may yield none, or many.
 
     Motion is made on the caller's thread, pictures on two of the session's own; nothing is computed while nobody waits for a frame. What
     a reader leaves unread comes with the next push. Where speech begins, or a pause, the head moves there from the frame shown last.
@@ -62,7 +73,7 @@ class DittoSession(Session):
         self._new_options: SessionOptions | None = None
         self._batch = engine.placement.batch
         self.step_frames = self._batch * engine.placement.batches_at_once
-        self.look_ahead_samples = samples_needed(options.motion.first_rows_after, options.motion.online_mode) - SAMPLES_PER_FRAME
+        self.look_ahead_samples = look_ahead(options.motion)
         self._features = engine.features(options.motion.online_mode)
         self._motion = engine.motion(source, options, self._features.silence, render.seed)
         self._stitch = engine.stitch(source, options, render.seed)
@@ -126,7 +137,7 @@ class DittoSession(Session):
         self._idle, self._idle_at = [], 0
 
     def _drop(self) -> None:
-        """What was drawn, or is being drawn, for nobody."""
+        """Frames that were drawn, or are being drawn, and that nobody will take."""
         self._finished.clear()
         self._drawing.drop()
         self._first_batch = self._begin_with

@@ -9,8 +9,7 @@ import numpy as np
 
 from core.atomic_components.motion_stitch import StitchedFrame
 from core.atomic_components.pose import Array
-from core.engines import ditto
-from core.engines.base import Engine, RegisterCallback, Registration, Saved, Session, unwatched
+from core.engines.base import Engine, RegisterCallback, Registration, Saved, Session, ignore_progress
 from core.engines.capabilities import DITTO
 from core.engines.ditto import DittoEngine, DittoRegistered
 from core.engines.ditto_networks import load_lent_networks
@@ -34,7 +33,7 @@ PIECE_BATCH = 10
 def lend(near: DittoEngine, device: str) -> LentDevice:
     """The networks of an engine once more, on the device of the calls. Raises as `place`."""
     placement = place(device)
-    return LentDevice(load_lent_networks(near.paths, placement, near.config.motion, ditto.SIZES), placement)
+    return LentDevice(load_lent_networks(near.paths, placement, near.config.motion), placement)
 
 
 class ZeroGpuDitto(Engine):
@@ -68,7 +67,7 @@ class ZeroGpuDitto(Engine):
         super().verify(source, framing, controls, options)
         self.near.verify(source, framing, controls, options)
 
-    def register(self, photo: Source, framing: Framing, on_frame: RegisterCallback = unwatched) -> DittoRegistered:
+    def register(self, photo: Source, framing: Framing, on_frame: RegisterCallback = ignore_progress) -> DittoRegistered:
         return self.near.register(photo, framing, on_frame)
 
     def save(self, registration: Registration) -> Saved:

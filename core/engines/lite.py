@@ -1,4 +1,4 @@
-"""The embedded engine: a face mesh, an audio-driven mouth, a face with a life of its own, and an image warp.
+"""The lite engine: animates a photo by face mesh, sound and image warp, on a CPU and without downloads.
 
 Needs nothing beyond the repository and a CPU.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.aux_models.face_mesh import Face, FaceFinder
-from core.engines.base import Engine, RegisterCallback, Registration, Saved, Session, unwatched
+from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, Session, ignore_progress
 from core.engines.capabilities import LITE
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
 from core.lite.motion import LifeMotion
@@ -29,6 +31,9 @@ from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, 
 FORMAT = 3
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 PREVIEW_PX = 320
+TRIALS = 3
+ENCODING_S, HEARING_S = 2e-8, 0.002
+"""CPU seconds of a frame beside drawing it: for each of its pixels, and for its sound; as measured on a small server."""
 MAX_RENDERERS = 2
 """Sizes kept ready per registration."""
 
@@ -71,6 +76,21 @@ EASE = 0.12
 """Share of the way from the old controls to new ones that is gone in a frame: half of it in a fifth of a second."""
 
 
+class _Frames(Iterator[Frame]):
+    """Drawn when they are asked for; the sound was heard before. `operator.length_hint` tells how many are left."""
+
+    def __init__(self, draw: Callable[[Samples], Frame], rows: Sequence[Samples]) -> None:
+        self._draw, self._rows = draw, deque(rows)
+
+    def __next__(self) -> Frame:
+        if not self._rows:
+            raise StopIteration
+        return self._draw(self._rows.popleft())
+
+    def __length_hint__(self) -> int:
+        return len(self._rows)
+
+
 class LiteSession(Session):
     """Audio → mouth rows → frames."""
 
@@ -86,13 +106,12 @@ class LiteSession(Session):
         self._life = LifeMotion(controls, seed)
 
     def push(self, samples: Samples) -> Iterator[Frame]:
-        for row in self._mouth.push(samples):
-            yield self._draw(row)
+        return _Frames(self._draw, list(self._mouth.push(samples)))
 
     def flush(self) -> Iterator[Frame]:
-        for row in self._mouth.flush():
-            yield self._draw(row)
+        rows = list(self._mouth.flush())
         self._mouth.reset()
+        return _Frames(self._draw, rows)
 
     def idle(self, n_frames: int) -> Iterator[Frame]:
         for _ in range(n_frames):
@@ -118,7 +137,8 @@ class LiteSession(Session):
                 gaze_x=life.gaze_x,
                 gaze_y=life.gaze_y,
                 pose=life.pose,
-            )
+            ),
+            self.pause,
         )
 
 
@@ -142,16 +162,21 @@ class LiteEngine(Engine):
         tracker.flush()
 
     def faces(self, photo: Photo) -> list[Frame]:
-        """What a video of each face would show: (320, 320, 3) cuts, the largest face first; empty where no face was found."""
+        """The cuts that a video of each face would show, (320, 320, 3) each, the largest face first; empty where no face was found."""
         height, width = photo.pixels.shape[:2]
         cuts = [face_cut(width, height, face.box) for face in self._finder.find(photo.pixels)]
         return [cut_pixels(photo.pixels, cut, PREVIEW_PX, PREVIEW_PX) for cut in cuts]
 
-    def register(self, photo: Photo, framing: Framing, on_frame: RegisterCallback = unwatched) -> LiteRegistration:
+    def register(self, photo: Photo, framing: Framing, on_frame: RegisterCallback = ignore_progress) -> LiteRegistration:
         face = self._finder.pick(photo.pixels, framing.face_index)
         registration = LiteRegistration(photo.pixels, face, _face_warnings(photo.pixels, face), UNCORRECTED)
         renderer = registration.renderer(RenderOptions())
-        registration.calibration = calibrate(lambda gap: renderer.draw(Expression(aperture=gap)), self._finder.largest_mesh)
+
+        def drawn(gap: float) -> Frame:
+            on_frame(0, 1)
+            return renderer.draw(Expression(aperture=gap))
+
+        registration.calibration = calibrate(drawn, self._finder.largest_mesh)
         return registration
 
     def save(self, registration: Registration) -> Saved:
@@ -168,6 +193,18 @@ class LiteEngine(Engine):
         face = Face(arrays["points"], values["blendshapes"], values["yaw_deg"], values["pitch_deg"], values["roll_deg"])
         calibration = Calibration(arrays["wanted"], arrays["gaps"])
         return LiteRegistration(arrays["pixels"], face, tuple(values["warnings"]), calibration)
+
+    def frame_cost(self, registration: Registration, options: RenderOptions) -> FrameCost | None:
+        if not isinstance(registration, LiteRegistration):
+            raise TypeError(f"a {type(registration).__name__} was not made by the lite engine")
+        renderer = registration.renderer(options)
+        costs = []
+        for _ in range(TRIALS):
+            began_s = time.thread_time()
+            renderer.draw(Expression(aperture=0.6))
+            costs.append(time.thread_time() - began_s)
+        turn_s = min(costs)
+        return FrameCost(turn_s + HEARING_S + ENCODING_S * renderer.width * renderer.height, turn_s)
 
     def session(self, registration: Registration, controls: Controls, options: RenderOptions) -> LiteSession:
         if not isinstance(registration, LiteRegistration):
@@ -188,7 +225,7 @@ def _towards(shown: Controls, wanted: Controls) -> Controls:
 
 
 def _face_warnings(pixels: Frame, face: Face) -> tuple[str, ...]:
-    """What is likely to look poor, said kindly."""
+    """Warnings about a face that is likely to look poor."""
     warnings = []
     if face.interocular_px < 36:
         warnings.append(f"The face is small ({face.interocular_px:.0f} pixels between the eyes): a larger or closer photo looks sharper.")

@@ -1,4 +1,4 @@
-"""Denoises the windows of motion of all sessions of one GPU, in batches that sessions share."""
+"""Runs the motion diffusion for all sessions of one GPU, in shared batches."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOOPS = 4
 RECORDED_STEPS = 100
 """Longer loops are called as they are: a recording of hundreds of thousands of launches would take more than it saves."""
 Arguments = tuple[Array, Array, Array, Array]
-"""Of a MotionSampler: the frame before the window, the condition, the starting noise, the step noises."""
+"""The arguments of a MotionSampler: the frame before the window, the condition, the starting noise, the step noises."""
 
 
 class MotionServer:
@@ -44,7 +44,7 @@ class MotionServer:
         self._lock = threading.Lock()
 
     def sampler(self, steps: int) -> MotionSampler:
-        """Of one session. Raises OptionError for a number of steps out of 1..1000; its calls raise Cancelled after `close`."""
+        """The sampler of one session. Raises OptionError for a number of steps out of 1..1000; its calls raise Cancelled after `close`."""
         self._loop(steps)
         client = next(self._clients)
 
@@ -56,7 +56,7 @@ class MotionServer:
         return sample
 
     def close(self) -> None:
-        """Whoever waits for a window that is not being computed meets Cancelled, and so does who asks for another."""
+        """Ends the server. Callers that wait for a window that is not being computed get Cancelled, and so do later ones."""
         with self._lock:
             self._closed = True
             loops = list(self._loops.values())

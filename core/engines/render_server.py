@@ -1,4 +1,4 @@
-"""Draws the frames of all sessions of one GPU, in batches that sessions share.
+"""Draws the frames of all sessions of one GPU, in shared batches.
 
 A batch is warp and decoder as one recorded call of its size, put back per canvas, then copied to pinned memory on a stream of its own while
 the next batch is drawn. Every batch is full (20 frames are a batch of 20, 13 of 10, 2 and 1), so that nothing is drawn twice. The networks
@@ -95,7 +95,7 @@ class RenderServer:
                     raise
 
     def close(self) -> None:
-        """Whoever waits for a frame that is not being drawn meets Cancelled, and so does who asks for another."""
+        """Ends the server. Callers that wait for a frame that is not being drawn get Cancelled, and so do later ones."""
         self._gatherer.close()
 
     def _how_many(self, n: int) -> int:

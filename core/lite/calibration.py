@@ -1,4 +1,4 @@
-"""How far the lips of one portrait must be parted to be seen parted by a given amount.
+"""Measures for one portrait how far its lips must be parted so that a given opening is visible.
 
 Faces differ: between the lips of a broad smile a small gap shows only teeth and still looks closed, full lips part visibly at once.
 So a portrait is drawn with a few gaps when it is registered, the face mesh measures what is seen, and the inverse of that curve is

@@ -1,4 +1,4 @@
-"""Closes the lids and turns the eyes: where in the photo each output pixel of an eye region comes from.
+"""The image warp of the eyes, which closes the lids and turns the gaze.
 
 Built like the mouth: upper lid, eyeball and lower lid are layers that meet at the lid lines. The eyeball stays where it is while the
 lids move over it; the gaze shifts it inside the opening.

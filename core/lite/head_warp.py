@@ -1,4 +1,4 @@
-"""Small movements of the head, the brows and the chest as smooth displacement fields.
+"""The image warp of the head, brows and chest, as smooth displacement fields.
 
 The head is an ellipsoid in front of a still background: yaw and pitch shift each point by its depth, roll turns it about the neck.
 The fields fade out around the head, so shoulders and background stay where they are. Fields are kept at a quarter of the

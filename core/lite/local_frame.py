@@ -1,4 +1,4 @@
-"""A straight coordinate frame laid on a feature of the face (mouth, eye), and curves as lookup tables in it.
+"""A coordinate frame laid on a mouth or an eye, and curves in it as lookup tables.
 
 x runs from the feature's left corner to its right one (the viewer's), y down the face; the origin is the middle of the corners.
 All lengths are output pixels.

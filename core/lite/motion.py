@@ -1,4 +1,4 @@
-"""The life of a face besides its lips: blinks, gaze, head sway, nods and brows.
+"""The motion of the face apart from the lips: blinks, gaze, head sway, nods and brows.
 
 Everything is drawn from one seeded generator, frame by frame, so that the same seed gives the same video however the audio was
 cut. Sway is a sum of slow noises without a common period; nods and brows follow the effort of speech loosely.

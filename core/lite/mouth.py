@@ -1,4 +1,4 @@
-"""Speech to mouth: a small network over levelled log-mel energies, as it streams. numpy only.
+"""The network that turns speech into mouth movements while the speech streams in, in numpy alone.
 
 Row i says what the mouth does at the middle of video frame i, t = (i + 0.5) x 40 ms. It is certain, and comes out, as soon as
 LOOK_AHEAD_SAMPLES of sound after the frame's end are there (112.5 ms: 100 ms the network looks ahead, 12.5 ms half a window).

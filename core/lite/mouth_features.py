@@ -1,4 +1,4 @@
-"""What the mouth network hears: log-mel energies at 100 Hz, levelled as they come.
+"""The input features of the mouth network: log-mel energies at 100 Hz with a running level adjustment.
 
 Frame j covers the 25 ms around t = j x 10 ms. Levelling is causal: each band minus its running mean over recent speech, so that
 microphones, rooms and loudness drop out; `level` keeps what levelling takes away.

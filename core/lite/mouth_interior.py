@@ -1,4 +1,4 @@
-"""What an open mouth shows: teeth, tongue and the dark behind them.
+"""The picture of the inside of an open mouth: teeth, tongue and the dark behind them.
 
 The photo's own teeth are used where it shows them; otherwise a plain row is drawn in the light of the photo. Upper teeth are
 fixed to the skull, lower teeth and tongue follow the jaw. Kept as a small picture in the mouth's frame, composed once a frame.

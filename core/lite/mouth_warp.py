@@ -1,4 +1,4 @@
-"""Moves the lips, the jaw and the cheeks between: where in the photo each output pixel of the mouth region comes from.
+"""The image warp of the mouth, which moves the lips, the jaw and the cheeks between them.
 
 Three layers meet in the mouth: the upper face (down to the upper lip's inner line), the interior, and the lower face (from the
 lower lip's inner line down). Each layer is a smooth displacement that depends on the position along the mouth (x) and is a

@@ -1,4 +1,4 @@
-"""What the lips do for each phone: the table of targets, and the curves they blend into.
+"""The table of mouth shapes for each phone, and the curves that blend one shape into the next.
 
 The table is keyed by IPA symbols, which espeak-ng speaks (phoneme events in IPA); flite's ARPAbet is mapped onto it. It was written
 from phonetics textbooks' common ground (vowel height and rounding, place of articulation), before anything was trained or measured.

@@ -1,4 +1,4 @@
-"""One portrait at one size, ready to be drawn with any expression: everything a frame needs is precomputed here.
+"""Draws one portrait at one size with any expression; everything that frames share is computed once.
 
 A frame is one lookup into the photo: each output pixel goes back through the head's movement, then through the mouth's or an
 eye's, to the place in the photo it shows. So the photo is resampled once, and stays sharp.
@@ -6,6 +6,7 @@ eye's, to the place in the photo it shows. So the photo is resampled once, and s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -20,13 +21,15 @@ from core.lite.mouth_warp import MouthShape, MouthWarp
 from core.optimization.resolution_optimization import Cut, cut_pixels
 from core.types import Frame
 
+BAND_PIXELS = 160_000
+"""A frame is drawn in bands of so many pixels at most: 10 to 20 ms on one core of a small server, and their arrays stay in its caches."""
 MAX_TEXTURE_PX = 1400
 """Small outputs draw from a photo twice as fine, up to this side: that halves the blur of resampling."""
 
 
 @dataclass(frozen=True)
 class Expression:
-    """What the face does in one frame; mouth values as in core.lite.mouth, gaze -1..1 (viewer's right, down), blink 0..1."""
+    """The expression of the face in one frame; mouth values as in core.lite.mouth, gaze -1..1 (viewer's right, down), blink 0..1."""
 
     aperture: float = 0.0
     spread: float = 0.0
@@ -65,6 +68,9 @@ class Renderer:
         )
         self._mouth_region = self._region(self.mouth.frame, self.mouth.bounds)
         self._eye_regions = [self._region(eye.frame, eye.bounds) for eye in self.eyes]
+        n_bands = -(-(bottom - top) * (right - left) // BAND_PIXELS)
+        edges = np.linspace(0, bottom - top, n_bands + 1).round().astype(int).tolist()
+        self._bands = [slice(first, last) for first, last in zip(edges, edges[1:], strict=False)]
 
     @property
     def nbytes(self) -> int:
@@ -72,28 +78,37 @@ class Renderer:
         arrays = {id(value): value for part in parts for value in vars(part).values() if isinstance(value, np.ndarray)}
         return sum(array.nbytes for array in arrays.values())
 
-    def draw(self, expression: Expression) -> Frame:
-        """The (height, width, 3) uint8 RGB picture of one expression."""
+    def draw(self, expression: Expression, pause: Callable[[], None] = lambda: None) -> Frame:
+        """The (height, width, 3) uint8 RGB picture of one expression. pause: called between two bands of a large one."""
         out: Frame = self._still.copy()
-        dx, dy = self.head.displacement(expression.pose)
-        map_x, map_y = self._grid_x - dx, self._grid_y - dy
-        for eye, region in zip(self.eyes, self._eye_regions, strict=True):
-            self._turn_eye(eye, region, map_x, map_y, expression)
+        displacement = self.head.displacement(expression.pose)
         shape = self.mouth.shape(expression.aperture, expression.spread, expression.tuck)
-        rows, columns = self._mouth_region
+        x0, y0, x1, _ = self.head.box
+        for nth, band in enumerate(self._bands):
+            if nth:
+                pause()
+            out[y0 + band.start : y0 + band.stop, x0:x1] = self._drawn(band, expression, shape, *displacement)
+        return out
+
+    def _drawn(self, band: slice, expression: Expression, shape: MouthShape, dx: Array, dy: Array) -> Frame:
+        """Some rows of the head's box."""
+        map_x, map_y = self._grid_x[band] - dx[band], self._grid_y[band] - dy[band]
+        for eye, region in zip(self.eyes, self._eye_regions, strict=True):
+            rows, columns = _within(region, band)
+            if rows.start < rows.stop:
+                self._turn_eye(eye, (rows, columns), map_x, map_y, expression)
+        rows, columns = _within(self._mouth_region, band)
         x, y = _to_local(self.mouth.frame, map_x[rows, columns], map_y[rows, columns])
         x_src, y_src, covered = self.mouth.source(shape, x, y)
         _move(self.mouth.frame, map_x[rows, columns], map_y[rows, columns], x_src - x, y_src - y)
 
         scale = np.float32(self._scale)
         half = np.float32(0.5)
-        drawn = cv2.remap(
+        drawn: Frame = cv2.remap(
             self._texture, map_x * scale - half, map_y * scale - half, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
         )
         self._fill_mouth(drawn[rows, columns], shape, x_src, y, covered)
-        x0, y0, x1, y1 = self.head.box
-        out[y0:y1, x0:x1] = drawn
-        return out
+        return drawn
 
     def _turn_eye(self, eye: EyeWarp, region: tuple[slice, slice], map_x: Array, map_y: Array, expression: Expression) -> None:
         rows, columns = region
@@ -104,27 +119,34 @@ class Renderer:
     def _fill_mouth(self, drawn: Frame, shape: MouthShape, x: Array, y: Array, covered: Array) -> None:
         """Paints the interior over the pixels the open mouth covers, in place, and a dark line where closed lips of a smile meet."""
         mouth = self.mouth
-        column = mouth.frame.index(x)
-        if covered.any():
-            picture = self._interior.picture(shape)
-            scale = np.float32(self._interior.scale)
-            inside = cv2.remap(
-                picture,
-                (x - np.float32(self._interior.x0)) * scale - np.float32(0.5),
-                (y - np.float32(self._interior.y0)) * scale - np.float32(0.5),
-                interpolation=cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_REPLICATE,
-            )
-            depth = np.clip((y - shape.upper[column]) / np.float32(0.16 * mouth.half), 0, 1)
-            inside *= (np.float32(0.75) + np.float32(0.25) * depth)[..., None]
-            drawn[...] = np.clip(drawn + (inside - drawn) * covered[..., None] + np.float32(0.5), 0, 255).astype(np.uint8)
+        open_rows = np.flatnonzero(covered.any(axis=1))
+        if len(open_rows):
+            open_columns = np.flatnonzero(covered.any(axis=0))
+            part = slice(open_rows[0], open_rows[-1] + 1), slice(open_columns[0], open_columns[-1] + 1)
+            self._fill_opening(drawn[part], shape, x[part], y[part], covered[part])
         if mouth.shows_teeth:
+            column = mouth.frame.index(x)
             middle = (shape.upper + shape.lower)[column] * np.float32(0.5)
             gap = (shape.lower - shape.upper)[column]
             width = np.float32(max(0.035 * mouth.half, 0.7))
             ends = np.clip(1.06 - np.abs(x) / np.float32(mouth.half), 0, 0.3) / np.float32(0.3)
             line = np.exp(-(((y - middle) / width) ** 2)) * np.clip(1 - gap / (2 * width), 0, 1) * ends * np.float32(0.4)
             drawn[...] = (drawn * (1 - line)[..., None] + np.float32(0.5)).astype(np.uint8)
+
+    def _fill_opening(self, drawn: Frame, shape: MouthShape, x: Array, y: Array, covered: Array) -> None:
+        mouth, interior = self.mouth, self._interior
+        picture = interior.picture(shape)
+        scale = np.float32(interior.scale)
+        inside = cv2.remap(
+            picture,
+            (x - np.float32(interior.x0)) * scale - np.float32(0.5),
+            (y - np.float32(interior.y0)) * scale - np.float32(0.5),
+            interpolation=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        depth = np.clip((y - shape.upper[mouth.frame.index(x)]) / np.float32(0.16 * mouth.half), 0, 1)
+        inside *= (np.float32(0.75) + np.float32(0.25) * depth)[..., None]
+        drawn[...] = np.clip(drawn + (inside - drawn) * covered[..., None] + np.float32(0.5), 0, 255).astype(np.uint8)
 
     def _region(self, frame: LocalFrame, bounds: tuple[float, float, float, float]) -> tuple[slice, slice]:
         """Rows and columns (of the head's box) that hold `bounds` (frame coordinates), with room for the head's movement."""
@@ -137,6 +159,13 @@ class Renderer:
         rows = slice(int(np.clip(low[1], y0, y1 - 1)) - y0, int(np.clip(np.ceil(high[1]), y0 + 1, y1)) - y0)
         columns = slice(int(np.clip(low[0], x0, x1 - 1)) - x0, int(np.clip(np.ceil(high[0]), x0 + 1, x1)) - x0)
         return rows, columns
+
+
+def _within(region: tuple[slice, slice], band: slice) -> tuple[slice, slice]:
+    """The part of a region that lies in a band, with rows counted from its first."""
+    rows, columns = region
+    first = max(rows.start, band.start)
+    return slice(first - band.start, max(min(rows.stop, band.stop), first) - band.start), columns
 
 
 def _to_local(frame: LocalFrame, x: Array, y: Array) -> tuple[Array, Array]:

@@ -1,0 +1,1 @@
+"""Reading photos, videos and recordings, and writing the finished video."""

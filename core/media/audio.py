@@ -1,4 +1,4 @@
-"""A recording comes in: mono float32 at 16 kHz for the engine, and its original bytes for the finished video.
+"""Reads a recording: mono float32 samples at 16 kHz for the engine, and its original bytes for the finished video.
 
     from core.media.audio import load_audio
     audio = load_audio("speech.mp3", Settings())

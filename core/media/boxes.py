@@ -1,4 +1,4 @@
-"""The boxes of a fragmented MP4 (ISO/IEC 14496-12, -14, -15), written by hand: one H.264 track and one AAC track.
+"""Writes the boxes of a fragmented MP4 (ISO/IEC 14496-12, -14, -15) with one H.264 and one AAC track.
 
 FFmpeg's muxer cannot do this through PyAV: a fragment can be closed only by the next key frame or packet, packets wait in its
 interleaver, and without knowing the first packets it writes no edit list, so the AAC encoder's priming would delay the picture. Here a

@@ -1,4 +1,4 @@
-"""Any supported recording, decoded piece by piece: the only place where foreign sound meets FFmpeg.
+"""Decodes any supported recording piece by piece; the only place where uploaded sound reaches FFmpeg.
 
 The demuxer is named by `sniff`, decoders come from an allow-list, and opening anything beyond the given bytes is refused,
 so an upload can neither reach other files nor the network. A video container gives its first sound track.
@@ -160,7 +160,7 @@ def _declared_s(container: Any, stream: Any) -> float | None:
 
 
 def _wav_declared_s(data: bytes) -> float | None:
-    """What the header of a WAV file promises; FFmpeg tells what is really there. None where the writer could not know it."""
+    """The length that the header of a WAV file states, which may differ from what it holds; None where the writer could not know it."""
     at, byte_rate = 12, 0
     while at + 8 <= len(data):
         name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")

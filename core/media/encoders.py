@@ -1,4 +1,4 @@
-"""Frames to H.264 and sound to AAC, in process. The one place that knows codec settings; `mp4.py` and `fragmented_mp4.py` pack the packets.
+"""Encodes frames to H.264 and sound to AAC in process; the only place with codec settings.
 
 Why in process (PyAV) and not through a pipe to an ffmpeg binary: measured at 320×320 on two busy cores beside a thread that renders
 (`benchmarks/encode.py`), a frame with its 40 ms of speech costs 1.8 ms of CPU in process and 1.9 to 2.0 ms through a pipe; no
@@ -27,11 +27,11 @@ from core.media.decode import Block
 from core.types import FPS, Frame
 
 X264 = {"preset": "veryfast", "crf": "18", "profile": "high", "g": str(2 * FPS), "x264-params": "cpu-independent=1"}
-"""Of a finished file. cpu-independent: the same frames give the same bytes, always and on every processor, at no cost here. Without it
+"""For a finished file. cpu-independent: the same frames give the same bytes, always and on every processor, at no cost here. Without it
 the fast form of x264's macroblock tree rounds differently from run to run, by how its buffers happen to lie.
 """
 X264_STREAM = {**X264, "tune": "zerolatency", "forced-idr": "1"}
-"""Of a stream: each frame comes out as it goes in, in order, and a key frame wherever one is asked for."""
+"""For a stream: each frame comes out as it goes in, in order, and a key frame wherever one is asked for."""
 AAC_FRAME = 1024
 """Samples of one AAC packet."""
 AAC_PRIMING = 1024

@@ -1,4 +1,4 @@
-"""What every file that is handed in goes through before its content is looked at: it must be a regular file of a bearable size."""
+"""Reads an uploaded file, which must be a regular file of a limited size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames and sound to fragmented MP4, piece by piece, in memory: what Media Source Extensions append and ffplay reads from a pipe.
+"""Writes frames and sound as fragmented MP4 in memory, for Media Source Extensions and pipes.
 
     stream = FragmentedMp4(320, 320, 24_000, 1, metadata)
     send(stream.initialisation())

@@ -1,4 +1,4 @@
-"""A photo comes in: upright, opaque, sRGB, (H, W, 3) uint8. Faces are not looked for here.
+"""Reads a photo as upright, opaque sRGB pixels, (H, W, 3) uint8.
 
     from core.media.image import load_image
     photo = load_image("portrait.jpg", Settings())
@@ -27,7 +27,7 @@ ImageSource = str | Path | bytes | NDArray[Any]
 SUPPORTED = "PNG, JPEG, WebP or BMP"
 _FILE = FileKind("photo", SUPPORTED, "save it smaller, or as JPEG", ImageError)
 BACKGROUND_RGB = (192, 192, 192)
-"""What shows through transparent pixels: a light neutral grey, as in a studio."""
+"""The background of transparent pixels: a light neutral grey."""
 # The parsers themselves, not Image.open: only the one that was sniffed runs, and a size is judged by our limit alone.
 _PARSERS = {
     "PNG": PngImagePlugin.PngImageFile,
@@ -57,7 +57,7 @@ def load_image(source: ImageSource, settings: Settings) -> Photo:
 
 
 def check_size(width: int, height: int, name: str, settings: Settings) -> None:
-    """Of a photo, or a frame. Raises ImageError."""
+    """Checks the size of a photo or a frame. Raises ImageError."""
     if width * height > settings.max_image_pixels:
         hint = f"At most {settings.max_image_pixels / 1e6:.4g} million pixels are accepted: scale it down."
         raise ImageError(f"{name} is {width}×{height} pixels, too large.", hint)

@@ -1,4 +1,4 @@
-"""Pictures for browsers and live sessions."""
+"""Encodes pictures as JPEG, for browsers and live sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The visible disclosure: a small translucent "AI" pill in the lower left corner of the picture, away from the face.
+"""Draws the visible label, a small translucent "AI" in the lower left corner of a frame.
 
 It is drawn from distances to line strokes, so it needs no font, looks alike at every size and is the same to the bit everywhere.
 """
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from core.types import Frame
 
 _HEIGHT, _LEAST_HEIGHT_PX = 0.07, 12
-"""Of the pill, in shorter sides of the picture; and the least at which the letters can be read."""
+"""Height of the label as a share of the picture's shorter side, and its least height in pixels, at which the letters can be read."""
 _MARGIN, _WIDTH = 0.35, 1.75
 """Distance from the corner and width of the pill, in its heights."""
 _DARKENING, _RIM, _RIM_STRENGTH = 0.62, 0.055, 0.45
@@ -64,7 +64,7 @@ def _layers(tall: int, wide: int) -> tuple[NDArray[np.float64], NDArray[np.float
 def _distance(
     x: NDArray[np.float64], y: NDArray[np.float64], start: tuple[float, float], end: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """Of the points from the line between `start` and `end`."""
+    """Distances of the points from the line between `start` and `end`."""
     dx, dy = end[0] - start[0], end[1] - start[1]
     along = np.clip(((x - start[0]) * dx + (y - start[1]) * dy) / (dx * dx + dy * dy), 0, 1)
     distance: NDArray[np.float64] = np.hypot(x - start[0] - along * dx, y - start[1] - along * dy)

@@ -1,4 +1,4 @@
-"""An MP4 file: packets of both encoders in, index in front. How they are encoded is told in `encoders.py`."""
+"""Writes the packets of both encoders into an MP4 file with its index at the front."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What some bytes are, told from their beginning and never from a file's name.
+"""Tells the type of a file from its first bytes, never from its name.
 
 The demuxer or image decoder that later runs is chosen here, from a short list: a hostile upload cannot reach the rest of
 FFmpeg's and Pillow's parsers, nor a playlist format that would open other files.

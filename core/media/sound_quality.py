@@ -1,4 +1,4 @@
-"""What a person should know about a recording, in plain words. It is used all the same."""
+"""Warnings about a recording that is clipped, quiet or noisy; it is used all the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The original sound on its way into a video: at a rate and channel count that AAC carries and browsers play."""
+"""Prepares the original sound for the video, at a rate and channel count that AAC carries and browsers play."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source comes in, photo or video: told apart by content, the video decoded frame by frame.
+"""Reads a source, told apart by content: a photo, or a video that is decoded frame by frame.
 
     from core.media.source import load_source
     source = load_source("portrait.mp4", Settings())       # Photo or Clip

@@ -1,4 +1,4 @@
-"""Frames and a recording go out as one MP4, written beside its place and moved there when it is whole.
+"""Writes frames and a recording as one MP4 file, which appears at its path when it is complete.
 
     with VideoWriter(Path("out.mp4"), 320, 320, audio) as writer:
         for frame in frames:
@@ -29,6 +29,7 @@ from core.errors import EncodingError, OutputError, TalkingHeadError, disk_error
 from core.media.encoders import as_picture
 from core.media.mp4 import Mp4Muxer
 from core.media.sound_track import SoundTrack
+from core.thread_priority import be_patient
 from core.types import Audio, Frame
 
 _QUEUED_FRAMES = 8
@@ -42,8 +43,8 @@ class VideoWriter:
     exception leaves nothing behind and an older file at `path` untouched.
     The sound is cut where the frames end, and filled with silence when they go on more than one frame longer.
 
-    path: parents are made. width, height: even. metadata: written to the container. seal: told of the finished file before it is moved into
-    place, and may replace it (a signature); what it raises ends the writing like any other error.
+    path: parents are made. width, height: even. metadata: written to the container. sign: called with the finished file before it is moved
+    into place, and may replace it; what it raises ends the writing like any other error.
     Raises OutputError (cannot be written there, disk full), EncodingError (encoder failed, no or ill-shaped frames) and AudioError
     (audio.original does not decode), from any of its methods: the first error of the encoding thread comes out of the next call.
     """
@@ -56,7 +57,7 @@ class VideoWriter:
         audio: Audio,
         *,
         metadata: Mapping[str, str] = _NO_METADATA,
-        seal: Callable[[Path], None] | None = None,
+        sign: Callable[[Path], None] | None = None,
     ) -> None:
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             raise EncodingError(f"A video of {width}×{height} pixels cannot be encoded.", "Both sides must be even.")
@@ -64,7 +65,7 @@ class VideoWriter:
         self._shape = (height, width, 3)
         self._audio = audio
         self._metadata = dict(metadata)
-        self._seal = seal
+        self._sign = sign
         self._queue: queue.Queue[av.VideoFrame | None] = queue.Queue(_QUEUED_FRAMES)
         self._given_up = threading.Event()
         self._error: Exception | None = None
@@ -113,8 +114,8 @@ class VideoWriter:
             self._raise_error()
             if not self.n_frames:
                 raise EncodingError("There were no frames to encode.")
-            if self._seal is not None:
-                self._seal(self._part)
+            if self._sign is not None:
+                self._sign(self._part)
             try:
                 os.replace(self._part, _regular(self._path))
             except OSError as error:
@@ -147,7 +148,8 @@ class VideoWriter:
                 folder.rmdir()
 
     def _run(self, sink: BinaryIO, part: Path) -> None:
-        """The encoding thread. Errors wait in self._error for the next call."""
+        """The encoding thread. Errors wait in self._error for the next call. A file can wait, what is live cannot."""
+        be_patient()  # the encoder's own threads as well
         pictures = iter(self._queue.get, None)
         try:
             with contextlib.closing(SoundTrack(self._audio)) as track:
@@ -247,7 +249,7 @@ def _open_beside(target: Path) -> tuple[Path, BinaryIO]:
 
 
 def _as_project_error(error: Exception, path: Path) -> TalkingHeadError:
-    """What the caller sees of an error from the file system or the encoders."""
+    """Converts an error of the file system or the encoders to one that the caller may see."""
     if isinstance(error, TalkingHeadError):
         return error
     if isinstance(error, OSError) and (is_disk_full(error) or not isinstance(error, av.FFmpegError)):

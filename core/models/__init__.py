@@ -1,4 +1,4 @@
-"""Ditto's networks, as torch modules whose state dicts are those of the published checkpoints.
+"""Ditto's networks as torch modules, whose state dicts are those of the published checkpoints.
 
 Needs torch; the lite engine never comes here.
 """

@@ -1,4 +1,4 @@
-"""Appearance: a face crop becomes a feature volume that the warp network bends.
+"""The appearance extractor: turns a face crop into the feature volume that the warp network deforms.
 
 LivePortrait, arXiv 2407.03168; face-vid2vid, arXiv 2011.15126.
 """

@@ -1,4 +1,4 @@
-"""Published checkpoints: which network is in which file, how it is packed, and strict loading.
+"""Loads the published checkpoints into their networks, strictly and without executing anything in them.
 
 Files are memory-mapped and read with `weights_only`: nothing in them is executed. Every difference between a file and the network it should
 hold is an error that names the file, the first wrong keys or shapes, and what to do.
@@ -91,7 +91,7 @@ def read_weights(kind: type[nn.Module], path: Path) -> dict[str, Tensor]:
 
 
 def read_file(path: Path, published: Published) -> dict[Any, Any]:
-    """What is in the file. Raises CheckpointError."""
+    """The content of the file. Raises CheckpointError."""
     try:
         with path.open("rb") as file:
             mapped = file.read(len(ZIP_MAGIC)) == ZIP_MAGIC

@@ -1,7 +1,8 @@
-"""The published configuration (`ditto_cfg/*.pkl`): a pickle, read once, into typed and checked values."""
+"""Reads the published configuration (`ditto_cfg/*.pkl`) into typed and checked values."""
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.models.plain_pickle import ConfigError, unpickle_plain
+
+log = logging.getLogger(__name__)
 
 MOTION_DIM = 265
 
@@ -125,7 +128,10 @@ def load_config(path: Path) -> DittoConfig:
 
 
 def parse_config(raw: Any) -> DittoConfig:
-    """Plain values -> typed ones. Raises ConfigError for anything missing, unknown or out of range."""
+    """Plain values -> typed ones. What has no meaning here is left out with a warning: a later publication may add to the file.
+
+    Raises ConfigError for anything missing or out of range.
+    """
     top = section(raw, "the file", {"base_cfg", "audio2motion_cfg"}, {"default_kwargs"})
     names = {f"{name}_cfg" for name in COMPONENTS}
     base = section(top["base_cfg"], "base_cfg", names | {"landmark478_cfg"}, set())
@@ -191,9 +197,9 @@ def section(raw: Any, where: str, required: set[str], optional: set[str]) -> dic
         raise ConfigError(f"{where} is not a set of named values.")
     for key in sorted(required - set(raw)):
         raise ConfigError(f"{where} has no {key}.")
-    for key in sorted(set(raw) - required - optional):
-        raise ConfigError(f"{where} has an unknown entry {key!r}.")
-    return raw
+    if unknown := sorted(set(raw) - required - optional):
+        log.warning("the configuration's %s has entries that mean nothing here, which are left out: %s", where, brief(unknown))
+    return {key: value for key, value in raw.items() if key not in unknown}
 
 
 def typed(raw: dict[str, Any], where: str, checks: Mapping[str, Check]) -> dict[str, Any]:

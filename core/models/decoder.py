@@ -1,4 +1,4 @@
-"""Decoder: a picture of features becomes a picture (the SPADE generator of LivePortrait, arXiv 2407.03168)."""
+"""The decoder: turns warped features into a picture (the SPADE generator of LivePortrait, arXiv 2407.03168)."""
 
 from __future__ import annotations
 

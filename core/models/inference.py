@@ -1,4 +1,4 @@
-"""From a loaded network to the form that runs: same arguments, same results within rounding, fewer operations."""
+"""Converts a loaded network into its inference form: same arguments and results, fewer operations."""
 
 from __future__ import annotations
 

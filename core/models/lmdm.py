@@ -1,4 +1,4 @@
-"""LMDM: latent motion diffusion, from speech features to a window of head motion (Ditto, arXiv 2411.19509; EDGE, arXiv 2211.10658)."""
+"""LMDM, the latent motion diffusion model: speech features to a window of head motion (arXiv 2411.19509, arXiv 2211.10658)."""
 
 from __future__ import annotations
 

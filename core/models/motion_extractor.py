@@ -1,4 +1,4 @@
-"""Motion: head pose, expression, scale and canonical keypoints of a face crop (LivePortrait, arXiv 2407.03168)."""
+"""The motion extractor: head pose, expression, scale and keypoints of a face crop (LivePortrait, arXiv 2407.03168)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.models.modules.convnext import EPS, ChannelNorm, ConvNeXtBlock
 
 
 class MotionInfo(NamedTuple):
-    """What is known of a face's motion; the field order is that of the published ONNX outputs.
+    """The motion of a face; the field order is that of the published ONNX outputs.
 
     pitch, yaw, roll: (n, 66) logits over angle bins of 3 degrees. t: (n, 3) translation. exp: (n, 63) offsets of 21 keypoints, xyz.
     scale: (n, 1). kp: (n, 63) canonical keypoints, xyz.

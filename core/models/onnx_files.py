@@ -1,4 +1,4 @@
-"""The networks as ONNX files, the published ones and those of `export`: names, arguments, and running them with ONNX Runtime.
+"""Runs the networks from ONNX files, published or exported, with ONNX Runtime.
 
 Arguments and order of results are those of the torch modules; arrays are numpy.
 """
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from core.models.checkpoint import CheckpointError
 from core.models.modules import diffusion
+from core.optimization.gpu_optimization import leaves_gpu_unused
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 OPSET = 20
 """The first with a GridSample in five dimensions."""
 PLUGIN_OP = "GridSample3D"
-"""Of the published warp_network.onnx: a TensorRT plugin that nothing else runs."""
+"""An operation of the published warp_network.onnx: a TensorRT plugin that nothing else runs."""
 Array = NDArray[Any]
 
 
@@ -76,6 +77,8 @@ class OnnxNetwork:
         except Exception as error:  # ONNX Runtime's own classes, not all of which it exports
             first = str(error).splitlines()[0]
             raise CheckpointError(f"{path} cannot be run: {first}", f"Fetch ditto_onnx/{self.signature.files[0]} again.") from error
+        self.on_cpu_instead = name if leaves_gpu_unused(self.session, providers) else ""
+        """As of `core.aux_models.onnx_model.OnnxModel`."""
         found = self.session.get_inputs()
         # Names where they agree (swapped keypoints would go unnoticed), else the published order.
         named = {i.name for i in found} == set(self.signature.inputs)

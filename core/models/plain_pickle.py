@@ -1,4 +1,4 @@
-"""Reading a foreign pickle without executing anything in it.
+"""Reads a pickle from elsewhere without executing anything in it.
 
 Only plain Python values and numpy arrays of numbers are understood. Arrays are not rebuilt by numpy's own unpickling but from their bytes,
 so that the file decides neither what is called nor how much memory is taken.

@@ -1,4 +1,4 @@
-"""Stitching: shifts the driving keypoints so that the shoulders stay where they are (LivePortrait, arXiv 2407.03168, section 3.2)."""
+"""The stitch network: shifts the driving keypoints so that the shoulders stay in place (LivePortrait, arXiv 2407.03168, section 3.2)."""
 
 from __future__ import annotations
 

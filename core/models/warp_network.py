@@ -1,4 +1,4 @@
-"""Warp: bends the source's feature volume to the driving keypoints and projects it to a picture of features.
+"""The warp network: deforms the source's feature volume to the driving keypoints and projects it to two dimensions.
 
 LivePortrait, arXiv 2407.03168.
 """
@@ -27,6 +27,7 @@ class WarpNetwork(nn.Module):
         num_blocks: int = 5,
     ):
         super().__init__()
+        self.num_kp, self.volume_channels, self.volume_depth = num_kp, volume_channels, volume_depth
         self.dense_motion_network = DenseMotionNetwork(
             num_kp=num_kp,
             feature_channels=volume_channels,

@@ -1,0 +1,1 @@
+"""Caches, loading, batching and device placement."""

@@ -1,4 +1,4 @@
-"""Avatars on the disk, and registrations in memory in front of them.
+"""The avatars on the disk, and the cache of registrations in memory.
 
     avatars/<owner>/<token>/     avatar.json  source  thumbnail.jpg  lite.safetensors  ditto.safetensors
 
@@ -35,14 +35,14 @@ from core.types import Avatar, Default, Framing
 log = logging.getLogger(__name__)
 
 FORMAT = 1
-"""Of the files in an avatar's folder."""
+"""Version of the files in an avatar's folder."""
 MARKER = "avatar.json"
 MAX_NAME = 80
 _TOKEN = re.compile(r"[0-9a-f]{40}")
 
 
 class AvatarStore:
-    """What is kept on the disk. Thread-safe, and safe with other processes.
+    """The avatars on the disk. Thread-safe, and safe with other processes.
 
     limit_bytes: of all avatars together; those unused longest go first. max_avatars: of one owner.
     """
@@ -74,7 +74,7 @@ class AvatarStore:
     def list(self, owner: str) -> list[Avatar]:
         """The newest first; none where the folder cannot be read."""
         try:
-            entries = self._folder.entries(self._shelf, MARKER, self._owner_name(owner))
+            entries = self._folder.entries(self._subfolder, MARKER, self._owner_name(owner))
         except OutputError as error:
             log.warning("avatars cannot be listed: %s", error)
             return []
@@ -83,7 +83,7 @@ class AvatarStore:
 
     def check_room(self, owner: str) -> None:
         """Raises OptionError where the owner has `max_avatars` already."""
-        n = len(self._folder.entries(self._shelf, MARKER, self._owner_name(owner)))
+        n = len(self._folder.entries(self._subfolder, MARKER, self._owner_name(owner)))
         if n >= self._max_avatars:
             raise OptionError(f"There are {n} avatars already, as many as one may have.", "Delete one that is not needed any more.")
 
@@ -108,7 +108,7 @@ class AvatarStore:
         return self.get(avatar.token, avatar.owner)
 
     def source(self, avatar: Avatar) -> bytes:
-        """What was kept of the source. Raises AvatarError, and drops the avatar, where it is damaged."""
+        """The stored bytes of the source. Raises AvatarError, and drops the avatar, where they are damaged."""
         path = self._path(avatar.token, avatar.owner)
         try:
             about = json.loads((path / MARKER).read_bytes())
@@ -135,7 +135,7 @@ class AvatarStore:
             self._folder.write_into(self._path(avatar.token, avatar.owner) / "thumbnail.jpg", thumbnail)
 
     def load(self, avatar: Avatar, engine: str, revision: str) -> Saved | None:
-        """What `engine` at this revision saved; None where there is nothing of the kind, or it is damaged."""
+        """The registration that `engine` saved at this revision; None where there is none, or it is damaged."""
         path = self._path(avatar.token, avatar.owner)
         try:
             return _unpacked(path / _file(engine), revision)
@@ -147,7 +147,7 @@ class AvatarStore:
 
     def mark_used(self, avatar: Avatar) -> None:
         """The avatars unused longest make room for new ones."""
-        self._folder.mark_used(self._shelf, self._path(avatar.token, avatar.owner) / MARKER)
+        self._folder.mark_used(self._subfolder, self._path(avatar.token, avatar.owner) / MARKER)
 
     def save(self, avatar: Avatar, engine: str, revision: str, saved: Saved) -> None:
         """Keeps a registration made later. That it cannot be kept is no error: it is made again next time."""
@@ -178,11 +178,11 @@ class AvatarStore:
 
     def clear(self, owner: str | None) -> int:
         """Deletes the avatars of one owner, or (None) of all. Bytes freed."""
-        paths = list(self._shelf.glob("*")) if owner is None else [self._shelf / self._owner_name(owner)]
+        paths = list(self._subfolder.glob("*")) if owner is None else [self._subfolder / self._owner_name(owner)]
         return sum(self._folder.remove(path) for path in paths if path.is_dir())
 
     def locked(self, token: str, check: Callable[[], None] = no_check) -> contextlib.AbstractContextManager[None]:
-        """Held while an avatar is made or read, so that two that want it do the work once."""
+        """A lock on an avatar, to be held while it is made or read, so that the work is done once."""
         return self._folder.locked(token, check)
 
     @contextlib.contextmanager
@@ -200,15 +200,15 @@ class AvatarStore:
                     del self._in_use[path]
 
     def stats(self) -> dict[str, int]:
-        entries = self._folder.entries(self._shelf, MARKER)
+        entries = self._folder.entries(self._subfolder, MARKER)
         return {
             "entries": len(entries), "bytes": sum(entry.nbytes for entry in entries), "max_bytes": self._limit_bytes,
             "evictions": self.evictions,
         }  # fmt: skip
 
     @property
-    def _shelf(self) -> Path:
-        return self._folder.shelf("avatars")
+    def _subfolder(self) -> Path:
+        return self._folder.subfolder("avatars")
 
     def _owner_name(self, owner: str) -> str:
         return self._folder.digest("owner", owner)
@@ -216,7 +216,7 @@ class AvatarStore:
     def _path(self, token: str, owner: str) -> Path:
         if not _TOKEN.fullmatch(token):
             raise unknown(token)
-        return self._shelf / self._owner_name(owner) / token
+        return self._subfolder / self._owner_name(owner) / token
 
     def _read(self, path: Path, owner: str) -> Avatar | None:
         """The avatar in a folder; None where there is none, or it is damaged beyond use, and then it is dropped."""
@@ -238,11 +238,11 @@ class AvatarStore:
     def _trim(self, newest: Path) -> None:
         with self._lock:
             keep = {newest, *self._in_use}
-        self.evictions += self._folder.trim(self._shelf, MARKER, self._limit_bytes, keep)
+        self.evictions += self._folder.trim(self._subfolder, MARKER, self._limit_bytes, keep)
 
 
 Key = tuple[str, str, str, str, Framing]
-"""Of a registration in memory: owner, engine, its revision, sha256 of the source, framing."""
+"""The key of a registration in memory: owner, engine, its revision, sha256 of the source, framing."""
 
 
 PASSING_SHARE = 8
@@ -261,8 +261,8 @@ class RegistrationMemory:
         self.evictions = 0
 
     @contextlib.contextmanager
-    def making(self, key: Key, check: Callable[[], None]) -> Iterator[None]:
-        """Held by the one thread that makes a registration; others that want the same wait for it."""
+    def locked(self, key: Key, check: Callable[[], None]) -> Iterator[None]:
+        """A lock for the one thread that makes a registration; others that need the same one wait for it."""
         with self._lock:
             entry = self._making.setdefault(key, [threading.Lock(), 0])
             entry[1] += 1
@@ -304,7 +304,7 @@ class RegistrationMemory:
             self._passing &= self._kept.keys()
 
     def _trim(self, keys: list[Key], limit_bytes: int) -> None:
-        """Of `keys`, the least recently used first, all that is more; the last stays."""
+        """Drops registrations of `keys`, the least recently used first, until the limit holds; the last one stays."""
         sizes = [self._kept[key].nbytes for key in keys]
         total = sum(sizes)
         for key, size in zip(keys[:-1], sizes, strict=False):
@@ -347,7 +347,7 @@ def _file(engine: str) -> str:
 
 
 def _framing_values(framing: Framing) -> dict[str, Any]:
-    """What differs from the defaults."""
+    """The fields that differ from their defaults."""
     values = {field.name: getattr(framing, field.name) for field in dataclasses.fields(framing)}
     return {name: value for name, value in values.items() if not isinstance(value, Default) and (name, value) != ("face_index", 0)}
 

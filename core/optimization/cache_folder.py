@@ -1,8 +1,8 @@
-"""The folder on the disk that both caches live in: private, shared by processes, whole after any crash.
+"""The private folder on the disk that the caches share between processes, consistent after any crash.
 
 What is written is written in a folder of this process's own first and moved to its place in one step, so a reader meets whole entries only.
 The own folder is guarded by a lock that the system releases when the process dies; the next process removes what it left. An entry is a
-folder `shelf/owner/name` with a JSON file in it, whose modification time says when the entry was last used.
+folder `subfolder/owner/name` with a JSON file in it, whose modification time says when the entry was last used.
 
 The folder may vanish, fill up or turn read-only at any moment: it is made again where that is possible, what lies in a read-only one can be
 read, and who cannot write is told so by OutputError or DiskFull.
@@ -41,7 +41,7 @@ def no_check() -> None:
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a shelf. used_ns: when it was last used, by the shelf's own clock."""
+    """One entry of a subfolder. used_ns: when it was last used, by the subfolder's own clock."""
 
     path: Path
     nbytes: int
@@ -58,12 +58,12 @@ class CacheFolder:
         self._secret = b""
         self._preparing = threading.Lock()
 
-    def shelf(self, name: str) -> Path:
-        """Where the entries of a kind lie; it need not be there."""
+    def subfolder(self, name: str) -> Path:
+        """The path of the entries of one kind, which need not exist."""
         return self.root / name
 
-    def made_shelf(self, name: str) -> Path:
-        """The same, made where it is not there."""
+    def make_subfolder(self, name: str) -> Path:
+        """The same path; the folder is made where it does not exist."""
         self._prepare()
         folder = self.root / name
         try:
@@ -171,7 +171,7 @@ class CacheFolder:
             shutil.rmtree(staged, ignore_errors=True)
 
     def remove(self, path: Path) -> int:
-        """Takes an entry, or a whole shelf, out of sight in one step, then deletes it. The bytes freed; 0 where it was gone already."""
+        """Takes an entry, or a whole subfolder, out of sight in one step, then deletes it. The bytes freed; 0 where it was gone already."""
         freed = nbytes_of(path)
         try:
             trash = self.staged()
@@ -190,21 +190,21 @@ class CacheFolder:
             shutil.rmtree(trash, ignore_errors=True)
         return freed
 
-    def mark_used(self, shelf: Path, marker: Path) -> None:
+    def mark_used(self, subfolder: Path, marker: Path) -> None:
         """Makes an entry the one used last: later than all marked before, whatever the computer's clock says now."""
-        clock = shelf / ".clock"
+        clock = subfolder / ".clock"
         with contextlib.suppress(OSError):  # the entry was removed meanwhile; or the disk is read-only, and order is all that is lost
             os.close(os.open(clock, os.O_CREAT | os.O_RDONLY, 0o600))  # unlike `touch`, leaves its time as it is
             tick = max(time.time_ns(), clock.stat().st_mtime_ns + 1)
             os.utime(clock, ns=(tick, tick))
             os.utime(marker, ns=(tick, tick))
 
-    def trim(self, shelf: Path, marker: str, limit_bytes: int, keep: Collection[Path]) -> int:
-        """Removes entries, those unused longest first, until the shelf holds `limit_bytes` at most. Returns how many went.
+    def trim(self, subfolder: Path, marker: str, limit_bytes: int, keep: Collection[Path]) -> int:
+        """Removes entries, those unused longest first, until the subfolder holds `limit_bytes` at most. Returns how many went.
 
         Entries of `keep`, and those somebody holds the lock of, stay.
         """
-        entries = sorted(self.entries(shelf, marker), key=lambda entry: entry.used_ns)
+        entries = sorted(self.entries(subfolder, marker), key=lambda entry: entry.used_ns)
         total = sum(entry.nbytes for entry in entries)
         gone = 0
         for entry in entries:
@@ -228,10 +228,10 @@ class CacheFolder:
             gone += 1
         return gone
 
-    def entries(self, shelf: Path, marker: str, owner: str = "*") -> list[Entry]:
+    def entries(self, subfolder: Path, marker: str, owner: str = "*") -> list[Entry]:
         """All entries, or those in one owner's folder. One without its marker is damage, and the first to go."""
         found = []
-        for path in shelf.glob(f"{owner}/*"):
+        for path in subfolder.glob(f"{owner}/*"):
             try:
                 used_ns = (path / marker).stat().st_mtime_ns
             except OSError:
@@ -281,7 +281,7 @@ class CacheFolder:
         return disk_error(error, f"The folder for caches, {self.root}, cannot be used", _HINT)
 
     def _remove_leftovers(self) -> None:
-        """Of processes that did not end by themselves: nobody holds their locks any more."""
+        """Removes the folders of processes that were killed, whose locks nobody holds any more."""
         for path in (self.root / "parts").glob("*.lock"):
             lock = FileLock(path, thread_local=False)
             with contextlib.suppress(Timeout):

@@ -1,6 +1,6 @@
-"""Engines get ready behind the scenes: each is fetched, loaded and warmed once, on a thread of its own, and tells how far it is.
+"""Fetches, loads and warms up each engine once, on a background thread with a state that can be read.
 
-Who needs an engine waits for it, or is served by another meanwhile; nobody holds a lock while gigabytes arrive.
+A caller waits for an engine, or uses another one meanwhile; no lock is held while gigabytes arrive.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 CHECK_S = 0.1
 """How often who waits for an engine looks whether its own job was cancelled."""
 FetchCallback = Callable[[int, int], None]
-"""Told bytes done, and in all (0: not known)."""
+"""Called with the bytes that are done, and their total (0: not known)."""
 
 
 def nothing_missing() -> int:
-    """Of an engine that needs no files beyond the repository's."""
+    """The `missing_bytes` of an engine that needs no files beyond the repository's."""
     return 0
 
 
@@ -43,7 +43,7 @@ class EngineSource:
 @dataclass(frozen=True)
 class LoadState:
     """How far an engine is. done, total: bytes while it is fetched (total 0: not known). error: why it failed, in plain words;
-    hint: what to do about that.
+    hint: what to do about that. limitation: of an engine that is ready, as `Engine.limitation`.
     """
 
     stage: Literal["absent", "fetching", "loading", "warming", "ready", "failed"] = "absent"
@@ -51,6 +51,7 @@ class LoadState:
     total: int = 0
     error: str = ""
     hint: str = ""
+    limitation: str = ""
 
     @property
     def progress(self) -> float | None:
@@ -64,10 +65,11 @@ class LoadState:
         return self.stage in ("fetching", "loading", "warming")
 
     def __str__(self) -> str:
+        but = f", but {self.limitation}" if self.limitation else ""
         share = f" ({self.progress:.0%})" if self.progress is not None and self.stage == "fetching" else ""
         return {
             "absent": "not loaded", "fetching": f"being fetched{share}", "loading": "being loaded", "warming": "being warmed up",
-            "ready": "ready", "failed": f"not available ({self.error.rstrip('.')})",
+            "ready": f"ready{but}", "failed": f"not available ({self.error.rstrip('.')})",
         }[self.stage]  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,7 +111,7 @@ class Engines:
             return attempt.state if attempt is not None else LoadState()
 
     def missing_bytes(self, name: str) -> int:
-        """What would have to be fetched first."""
+        """Bytes that would have to be fetched before the engine can be loaded."""
         return self._sources[name].missing_bytes()
 
     def start(self, name: str) -> None:
@@ -178,7 +180,7 @@ class Engines:
             engine = source.make()
             attempt.state = LoadState("warming")
             engine.warmup()
-            attempt.engine, attempt.state = engine, LoadState("ready")
+            attempt.engine, attempt.state = engine, LoadState("ready", limitation=engine.limitation)
         except Cancelled:
             attempt.error = EngineUnavailable(f"Fetching the {name} engine was stopped.", "Start it again: it goes on from there.")
             attempt.state = LoadState()

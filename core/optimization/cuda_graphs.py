@@ -1,4 +1,4 @@
-"""Records calls on a GPU as CUDA graphs: one launch in place of hundreds."""
+"""Records calls on a GPU as CUDA graphs, so that one launch replaces hundreds."""
 
 from __future__ import annotations
 

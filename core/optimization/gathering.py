@@ -1,4 +1,4 @@
-"""Gathers what several callers ask for at about the same time into batches, which one thread computes.
+"""Gathers requests of several callers into batches, which one thread computes.
 
     gatherer = Gatherer(serve, how_many)
     future = gatherer.submit(item, client=session_id, due_s=time.monotonic())

@@ -1,4 +1,4 @@
-"""Which device Ditto runs on, and at which precision; chosen once, with a reason that is logged.
+"""Chooses the device and precision that Ditto runs with, once, and logs the reason.
 
 `gpu_obstacle` answers without importing torch where there is no GPU, so that the lite path stays quick.
 """
@@ -9,7 +9,7 @@ import ctypes
 import dataclasses
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from core.errors import EngineUnavailable, OptionError
 from core.zero_gpu import on_zero_gpu
 
 if TYPE_CHECKING:
+    import onnxruntime
     import torch
 
 log = logging.getLogger(__name__)
@@ -28,11 +29,13 @@ GPU_BATCH = 10
 GPU_BATCHES_AT_ONCE = 2
 """While one batch is drawn, motion is made for the next; on a CPU both would only share its cores."""
 ONNX_FRAMES_AT_ONCE = 5
+NO_DEVICE = 100
+"""CUDA_ERROR_NO_DEVICE: a driver without a GPU."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the networks run.
+    """The device and precision that the networks run with.
 
     dtype: of warp and decoder, which take nearly all of the time; the others stay in float32, where small differences add up along the
     motion. batch: frames that a session draws at once; on a CPU always exactly so many, because a network may round differently at another
@@ -50,14 +53,18 @@ class Placement:
 
 def cuda_devices() -> int:
     """GPUs that NVIDIA's driver offers this process, 0 without a driver. Imports nothing and allocates nothing on the GPU."""
+    return _driver_answer()[0]
+
+
+def _driver_answer() -> tuple[int, int]:
+    """GPUs, and the driver's error number (0: none, or no driver is installed)."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
         count = ctypes.c_int(0)
-        if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-            return 0
+        error = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
     except (OSError, AttributeError):
-        return 0
-    return count.value
+        return 0, 0
+    return (0, error) if error else (count.value, 0)
 
 
 def gpu_obstacle(device: str | None = None) -> str | None:
@@ -67,12 +74,29 @@ def gpu_obstacle(device: str | None = None) -> str | None:
     if on_zero_gpu():
         return None  # nothing here may ask the driver: the processes of the calls would inherit that
     if cuda_devices() == 0:
-        return "no GPU was found"
+        error = _driver_answer()[1]
+        return f"NVIDIA's driver does not work (CUDA error {error})" if error not in (0, NO_DEVICE) else "no GPU was found"
     try:
         import torch
     except ImportError:
         return "PyTorch is not installed"
-    return None if torch.cuda.is_available() else "the installed PyTorch cannot use the GPU"
+    return None if torch.cuda.is_available() else f"the installed PyTorch cannot use the GPU{_cuda_complaint()}"
+
+
+def _cuda_complaint() -> str:
+    """PyTorch's own message when CUDA cannot be used, in brackets: it names the version of a driver that is too old."""
+    import torch
+
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        return f" ({str(error).splitlines()[0].rstrip('.')})" if str(error) else ""
+    return ""
+
+
+def leaves_gpu_unused(session: onnxruntime.InferenceSession, providers: Sequence[str]) -> bool:
+    """Whether a session of ONNX Runtime that was to run on a GPU does not: it falls back to the CPU without an error."""
+    return "CUDAExecutionProvider" in providers and "CUDAExecutionProvider" not in session.get_providers()
 
 
 def place(device: str | None = None) -> Placement:

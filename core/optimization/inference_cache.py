@@ -1,4 +1,4 @@
-"""Finished videos, kept for the next time the very same one is asked for.
+"""The cache of finished videos, from which an identical request is answered.
 
     results/<owner>/<key>/       info.json  video.mp4
 
@@ -33,7 +33,7 @@ from core.types import GenerationInfo
 log = logging.getLogger(__name__)
 
 FORMAT = 1
-"""Of keys and entries."""
+"""Version of keys and entries."""
 MARKER, VIDEO = "info.json", "video.mp4"
 SHARED = "shared"
 CHUNK_BYTES = 1 << 20
@@ -55,7 +55,7 @@ class InferenceCache:
         self._saved_s = 0.0
 
     def key(self, owner: str, parts: Mapping[str, Any]) -> str | None:
-        """Of a request: all that matters, by name. None where something in it cannot be told apart from its like: not to be kept then."""
+        """The key of a request, from all its inputs by name; None where an input has no digest, so that its video cannot be kept."""
         try:
             text = json.dumps([FORMAT, canonical(parts)])
         except TypeError as error:
@@ -63,8 +63,8 @@ class InferenceCache:
             return None
         return self._folder.digest("result", self._whose(owner), text)
 
-    def making(self, key: str, check: Callable[[], None] = no_check) -> contextlib.AbstractContextManager[None]:
-        """Held by the one that makes a video; who wants the same one waits here, and then finds it (or, if it failed, makes it)."""
+    def locked(self, key: str, check: Callable[[], None] = no_check) -> contextlib.AbstractContextManager[None]:
+        """A lock for the caller that makes a video; others that need the same one wait, then find it or, if that failed, make it."""
         return self._folder.locked(key, check)
 
     def find(self, owner: str, key: str, output: Path) -> GenerationInfo | None:
@@ -89,7 +89,7 @@ class InferenceCache:
                 self._folder.remove(entry)
             info = None
         if info is not None:
-            self._folder.mark_used(self._shelf, entry / MARKER)
+            self._folder.mark_used(self._subfolder, entry / MARKER)
         with self._lock:
             self._counts["hits"] += info is not None
             if info is not None:
@@ -113,7 +113,7 @@ class InferenceCache:
             if not self._folder.publish(staged, entry):
                 self._folder.remove(entry)  # what stood there was not found good a moment ago
                 self._folder.publish(staged, entry)
-            self._folder.mark_used(self._shelf, entry / MARKER)
+            self._folder.mark_used(self._subfolder, entry / MARKER)
             self._trim(entry)
         except (OSError, OutputError) as error:
             log.warning("a video cannot be kept: %s", error)
@@ -124,7 +124,7 @@ class InferenceCache:
     def forget(self, owner: str, source_sha256: str) -> int:
         """Removes every video of a person. Bytes freed."""
         source, freed = self._folder.digest("source", source_sha256), 0
-        for entry in self._folder.entries(self._shelf, MARKER, self._owner_name(owner)):
+        for entry in self._folder.entries(self._subfolder, MARKER, self._owner_name(owner)):
             try:
                 shown = read_checked((entry.path / MARKER).read_bytes())["source"]
             except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -135,19 +135,19 @@ class InferenceCache:
 
     def clear(self, owner: str | None) -> int:
         """Removes the videos of one owner (those shared with others are not theirs alone, and stay), or (None) all. Bytes freed."""
-        paths = list(self._shelf.glob("*")) if owner is None else [self._shelf / self._folder.digest("owner", owner)]
+        paths = list(self._subfolder.glob("*")) if owner is None else [self._subfolder / self._folder.digest("owner", owner)]
         return sum(self._folder.remove(path) for path in paths if path.is_dir())
 
     def stats(self) -> dict[str, float]:
         """Counts are of this process, entries and bytes of the folder."""
-        entries = self._folder.entries(self._shelf, MARKER)
+        entries = self._folder.entries(self._subfolder, MARKER)
         with self._lock:
             counts = {**self._counts, "time_saved_s": round(self._saved_s, 3)}
         return {**counts, "entries": len(entries), "bytes": sum(entry.nbytes for entry in entries), "max_bytes": self._limit_bytes}
 
     @property
-    def _shelf(self) -> Path:
-        return self._folder.shelf("results")
+    def _subfolder(self) -> Path:
+        return self._folder.subfolder("results")
 
     def _whose(self, owner: str) -> str:
         return SHARED if self._shared else f"owner {owner}"
@@ -156,7 +156,7 @@ class InferenceCache:
         return self._folder.digest("owner", SHARED if self._shared else owner)
 
     def _entry(self, owner: str, key: str) -> Path:
-        return self._shelf / self._owner_name(owner) / key
+        return self._subfolder / self._owner_name(owner) / key
 
     def _expired(self, entry: Path) -> bool:
         """By the folder's own time, which is that of its making."""
@@ -167,12 +167,12 @@ class InferenceCache:
 
     def _trim(self, newest: Path) -> None:
         gone = 0
-        for entry in self._folder.entries(self._shelf, MARKER):
+        for entry in self._folder.entries(self._subfolder, MARKER):
             if entry.path != newest and self._expired(entry.path):
                 with contextlib.suppress(OutputError):
                     self._folder.remove(entry.path)
                     gone += 1
-        gone += self._folder.trim(self._shelf, MARKER, self._limit_bytes, {newest})
+        gone += self._folder.trim(self._subfolder, MARKER, self._limit_bytes, {newest})
         with self._lock:
             self._counts["evictions"] += gone
 

@@ -1,4 +1,4 @@
-"""The stage runner: each stage on a thread of its own, which waits for the next item for as long as the runner lives.
+"""Runs the stages of a pipeline on threads of their own, so that different items overlap.
 
     runner = StageRunner([draw, put_back])
     for pictures in runner.run(batches): ...

@@ -1,4 +1,4 @@
-"""All framing: which part of the photo is shown, and how large.
+"""Framing: the part of the photo that a video shows, and its size in pixels.
 
 The square cut holds head and shoulders and is centred on the face; it stays inside the photo where the photo is large enough.
 Where it is not, the photo's edge is drawn out and increasingly blurred: no hard edge, and no second, mirrored face.
@@ -20,12 +20,12 @@ MIN_CUT_PER_FACE = 1.3
 ROOM_BELOW = 0.12
 """This part of the face stays free below the chin, even beyond the photo's edge: a wide mouth lowers the chin by 0.08."""
 FACE_CENTRE_Y = 0.47
-"""Where the middle of the face lies in the cut, from the top: shoulders below, air above."""
+"""Height of the middle of the face in the cut, from the top, as a share of the cut: shoulders lie below, space above."""
 
 _SOFTENING = ((0.03, 0.03), (0.16, 0.12))
 """(distance from the photo's edge, sigma of the blur there), parts of the cut's side: streaks of hair dissolve soon."""
 _BLURRED_PX = 256
-"""What is blurred is blurred at this side: the time it takes does not grow with the photo."""
+"""Side in pixels at which the continued edge is blurred, so that the time does not grow with the photo."""
 
 
 @dataclass(frozen=True)

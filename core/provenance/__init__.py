@@ -1,4 +1,4 @@
-"""What a video says about itself: that it is synthetic, made by what and when; and, where a key is configured, a signature over it.
+"""Disclosure and provenance of a video: metadata that says it is synthetic, and an optional signature over the file.
 
 disclosure.py   the words, for container and manifest
 signing.py      embeds a signed C2PA manifest into a finished file

@@ -1,4 +1,4 @@
-"""Command line: what does this video say about itself, and is it true?
+"""Command line that shows what a video says about its origin and verifies its signature.
 
     python -m core.provenance FILE [--json] [--anchors AUTHORITIES.pem]
 

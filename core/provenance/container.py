@@ -1,4 +1,4 @@
-"""The boxes of an MP4, read with bounds: no box is trusted to be as long, as deep or as many as it says."""
+"""Reads the boxes of an MP4 file with bounds on their size, depth and number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every video says about itself in its container, as metadata by key, for people and for machines."""
+"""The metadata by which every video says that it is synthetic, for people and for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads what a video says about itself, and verifies what is signed. The file may come from anywhere; nothing is fetched."""
+"""Reads what a video from anywhere says about its origin, and verifies its signature without network access."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from core.provenance.library import MAX_MANIFEST_MIB, context, load
 MAX_FILE_BYTES = 16 * 2**30
 _MAX_TEXT, _MAX_ITEMS = 400, 32
 _NO_LIST = "signingCredential.untrusted"
-"""What the library says of every signer where no list of authorities was given."""
+"""The library's status of every signer where no list of authorities was given."""
 
 State = Literal["trusted", "intact", "broken"]
 
@@ -47,7 +47,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What was found. metadata: of the container, unsigned unless there is a manifest."""
+    """The result of reading a file. metadata: of the container, unsigned unless there is a manifest."""
 
     metadata: Mapping[str, str]
     manifest: Manifest | None

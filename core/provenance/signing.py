@@ -1,4 +1,4 @@
-"""Content Credentials: a C2PA manifest, signed with the deployment's key, embedded into every finished video.
+"""Embeds a signed C2PA manifest (Content Credentials) into a finished video.
 
 The manifest binds the whole file (C2PA's BMFF hash), so any later change of picture, sound or metadata shows.
 """
@@ -42,7 +42,7 @@ class Signer:
         self._certificates, self._key = _read("C2PA_CERT", certificates), _read("C2PA_KEY", key)
         self._algorithm, self._timestamp_url = algorithm, timestamp_url
         self.fingerprint = hashlib.sha256(self._certificates + f"{algorithm} {timestamp_url}".encode()).hexdigest()
-        """What one configuration signed is not what another would have."""
+        """Identifies the signing configuration: videos of another one differ."""
         try:
             self._embed(io.BytesIO(_EMPTY_VIDEO), io.BytesIO(), _claim("trial", "0", "trial"), None)
         except load().C2paError as error:
@@ -85,7 +85,7 @@ def open_signer(settings: Settings) -> Signer | None:
 
 
 def _claim(engine: str, revision: str, statement: str) -> dict[str, Any]:
-    """What is signed, in C2PA's terms. Whether others may train on it is for its owner to say, so no such assertion is made."""
+    """The claims that are signed, in C2PA's terms. Whether others may train on it is for its owner to say, so no such assertion is made."""
     created = {
         "action": "c2pa.created",
         "digitalSourceType": DIGITAL_SOURCE_TYPE,

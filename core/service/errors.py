@@ -1,7 +1,8 @@
-"""What the service refuses, beyond the errors of core/errors.py.
+"""Errors of the service, beyond those of core/errors.py.
 
 ServiceError
 ├── UnknownJob         there is no such job (for this owner)
+├── UnknownLiveSession there is no such live session (for this owner)
 ├── JobNotReady        it has no result, or none yet
 ├── KeyReused          the idempotency key was used for another request
 ├── Malformed          what was sent is not what its headers say
@@ -35,6 +36,14 @@ class UnknownJob(ServiceError):
 
     def __init__(self) -> None:
         super().__init__("There is no such job.", "It may have been deleted, or be too old.", code="unknown_job")
+
+
+class UnknownLiveSession(ServiceError):
+    """In the same words for a session that never existed, has ended, is another's, or has another secret."""
+
+    def __init__(self, kept_s: float) -> None:
+        hint = f"It is kept for {kept_s:g} s after a connection is lost; start a new one."
+        super().__init__("There is no such live session.", hint, code="unknown_live_session")
 
 
 class JobNotReady(ServiceError):

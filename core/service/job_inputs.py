@@ -1,4 +1,4 @@
-"""The files that jobs were given: copies in a private folder of each job, named by the SHA-256 of their content."""
+"""The inputs of jobs: copies in a private folder of each job, named by the SHA-256 of their content, and what was decoded of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from core.errors import InputError, OutputError, disk_error
 
@@ -101,3 +102,24 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+class DecodedInputs:
+    """Inputs of waiting jobs as they were read when they were checked, within a bound of bytes. Thread-safe by the interpreter's lock."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._kept: dict[str, tuple[Any, int]] = {}
+
+    def keep(self, job_id: str, decoded: Any, nbytes: int) -> None:
+        if nbytes + sum(size for _, size in list(self._kept.values())) <= self._max_bytes:
+            self._kept[job_id] = decoded, nbytes
+
+    def take(self, job_id: str) -> Any | None:
+        """Once; None where they are not kept."""
+        decoded, _ = self._kept.pop(job_id, (None, 0))
+        return decoded
+
+    def forget_all_but(self, job_ids: set[str]) -> None:
+        for job_id in set(self._kept) - job_ids:
+            self.take(job_id)

@@ -95,7 +95,8 @@ class Work(Protocol):
 class JobRunner:
     """slots: jobs at the same time. folder: gives the private folder for this process's lock, which tells others that it lives.
 
-    on_end: called with the record of each job that ended here, on its thread.
+    on_end: called with the record of each job that ended here, on its thread. resting: how many of them were begun and have given way to
+    others (core/scheduler.py); they take no slot.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class JobRunner:
         slots: int,
         folder: Callable[[], Path],
         on_end: Callable[[JobRecord], None],
+        resting: Callable[[], int] = lambda: 0,
     ) -> None:
         self.worker = secrets.token_hex(8)
         self._store, self._topics, self._work, self._folder, self._on_end = store, topics, work, folder, on_end
@@ -114,6 +116,8 @@ class JobRunner:
         self._wake = threading.Semaphore(0)
         self._closing = False
         self._alive = self._say_alive()
+        self._slots, self._resting = slots, resting
+        self._claiming = threading.Lock()
         self._threads = [threading.Thread(target=self._loop, name=f"jobs-{n}", daemon=True) for n in range(slots)]
         self._end_watch = topics.subscribe(QUEUE, self._wake.release)
         self._recorded_s: dict[str, float] = {}
@@ -125,6 +129,14 @@ class JobRunner:
         for thread in self._threads:
             thread.start()
 
+    def job_rests(self) -> None:
+        """Called when `resting` has grown: another job can be begun, on a thread of its own."""
+        with self._lock:
+            if not self._closing and len(self._threads) < self._slots + self._resting():
+                self._threads.append(threading.Thread(target=self._loop, name=f"jobs-{len(self._threads)}", daemon=True))
+                self._threads[-1].start()
+        self._wake.release()
+
     def running(self, job_id: str) -> Running | None:
         with self._lock:
             return self._running.get(job_id)
@@ -135,14 +147,14 @@ class JobRunner:
             self._alive = self._say_alive() or self._alive
         for worker in self._store.workers() - {self.worker}:
             if self._is_dead(worker):
-                self.put_back(worker)
+                gone = BusyError("The service was restarted, and the connection that waited is gone.", "Send it again.", code="restarted")
+                self.put_back(worker, gone)
 
-    def put_back(self, worker: str) -> None:
-        """What ran there runs again; what only its client waited for, who is gone as well, fails and says so."""
+    def put_back(self, worker: str, why: BusyError) -> None:
+        """What ran there runs again; what only its client waits for fails, and says why."""
         for record in self._store.requeue(worker):
             if record.kind == "stream" or not (record.kept or record.idempotency_key):
-                gone = BusyError("The service was restarted, and the connection that waited is gone.", "Send it again.", code="restarted")
-                self._finish(record, "failed", error=as_values(gone))
+                self._finish(record, "failed", error=as_values(why))
         self._topics.publish(QUEUE)
 
     def close(self, grace_s: float, timeout_s: float) -> None:
@@ -157,7 +169,7 @@ class JobRunner:
         for running in left:
             running.cancel()
         self._join(timeout_s)
-        self.put_back(self.worker)
+        self.put_back(self.worker, BusyError("The service is stopping.", "Send it again in a minute.", code="stopping"))
         if self._alive is not None:
             with contextlib.suppress(OSError):
                 Path(self._alive.lock_file).unlink(missing_ok=True)
@@ -173,9 +185,9 @@ class JobRunner:
         looked_s = time.monotonic()
         while not self._closing:
             try:
-                record = self._store.claim(self.worker, time.time())
-                if record is not None:
-                    self._do(record)
+                running = self._claimed()
+                if running is not None:
+                    self._do(running)
                     continue
                 self._wake.acquire(timeout=LOOK_S)
                 if time.monotonic() - looked_s > LOOK_S:
@@ -185,11 +197,23 @@ class JobRunner:
                 logger.exception("the queue cannot be read")
                 time.sleep(LOOK_S)
 
-    def _do(self, record: JobRecord) -> None:
-        running = Running(record, self._told)
+    def _claimed(self) -> Running | None:
+        """The next job, which counts as running from now on; None where there is no place, or nothing waits."""
+        with self._claiming:
+            with self._lock:
+                if len(self._running) - self._resting() >= self._slots:
+                    return None
+            record = self._store.claim(self.worker, time.time())
+            if record is None:
+                return None
+            running = Running(record, self._told)
+            with self._lock:
+                self._running[record.id] = running
+            return running
+
+    def _do(self, running: Running) -> None:
+        record = running.record
         end_watch = self._topics.subscribe(cancel_topic(record.id), running.cancel)
-        with self._lock:
-            self._running[record.id] = running
         try:
             if record.cancel_requested or self._was_cancelled(record.id):
                 running.cancel()

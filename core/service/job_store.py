@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol
 
 JobKind = Literal["video", "stream", "avatar"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
+ATTEMPTS_IN_PLACE = 3
+"""So often a job whose process died keeps its place in the queue."""
 UNENDED: tuple[JobState, ...] = ("queued", "running")
 
 
@@ -100,7 +102,10 @@ class JobStore(Protocol):
         """How many queued jobs are before this one, itself counted; 0 where it is not queued."""
 
     def claim(self, worker: str, now_s: float) -> JobRecord | None:
-        """The job that is next, as running on `worker`; None where nothing waits for it. Owners with fewer running jobs come first."""
+        """The job that is next, as running on `worker`; None where nothing waits for it. Owners with fewer running jobs come first,
+        then those of whom fewer jobs were begun since the waiting one was sent: one after the other, in turns. A job during which the
+        process ended ATTEMPTS_IN_PLACE times comes after those that it happened to less often: it may be what ends it.
+        """
 
     def progress(self, job_id: str, stage: str, done: int, total: int, animating_s: float, now_s: float) -> None: ...
 

@@ -76,14 +76,14 @@ class JobWork:
 
     def _avatar(self, running: Running, source: Source) -> Mapping[str, Any]:
         record = running.record
-        asked = record.request
+        request = record.request
         job = self._studio.submit_avatar(
             source,
             record.owner,
-            name=asked["name"],
-            framing=options.read(asked["options"]).framing,
-            engine=asked["engine"],
-            consent=asked["consent"],
+            name=request["name"],
+            framing=options.read(request["options"]).framing,
+            engine=request["engine"],
+            consent=request["consent"],
             on_progress=running.report,
         )
         return {"avatar": self._awaited(running, job).token}
@@ -93,11 +93,11 @@ class JobWork:
         return job.result()
 
     def _request(self, record: JobRecord) -> Request:
-        asked = record.request
+        request = record.request
         source: Source | Avatar
-        source = self._studio.avatar(asked["avatar"], record.owner) if asked["avatar"] else self._source(record)
-        audio = read_audio(self._inputs.path(record.id, asked["audio"]), self._settings)
-        return video_request(asked, record.owner, audio, source)
+        source = self._studio.avatar(request["avatar"], record.owner) if request["avatar"] else self._source(record)
+        audio = read_audio(self._inputs.path(record.id, request["audio"]), self._settings)
+        return video_request(request, record.owner, audio, source)
 
     def _source(self, record: JobRecord) -> Source:
         return read_source(self._inputs.path(record.id, record.request["image"]), self._studio, self._settings)

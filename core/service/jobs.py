@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 import secrets
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
@@ -21,7 +22,7 @@ from typing import Any, Generic, TypeVar
 
 from core.errors import BusyError, Cancelled
 from core.service.errors import UnknownJob
-from core.service.job_inputs import JobInputs
+from core.service.job_inputs import DecodedInputs, JobInputs
 from core.service.job_runner import QUEUE, JobRunner, Running, cancel_topic, job_topic, owner_topic
 from core.service.job_store import Admission, JobKind, JobRecord, JobState, JobStore
 from core.service.job_views import JobView, view_of
@@ -33,10 +34,12 @@ MAX_PER_OWNER = 200
 """Ended jobs kept for one owner; the oldest are forgotten."""
 CLOSING = "closing"
 """Topic: this process stops."""
-HANDLE_S = 60.0
-"""How long what a job handed out can still be had after its end."""
+HANDLE_S, READER_S = 60.0, 600.0
+"""How long what a job handed out can still be had after its end, and how long a reader that has begun may take nothing of it then."""
 LOOK_S = 5.0
 """How often who watches looks unasked: news between processes may get lost."""
+LAST_LOOK_S = 2.0
+"""How long the store stays open for those who watch, so that they read the last state of their job."""
 
 
 @dataclass(frozen=True)
@@ -62,30 +65,9 @@ class NewJob(Generic[T]):
     client_state: Mapping[str, Any] | None = None
 
 
-class DecodedInputs:
-    """Inputs of waiting jobs as they were read when they were checked, within a bound of bytes. Thread-safe by the interpreter's lock."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._kept: dict[str, tuple[Any, int]] = {}
-
-    def keep(self, job_id: str, decoded: Any, nbytes: int) -> None:
-        if nbytes + sum(size for _, size in list(self._kept.values())) <= self._max_bytes:
-            self._kept[job_id] = decoded, nbytes
-
-    def take(self, job_id: str) -> Any | None:
-        """Once; None where they are not kept."""
-        decoded, _ = self._kept.pop(job_id, (None, 0))
-        return decoded
-
-    def forget_all_but(self, job_ids: set[str]) -> None:
-        for job_id in set(self._kept) - job_ids:
-            self.take(job_id)
-
-
 class Jobs:
     """store, topics, inputs, outputs: shared by the processes of the machine. work: does one job, with its decoded inputs where they are
-    kept. admission: how much may wait. ttl_s: how long an ended job is kept. on_end: as in JobRunner. Thread-safe.
+    kept. admission: how much may wait. ttl_s: how long an ended job is kept. on_end, resting: as in JobRunner. Thread-safe.
     """
 
     def __init__(
@@ -102,18 +84,21 @@ class Jobs:
         decoded_bytes: int,
         ttl_s: float,
         on_end: Callable[[JobRecord], None] = lambda record: None,
+        resting: Callable[[], int] = lambda: 0,
     ) -> None:
         self.topics, self.inputs = topics, inputs
         self._store, self._outputs, self._admission, self._ttl_s = store, outputs, admission, ttl_s
         self._decoded = DecodedInputs(decoded_bytes)
         self._handles: dict[str, Future[Any]] = {}
         self._told_end = on_end
-        self._closed = False
+        self._stopping = self._stopped = self._closed = False
+        self._watching: set[object] = set()
+        self._watchers = threading.Condition()
 
         def do(running: Running) -> Mapping[str, Any]:
             return work(running, self._decoded.take(running.record.id))
 
-        self._runner = JobRunner(store, topics, do, slots, folder, self._on_end)
+        self._runner = JobRunner(store, topics, do, slots, folder, self._on_end, resting)
 
     @property
     def worker(self) -> str:
@@ -129,15 +114,32 @@ class Jobs:
         self.sweep()
         self._runner.start()
 
+    @property
+    def stopping(self) -> bool:
+        return self._stopping
+
+    def stop(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
+        """Takes no more jobs. Running ones have `grace_s` to end; then they, and those that wait, are left to the next process. Whoever
+        watches one is told. Jobs can still be looked at. Does nothing the second time.
+        """
+        if self._stopping:
+            return
+        self._stopping = True
+        self._runner.close(grace_s, timeout_s)
+        self._stopped = True
+        for future in list(self._handles.values()):
+            if not future.done():
+                future.set_exception(stopping())
+        self.topics.publish(CLOSING, everywhere=False)
+
     def close(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
-        """Running jobs have `grace_s` to end; then they, and those that wait, are left to the next process. Whoever watches one is told."""
+        """Stops where that was not done, lets those who watch read the last state, and lets go of the store."""
         if self._closed:
             return
-        self._runner.close(grace_s, timeout_s)
+        self.stop(grace_s, timeout_s)
+        with self._watchers:
+            self._watchers.wait_for(lambda: not self._watching, LAST_LOOK_S)
         self._closed = True
-        self.topics.publish(CLOSING, everywhere=False)
-        for future in self._handles.values():
-            future.cancel()
         self.topics.close()
         self._store.close()
 
@@ -145,6 +147,8 @@ class Jobs:
 
     def check_room(self, owner: str, input_bytes: int = 0) -> None:
         """Raises BusyError where a job would not be accepted now: asked before anything is read for it."""
+        if self._stopping:
+            raise stopping()
         self._store.check_room(owner, self._admission, input_bytes)
 
     def submit(self, new: NewJob[Any]) -> JobView:
@@ -175,6 +179,8 @@ class Jobs:
             if new.kind == "stream":
                 self._handles[job_id] = Future()
         try:
+            if self._stopping:
+                raise stopping()
             accepted = self._store.add(record, self._admission)
             if accepted.id != job_id and self._lost(accepted):  # done under the same key, and its video made room meanwhile
                 self._remove([accepted])
@@ -200,9 +206,13 @@ class Jobs:
     # ---- looking
 
     def get(self, job_id: str, owner: str) -> JobView:
-        """Raises UnknownJob, in the same words for another's job and for none."""
+        """Raises UnknownJob, in the same words for another's job and for none, and BusyError where the service is closed."""
+        if self._closed:
+            raise stopping()
+        record = self._store.get(job_id)
         running = self._runner.running(job_id)
-        record = running.record if running is not None else self._store.get(job_id)
+        if record is not None and record.state == "running" and running is not None:
+            record = running.record  # its latest progress; the state is the store's alone, so it never goes back
         if record is None or record.owner != owner or self._lost(record):
             raise UnknownJob
         return self._view(record)
@@ -217,20 +227,28 @@ class Jobs:
 
         Raises UnknownJob, also when it is forgotten meanwhile, and BusyError where the service stops before its end.
         """
-        async with self.topics.watch(job_topic(job_id), QUEUE, CLOSING) as changed:
-            last: JobView | None = None
-            while True:
-                changed.clear()
-                if self._closed:
-                    raise BusyError("The service is stopping; the job goes on when it is back.", "Try again in a minute.", code="stopping")
-                view = await asyncio.to_thread(self.get, job_id, owner)
-                if view != last:
-                    yield view
-                if view.ended:
-                    return
-                last = view
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), LOOK_S)
+        watcher = object()
+        self._watching.add(watcher)
+        try:
+            async with self.topics.watch(job_topic(job_id), QUEUE, CLOSING) as changed:
+                last: JobView | None = None
+                while True:
+                    changed.clear()
+                    stopped = self._stopped  # asked first: what is read after it is the last state
+                    view = await asyncio.to_thread(self.get, job_id, owner)
+                    if view.ended or stopped:
+                        self._has_seen_all(watcher)
+                    if view != last:
+                        yield view
+                    if view.ended:
+                        return
+                    if stopped:
+                        raise stopping()
+                    last = view
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(changed.wait(), LOOK_S)
+        finally:
+            self._has_seen_all(watcher)
 
     async def ended(self, job_id: str, owner: str) -> JobView:
         """Waits for its end, however it ends. Raises UnknownJob where it is forgotten meanwhile."""
@@ -270,8 +288,8 @@ class Jobs:
         self._store.keep(job_id)
 
     def abandon(self, job_id: str, owner: str) -> None:
-        """Whoever waited for it is gone: it is stopped and forgotten, unless it is kept."""
-        with contextlib.suppress(UnknownJob):
+        """Whoever waited for it is gone: it is stopped and forgotten, unless it is kept, or the service is closed."""
+        with contextlib.suppress(UnknownJob, BusyError):
             if not self.get(job_id, owner).kept:
                 self.forget(job_id, owner)
 
@@ -292,9 +310,10 @@ class Jobs:
         unended = {record.id for record in records if not record.ended}
         self.inputs.discard_all_but(unended)
         self._decoded.forget_all_but(unended)
-        recent = {record.id for record in records if not record.ended or now_s - record.ended_s < HANDLE_S}
-        for job_id in set(self._handles) - recent:
-            self._close_handle(job_id)
+        ended_s = {record.id: record.ended_s for record in records if record.ended}
+        for job_id in set(self._handles) - unended:
+            if now_s - ended_s.get(job_id, 0.0) > HANDLE_S and not self._is_read(job_id):
+                self._close_handle(job_id)
 
     def make_room(self) -> None:
         """Removes the oldest videos beyond the limit of bytes, and the jobs that made them."""
@@ -304,11 +323,24 @@ class Jobs:
             self._remove(gone)
             self._tell_owners(gone)
 
+    def job_rests(self) -> None:
+        """As in JobRunner."""
+        self._runner.job_rests()
+
+    def any_wait(self) -> bool:
+        """Whether jobs wait for a place."""
+        return self._store.totals().queued > 0
+
     def totals(self) -> dict[str, int]:
         totals = self._store.totals()
         return {"running": totals.running, "waiting": totals.queued}
 
     # ---- within
+
+    def _has_seen_all(self, watcher: object) -> None:
+        with self._watchers:
+            self._watching.discard(watcher)
+            self._watchers.notify_all()
 
     @staticmethod
     def _lost(record: JobRecord) -> bool:
@@ -353,10 +385,25 @@ class Jobs:
         for owner in {record.owner for record in records}:
             self.topics.publish(owner_topic(owner))
 
+    def _is_read(self, job_id: str) -> bool:
+        """Whether somebody reads what the job handed out."""
+        handed_out = self._handed_out(self._handles.get(job_id))
+        return handed_out is not None and handed_out.idle_s < (READER_S if handed_out.begun else HANDLE_S)
+
     def _close_handle(self, job_id: str) -> None:
-        handle = self._handles.pop(job_id, None)
-        if handle is not None and handle.done() and not handle.cancelled() and handle.exception() is None:
-            handle.result().close()
+        handed_out = self._handed_out(self._handles.pop(job_id, None))
+        if handed_out is not None:
+            handed_out.close(Cancelled("Nobody took the rest of the stream in time.", "Read it as it comes.", code="stream_unread"))
+
+    @staticmethod
+    def _handed_out(handle: Future[Any] | None) -> Any | None:
+        if handle is None or not handle.done() or handle.cancelled() or handle.exception() is not None:
+            return None
+        return handle.result()
+
+
+def stopping() -> BusyError:
+    return BusyError("The service is stopping; the job goes on when it is back.", "Try again in a minute.", code="stopping")
 
 
 def _fingerprint(kind: str, request: Mapping[str, Any]) -> str:

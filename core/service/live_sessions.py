@@ -1,211 +1,168 @@
-"""Live sessions that outlive their connections for `RESUME_S`: the client comes back and misses nothing.
+"""All live sessions of the service: started, resumed after a lost connection, and ended when nobody comes back for `RESUME_S`.
 
-While nobody is connected nothing is computed; what was sent last is kept, within bounds, to be sent again.
+While nobody is connected nothing is computed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-import json
-import secrets
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator
-from typing import Any
 
 import anyio
 import anyio.to_thread
-import numpy as np
 
-from core.media.jpeg import as_jpeg
-from core.service.options import check_engine, controls_of, read, settled
+from core.errors import BusyError
+from core.service.errors import UnknownLiveSession
+from core.service.options import check_engine, read, settled
 from core.service.quotas import ConcurrencyLimit, RateLimit
-from core.streaming.live import LiveSession
-from core.streaming.outputs import LiveEvent, LiveFrame, LiveOptions, LiveOutput
+from core.service.resumable_session import Attachment, Leaving, LiveRequest, Peer, ResumableSession
+from core.settings import Settings
+from core.streaming.outputs import LiveOptions
 from core.studio import Studio
-from core.web.api.errors import NotFound
-from core.web.api.live_protocol import INIT, PICTURE, SEGMENT, SOUND, SPEAKS, Resume, Start, media
-from core.web.api.settings import ServerSettings
 
 RESUME_S = 30.0
 """How long a session without a connection is kept."""
-REPLAY_BYTES = 4 * 2**20
-REPLAY_MESSAGES = 2048
-"""Of what was sent last: more than lies in the buffers of a connection that breaks."""
-FEED_S = 1.0
-"""How long one try to hand over sound waits for sessions."""
-
-Message = bytes | str
-
-
-class ServedSession:
-    """One live session of one owner. `produce` and `feed` are called on threads, one of each at a time."""
-
-    def __init__(self, owner: str, start: Start, session: LiveSession, engine: str) -> None:
-        self.owner, self.start, self.session, self.engine = owner, start, session, engine
-        self.id, self.secret = secrets.token_urlsafe(16), secrets.token_urlsafe(24)
-        self.since_s = time.monotonic()
-        self.about: dict[str, Any] = {}
-        self.stopping: asyncio.Event | None = None
-        """Of the connection that has the session; set, it leaves it."""
-        self.free = asyncio.Event()
-        """No connection has it."""
-        self.free.set()
-        self.expiry: asyncio.TimerHandle | None = None
-        self._sequence = 0
-        self._odd = b""
-        self._init = b""
-        self._sent: deque[tuple[int, Message]] = deque()
-        self._sent_bytes = 0
-        self._lock = threading.Lock()
-
-    def ready(self, resumed: bool) -> str:
-        about = {"session": self.id, "secret": self.secret, "resume_s": RESUME_S, "format": self.start.format, "engine": self.engine}
-        return json.dumps({"type": "ready", "resumed": resumed, "generation": self.session.generation, **about, **self.about})
-
-    def produce(self, timeout_s: float) -> list[Message]:
-        """What is due, ready to be sent and kept for another time; waits for it. Raises what the engine raised."""
-        output = self.session.next_output(timeout_s)
-        if output is None:
-            return []
-        messages = list(self._encoded(output))
-        with self._lock:
-            for message in messages:
-                self._sent.append((self._sequence - 1, message))
-                self._sent_bytes += len(message)
-            while self._sent_bytes > REPLAY_BYTES or len(self._sent) > REPLAY_MESSAGES:
-                self._sent_bytes -= len(self._sent.popleft()[1])
-        return messages
-
-    def since(self, received: int) -> list[Message]:
-        """What a client that got binary message `received` last has missed; where that is no longer kept, a new beginning."""
-        with self._lock:
-            missed = [message for sequence, message in self._sent if sequence > received]
-            kept_from = self._sent[0][0] if self._sent else self._sequence
-            whole = received + 1 >= kept_from
-        if whole:
-            return missed
-        self.session.request_keyframe()
-        return [json.dumps({"type": "gap", "generation": self.session.generation}), *([self._init] if self._init else [])]
-
-    def feed(self, chunk: bytes) -> bool:
-        """False: no room yet, nothing was taken."""
-        if self.start.channels == 1:
-            return self.session.feed(chunk, self.start.rate, FEED_S)
-        data = self._odd + chunk
-        whole = len(data) // 4 * 4
-        pairs = np.frombuffer(data[:whole], "<i2").reshape(-1, 2).astype(np.int32)
-        if not self.session.feed((pairs.sum(axis=1) // 2).astype(np.int16), self.start.rate, FEED_S):
-            return False
-        self._odd = data[whole:]
-        return True
-
-    def end_of_utterance(self) -> None:
-        self._odd = b""
-        self.session.end_of_utterance()
-
-    def set_controls(self, values: dict[str, Any]) -> None:
-        """Raises OptionError."""
-        self.session.set_controls(controls_of(values))
-
-    def _encoded(self, output: LiveOutput) -> Iterator[Message]:
-        if isinstance(output, LiveEvent):
-            if output.kind == "ready":
-                self.about = output.data
-            else:
-                yield json.dumps({"type": output.kind, "generation": output.generation, "at_s": output.at_s, **output.data})
-            return
-        flags = SPEAKS if output.speaking else 0
-        if isinstance(output, LiveFrame):
-            pcm = np.clip(np.rint(output.sound[0] * 32767), -32768, 32767).astype("<i2").tobytes()
-            for kind, data in ((PICTURE, as_jpeg(output.frame)), (SOUND, pcm)):
-                yield self._numbered(kind, flags, output.generation, output.at_s, 0.04, data)
-            return
-        segment = output.segment
-        kind = INIT if segment.kind == "init" else SEGMENT
-        message = self._numbered(kind, flags, output.generation, segment.start_s, segment.duration_s, segment.data)
-        if kind == INIT:
-            self._init = message
-        yield message
-
-    def _numbered(self, kind: int, flags: int, generation: int, at_s: float, duration_s: float, data: bytes) -> bytes:
-        message = media(kind, flags, generation, self._sequence, at_s, duration_s, data)
-        self._sequence += 1
-        return message
+ANSWER_S = 3.0
+"""How long the connections of an owner without a free place have to show that they live."""
+LOOK_S = 0.05
+LEAVE_S = 1.0
+"""How long the connections have to tell their clients that the service stops."""
 
 
 class LiveSessions:
-    """All live sessions of the server. Used on its event loop; what computes runs on threads of its own."""
+    """Used on the event loop of a server; what computes runs on threads of its own.
 
-    def __init__(self, studio: Studio, settings: ServerSettings, starts: RateLimit) -> None:
-        self._studio, self._settings, self._starts = studio, settings, starts
-        self._sessions: dict[str, ServedSession] = {}
-        self._places = ConcurrencyLimit(settings.max_live, settings.owner_max_live, "live sessions")
-        self.threads = anyio.CapacityLimiter(2 * max(settings.max_live, 1) + 2)
+    starts: how often an owner may start something. total, each: sessions at the same time, and of one owner. longest_s: of one session.
+    """
+
+    def __init__(self, studio: Studio, settings: Settings, starts: RateLimit, *, total: int, each: int, longest_s: float) -> None:
+        self._studio, self._settings, self._starts, self._longest_s = studio, settings, starts, longest_s
+        self._sessions: dict[str, ResumableSession] = {}
+        self._places = ConcurrencyLimit(total, each, "live sessions")
+        self._stopping = False
+        self.threads = anyio.CapacityLimiter(2 * max(total, 1) + 2)
 
     @property
     def n_sessions(self) -> int:
         return self._places.taken
 
-    async def open(self, token: str, owner: str, start: Start) -> ServedSession:
-        """A new session. Raises TooMany, AvatarError, OptionError, EngineUnavailable."""
+    async def open(self, token: str, owner: str, request: LiveRequest, peer: Peer) -> tuple[ResumableSession, Attachment]:
+        """A new session, held by the connection to `peer`. Without a place left, one of the owner's whose client is gone makes room.
+
+        Raises TooMany, BusyError, AvatarError, OptionError, EngineUnavailable.
+        """
+        self._check_going_on()
         self._starts.take(owner)
+        await self._make_place(owner)
         self._places.take(owner)
         try:
-            served = await anyio.to_thread.run_sync(self._opened, token, owner, start, limiter=self.threads)
+            session = await anyio.to_thread.run_sync(self._opened, token, owner, request, limiter=self.threads)
         except BaseException:
             self._places.give_back(owner)
             raise
-        self._sessions[served.id] = served
-        return served
+        self._sessions[session.id] = session
+        try:
+            self._check_going_on()
+        except BusyError:
+            self.end(session)
+            raise
+        return session, self._attached(session, peer, 0)
 
-    async def resume(self, message: Resume, owner: str) -> ServedSession:
-        """The session of a connection that was lost, or is about to be. Raises NotFound, in the same words whatever is wrong."""
-        served = self._sessions.get(message.session)
-        if served is None or served.owner != owner or not hmac.compare_digest(served.secret.encode(), message.secret.encode()):
-            raise NotFound("There is no such live session.", f"It is kept for {RESUME_S:g} s after a connection is lost; start a new one.")
-        if served.stopping is not None:
-            served.stopping.set()
-        await served.free.wait()
-        return served
+    async def resume(
+        self, session_id: str, secret: str, owner: str, next_number: int | None, peer: Peer
+    ) -> tuple[ResumableSession, Attachment]:
+        """The session of a connection that was lost, or is about to be: the old one is told to leave.
 
-    def attach(self, served: ServedSession) -> asyncio.Event:
-        """Gives the session to a connection; the event tells it to leave."""
-        if served.expiry is not None:
-            served.expiry.cancel()
-        served.stopping = asyncio.Event()
-        served.free.clear()
-        return served.stopping
+        next_number: of the first message that will come; None where it is the one after those that were taken. Raises
+        UnknownLiveSession, in the same words whatever is wrong, and BusyError where the service stops.
+        """
+        self._check_going_on()
+        session = self._sessions.get(session_id)
+        if session is None or session.owner != owner or not hmac.compare_digest(session.secret.encode(), secret.encode()):
+            raise UnknownLiveSession(RESUME_S)
+        while session.attachment is not None:
+            session.attachment.dismiss("taken_over")
+            await session.free.wait()
+        if session.id not in self._sessions:  # it ended meanwhile
+            raise UnknownLiveSession(RESUME_S)
+        return session, self._attached(session, peer, session.received if next_number is None else next_number)
 
-    def detach(self, served: ServedSession) -> None:
-        """The connection is gone; its client may come back."""
-        served.stopping = None
-        served.free.set()
-        if served.id in self._sessions:
-            served.expiry = asyncio.get_running_loop().call_later(RESUME_S, self.end, served)
+    def detach(self, session: ResumableSession) -> None:
+        """The connection has let go; its client may come back."""
+        session.attachment = None
+        session.left_s = time.monotonic()
+        session.free.set()
+        if session.id in self._sessions:
+            session.expiry = asyncio.get_running_loop().call_later(RESUME_S, self.end, session)
 
-    def end(self, served: ServedSession) -> None:
-        """The session is over. May be called again."""
-        if self._sessions.pop(served.id, None) is None:
+    def end(self, session: ResumableSession, why: Leaving = "") -> None:
+        """The session is over; its connection, where it has one, is told to leave. May be called again."""
+        if self._sessions.pop(session.id, None) is None:
             return
-        self._places.give_back(served.owner)
-        if served.expiry is not None:
-            served.expiry.cancel()
-        threading.Thread(target=served.session.close, name="live-close", daemon=True).start()  # it waits for the step under way
+        self._places.give_back(session.owner)
+        if session.expiry is not None:
+            session.expiry.cancel()
+        if session.attachment is not None:
+            session.attachment.dismiss(why)
+        threading.Thread(target=session.session.close, name="live-close", daemon=True).start()  # it waits for the step under way
 
-    def end_all(self) -> None:
-        for served in list(self._sessions.values()):
-            self.end(served)
+    async def stop(self) -> None:
+        """Ends all sessions and takes no more; waits a little for their connections to tell their clients."""
+        self._stopping = True
+        held = [session for session in self._sessions.values() if session.attachment is not None]
+        for session in list(self._sessions.values()):
+            self.end(session, "stopping")
+        if held:
+            await asyncio.wait([asyncio.ensure_future(session.free.wait()) for session in held], timeout=LEAVE_S)
 
-    def too_old(self, served: ServedSession) -> bool:
-        return time.monotonic() - served.since_s > self._settings.max_live_s
+    def too_old(self, session: ResumableSession) -> bool:
+        return time.monotonic() - session.since_s > self._longest_s
 
-    def _opened(self, token: str, owner: str, start: Start) -> ServedSession:
+    def _check_going_on(self) -> None:
+        if self._stopping:
+            raise BusyError("The service is stopping.", "Start again in a minute.", code="stopping")
+
+    def _attached(self, session: ResumableSession, peer: Peer, next_number: int) -> Attachment:
+        if session.expiry is not None:
+            session.expiry.cancel()
+        session.attachment = Attachment(peer, next_number)
+        session.free.clear()
+        return session.attachment
+
+    async def _make_place(self, owner: str) -> None:
+        """Where there is no place for the owner: ends the one of their sessions that has been without a client longest. One whose client
+        lives is never ended.
+        """
+        if self._places.has_room(owner):
+            return
+        left = [session for session in self._own(owner) if session.attachment is None]
+        if left:
+            self.end(min(left, key=lambda session: session.left_s))
+            return
+        silent = await self._silent(owner)
+        if silent and not self._places.has_room(owner):
+            self.end(silent[0], "replaced")
+
+    async def _silent(self, owner: str) -> list[ResumableSession]:
+        """The owner's sessions whose clients give no sign of life when asked, or leave meanwhile; the longest silent first."""
+        asked_s = time.monotonic()
+        peers = {session.id: session.attachment.peer for session in self._own(owner) if session.attachment is not None}
+        for peer in peers.values():
+            peer.ping()
+        while time.monotonic() - asked_s < ANSWER_S and any(peer.heard_s < asked_s for peer in peers.values()):
+            await asyncio.sleep(LOOK_S)
+        silent = [session for session in self._own(owner) if session.id in peers and peers[session.id].heard_s < asked_s]
+        return sorted(silent, key=lambda session: peers[session.id].heard_s)
+
+    def _own(self, owner: str) -> list[ResumableSession]:
+        return [session for session in self._sessions.values() if session.owner == owner]
+
+    def _opened(self, token: str, owner: str, request: LiveRequest) -> ResumableSession:
         avatar = self._studio.avatar(token, owner)
-        check_engine(start.engine, self._studio.engines.names)
-        options = read(settled(start.options, self._settings, avatar=True))
-        how = LiveOptions(output="segments" if start.format == "fmp4" else "frames")
-        session = self._studio.live(avatar, owner, start.engine, options.framing, options.controls, options.render, how)
-        return ServedSession(owner, start, session, session.engine)
+        check_engine(request.engine, self._studio.engines.names)
+        options = read(settled(request.options, self._settings, avatar=True))
+        how = LiveOptions(output=request.output)
+        live = self._studio.live(avatar, owner, request.engine, options.framing, options.controls, options.render, how)
+        return ResumableSession(owner, request, live)

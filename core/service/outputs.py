@@ -1,4 +1,4 @@
-"""Where a page keeps its videos and uploads: a private folder, unguessable names, a limit of bytes, and a sweeper for what is old.
+"""The private folder of videos and uploads: names that cannot be guessed, a limit of bytes, and a sweeper for what is old.
 
 The folder is the page's own, a child of `Settings.output_dir`: everything in it that is older than the time to live is removed, so
 it must never be a folder in which people keep files. It may vanish at any time: it is made again.
@@ -16,6 +16,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import OutputError, disk_error
@@ -31,9 +32,19 @@ INPUTS = "inputs"
 """Folder of what unended jobs were given (job_inputs.py), which is not ours to sweep."""
 _NAME_BYTES = 24
 _VIDEO_FOLDER = re.compile(rf"[0-9a-f]{{{2 * _NAME_BYTES}}}")
+_UPLOAD_FOLDER = re.compile(rf"{UPLOAD}[0-9a-f]{{{2 * _NAME_BYTES}}}")
 _HINT = "Name another folder with TALKING_HEAD_OUTPUT_DIR."
 _LONGEST_PAUSE_S = 300.0
 _NO_LIMIT = 2**63
+
+
+@dataclass(frozen=True)
+class KeptUpload:
+    """One upload's folder. used_s: when it was last used, Unix time."""
+
+    folder: Path
+    nbytes: int
+    used_s: float
 
 
 class OutputFolder:
@@ -86,17 +97,39 @@ class OutputFolder:
             raise self._unusable(error) from error
         return path
 
-    def adopt(self, path: Path, owner: str) -> Path:
-        """A file that was just put below `root`, as one of `owner`; its old name, under which nobody is served, is left to the sweeper.
-
-        Raises OSError where there is no room for a copy.
-        """
-        own = self._owned_folder(owner, UPLOAD) / path.name
+    def adopt(self, path: Path, name: str, owner: str) -> Path:
+        """Moves a file that was just put below `root` into a folder of its owner, under `name`."""
+        own = self._owned_folder(owner, UPLOAD) / name
         try:
-            os.link(path, own)  # not moved: the same file may be arriving from somebody else, under the same old name
-        except OSError:  # there are file systems without links
-            shutil.copyfile(path, own)
+            path.rename(own)
+        except OSError as error:
+            self.discard(own)
+            raise self._unusable(error) from error
         return own
+
+    def uploads(self) -> list[KeptUpload]:
+        """Of all owners; what is removed meanwhile is left out."""
+        found = []
+        try:
+            folders = [folder for folder in self.root.iterdir() if _UPLOAD_FOLDER.fullmatch(folder.name)]
+        except OSError:
+            return []
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                nbytes = sum(path.lstat().st_size for path in folder.iterdir())
+                found.append(KeptUpload(folder, nbytes, folder.stat().st_mtime))
+        return found
+
+    @contextlib.contextmanager
+    def using(self, *files: Path | None) -> Iterator[None]:
+        """Leases, until the block ends, of those files that lie here; they count as used now. One that is gone is passed over."""
+        with contextlib.ExitStack() as leases:
+            for file in files:
+                if file is not None and file.parent.parent == self.root:
+                    with contextlib.suppress(OSError):
+                        leases.enter_context(Lease(file.parent))
+                        os.utime(file.parent)
+            yield
 
     def new_folder(self, prefix: str) -> Path:
         """An empty private folder whose name cannot be guessed, and under which nobody is served."""

@@ -1,4 +1,4 @@
-"""Folders whose name says whose they are and cannot be guessed: for a visitor's uploads and videos, which are served to nobody else.
+"""Names folders so that the name proves whose they are and cannot be guessed: for visitors' uploads and videos.
 
     root / folder_name(owner) / "photo.png"
 
@@ -35,7 +35,10 @@ def belongs(path: str | Path, root: Path, owner: str) -> bool:
     return secrets.compare_digest(parts[2], _tag(owner, parts[1]))
 
 
+def known_again(owner: str) -> str:
+    """The owner, or NOBODY for a session: it ends with its connection, and what is fetched later does not say of which session it was."""
+    return NOBODY if owner.startswith("session:") else owner
+
+
 def _tag(owner: str, nonce: str) -> str:
-    """A session ends with its connection, and what is fetched later does not say of which session it was: it counts as nobody's."""
-    known = NOBODY if owner.startswith("session:") else owner
-    return hashlib.sha256(f"{nonce} {known}".encode()).hexdigest()[: 2 * TAG_BYTES]
+    return hashlib.sha256(f"{nonce} {known_again(owner)}".encode()).hexdigest()[: 2 * TAG_BYTES]

@@ -1,4 +1,4 @@
-"""Whose a request is: one visitor's browser, one holder of a key, or one session; never told by anything they cannot keep secret.
+"""Identifies the owner of a request: a visitor's browser, the holder of a key, or a session, by a secret that they hold.
 
 An owner is a name that can be written into files and logs. The secret behind it (cookie or key) cannot be read from it.
 """
@@ -60,7 +60,8 @@ class VisitorCookie:
 
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start" and _is_page(message):
-                message["headers"] = [*message["headers"], (b"set-cookie", _new_cookie(is_https(scope)).encode())]
+                cookie = set_cookie(COOKIE, secrets.token_hex(COOKIE_BYTES), scope)
+                message["headers"] = [*message["headers"], (b"set-cookie", cookie.encode())]
             await send(message)
 
         await self._app(scope, receive, send_with_cookie)
@@ -72,10 +73,13 @@ def _visitor(cookies: str) -> str:
     return found[1] if found else ""
 
 
-def _new_cookie(https: bool) -> str:
-    """On https also inside another site's frame, as Spaces are shown, but with another value in each."""
-    where = "SameSite=None; Secure; Partitioned" if https else "SameSite=Lax"
-    return f"{COOKIE}={secrets.token_hex(COOKIE_BYTES)}; Path=/; Max-Age={COOKIE_AGE_S}; HttpOnly; {where}"
+def set_cookie(name: str, value: str, scope: Scope) -> str:
+    """The Set-Cookie of an answer, for what lies below the application's root and nothing else of its host.
+
+    On https also inside another site's frame, as Spaces are shown, but with another value in each.
+    """
+    where = "SameSite=None; Secure; Partitioned" if is_https(scope) else "SameSite=Lax"
+    return f"{name}={value}; Path={root_of(scope) or '/'}; Max-Age={COOKIE_AGE_S}; HttpOnly; {where}"
 
 
 def _is_page(message: Message) -> bool:
@@ -84,6 +88,11 @@ def _is_page(message: Message) -> bool:
 
 def is_https(scope: Scope) -> bool:
     return scope["scheme"] == "https" or header(scope, "x-forwarded-proto").split(",")[0].strip() == "https"
+
+
+def root_of(scope: Scope) -> str:
+    """What stands before the application's paths: "" at the top, "/talk" below it."""
+    return str(scope.get("root_path", ""))
 
 
 def header(scope: Scope, name: str) -> str:

@@ -1,4 +1,4 @@
-"""How often and how many at once: for each owner, and for the whole server."""
+"""Limits of rate and concurrency, for each owner and for the whole server."""
 
 from __future__ import annotations
 
@@ -69,6 +69,11 @@ class ConcurrencyLimit:
             if self._taken.total() >= self._total:
                 raise TooMany(f"{self._total} {self._what} are under way already.", "Try again a little later.", 5)
             self._taken[owner] += 1
+
+    def has_room(self, owner: str) -> bool:
+        """Whether `take` would succeed now."""
+        with self._lock:
+            return self._taken[owner] < self._each and self._taken.total() < self._total
 
     def give_back(self, owner: str) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""What an outsider hands in becomes a job: checked as far as can be known at once, in the order in which it is cheap."""
+"""Turns what pages and server hand in into jobs; the cheapest checks come first."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 
 from core.errors import InputError, OptionError, TalkingHeadError
 from core.service import options
+from core.service.decoded_photos import DecodedPhotos
 from core.service.job_store import JobKind
 from core.service.job_views import JobView
 from core.service.job_work import read_audio, read_source, video_request
 from core.service.jobs import Jobs, NewJob
 from core.service.outputs import OutputFolder
+from core.service.threads import on_thread
 from core.settings import Settings
 from core.studio import Studio
 from core.types import Avatar, Photo, Source
@@ -56,8 +58,8 @@ class AvatarInputs:
 class Requests:
     """Accepts jobs. Thread-safe; used on one event loop at a time."""
 
-    def __init__(self, studio: Studio, settings: Settings, jobs: Jobs, outputs: OutputFolder) -> None:
-        self._studio, self.settings, self._jobs, self._outputs = studio, settings, jobs, outputs
+    def __init__(self, studio: Studio, settings: Settings, jobs: Jobs, outputs: OutputFolder, photos: DecodedPhotos) -> None:
+        self._studio, self.settings, self._jobs, self._outputs, self._photos = studio, settings, jobs, outputs, photos
         self._readers = asyncio.Semaphore(READERS)
 
     async def video(
@@ -68,6 +70,10 @@ class Requests:
         Raises what is known to fail: InputError, OptionError, AvatarError, BusyError, EngineUnavailable. Error messages name files, never
         folders.
         """
+        with self._outputs.using(inputs.audio, inputs.image):
+            return await self._video(inputs, owner, kind, kept, idempotency_key)
+
+    async def _video(self, inputs: VideoInputs, owner: str, kind: JobKind, kept: bool, idempotency_key: str) -> JobView:
         self._check_inputs(inputs)
         options.check_engine(inputs.engine, self._studio.engines.names)
         settled = options.settled(inputs.options, self.settings, avatar=bool(inputs.avatar))
@@ -78,9 +84,9 @@ class Requests:
             if inputs.avatar:
                 source = await asyncio.to_thread(self._studio.avatar, inputs.avatar, owner)
             else:
-                source = await self.source(inputs.image)
+                source = await self.source(inputs.image, owner)
             async with self._readers:
-                audio = await asyncio.to_thread(read_audio, inputs.audio or Path(), self.settings)
+                audio = await on_thread(read_audio, inputs.audio or Path(), self.settings)
         except TalkingHeadError as error:
             raise without_folders(error, inputs.audio, inputs.image) from error
         decoded = video_request(request, owner, audio, source)
@@ -110,6 +116,10 @@ class Requests:
 
     async def avatar(self, inputs: AvatarInputs, owner: str, *, kept: bool = True, idempotency_key: str = "") -> JobView:
         """Accepts the registration of a person. Raises as `video`."""
+        with self._outputs.using(inputs.image):
+            return await self._avatar(inputs, owner, kept, idempotency_key)
+
+    async def _avatar(self, inputs: AvatarInputs, owner: str, kept: bool, idempotency_key: str) -> JobView:
         if inputs.image is None:
             raise InputError("The photo is missing.", "Choose a photo with a face.", code="no_photo")
         check_file(inputs.image)
@@ -118,7 +128,7 @@ class Requests:
         settled = options.settled(inputs.options, self.settings, avatar=False)
         self._jobs.check_room(owner)
         try:
-            source = await self.source(inputs.image)
+            source = await self.source(inputs.image, owner)
         except TalkingHeadError as error:
             raise without_folders(error, inputs.image) from error
         request = {"name": inputs.name, "engine": inputs.engine, "options": settled, "consent": inputs.consent, "image": ""}
@@ -131,10 +141,17 @@ class Requests:
 
         return await asyncio.to_thread(accept)
 
-    async def source(self, path: Path | None) -> Source:
-        """A photo, or a video, decoded. Raises InputError."""
+    async def source(self, path: Path | None, owner: str) -> Source:
+        """A photo, or a video, decoded; a photo whose faces the owner was shown need not be decoded again. Raises InputError."""
         async with self._readers:
-            return await asyncio.to_thread(read_source, path or Path(), self._studio, self.settings)
+            return await on_thread(self._read_source, path or Path(), owner)
+
+    def _read_source(self, path: Path, owner: str) -> Source:
+        try:
+            known = self._photos.find(owner, path)
+        except OSError:
+            known = None  # why it cannot be read is said by who reads it
+        return known if known is not None else read_source(path, self._studio, self.settings)
 
     def check_consent(self, given: bool) -> None:
         """Raises OptionError where it is required and was not declared."""

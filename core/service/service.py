@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.optimization.cache_folder import CacheFolder
 from core.service.avatars import AvatarService
+from core.service.decoded_photos import DecodedPhotos
 from core.service.face_previews import FacePreviews
 from core.service.freed_memory import FreedMemory
 from core.service.health import Health
@@ -20,6 +21,7 @@ from core.service.requests import Requests
 from core.service.sqlite_store import SqliteJobStore
 from core.service.topics import Topics
 from core.service.videos import Videos
+from core.service.visitor_uploads import VisitorUploads
 from core.settings import Settings
 from core.studio import Studio
 
@@ -27,7 +29,8 @@ SWEEP_S = 60.0
 
 
 class Service:
-    """Used by pages and server alike. `start` begins to work on jobs, `close` ends it; the studio is the caller's.
+    """Used by pages and server alike. `start` begins to work on jobs, `stop` ends that, `close` all; the studio is
+    the caller's.
 
     outputs: prepared. settings: of the deployment, the studio's without them.
     """
@@ -37,7 +40,7 @@ class Service:
         cache = CacheFolder(settings.cache_dir)
 
         def jobs_folder() -> Path:
-            return cache.made_shelf("jobs")
+            return cache.make_subfolder("jobs")
 
         def kept_inputs() -> Path:
             folder = jobs_folder() / "inputs"
@@ -69,10 +72,14 @@ class Service:
             decoded_bytes=settings.max_decoded_bytes,
             ttl_s=settings.output_ttl_s,
             on_end=self._job_ended,
+            resting=lambda: studio.scheduler.n_resting,
         )
+        studio.scheduler.stand_behind(self.jobs.any_wait, self.jobs.job_rests)
         self._listeners: list[Callable[[JobRecord], None]] = []
-        self.requests = Requests(studio, settings, self.jobs, outputs)
-        self.face_previews = FacePreviews(studio, self.requests)
+        self._photos = DecodedPhotos(settings.previews_bytes)
+        self.requests = Requests(studio, settings, self.jobs, outputs, self._photos)
+        self.face_previews = FacePreviews(studio, self.requests, outputs, self._photos)
+        self.uploads = VisitorUploads(outputs, settings)
         self.videos = Videos(self.jobs)
         self.avatars = AvatarService(studio, self.videos, self.topics)
         self.cache = cache
@@ -86,7 +93,13 @@ class Service:
         self._sweeper.start()
         self._freed_memory.start()
 
+    def stop(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
+        """Ends the work: takes no more, lets running jobs end for `grace_s`, and tells whoever waits. What is there can still be had."""
+        self._ending.set()
+        self.jobs.stop(grace_s, timeout_s)
+
     def close(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
+        """Stops where that was not done, and lets go of everything."""
         self._ending.set()
         self._freed_memory.close()
         self.jobs.close(grace_s, timeout_s)
@@ -108,3 +121,4 @@ class Service:
     def _sweep(self) -> None:
         while not self._ending.wait(SWEEP_S):
             self.jobs.sweep()
+            self._photos.sweep()

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from core.errors import BusyError, OutputError
 from core.service.errors import KeyReused
-from core.service.job_store import Admission, JobKind, JobRecord, JobState, Totals
+from core.service.job_store import ATTEMPTS_IN_PLACE, Admission, JobKind, JobRecord, JobState, Totals
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,9 @@ class SqliteJobStore:
 
     def claim(self, worker: str, now_s: float) -> JobRecord | None:
         running = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.state = 'running')"
-        next_one = f"state = 'queued' AND pinned_to IN ('', ?) ORDER BY {running}, number LIMIT 1"
+        overtook = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.started_s > jobs.created_s)"
+        given_up = f"attempts / {ATTEMPTS_IN_PLACE}"
+        next_one = f"state = 'queued' AND pinned_to IN ('', ?) ORDER BY {running}, {given_up}, {overtook}, number LIMIT 1"
 
         def work(db: sqlite3.Connection) -> JobRecord | None:
             record = _one(db, next_one, worker)

@@ -1,4 +1,4 @@
-"""Files that strangers send: their names, sizes and content are judged while they arrive, and what is refused is gone at once.
+"""Reads uploaded files: names, sizes and content are checked while they arrive, and what is refused is deleted at once.
 
     reader = FormReader(content_type, {"audio": "sound", "image": "person", "options": "text"}, folder, settings)
     for chunk in chunks: reader.write(chunk)
@@ -25,6 +25,7 @@ from core.settings import Settings
 
 MAX_FIELD_BYTES = 64 * 1024
 MAX_NAME = 80
+"""Characters of a file's name, and three times as many bytes: file systems count those."""
 
 Part = Literal["sound", "person", "media", "text"]
 """media: sound or person."""
@@ -71,7 +72,7 @@ class ContentJudge:
             limit = f"{self._limit / 2**20:.4g} MiB" if self._limit >= 2**20 else f"{self._limit} bytes"
             raise TooLarge(
                 f"{self._name} has more than {limit}.", "Send less.",
-                code="upload_too_large", parameters={"name": self._name, "limit_bytes": self._limit},
+                code="upload_too_large", parameters={"name": self._name, "limit": limit},
             )  # fmt: skip
 
     def finish(self) -> None:
@@ -127,6 +128,11 @@ class FormReader:
             self._parser = MultipartParser(boundary, self._callbacks())  # type: ignore[arg-type]  # a TypedDict of the same
         except FormParserError as error:
             raise _malformed(error) from None
+
+    @property
+    def current_name(self) -> str:
+        """Of the file that arrives now, as its client calls it; "" without one."""
+        return self._client_name
 
     def write(self, data: bytes) -> None:
         try:
@@ -222,8 +228,12 @@ def safe_name(name: str) -> str:
     last = _UNSAFE.sub("_", re.split(r"[/\\]", name)[-1]).strip(" .")
     stem, dot, ending = last.rpartition(".")
     if not dot:
-        return last[:MAX_NAME]
-    return f"{stem[: MAX_NAME - 10]}.{ending[:9]}"
+        return _cut(last, MAX_NAME)
+    return f"{_cut(stem, MAX_NAME - 10)}.{_cut(ending, 9)}"
+
+
+def _cut(text: str, length: int) -> str:
+    return text[:length].encode()[: 3 * length].decode(errors="ignore")
 
 
 def _malformed(error: FormParserError) -> Malformed:

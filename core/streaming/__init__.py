@@ -1,4 +1,4 @@
-"""Video while it is being made: whole recordings out in pieces, and live speech in, live video out.
+"""Video while it is being made: whole recordings as a stream of pieces, and live sessions that answer speech with video.
 
 A whole recording (`recording.py`): `Studio.stream` queues a job and returns an iterator of `Segment`s.
 

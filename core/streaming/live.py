@@ -1,4 +1,4 @@
-"""A live session: speech in as it is spoken, video out as it is due, a person who lives on in between.
+"""A live session: takes speech as it is spoken and gives out video as it is due.
 
 Feeding and control come from any thread; one thread takes the output. Nothing is computed ahead of it or beside it: each call of
 `next_output` makes what has become due, so memory is bounded by the sound that waits, and a slow reader slows nobody else.
@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from core.generation_run import PreparedRun, Turn
 from core.media.encoders import as_picture
 from core.media.fragmented_mp4 import FragmentedMp4
 from core.media.label import Label
+from core.streaming.load import SessionLoad
 from core.streaming.outputs import EventKind, LiveEvent, LiveFrame, LiveOptions, LiveOutput, LiveSegment
 from core.streaming.speech import Speech
 from core.streaming.utterance import Utterance, as_mono, fade_out
@@ -36,7 +38,8 @@ _SOON_S = 1e-6
 
 class LiveSession:
     """prepared, session, render: engine and person, a new session of theirs, and the options it was made with. turn: gives a
-    turn on the device. clock: in seconds; who has another clock than the machine's calls `next_output` without a timeout.
+    turn on the device. clock: in seconds; who has another clock than the machine's calls `next_output` without a timeout. session_load: is
+    told what each frame cost, and of the end.
 
     Frames follow one another at 25 a second of the clock. Who reads too slowly loses idle frames, which are then never made; speech is
     kept, and late. Sound that comes faster than it is spoken waits; where none comes in time silence is spoken, and after `gap_s` the
@@ -51,8 +54,11 @@ class LiveSession:
         turn: Turn,
         options: LiveOptions | None = None,
         clock: Callable[[], float] = time.monotonic,
+        session_load: SessionLoad | None = None,
     ) -> None:
         self.options = options or LiveOptions()
+        self._session_load = session_load
+        self._cpu_s = self._turn_s = 0.0  # of the frame that is made
         self._prepared, self._render, self._turn, self._clock = prepared, render, turn, clock
         self._label = Label(session.width, session.height) if render.label else None
         rate_hz = self.options.sound_rate_hz
@@ -72,6 +78,7 @@ class LiveSession:
         self._closed = False
         self._made = 0  # frames
         self._skipped = 0
+        self._lost_s = 0.0
 
         self._working = threading.Lock()  # held by whoever uses these
         self._error: BaseException | None = None
@@ -185,7 +192,8 @@ class LiveSession:
 
     def stats(self) -> dict[str, Any]:
         """Plain JSON types. frames: made, of which spoken. filled: spoken as silence because sound was late. skipped: idle frames left out
-        for a slow reader. buffered_s: sound that waits. late_s: how far the output is behind the clock.
+        for a slow reader. buffered_s: sound that waits. late_s: how far the output is behind the clock now, 0.5 at most.
+        lost_s: of longer delays, left out of the video's time so far.
         """
         with self._changed:
             speech = self._speech
@@ -196,6 +204,7 @@ class LiveSession:
                 "skipped": self._skipped,
                 "buffered_s": round(self._buffered_s(), 3),
                 "late_s": round(max(0.0, -self._due_in_s()), 3),
+                "lost_s": round(self._lost_s, 3),
             }
 
     # ---- out, one thread
@@ -248,6 +257,7 @@ class LiveSession:
         return waiting[0] if frames else self._segment(waiting)
 
     def _segment(self, waiting: list[LiveFrame], final: bool = False) -> LiveSegment:
+        began_s = time.thread_time()
         key = self._wants_key or self._since_key >= KEYFRAME_FRAMES
         if key:
             self._wants_key, self._since_key = False, 0
@@ -255,10 +265,22 @@ class LiveSession:
             self._video.add_sound(made.sound)
             self._video.add_frame(as_picture(made.frame), keyframe=key and i == 0)
         self._since_key += len(waiting)
-        return LiveSegment(self._video.cut(final=final), self._generation, any(made.speaking for made in waiting))
+        segment = LiveSegment(self._video.cut(final=final), self._generation, any(made.speaking for made in waiting))
+        self._cpu_s += time.thread_time() - began_s  # counts with the frame after it: what counts is the mean
+        return segment
 
     def _make(self) -> None:
-        """One frame with its sound."""
+        """One frame with its sound, and the cost of it."""
+        late_s, began_s = max(0.0, -self._due_in_s() - self.options.lead_s), time.thread_time()  # the player has the lead in hand
+        self._turn_s = 0.0
+        made = self._made
+        self._make_frame()
+        self._cpu_s += time.thread_time() - began_s
+        if self._session_load is not None and self._made > made:
+            self._session_load.frame(self._cpu_s, self._turn_s, late_s)
+            self._cpu_s = 0.0
+
+    def _make_frame(self) -> None:
         with self._changed:
             self._let_go()
             interrupted = self._speech is not None and self._speech.utterance is not self._first()
@@ -294,7 +316,7 @@ class LiveSession:
                     utterance = self._next_utterance()
                     if utterance is None:
                         return None
-                    self._speech = Speech(self._session, utterance, self._turn, self._changed)
+                    self._speech = Speech(self._session, utterance, self._in_time, self._changed)
                     self._listening = iter(())
                     self._event("speaking")
                 elif self._speech.utterance.exhausted:
@@ -310,7 +332,7 @@ class LiveSession:
                 self._speech = None
 
     def _idle(self) -> Frame:
-        with self._turn():
+        with self._in_time():
             frame = next(self._listening, None)
             if frame is None:
                 self._listening = self._session.idle(KEYFRAME_FRAMES)
@@ -332,13 +354,15 @@ class LiveSession:
             return
         if self._speech is None:
             self._forget()
-            with self._turn():
+            with self._in_time():
                 self._session = self._prepared.engine.session(self._prepared.registration, controls, self._render)
             return
         with self._changed:
             self._new_controls = self._new_controls or controls
 
     def _end(self) -> None:
+        if self._session_load is not None:
+            self._session_load.close()
         with self._changed:
             self._closed = True
             self._utterances.clear()
@@ -355,6 +379,16 @@ class LiveSession:
 
     # ---- what is asked with the lock held
 
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """A turn on the device that is due when the next frame is."""
+        with self._turn(time.monotonic() + self._due_in_s()):
+            began_s = time.thread_time()
+            try:
+                yield
+            finally:
+                self._turn_s += time.thread_time() - began_s
+
     def _due_in_s(self) -> float:
         return self._start_s + self._made / FPS - self._clock()
 
@@ -363,6 +397,7 @@ class LiveSession:
         lost_s = -self._due_in_s() - MOST_LATE_S
         if lost_s > 0:
             self._start_s += lost_s
+            self._lost_s += lost_s
             if not self._speaking:
                 self._skipped += round(lost_s * FPS)
 

@@ -1,4 +1,4 @@
-"""What a live session is asked for and what it gives."""
+"""The options of a live session, and the kinds of output it gives."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class LiveEvent:
     an older generation follows. stats: every few seconds.
 
     at_s: seconds of video made before it. data: of "ready" (width, height, fps, sound_rate_hz and, of segments, mime_type) and "stats"
-    (`LiveSession.stats`). Plain JSON types.
+    (`LiveSession.stats`: late_s and lost_s among it). Plain JSON types.
     """
 
     kind: EventKind

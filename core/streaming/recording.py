@@ -1,22 +1,26 @@
-"""A whole recording, streamed: frames and sound of one run, handed over in pieces that a player can start with.
+"""Streams the video of a whole recording in pieces while it is being made.
 
-The job runs ahead of its reader by a bounded number of pieces and then waits; a reader that is gone for long ends it.
+The job never waits for its reader: what was not taken yet is kept in a spool (spool.py), bounded in bytes. Where other jobs wait for a
+place, a stream that is well ahead of its player lets them have its own, and goes on when the player needs more, or nobody waits. So neither
+a reader that does not read nor a long recording keeps others waiting, and alone a stream is made as fast as the machine can.
 """
 
 from __future__ import annotations
 
-import queue
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Self
 
-from core.errors import Cancelled, EncodingError
+from core.errors import Cancelled, EncodingError, TalkingHeadError
 from core.generation_run import STEP_FRAMES, GenerationRun
 from core.media.encoders import AAC_FRAME, as_picture
 from core.media.fragmented_mp4 import FragmentedMp4, Segment
 from core.media.sound_track import SoundTrack
 from core.scheduler import Job
+from core.streaming.spool import Spool, SpoolRoom
 from core.types import FPS, GenerationInfo, Progress
 
 FIRST_FRAMES, MOST_FRAMES = STEP_FRAMES, 2 * FPS
@@ -24,42 +28,58 @@ FIRST_FRAMES, MOST_FRAMES = STEP_FRAMES, 2 * FPS
 whoever makes frames in half the time they play never lets the player wait."""
 SOUND_AHEAD = 3 * AAC_FRAME
 """More than the sound encoder keeps back: given so much earlier, the sound of a piece is in that piece."""
-QUEUED_SEGMENTS = 32
-"""About a minute of video that waits for a slow reader: the job of a short recording is done whatever its reader does."""
-READER_TIMEOUT_S = 60.0
-"""A job whose full queue nobody reads for so long is given up: others wait for its place."""
-_CHECK_S = 0.1
-"""How often who waits looks whether the other side is gone."""
+AHEAD_S, ENOUGH_S = 3.0, 2.0
+"""A stream that is made so much further than its player can be lets others go first, until no more than that is left."""
 
 
 class SegmentStream(Iterator[Segment]):
     """Pieces of one video as they are made. One reader; `close` may come from any thread.
 
-    job: of the scheduler; its result, once the stream is through, tells what was made (first_frame_ms: to the first media piece).
+    room: for what the reader has not taken. job: of the scheduler; its result, which does not wait for the reader, tells what was made
+    (first_frame_ms: to the first media piece). It fails with OutputError where the room or the disk is full.
     mime_type: with codecs, as Media Source Extensions ask for it; known with the first piece.
     """
 
-    def __init__(self, start_run: Callable[[Job[GenerationInfo]], GenerationRun], submit: Callable[[Work], Job[GenerationInfo]]) -> None:
+    def __init__(
+        self,
+        start_run: Callable[[Job[GenerationInfo]], GenerationRun],
+        submit: Callable[[Work], Job[GenerationInfo]],
+        room: SpoolRoom,
+    ) -> None:
         self._start_run = start_run
-        self._queue: queue.Queue[Segment] = queue.Queue(QUEUED_SEGMENTS)
-        self._read_all = False
+        self._changed = threading.Condition()  # guards these
+        self._spool = Spool(room)
+        self._made = self._read_all = False
+        self._error: TalkingHeadError | None = None
+        self._taken_s = 0.0
+        """Of the video, by the reader."""
+        self._first_s = 0.0
+        """When there was something to play, by time.monotonic; 0.0 before."""
+        self._used_s = time.monotonic()
+        self.begun = False
+        """Whether the reader has taken something."""
         self.mime_type = ""
         self.job = submit(self._work)
+        self.job.when_ended(self._wake)
 
     def __next__(self) -> Segment:
-        """Waits for a piece. Raises what ended the job, if something did, after the pieces made before it."""
-        while not self._read_all:
-            ended = self.job.wait(0)  # asked first: whatever it made is in the queue by then
-            try:
-                segment = self._queue.get(timeout=None if ended and self._queue.qsize() else _CHECK_S)
-            except queue.Empty:
-                if not ended:
-                    continue
-                self._read_all = True
-                self.job.result()
-                break
-            self._read_all = segment.final
-            return segment
+        """Waits for a piece. Raises what ended the job, if something did, after the pieces made before it; and what `close` was given."""
+        with self._changed:
+            while not self._read_all:
+                segment = self._spool.get()
+                if segment is not None:
+                    self.begun, self._read_all = True, segment.final
+                    self._used_s, self._taken_s = time.monotonic(), segment.start_s + segment.duration_s
+                    if segment.final:
+                        self._spool.close()
+                    return segment
+                if self._made:
+                    self._read_all = True
+                    self.job.result()
+                    break
+                self._changed.wait()
+            if self._error is not None:
+                raise self._error
         raise StopIteration
 
     def __enter__(self) -> Self:
@@ -68,10 +88,23 @@ class SegmentStream(Iterator[Segment]):
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Stops the job, which frees its place at its next step; what is queued is dropped. Does not wait."""
+    @property
+    def idle_s(self) -> float:
+        """How long the reader has taken nothing, though the job may be done."""
+        return time.monotonic() - self._used_s
+
+    def close(self, error: TalkingHeadError | None = None) -> None:
+        """Stops the job, which frees its place at its next step; what was not taken is dropped. Does not wait.
+
+        error: what a reader that has not read all meets from now on; None where it is the reader that closes.
+        """
         self.job.cancel()
-        self._read_all = True
+        with self._changed:
+            if error is not None and not self._read_all:
+                self._error = error
+            self._read_all = True
+            self._spool.close()
+            self._changed.notify_all()
 
     def _work(self, job: Job[GenerationInfo]) -> GenerationInfo:
         run = self._start_run(job)
@@ -79,37 +112,52 @@ class SegmentStream(Iterator[Segment]):
         with closing(SoundTrack(audio)) as track, closing(run.frames(job)) as frames:
             video = FragmentedMp4(session.width, session.height, track.rate_hz, track.channels, run.metadata)
             self.mime_type = video.mime_type
-            self._put(job, video.initialisation())
+            self._put(video.initialisation())
             length, wanted = FIRST_FRAMES, 0
             for n, frame in enumerate(frames, start=1):
                 video.add_frame(as_picture(frame), keyframe=n == wanted + 1)
                 left = (run.total - n) * track.rate_hz // FPS
                 video.add_sound(track.read_to(n, min(SOUND_AHEAD, max(left, 0))))
                 if n == wanted + length and n < run.total:
-                    self._put(job, video.cut())
+                    self._put(video.cut())
                     if not wanted:
                         run.first_out()
+                        self._first_s = time.monotonic()
                     wanted, length = n, min(2 * length, MOST_FRAMES)
+                if self._ahead_s(wanted) > AHEAD_S:
+                    job.give_way(partial(self._is_needed, wanted))
             if not video.n_frames:
                 raise EncodingError("There were no frames to encode.")
             job.report(Progress("finishing", run.n_frames, run.total))
             video.add_sound(track.silence_to(video.n_frames))
-            self._put(job, video.cut(final=True))
+            self._put(video.cut(final=True))
             if not wanted:
                 run.first_out()
         job.report(Progress("done", run.n_frames, run.total))
         return run.info()
 
-    def _put(self, job: Job[GenerationInfo], segment: Segment) -> None:
-        """Waits for room. Raises Cancelled when the job was cancelled, or nobody reads."""
-        deadline = time.monotonic() + READER_TIMEOUT_S
-        while True:
-            job.check()
-            try:
-                return self._queue.put(segment, timeout=_CHECK_S)
-            except queue.Full:
-                if time.monotonic() > deadline:
-                    raise Cancelled(f"Nobody read the stream for {READER_TIMEOUT_S:g} s.") from None
+    def _ahead_s(self, n_frames: int) -> float:
+        """How far the frames put so far reach beyond what a player can have shown: it shows a second in a second, and what it has."""
+        if not self._first_s:
+            return 0.0
+        return n_frames / FPS - min(time.monotonic() - self._first_s, self._taken_s)
+
+    def _is_needed(self, n_frames: int) -> bool:
+        return self._ahead_s(n_frames) < ENOUGH_S
+
+    def _put(self, segment: Segment) -> None:
+        with self._changed:
+            if self._read_all:
+                raise Cancelled("The stream was closed.")
+            self._spool.put(segment)
+            self._changed.notify_all()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._made = True
+            if self._read_all:
+                self._spool.close()
+            self._changed.notify_all()
 
 
 Work = Callable[[Job[GenerationInfo]], GenerationInfo]

@@ -1,13 +1,13 @@
-"""One utterance on its way through an engine's session."""
+"""One utterance as an engine's session speaks it, frame by frame."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from operator import length_hint
 from typing import Any
 
 from core.engines.base import Session
-from core.generation_run import Turn
 from core.streaming.utterance import Utterance
 from core.types import Frame
 
@@ -15,7 +15,9 @@ from core.types import Frame
 class Speech:
     """lock: guards the utterance, which grows meanwhile. Frames are drawn one at a time, each in a turn on the device."""
 
-    def __init__(self, session: Session, utterance: Utterance, turn: Turn, lock: AbstractContextManager[Any]) -> None:
+    def __init__(
+        self, session: Session, utterance: Utterance, turn: Callable[[], AbstractContextManager[Any]], lock: AbstractContextManager[Any]
+    ) -> None:
         self.utterance = utterance
         self.n_filled = 0
         """Frames' worth of silence that was put in because sound was late."""
@@ -29,21 +31,21 @@ class Speech:
             while not self.utterance.sound_is_there():
                 self._fill()
         while True:
-            if self._frames is not None:
-                with self._turn():
-                    frame = next(self._frames, None)
-                if frame is not None:
-                    return frame
-                self._frames = None
+            if self._frames is None or not length_hint(self._frames, 1):  # no turn is taken for nothing
                 if self._flushed:
                     return None
-            with self._lock:
-                heard = self.utterance.next_heard()
-                while heard is None:
-                    self._fill()
+                with self._lock:
                     heard = self.utterance.next_heard()
-            self._flushed = not len(heard)
-            self._frames = self._session.flush() if self._flushed else self._session.push(heard)
+                    while heard is None:
+                        self._fill()
+                        heard = self.utterance.next_heard()
+                self._flushed = not len(heard)
+                self._frames = self._session.flush() if self._flushed else self._session.push(heard)
+            with self._turn():
+                frame = next(self._frames, None)
+            if frame is not None:
+                return frame
+            self._frames = None
 
     def _fill(self) -> None:
         self.utterance.fill()

@@ -1,4 +1,4 @@
-"""The sound of one utterance as it arrives: chunks of any size and rate in; out an even flow for the engine, and one for the video."""
+"""Buffers the sound of one utterance as it arrives, and resamples it for the engine and for the video."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The address that a program serves on: checked before anything is loaded, and told as one opens it."""
+"""The address that a program serves on: checked before anything is loaded, and printed as one opens it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import socket
 
 from core.errors import InputError
+from core.service.owners import Scope
 
 MAX_PORT = 65_535
 WAITING = 2048
@@ -54,6 +55,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(plain(host)).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def path_below(scope: Scope) -> str:
+    """The path of a request below where the application is mounted: without the root path of the server, and of mounts on the way."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def plain(host: str) -> str:

@@ -1,4 +1,4 @@
-"""Connections to a server and its requests under way, bounded for each address and in all; the same before the pages and the API.
+"""Limits connections to a server and its requests under way, for each address and in all; the same for pages and API.
 
 A connection that says nothing (no head of a request has come, or the last request is answered) makes room for a newer one, the longest
 silent first. So strangers who only connect take nothing from those who ask for something. A request too many is refused, but never one for
@@ -13,10 +13,11 @@ import json
 import logging
 import resource
 import socket
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import h11
 import uvicorn
@@ -25,7 +26,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from core.service.owners import Asgi, Receive, Scope, Send
 from core.settings import Settings
-from core.web.addresses import address_of
+from core.web.addresses import address_of, path_below
 from core.web.guards.proxies import Networks, is_trusted, trust_proxies, trusted_proxies
 from core.web.guards.refusals import error_body
 
@@ -34,8 +35,9 @@ logger = logging.getLogger(__name__)
 HEALTH_PATH = "/health"
 SPARE = 16
 """Connections beyond the limits: a request can only be refused, or be one for the health, once its head has come."""
-SEND_BUFFER_BYTES = 256 * 1024
-"""What the system keeps for a client that reads slowly: about half a minute of video at most."""
+SEND_BUFFER_BYTES, UNSENT_BYTES = 256 * 1024, 32 * 1024
+"""What the system keeps for a client that reads slowly, and how much of it may not be on its way yet, and of what waits for the system:
+so whoever sends learns soon that a client does not read."""
 MAX_HEAD_BYTES = 32 * 1024
 KEEP_ALIVE_S = 10
 RETRY_S = 5
@@ -45,12 +47,13 @@ JUDGE_S = 0.05
 """After a connection too many: by then the requests of those who ask have come, so that a flood of silent ones does not push them out."""
 BURST = 16
 """Connections that are taken before others get a turn."""
+_PEER = "talking_head.peer"
 FILES = 4096
 MOST = FILES // 2
 """Connections at which nothing is waited for."""
 
 
-class Seats:
+class OpenConnections:
     """The open connections. Used on one event loop.
 
     address_limit: of one address. limit: in all. trusted: proxies, each of whose connections may be anybody's.
@@ -133,7 +136,7 @@ class RequestsUnderWay:
         self._taken: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or scope["path"] == HEALTH_PATH:
+        if scope["type"] not in ("http", "websocket") or path_below(scope) == HEALTH_PATH:
             await self._app(scope, receive, send)
             return
         client = scope.get("client")
@@ -159,13 +162,14 @@ def guard_connections(config: uvicorn.Config, settings: Settings) -> None:
     Whose they are is told by the trusted proxies where one is in front. Its messages go where all others go.
     """
     trusted = trusted_proxies(settings)
-    seats = Seats(settings.address_connections, settings.max_connections, trusted)
-    config.http, config.ws = _http_protocol(seats, settings.header_timeout_s), _websocket_protocol(seats)
+    connections = OpenConnections(settings.address_connections, settings.max_connections, trusted)
+    config.http, config.ws = _http_protocol(connections, settings.header_timeout_s), _websocket_protocol(connections)
     config.app = RequestsUnderWay(config.app, settings.address_connections, settings.max_connections)  # type: ignore[arg-type]
     config.h11_max_incomplete_event_size = MAX_HEAD_BYTES
     config.timeout_keep_alive = KEEP_ALIVE_S
     config.limit_concurrency = None  # it counts the silent ones too, and refuses those who ask for the health
     config.backlog = BURST
+    config.root_path = settings.root_path
     trust_proxies(config, trusted)  # the last: it puts itself in front, and all of this into effect
     for name in ("uvicorn", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
@@ -182,20 +186,24 @@ def allow_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _http_protocol(seats: Seats, header_timeout_s: float) -> type[H11Protocol]:
+def _http_protocol(connections: OpenConnections, header_timeout_s: float) -> type[H11Protocol]:
     """uvicorn's protocol, which by itself would wait for the end of a request's head for ever, and for half a request when it ends."""
 
     class BoundedHttp(H11Protocol):
         _late: asyncio.TimerHandle | None = None
         _refused = False
+        _is_websocket = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
             super().connection_made(transport)
             sock = transport.get_extra_info("socket")
+            transport.set_write_buffer_limits(high=UNSENT_BYTES)
             if sock is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+                if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
             self._watch()
-            seats.opened(transport, self.client[0] if self.client else "")
+            connections.opened(transport, self.client[0] if self.client else "")
 
         def data_received(self, data: bytes) -> None:
             if not self._refused:
@@ -204,13 +212,17 @@ def _http_protocol(seats: Seats, header_timeout_s: float) -> type[H11Protocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._unwatch()
-            seats.closed(self.transport)
+            connections.closed(self.transport)
             super().connection_lost(exc)
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
             if not self._asks():
-                seats.silent(self.transport)
+                connections.silent(self.transport)
+
+        def handle_websocket_upgrade(self, event: h11.Request) -> None:
+            super().handle_websocket_upgrade(event)
+            self._is_websocket = True
 
         def shutdown(self) -> None:
             """A request of which something is still to come cannot be served any more."""
@@ -232,7 +244,7 @@ def _http_protocol(seats: Seats, header_timeout_s: float) -> type[H11Protocol]:
         def _asks(self) -> bool:
             """A request waits for its answer, or the connection is a WebSocket's now."""
             answered = self.cycle is None or self.cycle.response_complete
-            return not answered or self.conn.their_state is h11.MIGHT_SWITCH_PROTOCOL  # type: ignore[attr-defined]  # it is there
+            return not answered or self._is_websocket
 
         def _watch(self) -> None:
             """The clock runs from the first byte (or the connection) to the end of the head; also while the rest of a request comes whose
@@ -242,7 +254,7 @@ def _http_protocol(seats: Seats, header_timeout_s: float) -> type[H11Protocol]:
                 self._unwatch()
             elif self._asks():
                 self._unwatch()
-                seats.speaks(self.transport)
+                connections.speaks(self.transport)
             elif self._late is None:
                 self._late = self.loop.call_later(header_timeout_s, self.transport.abort)
 
@@ -254,10 +266,44 @@ def _http_protocol(seats: Seats, header_timeout_s: float) -> type[H11Protocol]:
     return BoundedHttp
 
 
-def _websocket_protocol(seats: Seats) -> type[WebSocketsSansIOProtocol]:
+def _websocket_protocol(connections: OpenConnections) -> type[WebSocketsSansIOProtocol]:
     class CountedWebSocket(WebSocketsSansIOProtocol):
+        """It tells the application whether the other side lives, and is not waited for when the server ends."""
+
+        _heard_s = 0.0
+
+        @property
+        def heard_s(self) -> float:
+            """When anything came last, by time.monotonic(); now where the application does not want to hear."""
+            return time.monotonic() if self.read_paused and self.writable.is_set() else self._heard_s
+
+        def ping(self) -> None:
+            if not (self.close_sent or self.transport.is_closing()):
+                self.conn.send_ping(b"alive?")
+                self.transport.write(b"".join(self.conn.data_to_send()))
+
+        async def run_asgi(self) -> None:
+            cast(dict[str, Any], self.scope["extensions"])[_PEER] = self
+            await super().run_asgi()
+
+        def data_received(self, data: bytes) -> None:
+            self._heard_s = time.monotonic()
+            super().data_received(data)
+
+        def keepalive_timeout(self) -> None:
+            """The answer to a ping lies behind what the client sends; a client that sends lives."""
+            if self.heard_s > time.monotonic() - (self.ping_timeout or 0.0):
+                self.pong_timer = self.pending_ping_payload = None
+                self.schedule_ping()
+            else:
+                super().keepalive_timeout()
+
+        def shutdown(self) -> None:
+            super().shutdown()
+            self.loop.call_later(LINGER_S, self.transport.abort)
+
         def connection_lost(self, exc: Exception | None) -> None:
-            seats.closed(self.transport)
+            connections.closed(self.transport)
             super().connection_lost(exc)
 
         async def send(self, message: Any) -> None:
@@ -266,6 +312,11 @@ def _websocket_protocol(seats: Seats) -> type[WebSocketsSansIOProtocol]:
                 self.handshake_complete = True  # it has been answered: uvicorn would log as an error that it was not
 
     return CountedWebSocket
+
+
+def websocket_peer(scope: Any) -> Any:
+    """The other side of a WebSocket: a Peer of core/service/resumable_session.py."""
+    return scope["extensions"][_PEER]
 
 
 def _body(kind: str, message: str, hint: str) -> bytes:

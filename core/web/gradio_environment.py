@@ -70,7 +70,7 @@ def prepare_environment(uploads: str) -> None:
     """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ["GRADIO_TEMP_DIR"] = uploads
-    os.environ["GRADIO_ROOT_PATH"] = root_path()
+    root_path()  # refused here where it cannot be; the settings have its path
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     for name in UNGUARDED:
         os.environ.pop(name, None)

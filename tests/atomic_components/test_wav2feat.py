@@ -108,6 +108,7 @@ def test_hubert_runs_on_onnx_runtime(tmp_path: Path) -> None:
     from onnx import TensorProto, helper, numpy_helper
 
     from core.aux_models.hubert import Hubert
+    from core.aux_models.onnx_model import OnnxModel
 
     kernel = synthetic_input("hubert_conv", (1024, 1, 400), SEED, -0.05, 0.05)
     nodes = [
@@ -129,7 +130,7 @@ def test_hubert_runs_on_onnx_runtime(tmp_path: Path) -> None:
     )
     path = tmp_path / "hubert.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    hubert = Hubert(path, threads=1)
+    hubert = Hubert(OnnxModel(path, "speech encoder", threads=1))
     wav = synthetic_input("wav", (1, 6480), SEED, -0.5, 0.5)
     rows = hubert(wav)
     want = np.stack([wav[0, k * 320 : k * 320 + 400] for k in range(20)]) @ kernel[:, 0].T
@@ -139,7 +140,7 @@ def test_hubert_runs_on_onnx_runtime(tmp_path: Path) -> None:
     assert features_of(hubert, wav[0]).shape == (11, 1024)
 
     with pytest.raises(EngineUnavailable, match=r"nowhere\.onnx is missing"):
-        Hubert(tmp_path / "nowhere.onnx")
+        OnnxModel(tmp_path / "nowhere.onnx", "speech encoder")
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(EngineUnavailable, match="cannot be read"):
-        Hubert(path)
+        OnnxModel(path, "speech encoder")

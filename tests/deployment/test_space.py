@@ -165,6 +165,6 @@ def test_persistent_storage_is_used_where_it_is(tmp_path: Path, monkeypatch: pyt
     assert load_settings().cache_dir != tmp_path / "talking-head", "it is no Space"
     monkeypatch.setenv("SPACE_ID", "me/talk")
     assert load_settings().cache_dir == tmp_path / "talking-head"
-    assert chosen_folder() == (tmp_path / "ditto_models", False)
+    assert chosen_folder() == (tmp_path / "talking-head" / "ditto_models", False)
     monkeypatch.setattr("core.settings.PERSISTENT", tmp_path / "none")
     assert load_settings().cache_dir.is_relative_to(Path.home())

@@ -144,16 +144,18 @@ def test_auto_does_not_give_what_lite_cannot(
 def test_a_stream_does_not_wait_for_seconds_of_speech(portrait: Photo) -> None:
     """What a live session leaves open is as in the preset "realtime": the window policy alone would still wait for 70 frames."""
 
-    def live(**asked: Any) -> Any:
-        role = RunRequest(portrait, "local", "ditto", options=RenderOptions(**asked))
-        return session_options(Controls(), role.options_for(CAPABILITIES["ditto"])).motion
+    def live(**options: Any) -> Any:
+        run_request = RunRequest(portrait, "local", "ditto", options=RenderOptions(**options))
+        return session_options(Controls(), run_request.completed(CAPABILITIES["ditto"]).options).motion
 
     def waits_s(motion: Any) -> float:
-        return samples_needed(motion.first_rows_after, motion.online_mode) / 16_000
+        return samples_needed(motion.features_before(0), motion.online_mode) / 16_000
 
     assert waits_s(live()) < 0.5
     assert waits_s(live(overlap_v2=70)) < 0.9
     assert (live().sampling_timesteps, live(sampling_timesteps=3).sampling_timesteps) == (10, 3)
     assert not live(online_mode=False).online_mode
     assert live(online_mode=False).overlap_v2 == 10
-    assert RunRequest(portrait, "local").options_for(CAPABILITIES["lite"]) == RenderOptions()
+    unchanged = RunRequest(portrait, "local")
+    assert unchanged.completed(CAPABILITIES["lite"]) is unchanged
+    assert unchanged.completed(CAPABILITIES["ditto"]).controls.overall_ctrl_info == {"delta_pitch": 2}

@@ -16,6 +16,8 @@ import pytest
 import soundfile
 
 from core.errors import FaceError, OptionError
+from core.media.audio import load_audio
+from core.settings import Settings
 from tests.support.golden_io import SEED
 from tests.support.paths import PORTRAIT, ROOT
 from tests.support.synthetic import synthetic_input
@@ -57,6 +59,11 @@ def frames_of(path: Path) -> list[np.ndarray]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
+def picture_packets(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
 @pytest.mark.parametrize("more", [{}, {"online_mode": True, "overlap_v2": 70}])
 def test_run(more: dict[str, object], published: ModuleType, sdk: object, recording: Path, tmp_path: Path) -> None:
     output = tmp_path / "v.mp4"
@@ -79,7 +86,17 @@ def test_the_published_sequence_by_hand(published: ModuleType, sdk: object, reco
     assert features.shape == (math.ceil(len(audio) / 640), 1024)
     sdk.audio2motion_queue.put(features)  # type: ignore[attr-defined]
     sdk.close()  # type: ignore[attr-defined]
-    assert len(frames_of(Path(sdk.tmp_output_path))) == len(features)  # type: ignore[attr-defined]
+    pictures, output = Path(sdk.tmp_output_path), tmp_path / "v.mp4"  # type: ignore[attr-defined]
+    assert len(frames_of(pictures)) == len(features)
+    encoded = picture_packets(pictures)
+    import ditto_stream_sdk
+
+    ditto_stream_sdk.with_sound(pictures, load_audio(recording, Settings()), output)
+    assert picture_packets(output) == encoded  # nothing is encoded twice
+    with av.open(str(output)) as container:
+        heard = sum(frame.samples for frame in container.decode(audio=0))
+    assert heard >= SAMPLES
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "v.mp4"]
     assert not any(thread.name in ("stream-sdk", "video-encoder") for thread in threading.enumerate())
 
 

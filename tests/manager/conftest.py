@@ -70,6 +70,8 @@ def command(hub: HubServer, tmp_path: Path) -> Iterator[Callable[..., subprocess
 
 @pytest.fixture
 def default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "ditto_models"
-    monkeypatch.setattr("manager.folder.DEFAULT_FOLDER", path)
+    monkeypatch.setattr("manager.folder.TEMPORARY_FOLDER", tmp_path / "ditto_models")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path = tmp_path / "talking-head" / "ditto_models"
+    path.parent.mkdir()
     return path

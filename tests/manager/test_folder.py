@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from manager.errors import DiskFullError, FolderError
-from manager.folder import DEFAULT_FOLDER, Folder
+from manager.folder import TEMPORARY_FOLDER, Folder
 from manager.store import Store
 from tests.support.hub_server import HubServer
 from tests.support.small_hub import CATALOGUE, CONTENTS, DECODER, assert_complete
@@ -39,8 +39,16 @@ def default_store(hub: HubServer) -> Store:
 
 
 def test_the_default_folder() -> None:
-    assert Path("/tmp/ditto_models") == DEFAULT_FOLDER  # noqa: S108
-    assert Store().folder.path == DEFAULT_FOLDER
+    assert Path("/tmp/ditto_models") == TEMPORARY_FOLDER  # noqa: S108
+
+
+def test_the_default_folder_outlives_a_restart_of_the_machine(tmp_path: Path, default_folder: Path) -> None:
+    assert Store().folder.path == default_folder == tmp_path / "talking-head" / "ditto_models"
+    (tmp_path / "ditto_models").mkdir()  # in place of /tmp/ditto_models: checkpoints that were fetched there are not fetched again
+    assert Store().folder.path == tmp_path / "ditto_models"
+    (tmp_path / "ditto_models").rmdir()
+    (tmp_path / "ditto_models").symlink_to(tmp_path)
+    assert Store().folder.path == default_folder
 
 
 def test_the_environment_chooses_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

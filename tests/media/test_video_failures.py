@@ -222,7 +222,7 @@ def test_a_file_system_that_takes_no_more(tmp_path: Path, limit: int) -> None:
         limit += (tmp_path / "video.mp4").stat().st_size
         (tmp_path / "video.mp4").unlink()
     result = run(limit)
-    assert result["outcome"].startswith("OutputError")
+    assert result["outcome"].startswith("DiskFull")
     assert "cannot be written: the file grew past the allowed size" in result["outcome"]
     assert result["left"] == []
 

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="Ditto's networks need torch, which is not installed")
 pytest.importorskip("onnxscript", reason="exporting needs onnxscript, which is not installed")
 
-from core.models.export import export_network  # noqa: E402
+from core.models.export import example_arguments, export_network  # noqa: E402
 from core.models.inference import prepare_for_inference  # noqa: E402
 from core.models.modules import diffusion  # noqa: E402
 from core.models.onnx_files import SIGNATURES, OnnxNetwork, sample_motion  # noqa: E402
@@ -81,7 +81,8 @@ class Exported:
             net = published(name)
             # The optimised LMDM takes a minute to export: once is enough.
             optimize = (name, form) != ("lmdm", "plain")
-            export_network(net if form == "plain" else prepare_for_inference(net), name, path, optimize=optimize)
+            example = tuple(example_arguments(net).values())
+            export_network(net if form == "plain" else prepare_for_inference(net), name, path, example, optimize=optimize)
         return OnnxNetwork(name, path, threads=THREADS)
 
 

@@ -31,14 +31,14 @@ def put(folder: CacheFolder, name: str, n_bytes: int = 100, owner: str = "ann") 
     staged = folder.staged()
     (staged / MARKER).write_text("{}")
     (staged / "data").write_bytes(b"x" * n_bytes)
-    target = folder.shelf("results") / owner / name
+    target = folder.subfolder("results") / owner / name
     assert folder.publish(staged, target)
-    folder.mark_used(folder.shelf("results"), target / MARKER)
+    folder.mark_used(folder.subfolder("results"), target / MARKER)
     return target
 
 
 def names(folder: CacheFolder) -> set[str]:
-    return {entry.path.name for entry in folder.entries(folder.shelf("results"), MARKER)}
+    return {entry.path.name for entry in folder.entries(folder.subfolder("results"), MARKER)}
 
 
 def test_nothing_is_made_before_the_first_use_and_then_it_is_private(tmp_path: Path) -> None:
@@ -85,12 +85,12 @@ def test_a_published_entry_is_not_replaced(folder: CacheFolder) -> None:
 
 
 def test_those_unused_longest_make_room(folder: CacheFolder) -> None:
-    shelf = folder.shelf("results")
+    subfolder = folder.subfolder("results")
     paths = [put(folder, name) for name in "abc"]
-    folder.mark_used(shelf, paths[0] / MARKER)
-    assert folder.trim(shelf, MARKER, 250, keep=()) == 1
+    folder.mark_used(subfolder, paths[0] / MARKER)
+    assert folder.trim(subfolder, MARKER, 250, keep=()) == 1
     assert names(folder) == {"a", "c"}
-    assert folder.trim(shelf, MARKER, 0, keep={paths[2]}) == 1
+    assert folder.trim(subfolder, MARKER, 0, keep={paths[2]}) == 1
     assert names(folder) == {"c"}
 
 
@@ -103,7 +103,7 @@ def test_order_of_use_survives_restarts_and_clocks_that_jump(
         again = CacheFolder(folder.root)
         put(again, name)
         again.close()
-    order = sorted(folder.entries(folder.shelf("results"), MARKER), key=lambda entry: entry.used_ns)
+    order = sorted(folder.entries(folder.subfolder("results"), MARKER), key=lambda entry: entry.used_ns)
     assert [entry.path.name for entry in order] == ["first", "future", "past", "last"]
 
 
@@ -111,7 +111,7 @@ def test_an_entry_in_the_hands_of_another_stays(folder: CacheFolder) -> None:
     other = CacheFolder(folder.root)
     put(folder, "held"), put(folder, "free")
     with other.locked("held"):
-        assert folder.trim(folder.shelf("results"), MARKER, 0, keep=()) == 1
+        assert folder.trim(folder.subfolder("results"), MARKER, 0, keep=()) == 1
     assert names(folder) == {"held"}
     other.close()
 
@@ -149,7 +149,7 @@ for i in range(10**9):
         for _ in range(50):
             file.write(b"x" * 20_000)
             file.flush()
-    folder.publish(staged, folder.shelf("results") / "ann" / f"{i}")
+    folder.publish(staged, folder.subfolder("results") / "ann" / f"{i}")
     print(i, flush=True)
 """
 
@@ -163,7 +163,7 @@ def test_a_kill_at_any_moment_leaves_whole_entries_only(folder: CacheFolder) -> 
                 writer.stdout.readline()
             writer.send_signal(signal.SIGKILL)
             writer.wait()
-        entries = folder.entries(folder.made_shelf("results"), MARKER)
+        entries = folder.entries(folder.make_subfolder("results"), MARKER)
         assert len(entries) >= n_entries
         assert {entry.nbytes for entry in entries} == {1_000_002}
         assert (folder.root / "parts").is_dir()
@@ -173,4 +173,4 @@ def test_a_kill_at_any_moment_leaves_whole_entries_only(folder: CacheFolder) -> 
         own = {path.name.removesuffix(".lock") for path in (folder.root / "parts").iterdir()}
         assert len(own) == 2, "the leftovers of the killed process are still there"  # of `folder` and `after`
         after.close()
-        folder.remove(folder.shelf("results") / "ann")
+        folder.remove(folder.subfolder("results") / "ann")

@@ -61,12 +61,12 @@ def test_an_unsigned_generated_video_is_marked(studio: Studio, portrait: Photo, 
 
 @pytest.fixture
 def calls() -> Iterator[tuple[str, list[str]]]:
-    """The address of a server on this machine that answers with nonsense, and what it was asked."""
-    asked: list[str] = []
+    """The address of a server on this machine that answers with nonsense, and the paths that were requested."""
+    paths: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked.append(self.path)
+            paths.append(self.path)
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.send_response(200)
             self.end_headers()
@@ -80,7 +80,7 @@ def calls() -> Iterator[tuple[str, list[str]]]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        yield f"http://127.0.0.1:{server.server_address[1]}", paths
         server.shutdown()
         thread.join()
 
@@ -88,12 +88,12 @@ def calls() -> Iterator[tuple[str, list[str]]]:
 def test_time_stamps_are_asked_for_where_configured_and_only_there(
     identity: Identity, plain: Path, calls: tuple[str, list[str]], tmp_path: Path
 ) -> None:
-    address, asked = calls
+    address, paths = calls
     path = tmp_path / "v.mp4"
     path.write_bytes(plain.read_bytes())
     with pytest.raises(SigningError):
         Signer(identity.chain, identity.key, "es256", address + "/stamp").sign(path, ABOUT)
-    assert set(asked) == {"/stamp"}
+    assert set(paths) == {"/stamp"}
     assert path.read_bytes() == plain.read_bytes()
     assert [entry.name for entry in tmp_path.iterdir()] == ["v.mp4"]
 
@@ -114,7 +114,7 @@ def test_a_generated_video_that_cannot_be_signed_is_none(
 
 def test_a_manifest_elsewhere_is_not_fetched(plain: Path, calls: tuple[str, list[str]], tmp_path: Path) -> None:
     """XMP may name an address where the manifest lies: whoever sends a file must not make us call anybody."""
-    address, asked = calls
+    address, paths = calls
     xmp = (
         '<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
         'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description xmlns:dcterms="http://purl.org/dc/terms/" '
@@ -126,4 +126,4 @@ def test_a_manifest_elsewhere_is_not_fetched(plain: Path, calls: tuple[str, list
     for extra in (b"", struct.pack(">I4s", 8 + len(empty_manifest), b"uuid") + empty_manifest):
         path.write_bytes(plain.read_bytes() + struct.pack(">I4s", 24 + len(xmp), b"uuid") + xmp_uuid + xmp + extra)
         read_provenance(path)
-    assert asked == []
+    assert paths == []

@@ -87,7 +87,7 @@ def test_marks_stripped_from_the_container_remain_in_the_manifest(sound: Audio, 
 
 def test_writer_moves_only_signed_files_into_place(sound: Audio, signer: Signer, tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
-    with VideoWriter(path, SIDE, SIDE, sound, metadata=ABOUT, seal=lambda part: signer.sign(part, ABOUT)) as writer:
+    with VideoWriter(path, SIDE, SIDE, sound, metadata=ABOUT, sign=lambda part: signer.sign(part, ABOUT)) as writer:
         writer.write(np.zeros((SIDE, SIDE, 3), np.uint8))
         assert not path.exists()
     assert read_provenance(path).manifest is not None

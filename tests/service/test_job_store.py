@@ -69,6 +69,30 @@ def test_owners_take_turns_and_each_keeps_its_order(store: SqliteJobStore) -> No
     assert store.position("a1") == 0
 
 
+def test_a_job_whose_process_dies_again_and_again_lets_others_go_first(store: SqliteJobStore) -> None:
+    for name in ("a", "b"):
+        store.add(record(name), MANY)
+    begun = []
+    for n in range(5):
+        job = store.claim(f"w{n}", 2.0)
+        assert job is not None
+        begun.append(job.id)
+        store.requeue(f"w{n}")
+    assert begun == ["a", "a", "a", "b", "b"]
+
+
+def test_owners_take_turns_one_job_after_the_other(store: SqliteJobStore) -> None:
+    for name, owner in (("a1", "ada"), ("a2", "ada"), ("b1", "bob"), ("a3", "ada"), ("b2", "bob")):
+        store.add(record(name, owner), MANY)
+    claimed = []
+    for now_s in (2.0, 3.0, 4.0, 5.0, 6.0):
+        job = store.claim("w", now_s)
+        assert job is not None
+        claimed.append(job.id)
+        store.finish(job.id, "done", now_s + 0.5)
+    assert claimed == ["a1", "b1", "a2", "b2", "a3"]
+
+
 def test_a_pinned_job_runs_on_its_worker_only_until_that_is_gone(store: SqliteJobStore) -> None:
     store.add(record("s", kind="stream", pinned_to="w1"), MANY)
     assert store.claim("w2", 2.0) is None

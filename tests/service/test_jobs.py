@@ -245,6 +245,55 @@ def test_who_ends_leaves_its_jobs_to_the_next(machine: Machine) -> None:
     assert ended(after, lost.id).state == "done"  # it was not begun, so nothing of it was lost
 
 
+def test_what_ends_in_the_grace_is_told_as_ended(machine: Machine) -> None:
+    """However late the watcher gets to look: the store waits for it."""
+    gate = threading.Event()
+    jobs, machine.work = machine.process(), waiting(gate)
+    job = jobs.submit(new(1))
+    get, looks = jobs.get, threading.Semaphore(1)
+
+    def slow_get(job_id: str, owner: str) -> Any:
+        assert looks.acquire(timeout=30)
+        return get(job_id, owner)
+
+    async def closing() -> None:
+        watching = asyncio.ensure_future(jobs.ended(job.id, "ada"))
+        while jobs.get(job.id, "ada").state != "running":
+            await asyncio.sleep(0.01)
+        jobs.get = slow_get  # type: ignore[method-assign]
+        end = asyncio.ensure_future(asyncio.to_thread(jobs.close, 30.0))
+        while not jobs.stopping:
+            await asyncio.sleep(0.01)
+        gate.set()
+        while not jobs._stopped:
+            await asyncio.sleep(0.01)
+        for _ in range(100):
+            looks.release()
+        assert (await watching).state == "done"
+        await end
+
+    asyncio.run(closing())
+    with pytest.raises(BusyError, match="stopping"):
+        get(job.id, "ada")
+    with pytest.raises(BusyError, match="stopping"):
+        jobs.submit(new(2))
+
+
+def test_a_stream_that_waits_is_told_that_the_service_stops(machine: Machine) -> None:
+    gate = threading.Event()
+    jobs, machine.work = machine.process(), waiting(gate)
+    jobs.submit(new(1))
+    stream = jobs.submit(NewJob("ada", "stream", {}, {}, None, 0, kept=False))
+    handle = jobs.handle(stream.id)
+    jobs.stop(0.0)
+    error = handle.exception(timeout=0)
+    assert isinstance(error, BusyError)
+    assert error.code == "stopping"
+    assert jobs.get(stream.id, "ada").state == "failed"
+    with pytest.raises(BusyError, match="stopping"):
+        jobs.submit(NewJob("ada", "stream", {}, {}, None, 0, kept=False))
+
+
 def test_what_is_forgotten_takes_its_file_along(machine: Machine) -> None:
     def work(running: Running, decoded: Any) -> dict[str, Any]:
         Path(running.record.output).write_bytes(b"video")

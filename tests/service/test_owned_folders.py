@@ -41,15 +41,19 @@ def test_other_ways_to_write_it_are_no_such_file(form: str) -> None:
     assert not belongs(form.format(root=ROOT, name=name, upper=upper), ROOT, "visitor:a")
 
 
-def test_the_same_file_of_two_visitors_is_two_files(tmp_path: Path) -> None:
+def test_an_upload_is_moved_to_its_visitor(tmp_path: Path) -> None:
     outputs = OutputFolder(tmp_path / "videos", 60.0)
     outputs.prepare()
-    sent = outputs.root / "ab" / "photo.png"
-    sent.parent.mkdir()
-    sent.write_bytes(b"photo")
-    first, second = outputs.adopt(sent, "visitor:a"), outputs.adopt(sent, "visitor:b")
+    kept = []
+    for owner in ("visitor:a", "visitor:b"):
+        sent = outputs.new_folder("arriving-") / "files"
+        sent.write_bytes(b"photo")
+        kept.append(outputs.adopt(sent, "photo.png", owner))
+        assert not sent.exists()
+        assert belongs(kept[-1], outputs.root, owner)
+    first, second = kept
     outputs.discard(first)
     assert second.read_bytes() == b"photo"
-    assert belongs(second, outputs.root, "visitor:b")
-    assert second.parent.name.startswith("upload-")  # no video
+    assert [each.folder for each in outputs.uploads()] == [second.parent]
+    assert outputs.nbytes() == 0, "no video"
     assert not first.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +13,11 @@ import numpy as np
 import pytest
 
 from core.engines.lite import LiteSession
-from core.errors import Cancelled, OptionError
+from core.errors import Cancelled, DiskFull, OptionError, OutputError
 from core.media import video
 from core.media.audio import load_audio
 from core.settings import Settings
-from core.streaming import Segment, recording
+from core.streaming import Segment, recording, spool
 from core.studio import Studio
 from core.types import Audio, Controls, Frame, Photo, Progress, RenderOptions, Request, Samples
 from tests.support.charts import boxes
@@ -120,15 +121,60 @@ def test_what_a_stream_says_about_itself(studio: Studio, pieces: list[Segment], 
     assert list(dict.fromkeys(progress.stage for progress in seen)) == ["loading", "registering", "animating", "finishing", "done"]
 
 
-def test_slow_reader_holds_the_job_and_loses_nothing(
+def test_the_job_does_not_wait_for_its_reader_who_loses_nothing(
     studio: Studio, long: Audio, portrait: Photo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "QUEUED_SEGMENTS", 2)
+    at_once = b"".join(piece.data for piece in studio.stream(Request(long, portrait, options=SMALL)))
+    monkeypatch.setattr(spool, "MEMORY_BYTES", 5000)
     with studio.stream(Request(long, portrait, options=SMALL)) as stream:
-        assert not stream.job.wait(1.0), "nobody reads, so it waits"
-        assert stream.job.progress.done <= 15  # two pieces queued, one in hand
-        assert sum(piece.n_frames for piece in stream) == long.n_frames
-        assert stream.job.wait(5)
+        assert stream.job.result(60).frames == long.n_frames
+        assert studio._spool_room.taken_bytes > 50_000, "it waits on the disk"
+        assert b"".join(piece.data for piece in stream) == at_once
+    assert studio._spool_room.taken_bytes == 0
+
+
+def test_a_stream_whose_reader_is_too_far_behind_ends_with_a_reason(
+    studio: Studio, long: Audio, portrait: Photo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "MEMORY_BYTES", 5000)
+    monkeypatch.setattr(studio, "_spool_room", spool.SpoolRoom(40_000, tempfile.TemporaryFile))
+    stream = studio.stream(Request(long, portrait, options=SMALL))
+    with pytest.raises(OutputError, match="behind"):
+        stream.job.result(60)
+    taken = []
+    with pytest.raises(OutputError, match="behind"):  # after what was made before
+        taken.extend(stream)
+    assert taken[0].kind == "init"
+    assert len(taken) > 1
+    stream.close()
+    assert studio._spool_room.taken_bytes == 0
+
+
+def test_a_full_disk_is_told_as_one(studio: Studio, long: Audio, portrait: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "MEMORY_BYTES", 5000)
+    monkeypatch.setattr(studio, "_spool_room", spool.SpoolRoom(10**9, lambda: open("/dev/full", "r+b")))
+    with studio.stream(Request(long, portrait, options=SMALL)) as stream:
+        with pytest.raises(DiskFull, match="The stream cannot be kept"):
+            stream.job.result(60)
+    assert studio._spool_room.taken_bytes == 0
+
+
+def test_who_closes_a_stream_under_its_reader_says_why(studio: Studio, speech: Audio, portrait: Photo) -> None:
+    stream = studio.stream(Request(speech, portrait, options=SMALL))
+    assert next(stream).kind == "init"
+    stream.close(Cancelled("Nobody took the rest."))
+    with pytest.raises(Cancelled, match="the rest"):
+        next(stream)
+
+
+def test_a_stream_far_ahead_of_its_reader_lets_others_go_first(studio: Studio, long: Audio, portrait: Photo, tmp_path: Path) -> None:
+    """One place: what comes later, and takes long, is done before a stream that nobody reads."""
+    stream = studio.stream(Request(dataclasses.replace(long, samples=np.tile(long.samples, 8)), portrait, options=SMALL))
+    assert [next(stream).kind, next(stream).kind] == ["init", "media"]
+    studio.generate(Request(long, portrait, options=SMALL), tmp_path / "video.mp4")
+    assert not stream.job.wait(0)
+    assert stream.job.state == "running"
+    assert sum(piece.n_frames for piece in stream) == 8 * long.n_frames - 5, "it goes on when the others are done"
 
 
 def test_closing_stops_the_job(studio: Studio, long: Audio, portrait: Photo) -> None:
@@ -150,14 +196,6 @@ def test_closing_wakes_a_reader(studio: Studio, long: Audio, portrait: Photo) ->
         waiting.close()
         reader.join(5)
         assert not reader.is_alive()
-
-
-def test_a_reader_that_is_gone_frees_the_job(studio: Studio, long: Audio, portrait: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording, "QUEUED_SEGMENTS", 2)
-    monkeypatch.setattr(recording, "READER_TIMEOUT_S", 0.2)
-    stream = studio.stream(Request(long, portrait, options=SMALL))
-    with pytest.raises(Cancelled, match="Nobody read"):
-        stream.job.result(5)
 
 
 def test_an_engine_that_fails_in_the_middle(studio: Studio, speech: Audio, portrait: Photo, monkeypatch: pytest.MonkeyPatch) -> None:

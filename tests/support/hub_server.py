@@ -234,9 +234,9 @@ class _Handler(BaseHTTPRequestHandler):
         total, start = len(body), 0
         if fault.truncate_to is not None:
             body = body[: fault.truncate_to]
-        asked = self.headers["Range"]
-        if asked is not None and not fault.ignore_range:
-            start = int(asked.removeprefix("bytes=").partition("-")[0])
+        requested = self.headers["Range"]
+        if requested is not None and not fault.ignore_range:
+            start = int(requested.removeprefix("bytes=").partition("-")[0])
             if start >= total:
                 return self._refuse(416, "")
             self.send_response(206)

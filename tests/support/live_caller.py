@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection
 
 from core.web.api.live_protocol import HEADER
 from tests.support.paths import SPEECH
+from tests.support.server_process import Process
 from tests.support.serving import KEY, Serving
 
 START = {"type": "start", "options": {"size": 64}}
@@ -54,7 +55,7 @@ class Caller:
 
 
 @contextlib.asynccontextmanager
-async def call(server: Serving, token: str, key: str = KEY) -> AsyncIterator[Caller]:
+async def call(server: Serving | Process, token: str, key: str = KEY) -> AsyncIterator[Caller]:
     headers = {"X-API-Key": key}
     async with websockets.connect(f"{server.ws}/live?avatar={token}", additional_headers=headers, proxy=None, max_size=None) as connection:
         yield Caller(connection)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.streaming import LiveEvent, LiveFrame, LiveOptions, LiveOutput, LiveSegment, LiveSession
 from core.types import Controls, RenderOptions
-from tests.support.streams import Clock, FakeEngine, FakeSession, cast, free_turn
+from tests.support.streams import Clock, FakeEngine, FakeSession, free_turn, prepared_run
 
 FRAMES = LiveOptions(output="frames", lead_s=0)
 
@@ -22,7 +22,7 @@ class Stage:
         self.engine, self.clock = FakeEngine(), Clock()
         self.session = FakeSession(Controls())
         render = RenderOptions(label=label)
-        self.live = LiveSession(cast(self.engine), self.session, render, free_turn, options, self.clock)
+        self.live = LiveSession(prepared_run(self.engine), self.session, render, free_turn, options, self.clock)
         self.out: list[LiveOutput] = []
 
     def run(self, seconds: float, each: Callable[[], Any] = lambda: None, step_s: float = 0.02) -> None:

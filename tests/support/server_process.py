@@ -27,6 +27,10 @@ class Process:
     process: subprocess.Popen[bytes]
     log: Path
 
+    @property
+    def ws(self) -> str:
+        return self.url.replace("http", "ws", 1)
+
     def client(self, key: str = KEY) -> httpx.Client:
         return httpx.Client(base_url=self.url, headers={"X-API-Key": key} if key else {}, timeout=START_S, trust_env=False)
 

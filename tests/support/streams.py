@@ -12,7 +12,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from core.engines.base import Engine, RegisterCallback, Registration, Session, unwatched
+from core.engines.base import Engine, RegisterCallback, Registration, Session, ignore_progress
 from core.generation_run import PreparedRun
 from core.types import SAMPLES_PER_FRAME, Controls, Frame, Framing, RenderOptions, Samples
 
@@ -111,7 +111,7 @@ class FakeEngine(Engine):
 
     def warmup(self) -> None: ...
 
-    def register(self, photo: Any, framing: Framing, on_frame: RegisterCallback = unwatched) -> Registration:
+    def register(self, photo: Any, framing: Framing, on_frame: RegisterCallback = ignore_progress) -> Registration:
         return FakeRegistration()
 
     def save(self, registration: Registration) -> tuple[Mapping[str, NDArray[Any]], Mapping[str, Any]]:
@@ -125,11 +125,11 @@ class FakeEngine(Engine):
         return self.sessions[-1]
 
 
-def cast(engine: Engine) -> PreparedRun:
+def prepared_run(engine: Engine) -> PreparedRun:
     return PreparedRun(engine, "it was asked for", FakeRegistration(), False, (), None, load_ms=0.0, register_ms=0.0)
 
 
-def free_turn() -> AbstractContextManager[None]:
+def free_turn(due_s: float | None = None) -> AbstractContextManager[None]:
     return nullcontext()
 
 

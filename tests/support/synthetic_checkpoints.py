@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from core.aux_models.face_mesh import MODEL_PATH
-from core.engines import ditto
+from core.engines import ditto_networks
 from core.engines.ditto import NETWORKS
 from core.models.checkpoint import PUBLISHED as CONTAINERS
-from core.models.export import export_network
+from core.models.export import example_arguments, export_network
 from manager.catalogue import load_catalogue
 from tests.support.golden_io import SEED
 from tests.support.synthetic import fill_state_dict, synthetic_input
@@ -58,7 +58,7 @@ def tiny_networks() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ditto, "SIZES", TINY)
+        patch.setattr(ditto_networks, "SIZES", TINY)
         yield
     torch.set_num_threads(threads)
 
@@ -87,14 +87,8 @@ def write_onnx_checkpoints(
     for path in ONNX_FILES.values():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
     networks = {role: network_of(role, sizes.get(role, {}), seed) for role in NETWORKS}
-    generator = torch.Generator().manual_seed(0)
-    image, points = torch.rand((2, 3, 256, 256), generator=generator), torch.rand((2, 21, 3), generator=generator)
-    examples: dict[str, tuple[torch.Tensor, ...] | None] = dict.fromkeys(("motion_extractor", "appearance_extractor"), (image,))
-    with torch.no_grad():
-        examples["warp_network"] = (networks["appearance_extractor"](image), points, 0.9 * points)
-        examples["decoder"] = (networks["warp_network"](*examples["warp_network"]),)
     for role, network in networks.items():
-        export_network(network, role, folder / ONNX_FILES[role], examples.get(role), optimize=False)
+        export_network(network, role, folder / ONNX_FILES[role], tuple(example_arguments(network).values()), optimize=False)
     onnx.save(speech_encoder(seed), folder / ONNX_FILES["hubert"])
     onnx.save(landmarks203(extra_outputs=False), folder / ONNX_FILES["landmark203"])
     onnx.save(face_detector(), folder / ONNX_FILES["insightface_det"])

@@ -20,11 +20,11 @@ def main() -> int:
     def near(*arguments: object, **options: object) -> object:
         import torch
 
-        from core.engines import ditto
+        from core.engines import ditto, ditto_networks
         from tests.support.synthetic_checkpoints import TINY, checkpoints
 
         torch.set_num_threads(1)
-        ditto.SIZES = TINY
+        ditto_networks.SIZES = TINY
         return ditto.DittoEngine(checkpoints(folder), "cpu")
 
     app.make_ditto = near

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
@@ -14,9 +15,10 @@ import pytest
 from core.studio import Studio
 from core.web.connections import SPARE
 from tests.support.app_process import start_app, stop_app
+from tests.support.live_caller import START, call
 from tests.support.paths import ROOT
 from tests.support.server_process import running
-from tests.support.serving import KEY, Serving, error, serving, wait_for
+from tests.support.serving import KEY, Serving, error, forget_people, form, serving, wait_for
 
 LIMIT = 8
 CROWD = 1200
@@ -172,12 +174,25 @@ def test_a_stop_does_not_wait_for_an_upload(tmp_path: Path) -> None:
         ):
             upload.sendall((UPLOAD % "").encode())
             head.sendall(b"GET /health HTTP/1.1\r\nX: ")
-            wait_for(lambda: any((tmp_path / "out").rglob("upload-*")))
+            wait_for(lambda: any((tmp_path / "out").rglob("arriving-*")))
             server.process.terminate()
             answer = b"".join(iter(lambda: upload.recv(4096), b""))
             assert answer.startswith(b"HTTP/1.1 503 ")
             assert b"The server is stopping." in answer
             assert head.recv(4096) == b""
             assert server.process.wait(60) == 0
-        assert not any((tmp_path / "out").rglob("upload-*"))
+        assert not any((tmp_path / "out").rglob("arriving-*"))
         assert "ERROR" not in server.log.read_text()
+
+
+def test_the_clock_of_a_requests_head_does_not_end_a_live_connection(studio: Studio, tmp_path: Path) -> None:
+    async def talk(server: Serving, token: str) -> None:
+        async with call(server, token) as caller:
+            await caller.say(**START)
+            await caller.until(lambda: caller.media and caller.media[-1][0][5] > 1_500_000)  # microseconds of video
+
+    with serving(studio, tmp_path, header_timeout_s=0.5) as server, server.client() as client:
+        token = client.post("/avatars", **form(audio=None)).json()["token"]
+        asyncio.run(talk(server, token))
+        client.delete(f"/avatars/{token}")
+    forget_people(studio)

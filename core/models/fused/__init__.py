@@ -1,1 +1,1 @@
-"""The forms of warp network and decoder for a GPU: channels innermost, and one pass over memory between convolutions."""
+"""Warp network and decoder for GPUs: channels last, with the passes between convolutions fused."""

@@ -1,4 +1,4 @@
-"""The decoder in the form that a GPU runs fastest.
+"""The decoder in its fastest form for a GPU.
 
 As the prepared form (`core.models.prepared.decoder`), and: the map is convolved for all SPADEs of one size at once; normalisation,
 modulation and rectifier are one pass, sums and the statistics of the next norm another. What is only ever read through an instance norm

@@ -1,4 +1,4 @@
-"""Compares the Triton kernels with PyTorch on the GPU they are to run on, before anything uses them."""
+"""Checks on the GPU at hand that the Triton kernels compute what PyTorch computes, before they are used."""
 
 from __future__ import annotations
 

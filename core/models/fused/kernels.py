@@ -1,4 +1,4 @@
-"""The passes between convolutions as Triton kernels, with one read and one write each. Called by `core.models.fused.passes` only.
+"""The Triton kernels of the passes between convolutions, each with one read and one write; called by `passes` only.
 
 All pictures lie pixel by pixel, channels innermost. Arithmetic is float32 whatever is stored.
 """

@@ -1,4 +1,4 @@
-"""Convolutions of pictures whose channels lie innermost, with weights that are padded and rearranged once."""
+"""Convolutions for pictures with channels last, whose weights are padded and rearranged once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The passes between the convolutions of warp network and decoder: each a Triton kernel on a GPU that runs them, PyTorch elsewhere.
+"""The passes between convolutions: Triton kernels on a GPU that runs them, PyTorch elsewhere.
 
 Pictures are (n, [d,] h, w, channels), dense, any float dtype; keypoints (n, kp, 3) float32. Sums are made in float32.
 """

@@ -1,4 +1,4 @@
-"""The warp network in the form that a GPU runs fastest.
+"""The warp network in its fastest form for a GPU.
 
 As the prepared form (`core.models.prepared.warp`), and: channels lie innermost, and their number is filled up to a multiple of 16; an up
 block is one convolution of the small volume whose channels are the four pixels; the mask's 7x7x7 convolution runs slice by slice with the
@@ -22,7 +22,7 @@ from core.models.warp_network import WarpNetwork
 
 
 class FusedSource(NamedTuple):
-    """What the warp network needs of a source picture, computed once. feature: (n, 16, 64, 64, 32). compressed: (n, 16, 64, 64, 4).
+    """Values of a source picture that the warp network computes once. feature: (n, 16, 64, 64, 32). compressed: (n, 16, 64, 64, 4).
 
     kp: (n, 21, 3) float32.
     """

@@ -1,1 +1,1 @@
-"""Building blocks of the networks; each file holds one kind."""
+"""Building blocks of the networks, one kind in each file."""

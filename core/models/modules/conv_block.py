@@ -1,4 +1,4 @@
-"""Convolution, batch norm, rectifier: the block of the appearance extractor, the hourglass and the warp network."""
+"""The block of convolution, batch norm and rectifier that several networks share."""
 
 from __future__ import annotations
 

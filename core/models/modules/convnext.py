@@ -1,4 +1,4 @@
-"""ConvNeXt V2 (arXiv 2301.00808): the trunk of the motion extractor."""
+"""ConvNeXt V2 (arXiv 2301.00808), the backbone of the motion extractor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dense motion: 21 keypoint shifts become one flow field over the feature volume (face-vid2vid, arXiv 2011.15126, section 3.2).
+"""Dense motion: computes one flow field from 21 keypoint shifts (face-vid2vid, arXiv 2011.15126, section 3.2).
 
 Coordinates are x, y, z in -1..1 with -1 and 1 at the first and last sample, while sampling counts them from the outer edges
 (`align_corners=False`). The mismatch is the published one: the weights were trained with it.

@@ -1,4 +1,4 @@
-"""Exact rewrites of layers for inference. Sums run in float64 and are rounded once, to the dtype the weight had."""
+"""Exact rewrites of layers for inference; sums run in float64 and are rounded once to the dtype of the weights."""
 
 from __future__ import annotations
 

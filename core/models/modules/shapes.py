@@ -1,4 +1,4 @@
-"""Typed forms of the few shape functions that torch leaves untyped."""
+"""Typed wrappers of the few shape functions that torch leaves untyped."""
 
 from __future__ import annotations
 

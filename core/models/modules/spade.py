@@ -1,4 +1,4 @@
-"""SPADE (arXiv 1903.07291): a normalisation whose gain and offset are painted by a map, and the residual block made of it."""
+"""SPADE (arXiv 1903.07291): normalisation with gain and offset from a map, and the residual block made of it."""
 
 from __future__ import annotations
 

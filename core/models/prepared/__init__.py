@@ -1,1 +1,1 @@
-"""The networks as they are run: same arguments, same results within rounding, fewer operations. Made by `core.models.inference`."""
+"""The inference forms of the networks, made by `core.models.inference`: same results, fewer operations."""

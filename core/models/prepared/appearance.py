@@ -1,4 +1,4 @@
-"""The appearance extractor for inference: every batch norm that follows a convolution is part of it."""
+"""The appearance extractor for inference, with the batch norms folded into the convolutions before them."""
 
 from __future__ import annotations
 

@@ -25,14 +25,14 @@ FILM_STEPS = 64
 
 
 class KeyValue(NamedTuple):
-    """Of one layer: each (n, heads, tokens, width / heads)."""
+    """Keys and values of one layer, each (n, heads, tokens, width / heads)."""
 
     key: Tensor
     value: Tensor
 
 
 class Window(NamedTuple):
-    """What depends on the window alone. memory: per layer, of both passes, (2n, ...). hidden: (2n, width). frame: (n, 1, width)."""
+    """Values that depend on the window alone. memory: per layer, of both passes, (2n, ...). hidden: (2n, width). frame: (n, 1, width)."""
 
     memory: list[KeyValue]
     hidden: Tensor
@@ -40,7 +40,7 @@ class Window(NamedTuple):
 
 
 class Times(NamedTuple):
-    """What depends on the noise levels alone. memory: per layer, (steps, ...) of two tokens. hidden: (steps, width)."""
+    """Values that depend on the noise levels alone. memory: per layer, (steps, ...) of two tokens. hidden: (steps, width)."""
 
     memory: list[KeyValue]
     hidden: Tensor

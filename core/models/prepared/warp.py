@@ -32,7 +32,7 @@ from core.models.warp_network import WarpNetwork
 
 
 class WarpSource(NamedTuple):
-    """What the warp network needs of a source picture, computed once. n: one, or one per driving frame.
+    """Values of a source picture that the warp network computes once. n: one, or one per driving frame.
 
     feature_3d: (n, 32, 16, 64, 64). kp: (n, 21, 3). compressed: (n, 4, 16, 64, 64). still: the same, as it samples itself unmoved.
     spots: (n, 21, 16, 64, 64) float32.

@@ -69,7 +69,7 @@ def build_api(
         app.state.context = context
         async with mount.run():
             yield
-        context.live.end_all()
+        await context.live.stop()  # by whoever serves this application, if the server has not done it
 
     app = FastAPI(
         title="Talking Head",

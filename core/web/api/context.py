@@ -1,4 +1,4 @@
-"""What every route shares, and who asks."""
+"""State that all routes share, and the owner of a request."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from core.service.quotas import ConcurrencyLimit, RateLimit
 from core.service.service import Service
 from core.studio import Studio
 from core.types import GenerationInfo
+from core.web.api.disk_metrics import DiskMetrics
 from core.web.api.keys import Keys
 from core.web.api.metrics import Metrics
 from core.web.api.settings import ServerSettings
@@ -68,9 +69,12 @@ class Context:
 
 def make_context(service: Service, settings: ServerSettings, keys: Keys) -> Context:
     starts = RateLimit(settings.jobs_per_minute, "videos, streams, avatars and live sessions")
-    live = LiveSessions(service.studio, settings, starts)
+    live = LiveSessions(
+        service.studio, settings, starts, total=settings.max_live, each=settings.owner_max_live, longest_s=settings.max_live_s
+    )
     figures = Figures(service)
-    metrics = Metrics(figures.stats, lambda: live.n_sessions)
+    metrics = Metrics(figures.stats, lambda: live.n_sessions, service.studio.live_load.stats)
+    metrics.registry.register(DiskMetrics({"outputs": settings.output_dir, "cache": settings.cache_dir}))
 
     def ended(record: JobRecord) -> None:
         metrics.jobs.labels(record.kind, record.state).inc()

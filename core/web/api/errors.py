@@ -17,27 +17,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocketState
 
-from core.errors import (
-    AudioError,
-    AvatarError,
-    BusyError,
-    Cancelled,
-    EngineUnavailable,
-    FaceError,
-    ImageError,
-    InputError,
-    OptionError,
-    OutputError,
-    TalkingHeadError,
-    disk_error,
-    is_disk_full,
-)
-from core.service.errors import JobNotReady, KeyReused, Malformed, TooLarge, TooMany, UnknownJob, WrongKind, hide_paths
+from core.errors import TalkingHeadError, disk_error, is_disk_full
+from core.service.errors import hide_paths
 from core.service.job_views import InternalError
 from core.web.guards.refusals import Refusal
 from core.web.guards.refusals import error_body as body
-
-RETRY_AFTER_S = 15
+from core.web.statuses import headers_of, status_of
 
 
 class ApiError(Refusal):
@@ -57,41 +42,10 @@ class NotFound(ApiError):
     status = 404
 
 
-class TooSlow(ApiError):
-    status = 408
-
-
-_STATUS: tuple[tuple[type[TalkingHeadError], int], ...] = (
-    (AvatarError, 404),
-    (OptionError, 422),
-    (FaceError, 422),
-    (AudioError, 422),
-    (ImageError, 422),
-    (OutputError, 507),
-    (InputError, 400),
-    (BusyError, 503),
-    (EngineUnavailable, 503),
-    (Cancelled, 409),
-    (UnknownJob, 404),
-    (JobNotReady, 409),
-    (KeyReused, 422),
-    (Malformed, 400),
-    (TooLarge, 413),
-    (WrongKind, 415),
-    (TooMany, 429),
-)
 _FRAMEWORK = {
     404: ("NotFound", "There is nothing at this address."),
     405: ("MethodNotAllowed", "This address does not take this method."),
 }
-
-
-def status_of(error: BaseException) -> int:
-    if isinstance(error, Refusal):
-        return error.status
-    if is_disk_full(error):
-        return 507
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
 def as_body(error: BaseException) -> dict[str, Any]:
@@ -104,15 +58,7 @@ def as_body(error: BaseException) -> dict[str, Any]:
 
 
 def as_response(error: BaseException) -> JSONResponse:
-    status = status_of(error)
-    headers = dict(error.headers) if isinstance(error, Refusal) else {}
-    if isinstance(error, TooMany):
-        headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
-    elif status == 503:
-        headers["Retry-After"] = str(RETRY_AFTER_S)
-    elif isinstance(error, JobNotReady):
-        headers["Retry-After"] = "1"
-    return JSONResponse(as_body(error), status, headers)
+    return JSONResponse(as_body(error), status_of(error), headers_of(error))
 
 
 def install(app: FastAPI) -> None:

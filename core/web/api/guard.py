@@ -1,4 +1,4 @@
-"""Before every route and the page: no request is larger or slower than allowed.
+"""Limits the size and duration of every request, before every route and the page.
 
 Pure ASGI: what streams through is not copied, and a client that goes is seen at once.
 """
@@ -11,8 +11,9 @@ import time
 from core.errors import TalkingHeadError
 from core.service.errors import TooLarge
 from core.service.owners import Asgi, Message, Receive, Scope, Send, header
-from core.web.api.errors import ApiError, TooSlow, as_body, status_of
-from core.web.guards.refusals import answer
+from core.web.api.errors import ApiError, as_body
+from core.web.guards.refusals import TooSlow, answer
+from core.web.statuses import headers_of, status_of
 
 LEAST_S = 0.1
 """What has arrived already is taken, however late the application asks for it."""
@@ -81,7 +82,7 @@ async def refuse_websocket(error: ApiError, send: Send) -> None:
 
 
 async def _refuse(error: TalkingHeadError, scope: Scope, receive: Receive, send: Send) -> None:
-    await answer(status_of(error), as_body(error), error.headers if isinstance(error, ApiError) else {}, scope, receive, send)
+    await answer(status_of(error), as_body(error), headers_of(error), scope, receive, send)
 
 
 async def _nothing() -> Message:

@@ -1,15 +1,15 @@
-"""HEAD wherever GET is: the routes answer as to GET, and what they say after the headers stays here."""
+"""Answers HEAD wherever GET is answered: the routes answer as to GET, and the body is dropped."""
 
 from __future__ import annotations
 
 from core.service.owners import Asgi, Message, Receive, Scope, Send
 
-_ASKED = "talking_head.head"
+_SENT_AS_HEAD = "talking_head.head"
 
 
-def as_asked(scope: Scope) -> Scope:
+def with_sent_method(scope: Scope) -> Scope:
     """With the method that the client sent, for answers that would read a file only to throw it away."""
-    return {**scope, "method": "HEAD"} if scope.get(_ASKED) else scope
+    return {**scope, "method": "HEAD"} if scope.get(_SENT_AS_HEAD) else scope
 
 
 class HeadAsGet:
@@ -32,4 +32,4 @@ class HeadAsGet:
                 ended = True
                 await send({"type": "http.response.body", "body": b""})
 
-        await self._app({**scope, "method": "GET", _ASKED: True}, receive, send_head)
+        await self._app({**scope, "method": "GET", _SENT_AS_HEAD: True}, receive, send_head)

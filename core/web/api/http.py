@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from core.errors import InputError
 from core.service.service import Service
 from core.web.addresses import WAITING, is_loopback
+from core.web.api.context import Context
 from core.web.api.settings import ServerSettings
 from core.web.connections import guard_connections
 
 MIN_KEY_LENGTH = 16
 WS_MAX_BYTES = 2**20
 """Of one message; more ends the connection with 1009."""
-WS_PING_S, WS_PONG_S = 30.0, 20.0
+WS_PING_S, WS_PONG_S = 10.0, 10.0
+"""How often a WebSocket is asked for a sign of life, and how long it has for it: a dead one is noticed within 20 s."""
 CANCEL_S = 5.0
 """How long cancelled jobs may take to stop."""
 
@@ -27,12 +30,20 @@ CANCEL_S = 5.0
 class Server(uvicorn.Server):
     """Ends after SIGTERM or Ctrl-C: takes no more, gives running jobs their grace, hands the others back.
 
-    service: whose jobs these are, None where it goes on without this server. announce: called when it answers.
+    service: whose jobs these are, None where it goes on without this server. announce: called when it answers. before_close: awaited before
+    connections are closed.
     """
 
-    def __init__(self, config: uvicorn.Config, service: Service | None, grace_s: float, announce: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        service: Service | None,
+        grace_s: float,
+        announce: Callable[[], None],
+        before_close: Callable[[], Awaitable[None]],
+    ) -> None:
         super().__init__(config)
-        self._service, self._grace_s, self._announce = service, grace_s, announce
+        self._service, self._grace_s, self._announce, self._before_close = service, grace_s, announce, before_close
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         before = {number: signal.signal(number, self._end) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -54,16 +65,22 @@ class Server(uvicorn.Server):
             self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if self._service is None:
-            return await super().shutdown(sockets)
-        ending = asyncio.create_task(asyncio.to_thread(self._service.close, self._grace_s, CANCEL_S))
+        ending = None
+        if self._service is not None:
+            ending = asyncio.create_task(asyncio.to_thread(self._service.stop, self._grace_s, CANCEL_S))
+        await self._before_close()
         await super().shutdown(sockets)
-        await ending
+        if ending is not None:
+            await ending
 
 
 def make_server(
-    app: Any, settings: ServerSettings, service: Service | None, announce: Callable[[], None] = lambda: None
+    app: FastAPI, settings: ServerSettings, service: Service | None, announce: Callable[[], None] = lambda: None
 ) -> Server:
+    async def stop_live() -> None:
+        context: Context = app.state.context
+        await context.live.stop()
+
     config = uvicorn.Config(
         app,
         ws_max_size=WS_MAX_BYTES,
@@ -77,7 +94,7 @@ def make_server(
         log_config=None,
     )
     guard_connections(config, settings)
-    return Server(config, service, settings.stop_grace_s, announce)
+    return Server(config, service, settings.stop_grace_s, announce, stop_live)
 
 
 def check_keys(host: str, settings: ServerSettings) -> None:

@@ -1,4 +1,4 @@
-"""Who asks: the holder of a key, or, where no keys are set, whoever reaches the server.
+"""Authentication by key or, where no keys are set, the owner of a request by the secret it brings.
 
     Authorization: Bearer KEY   or   X-API-Key: KEY      from programs
     Sec-WebSocket-Protocol: talking-head, key.BASE64URL   from web pages, whose WebSockets cannot set headers
@@ -15,7 +15,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from core.service.owners import COOKIE_AGE_S, Scope, header, owner_name, owner_of
+from core.service.owners import Scope, header, owner_name, owner_of, set_cookie
 from core.web.api.errors import Unauthorised
 
 LOGIN_COOKIE = "talking_head_login"
@@ -62,13 +62,10 @@ class Keys:
         """Whether the request brings a key that somebody put there, where keys are needed; what a browser adds by itself is none."""
         return self.needed and bool(_sent_keys(scope))
 
-    def login_cookie(self, key: str, https: bool) -> str | None:
+    def login_cookie(self, key: str, scope: Scope) -> str | None:
         """The Set-Cookie of a good key, else None. The cookie proves the key without holding it, and ends with it."""
         known = self._known(key)
-        if known is None:
-            return None
-        where = "SameSite=None; Secure; Partitioned" if https else "SameSite=Lax"
-        return f"{LOGIN_COOKIE}={self._logins[known]}; Path=/; Max-Age={COOKIE_AGE_S}; HttpOnly; {where}"
+        return None if known is None else set_cookie(LOGIN_COOKIE, self._logins[known], scope)
 
     def _key(self, scope: Scope) -> str | None:
         """What was sent counts, good or bad, before the cookie; what is sent twice must be the same."""

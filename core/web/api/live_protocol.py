@@ -12,6 +12,13 @@ From the server: JSON text for events, and binary for media: a header of 24 byte
     20  duration     4 bytes   microseconds, 0 for init
 
 All numbers big-endian.
+
+Nothing is lost with a connection. What the server sent is sent again from its sequence on. Of what the client sends, every message after
+"start", text or binary, has a number, without carrying it: the first is 0, the next 1, over all connections of the session; "start" and
+"resume" themselves have none. "ready" and "ack" tell in `received` how many were taken, which is the number of the next one. After
+"resume" the client goes on with that one: it sends again what it sent from there on. Where it does not wait for "ready" it names in `next`
+the number of the first message that it will send; what was taken already is passed over. A client that keeps nothing just goes on
+speaking.
 """
 
 from __future__ import annotations
@@ -23,10 +30,13 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from core.service.errors import Malformed
+from core.service.live_sessions import RESUME_S
+from core.service.resumable_session import LiveMessage, LiveRequest, MediaPiece, PieceKind, ResumableSession
 
 HEADER = struct.Struct(">BBHIIQI")
 VERSION = 1
 INIT, SEGMENT, PICTURE, SOUND = 1, 2, 3, 4
+KINDS: dict[PieceKind, int] = {"init": INIT, "segment": SEGMENT, "picture": PICTURE, "sound": SOUND}
 SPEAKS = 1
 MAX_CONTROL_CHARS = 64 * 1024
 
@@ -53,6 +63,7 @@ class Resume(_Message):
     session: str = Field(max_length=64)
     secret: str = Field(max_length=64)
     received: int = Field(default=-1, ge=-1, lt=2**32, description="Sequence of the last binary message that arrived")
+    next: int | None = Field(default=None, ge=0, lt=2**53, description="Number of the first message that will be sent")
 
 
 class End(_Message):
@@ -101,9 +112,45 @@ def read_later(text: str) -> End | Interrupt | ControlsMessage | Ping | Close | 
     return _read(_LATER, text)  # type: ignore[no-any-return]
 
 
-def media(kind: int, flags: int, generation: int, sequence: int, at_s: float, duration_s: float, data: bytes) -> bytes:
-    header = HEADER.pack(VERSION, kind, flags, generation & 0xFFFFFFFF, sequence & 0xFFFFFFFF, round(at_s * 1e6), round(duration_s * 1e6))
-    return header + data
+def request_of(start: Start) -> LiveRequest:
+    return LiveRequest(start.rate, start.channels, "segments" if start.format == "fmp4" else "frames", start.engine, start.options)
+
+
+def ready(session: ResumableSession, resumed: bool) -> str:
+    """The first message to each connection of a session."""
+    about = {
+        "session": session.id,
+        "secret": session.secret,
+        "resume_s": RESUME_S,
+        "received": session.received,
+        "format": "fmp4" if session.request.output == "segments" else "jpeg",
+        "engine": session.session.engine,
+        **session.about,
+    }
+    return json.dumps({"type": "ready", "resumed": resumed, "generation": session.session.generation, **about})
+
+
+def gap(session: ResumableSession) -> str:
+    """Some of what was missed is kept no longer."""
+    return json.dumps({"type": "gap", "generation": session.session.generation})
+
+
+def ack(received: int) -> str:
+    return json.dumps({"type": "ack", "received": received})
+
+
+def closing() -> str:
+    """The service stops; the session cannot be resumed."""
+    return json.dumps({"type": "closing", "reason": "The service is stopping.", "hint": "Start a new session in a minute."})
+
+
+def encoded(message: LiveMessage) -> bytes | str:
+    if not isinstance(message, MediaPiece):
+        return json.dumps({"type": message.kind, "generation": message.generation, "at_s": message.at_s, **message.data})
+    flags = SPEAKS if message.speaking else 0
+    times = round(message.at_s * 1e6), round(message.duration_s * 1e6)
+    header = HEADER.pack(VERSION, KINDS[message.kind], flags, message.generation & 0xFFFFFFFF, message.sequence & 0xFFFFFFFF, *times)
+    return header + message.data
 
 
 def _read(adapter: TypeAdapter[Any], text: str) -> Any:

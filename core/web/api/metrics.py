@@ -1,15 +1,17 @@
-"""What Prometheus reads at /metrics. Nothing in it tells owners apart."""
+"""Metrics for Prometheus at /metrics. Nothing in them identifies an owner."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from core.streaming.load import BUCKETS_S
 from core.types import GenerationInfo
 
 _SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0)
@@ -19,9 +21,11 @@ PREFIX = "talking_head"
 
 
 class Metrics:
-    """One server's. stats: of caches and queue, `Studio.stats`. live: live sessions now."""
+    """One server's. stats: of caches and queue, `Studio.stats`. live: live sessions now, and those that wait for their client to come
+    back. load: of live sessions, `LiveLoad.stats`.
+    """
 
-    def __init__(self, stats: Callable[[], dict[str, Any]], live: Callable[[], int]) -> None:
+    def __init__(self, stats: Callable[[], dict[str, Any]], live: Callable[[], int], load: Callable[[], dict[str, Any]]) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(f"{PREFIX}_requests", "Requests", ("method", "path", "status"), registry=self.registry)
         self.request_s = Histogram(
@@ -31,7 +35,7 @@ class Metrics:
         self.generation_s = self._by_engine("generation_seconds", "Time of a video", _SECONDS)
         self.first_frame_s = self._by_engine("first_frame_seconds", "Time to the first frame, or a stream's first piece", _FIRST)
         self.rtf = self._by_engine("real_time_factor", "Time of a video over its length", _RTF)
-        self.registry.register(_Now(stats, live))
+        self.registry.register(_Now(stats, live, load))
         ProcessCollector(registry=self.registry)
 
     def _by_engine(self, name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
@@ -52,10 +56,10 @@ class Metrics:
 class _Now(Collector):
     """Gauges asked for when the page is read."""
 
-    def __init__(self, stats: Callable[[], dict[str, Any]], live: Callable[[], int]) -> None:
-        self._stats, self._live = stats, live
+    def __init__(self, stats: Callable[[], dict[str, Any]], live: Callable[[], int], load: Callable[[], dict[str, Any]]) -> None:
+        self._stats, self._live, self._load = stats, live, load
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         stats = self._stats()
         queue = GaugeMetricFamily(f"{PREFIX}_queue", "Jobs of the queue, and its limits", labels=("state",))
         for name, value in stats.pop("queue", {}).items():
@@ -66,8 +70,21 @@ class _Now(Collector):
             cache.add_metric((".".join(names[:-1]), names[-1]), value)
         yield cache
         yield GaugeMetricFamily(f"{PREFIX}_live_sessions", "Live sessions now", value=self._live())
+        load = self._load()
+        yield CounterMetricFamily(
+            f"{PREFIX}_live_refused", "Live sessions refused because they would not keep real time", value=load["refused"]
+        )
+        yield GaugeMetricFamily(f"{PREFIX}_live_late_seconds", "Lateness of the latest frame, of the latest session", value=load["late_s"])
+        needed = GaugeMetricFamily(f"{PREFIX}_live_load", "Needed for real time: the whole device is 1, a core is 1", labels=("of",))
+        for name in ("device", "cores"):
+            needed.add_metric((name,), load[name])
+        yield needed
+        buckets = list(zip([*map(str, BUCKETS_S), "+Inf"], itertools.accumulate(load["lateness"]), strict=True))
+        yield HistogramMetricFamily(
+            f"{PREFIX}_live_frame_lateness_seconds", "Lateness of the frames of live sessions", buckets, load["late_total_s"]
+        )
 
-    def describe(self) -> Iterator[GaugeMetricFamily]:
+    def describe(self) -> Iterator[Metric]:
         return iter(())
 
 

@@ -18,17 +18,17 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from core.service.errors import TooMany
-from core.service.owners import Asgi, Receive, Scope, Send, header, is_https
+from core.service.owners import Asgi, Receive, Scope, Send, header, root_of
 from core.service.quotas import RateLimit
-from core.web.addresses import address_of
+from core.web.addresses import address_of, path_below
 from core.web.api.errors import NotFound, Unauthorised, as_body, as_response
 from core.web.api.guard import refuse_websocket
 from core.web.api.keys import Keys
-from core.web.gradio_environment import root_path
 
 logger = logging.getLogger(__name__)
 
 MAX_LOGIN_BYTES = 4096
+LOGIN = "/login"
 _STYLE = (
     "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'><title>Talking Head</title><style>"
     "body{font:16px/1.5 system-ui,sans-serif;max-width:26rem;margin:15vh auto;padding:0 1rem}input,button{font:inherit;padding:.5rem;"
@@ -63,11 +63,11 @@ class PageMount:
             await refuse_websocket(Unauthorised("There is nothing at this address."), send)
             return
         answer: Response | None
-        if scope["path"] == "/login" and self._keys.needed:
+        if path_below(scope) == LOGIN and self._keys.needed:
             answer = await self._login(Request(cast(Any, scope), receive))
         elif not self._keys.allows_page(scope):
             wants_page = scope["method"] == "GET" and "text/html" in header(scope, "accept")
-            answer = RedirectResponse(f"{root_path()}/login", 303) if wants_page else as_response(Unauthorised())
+            answer = RedirectResponse(f"{root_of(scope)}{LOGIN}", 303) if wants_page else as_response(Unauthorised())
         elif self._page is None:
             answer = self._not_yet(scope)
         elif (answer := self._too_often(scope)) is None:
@@ -119,19 +119,18 @@ class PageMount:
             if len(body) > MAX_LOGIN_BYTES:
                 return _form("That is no key.", 413)
         key = parse_qs(body.decode("latin-1")).get("key", [""])[0].strip()
-        cookie = self._keys.login_cookie(key, is_https(request.scope))
+        cookie = self._keys.login_cookie(key, request.scope)
         if cookie is None:
             with contextlib.suppress(TooMany):
                 self._wrong.take(sender)
             return _form("This key is not known.", 401)
-        return RedirectResponse(f"{root_path()}/", 303, {"Set-Cookie": cookie})
+        return RedirectResponse(f"{root_of(request.scope)}/", 303, {"Set-Cookie": cookie})
 
 
 def _form(problem: str = "", status: int = 200, retry_after: str = "") -> Response:
     said = f"<p role=alert>{escape(problem)}</p>" if problem else ""
     form = (
-        f'<form method=post action="{root_path()}/login">'
-        "<label>Key<input name=key type=password autocomplete=current-password autofocus required></label>"
+        "<form method=post action=login><label>Key<input name=key type=password autocomplete=current-password autofocus required></label>"
         "<button>Log in</button></form>"
     )
     headers = {"Cache-Control": "no-store", **({"Retry-After": retry_after} if retry_after else {})}

@@ -1,4 +1,4 @@
-"""People that an owner registers once and shows often."""
+"""Routes of avatars: people that an owner registers once and shows often."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def register_avatar(
     """The token in the answer stands for the person from now on. The same photo again, read the same way, has the same token."""
     job = await accept_avatar(http, context, owner, kept=async_ or bool(idempotency_key), idempotency_key=idempotency_key)
     if async_:
-        return accepted(job)
+        return accepted(job, context)
     ended = await wait_for_job(http, context, job)
     if ended is None:
         return Response(status_code=499)

@@ -1,4 +1,4 @@
-"""POST /generate, and the jobs it starts."""
+"""POST /generate, and the routes of jobs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from core.web.api import spec
 from core.web.api.connection import accept, gone, serve_while_connected
 from core.web.api.context import Async, Context, Here, IdempotencyKey, Owner
 from core.web.api.errors import NotFound, as_response
-from core.web.api.head import as_asked
+from core.web.api.head import with_sent_method
 from core.web.api.models import INFO_EXAMPLE, JobStatus, status_of_job
 from core.web.api.request_parsing import accept_video
 
@@ -54,7 +54,7 @@ async def generate(
     """Waits for the video and answers with it; a client that goes away stops the work. With `async=1` the answer is a job."""
     job = await accept_video(http, context, owner, "video", kept=async_ or bool(idempotency_key), idempotency_key=idempotency_key)
     if async_:
-        return accepted(job)
+        return accepted(job, context)
     ended = await wait_for_job(http, context, job)
     if ended is None:
         return Response(status_code=499)  # nobody is there to read it
@@ -147,9 +147,10 @@ async def events(socket: WebSocket, job_id: str, context: Here, owner: Owner) ->
             await socket.close(1001, error.message)
 
 
-def accepted(job: JobView) -> Response:
+def accepted(job: JobView, context: Context) -> Response:
     """202 with the job."""
-    return JSONResponse(status_of_job(job).model_dump(), 202, {"Location": f"/jobs/{job.id}", "Retry-After": "1"})
+    location = f"{context.settings.root_path}/jobs/{job.id}"
+    return JSONResponse(status_of_job(job).model_dump(), 202, {"Location": location, "Retry-After": "1"})
 
 
 def _gone() -> NotFound:
@@ -179,7 +180,7 @@ class _Video(FileResponse):
                 await as_response(_gone())(scope, receive, send)
                 return
             with lease:
-                await super().__call__(as_asked(scope), receive, send)
+                await super().__call__(with_sent_method(scope), receive, send)
         finally:
             if self._forget is not None:
                 await asyncio.to_thread(self._forget)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Annotated, Literal
 
 import anyio
@@ -12,52 +13,74 @@ from fastapi import APIRouter, Query, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from core.errors import AudioError, OptionError, TalkingHeadError
-from core.service.errors import Malformed
-from core.service.live_sessions import LiveSessions, Message, ServedSession
+from core.service.errors import Malformed, UnknownLiveSession
+from core.service.live_sessions import LiveSessions
+from core.service.resumable_session import Attachment, ResumableSession
 from core.web.api.connection import accept
 from core.web.api.context import Here, Owner
-from core.web.api.errors import NotFound, as_body, close_code
-from core.web.api.live_protocol import Close, ControlsMessage, End, Interrupt, Ping, Start, read_first, read_later
+from core.web.api.errors import as_body, close_code
+from core.web.api.live_protocol import (
+    Close,
+    ControlsMessage,
+    End,
+    Interrupt,
+    Ping,
+    Start,
+    ack,
+    closing,
+    encoded,
+    gap,
+    read_first,
+    read_later,
+    ready,
+    request_of,
+)
+from core.web.connections import websocket_peer
+from core.web.statuses import retry_after_s
 
 router = APIRouter(tags=["live"])
 
 FIRST_MESSAGE_S = 10.0
 STEP_S = 0.25
 """How long one look for output waits; a connection that is told to leave does so within it."""
+ACK_S = 0.5
+"""How often the client is told at most how much of what it sent was taken."""
 LAST_WORDS_S = 2.0
 MAX_ERRORS = 20
 """Refused messages after which a client is cut off."""
 TAKEN_OVER, TOO_OLD, UNKNOWN = 4409, 4408, 4404
 """Close codes of ours."""
+_LEFT = {
+    "taken_over": (TAKEN_OVER, "Another connection took the session over."),
+    "replaced": (TAKEN_OVER, "A newer session took its place."),
+    "stopping": (1012, "The service is stopping."),
+}
+"""How a connection closes that was told to leave."""
 
 
 @router.websocket("/live")
 async def live(socket: WebSocket, context: Here, owner: Owner, avatar: Annotated[str, Query(max_length=100)]) -> None:
     await asyncio.to_thread(context.studio.avatar, avatar, owner)  # an unknown one is refused before the handshake
     await accept(socket)
-    served: ServedSession | None = None
+    connection: _Connection | None = None
     try:
-        served, received = await _session_for(socket, context.live, owner, avatar)
-        if served is None:
-            return
-        stopping = context.live.attach(served)
-        try:
-            await _Connection(socket, context.live, served, stopping).run(received)
-        finally:
-            context.live.detach(served)
+        connection = await _connection_for(socket, context.live, owner, avatar)
+        if connection is not None:
+            await connection.serve()
     except WebSocketDisconnect:
         return
     except Exception as error:
-        if served is not None:
-            context.live.end(served)
+        if connection is not None:
+            context.live.end(connection.session)
         await _tell(socket, error)
-        await _close(socket, UNKNOWN if isinstance(error, NotFound) else close_code(error), as_body(error)["error"]["message"])
+        await _close(socket, UNKNOWN if isinstance(error, UnknownLiveSession) else close_code(error), as_body(error)["error"]["message"])
         if not isinstance(error, TalkingHeadError):
             raise
 
 
-async def _session_for(socket: WebSocket, sessions: LiveSessions, owner: str, avatar: str) -> tuple[ServedSession | None, int | None]:
-    """The session that the client's first message asks for, and what it received last of one it had; None where it went."""
+async def _connection_for(socket: WebSocket, sessions: LiveSessions, owner: str, avatar: str) -> _Connection | None:
+    """To the session that the client's first message asks for; None where the client went."""
+    peer = websocket_peer(socket.scope)
     while True:
         try:
             text = await asyncio.wait_for(_text(socket), FIRST_MESSAGE_S)
@@ -68,69 +91,103 @@ async def _session_for(socket: WebSocket, sessions: LiveSessions, owner: str, av
             await _pong(socket, first)
         elif isinstance(first, Close):
             await _close(socket, 1000)
-            return None, None
+            return None
         elif isinstance(first, Start):
-            return await sessions.open(avatar, owner, first), None
+            return _Connection(socket, sessions, *await sessions.open(avatar, owner, request_of(first), peer), None)
         else:
-            return await sessions.resume(first, owner), first.received
+            held = await sessions.resume(first.session, first.secret, owner, first.next, peer)
+            return _Connection(socket, sessions, *held, first.received)
 
 
 class _Connection:
-    """One client of one session: hears and shows until one of the two ends."""
+    """One client of one session: hears and shows until one of the two ends.
 
-    def __init__(self, socket: WebSocket, sessions: LiveSessions, served: ServedSession, stopping: asyncio.Event) -> None:
-        self._socket, self._sessions, self._served, self._stopping = socket, sessions, served, stopping
-        self._left = False
+    last_shown: sequence of the piece that the client got last, None for a new session.
+    """
 
-    async def run(self, received: int | None) -> None:
-        """received: sequence of what the client got last, None for a new session."""
-        hearing = asyncio.ensure_future(self._hear())
-        hearing.add_done_callback(lambda _: self._stopping.set())
+    def __init__(
+        self, socket: WebSocket, sessions: LiveSessions, session: ResumableSession, attachment: Attachment, last_shown: int | None
+    ) -> None:
+        self.session = session
+        self._socket, self._sessions, self._attachment, self._last_shown = socket, sessions, attachment, last_shown
+        self._closed_by_client = False
+        self._taking: asyncio.Future[bool] | None = None
+        self._acknowledged = session.received
+        self._acknowledged_s = time.monotonic()
+
+    async def serve(self) -> None:
+        """Returns when the connection has let go of the session, and is closed. Raises what the client is to be told."""
         try:
-            await self._show(received)
+            await self._run()
+        finally:
+            self._sessions.detach(self.session)
+        why = self._attachment.why
+        if why in _LEFT:
+            if why == "stopping":
+                await _send(self._socket, closing())
+            await _close(self._socket, *_LEFT[why])
+        elif self._sessions.too_old(self.session):
+            self._sessions.end(self.session)
+            await _close(self._socket, TOO_OLD, "The session has reached its longest time.")
+        elif self._closed_by_client:
+            self._sessions.end(self.session)
+            await _close(self._socket, 1000)
+        elif self.session.session.closed:
+            await _close(self._socket, 1001, "The session has ended.")
+
+    async def _run(self) -> None:
+        hearing = asyncio.ensure_future(self._hear())
+        hearing.add_done_callback(lambda _: self._attachment.leave.set())
+        try:
+            await self._show()
         except WebSocketDisconnect:  # what the client said before it went is still heard: it may have closed the session
-            self._stopping.set()
+            self._attachment.leave.set()
             await asyncio.wait((hearing,), timeout=LAST_WORDS_S)
         finally:
-            taken_over = not hearing.done()
             hearing.cancel()
             ended = (await asyncio.gather(hearing, return_exceptions=True))[0]
+            if self._taking is not None:  # the next connection counts from what this one has taken
+                await asyncio.wait((self._taking,))
         if isinstance(ended, Exception) and not isinstance(ended, WebSocketDisconnect):
             raise ended
-        if self._sessions.too_old(self._served):
-            self._sessions.end(self._served)
-            await _close(self._socket, TOO_OLD, "The session has reached its longest time.")
-        elif self._left:
-            self._sessions.end(self._served)
-            await _close(self._socket, 1000)
-        elif self._served.session.closed:
-            await _close(self._socket, 1001, "The session has ended.")
-        elif taken_over:
-            await _close(self._socket, TAKEN_OVER, "Another connection took the session over.")
 
-    async def _show(self, received: int | None) -> None:
+    async def _show(self) -> None:
         """Sends what is due, at the pace at which the client takes it: what is not asked for is not made."""
-        if received is None:
+        waiting: list[bytes | str]
+        if self._last_shown is None:
             first = await self._produced()  # tells what is ready
-            waiting: list[Message] = [self._served.ready(resumed=False), *first]
+            waiting = [ready(self.session, resumed=False), *first]
         else:
-            waiting = [self._served.ready(resumed=True), *self._served.since(received)]
-        stop = asyncio.ensure_future(self._stopping.wait())
+            missed = self.session.missed(self._last_shown)
+            again = [encoded(message) for message in missed.messages]
+            waiting = [ready(self.session, resumed=True), *([gap(self.session)] if missed.gap else []), *again]
+        stop = asyncio.ensure_future(self._attachment.leave.wait())
         try:
             while True:
                 for message in waiting:
                     if not await self._sent(message, stop):
                         return
-                if stop.done() or self._served.session.closed or self._sessions.too_old(self._served):
+                if stop.done() or self.session.session.closed or self._sessions.too_old(self.session):
                     return
-                waiting = await self._produced()
+                waiting = [*self._acknowledgement(), *await self._produced()]
         finally:
             stop.cancel()
 
-    async def _produced(self) -> list[Message]:
-        return await anyio.to_thread.run_sync(self._served.produce, STEP_S, limiter=self._sessions.threads)
+    async def _produced(self) -> list[bytes | str]:
+        def produce() -> list[bytes | str]:
+            return [encoded(message) for message in self.session.produce(STEP_S)]
 
-    async def _sent(self, message: Message, stop: asyncio.Future[Literal[True]]) -> bool:
+        return await anyio.to_thread.run_sync(produce, limiter=self._sessions.threads)
+
+    def _acknowledgement(self) -> list[str]:
+        """Of what was taken since the last one, where that is some time ago."""
+        received = self.session.received
+        if received == self._acknowledged or time.monotonic() - self._acknowledged_s < ACK_S:
+            return []
+        self._acknowledged, self._acknowledged_s = received, time.monotonic()
+        return [ack(received)]
+
+    async def _sent(self, message: bytes | str, stop: asyncio.Future[Literal[True]]) -> bool:
         """False where the connection was told to leave while the client did not take it."""
         send = self._socket.send_text(message) if isinstance(message, str) else self._socket.send_bytes(message)
         sending = asyncio.ensure_future(send)
@@ -161,27 +218,34 @@ class _Connection:
 
     async def _feed(self, chunk: bytes) -> None:
         """Sound that finds no room makes the client wait: nothing more is read from it."""
-        while not await anyio.to_thread.run_sync(self._served.feed, chunk, limiter=self._sessions.threads):
-            if self._served.session.closed or self._stopping.is_set():
+        while True:
+            take = anyio.to_thread.run_sync(
+                self.session.take, self._attachment, lambda: self.session.feed(chunk), limiter=self._sessions.threads
+            )
+            self._taking = asyncio.ensure_future(take)
+            if await asyncio.shield(self._taking) or self.session.session.closed or self._attachment.leave.is_set():
                 return
 
     async def _obey(self, text: str) -> bool:
         """True where the session is over."""
         message = read_later(text)
-        if isinstance(message, End):
-            self._served.end_of_utterance()
-        elif isinstance(message, Interrupt):
-            self._served.session.interrupt()
-        elif isinstance(message, ControlsMessage):
-            self._served.set_controls(message.controls)
-        elif isinstance(message, Ping):
-            await _pong(self._socket, message)
-        elif isinstance(message, Close):
-            self._left = True
-            return True
-        else:
+        if isinstance(message, Start):
             raise Malformed("The session has started already.", "Close it first, or open another connection.")
-        return False
+
+        def do() -> bool:
+            if isinstance(message, End):
+                self.session.end_of_utterance()
+            elif isinstance(message, Interrupt):
+                self.session.interrupt()
+            elif isinstance(message, ControlsMessage):
+                self.session.set_controls(message.controls)
+            return True
+
+        self.session.take(self._attachment, do)
+        if isinstance(message, Ping):
+            await _pong(self._socket, message)
+        self._closed_by_client = isinstance(message, Close)
+        return self._closed_by_client
 
 
 async def _text(socket: WebSocket) -> str:
@@ -198,8 +262,14 @@ async def _pong(socket: WebSocket, ping: Ping) -> None:
 
 
 async def _tell(socket: WebSocket, error: BaseException) -> None:
+    wait_s = retry_after_s(error)
+    about = {} if wait_s is None else {"retry_after_s": wait_s}
+    await _send(socket, json.dumps({"type": "error", **as_body(error), **about}))
+
+
+async def _send(socket: WebSocket, text: str) -> None:
     try:
-        await socket.send_text(json.dumps({"type": "error", **as_body(error)}))
+        await socket.send_text(text)
     except (WebSocketDisconnect, RuntimeError):  # gone, or closed already
         pass
 
@@ -209,4 +279,3 @@ async def _close(socket: WebSocket, code: int, reason: str = "") -> None:
         await socket.close(code, reason[:100])
     except (WebSocketDisconnect, RuntimeError):  # gone, or closed already
         pass
-

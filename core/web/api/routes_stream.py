@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
-import anyio
-import anyio.to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
-from core.media.fragmented_mp4 import Segment
-from core.streaming.recording import SegmentStream
+from core.service.streams import OpenStream, open_stream
 from core.web.api import spec
 from core.web.api.connection import gone
 from core.web.api.context import Here, Owner
@@ -34,32 +29,29 @@ router = APIRouter(tags=["videos"])
 async def stream(http: Request, context: Here, owner: Owner) -> Response:
     """Chunked. An error after the first piece breaks the answer off. A client that goes away stops the work."""
     job = await accept_video(http, context, owner, "stream", kept=False, idempotency_key="")
-    limiter = anyio.CapacityLimiter(1)
-    begun: list[tuple[SegmentStream, Segment | None]] = []
+    begun: list[OpenStream | None] = []
 
     async def begin() -> None:
-        pieces = await asyncio.wrap_future(context.jobs.handle(job.id))
-        begun.append((pieces, await anyio.to_thread.run_sync(next, pieces, None, limiter=limiter)))
+        begun.append(await open_stream(context.jobs, context.jobs.handle(job.id)))
 
     try:
         left = await gone(http, begin())  # errors up to here have an answer of their own
     except BaseException:
         context.jobs.abandon(job.id, owner)
         raise
-    if left or begun[0][1] is None:
+    opened = None if left else begun[0]
+    if opened is None:
         context.jobs.abandon(job.id, owner)
         return Response(status_code=499)
-    pieces, first = begun[0][0], begun[0][1]
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Job-Id": job.id}
-    data = _data(first, pieces, limiter, lambda: context.jobs.abandon(job.id, owner))
-    return StreamingResponse(data, media_type=pieces.mime_type, headers=headers)
+    data = _data(opened, lambda: context.jobs.abandon(job.id, owner))
+    return StreamingResponse(data, media_type=opened.pieces.mime_type, headers=headers)
 
 
-async def _data(first: Segment, pieces: SegmentStream, limiter: Any, abandon: Callable[[], None]) -> AsyncIterator[bytes]:
+async def _data(stream: OpenStream, abandon: Callable[[], None]) -> AsyncIterator[bytes]:
     try:
-        yield first.data
-        while (piece := await anyio.to_thread.run_sync(next, pieces, None, limiter=limiter)) is not None:
-            yield piece.data
+        async for data in stream.data():
+            yield data
     finally:
-        pieces.close()
+        stream.pieces.close()
         abandon()

@@ -35,7 +35,7 @@ async def read_form(request: Request, parts: Mapping[str, Part], outputs: Output
 
     parts: what may come, each once. The files get a folder of their own in `outputs`.
     """
-    folder = outputs.new_folder("upload-")
+    folder = outputs.new_folder("arriving-")
     try:
         reader = FormReader(request.headers.get("content-type", ""), parts, folder, settings)
         try:

@@ -1,11 +1,11 @@
-"""Guessing keys takes time: an address that sent too many wrong ones is not listened to for a while, other addresses are."""
+"""Limits wrong keys: an address that sent too many is refused for a while."""
 
 from __future__ import annotations
 
 from core.service.errors import TooMany
 from core.service.owners import Asgi, Receive, Scope, Send
 from core.service.quotas import RateLimit
-from core.web.addresses import address_of
+from core.web.addresses import address_of, path_below
 from core.web.api.errors import as_body, as_response
 from core.web.api.keys import Keys
 from core.web.guards.refusals import answer
@@ -21,7 +21,7 @@ class WrongKeys:
         self._app, self._keys, self._wrong = app, keys, wrong
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket") and self._keys.sent(scope) and scope["path"] != HEALTH:
+        if scope["type"] in ("http", "websocket") and self._keys.sent(scope) and path_below(scope) != HEALTH:
             sender = address_of((scope.get("client") or ("",))[0])
             try:
                 self._wrong.check(sender)

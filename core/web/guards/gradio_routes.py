@@ -1,4 +1,4 @@
-"""Of the routes that Gradio opens by itself, those that pages and clients need; there is nothing at any other.
+"""Allows those routes of Gradio that pages and clients need, and closes all others.
 
 What is left out runs programs on uploads, fetches addresses, changes the program, keeps what a visitor has on the page, or tells of others.
 """
@@ -11,6 +11,7 @@ from collections.abc import Collection
 from starlette.responses import PlainTextResponse
 
 from core.service.owners import Asgi, Receive, Scope, Send
+from core.web.addresses import path_below
 
 _NAME = r"[^/]+"
 _READ = (
@@ -20,13 +21,13 @@ _READ = (
     r"theme\.css",
     r"robots\.txt",
     r"manifest\.json",
-    rf"gradio_api/(info/?|openapi\.json|app_id/?|startup-events|theme\.css|upload_progress|queue/data|heartbeat/{_NAME})",
+    rf"gradio_api/(info/?|openapi\.json|app_id/?|startup-events|theme\.css|queue/data|heartbeat/{_NAME})",
     rf"gradio_api/call/(v2/)?{_NAME}/{_NAME}",
     r"gradio_api/file=.+",
 )
 _WRITE = (
     rf"gradio_api/(run|api|call|call/v2)/{_NAME}/?",
-    r"gradio_api/(queue/join|cancel|upload)",
+    r"gradio_api/(queue/join|cancel)",
     r"gradio_api/reset/?",
 )
 
@@ -68,8 +69,7 @@ class GradioRoutes:
 
 def local_path(scope: Scope) -> str:
     """The path below where the application is mounted, without the slash before it."""
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    return path.removeprefix("/")
+    return path_below(scope).removeprefix("/")
 
 
 def _any_of(patterns: Collection[str]) -> re.Pattern[str]:

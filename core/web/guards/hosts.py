@@ -1,4 +1,4 @@
-"""Under which names a program may be reached, and from which web pages: the first thing that is looked at of every request.
+"""Checks under which name a program was reached and from which web page, before anything else of a request is looked at.
 
 A foreign name in Host is a foreign web page's name that was made to point here, and a foreign Origin is such a page itself.
 """

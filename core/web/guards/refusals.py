@@ -1,4 +1,4 @@
-"""How a guard says no: one shape of answer for requests and WebSockets."""
+"""The answers of guards that refuse a request or a WebSocket, in one shape."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class TooLargeBody(Refusal):
     status = 413
 
 
-class NoRoom(Refusal):
-    status = 507
+class TooSlow(Refusal):
+    status = 408
 
 
 def error_body(kind: str, message: str, hint: str = "") -> dict[str, Any]:
@@ -57,12 +57,13 @@ async def refuse(error: Refusal, scope: Scope, receive: Receive, send: Send, mor
 
 
 async def answer(
-    status: int, body: Mapping[str, Any], headers: Mapping[str, str], scope: Scope, receive: Receive, send: Send
+    status: int, body: Mapping[str, Any] | str, headers: Mapping[str, str], scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Answers a request, or the handshake of a WebSocket, with JSON; what the client still sends is thrown away for a while."""
-    data = json.dumps(body).encode()
+    """Answers a request, or the handshake of a WebSocket, with JSON or text; what the client still sends is thrown away for a while."""
+    data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    kind = b"text/plain; charset=utf-8" if isinstance(body, str) else b"application/json"
     about = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    about += [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
+    about += [(b"content-type", kind), (b"content-length", str(len(data)).encode())]
     if scope["type"] == "websocket":
         await send({"type": "websocket.http.response.start", "status": status, "headers": about})
         await send({"type": "websocket.http.response.body", "body": data})

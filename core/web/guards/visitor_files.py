@@ -1,23 +1,20 @@
-"""Files of a visitor are theirs alone: what they upload is put under their name, and nothing else can be named in a request or fetched."""
+"""Keeps visitors' files private: uploads are stored under the visitor's name, and requests can name and fetch only their own."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import OptionError, OutputError
+from core.errors import OptionError
 from core.service.outputs import OutputFolder
 from core.service.owned_folders import NOBODY, belongs
 from core.service.owners import Asgi, Message, Receive, Scope, Send, owner_of
 from core.web.guards.file_objects import MAX_DEPTH, BadFileObject, TooDeep, checked
 from core.web.guards.gradio_routes import local_path
-from core.web.guards.refusals import BadInput, Forbidden, NoRoom, Refusal, TooLargeBody, refuse
+from core.web.guards.refusals import BadInput, Forbidden, Refusal, TooLargeBody, refuse
 
 MAX_JSON_BYTES = 2**20
-UPLOAD = "gradio_api/upload"
 FILE = "gradio_api/file="
 
 
@@ -32,8 +29,8 @@ class FileSentences:
 class VisitorFiles:
     """ASGI middleware before Gradio, of which only known routes are open (gradio_routes.py).
 
-    Uploads are moved into a folder of their visitor. The JSON of every other request is looked at: a file object is let through only where
-    it names such a file, or one of `public`; without its address, which is Gradio's to make. Only the same can be fetched.
+    The JSON of every request is looked at: a file object is let through only where it names an upload or a video of the same visitor, or
+    one of `public`; without its address, which is Gradio's to make. Only the same can be fetched.
 
     public: files that everybody may have.
     """
@@ -51,9 +48,7 @@ class VisitorFiles:
             if scope["method"] != "POST":
                 if path.startswith(FILE) and not self._may_name(path.removeprefix(FILE), owner):
                     raise Forbidden("There is no such file of yours.", "Files are kept for a while only, and served to whom they belong.")
-                await self._app(scope, receive, send)
-            elif path == UPLOAD:
-                await self._upload(scope, receive, send, owner)
+                await self._serve(path, scope, receive, send)
             else:
                 body = await _read(receive)
                 if body is not None:
@@ -62,6 +57,12 @@ class VisitorFiles:
         except Refusal as refusal:
             detail = [{"__type__": "validate", "is_valid": False, "message": str(refusal)}]  # as Gradio's clients show it
             await refuse(refusal, scope, receive, send, {"detail": detail} if refusal.status == BadInput.status else None)
+
+    async def _serve(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """What is sent is not removed to make room meanwhile."""
+        file = Path(path.removeprefix(FILE)) if path.startswith(FILE) else None
+        with self._outputs.using(file):
+            await self._app(scope, receive, send)
 
     def _may_name(self, path: str, owner: str) -> bool:
         return path in self._public or belongs(path, self._outputs.root, owner)
@@ -77,34 +78,6 @@ class VisitorFiles:
             raise BadInput(f"The JSON is nested more than {MAX_DEPTH} levels deep.", "Send less.") from None
         except ValueError:
             raise BadInput("The body is no JSON.", "Send JSON, with Content-Type: application/json.") from None
-
-    async def _upload(self, scope: Scope, receive: Receive, send: Send, owner: str) -> None:
-        """The answer is a list of paths, which as Gradio makes them could be told by anybody who has the same files."""
-        start: Message = {}
-        body = b""
-
-        async def gather(message: Message) -> None:
-            nonlocal start, body
-            if message["type"] == "http.response.start":
-                start = message
-            elif message["type"] == "http.response.body":
-                body += message.get("body", b"")
-
-        await self._app(scope, receive, gather)
-        if not start:
-            return  # the client went away
-        if start["status"] == 200:
-            try:
-                body = json.dumps(await asyncio.to_thread(self._take, json.loads(body), owner)).encode()
-            except (OSError, OutputError):
-                raise NoRoom("What was sent cannot be kept.", "The disk of the server may be full; try again later.") from None
-        headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
-        await send({**start, "headers": [*headers, (b"content-length", str(len(body)).encode())]})
-        await send({"type": "http.response.body", "body": body})
-
-    def _take(self, paths: list[str], owner: str) -> list[str]:
-        """The same files in folders of their owner. Raises OSError, OutputError."""
-        return [path if belongs(path, self._outputs.root, owner) else str(self._outputs.adopt(Path(path), owner)) for path in paths]
 
 
 def visitor_of(scope: Scope) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from core.errors import BusyError
 from core.service.errors import TooMany, UnknownJob
 from core.service.job_runner import QUEUE, job_topic, owner_topic
 from core.service.job_store import UNENDED
@@ -131,7 +132,7 @@ async def _events(jobs: Jobs, subscription: Subscription) -> AsyncIterator[str]:
 def _progress(jobs: Jobs, unended: list[JobView], texts: Texts) -> dict[str, str]:
     told = {}
     for job in unended:
-        with contextlib.suppress(UnknownJob):
+        with contextlib.suppress(UnknownJob, BusyError):  # forgotten, or the service is closed
             now = jobs.get(job.id, job.owner)
             if not now.ended:
                 told[job.id] = progress_html(texts, now)

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from urllib.parse import parse_qs
 
 from core.service.owners import Asgi, Receive, Scope, Send, header
+from core.web.addresses import path_below
 from core.web.pages.texts import Texts
 from core.web.pages.texts_de import GERMAN
 from core.web.pages.texts_en import ENGLISH
@@ -18,10 +19,10 @@ NAMES: tuple[str, ...] = tuple(texts.language for texts in LANGUAGES)
 _TAG = re.compile(r"([a-zA-Z]{1,8})(?:-[a-zA-Z0-9]+)*(?:\s*;\s*q=([01](?:\.\d{0,3})?))?")
 
 
-def choose(asked: str, accepted: str, offered: Collection[str], default: str) -> str:
-    """The language of `offered` (two letters) that fits best. asked: from the address; accepted: an Accept-Language header."""
-    if asked.lower() in offered:
-        return asked.lower()
+def choose(requested: str, accepted: str, offered: Collection[str], default: str) -> str:
+    """The language of `offered` (two letters) that fits best. requested: from the address; accepted: an Accept-Language header."""
+    if requested.lower() in offered:
+        return requested.lower()
     ranked: list[tuple[float, str]] = []
     for part in accepted.split(",")[:32]:
         if found := _TAG.fullmatch(part.strip()):
@@ -42,11 +43,11 @@ class LanguagePages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "GET":
-            here = scope["path"].removeprefix(scope.get("root_path", "")).strip("/")
-            asked = parse_qs(scope["query_string"].decode("latin-1")).get("lang", [""])[0]
+            here = path_below(scope).strip("/")
+            requested = parse_qs(scope["query_string"].decode("latin-1")).get("lang", [""])[0]
             default = self._languages[0]
-            if here == "" or (here in self._languages[1:] and asked):
-                wanted = choose(asked, header(scope, "accept-language"), self._languages, default)
+            if here == "" or (here in self._languages[1:] and requested):
+                wanted = choose(requested, header(scope, "accept-language"), self._languages, default)
                 if wanted != (here or default):
                     await _redirect(f"./{wanted}" if wanted != default else f"./?lang={default}", send)
                     return

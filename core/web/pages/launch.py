@@ -20,7 +20,7 @@ from core.web.guards.gradio_routes import GradioRoutes
 from core.web.guards.headers import SecurityHeaders, frame_ancestors
 from core.web.guards.hosts import AddressGuard, reach_of
 from core.web.guards.visitor_files import FileSentences, VisitorFiles
-from core.web.pages.language import NAMES, LanguagePages
+from core.web.pages.language import LANGUAGES, NAMES, LanguagePages
 
 if TYPE_CHECKING:
     from starlette.middleware import Middleware
@@ -38,16 +38,19 @@ def middleware(page: Page) -> list[Middleware]:
 
     from core.web.pages.events_route import EventsRoute
     from core.web.pages.stream_route import StreamRoute
+    from core.web.pages.upload_route import UploadRoute
 
-    jobs = page.service.jobs
+    service = page.service
+    jobs = service.jobs
     sentences = FileSentences(page.texts.not_uploaded, page.texts.no_addresses)
     return [
         Middleware(VisitorCookie),
         Middleware(LanguagePages, languages=NAMES),
         Middleware(EventsRoute, jobs=jobs, subscriptions=page.subscriptions),
         Middleware(StreamRoute, jobs=jobs),
+        Middleware(UploadRoute, uploads=service.uploads, languages=LANGUAGES, timeout_s=service.settings.upload_timeout_s),
         Middleware(GradioRoutes, pages=NAMES[1:]),
-        Middleware(VisitorFiles, outputs=page.service.outputs, public=page.public_files, sentences=sentences),
+        Middleware(VisitorFiles, outputs=service.outputs, public=page.public_files, sentences=sentences),
     ]
 
 
@@ -82,6 +85,7 @@ def page_settings(page: Page) -> dict[str, Any]:
 
     page.queue(max_size=None, default_concurrency_limit=None, api_open=False)  # the service decides who waits and who may not
     return {
+        "root_path": page.service.settings.root_path,
         "show_error": False,
         "max_file_size": page.max_upload_bytes,
         "footer_links": ["api"],  # Gradio's settings are for developers: they record the screen, and have it worked on here

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 
-import anyio
-import anyio.to_thread
 from starlette.responses import PlainTextResponse, StreamingResponse
 
-from core.errors import TalkingHeadError
+from core.errors import BusyError, TalkingHeadError
 from core.service.errors import UnknownJob
 from core.service.jobs import Jobs
 from core.service.owners import Asgi, Receive, Scope, Send
-from core.streaming.recording import SegmentStream
+from core.service.streams import OpenStream, open_stream
+from core.web.statuses import headers_of, status_of
 
 logger = logging.getLogger(__name__)
 
@@ -58,28 +56,21 @@ class StreamRoute:
         except UnknownJob:
             await PlainTextResponse("There is no such stream.", 404)(scope, receive, send)
             return
-        limiter = anyio.CapacityLimiter(1)
-        pieces: SegmentStream | None = None
         try:
-            opened: SegmentStream = await asyncio.wrap_future(handle)
-            pieces = opened
-            first = await anyio.to_thread.run_sync(next, opened, None, limiter=limiter)
+            stream = await open_stream(self._jobs, handle)
+        except BusyError as error:  # the service stops
+            await PlainTextResponse(str(error), status_of(error), headers_of(error))(scope, receive, send)
+            return
         except TalkingHeadError:  # the page asks why, and says it in its own language
-            first = None
-        except asyncio.CancelledError:
-            if not handle.cancelled():
-                raise
-            first = None  # the service stops
+            stream = None
         except Exception:
             logger.exception("a stream failed before its first piece")
-            first = None
-        if pieces is None or first is None:
-            if pieces is not None:
-                pieces.close()
+            stream = None
+        if stream is None:
             await PlainTextResponse("The stream could not be made.", 409)(scope, receive, send)
             return
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        answer = StreamingResponse(_data(first.data, pieces, limiter), media_type=pieces.mime_type, headers=headers)
+        answer = StreamingResponse(_data(stream), media_type=stream.pieces.mime_type, headers=headers)
         await answer(scope, receive, send)
 
     def _claim(self, job_id: str) -> bool:
@@ -92,15 +83,13 @@ class StreamRoute:
             return True
 
 
-async def _data(first: bytes, pieces: SegmentStream, limiter: anyio.CapacityLimiter) -> AsyncIterator[bytes]:
+async def _data(stream: OpenStream) -> AsyncIterator[bytes]:
     try:
-        yield first
-        while (piece := await anyio.to_thread.run_sync(next, pieces, None, limiter=limiter)) is not None:
-            yield piece.data
+        async for data in stream.data():
+            yield data
     except TalkingHeadError:  # what was sent so far plays; the page asks what happened
         return
     except Exception:
         logger.exception("a stream failed")
     finally:
-        if not pieces.job.wait(0):
-            pieces.close()
+        stream.pieces.close()

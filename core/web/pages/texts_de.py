@@ -181,6 +181,14 @@ GERMAN = Texts(
         "no_audio": "Die Aufnahme fehlt. Lade eine hoch oder nimm eine mit dem Mikrofon auf.",
         "upload_gone": "Die hochgeladene Datei {name} ist nicht mehr da: Dateien werden nur eine Zeit lang behalten. Gib sie noch einmal "
         "hinein.",
+        "upload_wrong_kind": "{name} ist weder ein Foto noch eine Aufnahme, die hier verwendet werden kann. Fotos: PNG, JPEG, WebP oder "
+        "BMP. Aufnahmen: WAV, MP3, M4A, FLAC, Ogg oder WebM.",
+        "upload_too_large": "{name} ist zu groß: Höchstens {limit} werden angenommen.",
+        "uploads_in_use": "Was du hochgeladen hast, umfasst mehr als {mib} MiB, und alles wird gerade gebraucht. Warte, bis ein Video "
+        "davon fertig ist.",
+        "disk_full": "Dafür ist hier kein Platz mehr. Sage es dem Betreiber dieser Seite, oder versuche es später noch einmal.",
+        "disk_unusable": "Im Augenblick lassen sich hier keine Dateien ablegen. Sage es dem Betreiber dieser Seite, oder versuche es "
+        "später.",
         "inputs_gone": "Das Foto oder die Aufnahme ist nicht mehr da. Gib es noch einmal hinein.",
         "avatar_and_photo": "Ein Foto und ein Avatar sind angegeben. Gib eines von beiden an.",
         "consent_missing": "Bestätige, dass die Person auf dem Foto mit dem Animieren einverstanden ist.",
@@ -199,7 +207,8 @@ GERMAN = Texts(
         "gpu_broke_off": "Die Arbeit auf der GPU brach ab. Versuche es noch einmal oder nimm lite.",
         "owner_busy": "Viel zu tun: Schon {own} deiner Videos sind in Arbeit. Versuche es noch einmal, wenn eines davon fertig ist.",
         "too_many": "Zu viel auf einmal. Versuche es in {retry_after_s} s noch einmal.",
-        "stopping": "Der Dienst wird angehalten; dein Video geht weiter, sobald er wieder da ist. Versuche es in einer Minute noch einmal.",
+        "stopping": "Der Dienst wird angehalten; ein angefangenes Video geht danach weiter. Versuche es in einer Minute noch einmal.",
+        "stream_unread": "Der Stream wurde nicht rechtzeitig abgeholt. Spiele ihn noch einmal ab.",
         "restarted": "Der Dienst wurde inzwischen neu gestartet. Versuche es noch einmal.",
         "crashes": "Der Dienst ist mehrmals abgebrochen, während dies entstand. Versuche ein anderes Foto oder eine andere Aufnahme.",
         "internal": "Hier ist etwas schiefgegangen, nicht mit deinen Dateien. Es wurde vermerkt. Versuche es noch einmal.",

@@ -13,10 +13,10 @@ import av
 import pytest
 
 import inference
-from core.engines.ditto import checkpoints_in
 from manager import hub as hub_access
 from manager import store as store_module
 from manager.catalogue import Catalogue, load_catalogue
+from manager.published_folder import published_checkpoints
 from tests.support.ditto_sessions import sound
 from tests.support.hub_server import HubServer
 from tests.support.paths import ROOT
@@ -84,17 +84,17 @@ def test_from_the_hub_to_a_video(
     info = json.loads(capfd.readouterr().out.splitlines()[-1])
     assert (info["engine"], info["frames"]) == ("ditto", 8)
     assert frames_of(output) == (8, 96, 96, True)
-    asked = hub.count("GET")
-    assert asked == 10  # without the two files that are for non-commercial use
+    requests = hub.count("GET")
+    assert requests == 10  # without the two files that are for non-commercial use
     if kind == "photo":
         output.unlink()
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         assert inference.main(arguments) == 0, capfd.readouterr().err
-        assert hub.count("GET") == asked
+        assert hub.count("GET") == requests
 
 
 def test_a_folder_of_checkpoints_instead_of_the_hub(root: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert set(checkpoints_in(root / "ditto_pytorch", root / FILES["cfg"])) >= {"cfg", "lmdm", "decoder", "hubert", "landmark203"}
+    assert set(published_checkpoints(root / "ditto_pytorch", root / FILES["cfg"])) >= {"cfg", "lmdm", "decoder", "hubert", "landmark203"}
     controls = tmp_path / "controls.json"
     controls.write_text('{"emo": "happy", "sampling_timesteps": 2}')
     common = [

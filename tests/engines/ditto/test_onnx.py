@@ -102,10 +102,10 @@ def test_command_line(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     from manager.catalogue import Checkpoints
     from manager.store import Store
 
-    asked = []
+    formats = []
 
     def ensure(self: Store, format: str, *more: object, **named: object) -> Checkpoints:
-        asked.append(format)
+        formats.append(format)
         return Checkpoints(format, "revision", checkpoints(root, ONNX_FILES))
 
     monkeypatch.setattr(manager.ditto.Store, "ensure", ensure)
@@ -116,5 +116,5 @@ def test_command_line(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "--engine", "ditto", "--format", "onnx", "--device", "cpu", "--set", "sampling_timesteps=2", "--size", "96",
     ]  # fmt: skip
     assert inference.main(arguments) == 0, capfd.readouterr().err
-    assert asked == ["onnx"]
+    assert formats == ["onnx"]
     assert output.stat().st_size > 1000

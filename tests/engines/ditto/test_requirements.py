@@ -13,6 +13,7 @@ import pytest
 import core.engine_selection
 from core.engines.ditto import DittoEngine
 from core.errors import EngineUnavailable, FaceError, OptionError
+from core.optimization.cold_start_optimization import LoadState
 from core.settings import Settings
 from core.studio import open_studio
 from core.types import Audio, Framing, Photo, RenderOptions, Request
@@ -78,3 +79,30 @@ def test_auto_takes_a_gpu_and_falls_back_with_the_reason(
     with pytest.raises(EngineUnavailable, match="Fetch them"):
         studio.generate(Request(short, portrait, engine="ditto"), tmp_path / "w.mp4")
     studio.close()
+
+
+def test_what_runs_on_the_cpu_instead_of_a_gpu_is_said(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """ONNX Runtime falls back without an error; here there is no GPU, so whatever is to run on one does not."""
+    from core.engines import ditto_networks
+    from core.optimization.gpu_optimization import place
+
+    on_gpu = dataclasses.replace(place("cpu"), providers=("CUDAExecutionProvider", "CPUExecutionProvider"))
+    monkeypatch.setattr(ditto_networks, "place", lambda device: on_gpu)
+    said = DittoEngine(checkpoints(root)).limitation
+    assert said == "ONNX Runtime does not use the GPU, so these run on the CPU: speech encoder, landmark network"
+    assert said in caplog.text
+    assert str(LoadState("ready", limitation=said)) == f"ready, but {said}"
+
+
+def test_a_driver_that_does_not_work_is_told_from_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.optimization import gpu_optimization
+
+    for answer, said in (
+        ((0, 0), "no GPU was found"),
+        ((0, 100), "no GPU was found"),
+        ((0, 803), "NVIDIA's driver does not work (CUDA error 803)"),
+    ):
+        monkeypatch.setattr(gpu_optimization, "_driver_answer", lambda answer=answer: answer)
+        assert gpu_optimization.gpu_obstacle() == said

@@ -151,13 +151,16 @@ def test_the_live_client_resumes_after_a_lost_connection(server: Serving, tmp_pa
         with path.open("wb") as video:
             client = example.LiveClient(server.url, KEY, token, SPEECH, video)
             running = asyncio.create_task(client.run())
-            while client._received < 10:
+            while client._shown < 10:
                 await asyncio.sleep(0.02)
+            session = next(iter(server.context.live._sessions.values()))
             sockets[0].connection.transport.abort()
             async with asyncio.timeout(60):
                 await running
             assert client.resumed == 1
             assert client.events.count("ready") == 2
+            assert session.received == client._outbox.end + 1  # all of it, and that it was closed
+            assert session.session.stats()["spoken"] >= 75
 
     asyncio.run(test())
     assert frames(path) > 75
@@ -182,13 +185,16 @@ def test_the_page_speaks_live_and_comes_back(server: Serving, origin: str) -> No
         page.set_input_files("#photo", str(PORTRAIT))
         page.click("#start")
         page.wait_for_function("window.live && live.segments > 10 && document.getElementById('video').currentTime > 0.5", timeout=60_000)
-        wait_for(lambda: any(seat.session.stats()["spoken"] for seat in server.context.live._sessions.values()))  # the beeps were heard
+        wait_for(lambda: any(each.session.stats()["spoken"] for each in server.context.live._sessions.values()))  # the beeps were heard
         page.evaluate("live.socket.close()")
+        page.wait_for_function("live.kept.length > 5", timeout=60_000)  # what is said meanwhile is kept
         page.wait_for_function("live.resumed === 1 && live.socket.readyState === WebSocket.OPEN", timeout=60_000)
         at = page.evaluate("[live.segments, document.getElementById('video').currentTime]")
         page.wait_for_function(
             "([n, t]) => live.segments > n + 10 && document.getElementById('video').currentTime > t + 0.4", arg=at, timeout=60_000
         )
+        page.wait_for_function("live.kept.length < 50 && live.first > 50", timeout=60_000)  # and taken after that
+        assert len(problems) == 0
         page.click("#interrupt")
         page.click("#stop")
         assert page.inner_text("#status") == "Stopped."

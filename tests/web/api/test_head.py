@@ -27,11 +27,11 @@ def test_head_is_get_without_its_body(server: Serving) -> None:
         token = client.post("/avatars", **form(audio=None)).json()["token"]
         paths = ["/health", "/avatars", f"/avatars/{token}/thumbnail", "/metrics", "/openapi.json", f"/jobs/{job['id']}"]
         for path in (*paths, f"/jobs/{job['id']}/result", "/nothing", "/jobs/unknown"):
-            got, asked = client.get(path), client.head(path)
-            assert (asked.status_code, asked.content) == (got.status_code, b""), path
-            assert {name for name in asked.headers} == {name for name in got.headers}, path
-            for name in asked.headers.keys() - CHANGES:
-                assert asked.headers[name] == got.headers[name], (path, name)
+            got, head = client.get(path), client.head(path)
+            assert (head.status_code, head.content) == (got.status_code, b""), path
+            assert {name for name in head.headers} == {name for name in got.headers}, path
+            for name in head.headers.keys() - CHANGES:
+                assert head.headers[name] == got.headers[name], (path, name)
         video = client.get(f"/jobs/{job['id']}/result")
         assert int(client.head(f"/jobs/{job['id']}/result").headers["content-length"]) == len(video.content)
         part = client.head(f"/jobs/{job['id']}/result", headers={"Range": "bytes=0-99"})

@@ -87,7 +87,7 @@ def test_websockets_need_the_key_too(server: Serving, client: httpx.Client) -> N
 
 
 def test_a_web_page_of_another_origin_needs_a_key_of_its_own(server: Serving, client: httpx.Client) -> None:
-    cookie = {"Cookie": server.context.keys.login_cookie(KEY, https=False).split(";")[0]}  # type: ignore[union-attr]
+    cookie = {"Cookie": server.context.keys.login_cookie(KEY, {"scheme": "http", "headers": []}).split(";")[0]}  # type: ignore[union-attr]
     bare = httpx.Client(base_url=server.url, trust_env=False)
     with bare:
         assert bare.get("/avatars", headers=cookie).status_code == 200

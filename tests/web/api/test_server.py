@@ -39,8 +39,8 @@ def test_it_answers_before_it_is_ready(server: Process) -> None:
 def test_the_page_is_behind_the_key(server: Process) -> None:
     server.ready()
     with server.client("") as client:
-        asked = client.get("/", headers={"Accept": "text/html"})
-        assert (asked.status_code, asked.headers["location"]) == (303, "/login")
+        answer = client.get("/", headers={"Accept": "text/html"})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/login")
         error(client.get("/config"), 401)
         error(client.post("/gradio_api/upload", **form()), 401)
         assert "password" in client.get("/login").text

@@ -265,7 +265,9 @@ def test_health_and_figures(client: httpx.Client) -> None:
     assert (about["live"], about["ready"], about["engine"]) == (True, True, "lite")
     assert about["queue"]["max_jobs"] == 1
     figures = client.get("/metrics").text
-    for name in ("requests_total", "generation_seconds", "first_frame_seconds", "real_time_factor", "queue", "cache", "live_sessions"):
+    names = ["requests_total", "generation_seconds", "first_frame_seconds", "real_time_factor", "queue", "cache", "live_sessions"]
+    names += ["live_refused_total", "live_late_seconds", 'live_load{of="cores"}', 'live_frame_lateness_seconds_bucket{le="+Inf"}']
+    for name in names:
         assert f"talking_head_{name}" in figures
     assert "process_resident_memory_bytes" in figures
     assert "api:" not in figures

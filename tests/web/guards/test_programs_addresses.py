@@ -28,7 +28,7 @@ FOREIGN_HOSTS = (
 FOREIGN_ORIGINS = ("https://evil.example", "null", "http://127.0.0.1:1", "https://localhost.evil.example", "file://", "chrome-extension://abc")
 
 
-def asked(client: httpx.Client, headers: dict[str, str]) -> Iterator[httpx.Response]:
+def answers(client: httpx.Client, headers: dict[str, str]) -> Iterator[httpx.Response]:
     """Everything there is to ask for: pages, files, event streams, an upload, a call, and a preflight."""
     for path in READ:
         yield client.get(path, headers=headers)
@@ -41,18 +41,18 @@ def asked(client: httpx.Client, headers: dict[str, str]) -> Iterator[httpx.Respo
 def test_a_foreign_name_is_refused(program: Audited, host: str) -> None:
     port = urlsplit(program.server.url).port
     with program.client() as client:
-        for answer in asked(client, {"Host": f"{host}:{port}"}):
+        for answer in answers(client, {"Host": f"{host}:{port}"}):
             assert answer.status_code == 421, answer.url
             assert "TALKING_HEAD_ALLOWED_HOSTS" in answer.json()["error"]["hint"]
             assert HEADERS.items() <= dict(answer.headers).items()
-        for answer in asked(client, {"X-Forwarded-Host": host, "X-Forwarded-Proto": "https", "Origin": f"https://{host}"}):
+        for answer in answers(client, {"X-Forwarded-Host": host, "X-Forwarded-Proto": "https", "Origin": f"https://{host}"}):
             assert answer.status_code == 403  # nobody said that this proxy is to be believed
 
 
 @pytest.mark.parametrize("origin", FOREIGN_ORIGINS)
 def test_a_web_page_of_another_origin_is_refused(program: Audited, origin: str) -> None:
     with program.client() as client:
-        for answer in asked(client, {"Origin": origin}):
+        for answer in answers(client, {"Origin": origin}):
             assert answer.status_code == 403, answer.url
             assert "TALKING_HEAD_" in answer.json()["error"]["hint"]
             assert "access-control-allow-origin" not in answer.headers

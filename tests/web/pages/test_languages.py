@@ -14,7 +14,7 @@ from core.web.pages.texts_en import ENGLISH
 
 class TestLanguages:
     @pytest.mark.parametrize(
-        ("asked", "accepted", "chosen"),
+        ("requested", "accepted", "chosen"),
         [
             ("", "", "en"),
             ("", "de", "de"),
@@ -28,8 +28,8 @@ class TestLanguages:
             ("", ";;q=,*,de;q=abc", "en"),
         ],
     )
-    def test_the_language_that_fits_best(self, asked: str, accepted: str, chosen: str) -> None:
-        assert choose(asked, accepted, ("en", "de"), "en") == chosen
+    def test_the_language_that_fits_best(self, requested: str, accepted: str, chosen: str) -> None:
+        assert choose(requested, accepted, ("en", "de"), "en") == chosen
 
     @pytest.mark.parametrize("texts", LANGUAGES[1:], ids=lambda texts: texts.language)
     def test_a_translation_says_all_that_english_says(self, texts: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.app_process import Server, probe, start_app, stop_app
 from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, SPEECH
 
 pytestmark = BROWSER_MARKS
 
@@ -67,11 +67,21 @@ def test_what_is_missing_is_said(tab: Tab) -> None:
 
 
 def test_a_file_that_is_no_recording_is_explained(tab: Tab, server: Server, tmp_path: Path) -> None:
+    """At once: what no recording begins with is not taken."""
     fake = tmp_path / "fake <b>.wav"
-    fake.write_text("no sound\n" * 50)
-    tab.give()
-    tab.page.locator("#th-speech").get_by_label("Clear").click()
-    tab.give(photo=None, speech=fake)
+    fake.write_text("no sound\n" * 5000)
+    tab.page.locator("#th-speech input[type=file]").first.set_input_files(fake)
+    toast = tab.page.locator(".toast-body").first
+    toast.wait_for(timeout=10_000)
+    assert "fake _b_.wav is neither a photo nor a recording that can be used here." in toast.inner_text()
+    assert str(server.folder) not in toast.inner_text()
+    tab.give(photo=None)  # and another can be chosen
+
+
+def test_a_damaged_recording_is_explained(tab: Tab, server: Server, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged <b>.wav"
+    damaged.write_bytes(SPEECH.read_bytes()[:30])
+    tab.give(speech=damaged)
     tab.generate()
     error = tab.page.locator("#th-status .th-error")
     error.wait_for(timeout=RESULT_MS)
@@ -80,16 +90,17 @@ def test_a_file_that_is_no_recording_is_explained(tab: Tab, server: Server, tmp_
     assert " /" not in error.inner_text()
 
 
-def test_a_file_that_is_no_photo_is_explained(tab: Tab, tmp_path: Path) -> None:
+def test_a_file_that_is_no_photo_is_explained(browser, server: Server, tmp_path: Path) -> None:
+    """In the language of the page."""
+    tab = Tab(browser, server, locale="de-DE")
     fake = tmp_path / "fake.png"
-    fake.write_text("no picture\n" * 50)
+    fake.write_text("no picture\n" * 500)
     tab.page.locator("#th-photo input[type=file]").first.set_input_files(fake)
-    tab.give(photo=None)
-    tab.page.wait_for_timeout(500)
-    tab.generate()
-    error = tab.page.locator("#th-status .th-error")
-    error.wait_for(timeout=RESULT_MS)
-    assert "fake.png" in error.inner_text()
+    toast = tab.page.locator(".toast-body").first
+    toast.wait_for(timeout=10_000)
+    assert "fake.png ist weder ein Foto noch eine Aufnahme" in toast.inner_text()
+    tab.give(speech=None)
+    tab.context.close()
 
 
 def test_an_upload_beyond_the_limit_is_explained(tab: Tab, tmp_path: Path) -> None:
@@ -134,7 +145,8 @@ def test_the_job_goes_on_when_the_page_is_left_and_another_tab_finds_it(browser,
     tab.page.close()
     other.goto(server.url)
     other.get_by_text(running).wait_for(timeout=RESULT_MS)
-    assert other.get_by_label("Video size").input_value() == "768"
+    other.get_by_text("More options").click()  # what is folded is not in the page yet
+    assert other.get_by_label("Video size").input_value() == "768 × 768"
     assert other.locator("#th-photo img").count() > 0
     other.reload()
     other.locator("#th-status .th-facts").wait_for(timeout=2 * RESULT_MS)

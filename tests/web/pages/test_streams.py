@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,32 @@ def test_what_fails_at_once_has_an_answer_and_a_reason(service: Service, get: An
     job_id = begin(service, wall)
     assert get(stream_address(job_id)).status_code == 409
     assert isinstance(asyncio.run(service.jobs.ended(job_id, "ada")).error, FaceError)
+
+
+def test_what_waits_when_the_service_stops_is_told_so(service: Service, get: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, gate, answers = GenerationRun.frames, threading.Event(), list[Any]()
+
+    def waits(run: GenerationRun, job: Any) -> Iterator[Any]:
+        assert gate.wait(30)
+        yield from whole(run, job)
+
+    monkeypatch.setattr(GenerationRun, "frames", waits)
+    begin(service)
+    wait_for(lambda: service.queue()["running"] == 1)
+    job_id = begin(service)
+    asking = threading.Thread(target=lambda: answers.append(get(stream_address(job_id))))
+    stopping = threading.Thread(target=service.stop, args=(0.0, 30.0))
+    asking.start()
+    stopping.start()
+    wait_for(lambda: service.jobs.stopping)
+    gate.set()
+    for thread in (stopping, asking):
+        thread.join(30)
+    assert answers[0].status_code == 503
+    assert "stopping" in answers[0].text
+    error = service.jobs.get(job_id, "ada").error
+    assert error is not None
+    assert error.code == "stopping"
 
 
 def test_a_fault_in_the_middle_ends_what_was_sent_and_is_logged(

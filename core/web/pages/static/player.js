@@ -11,7 +11,7 @@ const note = stage.querySelector('.th-stage-note');
 const videos = [...stage.querySelectorAll('video')];
 let front = 0;
 let clips = [];
-let asked = 0;       // when the visitor pressed Play; 0 after Stop
+let pressedAt = 0;   // when the visitor pressed Play; 0 after Stop
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const ended = (video) => video.ended || !video.getAttribute('src');
@@ -92,13 +92,13 @@ function tell(ms) {
 async function show(clip) {
   const before = videos[front];
   while (clip.video.readyState < 3 && !clip.stop.signal.aborted) await sleep(10);
-  const readyMs = performance.now() - clip.asked;
+  const readyMs = performance.now() - clip.pressedAt;
   const waits = !ended(before);
   while (!ended(before) && leftMs(before) > FADE_MS && !clip.stop.signal.aborted) await sleep(15);
   if (clip.stop.signal.aborted) return;
   front = videos.indexOf(clip.video);
   if (waits || !clip.video.requestVideoFrameCallback) tell(readyMs); // it could have been shown by then
-  else clip.video.requestVideoFrameCallback(() => tell(performance.now() - clip.asked));
+  else clip.video.requestVideoFrameCallback(() => tell(performance.now() - clip.pressedAt));
   clip.video.volume = 0;
   await clip.video.play();
   fade(before, clip.video);
@@ -107,13 +107,13 @@ async function show(clip) {
 
 async function play(address) {
   if (!address) return;
-  if (!asked) { // stopped before it came
+  if (!pressedAt) { // stopped before it came
     await fetch(address).then((answer) => answer.body.cancel()).catch(() => {});
     trigger('submit', { address });
     return;
   }
   for (const clip of clips.filter((each) => each.video !== videos[front])) clip.stop.abort(); // a clip that waits gives way
-  const clip = { address, video: videos[1 - front], stop: new AbortController(), asked };
+  const clip = { address, video: videos[1 - front], stop: new AbortController(), pressedAt };
   clips = [...clips.filter((each) => each.video === videos[front]), clip];
   note.textContent = stage.dataset.waiting;
   const shown = show(clip).catch(() => clip.stop.abort());
@@ -132,9 +132,9 @@ async function play(address) {
 function stop() {
   for (const clip of clips) clip.stop.abort();
   clips = [];
-  asked = 0;
+  pressedAt = 0;
   for (const video of videos) { video.pause(); video.removeAttribute('src'); video.load(); }
   note.textContent = '';
 }
 
-window.talkingHead = { play, stop, ask: () => { asked = performance.now(); } };
+window.talkingHead = { play, stop, ask: () => { pressedAt = performance.now(); } };

@@ -165,8 +165,8 @@ class AvatarsTab:
             return [gr.skip(), plain_html(texts.stopping), gr.skip(), gr.update(interactive=False)]
 
         self._cancel.click(stop, self._job, self._progress(), **quiet(queue=False))
-        asked = {self._picked.photo, self._name, self._picked.face, self._consent}
-        return self._register.click(register, asked, self._progress(), **quiet(concurrency_limit=None))
+        inputs = {self._picked.photo, self._name, self._picked.face, self._consent}
+        return self._register.click(register, inputs, self._progress(), **quiet(concurrency_limit=None))
 
     def _wire_changes(self, tabs: Any, generate_tab: str) -> None:
         texts, avatars = self._context.texts, self._context.service.avatars

@@ -1,4 +1,4 @@
-"""Making a video: who speaks, what is said, how; then progress, the video and its figures. The job goes on when the page is left."""
+"""The Generate tab: person, speech and settings; then progress, the video and its figures. The job goes on when the page is left."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class GenerateTab:
 
         async def submit(values: dict[Any, Any], request: gr.Request) -> list[Any]:
             try:
-                job = await context.service.requests.video(self._inputs.asked(values, context), owner_of_request(request))
+                job = await context.service.requests.video(self._inputs.video_inputs(values, context), owner_of_request(request))
             except Exception as error:
                 said = sentence(texts, error)
                 warn(texts, said)
@@ -162,7 +162,7 @@ class _Inputs:
     def components(self) -> set[Any]:
         return {*self.person.components(), self.speech, *self.controls.components(), self.consent}
 
-    def asked(self, values: Mapping[Any, Any], context: Context) -> VideoInputs:
+    def video_inputs(self, values: Mapping[Any, Any], context: Context) -> VideoInputs:
         token, engine = str(values[self.person.token] or ""), str(values[self.controls.engine] or "auto")
         photo, speech = values[self.person.picked.photo], values[self.speech]
         options = self.controls.options(values, honoured_controls(context.service.studio, engine))
@@ -183,7 +183,7 @@ class _Inputs:
         return [*self.person.picked.outputs(), self.speech, self.consent, *self.controls.outputs()]
 
     def restored(self, state: Mapping[str, Any]) -> list[Any]:
-        """Updates of `outputs`. state: as `asked` made it, {} for what was asked for elsewhere; files that are gone are left out."""
+        """Updates of `outputs`. state: as `video_inputs` made it, {} for a job from elsewhere; files that are gone are left out."""
         photo, speech = (uploaded(state.get(name)) for name in ("photo", "speech"))
         face = state.get("face", Framing.face_index)
         picked = self.person.picked

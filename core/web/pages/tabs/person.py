@@ -1,4 +1,4 @@
-"""Who speaks: a new photo, with a choice of its faces, or one of the visitor's avatars."""
+"""The choice of the person: a new photo, with a choice of its faces, or one of the visitor's avatars."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.errors import AvatarError
 from core.service.avatars import AvatarService
 from core.types import Avatar, Framing
 from core.web.pages.html import Choice, cards_html
-from core.web.pages.tabs.common import Context, uploaded
+from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.texts import Texts
 from core.web.pages.widgets import cards, kept_text, photo_input, quiet
 
@@ -111,9 +111,11 @@ def pick_face(context: Context, photo_id: str, faces_id: str) -> PhotoInputs:
     faces = cards(visible=False, elem_id=faces_id)
     face, face_of = gr.Number(Framing.face_index, visible=False), kept_text()
 
-    async def look(path: str | None, face: float | None, face_of: str) -> tuple[Any, int]:
+    async def look(path: str | None, face: float | None, face_of: str, request: gr.Request) -> tuple[Any, Any]:
         given = uploaded(path)
-        found = [] if given is None else await context.service.face_previews.of(given)
+        found = [] if given is None else await context.service.face_previews.of(given, owner_of_request(request))
+        if found is None:  # another photo was chosen meanwhile
+            return gr.skip(), gr.skip()
         several = len(found) > 1
         chosen = int(face or 0) if path and path == face_of and 0 <= int(face or 0) < len(found) else Framing.face_index
         choices = [Choice(str(n), texts.face_named.format(number=n + 1) if several else "", cut) for n, cut in enumerate(found)]

@@ -26,8 +26,8 @@ def token(server: Serving) -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def _no_seat_is_left(server: Serving) -> Iterator[None]:
+def _no_session_is_left(server: Serving) -> Iterator[None]:
     yield
-    for seat in list(server.context.live._sessions.values()):
-        server.context.live.end(seat)
+    for session in list(server.context.live._sessions.values()):
+        server.context.live.end(session)
     wait_for(lambda: server.context.live.n_sessions == 0)

@@ -100,7 +100,7 @@ def test_who_never_starts_is_sent_away(server: Serving, token: str, monkeypatch:
     run(test)
 
 
-def test_a_seat_is_given_up_when_nobody_comes_back(server: Serving, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_is_given_up_when_nobody_comes_back(server: Serving, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.service.live_sessions.RESUME_S", 0.3)
 
     async def test() -> None:
@@ -118,7 +118,7 @@ def test_a_session_has_a_longest_time(server: Serving, token: str, monkeypatch: 
         async with call(server, token) as caller:
             await caller.say(**START)
             await caller.event("ready")
-            monkeypatch.setattr(server.context.live, "too_old", lambda seat: True)
+            monkeypatch.setattr(server.context.live, "too_old", lambda session: True)
             assert (await caller.end())[0] == 4408
 
     run(test)
@@ -152,13 +152,13 @@ def test_a_reader_that_stops_reading_costs_nothing(server: Serving, token: str) 
             caller = Caller(connection)
             await caller.say(type="start", format="jpeg", options={"size": 512})
             await caller.event("ready")
-            seat = next(iter(server.context.live._sessions.values()))
+            session = next(iter(server.context.live._sessions.values()))
             made = -1
             async with asyncio.timeout(60):
-                while made != seat._sequence:  # until the connection is full and the server waits
-                    made = seat._sequence
+                while made != session._sequence:  # until the connection is full and the server waits
+                    made = session._sequence
                     await asyncio.sleep(1.0)
-            assert seat._sent_bytes <= 5 * 2**20
+            assert session._sent_bytes <= 5 * 2**20
             await caller.until(lambda: len(caller.media) > made + 10)
             assert caller.sequences() == list(range(len(caller.media)))
             await caller.say(type="close")
@@ -173,17 +173,17 @@ def test_sound_faster_than_it_is_spoken_makes_the_client_wait(server: Serving, t
         async with call(server, token) as caller:
             await caller.say(**START)
             await caller.event("ready")
-            seat = next(iter(server.context.live._sessions.values()))
+            session = next(iter(server.context.live._sessions.values()))
 
             async def flood() -> None:
                 for _ in range(400):  # 400 s
                     await caller.socket.send(bytes(32_000))
 
             flooding = asyncio.create_task(flood())
-            await caller.until(lambda: seat.session.stats()["buffered_s"] > 55)
+            await caller.until(lambda: session.session.stats()["buffered_s"] > 55)
             before = len(caller.media)
             await caller.until(lambda: len(caller.media) > before + 20)
-            assert seat.session.stats()["buffered_s"] <= 60
+            assert session.session.stats()["buffered_s"] <= 60
             flooding.cancel()
             caller.socket.transport.abort()
 
@@ -200,15 +200,15 @@ def test_the_server_ends_its_sessions_with_itself(studio: Studio, tmp_path_facto
         with server.client() as client:
             token = client.post("/avatars", **form(audio=None)).json()["token"]
         asyncio.run(test(server, token))
-        seats = list(server.context.live._sessions.values())
-        assert len(seats) == 1
-    wait_for(lambda: seats[0].session.closed)
+        sessions = list(server.context.live._sessions.values())
+        assert len(sessions) == 1
+    wait_for(lambda: sessions[0].session.closed)
 
 
 def test_a_connection_that_is_dead_is_noticed(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """The other side answers no ping: its seat is free for whoever comes back."""
+    """The other side answers no ping: its session is free for whoever comes back."""
     monkeypatch.setattr("core.web.api.http.WS_PING_S", 0.2)
     monkeypatch.setattr("core.web.api.http.WS_PONG_S", 0.3)
 
@@ -216,16 +216,46 @@ def test_a_connection_that_is_dead_is_noticed(
         async with call(server, token) as caller:
             await caller.say(**START)
             await caller.event("ready")
-            seat = next(iter(server.context.live._sessions.values()))
+            session = next(iter(server.context.live._sessions.values()))
             await asyncio.sleep(1.0)
-            assert not seat.free.is_set()  # pings are answered
+            assert not session.free.is_set()  # pings are answered
             caller.socket.transport.pause_reading()
             async with asyncio.timeout(30):
-                while not seat.free.is_set():
+                while not session.free.is_set():
                     await asyncio.sleep(0.05)
             caller.socket.transport.abort()
 
     with serving(studio, tmp_path_factory.mktemp("pinging")) as server, server.client() as client:
+        asyncio.run(test(server, client.post("/avatars", **form(audio=None)).json()["token"]))
+
+
+def test_a_client_that_sends_more_than_is_spoken_counts_as_living(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Its answer to a ping lies behind all the sound that finds no room."""
+    monkeypatch.setattr("core.web.api.http.WS_PING_S", 0.2)
+    monkeypatch.setattr("core.web.api.http.WS_PONG_S", 0.3)
+
+    async def test(server: Serving, token: str) -> None:
+        async with call(server, token) as caller:
+            await caller.say(**START)
+            await caller.event("ready")
+            session = next(iter(server.context.live._sessions.values()))
+
+            async def flood() -> None:
+                for _ in range(400):
+                    await caller.socket.send(bytes(32_000))
+
+            flooding = asyncio.create_task(flood())
+            await caller.until(lambda: session.session.stats()["buffered_s"] > 55)
+            before = len(caller.media)
+            await caller.until(lambda: len(caller.media) > before + 30)  # more than two seconds
+            assert session.attachment is not None
+            assert not flooding.done()
+            flooding.cancel()
+            caller.socket.transport.abort()
+
+    with serving(studio, tmp_path_factory.mktemp("flooded")) as server, server.client() as client:
         asyncio.run(test(server, client.post("/avatars", **form(audio=None)).json()["token"]))
 
 

@@ -92,7 +92,7 @@ def test_a_lost_connection_is_resumed_without_a_gap(server: Serving, token: str)
             assert (await again.event("ready"))["resumed"]
             await again.event("idle")
             assert again.sequences() == list(range(got + 1, got + 1 + len(again.media)))
-            # A second connection takes the seat of the first.
+            # A second connection takes the session of the first.
             async with call(server, token) as third:
                 await third.say(**{**resume, "received": again.sequences()[-1]})
                 await third.event("ready")
@@ -107,7 +107,7 @@ def test_a_lost_connection_is_resumed_without_a_gap(server: Serving, token: str)
 
 
 def test_what_is_kept_no_longer_is_said_to_be_a_gap(server: Serving, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.service.live_sessions.REPLAY_MESSAGES", 3)
+    monkeypatch.setattr("core.service.resumable_session.REPLAY_MESSAGES", 3)
 
     async def test() -> None:
         async with call(server, token) as caller:

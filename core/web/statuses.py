@@ -1,0 +1,68 @@
+"""The HTTP status of each kind of error, for pages and server alike."""
+
+from __future__ import annotations
+
+from core.errors import (
+    AudioError,
+    AvatarError,
+    BusyError,
+    Cancelled,
+    EngineUnavailable,
+    FaceError,
+    ImageError,
+    InputError,
+    OptionError,
+    OutputError,
+    TalkingHeadError,
+    is_disk_full,
+)
+from core.service.errors import JobNotReady, KeyReused, Malformed, TooLarge, TooMany, UnknownJob, UnknownLiveSession, WrongKind
+from core.web.guards.refusals import Refusal
+
+RETRY_AFTER_S = 15
+
+_STATUS: tuple[tuple[type[TalkingHeadError], int], ...] = (
+    (AvatarError, 404),
+    (OptionError, 422),
+    (FaceError, 422),
+    (AudioError, 422),
+    (ImageError, 422),
+    (OutputError, 507),
+    (InputError, 400),
+    (BusyError, 503),
+    (EngineUnavailable, 503),
+    (Cancelled, 409),
+    (UnknownJob, 404),
+    (UnknownLiveSession, 404),
+    (JobNotReady, 409),
+    (KeyReused, 422),
+    (Malformed, 400),
+    (TooLarge, 413),
+    (WrongKind, 415),
+    (TooMany, 429),
+)
+
+
+def status_of(error: BaseException) -> int:
+    if isinstance(error, Refusal):
+        return error.status
+    if is_disk_full(error):
+        return 507
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def retry_after_s(error: BaseException) -> int | None:
+    """In how many seconds it may go well; None where it would not."""
+    told = error.parameters.get("retry_after_s") if isinstance(error, TooMany | BusyError) else None
+    if isinstance(told, int | float):
+        return max(1, round(told))
+    if isinstance(error, JobNotReady):
+        return 1
+    return RETRY_AFTER_S if status_of(error) == 503 else None
+
+
+def headers_of(error: BaseException) -> dict[str, str]:
+    """What belongs to the answer beside its status: of a refusal its own, and when to come back."""
+    headers = dict(error.headers) if isinstance(error, Refusal) else {}
+    wait_s = retry_after_s(error)
+    return headers if wait_s is None else {**headers, "Retry-After": str(wait_s)}

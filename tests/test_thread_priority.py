@@ -1,0 +1,32 @@
+"""Threads that nobody waits for give way to others."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+import pytest
+
+from core.thread_priority import PATIENT, be_patient
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads have priorities of their own on Linux alone")
+def test_a_patient_thread_and_those_it_starts_give_way_and_no_others() -> None:
+    seen: dict[str, int] = {}
+
+    def niceness(name: str) -> None:
+        seen[name] = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def work() -> None:
+        be_patient()
+        niceness("patient")
+        child = threading.Thread(target=niceness, args=("child",))
+        child.start()
+        child.join()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    niceness("main")
+    assert seen["patient"] == seen["child"] == min(19, seen["main"] + PATIENT)
