@@ -90,7 +90,7 @@ def test_what_strangers_are_shown(host: SpaceHost) -> None:
             answer = own.get(path)
             assert answer.status_code in (403, 404), path
             assert not [word for word in FORBIDDEN if word in answer.text]
-        (upload,) = own.post("gradio_api/upload", files={"files": ("x.png", b"x" * 100)}).json()
+        (upload,) = own.post("gradio_api/upload", files={"files": ("x.png", (ASSETS / "portrait.png").read_bytes())}).json()
         assert (host.folder / "log").is_file()
         wait_for(lambda: not Path(upload).exists() and not folder.exists())  # an hour where nothing is set; here 20 s
     assert video.is_file()  # the client's own copy

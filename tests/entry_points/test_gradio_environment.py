@@ -15,9 +15,10 @@ import pytest
 from core.settings import load_settings
 from core.web.gradio_environment import root_path, server_name, server_port
 from tests.support.app_process import Server, start_app, stop_app
-from tests.support.paths import ROOT
+from tests.support.paths import ASSETS, ROOT
 from tests.support.server_process import running
 
+PHOTO = (ASSETS / "portrait.png").read_bytes()
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - only this machine reaches the machine of the tests
 VISITOR = {"Cookie": f"talking_head_visitor={secrets.token_hex(24)}"}
 
@@ -68,7 +69,7 @@ def test_options_win(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "value"), [("SERVER_PORT", "x"), ("SERVER_PORT", "70000"), ("ROOT_PATH", "ftp://a/b")])
 def test_what_cannot_be_is_refused_with_one_line(name: str, value: str, tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "app_optimized.py")]
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TALKING_HEAD_OUTPUT_DIR": str(tmp_path), f"GRADIO_{name}": value}
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TALKING_HEAD_OUTPUT_DIR": str(tmp_path), "GRADIO_SERVER_PORT": "0", f"GRADIO_{name}": value}
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment, check=False)
     assert ended.returncode == 2
     assert len(ended.stderr.splitlines()) == 1
@@ -94,7 +95,7 @@ def test_a_whole_address_behind_a_proxy_is_known(tmp_path: Path) -> None:
             assert answer.json()["root"].endswith("//talk.example/face")
             assert client.get("config", headers={"Host": "evil.example"}).status_code == 421
             for origin, status in (("https://talk.example", 200), ("http://talk.example", 403), ("https://evil.example", 403)):
-                answer = client.post("gradio_api/upload", headers={"Origin": origin}, files={"files": ("x.png", b"x")})
+                answer = client.post("gradio_api/upload", headers={"Origin": origin}, files={"files": ("x.png", PHOTO)})
                 assert answer.status_code == status, origin
     finally:
         stop_app(server)
@@ -111,8 +112,8 @@ def test_uploads_go_below_the_folder_of_gradio(tmp_path: Path) -> None:
     server = start_app(tmp_path, (str(ROOT / "app_optimized.py"),), TALKING_HEAD_OUTPUT_DIR=None, GRADIO_TEMP_DIR=str(kept))
     try:
         with httpx.Client(base_url=server.url, headers=VISITOR, trust_env=False) as client:
-            (path,) = client.post("gradio_api/upload", files={"files": ("x.png", b"picture")}).json()
-        assert Path(path).read_bytes() == b"picture"
+            (path,) = client.post("gradio_api/upload", files={"files": ("x.png", PHOTO)}).json()
+        assert Path(path).read_bytes() == PHOTO
         assert Path(path).is_relative_to(kept / "talking-head" / "videos")
         assert (kept / "talking-head" / "videos").stat().st_mode & 0o777 == 0o700
     finally:
