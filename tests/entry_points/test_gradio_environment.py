@@ -69,7 +69,8 @@ def test_options_win(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "value"), [("SERVER_PORT", "x"), ("SERVER_PORT", "70000"), ("ROOT_PATH", "ftp://a/b")])
 def test_what_cannot_be_is_refused_with_one_line(name: str, value: str, tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "app_optimized.py")]
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TALKING_HEAD_OUTPUT_DIR": str(tmp_path), "GRADIO_SERVER_PORT": "0", f"GRADIO_{name}": value}
+    folders = {"HOME": str(tmp_path), "TALKING_HEAD_OUTPUT_DIR": str(tmp_path)}
+    environment = {"PATH": "/usr/bin:/bin", **folders, "GRADIO_SERVER_PORT": "0", f"GRADIO_{name}": value}
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment, check=False)
     assert ended.returncode == 2
     assert len(ended.stderr.splitlines()) == 1
