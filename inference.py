@@ -114,12 +114,12 @@ def ditto_factory(arguments: argparse.Namespace, settings: Settings, cancel: thr
         raise OptionError("--data_root is given without --cfg_pkl.", "The configuration says which file is which network.")
 
     def make() -> Engine:
-        from manager.ditto import make_ditto
+        from manager.ditto import make_replicas
         from manager.progress import TerminalBar
 
         bar = TerminalBar()
         try:
-            return make_ditto(
+            return make_replicas(
                 settings,
                 bar,
                 cancel,

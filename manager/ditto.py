@@ -9,7 +9,6 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from core.engines.replicas import ReplicatedEngine, devices_of
 from core.errors import EngineUnavailable
 from core.optimization.cold_start_optimization import EngineSource, FetchCallback
 from core.optimization.gpu_optimization import cuda_devices
@@ -21,7 +20,7 @@ from manager.store import Store
 
 if TYPE_CHECKING:
     from core.engines.base import Engine
-    from core.engines.ditto import Detector
+    from core.engines.ditto import Detector, DittoEngine
 
 Mode = Literal["auto", "on", "off"]
 MODES: tuple[Mode, ...] = ("auto", "on", "off")
@@ -40,19 +39,17 @@ def make_ditto(
     batch: int | None = None,
     backend: str = "auto",
     store: Store | None = None,
-) -> Engine:
+) -> DittoEngine:
     """The loaded engine; fetches the checkpoints where they are missing.
 
-    device: as `DittoEngine` takes it; several with commas: a replica on each. detector, cfg_pkl, batch, backend: as it takes them.
-    data_root: a folder of checkpoints instead of the downloaded ones, with cfg_pkl.
+    device, detector, cfg_pkl, batch, backend: as `DittoEngine` takes them. data_root: a folder of checkpoints instead of the downloaded
+    ones, with cfg_pkl.
     format: of the downloaded ones, "pytorch" or "onnx".
     Raises EngineUnavailable where it cannot run or the checkpoints cannot be had, Cancelled.
     """
     from core.optimization.gpu_optimization import place
 
-    devices = devices_of(device)
-    for each in devices:
-        place(each)  # what cannot run is not downloaded for
+    place(device)  # what cannot run is not downloaded for
     from core.engines.ditto import DittoEngine
     from manager.published_folder import published_checkpoints
 
@@ -65,13 +62,17 @@ def make_ditto(
         except DownloadError as error:
             hint = f"{error.hint} Or fetch them elsewhere: python model_manager.py download."
             raise EngineUnavailable(f"The ditto engine has no checkpoints: {error.message}", hint) from error
-    engines = [
-        DittoEngine(
-            checkpoints, each, detector=detector, cfg_pkl=cfg_pkl,
-            max_store_bytes=settings.max_video_store_bytes, shared_batches=settings.shared_batches, batch=batch, backend=backend,
-        )
-        for each in devices
-    ]  # fmt: skip
+    return DittoEngine(
+        checkpoints, device, detector=detector, cfg_pkl=cfg_pkl,
+        max_store_bytes=settings.max_video_store_bytes, shared_batches=settings.shared_batches, batch=batch, backend=backend,
+    )  # fmt: skip
+
+
+def make_replicas(settings: Settings, progress: DownloadCallback | None, cancel: threading.Event, device: str | None, **more: Any) -> Engine:
+    """As `make_ditto`; several devices with commas are a replica on each, behind one engine."""
+    from core.engines.replicas import ReplicatedEngine, devices_of
+
+    engines = [make_ditto(settings, progress, cancel, device=each, **more) for each in devices_of(device)]
     return engines[0] if len(engines) == 1 else ReplicatedEngine(engines)
 
 

@@ -22,7 +22,7 @@ from core.models.checkpoint import CheckpointError
 from core.optimization import cpu_precision
 from core.settings import Settings
 from core.types import Framing, Photo
-from manager.ditto import make_ditto
+from manager.ditto import make_replicas
 from tests.support.ditto_sessions import session, sound, spoken
 from tests.support.synthetic_checkpoints import FILES, checkpoints
 
@@ -184,7 +184,7 @@ REAL_FLAGS = cpu_precision.processor_flags
 
 def test_a_replica_on_each_device(root: Path, portrait: Photo, settings: Settings, engine: DittoEngine) -> None:
     where: dict[str, Any] = {"data_root": root / "ditto_pytorch", "cfg_pkl": root / FILES["cfg"]}
-    both = make_ditto(settings, None, threading.Event(), device="cpu,cpu:0", **where)
+    both = make_replicas(settings, None, threading.Event(), "cpu,cpu:0", **where)
     assert isinstance(both, ReplicatedEngine)
     people = [both.register(portrait, Framing()) for _ in range(2)]
     assert len({id(person.replica) for person in people}) == 2
