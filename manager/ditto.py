@@ -68,7 +68,9 @@ def make_ditto(
     )  # fmt: skip
 
 
-def make_replicas(settings: Settings, progress: DownloadCallback | None, cancel: threading.Event, device: str | None, **more: Any) -> Engine:
+def make_replicas(
+    settings: Settings, progress: DownloadCallback | None, cancel: threading.Event, device: str | None, **more: Any
+) -> Engine:
     """As `make_ditto`; several devices with commas are a replica on each, behind one engine."""
     from core.engines.replicas import ReplicatedEngine, devices_of
 
