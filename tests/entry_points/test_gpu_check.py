@@ -34,7 +34,7 @@ def bare_python(tmp_path: Path) -> Path:
     site = tmp_path / "site"
     for name in LACKING:
         (site / name).mkdir(parents=True)
-        (site / name / "__init__.py").write_text(f"raise ModuleNotFoundError('No module named {name!r}', name={name!r})\n")
+        (site / name / "__init__.py").write_text(f"raise ModuleNotFoundError('{name} is not installed', name='{name}')\n")
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nPYTHONPATH="{site}" exec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
