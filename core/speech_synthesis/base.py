@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,8 +21,8 @@ class Voice:
     """One voice.
 
     id: what it is asked for by, unique among all synthesisers. language: BCP 47, such as en-US; "" where it speaks several.
-    sample_rate_hz: of its speech; 0 where each answer says its own. licence: of the voice as it is used here. natural: it sounds like a
-    person; else plainly like a machine.
+    sample_rate_hz: of all its speech. licence: of the voice as it is used here. natural: it sounds like a person; else plainly like a
+    machine.
     """
 
     id: str
@@ -82,7 +82,29 @@ class Synthesiser(Protocol):
         """
 
 
+def from_int16(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    """-32768..32767 as -1..1."""
+    return samples.astype(np.float32) / np.float32(32768)
+
+
+def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """The reverse, bounded."""
+    return (np.clip(samples, -1.0, 32767 / 32768) * 32768).round().astype(np.int16)
+
+
 def check_cancel(cancel: threading.Event) -> None:
     """Raises Cancelled once the event is set."""
     if cancel.is_set():
         raise Cancelled("The speech was cancelled.")
+
+
+def joined(pieces: Iterable[Speech]) -> Speech:
+    """All pieces as one; the times of the words count from its start. At least one piece, all of one sampling rate."""
+    parts = list(pieces)
+    words: list[Word] = []
+    at_s = 0.0
+    for part in parts:
+        words += [Word(word.text, word.start_s + at_s, word.end_s + at_s) for word in part.words]
+        at_s += part.duration_s
+    text = " ".join(part.text for part in parts if part.text)
+    return Speech(np.concatenate([part.samples for part in parts]), parts[0].sample_rate_hz, text, tuple(words))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-import numpy as np
-
-from core.speech_synthesis.base import Speech, Voice
+from core.speech_synthesis.base import Speech, Voice, from_int16
 from core.speech_synthesis.espeak_library import espeak_library
 from core.speech_synthesis.word_times import word_times
 
@@ -36,4 +34,4 @@ class Espeak:
         rate = spoken.rate_hz
         starts = [word.start_sample / rate for word in spoken.words] + [len(spoken.samples) / rate]
         heard = [(word.start, starts[index], starts[index + 1]) for index, word in enumerate(spoken.words)]
-        yield Speech(spoken.samples.astype(np.float32) / 32768, rate, text.strip(), word_times(text, heard))
+        yield Speech(from_int16(spoken.samples), rate, text.strip(), word_times(text, heard))

@@ -57,12 +57,17 @@ class _Event(ctypes.Structure):
 
 class _VoiceEntry(ctypes.Structure):
     _fields_ = [
-        ("name", ctypes.c_char_p), ("languages", ctypes.POINTER(ctypes.c_char)), ("identifier", ctypes.c_char_p), ("gender", ctypes.c_ubyte),
-        ("age", ctypes.c_ubyte), ("variant", ctypes.c_ubyte), ("_xx1", ctypes.c_ubyte), ("_score", ctypes.c_int), ("_spare", ctypes.c_void_p),
+        ("name", ctypes.c_char_p), ("languages", ctypes.POINTER(ctypes.c_char)), ("identifier", ctypes.c_char_p),
+        ("gender", ctypes.c_ubyte), ("age", ctypes.c_ubyte), ("variant", ctypes.c_ubyte), ("_xx1", ctypes.c_ubyte), ("_score", ctypes.c_int),
+        ("_spare", ctypes.c_void_p),
     ]  # fmt: skip
 
 
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+
+
+def has_system_library() -> bool:
+    return ctypes.util.find_library("espeak-ng") is not None
 
 
 def _find() -> tuple[str, str | None]:
@@ -137,7 +142,9 @@ class EspeakLibrary:
             check_cancel(cancel)
             known = self._voices.get(language)
             if known is None or self._library.espeak_SetVoiceByName(known[1].encode()):
-                raise EngineUnavailable(f"espeak-ng here has no language {language!r}.", "Choose another voice.", code="speech_not_installed")
+                raise EngineUnavailable(
+                    f"espeak-ng here has no language {language!r}.", "Choose another voice.", code="speech_not_installed"
+                )
             self._library.espeak_SetParameter(_WORDS_A_MINUTE, round(NORMAL_WPM * speed), 0)
             self._sound, self._events, self._cancel = [], [], cancel
             self._library.espeak_Synth(raw, ctypes.c_size_t(len(raw) + 1), 0, 0, 0, _UTF8 | _PHONE_STRINGS, None, None)

@@ -7,8 +7,8 @@ https://huggingface.co/hexgrad/Kokoro-82M.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import importlib.resources
+import importlib.util
 import os
 import threading
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from core.errors import EngineUnavailable
 from core.speech_synthesis.base import Speech, Voice, check_cancel
-from core.speech_synthesis.espeak_library import EspeakLibrary, espeak_library
+from core.speech_synthesis.espeak_library import EspeakLibrary, espeak_library, has_system_library
 from core.speech_synthesis.kokoro_letters import FOLDER, Letters, letters_of
 from core.speech_synthesis.word_times import word_times
 
@@ -105,6 +105,21 @@ def _piece(text: str, offset: int, letters: Letters, samples: NDArray[np.float32
     edges = (np.concatenate(([0], np.cumsum(units))) - cut) * UNIT / RATE_HZ
     heard = [(word.start - offset, float(edges[word.first + 1]), float(edges[word.after + 1])) for word in letters.words]
     return Speech(samples[cut * UNIT :], RATE_HZ, text.strip(), word_times(text, heard))
+
+
+def check_installed() -> None:
+    """Raises EngineUnavailable naming the first package that is missing; loads nothing."""
+    for module in ("onnxruntime", "espeakng_loader", *_PARTS):
+        if importlib.util.find_spec(module) is None and not (module == "espeakng_loader" and has_system_library()):
+            raise _not_installed(module.replace("_", "-"))
+
+
+def is_installed() -> bool:
+    try:
+        check_installed()
+    except EngineUnavailable:
+        return False
+    return True
 
 
 def _load_network(threads: int) -> Any:

@@ -31,14 +31,14 @@ class _Language:
 
 _ENGLISH = _Language(
     words={
-        "e.g.": "for example", "i.e.": "that is", "etc.": "et cetera", "vs.": "versus", "approx.": "approximately", "a.k.a.": "also known as",
-        "w/o": "without", "&": "and",
+        "e.g.": "for example", "i.e.": "that is", "etc.": "et cetera", "vs.": "versus", "approx.": "approximately",
+        "a.k.a.": "also known as", "w/o": "without", "&": "and",
     },
     units={
         "km": ("kilometre", "kilometres"), "cm": ("centimetre", "centimetres"), "mm": ("millimetre", "millimetres"),
         "kg": ("kilogram", "kilograms"), "km/h": ("kilometre per hour", "kilometres per hour"), "mph": ("mile per hour", "miles per hour"),
-        "°C": ("degree Celsius", "degrees Celsius"), "°F": ("degree Fahrenheit", "degrees Fahrenheit"), "ms": ("millisecond", "milliseconds"),
-        "GB": ("gigabyte", "gigabytes"), "MB": ("megabyte", "megabytes"),
+        "°C": ("degree Celsius", "degrees Celsius"), "°F": ("degree Fahrenheit", "degrees Fahrenheit"),
+        "ms": ("millisecond", "milliseconds"), "GB": ("gigabyte", "gigabytes"), "MB": ("megabyte", "megabytes"),
     },
     months=(
         "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
@@ -113,6 +113,6 @@ def _date(table: _Language, found: re.Match[str]) -> str:
 
 
 def _money(name: tuple[str, str], whole: str, hundredths: str | None) -> str:
-    """"3 dollars 50": a number that a synthesiser would read as decimals otherwise."""
+    """Like "3 dollars 50": a number that a synthesiser would read as decimals otherwise."""
     rest = f" {int(hundredths)}" if hundredths and int(hundredths) else ""
     return f"{whole} {name[whole != '1']}{rest}"

@@ -96,7 +96,7 @@ def _refuse_doctype(*_: Any) -> None:
 
 
 def _rate(value: str) -> float:
-    """"slow", "80%", "+10%" or "1.2"."""
+    """Of "slow", "80%", "+10%" or "1.2"."""
     if value in _RATES:
         return _RATES[value]
     found = _NUMBER.fullmatch(value)
