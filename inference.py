@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Command line that makes a talking-head video from one photo and one recording.
+"""Command line that makes a talking-head video from one photo and one recording, or a text that is spoken.
 
 Exit code 0; 2 for bad input (one line on stderr says what and what to do); 1 for anything else; 130 after Ctrl-C or a signal to end.
 """
@@ -7,6 +7,7 @@ Exit code 0; 2 for bad input (one line on stderr says what and what to do); 1 fo
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import random
 import sys
@@ -20,21 +21,27 @@ from core.command_line import OneLineParser, end_like_ctrl_c, exit_code
 from core.engines.capabilities import CAPABILITIES
 from core.errors import OptionError
 from core.options import PRESETS, Options, preset, read_assignments, read_file, read_options
-from core.types import COMMON_OPTIONS, Framing, Progress, RenderOptions, Request
+from core.types import COMMON_OPTIONS, Audio, Framing, Progress, RenderOptions, Request
 
 if TYPE_CHECKING:
     from core.engines.base import Engine
     from core.settings import Settings
+    from core.speech_synthesis.speaker import Speaker
     from core.studio import Studio
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = OneLineParser(prog="inference.py", description="One photo and one recording become a talking-head video.")
-    parser.add_argument("--audio_path", required=True, type=Path, help="recording: wav, mp3, m4a, flac, ogg, opus, webm")
-    parser.add_argument(
-        "--source_path", required=True, type=Path, help="photo: png, jpg, webp, bmp; for ditto also a video: mp4, mov, webm"
-    )
-    parser.add_argument("--output_path", required=True, type=Path, help="video to write (.mp4)")
+    parser = OneLineParser(prog="inference.py", description="One photo and one recording, or a text, become a talking-head video.")
+    speech = parser.add_argument_group("speech", "one of --audio_path, --text and --text_file").add_mutually_exclusive_group()
+    speech.add_argument("--audio_path", type=Path, help="recording: wav, mp3, m4a, flac, ogg, opus, webm")
+    speech.add_argument("--text", help="what is said, plain or SSML")
+    speech.add_argument("--text_file", type=Path, help="the same from a file (UTF-8)")
+    speech.add_argument("--list_voices", action="store_true", help="show the voices, and end")
+    voice = parser.add_argument_group("voice", "of a text")
+    voice.add_argument("--voice", default="", help="its id, as --list_voices shows it (default: the first)")
+    voice.add_argument("--speed", default=1.0, type=float, help="0.5 to 2, relative to the voice's usual speed (default: %(default)s)")
+    parser.add_argument("--source_path", type=Path, help="photo: png, jpg, webp, bmp; for ditto also a video: mp4, mov, webm")
+    parser.add_argument("--output_path", type=Path, help="video to write (.mp4)")
     parser.add_argument("--engine", default="auto", choices=("auto", "lite", "ditto"), help="default: auto")
     parser.add_argument("--size", default=str(RenderOptions.size), help='side of the video in pixels, or "source" (default: %(default)s)')
     parser.add_argument("--face", default=Framing.face_index, type=int, help="which face, 0 is the largest (default: %(default)s)")
@@ -50,7 +57,21 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     ditto.add_argument("--cfg_pkl", type=Path, help="configuration file (.pkl), instead of the checkpoints' own")
     ditto.add_argument("--device", help='"cuda", "cuda:1" or "cpu" (default: a GPU where there is one)')
     parser.add_argument("--json", action="store_true", help="the last line of stdout is one JSON object")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if not arguments.list_voices:
+        check_complete(parser, arguments)
+    return arguments
+
+
+def check_complete(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Ends the program where something needed is not given, or something given would do nothing."""
+    if arguments.audio_path is None and arguments.text is None and arguments.text_file is None:
+        parser.error("one of --audio_path, --text and --text_file is required")
+    missing = [flag for flag in ("--source_path", "--output_path") if getattr(arguments, flag[2:]) is None]
+    if missing:
+        parser.error(f"the following arguments are required: {', '.join(missing)}")
+    if arguments.audio_path is not None and (arguments.voice or arguments.speed != 1.0):
+        parser.error("--voice and --speed are for --text and --text_file")
 
 
 def given_by_name(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -152,15 +173,58 @@ class ProgressBar:
             sys.stderr.flush()
 
 
+def open_speaker(settings: Settings) -> Speaker:
+    from core.optimization.cache_folder import CacheFolder
+    from core.speech_synthesis.speaker import Speaker
+
+    return Speaker(settings, CacheFolder(settings.cache_dir))
+
+
+def list_voices(as_json: bool) -> int:
+    """One line for each voice, or with --json one list."""
+    from core.settings import load_settings
+
+    speaker = open_speaker(load_settings())
+    speaker.voice()  # says what to do where there are none
+    voices = speaker.voices()
+    if as_json:
+        sys.stdout.write(json.dumps([dataclasses.asdict(voice) for voice in voices]) + "\n")
+        return 0
+    lines = (
+        f"{voice.id:<24} {voice.language or 'several':<12} {'natural' if voice.natural else 'synthetic':<10} {voice.name} ({voice.licence})\n"
+        for voice in voices
+    )
+    sys.stdout.write("".join(lines))  # at once: who reads only the first lines must not break the others off
+    return 0
+
+
+def read_speech(arguments: argparse.Namespace, settings: Settings) -> Audio:
+    """The recording, or the text spoken."""
+    from core.media.audio import load_audio
+
+    if arguments.audio_path is not None:
+        return load_audio(arguments.audio_path, settings)
+    from core.speech_synthesis.recording import spoken
+    from core.speech_synthesis.text import read_text_file
+
+    text = arguments.text if arguments.text is not None else read_text_file(arguments.text_file, settings.max_text_chars)
+    speaker = open_speaker(settings)
+    try:
+        return spoken(speaker, settings, text, speaker.voice(arguments.voice), arguments.speed)[0]
+    finally:
+        speaker.close()
+
+
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.list_voices:
+        return list_voices(arguments.json)
     given = given_by_name(arguments)
     options = parse_options(arguments, given)
     output: Path = arguments.output_path
     if output.suffix.lower() != ".mp4":
         raise OptionError(f"--output_path is {str(output)!r}.", "Its name must end in .mp4.")
 
-    from core.media.audio import load_audio  # the heavy imports come after the arguments are known to be good
-    from core.media.source import load_source
+    from core.media.source import load_source  # the heavy imports come after the arguments are known to be good
     from core.settings import load_settings
     from core.studio import open_studio
 
@@ -171,7 +235,7 @@ def run(arguments: argparse.Namespace) -> int:
         studio = open_studio(settings, ditto_factory(arguments, settings, cancel), arguments.device)
         check_engine(arguments, given, studio)
         request = Request(
-            audio=load_audio(arguments.audio_path, settings),
+            audio=read_speech(arguments, settings),
             source=load_source(arguments.source_path, settings),
             engine=arguments.engine,
             framing=options.framing,

@@ -58,8 +58,8 @@ class _Event(ctypes.Structure):
 class _VoiceEntry(ctypes.Structure):
     _fields_ = [
         ("name", ctypes.c_char_p), ("languages", ctypes.POINTER(ctypes.c_char)), ("identifier", ctypes.c_char_p),
-        ("gender", ctypes.c_ubyte), ("age", ctypes.c_ubyte), ("variant", ctypes.c_ubyte), ("_xx1", ctypes.c_ubyte), ("_score", ctypes.c_int),
-        ("_spare", ctypes.c_void_p),
+        ("gender", ctypes.c_ubyte), ("age", ctypes.c_ubyte), ("variant", ctypes.c_ubyte), ("_xx1", ctypes.c_ubyte),
+        ("_score", ctypes.c_int), ("_spare", ctypes.c_void_p),
     ]  # fmt: skip
 
 

