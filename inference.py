@@ -190,10 +190,8 @@ def list_voices(as_json: bool) -> int:
     if as_json:
         sys.stdout.write(json.dumps([dataclasses.asdict(voice) for voice in voices]) + "\n")
         return 0
-    lines = (
-        f"{voice.id:<24} {voice.language or 'several':<12} {'natural' if voice.natural else 'synthetic':<10} {voice.name} ({voice.licence})\n"
-        for voice in voices
-    )
+    kinds = {True: "natural", False: "synthetic"}
+    lines = (f"{each.id:<24} {each.language or 'several':<12} {kinds[each.natural]:<10} {each.name} ({each.licence})\n" for each in voices)
     sys.stdout.write("".join(lines))  # at once: who reads only the first lines must not break the others off
     return 0
 

@@ -15,6 +15,7 @@ import pytest
 from tests.support.paths import ROOT
 
 REQUIREMENTS = sorted(ROOT.glob("requirements*.txt"))
+INCLUDES = {"requirements-dev.txt": "-r requirements-speech.txt"}
 TOOLS = ("bash", "cat", "df", "dirname", "grep", "mkdir", "readlink", "rm", "sed", "tail", "tr", "uname")
 
 
@@ -97,12 +98,13 @@ def test_every_requirement_is_pinned_and_opencv_and_onnxruntime_are_single() -> 
         lines = [line.strip() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
         pins = [line for line in lines if not line.startswith("-r ")]
         assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][0-9a-z.]*(; python_version >= \"3\.\d+\")?", pin) for pin in pins), path.name
-        assert [line for line in lines if line.startswith("-r ")] in ([], ["-r requirements-lite.txt"]), path.name
+        assert [line for line in lines if line.startswith("-r ")] in ([], [INCLUDES.get(path.name, "-r requirements-lite.txt")]), path.name
         names[path.name] = {pin.split("==")[0].lower() for pin in pins}
         assert len(names[path.name]) == len(pins), f"{path.name} names a package twice"
     assert {n for part in names.values() for n in part if n.startswith("opencv")} == {"opencv-contrib-python"}
     assert not names["requirements-lite.txt"] & {"torch", "librosa", "onnxruntime"}
     assert "onnxruntime" in names["requirements.txt"]
+    assert not names["requirements-speech.txt"] & {"onnxruntime", "onnxruntime-gpu"}
     assert "onnxruntime" not in names["requirements-gpu.txt"]
     assert names["requirements.txt"] ^ names["requirements-gpu.txt"] == {"onnxruntime", "onnxruntime-gpu"}
 
