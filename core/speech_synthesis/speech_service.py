@@ -137,10 +137,10 @@ def _said(response: httpx.Response) -> str:
         if len(data) > _MAX_ERROR_BYTES:
             return ""
     try:
-        message = str(json.loads(data)["error"]["message"])
+        message = " ".join(str(json.loads(data)["error"]["message"]).split())
     except (ValueError, KeyError, TypeError):
         return ""
-    return f": {' '.join(message.split())[:200].rstrip('.')}" if message.isprintable() else ""
+    return f": {message[:200].rstrip('.')}" if message.isprintable() else ""
 
 
 def _failed(message: str) -> EngineUnavailable:

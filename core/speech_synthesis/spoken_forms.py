@@ -67,11 +67,11 @@ _MONEY = {
 
 
 def without_marks(text: str) -> str:
-    """Markdown's marks and emoji are left out, a heading or list item is a sentence, a link is its text, a web address only its host."""
+    """Markdown's marks and emoji are left out, a heading or list item is a paragraph, a link is its text, a web address only its host."""
     text = _LINK.sub(lambda found: found[1], text)
     text = _URL.sub(lambda found: found[1], text)
     text = _EMOJI.sub(" ", text)
-    text = _LINE.sub(lambda found: found[1] + ("" if found[1].rstrip()[-1:] in _ENDS else "."), text)
+    text = _LINE.sub(lambda found: f"\n\n{found[1].rstrip()}{'' if found[1].rstrip()[-1:] in _ENDS else '.'}\n\n", text)
     return _MARKUP.sub("", text)
 
 

@@ -37,6 +37,6 @@ def word_times(text: str, heard: Iterable[tuple[int, float, float]]) -> tuple[Wo
         for _, _, token in tokens[index:group]:
             begin = start_s + (end_s - start_s) * done / total
             done += len(token)
-            words.append(Word(token, begin, start_s + (end_s - start_s) * done / total))
+            words.append(Word(token, begin, start_s + (end_s - start_s) * done / total if done < total else end_s))
         index = group
     return tuple(words)
