@@ -27,6 +27,8 @@ from core.speech_synthesis.word_times import word_times
 RATE_HZ = 24_000
 UNIT = 600
 """Samples of one unit of the durations."""
+EARLY_UNITS = 3
+"""A phone is heard this much before the durations say (measured on the onsets of words)."""
 LEAD_UNITS = 2
 """Silence kept before the first phone: the network begins with several times as much."""
 CANCEL_POLL_S = 0.05
@@ -104,8 +106,8 @@ class Kokoro:
 
 def _piece(text: str, offset: int, letters: Letters, samples: NDArray[np.float32], units: NDArray[np.int64]) -> Speech:
     """text: what is said in it. offset: its first character in the text that the letters' words count in."""
-    cut = max(0, int(units[0]) - LEAD_UNITS)
-    edges = (np.concatenate(([0], np.cumsum(units))) - cut) * UNIT / RATE_HZ
+    cut = max(0, int(units[0]) - EARLY_UNITS - LEAD_UNITS)
+    edges = np.maximum(np.concatenate(([0], np.cumsum(units))) - EARLY_UNITS - cut, 0) * UNIT / RATE_HZ
     heard = [(word.start - offset, float(edges[word.first + 1]), float(edges[word.after + 1])) for word in letters.words]
     return Speech(samples[cut * UNIT :], RATE_HZ, text.strip(), word_times(text, heard))
 

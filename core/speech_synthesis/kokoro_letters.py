@@ -11,8 +11,8 @@ from pathlib import Path
 from core.speech_synthesis.espeak_library import SpokenWord
 
 FOLDER = Path(__file__).parent / "voices"
-MAX_LETTERS = 480
-"""Letters at once: the network takes 510 with the silence around them."""
+MAX_LETTERS = 300
+"""Letters at once, some twenty seconds: the network takes 510, and less costs less time and memory."""
 _PAUSES = ",.;:!?…—"
 
 _ALL = {
@@ -67,7 +67,9 @@ def spelled(phones: Iterable[str], language: str) -> str:
 
 
 def letters_of(text: str, words: Sequence[SpokenWord], language: str) -> list[Letters]:
-    """The text as one or more pieces of at most MAX_LETTERS, cut between words. Empty where nothing is said."""
+    """The text as one or more pieces of at most MAX_LETTERS, cut between written words where that is possible. Empty where nothing is
+    said.
+    """
     pieces: list[Letters] = []
     line = ""
     spans: list[LetteredWord] = []
@@ -79,20 +81,31 @@ def letters_of(text: str, words: Sequence[SpokenWord], language: str) -> list[Le
         line = ""
         spans.clear()
 
+    for written in _written_words(text, words, language):
+        if len(line) + sum(len(letters) + 2 for _, letters, _ in written) > MAX_LETTERS:
+            finish()
+        for start, letters, pause in written:
+            if len(line) + len(letters) + 2 > MAX_LETTERS:  # one written word that is longer than all that fits
+                finish()
+            line += " " if line else ""
+            spans.append(LetteredWord(start, len(line), len(line) + len(letters)))
+            line += letters + pause
+    finish()
+    return pieces
+
+
+def _written_words(text: str, words: Sequence[SpokenWord], language: str) -> list[list[tuple[int, str, str]]]:
+    """(first character, letters, mark of the pause after it) of what is said, gathered by the words between blanks."""
+    found: list[list[tuple[int, str, str]]] = []
     for index, word in enumerate(words):
         letters = spelled(word.phones, language)[: MAX_LETTERS - 2]
         if not letters:
             continue
-        if len(line) + 1 + len(letters) + 1 > MAX_LETTERS:
-            finish()
-        if line:
-            line += " "
-        spans.append(LetteredWord(word.start, len(line), len(line) + len(letters)))
-        line += letters
-        if word.ends_clause:
-            line += _pause(text, word, words[index + 1] if index + 1 < len(words) else None)
-    finish()
-    return pieces
+        pause = _pause(text, word, words[index + 1] if index + 1 < len(words) else None) if word.ends_clause else ""
+        if not found or any(character.isspace() for character in text[found[-1][-1][0] : word.start]):
+            found.append([])
+        found[-1].append((word.start, letters, pause))
+    return found
 
 
 def _pause(text: str, word: SpokenWord, following: SpokenWord | None) -> str:

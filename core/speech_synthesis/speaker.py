@@ -91,7 +91,7 @@ class Speaker:
         synthesiser = self._synthesiser(_family(voice))
         cancel = cancel or threading.Event()
         key = self.cache.key(text, voice, speed, synthesiser.revision)
-        kept = self.cache.find(owner, key)
+        kept = self.cache.find(owner, key) if key is not None else None
         if kept is not None:
             yield from kept
             return
@@ -113,7 +113,8 @@ class Speaker:
                 yield piece
         if not pieces:
             raise TextError("The voice finds nothing to say in the text.", "Write words of its language.", code="text_empty")
-        self.cache.put(owner, key, pieces)
+        if key is not None:
+            self.cache.put(owner, key, pieces)
 
     def close(self) -> None:
         """Ends connections. Nothing may be spoken any more."""

@@ -39,8 +39,13 @@ class SpeechCache:
         self._counts = {"hits": 0, "misses": 0}
         self._lock = threading.Lock()
 
-    def key(self, text: str, voice: Voice, speed: float, revision: str) -> str:
-        return self._folder.digest("speech", json.dumps([FORMAT, text, voice.id, repr(speed), revision]))
+    def key(self, text: str, voice: Voice, speed: float, revision: str) -> str | None:
+        """None where the folder cannot be used, so that nothing can be kept."""
+        try:
+            return self._folder.digest("speech", json.dumps([FORMAT, text, voice.id, repr(speed), revision]))
+        except OutputError as error:
+            log.warning("speech cannot be kept: %s", error)
+            return None
 
     def find(self, owner: str, key: str) -> tuple[Speech, ...] | None:
         """The pieces as they were put; None where there are none (any more), or they are damaged."""

@@ -116,8 +116,9 @@ def test_ssml_has_pauses_and_rates() -> None:
 @pytest.mark.parametrize(
     "inner",
     [
-        '<audio src="file:///etc/passwd"/>', '<break time="11s"/>', '<break time="-1s"/>', '<break time="soon"/>', '<break strength="big"/>',
-        '<prosody rate="9000%">a</prosody>', '<prosody rate="-50">a</prosody>', '<prosody pitch="high">a</prosody>', "<speak>a</speak>",
+        '<audio src="file:///etc/passwd"/>', '<break time="11s"/>', '<break time="-1s"/>', '<break time="soon"/>',
+        '<break strength="big"/>', '<prosody rate="9000%">a</prosody>', '<prosody rate="-50">a</prosody>',
+        '<prosody pitch="high">a</prosody>', "<speak>a</speak>",
         "&unknown;", "<p>" * 50 + "a" + "</p>" * 50,
     ],
 )  # fmt: skip
