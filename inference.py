@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from core.command_line import OneLineParser, end_like_ctrl_c, exit_code
 from core.engines.capabilities import CAPABILITIES
-from core.errors import OptionError
+from core.errors import OptionError, OutputError, disk_error
 from core.options import PRESETS, Options, preset, read_assignments, read_file, read_options
 from core.types import COMMON_OPTIONS, Audio, Framing, Progress, RenderOptions, Request
 
 if TYPE_CHECKING:
     from core.engines.base import Engine
     from core.settings import Settings
+    from core.speech_synthesis.base import Speech
     from core.speech_synthesis.speaker import Speaker
     from core.studio import Studio
 
@@ -40,6 +41,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     voice = parser.add_argument_group("voice", "of a text")
     voice.add_argument("--voice", default="", help="its id, as --list_voices shows it (default: the first)")
     voice.add_argument("--speed", default=1.0, type=float, help="0.5 to 2, relative to the voice's usual speed (default: %(default)s)")
+    voice.add_argument("--captions", type=Path, metavar="FILE", help="write captions (.vtt or .srt)")
     parser.add_argument("--source_path", type=Path, help="photo: png, jpg, webp, bmp; for ditto also a video: mp4, mov, webm")
     parser.add_argument("--output_path", type=Path, help="video to write (.mp4)")
     parser.add_argument("--engine", default="auto", choices=("auto", "lite", "ditto"), help="default: auto")
@@ -70,8 +72,10 @@ def check_complete(parser: argparse.ArgumentParser, arguments: argparse.Namespac
     missing = [flag for flag in ("--source_path", "--output_path") if getattr(arguments, flag[2:]) is None]
     if missing:
         parser.error(f"the following arguments are required: {', '.join(missing)}")
-    if arguments.audio_path is not None and (arguments.voice or arguments.speed != 1.0):
-        parser.error("--voice and --speed are for --text and --text_file")
+    if arguments.audio_path is not None and (arguments.voice or arguments.speed != 1.0 or arguments.captions):
+        parser.error("--voice, --speed and --captions are for --text and --text_file")
+    if arguments.captions is not None and arguments.captions.suffix.lower() not in (".vtt", ".srt"):
+        parser.error("the name of --captions must end in .vtt or .srt")
 
 
 def given_by_name(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -196,21 +200,40 @@ def list_voices(as_json: bool) -> int:
     return 0
 
 
-def read_speech(arguments: argparse.Namespace, settings: Settings) -> Audio:
-    """The recording, or the text spoken."""
+def read_speech(arguments: argparse.Namespace, settings: Settings) -> tuple[Audio, Speech | None]:
+    """The recording; or the text spoken, with the times of its words."""
     from core.media.audio import load_audio
 
     if arguments.audio_path is not None:
-        return load_audio(arguments.audio_path, settings)
+        return load_audio(arguments.audio_path, settings), None
     from core.speech_synthesis.recording import spoken
     from core.speech_synthesis.text import read_text_file
 
     text = arguments.text if arguments.text is not None else read_text_file(arguments.text_file, settings.max_text_chars)
     speaker = open_speaker(settings)
     try:
-        return spoken(speaker, settings, text, speaker.voice(arguments.voice), arguments.speed)[0]
+        return spoken(speaker, settings, text, speaker.voice(arguments.voice), arguments.speed)
     finally:
         speaker.close()
+
+
+def check_captions(path: Path, speech: Speech) -> None:
+    """Before the video is made: raises OptionError for a voice that tells no times, OutputError for a folder that is not there."""
+    if not speech.words:
+        raise OptionError("The voice does not tell when its words are said, which --captions needs.", "Choose another voice.")
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"{path} cannot be written: its folder does not exist.", "Choose another place.")
+
+
+def write_captions(path: Path, speech: Speech) -> None:
+    """Raises OutputError."""
+    from core.speech_synthesis.captions import captions, subrip, webvtt
+
+    form = subrip if path.suffix.lower() == ".srt" else webvtt
+    try:
+        path.write_text(form(captions(speech.words)), "utf-8")
+    except OSError as error:
+        raise disk_error(error, f"{path} cannot be written", "Choose a place you may write to.") from error
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -232,8 +255,11 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         studio = open_studio(settings, ditto_factory(arguments, settings, cancel), arguments.device)
         check_engine(arguments, given, studio)
+        audio, speech = read_speech(arguments, settings)
+        if speech is not None and arguments.captions is not None:
+            check_captions(arguments.captions, speech)
         request = Request(
-            audio=read_speech(arguments, settings),
+            audio=audio,
             source=load_source(arguments.source_path, settings),
             engine=arguments.engine,
             framing=options.framing,
@@ -241,6 +267,8 @@ def run(arguments: argparse.Namespace) -> int:
             options=options.render,
         )
         generation = studio.generate(request, output, bar)
+        if speech is not None and arguments.captions is not None:
+            write_captions(arguments.captions, speech)
     finally:
         cancel.set()
         bar.end()
