@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from core.engines.base import Engine
     from core.settings import Settings
     from core.speech_synthesis.base import Speech
-    from core.speech_synthesis.speaker import Speaker
     from core.studio import Studio
 
 
@@ -177,18 +176,12 @@ class ProgressBar:
             sys.stderr.flush()
 
 
-def open_speaker(settings: Settings) -> Speaker:
-    from core.optimization.cache_folder import CacheFolder
-    from core.speech_synthesis.speaker import Speaker
-
-    return Speaker(settings, CacheFolder(settings.cache_dir))
-
-
 def list_voices(as_json: bool) -> int:
     """One line for each voice, or with --json one list."""
     from core.settings import load_settings
+    from core.speech_synthesis.speaker import Speaker
 
-    speaker = open_speaker(load_settings())
+    speaker = Speaker(load_settings(), None)
     speaker.voice()  # says what to do where there are none
     voices = speaker.voices()
     if as_json:
@@ -207,10 +200,11 @@ def read_speech(arguments: argparse.Namespace, settings: Settings) -> tuple[Audi
     if arguments.audio_path is not None:
         return load_audio(arguments.audio_path, settings), None
     from core.speech_synthesis.recording import spoken
+    from core.speech_synthesis.speaker import Speaker
     from core.speech_synthesis.text import read_text_file
 
     text = arguments.text if arguments.text is not None else read_text_file(arguments.text_file, settings.max_text_chars)
-    speaker = open_speaker(settings)
+    speaker = Speaker(settings, None)  # a command line leaves nothing behind but the video
     try:
         return spoken(speaker, settings, text, speaker.voice(arguments.voice), arguments.speed)
     finally:

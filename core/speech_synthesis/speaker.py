@@ -29,11 +29,11 @@ Family = Literal["kokoro", "espeak", "service"]
 
 
 class Speaker:
-    """Thread-safe. A synthesiser is loaded when a voice of its is first used, once."""
+    """Thread-safe. A synthesiser is loaded when a voice of its is first used, once. folder: None keeps no speech."""
 
-    def __init__(self, settings: Settings, folder: CacheFolder) -> None:
+    def __init__(self, settings: Settings, folder: CacheFolder | None) -> None:
         self._settings = settings
-        self.cache = SpeechCache(folder, settings.speech_bytes)
+        self.cache = SpeechCache(folder, settings.speech_bytes) if folder is not None else None
         self._makers: dict[Family, Callable[[], Synthesiser]] = {
             "kokoro": lambda: kokoro.Kokoro(settings.speech_threads),
             "espeak": espeak.Espeak,
@@ -90,8 +90,8 @@ class Speaker:
         parts = read_text(text, voice.language, self._settings.max_text_chars)
         synthesiser = self._synthesiser(_family(voice))
         cancel = cancel or threading.Event()
-        key = self.cache.key(text, voice, speed, synthesiser.revision)
-        kept = self.cache.find(owner, key) if key is not None else None
+        key = self.cache.key(text, voice, speed, synthesiser.revision) if self.cache else None
+        kept = self.cache.find(owner, key) if self.cache and key else None
         if kept is not None:
             yield from kept
             return
@@ -113,7 +113,7 @@ class Speaker:
                 yield piece
         if not pieces:
             raise TextError("The voice finds nothing to say in the text.", "Write words of its language.", code="text_empty")
-        if key is not None:
+        if self.cache and key:
             self.cache.put(owner, key, pieces)
 
     def close(self) -> None:

@@ -68,11 +68,11 @@ def test_a_speech_service_speaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv("TALKING_HEAD_SPEECH_KEY", KEY)
         arguments = [*video(tmp_path / "v.mp4"), "--text", "A sentence of a service.", "--voice", "service-alloy"]
         assert run(*arguments) == 0
-        assert run(*arguments) == 0
-        assert [request["input"] for request in server.requests] == ["A sentence of a service."], "the second time it is not asked"
+        assert [request["input"] for request in server.requests] == ["A sentence of a service."]
+        assert not (tmp_path / "cache").exists(), "nothing is left behind but the video"
+        assert run(*arguments, "--captions", str(tmp_path / "v.srt")) == 2
         monkeypatch.setenv("TALKING_HEAD_SPEECH_KEY", "wrong")
         assert run(*arguments[:-3], "Something else.", *arguments[-2:]) == 1
-        assert run(*arguments, "--captions", str(tmp_path / "v.srt")) == 2
     assert "refused the key" in (told := capfd.readouterr().err)
     assert "does not tell when its words are said" in told
     assert KEY not in told
