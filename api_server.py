@@ -17,7 +17,7 @@ from core.settings import read_settings
 from core.web.addresses import address, is_loopback, listen, port_number
 from core.web.api.http import check_keys, make_server
 from core.web.api.settings import ServerSettings
-from core.web.pages.launch import prepare_environment
+from core.web.gradio_environment import prepare_environment
 from manager.ditto import MODES, offer_ditto
 
 ASSETS = Path(__file__).resolve().parent / "assets"
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_keys(arguments.host, settings)
     outputs = service_outputs(settings)
     outputs.prepare()
-    prepare_environment(outputs)
+    prepare_environment(str(outputs.root))
 
     from core.service.service import Service
     from core.studio import open_studio
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
         sweeper.stop()
 
 
-SWITCH_S = 0.0005
+SWITCH_S = 0.0002
 """How long a thread that computes may keep Python's lock from one whose frame is due: the usual 5 ms are an eighth of a frame's time."""
 
 

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
+from functools import partial
 from pathlib import Path
 
 from core.command_line import OneLineParser, exit_code, log_to_stderr
+from core.optimization.cold_start_optimization import EngineSource
 from core.service.outputs import Sweeper, service_outputs
-from core.settings import load_settings
+from core.settings import Settings, load_settings
 from core.web.addresses import free_port, port_number
-from core.web.pages.launch import launch, prepare_environment, shut_down, wait_for_signal, warm_up
-from manager.ditto import MODES, offer_ditto
+from core.web.gradio_environment import prepare_environment, server_name, server_port
+from core.web.pages.launch import launch, shut_down, wait_for_signal, warm_up
+from core.zero_gpu import on_zero_gpu
+from manager.ditto import MODES, Mode, make_ditto, missing_bytes, offer_ditto
+from manager.store import Store
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 GRACE_S = 2.0
@@ -25,34 +31,47 @@ SPEECHES = (("speech_3s.wav", 3), ("speech_7s.wav", 7))
 
 def parse_arguments(argv: list[str] | None, name: str) -> argparse.Namespace:
     parser = OneLineParser(prog=name, description="A page that turns one photo and one recording into a talking-head video.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for the whole network (default: %(default)s)")
-    parser.add_argument("--port", default=7860, type=port_number, help="port to listen on, 0 for a free one (default: %(default)s)")
+    parser.add_argument("--host", help="address to listen on; 0.0.0.0 for the whole network (default: GRADIO_SERVER_NAME, else 127.0.0.1)")
+    parser.add_argument("--port", type=port_number, help="port to listen on, 0 for a free one (default: GRADIO_SERVER_PORT, else 7860)")
     parser.add_argument(
         "--ditto", default="auto", choices=MODES, help="offer the ditto engine: auto where there is a GPU (default), on, off"
     )
     return parser.parse_args(argv)
 
 
+def offer_lent(settings: Settings, mode: Mode) -> EngineSource | None:
+    """Ditto on a host that lends its GPU: fetched and loaded now, since what is loaded later does not get there."""
+    from core.web.zero_gpu import offer_lent_ditto
+
+    store = Store()
+    wanted = mode != "off" and (settings.fetch_ditto or not missing_bytes(store))
+    near = partial(make_ditto, settings, None, threading.Event(), device="cpu", store=store)
+    return offer_lent_ditto(settings, near if wanted else None)
+
+
 def run(arguments: argparse.Namespace, everything: bool) -> None:
     """Serves the page until a signal comes. everything: with avatars, past videos, status and the whole API."""
     settings = load_settings()
-    free_port(arguments.host, arguments.port)  # told before anything is loaded
+    host, port = server_name(arguments.host), server_port(arguments.port)
+    free_port(host, port)  # told before anything is loaded
     outputs = service_outputs(settings)
     outputs.prepare()
-    prepare_environment(outputs)
+    prepare_environment(str(outputs.root))
+
+    ditto = offer_lent(settings, arguments.ditto) if on_zero_gpu() else offer_ditto(settings, arguments.ditto)
 
     from core.service.service import Service
     from core.studio import open_studio
     from core.web.pages.page import build_page  # Gradio is imported only now, in the environment prepared for it
     from core.web.pages.tabs.common import Example, PageContents
 
-    studio = open_studio(settings, offer_ditto(settings, arguments.ditto), serving=True)
+    studio = open_studio(settings, ditto, serving=True)
     service = Service(studio, outputs)
     sweeper = Sweeper(outputs)
     examples = [Example(ASSETS / "portrait.png", ASSETS / name, seconds) for name, seconds in SPEECHES]
     page = build_page(service, PageContents(everything, examples))
     try:
-        address = launch(page, arguments.host, arguments.port)
+        address = launch(page, host, port)
         service.start()
         sweeper.start()
         warm_up(studio, page.visited)

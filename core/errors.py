@@ -145,6 +145,8 @@ def forget_frames(error: BaseException) -> None:
     For errors that are kept, once whoever needs the traceback has had it.
     """
     each: BaseException | None = error
-    while each is not None:
+    seen: set[int] = set()
+    while each is not None and id(each) not in seen:  # causes may lead back to an error that was raised from itself
+        seen.add(id(each))
         each.__traceback__ = None
         each = each.__cause__ or each.__context__

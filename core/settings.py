@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import OptionError
 
+PERSISTENT = Path("/data")
+"""Where a Space that pays for it has its persistent storage."""
 _ORIGIN = re.compile(r"https?://(\*\.)?[\w.-]+(:\d+)?")
 
 
@@ -23,10 +25,37 @@ def _own_folder(what: str) -> Path:
     return Path(tempfile.gettempdir()) / f"talking-head-{what}-{os.getuid()}"
 
 
+def use_some_temporary_folder() -> None:
+    """Where the system's temporary folders cannot be written (a hardened host), one in the user's cache is this process's from now on.
+
+    What it is for others, and for libraries, is told by TMPDIR.
+    """
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        own = _cache_of_user() / "talking-head" / "tmp"
+        own.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.environ["TMPDIR"] = tempfile.tempdir = str(own)
+
+
+def _own_outputs() -> Path:
+    """Below the folder that Gradio is told to keep files in, where it is."""
+    told = os.environ.get("GRADIO_TEMP_DIR", "").strip()
+    return Path(told) / "talking-head" if told else _own_folder("outputs")
+
+
 def _own_cache() -> Path:
-    """The cache folder of this user's programs; the temporary folder for a user without a home."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(home) / "talking-head" if os.path.isabs(home) else _own_folder("cache")
+    """Where programs of this user keep what should outlive a restart: in a Space its persistent storage, where it has one; else the
+    cache of the user, and the temporary folder for a user without a home.
+    """
+    if os.environ.get("SPACE_ID") and os.access(PERSISTENT, os.W_OK):
+        return PERSISTENT / "talking-head"
+    home = _cache_of_user()
+    return home / "talking-head" if home.is_absolute() else _own_folder("cache")
+
+
+def _cache_of_user() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache"))
 
 
 def _told_root() -> str:
@@ -67,7 +96,7 @@ class Settings(BaseSettings):
     previews_bytes: int = Field(
         default=256 * 2**20, ge=0, description="Photos whose faces visitors of the pages were shown, decoded and held in memory, bytes"
     )
-    output_dir: Path = Field(default_factory=lambda: _own_folder("outputs"), description="Where the pages and servers put videos")
+    output_dir: Path = Field(default_factory=_own_outputs, description="Where the pages and servers put videos")
     output_ttl_s: float = Field(default=3600.0, gt=0, description="How long an ended job and its video are kept")
     output_bytes: int = Field(default=4 * 2**30, ge=0, description="Videos of ended jobs, bytes; the oldest go first")
     stream_bytes: int = Field(default=2 * 2**30, ge=0, description="Streams that wait for their readers, bytes; a quarter for each at most")
@@ -94,6 +123,8 @@ class Settings(BaseSettings):
     label: bool = Field(default=True, description='Pages and servers draw a small "AI" into their videos')
     shared_batches: bool = Field(default=False, description="On a GPU, Ditto draws the frames of all sessions in shared batches")
     fetch_ditto: bool = Field(default=True, description="Pages and servers fetch Ditto where a GPU is there and it is missing")
+    zero_gpu_call_s: float = Field(default=60.0, ge=10, description="Longest call on a GPU that is lent (ZeroGPU), seconds")
+    zero_gpu_video_s: float = Field(default=120.0, ge=10, description="GPU seconds that one video may take there")
     max_connections: int = Field(default=512, ge=8, description="Requests at the same time; more are told to come back")
     address_connections: int = Field(default=128, ge=8, description="The same, from one address")
     header_timeout_s: float = Field(default=10.0, gt=0, description="How long the head of a request may take")
@@ -137,6 +168,7 @@ def load_settings() -> Settings:
 
 def read_settings(kind: type[S]) -> S:
     """The same with an entry point's own settings beside them."""
+    use_some_temporary_folder()
     try:
         return kind()
     except ValidationError as error:

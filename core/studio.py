@@ -132,11 +132,11 @@ class Studio:
             with turn():
                 return loaded.engine.frame_cost(prepared.registration, options)
 
-        seat = self.live_load.admit(loaded.engine.name, session.width, session.height, guess)
+        session_load = self.live_load.admit(loaded.engine.name, session.width, session.height, guess)
         try:
-            return LiveSession(prepared, session, options, turn, live, clock, seat)
+            return LiveSession(prepared, session, options, turn, live, clock, session_load)
         except BaseException:
-            seat.close()
+            session_load.close()
             raise
 
     def check(self, request: Request) -> None:

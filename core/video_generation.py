@@ -19,6 +19,7 @@ from core.provenance.signing import Signer
 from core.result_reuse import ResultReuse
 from core.scheduler import Job, Scheduler
 from core.types import Audio, Avatar, Framing, Generation, Progress, ProgressCallback, Request, is_video
+from core.zero_gpu import current_visitor
 
 
 class VideoGenerator:
@@ -106,6 +107,7 @@ class VideoGenerator:
             load_ms=loaded.load_ms,
             register_ms=round((time.perf_counter() - started_s) * 1000, 1),
         )
+        current_visitor.set(run_request.owner)
         with self._scheduler.device_turn():
             session = loaded.engine.session(registration, run_request.controls, run_request.options)
         self._avatars.memory.trim()  # registrations grow with the sizes they are used at

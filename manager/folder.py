@@ -24,6 +24,7 @@ from core.errors import Cancelled
 from manager.errors import FolderError
 
 TEMPORARY_FOLDER = Path("/tmp/ditto_models")  # noqa: S108 - where checkpoints went at first; used where they are there and ours
+PERSISTENT = Path("/data")
 FOLDER_VARIABLE = "DITTO_MODELS_DIR"
 LOCK_POLL_S = 0.1
 HASH_CHUNK_BYTES = 4 * 2**20
@@ -37,6 +38,8 @@ def chosen_folder() -> tuple[Path, bool]:
     chosen = os.environ.get(FOLDER_VARIABLE, "").strip()
     if chosen:
         return Path(chosen).expanduser().absolute(), True
+    if os.environ.get("SPACE_ID") and os.access(PERSISTENT, os.W_OK):
+        return PERSISTENT / "talking-head" / "ditto_models", False  # the persistent storage of a Space: fetched once, not at every start
     return (TEMPORARY_FOLDER if _is_ours(TEMPORARY_FOLDER) else _cache_folder()), False
 
 

@@ -23,8 +23,8 @@ from core.web.api.settings import ServerSettings  # noqa: E402
 
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 PLACES = {
-    "output_dir": "one folder per user in the system's temporary folder",
-    "cache_dir": "`~/.cache/talking-head`",
+    "output_dir": "below `GRADIO_TEMP_DIR`; without it, one folder per user in the system's temporary folder",
+    "cache_dir": "`~/.cache/talking-head`; in a Space with persistent storage `/data/talking-head`",
     "root_path": "the path in `GRADIO_ROOT_PATH`, else none",
 }
 """Defaults that depend on the machine."""

@@ -17,6 +17,7 @@ Both give exactly one row per feature, in order, none missing and none too many,
 
 from __future__ import annotations
 
+import copy
 import itertools
 import operator
 from collections.abc import Callable, Iterator
@@ -164,12 +165,22 @@ def mover_to(network: Any) -> Callable[[Array], Any]:
 
 def seeded_noise(seed: int) -> Callable[[], Array]:
     """An endless supply of standard normal (1, 80, 265) float32. Drawn on the CPU, so that every device starts from the same noise."""
-    generator = np.random.default_rng(seed)
+    return _SeededNoise(seed)
 
-    def draw() -> Array:
-        return generator.standard_normal((1, WINDOW_FRAMES, MOTION_DIM), dtype=np.float32)
 
-    return draw
+class _SeededNoise:
+    """A class, since a function within a function cannot be pickled."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = np.random.default_rng(seed)
+
+    def __call__(self) -> Array:
+        return self._generator.standard_normal((1, WINDOW_FRAMES, MOTION_DIM), dtype=np.float32)
+
+
+def no_sampler(cond_frame: Array, cond: Array, x_t: Array, noises: Array) -> Array:
+    """Of an Audio2Motion that is on its way to another process."""
+    raise RuntimeError("this motion has no model: attach one")
 
 
 def smoothed(rows: Array, start: int, end: int, k: int) -> Array:
@@ -217,6 +228,21 @@ class Audio2Motion:
         self._fade = weights[:, None]
         self._twice = not options.online_mode and options.whole and options.smo_k_d > 1
         self.reset()
+
+    def detached(self) -> Audio2Motion:
+        """The same motion at the same point, without the model: it can be pickled, and goes on where one is attached."""
+        other = copy.copy(self)
+        other._sample, other._pieces = no_sampler, list(self._pieces)
+        return other
+
+    def attach(self, sample: MotionSampler) -> None:
+        """sample: of the same number of steps."""
+        self._sample = sample
+
+    @property
+    def step_noises(self) -> Array:
+        """(steps - 1, 1, 80, 265) float32."""
+        return self._step_noises
 
     def reset(self, first_frame: int = 0) -> None:
         """Forgets the utterance; the next push starts a new one, from the source's own pose.

@@ -7,6 +7,7 @@ neck stay attached (LivePortrait, arXiv:2407.03168, section 3.3). Order and cons
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,6 +72,11 @@ def stitch_of(network: Any) -> Stitch:
     return stitch
 
 
+def no_stitch(kp_source: Array, kp_driving: Array) -> Array:
+    """Of a MotionStitch that is on its way to another process."""
+    raise RuntimeError("these keypoints have no network: attach one")
+
+
 @dataclass(frozen=True, eq=False)
 class StitchedFrame:
     """frame: number since the session began. source_index: the source frame it is drawn from. kp_source, kp_driving: (1, 21, 3) float32.
@@ -130,6 +136,15 @@ class MotionStitch:
         self._kp_source: Array | None = None
         self._transition = Transition()
         self.reset()
+
+    def detached(self) -> MotionStitch:
+        """The same keypoints at the same point, without the network: they can be pickled, and go on where one is attached."""
+        other = copy.copy(self)
+        other._stitch = no_stitch
+        return other
+
+    def attach(self, stitch: Stitch) -> None:
+        self._stitch = stitch
 
     def reset(self, shown: StitchedFrame | None = None, listening: bool = False) -> None:
         """The next frame starts a new utterance: motion is measured anew, ctrl_info counts from 0. Blinks and a source video run on.

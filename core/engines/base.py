@@ -89,7 +89,8 @@ class Session(ABC):
     def push(self, samples: Samples) -> Iterator[Frame]:
         """Hears `samples` ((n,) float32, 16 kHz) and yields the frames that are certain now.
 
-        How the audio is cut into pushes never changes a frame. A yielded frame belongs to the caller.
+        How the audio is cut into pushes never changes a frame. A yielded frame belongs to the caller. Called without a turn on the device;
+        taking a frame needs one.
         """
 
     @abstractmethod

@@ -114,6 +114,11 @@ class DittoEngine(Engine):
         return self._revision
 
     @property
+    def paths(self) -> Mapping[str, Path]:
+        """Of the checkpoints in use, by role."""
+        return self._paths
+
+    @property
     def defaults(self) -> SetupDefaults:
         """The defaults of the configuration in use."""
         return self.config.defaults

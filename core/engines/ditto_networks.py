@@ -91,14 +91,7 @@ def load_networks(
 
 def _torch_networks(paths: Mapping[str, Path], placement: Placement, config: MotionConfig, shared_batches: bool) -> Networks:
     def loaded(role: str, **more: int) -> Any:
-        dtype = placement.dtype if role in HALF_PRECISION else torch.float32
-        # Tiny, and its answer is waited for frame by frame: on a GPU it would wait behind the pictures being drawn.
-        device = torch.device("cpu") if role == "stitch_network" else placement.device
-        with torch.device("meta"):
-            network = NETWORKS[role](**SIZES.get(role, {}), **more)
-        # Norms are folded in float32: the variance of one may be too large for half precision, its convolution is not.
-        prepared: Any = prepare(load_checkpoint(network, paths[role], device=device, dtype=torch.float32))
-        return prepared if dtype == torch.float32 else prepared.to(dtype)
+        return _loaded(role, paths, placement, prepare, placement.device, more)
 
     prepare = inference_form(placement)
     lmdm = loaded("lmdm", cond_dim=config.audio_feat_dim, frames=config.seq_frames)
@@ -112,6 +105,37 @@ def _torch_networks(paths: Mapping[str, Path], placement: Placement, config: Mot
         motion_server.sampler if motion_server is not None else lambda steps: sampler_of(lmdm, steps),
         close=motion_server.close if motion_server is not None else lambda: None,
     )
+
+
+def load_lent_networks(paths: Mapping[str, Path], placement: Placement, config: MotionConfig) -> Networks:
+    """Those that make motion and pictures, for a GPU that is lent call by call: the program that loads them has none itself.
+
+    So nothing is compiled, recorded or tried out, no thread is started, and weights are prepared on the CPU before they go to the device.
+    """
+
+    def loaded(role: str, **more: int) -> Any:
+        return _loaded(role, paths, placement, prepare_for_inference, torch.device("cpu"), more).to(placement.device)
+
+    def none(image: Tensor) -> Any:
+        raise RuntimeError("sources are not registered on a GPU that is lent")
+
+    lmdm = loaded("lmdm", cond_dim=config.audio_feat_dim, frames=config.seq_frames)
+    stitch = _loaded("stitch_network", paths, placement, prepare_for_inference, torch.device("cpu"), {})
+    return Networks(none, none, loaded("warp_network"), loaded("decoder"), stitch_of(stitch), lambda steps: sampler_of(lmdm, steps))
+
+
+def _loaded(
+    role: str, paths: Mapping[str, Path], placement: Placement, prepare: Callable[[Any], Any], device: torch.device, more: Mapping[str, int]
+) -> Any:
+    """One network on `device`, in the precision of the placement."""
+    dtype = placement.dtype if role in HALF_PRECISION else torch.float32
+    # Tiny, and its answer is waited for frame by frame: on a GPU it would wait behind the pictures being drawn.
+    device = torch.device("cpu") if role == "stitch_network" else device
+    with torch.device("meta"):
+        network = NETWORKS[role](**SIZES.get(role, {}), **more)
+    # Norms are folded in float32: the variance of one may be too large for half precision, its convolution is not.
+    prepared: Any = prepare(load_checkpoint(network, paths[role], device=device, dtype=torch.float32))
+    return prepared if dtype == torch.float32 else prepared.to(dtype)
 
 
 def inference_form(placement: Placement) -> Callable[[Any], Any]:

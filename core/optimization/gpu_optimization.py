@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.errors import EngineUnavailable, OptionError
+from core.zero_gpu import on_zero_gpu
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -70,6 +71,8 @@ def gpu_obstacle(device: str | None = None) -> str | None:
     """Why Ditto has no GPU here, in a few words; None where it has one. device: the one it was told to run on, if it was."""
     if device is not None and not device.startswith("cuda"):
         return f"ditto was told to run on {device}"
+    if on_zero_gpu():
+        return None  # nothing here may ask the driver: the processes of the calls would inherit that
     if cuda_devices() == 0:
         error = _driver_answer()[1]
         return f"NVIDIA's driver does not work (CUDA error {error})" if error not in (0, NO_DEVICE) else "no GPU was found"

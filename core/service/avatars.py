@@ -1,4 +1,4 @@
-"""An owner's avatars: listing, renaming and deleting them, and clearing what is kept. Registering one is a job (requests.py)."""
+"""Lists, renames and deletes an owner's avatars, and clears what is cached. Registering one is a job (requests.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service refuses, beyond the errors of core/errors.py.
+"""Errors of the service, beyond those of core/errors.py.
 
 ServiceError
 ├── UnknownJob         there is no such job (for this owner)

@@ -1,4 +1,4 @@
-"""Whether the service lives, whether it can make videos, and what of it does not work as it should."""
+"""The health of the service: whether it is alive and ready, and which parts of it are degraded."""
 
 from __future__ import annotations
 

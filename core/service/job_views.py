@@ -1,4 +1,4 @@
-"""What an owner is told of a job, and errors as plain values that can be recorded and raised again."""
+"""Jobs as their owners see them, and errors as plain values that can be recorded and raised again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be asked of a video by name: presets, limits and the label, the same for visitors of the pages and clients of the server."""
+"""Options of a video by name: presets, limits and the label, by the same rules for pages and server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a page keeps its videos and uploads: a private folder, unguessable names, a limit of bytes, and a sweeper for what is old.
+"""The private folder of videos and uploads: names that cannot be guessed, a limit of bytes, and a sweeper for what is old.
 
 The folder is the page's own, a child of `Settings.output_dir`: everything in it that is older than the time to live is removed, so
 it must never be a folder in which people keep files. It may vanish at any time: it is made again.

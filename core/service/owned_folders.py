@@ -1,4 +1,4 @@
-"""Folders whose name says whose they are and cannot be guessed: for a visitor's uploads and videos, which are served to nobody else.
+"""Names folders so that the name proves whose they are and cannot be guessed: for visitors' uploads and videos.
 
     root / folder_name(owner) / "photo.png"
 

@@ -1,4 +1,4 @@
-"""Whose a request is: one visitor's browser, one holder of a key, or one session; never told by anything they cannot keep secret.
+"""Identifies the owner of a request: a visitor's browser, the holder of a key, or a session, by a secret that they hold.
 
 An owner is a name that can be written into files and logs. The secret behind it (cookie or key) cannot be read from it.
 """

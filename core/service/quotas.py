@@ -1,4 +1,4 @@
-"""How often and how many at once: for each owner, and for the whole server."""
+"""Limits of rate and concurrency, for each owner and for the whole server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an outsider hands in becomes a job: checked as far as can be known at once, in the order in which it is cheap."""
+"""Turns what pages and server hand in into jobs; the cheapest checks come first."""
 
 from __future__ import annotations
 

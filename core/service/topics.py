@@ -1,4 +1,4 @@
-"""News about jobs and owners: who watches a topic is woken when something about it changes, in this process or another of this machine.
+"""Publish and subscribe among the threads and processes of one machine: whoever watches a topic is woken when something about it changes.
 
 A topic is a name ("job:…", "owner:…"). News says only that something changed; who is woken looks what it was. Between processes it travels
 as one datagram to each of the others, over sockets in a private folder, so nobody polls.

@@ -1,4 +1,4 @@
-"""Files that strangers send: their names, sizes and content are judged while they arrive, and what is refused is gone at once.
+"""Reads uploaded files: names, sizes and content are checked while they arrive, and what is refused is deleted at once.
 
     reader = FormReader(content_type, {"audio": "sound", "image": "person", "options": "text"}, folder, settings)
     for chunk in chunks: reader.write(chunk)

@@ -21,7 +21,7 @@ from core.generation_run import PreparedRun, Turn
 from core.media.encoders import as_picture
 from core.media.fragmented_mp4 import FragmentedMp4
 from core.media.label import Label
-from core.streaming.load import LiveSeat
+from core.streaming.load import SessionLoad
 from core.streaming.outputs import EventKind, LiveEvent, LiveFrame, LiveOptions, LiveOutput, LiveSegment
 from core.streaming.speech import Speech
 from core.streaming.utterance import Utterance, as_mono, fade_out
@@ -38,8 +38,8 @@ _SOON_S = 1e-6
 
 class LiveSession:
     """prepared, session, render: engine and person, a new session of theirs, and the options it was made with. turn: gives a
-    turn on the device. clock: in seconds; who has another clock than the machine's calls `next_output` without a timeout. seat: is told
-    what each frame cost, and of the end.
+    turn on the device. clock: in seconds; who has another clock than the machine's calls `next_output` without a timeout. session_load: is
+    told what each frame cost, and of the end.
 
     Frames follow one another at 25 a second of the clock. Who reads too slowly loses idle frames, which are then never made; speech is
     kept, and late. Sound that comes faster than it is spoken waits; where none comes in time silence is spoken, and after `gap_s` the
@@ -54,10 +54,10 @@ class LiveSession:
         turn: Turn,
         options: LiveOptions | None = None,
         clock: Callable[[], float] = time.monotonic,
-        seat: LiveSeat | None = None,
+        session_load: SessionLoad | None = None,
     ) -> None:
         self.options = options or LiveOptions()
-        self._seat = seat
+        self._session_load = session_load
         self._cpu_s = self._turn_s = 0.0  # of the frame that is made
         self._prepared, self._render, self._turn, self._clock = prepared, render, turn, clock
         self._label = Label(session.width, session.height) if render.label else None
@@ -276,8 +276,8 @@ class LiveSession:
         made = self._made
         self._make_frame()
         self._cpu_s += time.thread_time() - began_s
-        if self._seat is not None and self._made > made:
-            self._seat.frame(self._cpu_s, self._turn_s, late_s)
+        if self._session_load is not None and self._made > made:
+            self._session_load.frame(self._cpu_s, self._turn_s, late_s)
             self._cpu_s = 0.0
 
     def _make_frame(self) -> None:
@@ -361,8 +361,8 @@ class LiveSession:
             self._new_controls = self._new_controls or controls
 
     def _end(self) -> None:
-        if self._seat is not None:
-            self._seat.close()
+        if self._session_load is not None:
+            self._session_load.close()
         with self._changed:
             self._closed = True
             self._utterances.clear()

@@ -1,8 +1,8 @@
 """How much of the machine live sessions take, by measurement, and whether one more would keep real time beside them.
 
-    seat = load.admit("lite", 320, 320, guess)     BusyError where it would not
-    seat.frame(total_s, turn_s, late_s)            after each frame
-    seat.close()
+    session_load = load.admit("lite", 320, 320, guess)     BusyError where it would not
+    session_load.frame(total_s, turn_s, late_s)            after each frame
+    session_load.close()
 
 What a frame costs is measured while sessions run, by engine and size, in CPU seconds of the thread that makes it, so that waiting for
 others does not count. Two things are shared out: turns on the device, of which there is one, and cores.
@@ -20,7 +20,7 @@ from core.engines.base import FrameCost
 from core.errors import BusyError
 from core.types import FPS
 
-SHARE = 0.7
+SHARE = 0.65
 """Part of the device's time, and of all cores, that live sessions may need; the rest is for what comes at the same moment."""
 OWN_SHARE = 0.9
 """Part of a frame's 40 ms in which a session must make it: its frames are made one after the other."""
@@ -35,7 +35,7 @@ BUCKETS_S = (0.02, 0.04, 0.08, 0.2, 0.5)
 """Of the lateness of frames, for the operator."""
 
 
-class LiveSeat:
+class SessionLoad:
     """One session's. `frame` from one thread at a time, `close` from any, and again."""
 
     def __init__(self, load: LiveLoad, kind: tuple[str, int, int]) -> None:
@@ -62,14 +62,14 @@ class LiveLoad:
         self._lock = threading.Lock()
         self._costs: dict[tuple[str, int, int], FrameCost] = {}
         self._measured_s: dict[tuple[str, int, int], float] = {}
-        self._seats: list[LiveSeat] = []
+        self._sessions: list[SessionLoad] = []
         self._refused = 0
         self._lateness = [0] * (len(BUCKETS_S) + 1)
         self._late_total_s = 0.0
 
     def admit(
         self, engine: str, width: int, height: int, guess: Callable[[], FrameCost | None] = lambda: None
-    ) -> LiveSeat:
+    ) -> SessionLoad:
         """A place for a session at this size. guess: finds out what a frame of it is likely to cost, where that was not measured
         lately; None where nothing can tell: it is admitted then, unless others are late.
 
@@ -86,9 +86,9 @@ class LiveLoad:
             except BusyError:
                 self._refused += 1
                 raise
-            seat = LiveSeat(self, kind)
-            self._seats.append(seat)
-            return seat
+            session_load = SessionLoad(self, kind)
+            self._sessions.append(session_load)
+            return session_load
 
     def stats(self) -> dict[str, Any]:
         """sessions: now. refused: so far. device, cores: needed for real time now; 1 is all of the device, and one core. late_s: of the
@@ -98,11 +98,11 @@ class LiveLoad:
         with self._lock:
             needed = self._needed()
             return {
-                "sessions": len(self._seats),
+                "sessions": len(self._sessions),
                 "refused": self._refused,
                 "device": round(needed.turn_s * FPS, 3),
                 "cores": round(needed.total_s * FPS, 3),
-                "late_s": round(max((seat.late_s for seat in self._seats), default=0.0), 3),
+                "late_s": round(max((session_load.late_s for session_load in self._sessions), default=0.0), 3),
                 "lateness": list(self._lateness),
                 "late_total_s": round(self._late_total_s, 3),
             }
@@ -129,34 +129,34 @@ class LiveLoad:
         needed = self._needed()
         device, cores = (needed.turn_s + own.turn_s) * FPS, (needed.total_s + own.total_s) * FPS
         now_s = time.monotonic()
-        late = any(now_s - seat.late_at_s < LATE_FOR_S for seat in self._seats)
-        if late or (self._seats and (device > SHARE or cores > SHARE * self._cores)):
+        late = any(now_s - session_load.late_at_s < LATE_FOR_S for session_load in self._sessions)
+        if late or (self._sessions and (device > SHARE or cores > SHARE * self._cores)):
             raise BusyError(
-                f"A live session of {size} pixels would not keep real time beside the {len(self._seats)} that run.",
+                f"A live session of {size} pixels would not keep real time beside the {len(self._sessions)} that run.",
                 f"Try again in {RETRY_AFTER_S} s, or choose a smaller size.",
                 code="live_busy",
-                parameters={"size": size, "sessions": len(self._seats), "retry_after_s": RETRY_AFTER_S},
+                parameters={"size": size, "sessions": len(self._sessions), "retry_after_s": RETRY_AFTER_S},
             )
 
     def _needed(self) -> FrameCost:
-        costs = [self._costs[seat.kind] for seat in self._seats if seat.kind in self._costs]
+        costs = [self._costs[session_load.kind] for session_load in self._sessions if session_load.kind in self._costs]
         return FrameCost(sum(cost.total_s for cost in costs), sum(cost.turn_s for cost in costs))
 
-    # ---- told by seats
+    # ---- told by sessions
 
-    def _made(self, seat: LiveSeat, cost: FrameCost, late_s: float) -> None:
+    def _made(self, session_load: SessionLoad, cost: FrameCost, late_s: float) -> None:
         with self._lock:
-            known = self._costs.setdefault(seat.kind, FrameCost(cost.total_s, cost.turn_s))
+            known = self._costs.setdefault(session_load.kind, FrameCost(cost.total_s, cost.turn_s))
             known.total_s += SMOOTHING * (cost.total_s - known.total_s)
             known.turn_s += SMOOTHING * (cost.turn_s - known.turn_s)
-            self._measured_s[seat.kind] = time.monotonic()
-            seat.late_s = late_s
+            self._measured_s[session_load.kind] = time.monotonic()
+            session_load.late_s = late_s
             if late_s >= LATE_S:
-                seat.late_at_s = time.monotonic()
+                session_load.late_at_s = time.monotonic()
             self._lateness[next((n for n, edge in enumerate(BUCKETS_S) if late_s <= edge), len(BUCKETS_S))] += 1
             self._late_total_s += late_s
 
-    def _closed(self, seat: LiveSeat) -> None:
+    def _closed(self, session_load: SessionLoad) -> None:
         with self._lock:
-            if seat in self._seats:
-                self._seats.remove(seat)
+            if session_load in self._sessions:
+                self._sessions.remove(session_load)

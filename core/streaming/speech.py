@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from operator import length_hint
 from typing import Any
 
 from core.engines.base import Session
@@ -29,12 +30,10 @@ class Speech:
         with self._lock:
             while not self.utterance.sound_is_there():
                 self._fill()
-        with self._turn():
-            while True:
-                if self._frames is not None:
-                    frame = next(self._frames, None)
-                    if frame is not None or self._flushed:
-                        return frame
+        while True:
+            if self._frames is None or not length_hint(self._frames, 1):  # no turn is taken for nothing
+                if self._flushed:
+                    return None
                 with self._lock:
                     heard = self.utterance.next_heard()
                     while heard is None:
@@ -42,6 +41,11 @@ class Speech:
                         heard = self.utterance.next_heard()
                 self._flushed = not len(heard)
                 self._frames = self._session.flush() if self._flushed else self._session.push(heard)
+            with self._turn():
+                frame = next(self._frames, None)
+            if frame is not None:
+                return frame
+            self._frames = None
 
     def _fill(self) -> None:
         self.utterance.fill()

@@ -1,4 +1,4 @@
-"""The address that a program serves on: checked before anything is loaded, and told as one opens it."""
+"""The address that a program serves on: checked before anything is loaded, and printed as one opens it."""
 
 from __future__ import annotations
 

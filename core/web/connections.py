@@ -1,4 +1,4 @@
-"""Connections to a server and its requests under way, bounded for each address and in all; the same before the pages and the API.
+"""Limits connections to a server and its requests under way, for each address and in all; the same for pages and API.
 
 A connection that says nothing (no head of a request has come, or the last request is answered) makes room for a newer one, the longest
 silent first. So strangers who only connect take nothing from those who ask for something. A request too many is refused, but never one for

@@ -52,9 +52,10 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
         builder = Builder(stages, "cpu", folder)
         root = builder.make("cpu")
         stage = {key: value for each in chain(stages, "cpu")[1] for key, value in vars(each).items() if value}
-        environment = {**builder.state("cpu").environment, "TALKING_HEAD_API_KEYS": KEY}
+        state = builder.state("cpu")
+        state.environment["TALKING_HEAD_API_KEYS"] = KEY
         log = folder / "log"
-        container = Container(root, [*stage["entry_point"], *stage["command"]], environment, stage["volumes"], log)
+        container = Container(root, state, [*stage["entry_point"], *stage["command"]], stage["volumes"], log)
         try:
             wait_for(lambda: container.ended or b"answers at" in log.read_bytes(), START_S)
             assert not container.ended, log.read_text()

@@ -50,6 +50,7 @@ def export(capsys: pytest.CaptureFixture[str], checkpoints: Path, onnx_dir: Path
     return code, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_export_makes_the_published_files(published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     onnx_dir = tmp_path / "a folder" / "onnx"
     code, out, err = export(capsys, published, onnx_dir, "--json")

@@ -32,6 +32,7 @@ class KilledServer:
             "TALKING_HEAD_CACHE_DIR": str(folder / "cache"),
             "TALKING_HEAD_MAX_QUEUE": "100",
             "TALKING_HEAD_JOBS_PER_MINUTE": "1000",
+            "TALKING_HEAD_REQUESTS_PER_MINUTE": "100000",
             "TALKING_HEAD_KEEP_RESULTS": "false",
         }
         self.url = ""

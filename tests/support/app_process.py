@@ -42,22 +42,27 @@ class Server:
 
 def start_app(
     folder: Path, command: tuple[str, ...] = (str(ROOT / "app.py"),), host: str = "127.0.0.1", ready: bytes = b"is ready",
-    port: int | None = None, **environment: str,
+    port: int | None = None, told: bool = True, **environment: str | None,
 ) -> Server:
-    """Starts app.py (or another way to it) and waits until it answers. ready: what it says then. port: None for a free one."""
+    """Starts app.py (or another way to it) and waits until it answers. ready: what it says then. port: None for a free one.
+
+    told: host and port are options of the command line. environment: None takes a variable out.
+    """
     if port is None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
     log = folder / "app.log"
+    arguments = ("--host", host, "--port", str(port)) if told else ()
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "TALKING_HEAD_OUTPUT_DIR": str(folder / "out"),
+                 "TALKING_HEAD_CACHE_DIR": str(folder / "cache"), **environment}  # fmt: skip
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, *command, "--host", host, "--port", str(port)],
+            [sys.executable, *command, *arguments],
             stdout=stream,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TALKING_HEAD_OUTPUT_DIR": str(folder / "out"),
-                 "TALKING_HEAD_CACHE_DIR": str(folder / "cache"), **environment},
+            env={name: value for name, value in variables.items() if value is not None},
         )
     server = Server(f"http://127.0.0.1:{port}/", process, folder, log)
     deadline = time.monotonic() + START_S

@@ -196,12 +196,10 @@ def in_context(source: str) -> bool:
 
 
 class Container:
-    """A started stage. root: its files. volumes: their paths inside; each is a folder beside the root that its user owns."""
+    """A started stage. root: its files. state: after its last step. volumes: their paths inside; each is a folder beside the root."""
 
-    def __init__(
-        self, root: Path, command: list[str], environment: dict[str, str], volumes: list[str], log: Path, user: int = 1000
-    ) -> None:
-        self._root, self._environment, self._user = root, environment, user
+    def __init__(self, root: Path, state: State, command: list[str], volumes: list[str], log: Path) -> None:
+        self._root, self._state = root, state
         binds = ""
         for volume in volumes:
             # A named volume begins as what the image has at its path.
@@ -213,13 +211,12 @@ class Container:
             f'set -e; {sys.executable} -c "$2"; mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"; {binds}'
             'mount -t proc proc "$1/proc"; mount -t sysfs -o ro sysfs "$1/sys"; '
             'for place in tmp dev/shm; do mount -t tmpfs -o mode=1777,nosuid,nodev,noexec tmpfs "$1/$place"; done; '
-            'cd /; root="$1"; shift 2; '
-            'exec chroot "$root" env -i "$@"'
+            'root="$1"; shift 2; exec chroot "$root" "$@"'
         )
         with log.open("wb") as stream:
             self._process = subprocess.Popen(
                 ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", script, "sh", str(root), _LOOPBACK_UP,
-                 *self._inside_as_user(command)],
+                 *self._as_user(command)],
                 stdout=stream, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             )  # fmt: skip
 
@@ -230,7 +227,7 @@ class Container:
     def run(self, command: list[str], timeout_s: float = 60.0) -> subprocess.CompletedProcess[bytes]:
         """Carries out a command inside, as `docker exec` does."""
         entered = ["nsenter", "--target", str(self._inside()), "--mount", "--net", "--pid", "chroot", str(self._root)]
-        return subprocess.run([*entered, "env", "-i", *self._inside_as_user(command)], capture_output=True, timeout=timeout_s)
+        return subprocess.run([*entered, *self._as_user(command)], capture_output=True, timeout=timeout_s)
 
     def stop(self, timeout_s: float) -> int:
         """SIGTERM to the first process, and its exit code."""
@@ -246,7 +243,8 @@ class Container:
         """The first process in its namespace: the only child of unshare."""
         return int(Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()[0])
 
-    def _inside_as_user(self, command: list[str]) -> list[str]:
-        user = str(self._user)
-        dropped = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--bounding-set=-all", "--no-new-privs"]
-        return [*(f"{name}={value}" for name, value in self._environment.items()), *dropped, *command]
+    def _as_user(self, command: list[str]) -> list[str]:
+        user, _, group = self._state.user.partition(":")
+        dropped = ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", "--bounding-set=-all", "--no-new-privs"]
+        environment = [f"{name}={value}" for name, value in self._state.environment.items()]
+        return ["env", "-i", "-C", self._state.directory, *environment, *dropped, *command]

@@ -23,6 +23,8 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from tests.support.hub_spaces import Spaces
+
 HOLD_LIMIT_S = 30.0
 
 
@@ -67,6 +69,7 @@ class HubServer:
         self.repo, self.revision, self.files, self.small = repo, revision, dict(files), small
         self.seen: list[Seen] = []
         self.token: str | None = None
+        self.spaces = Spaces()
         self._faults: dict[str, list[tuple[Fault, int | None, str]]] = {}
         self._lock = threading.Lock()
         self._servers = [_Server(self, name) for name in ("hub", "cdn")]
@@ -142,7 +145,24 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def do_GET(self) -> None:
-        self._answer()
+        if not self._answer_space():
+            self._answer()
+
+    def do_POST(self) -> None:
+        if not self._answer_space():
+            self._refuse(404, "RepoNotFound")
+
+    do_PUT = do_POST
+
+    def _answer_space(self) -> bool:
+        parts = urlsplit(self.path)
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        token = (self.headers["Authorization"] or "").removeprefix("Bearer ")
+        answer = self.server.hub.spaces.answer(self.command, unquote(parts.path), parts.query, body, token)
+        if answer is None:
+            return False
+        self._send_json(answer[1], answer[0])
+        return True
 
     def _answer(self) -> None:
         hub, path = self.server.hub, unquote(urlsplit(self.path).path)
@@ -255,9 +275,11 @@ class _Handler(BaseHTTPRequestHandler):
             entry["lfs"] = {"oid": self.server.hub.etag(name), "size": len(content), "pointerSize": 134}
         return entry
 
-    def _send_json(self, content: Any) -> None:
+    def _send_json(self, content: Any, status: int = 200) -> None:
         body = json.dumps(content).encode()
-        self.send_response(200)
+        self.send_response(status)
+        if status == 404:
+            self.send_header("X-Error-Code", "RepoNotFound")
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -1,4 +1,4 @@
-"""Work that a connection waits for, and that nobody needs once the client is gone."""
+"""Runs work for as long as the client that waits for it is connected."""
 
 from __future__ import annotations
 

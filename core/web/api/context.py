@@ -1,4 +1,4 @@
-"""What every route shares, and who asks."""
+"""State that all routes share, and the owner of a request."""
 
 from __future__ import annotations
 

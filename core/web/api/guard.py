@@ -1,4 +1,4 @@
-"""Before every route and the page: no request is larger or slower than allowed.
+"""Limits the size and duration of every request, before every route and the page.
 
 Pure ASGI: what streams through is not copied, and a client that goes is seen at once.
 """

@@ -1,4 +1,4 @@
-"""HEAD wherever GET is: the routes answer as to GET, and what they say after the headers stays here."""
+"""Answers HEAD wherever GET is answered: the routes answer as to GET, and the body is dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who asks: the holder of a key, or, where no keys are set, whoever reaches the server.
+"""Authentication by key or, where no keys are set, the owner of a request by the secret it brings.
 
     Authorization: Bearer KEY   or   X-API-Key: KEY      from programs
     Sec-WebSocket-Protocol: talking-head, key.BASE64URL   from web pages, whose WebSockets cannot set headers

@@ -1,4 +1,4 @@
-"""What Prometheus reads at /metrics. Nothing in it tells owners apart."""
+"""Metrics for Prometheus at /metrics. Nothing in them identifies an owner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server answers, as JSON."""
+"""The JSON bodies of the server's answers."""
 
 from __future__ import annotations
 

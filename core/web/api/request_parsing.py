@@ -1,4 +1,4 @@
-"""A form becomes what the service takes: recording, person, options."""
+"""Parses forms into the inputs of the service: recording, person, options."""
 
 from __future__ import annotations
 

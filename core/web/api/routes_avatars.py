@@ -1,4 +1,4 @@
-"""People that an owner registers once and shows often."""
+"""Routes of avatars: people that an owner registers once and shows often."""
 
 from __future__ import annotations
 

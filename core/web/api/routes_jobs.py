@@ -1,4 +1,4 @@
-"""POST /generate, and the jobs it starts."""
+"""POST /generate, and the routes of jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Caches, health and figures."""
+"""Routes of caches, health and metrics."""
 
 from __future__ import annotations
 

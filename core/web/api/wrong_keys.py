@@ -1,4 +1,4 @@
-"""Guessing keys takes time: an address that sent too many wrong ones is not listened to for a while, other addresses are."""
+"""Limits wrong keys: an address that sent too many is refused for a while."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""File objects in JSON from strangers: found however deep they lie, and let through only where they name a file that may be named."""
+"""Finds file objects in JSON from clients, however deeply nested, and allows only those that name a permitted file."""
 
 from __future__ import annotations
 

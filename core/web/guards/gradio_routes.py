@@ -1,4 +1,4 @@
-"""Of the routes that Gradio opens by itself, those that pages and clients need; there is nothing at any other.
+"""Allows those routes of Gradio that pages and clients need, and closes all others.
 
 What is left out runs programs on uploads, fetches addresses, changes the program, keeps what a visitor has on the page, or tells of others.
 """

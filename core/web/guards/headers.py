@@ -1,4 +1,4 @@
-"""Headers on every answer, which tell browsers what pages may do with it."""
+"""Security headers of every answer, which tell browsers what pages may do with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Under which names a program may be reached, and from which web pages: the first thing that is looked at of every request.
+"""Checks under which name a program was reached and from which web page, before anything else of a request is looked at.
 
 A foreign name in Host is a foreign web page's name that was made to point here, and a foreign Origin is such a page itself.
 """
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from core.service.owners import Asgi, Receive, Scope, Send
 from core.settings import Settings
 from core.web.addresses import is_loopback, plain
+from core.web.gradio_environment import root_address
 from core.web.guards.refusals import Forbidden, Misdirected, Refusal, refuse
 
 ANY = "*"
@@ -28,12 +29,14 @@ _ORIGINS_HINT = " Other origins that may call the server are named in TALKING_HE
 @dataclass(frozen=True)
 class Reach:
     """names: in lower case; "*.example.org" stands for all names below, "*" for every name. loopback: only this machine reaches the server.
+    origins: of the pages themselves, where they are known: a proxy may send another Host.
 
     An IP address in Host is as good as a name that is known where others reach the server: no foreign page has one as its name.
     """
 
     names: frozenset[str]
     loopback: bool
+    origins: frozenset[str] = frozenset()
 
     def knows(self, host: str) -> bool:
         """host: the value of a Host header."""
@@ -55,10 +58,14 @@ class Reach:
 
 
 def reach_of(settings: Settings, host: str) -> Reach:
-    """host: what the server listens on, an address or a name. A Space (SPACE_HOST in the environment) knows its own name."""
-    own = (plain(host), os.environ.get("SPACE_HOST", ""))
+    """host: what the server listens on, an address or a name. A Space (SPACE_HOST in the environment) knows its own name, and so does
+    who was given a whole address as GRADIO_ROOT_PATH.
+    """
+    root = root_address()
+    own = (plain(host), os.environ.get("SPACE_HOST", ""), (root.hostname or "") if root is not None else "")
     names = frozenset(name.strip().lower().rstrip(".") for name in (*own, *settings.allowed_hosts) if name.strip())
-    return Reach(names, is_loopback(host))
+    origins = frozenset({f"{root.scheme}://{root.netloc}".lower()}) if root is not None else frozenset[str]()
+    return Reach(names, is_loopback(host), origins)
 
 
 class AddressGuard:
@@ -92,7 +99,7 @@ class AddressGuard:
         return Forbidden(f"Web pages of {', '.join(origins)[:80]} may not use this server.", self._hint)
 
     def _own(self, origin: str, host: str) -> bool:
-        if origin in self._origins:
+        if origin in self._origins or origin.lower() in self._reach.origins:
             return True
         try:
             parts = urlsplit(origin)

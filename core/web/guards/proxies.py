@@ -1,4 +1,4 @@
-"""What a reverse proxy says of a request counts where the proxy is a configured one, and is taken out of the request elsewhere."""
+"""Headers of reverse proxies: believed from configured proxies, and removed from all other requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a guard says no: one shape of answer for requests and WebSockets."""
+"""The answers of guards that refuse a request or a WebSocket, in one shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of a visitor are theirs alone: nothing else can be named in a request or fetched."""
+"""Keeps visitors' files private: uploads are stored under the visitor's name, and requests can name and fetch only their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a visitor sees, as small pieces of HTML. Everything that is not ours is escaped."""
+"""HTML fragments of the pages. Everything that is not ours is escaped."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""Serving a page: the environment Gradio needs before it is imported, the launch, the warm-up behind it, and a clean end."""
+"""Serving a page: the launch, the warm-up behind it, and a clean end."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +11,6 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
-from core.service.outputs import OutputFolder
 from core.service.owners import VisitorCookie
 from core.settings import Settings
 from core.studio import Studio
@@ -29,25 +27,7 @@ if TYPE_CHECKING:
 
     from core.web.pages.widgets import Page
 
-LOOPBACK = "127.0.0.1,localhost,::1"
-UNGUARDED = ("GRADIO_ALLOWED_PATHS", "GRADIO_NUM_WORKERS", "GRADIO_SHARE", "GRADIO_MCP_SERVER", "GRADIO_ROOT_PATH")
-"""Settings of Gradio that would serve files, or the page, past what stands before it here."""
 WARM_UP_AFTER_S = 4.0
-
-
-def prepare_environment(outputs: OutputFolder) -> None:
-    """Settings Gradio reads from the environment. Call before it is imported.
-
-    Uploads go where the videos go, so that one private folder holds all visitors' files and one sweeper empties it, and a finished
-    video is served from where it lies instead of being copied.
-    """
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["GRADIO_TEMP_DIR"] = str(outputs.root)
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    for name in UNGUARDED:
-        os.environ.pop(name, None)
-    for name in ("NO_PROXY", "no_proxy"):  # Gradio calls its own server at the start, which no proxy can reach
-        os.environ[name] = ",".join(filter(None, (os.environ.get(name, ""), LOOPBACK)))
 
 
 def middleware(page: Page) -> list[Middleware]:

@@ -30,7 +30,7 @@ EVENTS = Path(__file__).resolve().parent / "static" / "events.js"
 def build_page(service: Service, contents: PageContents) -> Page:
     """The page in all languages and its endpoints. Launching it is up to the caller (core/web/pages/launch.py)."""
     first = LANGUAGES[0]
-    page = Page(first, service, title=first.title, analytics_enabled=False)
+    page = Page(first, service, title=first.title)
     page.public_files = [path for example in contents.examples for path in (example.photo, example.speech)]
     gr.set_static_paths(page.public_files)  # else Gradio keeps copies
     for texts in LANGUAGES:

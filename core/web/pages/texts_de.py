@@ -199,6 +199,12 @@ GERMAN = Texts(
         "unknown_cache": "{value} lässt sich nicht leeren. Wähle avatars, results oder all.",
         "busy": "Viel zu tun: Es warten schon {waiting} Videos. Versuche es in einer Minute noch einmal.",
         "busy_bytes": "Viel zu tun: Was wartet, umfasst {mib} MiB an Aufnahmen und Fotos. Versuche es in einer Minute noch einmal.",
+        "gpu_quota": "Das braucht etwa {needed_s} Sekunden der GPU, zu haben sind {left_s}. Eine Aufnahme bis {fits_s} Sekunden passt; "
+        "lite braucht keine GPU. Mehr gibt es in: {wait}.",
+        "gpu_quota_used": "Dein Anteil an der GPU ist verbraucht. Versuche es später, melde dich bei Hugging Face an, oder nimm lite.",
+        "gpu_at_once": "So lange am Stück wird die GPU nicht verliehen. Nimm eine kürzere Aufnahme oder lite.",
+        "gpu_busy": "Gerade ist keine GPU frei. Versuche es in einer Minute noch einmal oder nimm lite.",
+        "gpu_broke_off": "Die Arbeit auf der GPU brach ab. Versuche es noch einmal oder nimm lite.",
         "owner_busy": "Viel zu tun: Schon {own} deiner Videos sind in Arbeit. Versuche es noch einmal, wenn eines davon fertig ist.",
         "too_many": "Zu viel auf einmal. Versuche es in {retry_after_s} s noch einmal.",
         "stopping": "Der Dienst wird angehalten; ein angefangenes Video geht danach weiter. Versuche es in einer Minute noch einmal.",

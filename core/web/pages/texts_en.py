@@ -195,6 +195,12 @@ ENGLISH = Texts(
         "unknown_cache": "{value} is not something that can be cleared. Choose avatars, results or all.",
         "busy": "Busy: {waiting} videos are waiting already. Try again in a minute.",
         "busy_bytes": "Busy: what waits holds {mib} MiB of recordings and photos. Try again in a minute.",
+        "gpu_quota": "This needs about {needed_s} seconds of the GPU, and {left_s} are to be had. A recording of up to {fits_s} seconds "
+        "would fit; the lite engine needs none. More is there in: {wait}.",
+        "gpu_quota_used": "Your share of the GPU is used up for now. Try again later, log in at Hugging Face, or use the lite engine.",
+        "gpu_at_once": "The GPU is not lent for so long at once. Use a shorter recording, or the lite engine.",
+        "gpu_busy": "No GPU is free at the moment. Try again in a minute, or use the lite engine.",
+        "gpu_broke_off": "The work on the GPU broke off. Try again, or use the lite engine.",
         "owner_busy": "Busy: {own} videos of yours are under way already. Try again when one of them is done.",
         "too_many": "Too much at once. Try again in {retry_after_s} s.",
         "stopping": "The service is stopping; a video under way goes on when it is back. Try again in a minute.",

@@ -12,10 +12,12 @@ import httpx
 import pytest
 
 from tests.support.app_process import stop_app
+from tests.support.paths import ASSETS
 from tests.web.guards.conftest import Audited, start
 
 HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "same-origin", "cross-origin-resource-policy": "same-origin"}
 TOKEN = "a" * 43
+PHOTO = (ASSETS / "portrait.png").read_bytes()
 STREAMS = (
     "gradio_api/queue/data?session_hash=x", "gradio_api/heartbeat/abc", f"talking_head_events/{TOKEN}", f"talking_head_stream/{TOKEN[:22]}",
 )  # fmt: skip
@@ -56,7 +58,7 @@ def test_a_web_page_of_another_origin_is_refused(program: Audited, origin: str) 
             assert answer.status_code == 403, answer.url
             assert "TALKING_HEAD_" in answer.json()["error"]["hint"]
             assert "access-control-allow-origin" not in answer.headers
-        own = client.post("gradio_api/upload", headers={"Origin": program.server.url.rstrip("/")}, files={"files": ("x.png", b"x")})
+        own = client.post("gradio_api/upload", headers={"Origin": program.server.url.rstrip("/")}, files={"files": ("x.png", PHOTO)})
         assert own.status_code == 200
 
 
@@ -118,7 +120,7 @@ def test_a_space_and_a_proxy_by_configuration(tmp_path: Path) -> None:
                 forwarded = {"Host": "inside.local", "X-Forwarded-Host": host, "X-Forwarded-Proto": "https"}
                 assert client.get("config", headers=forwarded).status_code == status
                 headers = {**forwarded, "Origin": f"https://{host}"}
-                same = client.post("gradio_api/upload", headers=headers, files={"files": ("x.png", b"x")})
+                same = client.post("gradio_api/upload", headers=headers, files={"files": ("x.png", PHOTO)})
                 assert same.status_code == status
             forwarded = {"Host": "inside.local", "X-Forwarded-Host": "a-b.hf.space", "X-Forwarded-Proto": "https"}
             page = client.get("", headers={**forwarded, "Cookie": ""})

@@ -10,6 +10,7 @@ import pytest
 from core.errors import OptionError
 from core.settings import load_settings
 from tests.support.app_process import stop_app
+from tests.support.paths import PORTRAIT
 from tests.web.guards.conftest import PROGRAMS, Audited, start
 
 FORWARDED = {"Host": "inside.local", "X-Forwarded-Host": "talk.example", "X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
@@ -43,8 +44,8 @@ def test_the_page_says_where_it_is_and_its_cookie_holds_there(below: Audited) ->
 def test_uploads_work_and_other_routes_stay_shut(below: Audited) -> None:
     visitor = {"Cookie": f"talking_head_visitor={'ab' * 24}"}
     with visiting(below) as client:
-        uploaded = client.post("gradio_api/upload", headers=visitor, files={"files": ("x.png", b"x")}).json()[0]
-        assert client.get(f"gradio_api/file={uploaded}", headers=visitor).content == b"x"
+        uploaded = client.post("gradio_api/upload", headers=visitor, files={"files": ("x.png", PORTRAIT.read_bytes())}).json()[0]
+        assert client.get(f"gradio_api/file={uploaded}", headers=visitor).content == PORTRAIT.read_bytes()
         assert client.get("gradio_api/file=/etc/hostname", headers=visitor).status_code == 403
         assert client.get("monitoring", headers=visitor).status_code == 404
         assert client.get("config", headers={"X-Forwarded-Host": "evil.example"}).status_code == 421

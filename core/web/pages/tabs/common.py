@@ -11,6 +11,7 @@ import gradio as gr
 from core.service.owners import owner_of
 from core.service.service import Service
 from core.web.pages.texts import Texts
+from core.zero_gpu import TOKEN_HEADER, visitor_tokens
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,13 @@ class Context:
 
 
 def owner_of_request(request: gr.Request) -> str:
-    """Whose a request is. Raises OptionError for a key that could be guessed."""
-    return owner_of(request.headers, str(request.session_hash or ""))
+    """Whose a request is. Raises OptionError for a key that could be guessed.
+
+    On a host that lends its GPU to visitors, the token that says who they are is kept for their jobs.
+    """
+    owner = owner_of(request.headers, str(request.session_hash or ""))
+    visitor_tokens.note(owner, request.headers.get(TOKEN_HEADER))
+    return owner
 
 
 def uploaded(path: object) -> Path | None:

@@ -1,4 +1,4 @@
-"""Making a video: who speaks, what is said, how; then progress, the video and its figures. The job goes on when the page is left."""
+"""The Generate tab: person, speech and settings; then progress, the video and its figures. The job goes on when the page is left."""
 
 from __future__ import annotations
 

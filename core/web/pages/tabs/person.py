@@ -1,4 +1,4 @@
-"""Who speaks: a new photo, with a choice of its faces, or one of the visitor's avatars."""
+"""The choice of the person: a new photo, with a choice of its faces, or one of the visitor's avatars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tab that says what runs here: engines, queue and caches, and the fetching of Ditto's networks."""
+"""The Status tab: engines, queue and caches, and the download of Ditto's networks."""
 
 from __future__ import annotations
 
