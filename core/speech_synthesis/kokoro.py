@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from core.errors import EngineUnavailable
 from core.speech_synthesis.base import Speech, Voice, check_cancel
 from core.speech_synthesis.espeak_library import EspeakLibrary, espeak_library, has_system_library
-from core.speech_synthesis.kokoro_letters import FOLDER, Letters, letters_of
+from core.speech_synthesis.kokoro_letters import Letters, letters_of
+from core.speech_synthesis.pronunciations import FOLDER
 from core.speech_synthesis.word_times import word_times
 
 RATE_HZ = 24_000
@@ -67,7 +68,7 @@ class Kokoro:
         self._espeak: EspeakLibrary = espeak_library()
         self._network = _load_network(threads or min(4, os.cpu_count() or 1))
         self._tables: dict[str, NDArray[np.float32]] = {}
-        self.revision = f"kokoro-82m {MODEL_SHA256[:12]} espeak-ng {self._espeak.version} 1"
+        self.revision = f"kokoro-82m {MODEL_SHA256[:12]} espeak-ng {self._espeak.version} 2"
 
     def warmup(self) -> None:
         for _ in self.speak("Hello.", VOICES[0], 1.0, threading.Event()):

@@ -1,4 +1,4 @@
-"""Turns espeak-ng's phones into the letters that Kokoro-82M reads, word by word."""
+"""Spells a text in the letters that Kokoro-82M reads, word by word: by a dictionary, or from espeak-ng's phones."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import functools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from core.speech_synthesis.espeak_library import SpokenWord
+from core.speech_synthesis.pronunciations import FOLDER, LANGUAGES, begins_with_vowel, look_up
 
-FOLDER = Path(__file__).parent / "voices"
 MAX_LETTERS = 300
 """Letters at once, some twenty seconds: the network takes 510, and less costs less time and memory."""
 _PAUSES = ",.;:!?…—"
@@ -97,15 +96,33 @@ def letters_of(text: str, words: Sequence[SpokenWord], language: str) -> list[Le
 def _written_words(text: str, words: Sequence[SpokenWord], language: str) -> list[list[tuple[int, str, str]]]:
     """(first character, letters, mark of the pause after it) of what is said, gathered by the words between blanks."""
     found: list[list[tuple[int, str, str]]] = []
-    for index, word in enumerate(words):
-        letters = spelled(word.phones, language)[: MAX_LETTERS - 2]
-        if not letters:
-            continue
-        pause = _pause(text, word, words[index + 1] if index + 1 < len(words) else None) if word.ends_clause else ""
-        if not found or any(character.isspace() for character in text[found[-1][-1][0] : word.start]):
+    for start, letters, pause in _said(text, words, language):
+        if not found or any(character.isspace() for character in text[found[-1][-1][0] : start]):
             found.append([])
-        found[-1].append((word.start, letters, pause))
+        found[-1].append((start, letters, pause))
     return found
+
+
+def _said(text: str, words: Sequence[SpokenWord], language: str) -> list[tuple[int, str, str]]:
+    """The same, one by one: by the dictionary of the language where it has all words of what is said at once, else by espeak-ng."""
+    said: list[tuple[int, tuple[str, str], str]] = []  # letters before a consonant or pause, and before a vowel
+    for index, word in enumerate(words):
+        following = words[index + 1] if index + 1 < len(words) else None
+        pause = _pause(text, word, following) if word.ends_clause else ""
+        segment = text[word.start : following.start if following else len(text)]
+        known = None
+        if language in LANGUAGES and (word.ends_clause or "." not in segment):  # a full stop within a clause is an abbreviation's
+            known = look_up(segment, language)
+        if known is None:
+            phones = spelled(word.phones, language)
+            known = [(0, phones, phones)] if phones else []
+        for number, (at, plain, before_vowel) in enumerate(known, 1):
+            said.append((word.start + at, (plain, before_vowel), pause if number == len(known) else ""))
+    result = []
+    for index, (start, letters, pause) in enumerate(said):
+        linked = not pause and index + 1 < len(said) and begins_with_vowel(said[index + 1][1][0])
+        result.append((start, letters[linked][: MAX_LETTERS - 2], pause))
+    return result
 
 
 def _pause(text: str, word: SpokenWord, following: SpokenWord | None) -> str:

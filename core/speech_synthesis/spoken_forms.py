@@ -31,7 +31,8 @@ class _Language:
 
 _ENGLISH = _Language(
     words={
-        "e.g.": "for example", "i.e.": "that is", "etc.": "et cetera", "vs.": "versus", "approx.": "approximately",
+        "Mr.": "Mister", "Mrs.": "Missus", "Dr.": "Doctor", "Prof.": "Professor", "e.g.": "for example",
+        "i.e.": "that is", "etc.": "et cetera", "vs.": "versus", "approx.": "approximately",
         "a.k.a.": "also known as", "w/o": "without", "&": "and",
     },
     units={

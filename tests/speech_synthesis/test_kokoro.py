@@ -10,6 +10,7 @@ import pytest
 
 from core.errors import Cancelled, EngineUnavailable
 from core.speech_synthesis import kokoro as module
+from core.speech_synthesis import kokoro_letters
 from core.speech_synthesis.base import Speech, Voice, joined
 from core.speech_synthesis.espeak_library import SpokenWord
 from core.speech_synthesis.kokoro import RATE_HZ, UNIT, VOICES, Kokoro
@@ -77,10 +78,12 @@ def test_a_text_without_words_is_nothing(kokoro: Kokoro) -> None:
     assert say(kokoro, "—") == []
 
 
-def test_what_the_network_cannot_take_at_once_is_cut_between_words(kokoro: Kokoro) -> None:
-    text = "9999999999 " * 4
-    pieces = say(kokoro, text.strip(), speed=2.0)
+def test_what_the_network_cannot_take_at_once_is_cut_between_words(kokoro: Kokoro, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kokoro_letters, "MAX_LETTERS", 40)
+    text = "One two three, 444444 five six seven eight nine ten."
+    pieces = say(kokoro, text, speed=2.0)
     assert len(pieces) > 1
+    assert " ".join(piece.text for piece in pieces) == text
     assert [word.text for word in joined(pieces).words] == text.split()
 
 
@@ -107,7 +110,7 @@ def test_cancelling_ends_a_sentence_in_the_middle(kokoro: Kokoro) -> None:
 
 
 def test_several_threads_speak_at_the_same_time(kokoro: Kokoro) -> None:
-    texts = ["One sentence.", "Another sentence of another length.", "Third."]
+    texts = ["One sentence.", "And another, longer."]
     alone = [len(joined(say(kokoro, text)).samples) for text in texts]
     found: dict[str, int] = {}
     threads = [threading.Thread(target=lambda text=text: found.update({text: len(joined(say(kokoro, text)).samples)})) for text in texts]
@@ -134,15 +137,15 @@ def test_phones_are_spelled_as_the_network_was_taught() -> None:
 def test_marks_are_read_at_the_ends_of_clauses_only() -> None:
     text = "a, b c?"
     spoken = [SpokenWord(0, 1, 0, ("a",), True), SpokenWord(3, 4, 0, ("b",), False), SpokenWord(5, 6, 0, ("k",), True)]
-    (letters,) = letters_of(text, spoken, "en-US")
+    (letters,) = letters_of(text, spoken, "it")
     assert letters.numbers == tuple(alphabet()[letter] for letter in "a, b k?")
     assert [(word.start, word.first, word.after) for word in letters.words] == [(0, 0, 1), (3, 3, 4), (5, 5, 6)]
 
 
 def test_pieces_keep_to_what_the_network_takes() -> None:
-    pieces = letters_of("x " * 20, words(*[("k",) * 100] * 12, ("k",) * 2000), "en-US")
+    pieces = letters_of("x " * 20, words(*[("k",) * 100] * 12, ("k",) * 2000), "it")
     assert [len(piece.words) for piece in pieces] == [2] * 6 + [1]
-    one_written_word = letters_of("x" * 40, words(*[("k",) * 100] * 12), "en-US")
+    one_written_word = letters_of("x" * 40, words(*[("k",) * 100] * 12), "it")
     assert [len(piece.words) for piece in one_written_word] == [2] * 6
     pieces += one_written_word
     assert all(len(piece.numbers) <= MAX_LETTERS for piece in pieces)

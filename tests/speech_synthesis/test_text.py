@@ -51,7 +51,7 @@ def test_the_longest_text_is_spoken_however_it_is_made() -> None:
 @pytest.mark.parametrize(
     ("language", "text", "expected"),
     [
-        ("en", "Dr. Smith paid 2.5 of it. “Really?” Yes!", ["Dr. Smith paid 2.5 of it.", "“Really?”", "Yes!"]),
+        ("en", "Dr. Smith paid 2.5 of it. “Really?” Yes!", ["Doctor Smith paid 2.5 of it.", "“Really?”", "Yes!"]),
         ("de", "Am 3. Mai kam Dr. Maier. Gut so!", ["Am 3. Mai kam Doktor Maier.", "Gut so!"]),
         ("es", "¿Cómo está, Sr. López? ¡Bien!", ["¿Cómo está, Sr. López?", "¡Bien!"]),
         ("hi", "नमस्ते। मैं अदा हूँ।", ["नमस्ते।", "मैं अदा हूँ।"]),
