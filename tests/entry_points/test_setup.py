@@ -60,8 +60,8 @@ class Project:
             timeout=120,
         )
 
-    def installed(self) -> None:
-        """An environment that looks finished: a Python, and the stamps setup.sh itself computes."""
+    def installed(self, *more: str) -> None:
+        """An environment that looks finished: a Python, and the stamps setup.sh itself computes. more: parts beside the usual."""
         python = self.root / ".venv" / "bin" / "python"
         python.parent.mkdir(parents=True)
         self.state.mkdir()
@@ -69,7 +69,7 @@ class Project:
         script = (self.root / "setup.sh").read_text()
         stamps = re.search(r"^STAMPS='\n(.*?)^'$", script, re.S | re.M)
         assert stamps
-        command = [sys.executable, "-I", "-c", stamps[1], "write", str(self.state), "lite", "libraries"]
+        command = [sys.executable, "-I", "-c", stamps[1], "write", str(self.state), "lite", "libraries", *more]
         subprocess.run(command, cwd=self.root, check=True)
 
 
@@ -187,6 +187,23 @@ def test_a_finished_environment_starts_at_once(project: Project) -> None:
     done = project.run()
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Ready.")
+
+
+def test_the_voices_are_installed_by_a_command_of_their_own(project: Project) -> None:
+    project.installed()
+    (project.bin / "df").unlink()
+    project.fake("df", "echo 'disk 9 8 1024 99% /'")  # stops the run where the installation would begin
+    assert project.run().returncode == 0
+    done = project.run("speech")
+    assert done.returncode == 1
+    assert "MB of disk are needed" in done.stderr
+
+
+def test_installed_voices_are_ready_at_once(project: Project) -> None:
+    project.installed("speech")
+    done = project.run("speech")
+    assert done.returncode == 0, done.stderr
+    assert "--list_voices" in done.stdout
 
 
 def test_changed_requirements_are_installed_again(project: Project) -> None:
