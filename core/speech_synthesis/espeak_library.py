@@ -16,7 +16,7 @@ from core.speech_synthesis.base import check_cancel
 
 _WORD, _END, _PHONE = 1, 5, 7
 """Types of events: a word begins, a clause ended, a phone begins."""
-_SYNCHRONOUS, _PHONE_EVENTS_IN_IPA, _UTF8, _PHONE_STRINGS = 2, 3, 1, 0x100
+_SYNCHRONOUS, _PHONE_EVENTS_IN_IPA, _UTF8 = 2, 3, 1
 _WORDS_A_MINUTE = 1
 NORMAL_WPM = 175
 
@@ -147,7 +147,7 @@ class EspeakLibrary:
                 )
             self._library.espeak_SetParameter(_WORDS_A_MINUTE, round(NORMAL_WPM * speed), 0)
             self._sound, self._events, self._cancel = [], [], cancel
-            self._library.espeak_Synth(raw, ctypes.c_size_t(len(raw) + 1), 0, 0, 0, _UTF8 | _PHONE_STRINGS, None, None)
+            self._library.espeak_Synth(raw, ctypes.c_size_t(len(raw) + 1), 0, 0, 0, _UTF8, None, None)
             sound, events = self._sound, self._events
         check_cancel(cancel)
         return Spoken(np.concatenate(sound) if sound else np.zeros(0, np.int16), self.rate_hz, _words(events, len(text)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from typing import Literal
 
@@ -23,6 +24,8 @@ RATE_HZ = 24_000
 PIECE_SAMPLES = RATE_HZ // 4
 MAX_BYTES = 32 * 2**20
 """Of one sentence's sound; what is longer is no sentence."""
+MAX_SECONDS = 120.0
+"""The same in time, however slowly it comes."""
 _MAX_ERROR_BYTES = 4096
 _NAME = "The sound of the speech service"
 
@@ -39,7 +42,9 @@ class SpeechService:
     def __init__(self, base_url: str, key: str, model: str, voices: tuple[str, ...], sound_format: SoundFormat, timeout_s: float) -> None:
         self._url = f"{base_url.rstrip('/')}/audio/speech"
         self._model, self._format = model, sound_format
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        headers = {"Accept-Encoding": "identity"}  # sound does not get smaller, and what is unpacked is not bounded by what arrives
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
         # The environment's proxies are the operator's word on how to get out; a redirect could carry the key elsewhere.
         self._client = httpx.Client(headers=headers, timeout=timeout_s, follow_redirects=False)
         self.voices = tuple(Voice(f"{PREFIX}{name}", name, "", RATE_HZ, "as the service says", True) for name in voices)
@@ -71,10 +76,12 @@ class SpeechService:
 
 
 def _bounded(response: httpx.Response, cancel: threading.Event) -> Iterator[bytes]:
-    total = 0
+    total, started = 0, time.monotonic()
     for chunk in response.iter_bytes():
         check_cancel(cancel)
         total += len(chunk)
+        if time.monotonic() - started > MAX_SECONDS:
+            raise _failed(f"The speech service took more than {MAX_SECONDS:g} s for one sentence.")
         if total > MAX_BYTES:
             raise _failed(f"The speech service sent more than {MAX_BYTES // 2**20} MiB for one sentence.")
         yield chunk

@@ -43,6 +43,13 @@ def test_speed_changes_the_length_and_is_forgotten_afterwards(espeak: Espeak) ->
     assert again.duration_s == pytest.approx(usual.duration_s, rel=0.01)
 
 
+def test_codes_of_phones_and_tags_are_read_as_text(espeak: Espeak) -> None:
+    for text in ("Das [[h@l'oU]] Wort.", "Das <break time='9s'/> Wort."):
+        (speech,) = say(espeak, text, "de")
+        assert speech.duration_s > 1.3 * say(espeak, "Das Wort.", "de")[0].duration_s
+        assert speech.duration_s < 8
+
+
 def test_nothing_to_say_is_nothing(espeak: Espeak) -> None:
     assert say(espeak, "…", "de") == []
 

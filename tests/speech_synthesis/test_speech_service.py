@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from core.errors import BusyError, Cancelled, EngineUnavailable
+from core.speech_synthesis import speech_service
 from core.speech_synthesis.base import Speech, joined
 from core.speech_synthesis.speech_service import PIECE_SAMPLES, RATE_HZ, SoundFormat, SpeechService
 from tests.support.speech_server import KEY, SpeechServer, speech_server, tone
@@ -103,6 +104,12 @@ def test_silence_of_the_service_ends_by_itself(server: SpeechServer) -> None:
     with pytest.raises(EngineUnavailable, match="ReadTimeout"):
         speak(server, "stalling", timeout_s=0.2)
     server.go_on.set()
+
+
+def test_a_sentence_that_trickles_in_ends_by_itself(server: SpeechServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speech_service, "MAX_SECONDS", 0.0)
+    with pytest.raises(EngineUnavailable, match="more than 0 s"):
+        speak(server, "alloy")
 
 
 def test_cancelling_ends_the_request(server: SpeechServer) -> None:
