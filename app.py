@@ -7,6 +7,7 @@ Exit code 0 after Ctrl-C or SIGTERM; 2 for bad arguments or settings (one line o
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import threading
 from functools import partial
@@ -60,6 +61,7 @@ def run(arguments: argparse.Namespace, everything: bool) -> None:
 
     ditto = offer_lent(settings, arguments.ditto) if on_zero_gpu() else offer_ditto(settings, arguments.ditto)
 
+    from core.service.examples import make_examples
     from core.service.service import Service
     from core.studio import open_studio
     from core.web.pages.page import build_page  # Gradio is imported only now, in the environment prepared for it
@@ -74,7 +76,10 @@ def run(arguments: argparse.Namespace, everything: bool) -> None:
         address = launch(page, host, port)
         service.start()
         sweeper.start()
-        warm_up(studio, page.visited)
+        pairs = [(example.photo, example.speech) for example in examples]
+        # On a Space somebody tries them soon. A GPU that is lent is lent to a visitor: there the first who tries one makes it for all.
+        soon = bool(os.environ.get("SPACE_ID")) and not on_zero_gpu()
+        warm_up(studio, page.visited, partial(make_examples, studio, settings, pairs if soon else []))
         sys.stdout.write(f"Talking Head is ready: open {address} (Ctrl-C ends it)\n")
         sys.stdout.flush()
         wait_for_signal()

@@ -5,8 +5,9 @@ Every entry point (command line, pages, servers) calls this and nothing below it
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -208,6 +209,10 @@ class Studio:
         return avatar.nbytes + self._results.forget(owner, avatar.sha256)
 
     # ---- keeping house
+
+    def share_results(self, inputs: Iterable[tuple[Path, Path]]) -> None:
+        """inputs: photo and recording that the deployment offers to everybody: their videos are kept for all owners together."""
+        self._results.share(tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in pair) for pair in inputs)  # type: ignore[misc]
 
     def clear_cache(self, which: str, owner: str | None) -> int:
         """Removes "avatars" (and with them the kept videos of these people), "results" or "all" of one owner, or (None) of everybody.

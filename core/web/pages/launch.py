@@ -124,8 +124,8 @@ def shut_down(page: Page) -> None:
     page.close(verbose=False)
 
 
-def warm_up(studio: Studio, visited: threading.Event) -> threading.Thread:
-    """Loads in the background what the first video needs, so that the first visitor waits less for it.
+def warm_up(studio: Studio, visited: threading.Event, then: Callable[[], None] = lambda: None) -> threading.Thread:
+    """Loads in the background what the first video needs, so that the first visitor waits less for it. then: called when that began.
 
     Not at once: on a small machine it would slow down the very page it waits behind. So it starts when a visitor has the page
     (`visited`), and without one after WARM_UP_AFTER_S.
@@ -134,6 +134,7 @@ def warm_up(studio: Studio, visited: threading.Event) -> threading.Thread:
     def load() -> None:
         visited.wait(WARM_UP_AFTER_S)
         studio.load_ahead()
+        then()
 
     thread = threading.Thread(target=load, name="warm-up", daemon=True)
     thread.start()

@@ -31,6 +31,7 @@ def build_page(service: Service, contents: PageContents) -> Page:
     """The page in all languages and its endpoints. Launching it is up to the caller (core/web/pages/launch.py)."""
     first = LANGUAGES[0]
     page = Page(first, service, title=first.title)
+    service.studio.share_results((example.photo, example.speech) for example in contents.examples)
     page.public_files = [path for example in contents.examples for path in (example.photo, example.speech)]
     gr.set_static_paths(page.public_files)  # else Gradio keeps copies
     for texts in LANGUAGES:

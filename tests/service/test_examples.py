@@ -1,0 +1,54 @@
+"""The examples of a deployment: made before anybody asks, and one video for all visitors."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.engines.base import Engine
+from core.service import options
+from core.service.examples import make_examples
+from core.service.job_work import video_request
+from core.settings import Settings
+from core.studio import Studio
+from core.types import Audio, Photo
+from tests.support.paths import PORTRAIT, SPEECH
+
+
+@pytest.fixture
+def own_settings(tmp_path: Path) -> Settings:
+    return Settings(output_dir=tmp_path / "outputs", cache_dir=tmp_path / "cache")
+
+
+@pytest.fixture
+def serving(own_settings: Settings, lite: Engine) -> Iterator[Studio]:
+    """As pages and servers have it: results are kept."""
+    studio = Studio(own_settings, {"lite": lambda: lite}, serving=True)
+    yield studio
+    studio.scheduler.close()
+
+
+def test_an_example_is_made_once_for_all_visitors(
+    serving: Studio, own_settings: Settings, speech: Audio, portrait: Photo, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    serving.share_results([(PORTRAIT, SPEECH)])
+    for said in ("made", "kept already"):
+        make_examples(serving, own_settings, [(PORTRAIT, SPEECH)])
+        assert f"the example {SPEECH.name} is {said}" in caplog.text
+    request = {"engine": "auto", "options": options.settled({}, own_settings, avatar=False)}
+    for owner in ("alice", "bob"):
+        assert serving.generate(video_request(request, owner, speech, portrait), tmp_path / f"{owner}.mp4").info.cache_hit
+    own = dataclasses.replace(portrait, sha256="a photo of her own")
+    assert not serving.generate(video_request(request, "alice", speech, own), tmp_path / "own.mp4").info.cache_hit
+    assert not serving.generate(video_request(request, "bob", speech, own), tmp_path / "bobs.mp4").info.cache_hit
+
+
+def test_an_example_that_cannot_be_made_ends_nothing(
+    serving: Studio, own_settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_examples(serving, own_settings, [(tmp_path / "gone.png", SPEECH), (PORTRAIT, tmp_path / "gone.wav")])
+    assert caplog.text.count("could not be made") == 2
