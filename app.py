@@ -46,7 +46,7 @@ def offer_lent(settings: Settings, mode: Mode) -> EngineSource | None:
 
     store = Store()
     wanted = mode != "off" and (settings.fetch_ditto or not missing_bytes(store))
-    near = partial(make_ditto, settings, None, threading.Event(), device="cpu", store=store)
+    near = partial(make_ditto, settings, None, threading.Event(), device="cpu", backend="torch", store=store)
     return offer_lent_ditto(settings, near if wanted else None)
 
 

@@ -14,11 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.command_line import OneLineParser, end_like_ctrl_c, exit_code
 from core.engines.capabilities import CAPABILITIES
+from core.engines.ditto_backends import BACKENDS
 from core.errors import OptionError, OutputError, disk_error
 from core.options import PRESETS, Options, preset, read_assignments, read_file, read_options
 from core.types import COMMON_OPTIONS, Audio, Framing, Progress, RenderOptions, Request
@@ -56,7 +58,16 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     ditto.add_argument("--format", default="pytorch", choices=("pytorch", "onnx"), help="of the downloaded checkpoints (default: pytorch)")
     ditto.add_argument("--data_root", type=Path, help="folder of checkpoints, instead of the downloaded ones; with --cfg_pkl")
     ditto.add_argument("--cfg_pkl", type=Path, help="configuration file (.pkl), instead of the checkpoints' own")
-    ditto.add_argument("--device", help='"cuda", "cuda:1" or "cpu" (default: a GPU where there is one)')
+    ditto.add_argument("--device", help='"cuda", "cuda:1", "cuda:0,cuda:1" or "cpu" (default: a GPU where there is one)')
+    ditto.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs the networks (default: the fastest that runs here)")
+    ditto.add_argument("--batch_size", type=int, metavar="N", help="frames drawn at once (default: 10 on a GPU, else 1)")
+    profile = parser.add_argument_group("profile", "where the time goes")
+    profile.add_argument(
+        "--profile", nargs="?", type=Path, const=Path(), metavar="FOLDER",
+        help="time the stages of further runs, into FOLDER (default: beside the video, its name with .profile)",
+    )  # fmt: skip
+    profile.add_argument("--num_profile_runs", type=int, default=1, metavar="N", help="runs that are timed (default: %(default)s)")
+    profile.add_argument("--profile_memory", action="store_true", help="also what each operation of PyTorch allocates")
     parser.add_argument("--json", action="store_true", help="the last line of stdout is one JSON object")
     arguments = parser.parse_args(argv)
     if not arguments.list_voices:
@@ -110,6 +121,8 @@ def check_engine(arguments: argparse.Namespace, given: Mapping[str, Any], studio
         "--format": arguments.format != "pytorch",
         "--data_root": arguments.data_root is not None,
         "--cfg_pkl": arguments.cfg_pkl is not None,
+        "--backend": arguments.backend != "auto",
+        "--batch_size": arguments.batch_size is not None,
     }
     ditto_only = [flag for flag, is_given in flags.items() if is_given]
     ditto_only += [option for option in given if option not in CAPABILITIES[name] | COMMON_OPTIONS]
@@ -125,12 +138,12 @@ def ditto_factory(arguments: argparse.Namespace, settings: Settings, cancel: thr
         raise OptionError("--data_root is given without --cfg_pkl.", "The configuration says which file is which network.")
 
     def make() -> Engine:
-        from manager.ditto import make_ditto
+        from manager.ditto import make_replicas
         from manager.progress import TerminalBar
 
         bar = TerminalBar()
         try:
-            return make_ditto(
+            return make_replicas(
                 settings,
                 bar,
                 cancel,
@@ -139,6 +152,8 @@ def ditto_factory(arguments: argparse.Namespace, settings: Settings, cancel: thr
                 data_root=arguments.data_root,
                 cfg_pkl=arguments.cfg_pkl,
                 format=arguments.format,
+                batch=arguments.batch_size,
+                backend=arguments.backend,
             )
         finally:
             bar.end()
@@ -238,8 +253,13 @@ def run(arguments: argparse.Namespace) -> int:
     output: Path = arguments.output_path
     if output.suffix.lower() != ".mp4":
         raise OptionError(f"--output_path is {str(output)!r}.", "Its name must end in .mp4.")
+    if arguments.num_profile_runs < 1:
+        raise OptionError(f"--num_profile_runs is {arguments.num_profile_runs}.", "It must be at least 1.")
+    if arguments.profile is None and (arguments.profile_memory or arguments.num_profile_runs > 1):
+        raise OptionError("A profile is described, but not asked for.", "Say --profile too.")
 
     from core.media.source import load_source  # the heavy imports come after the arguments are known to be good
+    from core.profiling import profile
     from core.settings import load_settings
     from core.studio import open_studio
 
@@ -263,6 +283,12 @@ def run(arguments: argparse.Namespace) -> int:
         generation = studio.generate(request, output, bar)
         if speech is not None and arguments.captions is not None:
             write_captions(arguments.captions, speech)
+        if arguments.profile is not None:  # after a run that takes memory, registers the face and chooses kernels
+            folder = output.with_suffix(".profile") if arguments.profile == Path() else arguments.profile
+            again = partial(studio.generate, request, output, bar)
+            profiled = profile(again, arguments.num_profile_runs, arguments.profile_memory, folder)
+            bar.end()
+            sys.stderr.write(f"{profiled}{folder}\n")
     finally:
         cancel.set()
         bar.end()

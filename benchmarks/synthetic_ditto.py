@@ -31,7 +31,7 @@ from core.atomic_components.pose import Motion  # noqa: E402
 from core.atomic_components.putback import Canvas  # noqa: E402
 from core.atomic_components.registration import DittoRegistration, SourceFrame  # noqa: E402
 from core.engines.ditto import DittoEngine, DittoRegistered  # noqa: E402
-from core.engines.ditto_networks import HALF_PRECISION, NETWORKS, Networks, inference_form  # noqa: E402
+from core.engines.ditto_networks import HALF_PRECISION, NETWORKS, Networks, in_best_precision, inference_form  # noqa: E402
 from core.engines.ditto_options import session_options  # noqa: E402
 from core.engines.motion_server import MotionServer  # noqa: E402
 from core.engines.render_server import RenderServer  # noqa: E402
@@ -41,6 +41,7 @@ from core.optimization.gpu_optimization import place  # noqa: E402
 from core.optimization.parallel_processing import StageRunner  # noqa: E402
 from core.optimization.resolution_optimization import face_cut  # noqa: E402
 from core.types import Controls, RenderOptions  # noqa: E402
+from tests.support.network_sizes import TINY as SMALL  # noqa: E402, F401
 from tests.support.synthetic import fill_state_dict, synthetic_input  # noqa: E402
 
 Array = NDArray[Any]
@@ -109,14 +110,23 @@ class SpeechEncoder:
 
 
 class SyntheticEngine(DittoEngine):
-    """The engine as it is, its networks given. Registers nobody: `person` is made up."""
+    """The engine as it is, its networks given. Registers nobody: `person` is made up.
 
-    def __init__(self, plain: dict[str, nn.Module], device: str | None, speech: Callable[[Array], Array] | None = None) -> None:
+    shared_batches: as of DittoEngine, but on a CPU too.
+    """
+
+    def __init__(
+        self,
+        plain: dict[str, nn.Module],
+        device: str | None,
+        speech: Callable[[Array], Array] | None = None,
+        shared_batches: bool | None = None,
+    ) -> None:
+        """shared_batches: None: on a GPU only."""
         self.config = DittoConfig({}, FaceMeshConfig(), MotionConfig(""), SetupDefaults())
         placement = self.placement = place(device)
-        gpu = placement.device.type == "cuda"
-
-        form = inference_form(placement)
+        shared = placement.device.type == "cuda" if shared_batches is None else shared_batches
+        form = inference_form(placement).convert
 
         def prepared(role: str) -> Any:
             where = torch.device("cpu") if role == "stitch_network" else placement.device
@@ -127,11 +137,13 @@ class SyntheticEngine(DittoEngine):
         self._networks = Networks(
             prepared("appearance_extractor"), prepared("motion_extractor"), prepared("warp_network"), prepared("decoder"),
             stitch_of(prepared("stitch_network")),
-            MotionServer(lmdm.sampler, placement.device).sampler if gpu else lambda steps: sampler_of(lmdm, steps),
+            MotionServer(lmdm.sampler, placement.device).sampler if shared else lambda steps: sampler_of(lmdm, steps),
         )  # fmt: skip
+        if placement.device.type == "cpu":
+            self._networks, self.placement = in_best_precision(self._networks, placement)
         self.decode = DecodeF3D(self._networks.decode)
         warp = self._networks.warp
-        self._server = RenderServer(warp.from_source, self._networks.decode, placement.device) if gpu else None
+        self._server = RenderServer(warp.from_source, self._networks.decode, placement.device) if shared else None
         self._hubert: Any = speech or SpeechEncoder(placement.device)
 
     @property

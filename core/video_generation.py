@@ -18,6 +18,7 @@ from core.media.video import VideoWriter, check_writable
 from core.provenance.signing import Signer
 from core.result_reuse import ResultReuse
 from core.scheduler import Job, Scheduler
+from core.stage_times import stage
 from core.types import Audio, Avatar, Framing, Generation, Progress, ProgressCallback, Request, is_video
 from core.zero_gpu import current_visitor
 
@@ -96,7 +97,8 @@ class VideoGenerator:
         source = run_request.source
         if job is not None:
             job.report(Progress("registering"))
-        registration = self._avatars.registration(job, loaded.engine, source, run_request.framing, run_request.owner)
+        with stage("registration", 0):
+            registration = self._avatars.registration(job, loaded.engine, source, run_request.framing, run_request.owner)
         prepared = PreparedRun(
             loaded.engine,
             loaded.reason,

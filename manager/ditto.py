@@ -36,11 +36,14 @@ def make_ditto(
     data_root: Path | None = None,
     cfg_pkl: Path | None = None,
     format: str = DEFAULT_FORMAT,
+    batch: int | None = None,
+    backend: str = "auto",
     store: Store | None = None,
 ) -> DittoEngine:
     """The loaded engine; fetches the checkpoints where they are missing.
 
-    device, detector, cfg_pkl: as `DittoEngine` takes them. data_root: a folder of checkpoints instead of the downloaded ones, with cfg_pkl.
+    device, detector, cfg_pkl, batch, backend: as `DittoEngine` takes them. data_root: a folder of checkpoints instead of the downloaded
+    ones, with cfg_pkl.
     format: of the downloaded ones, "pytorch" or "onnx".
     Raises EngineUnavailable where it cannot run or the checkpoints cannot be had, Cancelled.
     """
@@ -61,8 +64,18 @@ def make_ditto(
             raise EngineUnavailable(f"The ditto engine has no checkpoints: {error.message}", hint) from error
     return DittoEngine(
         checkpoints, device, detector=detector, cfg_pkl=cfg_pkl,
-        max_store_bytes=settings.max_video_store_bytes, shared_batches=settings.shared_batches,
+        max_store_bytes=settings.max_video_store_bytes, shared_batches=settings.shared_batches, batch=batch, backend=backend,
     )  # fmt: skip
+
+
+def make_replicas(
+    settings: Settings, progress: DownloadCallback | None, cancel: threading.Event, device: str | None, **more: Any
+) -> Engine:
+    """As `make_ditto`; several devices with commas are a replica on each, behind one engine."""
+    from core.engines.replicas import ReplicatedEngine, devices_of
+
+    engines = [make_ditto(settings, progress, cancel, device=each, **more) for each in devices_of(device)]
+    return engines[0] if len(engines) == 1 else ReplicatedEngine(engines)
 
 
 def offer_ditto(settings: Settings, mode: Mode) -> EngineSource | None:

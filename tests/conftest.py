@@ -13,11 +13,20 @@ from core.aux_models.face_mesh import FaceFinder, FaceMesh
 from core.engines.base import Engine
 from core.media.audio import load_audio
 from core.media.image import load_image
+from core.optimization import cpu_precision
 from core.settings import Settings
 from core.studio import Studio, open_studio
 from core.types import Audio, Frame, Photo
 from tests.support.golden_io import load, same_bytes
 from tests.support.paths import ASSETS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def processor_without_bfloat16() -> Iterator[None]:
+    """Frames are the same on every machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu_precision, "processor_flags", frozenset)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ from core.atomic_components.condition_handler import ConditionHandler
 from core.atomic_components.pose import LAYOUT, MOTION_DIM, POSE_DIM, Array, SourceMotion
 from core.atomic_components.wav2feat import FEATURE_DIM
 from core.errors import OptionError, TalkingHeadError
+from core.stage_times import stage
 
 WINDOW_FRAMES = 80
 MAX_STEPS = 1000
@@ -308,7 +309,9 @@ class Audio2Motion:
         self._waiting = len(rest)
         frame = self._first_frame + self._start - options.lead_in
         cond = self._conditions(features[:WINDOW_FRAMES], frame)
-        made = np.asarray(self._sample(self._cond_frame, cond[None], self._noise(), self._step_noises), np.float32)
+        noise = self._noise()
+        with stage("motion window"):
+            made = np.asarray(self._sample(self._cond_frame, cond[None], noise, self._step_noises), np.float32)
         if made.shape != (1, WINDOW_FRAMES, MOTION_DIM) or not np.isfinite(made).all():
             raise TalkingHeadError(
                 f"The motion model returned an array {made.shape}, or values that are not numbers.", "Check its checkpoint and precision."

@@ -13,6 +13,7 @@ import numpy as np
 
 from core.atomic_components.pose import Array
 from core.errors import AudioError, EngineUnavailable
+from core.stage_times import stage
 from core.types import SAMPLES_PER_FRAME
 
 PAST, CURRENT, AHEAD = 3, 5, 2
@@ -110,7 +111,8 @@ class Wav2Feat:
 
     def _features(self, window: Array) -> Array:
         """(1, 6480) -> (5, 1024)."""
-        rows = np.asarray(self._encode(window), np.float32)
+        with stage("speech features", CURRENT):
+            rows = np.asarray(self._encode(window), np.float32)
         if rows.ndim != 2 or len(rows) < 2 * (CURRENT + AHEAD):
             raise EngineUnavailable(f"The speech encoder returned an array {rows.shape}.", "It must return 20 rows for 6480 samples.")
         current = rows[-2 * (CURRENT + AHEAD) : -2 * AHEAD]

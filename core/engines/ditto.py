@@ -9,6 +9,7 @@ Each stage is a file of `core/atomic_components/`; this one loads the networks a
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -56,6 +57,8 @@ FORMAT = 3
 Detector = Literal["mediapipe", "insightface"]
 DETECTORS: tuple[Detector, ...] = ("mediapipe", "insightface")
 INSIGHTFACE_NOTICE = "The face was found by InsightFace's models, which are for non-commercial use only."
+MAX_BATCH = 64
+"""Frames drawn at once, at most."""
 DIGEST_BYTES = 1 << 16
 """The bytes at the beginning, middle and end of each checkpoint that go into the revision, beside its size; so 2 GB need not be read."""
 
@@ -69,7 +72,8 @@ class DittoEngine(Engine):
     max_store_bytes: of the frames of one registered video, which are kept in a temporary file.
     shared_batches: on a GPU, sessions hand their frames and motion windows to threads that compute those of several sessions at once,
     instead of taking turns on the device.
-    Raises EngineUnavailable, CheckpointError, ConfigError.
+    batch: frames that a session draws at once; None: as the device likes. backend: what runs the networks, as in `load_networks`.
+    Raises EngineUnavailable, OptionError, CheckpointError, ConfigError.
     """
 
     name = "ditto"
@@ -84,14 +88,20 @@ class DittoEngine(Engine):
         cfg_pkl: Path | None = None,
         max_store_bytes: int = MAX_STORE_BYTES,
         shared_batches: bool = False,
+        batch: int | None = None,
+        backend: str = "auto",
     ) -> None:
         if detector not in DETECTORS:
             raise OptionError(f"There is no detector {detector!r}.", f"Choose one of: {', '.join(DETECTORS)}.")
+        if batch is not None and not 1 <= batch <= MAX_BATCH:
+            raise OptionError(f"The batch is {batch}.", f"It must lie between 1 and {MAX_BATCH}.")
         self._paths = _needed(checkpoints, detector, cfg_pkl)
         self.config: DittoConfig = load_config(self._paths["cfg"])
         self._detector_name = detector
         self.placement: Placement
-        self._networks, self.placement = load_networks(self._paths, device, self.config.motion, shared_batches)
+        self._networks, self.placement = load_networks(self._paths, device, self.config.motion, shared_batches, backend)
+        if batch is not None:
+            self.placement = dataclasses.replace(self.placement, batch=batch)
         self.decode = DecodeF3D(self._networks.decode)
         self._server: RenderServer | None = None
         if shared_batches and self.placement.device.type == "cuda":
@@ -104,10 +114,15 @@ class DittoEngine(Engine):
             self._networks.appearance, self._networks.motion, self._detector(), landmark203, FaceMesh(),
             self.placement.device, max_store_bytes,
         )  # fmt: skip
-        self._revision = _revision(self._paths, self.placement, detector)
+        conv3d = self._networks.conv3d
+        self._revision = _revision(self._paths, self.placement, detector, conv3d.way if conv3d is not None and conv3d.times_ms else "")
+        limitations = [self._networks.replaced] if self._networks.replaced else []
         if self._on_cpu_instead:
-            self.limitation = f"ONNX Runtime does not use the GPU, so these run on the CPU: {', '.join(self._on_cpu_instead)}"
-            log.warning("ditto: %s. Install requirements-gpu.txt in a fresh environment.", self.limitation)
+            limitations.append(f"ONNX Runtime does not use the GPU, so these run on the CPU: {', '.join(self._on_cpu_instead)}")
+            log.warning("ditto: %s. Install requirements-gpu.txt in a fresh environment.", limitations[-1])
+        if conv3d is not None and conv3d.note:
+            limitations.append(conv3d.note)
+        self.limitation = "; ".join(limitations)
 
     @property
     def revision(self) -> str:
@@ -275,8 +290,8 @@ def _needed(checkpoints: Mapping[str, Path], detector: str, cfg_pkl: Path | None
     return paths
 
 
-def _revision(paths: Mapping[str, Path], placement: Placement, detector: str) -> str:
-    digest = hashlib.sha256(json.dumps([dict(describe(placement)), detector, torch.__version__], sort_keys=True).encode())
+def _revision(paths: Mapping[str, Path], placement: Placement, detector: str, conv3d: str) -> str:
+    digest = hashlib.sha256(json.dumps([dict(describe(placement)), detector, torch.__version__, conv3d], sort_keys=True).encode())
     for role, path in sorted(paths.items()):
         try:
             size = path.stat().st_size

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -14,14 +16,17 @@ from torch import Tensor
 from core.atomic_components.audio2motion import MotionSampler, sampler_of
 from core.atomic_components.motion_stitch import Stitch, stitch_of
 from core.atomic_components.pose import Array
+from core.engines.ditto_backends import ONNX_PROVIDERS, Attempt, attempts, first_that_runs
 from core.engines.motion_server import MotionServer
 from core.errors import EngineUnavailable
 from core.models import LMDM, AppearanceExtractor, Decoder, MotionExtractor, MotionInfo, StitchNetwork, WarpNetwork
 from core.models.checkpoint import load_checkpoint
 from core.models.config import MotionConfig
 from core.models.fused.kernel_check import enable_kernels
-from core.models.inference import prepare_for_gpu, prepare_for_inference
+from core.models.inference import prepare_for_gpu, prepare_for_inference, use_conv3d
 from core.models.onnx_files import OnnxNetwork, sample_motion
+from core.optimization.conv3d_choice import Conv3dChoice, fastest_conv3d
+from core.optimization.cpu_precision import WORTH, bfloat16_gain, has_bfloat16
 from core.optimization.gpu_optimization import Placement, place, place_onnx
 
 log = logging.getLogger(__name__)
@@ -60,40 +65,92 @@ class Networks:
     """Number of denoising steps → the motion diffusion with so many."""
     on_cpu_instead: tuple[str, ...] = ()
     """Names of those that run on the CPU though they were to run on a GPU."""
+    conv3d: Conv3dChoice | None = None
+    """How volumes are convolved, where PyTorch does it."""
+    replaced: str = ""
+    """What was to run them and could not; "" where it could."""
     close: Callable[[], None] = lambda: None  # noqa: E731 - a default, not a definition
     """Ends what the networks do on threads of their own."""
 
 
 def load_networks(
-    paths: Mapping[str, Path], device: str | None, config: MotionConfig, shared_batches: bool = False
+    paths: Mapping[str, Path], device: str | None, config: MotionConfig, shared_batches: bool = False, backend: str = "auto"
 ) -> tuple[Networks, Placement]:
     """paths: of the networks, by role. device: as in `place`. shared_batches: on a GPU, motion windows of several sessions are computed in
-    one batch.
+    one batch. backend: one of `core.engines.ditto_backends.BACKENDS`; what "auto" takes and cannot run is replaced by the next best.
 
-    Raises EngineUnavailable for files that nothing here runs, CheckpointError for damaged ones.
+    Raises EngineUnavailable for files that nothing here runs, CheckpointError for damaged ones, OptionError for a backend that is none.
     """
     kinds = {paths[role].suffix for role in NETWORKS}
-    if kinds <= {".pth", ".pt"}:
-        placement = place(device)
-        networks = _torch_networks(paths, placement, config, shared_batches)
-    elif kinds == {".onnx"}:
-        placement = place_onnx(device)
-        networks = _onnx_networks(paths, placement)
-    else:
+    onnx = kinds == {".onnx"}
+    if not onnx and not kinds <= {".pth", ".pt"}:
         odd = next(paths[role] for role in NETWORKS if paths[role].suffix not in (".pth", ".pt"))
         raise EngineUnavailable(
             f"{odd} is neither a PyTorch checkpoint nor one of six ONNX files.",
             "The ditto engine runs the formats pytorch and onnx, each as a whole set; TensorRT engines it does not run.",
         )
+
+    def load(attempt: Attempt) -> tuple[Networks, Placement]:
+        if onnx:
+            placement = place_onnx(attempt.device, ONNX_PROVIDERS[attempt.backend])
+            networks = _onnx_networks(paths, placement)
+        else:
+            placement = place(attempt.device)
+            networks = _torch_networks(paths, placement, config, shared_batches)
+            if attempt.backend == "torch-compile":
+                networks = dataclasses.replace(networks, warp=_CompiledWarp(networks.warp), decode=torch.compile(networks.decode))
+            elif backend == "auto" and placement.device.type == "cpu":
+                networks, placement = in_best_precision(networks, placement)
+        if placement.providers[0] != "CPUExecutionProvider" or backend == "torch-compile":
+            draw_once(networks, placement)
+        return networks, placement
+
+    (networks, placement), replaced = first_that_runs(attempts(onnx, device, backend), load)
+    if networks.conv3d is not None and networks.conv3d.times_ms:
+        placement = dataclasses.replace(placement, reason=f"{placement.reason}; volumes convolved: {networks.conv3d.way}")
     log.info("ditto's networks: %s files, %s", "/".join(sorted(kinds)), placement.reason)
-    return networks, placement
+    return dataclasses.replace(networks, replaced=replaced), placement
+
+
+def draw_once(networks: Networks, placement: Placement) -> None:
+    """One frame through all of the networks that see pictures. Raises what the device raises."""
+    with torch.inference_mode():
+        device = placement.device
+        crop, points = torch.zeros(1, 3, 256, 256, device=device), torch.zeros(1, 21, 3, device=device)
+        networks.motion(crop)
+        picture = networks.decode(networks.warp.from_source(networks.warp.source(networks.appearance(crop), points), points))
+        picture.float().cpu()  # a fault of the device shows when it is waited for
+
+
+def in_best_precision(networks: Networks, placement: Placement) -> tuple[Networks, Placement]:
+    """On a CPU: warp network and decoder in bfloat16 where the processor has it and a frame takes less time so."""
+    if not has_bfloat16():
+        return networks, placement
+    warp: Any = networks.warp
+    decode: Any = networks.decode
+    halved = dataclasses.replace(
+        networks, warp=copy.deepcopy(warp).to(torch.bfloat16), decode=copy.deepcopy(decode).to(torch.bfloat16)
+    )  # fmt: skip
+    gain = bfloat16_gain(lambda: draw_once(networks, placement), lambda: draw_once(halved, placement))
+    if gain < WORTH:
+        return networks, dataclasses.replace(placement, reason=f"{placement.reason}; bfloat16 is not faster here")
+    reason = f"CPU, bfloat16 for warp and decoder: a frame took {1 / gain:.2f} of its time in float32"
+    return halved, dataclasses.replace(placement, dtype=torch.bfloat16, reason=reason)
+
+
+class _CompiledWarp:
+    """The warp network with its frames compiled; what is done once per source is not worth it."""
+
+    def __init__(self, warp: Warp) -> None:
+        self.source = warp.source
+        self.from_source: Callable[[Any, Tensor], Tensor] = torch.compile(warp.from_source)
 
 
 def _torch_networks(paths: Mapping[str, Path], placement: Placement, config: MotionConfig, shared_batches: bool) -> Networks:
     def loaded(role: str, **more: int) -> Any:
-        return _loaded(role, paths, placement, prepare, placement.device, more)
+        return _loaded(role, paths, placement, form.convert, placement.device, more)
 
-    prepare = inference_form(placement)
+    form = inference_form(placement)
     lmdm = loaded("lmdm", cond_dim=config.audio_feat_dim, frames=config.seq_frames)
     motion_server = MotionServer(lmdm.sampler, placement.device) if shared_batches and placement.device.type == "cuda" else None
     return Networks(
@@ -103,6 +160,7 @@ def _torch_networks(paths: Mapping[str, Path], placement: Placement, config: Mot
         loaded("decoder"),
         stitch_of(loaded("stitch_network")),
         motion_server.sampler if motion_server is not None else lambda steps: sampler_of(lmdm, steps),
+        conv3d=form.conv3d,
         close=motion_server.close if motion_server is not None else lambda: None,
     )
 
@@ -138,15 +196,28 @@ def _loaded(
     return prepared if dtype == torch.float32 else prepared.to(dtype)
 
 
-def inference_form(placement: Placement) -> Callable[[Any], Any]:
-    """The function that converts a network for this device: to the fused form on a GPU whose kernels passed their check."""
-    if placement.device.type != "cuda":
-        return prepare_for_inference
-    obstacle = enable_kernels(placement.device)
-    if obstacle is None:
-        return prepare_for_gpu
-    log.warning("ditto's networks run without fused kernels, which is slower: %s", obstacle)
-    return prepare_for_inference
+class InferenceForm(NamedTuple):
+    """How networks are converted for a device. convert: of one network in float32, which may be halved afterwards."""
+
+    convert: Callable[[Any], Any]
+    conv3d: Conv3dChoice
+
+
+def inference_form(placement: Placement) -> InferenceForm:
+    """To the fused form on a GPU whose kernels passed their check; volumes convolved as this device does it fastest."""
+    obstacle = enable_kernels(placement.device) if placement.device.type == "cuda" else ""
+    if obstacle:
+        log.warning("ditto's networks run without fused kernels, which is slower: %s", obstacle)
+    fused = obstacle is None
+    choice = fastest_conv3d(placement.device, placement.dtype, "channels last" if fused else "contiguous")
+
+    def convert(network: Any) -> Any:
+        converted: Any = (prepare_for_gpu if fused else prepare_for_inference)(network)
+        if isinstance(network, WarpNetwork):  # the only one that convolves volumes in half precision
+            use_conv3d(converted, choice.way)
+        return converted
+
+    return InferenceForm(convert, choice)
 
 
 def _onnx_networks(paths: Mapping[str, Path], placement: Placement) -> Networks:

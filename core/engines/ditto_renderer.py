@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,10 @@ from core.engines.render_server import FrameRequest, RenderServer
 from core.optimization.gpu_optimization import Placement
 from core.optimization.parallel_processing import StageRunner
 from core.optimization.resolution_optimization import face_cut, output_size
+from core.stage_times import stage
 from core.types import FPS, Frame, RenderOptions
+
+log = logging.getLogger(__name__)
 
 CANVASES = 8
 """Canvases of a video source kept per session; a photo needs one."""
@@ -50,18 +54,40 @@ class DittoRenderer:
             self.width = self.height = render.size
             self._cut = face_cut(source.width, source.height, source.face_box)
         self._canvases: dict[int, Canvas | DeviceCanvas] = {}
+        self._at_once = placement.batch
         self._settled: FrameRequest | None = None  # source and canvas of one whose computation was waited for
 
     def draw(self, batch: Batch) -> tuple[Batch, torch.Tensor]:
         """At most `Placement.batch` frames, and their crops (n, 3, 512, 512) RGB 0..1 on the device."""
         # Filled up with its last frame: every batch has one size, so that a frame does not depend on those beside it.
         filled = [*batch, *[batch[-1]] * (self._placement.batch - len(batch))]
-        return batch, self._decode(self._warp(filled))[: len(batch)]
+        return batch, self._drawn(filled)[: len(batch)]
+
+    def _drawn(self, frames: Batch) -> torch.Tensor:
+        """Their crops. Where the device has no room for so many at once, half as many, then and from now on."""
+        while True:
+            try:
+                parts = [self._drawn_at_once(frames[i : i + self._at_once]) for i in range(0, len(frames), self._at_once)]
+                return parts[0] if len(parts) == 1 else torch.cat(parts)
+            except torch.OutOfMemoryError:
+                if self._at_once == 1:
+                    raise
+                self._at_once //= 2
+            # Out of the handler, which would keep what did not fit alive.
+            torch.cuda.empty_cache()
+            log.warning("ditto: the device has no room for more than %d frames at once", self._at_once)
+
+    def _drawn_at_once(self, frames: Batch) -> torch.Tensor:
+        with stage("warp", len(frames)):
+            warped = self._warp(frames)
+        with stage("decode", len(frames)):
+            return self._decode(warped)
 
     def put_back(self, drawn: tuple[Batch, torch.Tensor]) -> Pictured:
         """Each frame with its picture, (height, width, 3) uint8 RGB."""
         batch, renders = drawn
-        return list(zip(batch, self._pictures(batch, renders), strict=True))
+        with stage("put back", len(batch)):
+            return list(zip(batch, self._pictures(batch, renders), strict=True))
 
     def requests(self, batch: Batch) -> list[FrameRequest]:
         """The same frames as the render server takes them, on any device."""

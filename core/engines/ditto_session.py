@@ -22,6 +22,7 @@ from core.engines.ditto_options import SessionOptions, session_options
 from core.engines.ditto_renderer import DittoRenderer, Drawing
 from core.models.config import SetupDefaults
 from core.optimization.gpu_optimization import Placement
+from core.stage_times import stage
 from core.types import SAMPLES_PER_FRAME, Controls, Frame, RenderOptions, Samples
 
 FIRST_BATCH = 2
@@ -210,7 +211,8 @@ class DittoSession(Session):
             while self._finished:
                 self._shown, picture = self._finished.popleft()
                 yield picture
-            self._finished.extend(self._drawing.step(batches))
+            with stage("frames of a step, motion included", 0):
+                self._finished.extend(self._drawing.step(batches))
             if not self._finished:
                 return
 

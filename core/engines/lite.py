@@ -26,6 +26,7 @@ from core.lite.motion import LifeMotion
 from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOOK_AHEAD_SAMPLES, LOUDNESS, SPREAD, TUCK, WEIGHTS_PATH, MouthTracker
 from core.lite.renderer import Expression, Renderer
 from core.optimization.resolution_optimization import Cut, cut_pixels, face_cut, output_size
+from core.stage_times import stage
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
 FORMAT = 3
@@ -106,10 +107,13 @@ class LiteSession(Session):
         self._life = LifeMotion(controls, seed)
 
     def push(self, samples: Samples) -> Iterator[Frame]:
-        return _Frames(self._draw, list(self._mouth.push(samples)))
+        with stage("mouth", 0):
+            rows = list(self._mouth.push(samples))
+        return _Frames(self._draw, rows)
 
     def flush(self) -> Iterator[Frame]:
-        rows = list(self._mouth.flush())
+        with stage("mouth", 0):
+            rows = list(self._mouth.flush())
         self._mouth.reset()
         return _Frames(self._draw, rows)
 
@@ -126,6 +130,10 @@ class LiteSession(Session):
 
     def _draw(self, row: Samples) -> Frame:
         self._row = row
+        with stage("draw"):
+            return self._drawn(row)
+
+    def _drawn(self, row: Samples) -> Frame:
         self._life.controls = shown = _towards(self._life.controls, self._controls)
         life = self._life.step(float(row[LOUDNESS]))
         return self._renderer.draw(

@@ -29,6 +29,7 @@ from core.errors import EncodingError, OutputError, TalkingHeadError, disk_error
 from core.media.encoders import as_picture
 from core.media.mp4 import Mp4Muxer
 from core.media.sound_track import SoundTrack
+from core.stage_times import stage
 from core.thread_priority import be_patient
 from core.types import Audio, Frame
 
@@ -170,8 +171,9 @@ class VideoWriter:
         muxer = Mp4Muxer(sink, lambda: part.open("rb"), width, height, track.rate_hz, track.channels, self._metadata)
         n_frames = 0
         for n_frames, picture in enumerate(pictures, start=1):
-            muxer.add_frame(picture)
-            muxer.add_sound(track.read_to(n_frames))
+            with stage("encode"):
+                muxer.add_frame(picture)
+                muxer.add_sound(track.read_to(n_frames))
         if self._given_up.is_set() or not n_frames:
             sink.close()  # before the muxer goes: it would finish an open file
             return

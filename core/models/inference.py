@@ -10,8 +10,11 @@ from torch import nn
 from core.models.appearance_extractor import AppearanceExtractor
 from core.models.decoder import Decoder
 from core.models.fused.decoder import FusedDecoder
+from core.models.fused.layers import PixelConv
 from core.models.fused.warp import FusedWarpNetwork
 from core.models.lmdm import LMDM
+from core.models.modules.conv3d import Way
+from core.models.modules.folding import Conv
 from core.models.motion_extractor import MotionExtractor
 from core.models.prepared.appearance import PreparedAppearanceExtractor
 from core.models.prepared.decoder import PreparedDecoder
@@ -66,3 +69,10 @@ def prepare_for_gpu(network: nn.Module) -> nn.Module:
         return forms[type(network)](network).eval().requires_grad_(False)
     out: nn.Module = prepare_for_inference(network)  # type: ignore[call-overload]
     return out
+
+
+def use_conv3d(network: nn.Module, way: Way) -> None:
+    """Lets every convolution of volumes in a converted network run that way. Once per network; its dtype may change afterwards."""
+    for module in network.modules():
+        if isinstance(module, Conv | PixelConv):
+            module.use(way)

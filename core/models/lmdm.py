@@ -174,9 +174,12 @@ def draw_noise(
     device: torch.device,
 ) -> tuple[Tensor, Tensor | Sequence[Tensor]]:
     """(x_T, noises) of one window; what is None is drawn, on the generator's device, so that a seed means the same on every device."""
-    generator = generator or torch.Generator()
+    if generator is None and (x_T is None or noises is None):
+        generator = torch.Generator()
 
     def draw() -> Tensor:
+        if generator is None:
+            raise AssertionError("there is one where something is drawn")
         return torch.randn(shape, generator=generator, device=generator.device).to(device)
 
     x_T = draw() if x_T is None else x_T

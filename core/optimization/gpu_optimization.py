@@ -141,8 +141,10 @@ def place(device: str | None = None) -> Placement:
     return placement
 
 
-def place_onnx(device: str | None = None) -> Placement:
+def place_onnx(device: str | None = None, provider: str = "CUDAExecutionProvider") -> Placement:
     """The placement of networks in ONNX Runtime: it has the device, what goes from one to the next stays on the machine.
+
+    provider: of ONNX Runtime, to be tried first on a GPU; OpenVINO's on a CPU.
 
     Raises as `place`, and EngineUnavailable for a GPU where the installed ONNX Runtime knows none.
     """
@@ -150,6 +152,8 @@ def place_onnx(device: str | None = None) -> Placement:
     import torch
 
     placement = place(device)
+    if provider == "OpenVINOExecutionProvider":
+        return dataclasses.replace(placement, providers=(provider, "CPUExecutionProvider"), reason="OpenVINO on the CPU: it was asked for")
     if placement.device.type == "cpu":
         return placement
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
@@ -162,8 +166,9 @@ def place_onnx(device: str | None = None) -> Placement:
     reason = f"ONNX Runtime, {placement.reason}"
     # The published graphs take one frame at a time.
     return dataclasses.replace(
-        placement, device=torch.device("cpu"), dtype=torch.float32, batch=1, batches_at_once=ONNX_FRAMES_AT_ONCE, reason=reason
-    )
+        placement, device=torch.device("cpu"), dtype=torch.float32, batch=1, batches_at_once=ONNX_FRAMES_AT_ONCE, reason=reason,
+        providers=tuple(dict.fromkeys((provider, *placement.providers))),
+    )  # fmt: skip
 
 
 def describe(placement: Placement) -> Mapping[str, str]:

@@ -13,16 +13,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="Ditto's networks need torch, which is not installed")
 
-from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
-from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
-
-from core.models import Decoder, WarpNetwork  # noqa: E402
 from core.models.fused import kernel_check, passes  # noqa: E402
 from core.models.fused.decoder import FusedDecoder  # noqa: E402
 from core.models.fused.layers import distinct, doubled  # noqa: E402
 from core.models.fused.warp import FusedWarpNetwork  # noqa: E402
 from core.models.inference import prepare_for_gpu, prepare_for_inference  # noqa: E402
 from core.models.modules.spade import repeat_pixels  # noqa: E402
+from tests.support.operations import Kernel  # noqa: E402
 from tests.support.parity_networks import KINDS, as_tuple, tiny, tiny_arguments  # noqa: E402
 from tests.support.paths import ROOT  # noqa: E402
 
@@ -130,62 +127,6 @@ def test_convolution_of_repeated_pixels(times: int, rewrite: Any) -> None:
     lines = (torch.arange(5)[:, None] * values + index).flatten()
     columns = (torch.arange(7)[:, None] * values + index).flatten()
     assert torch.allclose(found[:, :, lines][:, :, :, columns], expected, atol=1e-12)
-
-
-@pytest.mark.parametrize(("form", "most_gmacs"), [(prepare_for_inference, 503), (prepare_for_gpu, 606)])
-def test_multiplications_of_a_frame_at_the_published_size(form: Any, most_gmacs: float) -> None:
-    """A budget, on tensors without content. As published: 617 billion. The form for GPUs computes channels that are filled up."""
-    with torch.device("meta"), torch.no_grad():
-        warp, decode = (form(network.eval()) for network in (WarpNetwork(), Decoder()))
-        arguments = torch.empty(1, 32, 16, 64, 64), torch.empty(1, 21, 3), torch.empty(1, 21, 3)
-        with FlopCounterMode(display=False) as counter:
-            picture = decode(warp(*arguments))
-    assert picture.shape == (1, 3, 512, 512)
-    assert counter.get_total_flops() / 2e9 < most_gmacs
-
-
-class Kernel:
-    """Stands where a kernel stands: started with a grid, it is called with the tensors."""
-
-    def __init__(self, run: Any) -> None:
-        self.run = run
-
-    def __getitem__(self, grid: Any) -> Any:
-        return self.run
-
-
-class Launches:
-    """A module of kernels that do nothing and are counted."""
-
-    def __init__(self) -> None:
-        self.n = 0
-
-    def __getattr__(self, name: str) -> Kernel:
-        return Kernel(lambda *given, **options: setattr(self, "n", self.n + 1))
-
-
-class Operations(TorchDispatchMode):
-    """Counts what is computed, and not what only looks at the same numbers in another shape."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.n = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.n += not (func.is_view or func.name().startswith(("aten::empty", "aten::new_empty", "aten::detach")))
-        return func(*args, **(kwargs or {}))
-
-
-def test_operations_of_a_batch_at_the_published_size() -> None:
-    """What a GPU has to be given for a batch where each pass between convolutions is one kernel (two where it has statistics)."""
-    with torch.device("meta"), torch.no_grad():
-        warp, decode = (prepare_for_gpu(network.eval()) for network in (WarpNetwork(), Decoder()))
-        source = warp.source(torch.empty(1, 32, 16, 64, 64), torch.empty(1, 21, 3)).repeated(5)
-        kernels = Launches()
-        with passes.using(kernels), Operations() as operations:
-            decode(warp.from_source(source, torch.empty(5, 21, 3)))
-    assert kernels.n <= 68
-    assert operations.n <= 122
 
 
 # ---- kernels

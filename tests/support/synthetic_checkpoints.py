@@ -31,21 +31,11 @@ from core.models.checkpoint import PUBLISHED as CONTAINERS
 from core.models.export import example_arguments, export_network
 from manager.catalogue import load_catalogue
 from tests.support.golden_io import SEED
+from tests.support.network_sizes import TINY as TINY
 from tests.support.synthetic import fill_state_dict, synthetic_input
 
 Array = NDArray[np.float32]
 
-TINY: dict[str, dict[str, Any]] = {
-    "appearance_extractor": {"block_expansion": 4, "volume_channels": 2, "volume_depth": 2, "num_resblocks": 1},
-    "motion_extractor": {"depths": (1, 1, 1, 1), "dims": (8, 8, 16, 16)},
-    "warp_network": {
-        "volume_channels": 2, "volume_depth": 2, "out_channels": 8, "compress": 1, "block_expansion": 4, "max_features": 16,
-        "num_blocks": 2,
-    },
-    "decoder": {"in_channels": 8, "middle_channels": 12, "out_channels": 4, "spade_hidden": 4},
-    "stitch_network": {"hidden_sizes": (8, 8, 8)},
-    "lmdm": {"width": 16, "ff_width": 16, "layers": 2, "heads": 2, "cond_layers": 1},
-}  # fmt: skip
 PUBLISHED: dict[str, dict[str, Any]] = {}
 FILES = {file.role: file.path for file in load_catalogue().formats["pytorch"]}
 ONNX_FILES = {file.role: file.path for file in load_catalogue().formats["onnx"] if file.extra in ("", "insightface")}

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.models.modules.conv3d import Way, arranged, convolved
+
 ALIGN = 16
 """Channels are filled up to a multiple: tensor cores read eight at a time, and tiles of sixteen and more are the quick ones."""
 TILE = 32
@@ -19,14 +21,22 @@ class PixelConv(nn.Module):
 
     def __init__(self, weight: Tensor):
         super().__init__()
-        layout = torch.channels_last if weight.dim() == 4 else torch.channels_last_3d
-        self.register_buffer("weight", weight.detach().contiguous(memory_format=layout))
+        self.way: Way = "channels last"
+        weight = weight.detach()
+        flat = weight.dim() == 4
+        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last) if flat else arranged(weight, self.way))
         self.padding = tuple(size // 2 for size in weight.shape[2:])
+
+    def use(self, way: Way) -> None:
+        """Lets it run in another way, if it convolves volumes. At most once."""
+        if self.weight.dim() == 5:
+            self.way, self.weight = way, arranged(self.weight, way)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() == 4:
             return F.conv2d(x.permute(0, 3, 1, 2), self.weight, padding=self.padding).permute(0, 2, 3, 1).contiguous()
-        return F.conv3d(x.permute(0, 4, 1, 2, 3), self.weight, padding=self.padding).permute(0, 2, 3, 4, 1).contiguous()
+        out = convolved(x.permute(0, 4, 1, 2, 3), self.weight, None, self.way, padding=self.padding)
+        return out.permute(0, 2, 3, 4, 1).contiguous()
 
 
 def padded(weight: Tensor, outputs: int, inputs: int) -> Tensor:

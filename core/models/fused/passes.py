@@ -36,7 +36,11 @@ def using(kernels: Any) -> Iterator[None]:
 
 
 def on_kernels(x: Tensor) -> Any:
-    """The module of kernels where the pass over `x` runs on them; else None, and PyTorch computes the same."""
+    """The module of kernels where the pass over `x` runs on them; else None, and PyTorch computes the same: so where torch.compile traces
+    it, which makes kernels of its own.
+    """
+    if torch.compiler.is_compiling():
+        return None
     told: Any = _told.get()
     if told is not ...:
         return told

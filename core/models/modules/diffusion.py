@@ -61,9 +61,14 @@ def timesteps(steps: int) -> list[int]:
     return torch.linspace(-1, MAX_STEPS - 1, steps + 1, dtype=torch.float32, device="cpu").int().tolist()[::-1]
 
 
-@functools.lru_cache(maxsize=32)
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def plan(steps: int) -> tuple[Step, ...]:
-    """The steps of a run; the last one has no noise."""
+    """The steps of a run; the last one has no noise. Where torch.compile traces a run, its plan is a constant of the graph."""
+    return _plan(steps)
+
+
+@functools.lru_cache(maxsize=32)
+def _plan(steps: int) -> tuple[Step, ...]:
     levels, one = signal_levels(), np.float32(1)
     times = timesteps(steps)
     out = []

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.models.modules.conv3d import Way, arranged, convolved
 from core.models.modules.conv_block import ConvBlock, pool_hw, rectify
 from core.models.modules.spade import SpectralConv2d
 
@@ -38,14 +39,24 @@ class Conv(nn.Module):
         weight = weight.detach().to(dtype).contiguous(memory_format=layout if channels_last else torch.contiguous_format)
         self.register_buffer("weight", weight)
         self.register_buffer("bias", None if bias is None else bias.detach().to(dtype).clone())
-        self.stride, self.padding = stride, padding
+        self.stride, self.padding, self.transposed = stride, padding, transposed
+        self.way: Way | None = None
         self.run: Callable[..., Tensor]
         if transposed:
             self.run = F.conv_transpose2d if weight.dim() == 4 else F.conv_transpose3d
         else:
             self.run = F.conv2d if weight.dim() == 4 else F.conv3d
 
+    def use(self, way: Way) -> None:
+        """Lets it run in another way, if it convolves volumes with a kernel deeper than one slice. At most once."""
+        if self.weight.dim() == 5 and self.weight.shape[2] > 1:
+            self.way, self.weight = way, arranged(self.weight, way, self.transposed)
+
     def forward(self, x: Tensor) -> Tensor:
+        if self.way is not None:
+            return convolved(
+                x, self.weight, self.bias, self.way, stride=self.stride, padding=self.padding, transposed=self.transposed
+            )  # fmt: skip
         return self.run(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
 
 

@@ -28,6 +28,7 @@ from core.models.modules.dense_motion import (
     sparse_motions,
 )
 from core.models.modules.folding import Conv, PlainBlock, folded
+from core.models.modules.shapes import affine
 from core.models.warp_network import WarpNetwork
 
 
@@ -58,7 +59,8 @@ class PreparedDenseMotion(nn.Module):
         self.down_blocks = nn.ModuleList(plain(b) for b in glass.encoder.down_blocks)
         self.up_blocks = nn.ModuleList(plain(b) for b in glass.decoder.up_blocks)
         self.last = Conv(*folded(glass.decoder.conv, glass.decoder.norm), padding=1, dtype=dtype)
-        self.mask, self.occlusion = network.mask, network.occlusion
+        self.mask = Conv(*affine(network.mask), padding=network.mask.kernel_size[0] // 2)
+        self.occlusion = network.occlusion
 
     def source(self, feature_3d: Tensor, kp: Tensor) -> WarpSource:
         compressed = F.relu(self.compress(feature_3d))

@@ -1,0 +1,90 @@
+"""Measures what a shorter delay of live speech costs: for several overlaps, the delay, the work, and how the motion differs.
+
+    python benchmarks/ditto_latency.py [--device cpu] [--overlaps 75 78 79] [--seconds 4] [--steps 10] [--small] [--out FOLDER]
+
+Weights are synthetic (`--small`: few channels), so differences show how much depends on the overlap, not how it looks. `delay_ms`: sound
+that must be there after the end of a frame. `error`: of the 265 numbers against the first overlap, as a part of their spread over time;
+other overlaps meet other noise, which is in it. `jump`: step from frame to frame where two windows join, as a part of the usual step. Ends
+with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from synthetic_ditto import SEED, SMALL, Array, SyntheticEngine, plain_networks, speech  # noqa: E402
+
+from core.engines.ditto_options import session_options  # noqa: E402
+from core.engines.ditto_session import look_ahead  # noqa: E402
+from core.options import PRESETS, read_options  # noqa: E402
+from core.types import FPS  # noqa: E402
+
+Row = dict[str, Any]
+
+
+def rows_of(engine: SyntheticEngine, overlap: int, steps: int, samples: Array) -> tuple[Array, Row]:
+    """(frames, 265) motion of the samples with this overlap, and what it cost."""
+    read = read_options({**PRESETS["realtime"], "sampling_timesteps": steps, "overlap_v2": overlap})
+    options = session_options(read.controls, read.render, engine.defaults)
+    features = engine.features(online_mode=True)
+    motion = engine.motion(engine.person().source, options, features.silence, SEED)
+    began = time.perf_counter()
+    rows = [row for blocks in (features.push(samples), features.flush()) for block in blocks for row in motion.push(block)]
+    rows += list(motion.flush())
+    wall_s = time.perf_counter() - began
+    row: Row = {
+        "overlap": overlap, "new_frames": options.motion.valid, "delay_ms": look_ahead(options.motion) / 16,
+        "windows_per_s": round(FPS / options.motion.valid, 2), "rtf": round(wall_s * 16000 / len(samples), 3),
+    }  # fmt: skip
+    return np.stack(rows), row
+
+
+def jump(rows: Array, new_frames: int) -> float:
+    """Mean step onto the first frame of a window by the mean of all others; 1 where every frame is the first of a window."""
+    steps = np.abs(np.diff(rows, axis=0)).mean(axis=1)
+    joins = np.arange(1, len(rows)) % new_frames == 0
+    return float(steps[joins].mean() / steps[~joins].mean()) if joins.any() and not joins.all() else 1.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", help='"cuda" or "cpu" (default: a GPU where there is one)')
+    parser.add_argument("--overlaps", type=int, nargs="+", default=[75, 78, 79], help="the first is what others are compared with")
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--steps", type=int, default=10, help="of the motion diffusion (default: %(default)s)")
+    parser.add_argument("--small", action="store_true", help="networks with few channels, to try the benchmark on a CPU")
+    parser.add_argument("--out", type=Path, help="folder for latency.json")
+    options = parser.parse_args()
+    torch.set_grad_enabled(False)
+    if options.small:
+        torch.set_num_threads(1)  # for work this small, more only wait for each other
+    engine = SyntheticEngine(plain_networks(SMALL if options.small else None), options.device)
+    samples, first, rows = speech(options.seconds), None, []
+    for overlap in options.overlaps:
+        motion, row = rows_of(engine, overlap, options.steps, samples)
+        first = motion if first is None else first
+        spread = np.maximum(first.std(axis=0), 1e-6)
+        row["error"] = round(float(np.sqrt(np.square((motion - first) / spread).mean())), 4)
+        row["jump"] = round(jump(motion, row["new_frames"]), 3)
+        rows.append(row)
+        print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+    engine.close()
+    device = str(engine.placement.device)
+    report = {"benchmark": "ditto_latency", "device": device, "small": options.small, "steps": options.steps, "rows": rows}
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "latency.json").write_text(json.dumps(report, indent=1))
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()

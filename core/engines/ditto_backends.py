@@ -1,0 +1,80 @@
+"""Decides what runs Ditto's networks: which attempts are made, in which order, and what is said about it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from core.errors import EngineUnavailable, OptionError, TalkingHeadError
+from core.optimization.gpu_optimization import gpu_obstacle
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+TORCH = ("torch", "torch-compile")
+ONNX_PROVIDERS = {
+    "onnxruntime": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+"""What ONNX files are run by, and the provider of ONNX Runtime that it is on a GPU, or for OpenVINO on a CPU."""
+BACKENDS = ("auto", *TORCH, *ONNX_PROVIDERS)
+PRIVATE_PROVIDERS = ("tensorrt", "openvino")
+"""Those that are taken only where they are asked for by name."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way to run the networks. device: as in `core.optimization.gpu_optimization.place`."""
+
+    backend: str
+    device: str | None
+
+
+def attempts(onnx: bool, device: str | None, backend: str) -> list[Attempt]:
+    """What is tried, in order; one alone where somebody asked for it. onnx: the files are ONNX files, else PyTorch checkpoints.
+
+    Raises OptionError for a name that is none, EngineUnavailable for a backend that does not run these files or is not installed.
+    """
+    if backend not in BACKENDS:
+        raise OptionError(f"There is no backend {backend!r}.", f"Choose one of: {', '.join(BACKENDS)}.")
+    if backend == "auto":
+        first = "onnxruntime" if onnx else "torch"
+        on_gpu = device is None and gpu_obstacle() is None
+        return [Attempt(first, device), *([Attempt(first, "cpu")] if on_gpu else [])]
+    if onnx != (backend in ONNX_PROVIDERS):
+        files, other = ("ONNX files", "pytorch") if onnx else ("PyTorch checkpoints", "onnx")
+        raise EngineUnavailable(f"The backend {backend} does not run {files}.", f"Leave it out, or take the other files: --format {other}.")
+    if backend in PRIVATE_PROVIDERS:
+        import onnxruntime
+
+        if ONNX_PROVIDERS[backend] not in onnxruntime.get_available_providers():
+            raise EngineUnavailable(
+                f"The installed ONNX Runtime has no {ONNX_PROVIDERS[backend]}.", "Install one that has it, or leave --backend out."
+            )
+    return [Attempt(backend, device)]
+
+
+def first_that_runs(choices: Sequence[Attempt], load: Callable[[Attempt], T]) -> tuple[T, str]:
+    """What `load` makes of the first attempt that it does not fail at, and what to say of those before; "" where the first one runs.
+
+    load: loads the networks and runs them once. What is wrong with the files (a TalkingHeadError) is raised at once. Raises
+    EngineUnavailable where all fail.
+    """
+    said = ""
+    for choice in choices:
+        where = f"{choice.backend} on {choice.device or 'the device of its choice'}"
+        try:
+            return load(choice), said
+        except TalkingHeadError:
+            raise
+        except Exception as error:  # of a driver, a compiler or a library: whatever it is, something else may run
+            why = f"{type(error).__name__}: {(str(error).splitlines() or ['no more is known'])[0]}"
+            if choice is choices[-1]:
+                hint = "Try another --backend or --device."
+                raise EngineUnavailable(f"Ditto's networks do not run with {where} ({why}).", hint) from error
+            said = f"ditto's networks do not run with {where} ({why}), so they run in another way"
+            log.warning("%s", said)
+    raise ValueError("nothing to try")
