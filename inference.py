@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Command line that makes a talking-head video from one photo and one recording.
+"""Command line that makes a talking-head video from one photo and one recording, or a text that is spoken.
 
 Exit code 0; 2 for bad input (one line on stderr says what and what to do); 1 for anything else; 130 after Ctrl-C or a signal to end.
 """
@@ -7,6 +7,7 @@ Exit code 0; 2 for bad input (one line on stderr says what and what to do); 1 fo
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import random
 import sys
@@ -20,23 +21,30 @@ from typing import TYPE_CHECKING, Any
 from core.command_line import OneLineParser, end_like_ctrl_c, exit_code
 from core.engines.capabilities import CAPABILITIES
 from core.engines.ditto_backends import BACKENDS
-from core.errors import OptionError
+from core.errors import OptionError, OutputError, disk_error
 from core.options import PRESETS, Options, preset, read_assignments, read_file, read_options
-from core.types import COMMON_OPTIONS, Framing, Progress, RenderOptions, Request
+from core.types import COMMON_OPTIONS, Audio, Framing, Progress, RenderOptions, Request
 
 if TYPE_CHECKING:
     from core.engines.base import Engine
     from core.settings import Settings
+    from core.speech_synthesis.base import Speech
     from core.studio import Studio
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = OneLineParser(prog="inference.py", description="One photo and one recording become a talking-head video.")
-    parser.add_argument("--audio_path", required=True, type=Path, help="recording: wav, mp3, m4a, flac, ogg, opus, webm")
-    parser.add_argument(
-        "--source_path", required=True, type=Path, help="photo: png, jpg, webp, bmp; for ditto also a video: mp4, mov, webm"
-    )
-    parser.add_argument("--output_path", required=True, type=Path, help="video to write (.mp4)")
+    parser = OneLineParser(prog="inference.py", description="One photo and one recording, or a text, become a talking-head video.")
+    speech = parser.add_argument_group("speech", "one of --audio_path, --text and --text_file").add_mutually_exclusive_group()
+    speech.add_argument("--audio_path", type=Path, help="recording: wav, mp3, m4a, flac, ogg, opus, webm")
+    speech.add_argument("--text", help="what is said, plain or SSML")
+    speech.add_argument("--text_file", type=Path, help="the same from a file (UTF-8)")
+    speech.add_argument("--list_voices", action="store_true", help="show the voices, and end")
+    voice = parser.add_argument_group("voice", "of a text")
+    voice.add_argument("--voice", default="", help="its id, as --list_voices shows it (default: the first)")
+    voice.add_argument("--speed", default=1.0, type=float, help="0.5 to 2, relative to the voice's usual speed (default: %(default)s)")
+    voice.add_argument("--captions", type=Path, metavar="FILE", help="write captions (.vtt or .srt)")
+    parser.add_argument("--source_path", type=Path, help="photo: png, jpg, webp, bmp; for ditto also a video: mp4, mov, webm")
+    parser.add_argument("--output_path", type=Path, help="video to write (.mp4)")
     parser.add_argument("--engine", default="auto", choices=("auto", "lite", "ditto"), help="default: auto")
     parser.add_argument("--size", default=str(RenderOptions.size), help='side of the video in pixels, or "source" (default: %(default)s)')
     parser.add_argument("--face", default=Framing.face_index, type=int, help="which face, 0 is the largest (default: %(default)s)")
@@ -61,7 +69,23 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     profile.add_argument("--num_profile_runs", type=int, default=1, metavar="N", help="runs that are timed (default: %(default)s)")
     profile.add_argument("--profile_memory", action="store_true", help="also what each operation of PyTorch allocates")
     parser.add_argument("--json", action="store_true", help="the last line of stdout is one JSON object")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if not arguments.list_voices:
+        check_complete(parser, arguments)
+    return arguments
+
+
+def check_complete(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Ends the program where something needed is not given, or something given would do nothing."""
+    if arguments.audio_path is None and arguments.text is None and arguments.text_file is None:
+        parser.error("one of --audio_path, --text and --text_file is required")
+    missing = [flag for flag in ("--source_path", "--output_path") if getattr(arguments, flag[2:]) is None]
+    if missing:
+        parser.error(f"the following arguments are required: {', '.join(missing)}")
+    if arguments.audio_path is not None and (arguments.voice or arguments.speed != 1.0 or arguments.captions):
+        parser.error("--voice, --speed and --captions are for --text and --text_file")
+    if arguments.captions is not None and arguments.captions.suffix.lower() not in (".vtt", ".srt"):
+        parser.error("the name of --captions must end in .vtt or .srt")
 
 
 def given_by_name(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -167,7 +191,63 @@ class ProgressBar:
             sys.stderr.flush()
 
 
+def list_voices(as_json: bool) -> int:
+    """One line for each voice, or with --json one list."""
+    from core.settings import load_settings
+    from core.speech_synthesis.speaker import Speaker
+
+    speaker = Speaker(load_settings(), None)
+    speaker.voice()  # says what to do where there are none
+    voices = speaker.voices()
+    if as_json:
+        sys.stdout.write(json.dumps([dataclasses.asdict(voice) for voice in voices]) + "\n")
+        return 0
+    kinds = {True: "natural", False: "synthetic"}
+    lines = (f"{each.id:<24} {each.language or 'several':<12} {kinds[each.natural]:<10} {each.name} ({each.licence})\n" for each in voices)
+    sys.stdout.write("".join(lines))  # at once: who reads only the first lines must not break the others off
+    return 0
+
+
+def read_speech(arguments: argparse.Namespace, settings: Settings) -> tuple[Audio, Speech | None]:
+    """The recording; or the text spoken, with the times of its words."""
+    from core.media.audio import load_audio
+
+    if arguments.audio_path is not None:
+        return load_audio(arguments.audio_path, settings), None
+    from core.speech_synthesis.recording import spoken
+    from core.speech_synthesis.speaker import Speaker
+    from core.speech_synthesis.text import read_text_file
+
+    text = arguments.text if arguments.text is not None else read_text_file(arguments.text_file, settings.max_text_chars)
+    speaker = Speaker(settings, None)  # a command line leaves nothing behind but the video
+    try:
+        return spoken(speaker, settings, text, speaker.voice(arguments.voice), arguments.speed)
+    finally:
+        speaker.close()
+
+
+def check_captions(path: Path, speech: Speech) -> None:
+    """Before the video is made: raises OptionError for a voice that tells no times, OutputError for a folder that is not there."""
+    if not speech.words:
+        raise OptionError("The voice does not tell when its words are said, which --captions needs.", "Choose another voice.")
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"{path} cannot be written: its folder does not exist.", "Choose another place.")
+
+
+def write_captions(path: Path, speech: Speech) -> None:
+    """Raises OutputError."""
+    from core.speech_synthesis.captions import captions, subrip, webvtt
+
+    form = subrip if path.suffix.lower() == ".srt" else webvtt
+    try:
+        path.write_text(form(captions(speech.words)), "utf-8")
+    except OSError as error:
+        raise disk_error(error, f"{path} cannot be written", "Choose a place you may write to.") from error
+
+
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.list_voices:
+        return list_voices(arguments.json)
     given = given_by_name(arguments)
     options = parse_options(arguments, given)
     output: Path = arguments.output_path
@@ -178,8 +258,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.profile is None and (arguments.profile_memory or arguments.num_profile_runs > 1):
         raise OptionError("A profile is described, but not asked for.", "Say --profile too.")
 
-    from core.media.audio import load_audio  # the heavy imports come after the arguments are known to be good
-    from core.media.source import load_source
+    from core.media.source import load_source  # the heavy imports come after the arguments are known to be good
     from core.profiling import profile
     from core.settings import load_settings
     from core.studio import open_studio
@@ -190,8 +269,11 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         studio = open_studio(settings, ditto_factory(arguments, settings, cancel), arguments.device)
         check_engine(arguments, given, studio)
+        audio, speech = read_speech(arguments, settings)
+        if speech is not None and arguments.captions is not None:
+            check_captions(arguments.captions, speech)
         request = Request(
-            audio=load_audio(arguments.audio_path, settings),
+            audio=audio,
             source=load_source(arguments.source_path, settings),
             engine=arguments.engine,
             framing=options.framing,
@@ -199,6 +281,8 @@ def run(arguments: argparse.Namespace) -> int:
             options=options.render,
         )
         generation = studio.generate(request, output, bar)
+        if speech is not None and arguments.captions is not None:
+            write_captions(arguments.captions, speech)
         if arguments.profile is not None:  # after a run that takes memory, registers the face and chooses kernels
             folder = output.with_suffix(".profile") if arguments.profile == Path() else arguments.profile
             again = partial(studio.generate, request, output, bar)

@@ -47,6 +47,7 @@ usage: ./setup.sh [command]
   (no command)     prepare everything, then say what to run next
   demo [options]   turn assets/portrait.png and assets/speech_7s.wav into output/demo.mp4 (options go to inference.py)
   app [options]    start the page in the browser (options go to app.py)
+  speech           install the voices that speak a text (docs/usage.md; espeak-ng among them is under the GPL)
   test [--all]     run ruff, mypy and pytest; --all adds the slow tests; what else is given goes to pytest
   help             this text
 
@@ -121,7 +122,8 @@ FILES = {
     "full": ("requirements-lite.txt", "requirements.txt"),
     "gpu": ("requirements-lite.txt", "requirements-gpu.txt"),
     "tensorrt": ("requirements-tensorrt.txt",),
-    "dev": ("requirements-dev.txt",),
+    "speech": ("requirements-speech.txt",),
+    "dev": ("requirements-dev.txt", "requirements-speech.txt"),
 }
 python = "%d.%d %s %s" % (*sys.version_info[:2], platform.system(), platform.machine())
 def stamp(part):
@@ -209,7 +211,8 @@ check_disk() {
       lite) needed=$((needed + 1500)) ;;
       full) needed=$((needed + 2000)) ;;
       gpu) needed=$((needed + 9000)) ;;
-      dev) needed=$((needed + 500)) ;;
+      speech) needed=$((needed + 500)) ;;
+      dev) needed=$((needed + 800)) ;;
     esac
   done
   free="$(df -Pk . 2>/dev/null | sed -n '$s/.* \([0-9][0-9]*\)  *[0-9][0-9]*%.*/\1/p' || true)"
@@ -294,6 +297,11 @@ install_parts() { # the parts wanted, the parts missing
       lite) requirements="$requirements -r requirements-lite.txt" stamps="$stamps lite" ;;
       full) requirements="$requirements -r requirements.txt" stamps="$stamps lite full" ;;
       gpu) requirements="$requirements -r requirements-gpu.txt" stamps="$stamps lite gpu" ;;
+      speech)
+        requirements="$requirements -r requirements-speech.txt" stamps="$stamps speech"
+        # A GPU's packages have an ONNX Runtime of their own.
+        case " $1 " in *' gpu '*) ;; *) requirements="$requirements -c requirements.txt onnxruntime" ;; esac
+        ;;
       dev) requirements="$requirements -r requirements-dev.txt" stamps="$stamps dev" ;;
     esac
   done
@@ -411,6 +419,13 @@ app() {
   exec "$VPY" app.py "$@"
 }
 
+speech() {
+  ensure lite speech
+  say "Ready. Next:"
+  say "  .venv/bin/python inference.py --text \"Hello, I am Ada.\" --source_path assets/portrait.png --output_path VIDEO.mp4"
+  say "  .venv/bin/python inference.py --list_voices"
+}
+
 run_tests() {
   local markers='not slow' failed=''
   if [ "${1:-}" = --all ]; then markers='' && shift; fi
@@ -431,6 +446,7 @@ case "$command" in
   '') prepare ;;
   demo) demo "$@" ;;
   app) app "$@" ;;
+  speech) speech ;;
   test) run_tests "$@" ;;
   help | -h | --help) usage ;;
   *)

@@ -3,6 +3,7 @@
 TalkingHeadError
 ├── InputError                  the request is at fault (command line: exit code 2)
 │   ├── AudioError              the recording cannot be used
+│   ├── TextError               the text cannot be spoken
 │   ├── ImageError              the photo cannot be used
 │   │   └── FaceError           the photo has no (usable) face, or not the one asked for
 │   ├── AvatarError             there is no such avatar (for this owner), or its kept source is damaged
@@ -63,6 +64,10 @@ class InputError(TalkingHeadError):
 
 class AudioError(InputError):
     """The recording is empty, unreadable, too long, too short or not audio."""
+
+
+class TextError(InputError):
+    """The text is empty, too long, not understood, or in a language that the voice does not speak."""
 
 
 class ImageError(InputError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import OptionError
@@ -71,6 +71,18 @@ class Settings(BaseSettings):
     max_audio_s: float = Field(default=600.0, gt=0, description="Longest recording accepted, seconds")
     min_audio_s: float = Field(default=0.04, gt=0, description="Shortest recording accepted, seconds")
     max_audio_bytes: int = Field(default=100 * 2**20, gt=0, description="Largest recording accepted, bytes")
+    max_text_chars: int = Field(default=5000, gt=0, le=100_000, description="Longest text that is spoken, characters")
+    voice: str = Field(default="", max_length=100, description="The voice where none is asked for; none: the first that is installed")
+    speech_bytes: int = Field(default=256 * 2**20, ge=0, description="Synthesised speech kept, bytes; that unused longest goes first")
+    speech_threads: int = Field(default=0, ge=0, le=64, description="Threads that speak one sentence; 0: one for each core, four at most")
+    speech_url: str | None = Field(
+        default=None, pattern=r"^https?://[^\s?#]+$", description="Speech service with OpenAI's protocol, such as https://api.example.org/v1"
+    )
+    speech_key: SecretStr | None = Field(default=None, description="Its key; it stays on the server")
+    speech_model: str = Field(default="tts-1", min_length=1, max_length=200, description="Its model")
+    speech_voices: Annotated[tuple[str, ...], NoDecode] = Field(default=("alloy",), description="Its voices, with commas")
+    speech_format: Literal["pcm", "wav", "mp3"] = Field(default="pcm", description="What it sends; pcm (24 kHz) is heard while it arrives")
+    speech_timeout_s: float = Field(default=20.0, gt=0, le=300, description="How long it may send nothing")
     max_image_bytes: int = Field(default=30 * 2**20, gt=0, description="Largest photo accepted, bytes")
     max_image_pixels: int = Field(default=50_000_000, gt=0, description="Largest photo accepted, pixels (checked before decoding)")
     min_image_px: int = Field(default=64, gt=0, description="Shortest side of a photo accepted")
@@ -132,7 +144,7 @@ class Settings(BaseSettings):
         default=(), description="Origins whose pages may show the page in a frame, with commas; in a Space, huggingface.co by itself"
     )
 
-    @field_validator("trusted_proxies", "allowed_hosts", "frame_ancestors", mode="before")
+    @field_validator("trusted_proxies", "allowed_hosts", "frame_ancestors", "speech_voices", mode="before")
     @classmethod
     def _listed_by_commas(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -35,6 +35,7 @@ RULES = [
     (["core/media", "core/lite", "core/streaming", "core/provenance", "core/engines/lite.py", "core/aux_models/face_mesh.py"], NETWORKS),
     (["core/web", "core/studio.py", "core/engine_selection.py", "core/avatars.py"], NETWORKS),
     (["core/video_generation.py", "core/generation_run.py", "core/result_reuse.py"], NETWORKS),
+    (["core/speech_synthesis"], STUDIO | {"torch", "core.engines", "core.lite", "core.models"}),
     (["core/service"], WEB | SERVERS | {"pydantic"}),
     (["core/web/pages"], {"core.web.api", "uvicorn"}),
     (["core/web/api", "-core/web/api/page_mount.py"], {"core.web.pages", "gradio"}),

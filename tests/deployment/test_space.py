@@ -19,7 +19,7 @@ from tests.support.space_host import UID, SpaceHost, isolates, space_host
 pytestmark = [*CLIENT_MARKS, pytest.mark.slow]
 FAKE = str(ROOT / "tests" / "support" / "fake_spaces")
 HUB_IS_AWAY = {"SPACES_ZERO_GPU": "true", "PYTHONPATH": FAKE}
-FORBIDDEN = ("/srv/", "/work/", "Traceback", "site-packages", "/home/")
+FORBIDDEN = ("/srv/", "Traceback", "site-packages", "/home/")
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 from tests.support.paths import ROOT
 
 REQUIREMENTS = sorted(ROOT.glob("requirements*.txt"))
+INCLUDES = {"requirements-dev.txt": "-r requirements-speech.txt"}
 TOOLS = ("bash", "cat", "df", "dirname", "grep", "mkdir", "readlink", "rm", "sed", "tail", "tr", "uname")
 
 
@@ -59,8 +60,8 @@ class Project:
             timeout=120,
         )
 
-    def installed(self) -> None:
-        """An environment that looks finished: a Python, and the stamps setup.sh itself computes."""
+    def installed(self, *more: str) -> None:
+        """An environment that looks finished: a Python, and the stamps setup.sh itself computes. more: parts beside the usual."""
         python = self.root / ".venv" / "bin" / "python"
         python.parent.mkdir(parents=True)
         self.state.mkdir()
@@ -68,7 +69,7 @@ class Project:
         script = (self.root / "setup.sh").read_text()
         stamps = re.search(r"^STAMPS='\n(.*?)^'$", script, re.S | re.M)
         assert stamps
-        command = [sys.executable, "-I", "-c", stamps[1], "write", str(self.state), "lite", "libraries"]
+        command = [sys.executable, "-I", "-c", stamps[1], "write", str(self.state), "lite", "libraries", *more]
         subprocess.run(command, cwd=self.root, check=True)
 
 
@@ -99,12 +100,13 @@ def test_every_requirement_is_pinned_and_opencv_and_onnxruntime_are_single() -> 
         exact = re.compile(r"[A-Za-z0-9_.-]+==[0-9][0-9a-z.]*(; python_version >= \"3\.\d+\")?")
         # A Space takes the lower end of pydantic's range (test_front_matter.py).
         assert all(exact.fullmatch(pin) or re.fullmatch(r"pydantic>=[\d.]+,<=[\d.]+", pin) for pin in pins), path.name
-        assert [line for line in lines if line.startswith("-r ")] in ([], ["-r requirements-lite.txt"]), path.name
+        assert [line for line in lines if line.startswith("-r ")] in ([], [INCLUDES.get(path.name, "-r requirements-lite.txt")]), path.name
         names[path.name] = {pin.split("==")[0].lower() for pin in pins}
         assert len(names[path.name]) == len(pins), f"{path.name} names a package twice"
     assert {n for part in names.values() for n in part if n.startswith("opencv")} == {"opencv-contrib-python"}
     assert not names["requirements-lite.txt"] & {"torch", "librosa", "onnxruntime"}
     assert "onnxruntime" in names["requirements.txt"]
+    assert not names["requirements-speech.txt"] & {"onnxruntime", "onnxruntime-gpu"}
     assert "onnxruntime" not in names["requirements-gpu.txt"]
     assert names["requirements.txt"] ^ names["requirements-gpu.txt"] == {"onnxruntime", "onnxruntime-gpu"}
 
@@ -185,6 +187,23 @@ def test_a_finished_environment_starts_at_once(project: Project) -> None:
     done = project.run()
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Ready.")
+
+
+def test_the_voices_are_installed_by_a_command_of_their_own(project: Project) -> None:
+    project.installed()
+    (project.bin / "df").unlink()
+    project.fake("df", "echo 'disk 9 8 1024 99% /'")  # stops the run where the installation would begin
+    assert project.run().returncode == 0
+    done = project.run("speech")
+    assert done.returncode == 1
+    assert "MB of disk are needed" in done.stderr
+
+
+def test_installed_voices_are_ready_at_once(project: Project) -> None:
+    project.installed("speech")
+    done = project.run("speech")
+    assert done.returncode == 0, done.stderr
+    assert "--list_voices" in done.stdout
 
 
 def test_changed_requirements_are_installed_again(project: Project) -> None:

@@ -1,0 +1,1 @@
+"""Text becomes speech: voices, synthesisers, the reading of text, and a cache."""

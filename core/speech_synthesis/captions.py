@@ -1,0 +1,85 @@
+"""Captions from the times of words, as WebVTT (https://www.w3.org/TR/webvtt1/) or SubRip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from core.speech_synthesis.base import Word
+
+MAX_LINE_CHARS = 42
+MAX_LINES = 2
+MAX_GAP_S = 0.8
+"""A longer silence ends a caption."""
+LINGER_S = 0.4
+"""A caption stays this much longer than its last word, unless the next one comes."""
+_SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "।")
+
+
+@dataclass(frozen=True)
+class Caption:
+    """lines: one or two. 0 <= start_s < end_s."""
+
+    start_s: float
+    end_s: float
+    lines: tuple[str, ...]
+
+
+def captions(words: Sequence[Word]) -> list[Caption]:
+    """Captions in order that do not overlap: sentence by sentence, each of MAX_LINES lines of MAX_LINE_CHARS where words allow it."""
+    groups = list(_groups(words))
+    starts = [*(group[0].start_s for group in groups), float("inf")][1:]
+    return [
+        Caption(group[0].start_s, max(min(group[-1].end_s + LINGER_S, following), group[0].start_s + 0.001), tuple(_lines(group)))
+        for group, following in zip(groups, starts, strict=True)
+    ]
+
+
+def webvtt(shown: Iterable[Caption]) -> str:
+    parts = (f"{_time(each.start_s, '.')} --> {_time(each.end_s, '.')}\n{_escaped(each.lines)}\n" for each in shown)
+    return "WEBVTT\n\n" + "\n".join(parts)
+
+
+def subrip(shown: Iterable[Caption]) -> str:
+    parts = (
+        f"{number}\n{_time(each.start_s, ',')} --> {_time(each.end_s, ',')}\n" + "\n".join(each.lines) + "\n"
+        for number, each in enumerate(shown, 1)
+    )
+    return "\n".join(parts)
+
+
+def _groups(words: Sequence[Word]) -> Iterator[list[Word]]:
+    group: list[Word] = []
+    for word in words:
+        if group and (
+            word.start_s - group[-1].end_s > MAX_GAP_S
+            or group[-1].text.rstrip("\"'”’»)").endswith(_SENTENCE_ENDS)
+            or len(_lines([*group, word])) > MAX_LINES
+        ):
+            yield group
+            group = []
+        group.append(word)
+    if group:
+        yield group
+
+
+def _lines(group: Sequence[Word]) -> list[str]:
+    lines: list[str] = []
+    for word in group:
+        if lines and len(lines[-1]) + 1 + len(word.text) <= MAX_LINE_CHARS:
+            lines[-1] += f" {word.text}"
+        else:
+            lines.append(word.text)
+    return lines
+
+
+def _time(seconds: float, point: str) -> str:
+    total_ms = round(seconds * 1000)
+    minutes, ms = divmod(total_ms, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{ms // 1000:02}{point}{ms % 1000:03}"
+
+
+def _escaped(lines: Iterable[str]) -> str:
+    """What WebVTT would take for tags, or for the line of times."""
+    return "\n".join(line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for line in lines)

@@ -1,0 +1,50 @@
+"""The pronunciation of English words in Kokoro's letters, from the dictionaries of misaki (https://github.com/hexgrad/misaki).
+
+A word that is pronounced in several ways, by its part of speech, is not in them here: espeak-ng decides by the words around it.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import re
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "voices"
+LANGUAGES = frozenset({"en-US", "en-GB"})
+_WORD = re.compile(r"[A-Za-z]+(?:['’][A-Za-z]+)*")
+_BETWEEN = re.compile(r"[\s,.;:!?…—–\"'“”‘’()-]*")
+_VOWELS = frozenset("AIOQWYaeiouæɑɐɒɔəɚɛɜɨɪʊʌᵊᵻ")
+_BEFORE_CONSONANT_OR_VOWEL = {"the": ("ðə", "ði"), "to": ("tə", "tʊ"), "a": ("ɐ", "ɐ")}
+"""Words without stress that sound otherwise before a vowel."""
+
+
+def look_up(segment: str, language: str) -> list[tuple[int, str, str]] | None:
+    """(its first character in the segment, its letters, its letters before a vowel) of each word; None unless all are known.
+
+    segment: what is said at once, from its first word to the next that is said apart. language: one of LANGUAGES.
+    """
+    if _BETWEEN.fullmatch(_WORD.sub("", segment)) is None:
+        return None
+    found = []
+    known = _dictionary(language)
+    for match in _WORD.finditer(segment):
+        word = match[0].replace("’", "'")
+        if word.lower() in _BEFORE_CONSONANT_OR_VOWEL and (word.islower() or word.istitle()):
+            found.append((match.start(), *_BEFORE_CONSONANT_OR_VOWEL[word.lower()]))
+            continue
+        letters = known.get(word) or ("" if len(word) > 1 and word.isupper() else known.get(word.lower(), ""))
+        if not letters:
+            return None
+        found.append((match.start(), letters, letters))
+    return found or None
+
+
+def begins_with_vowel(letters: str) -> bool:
+    return letters.lstrip("ˈˌ")[:1] in _VOWELS
+
+
+@functools.cache
+def _dictionary(language: str) -> dict[str, str]:
+    text = gzip.decompress((FOLDER / f"{language}.tsv.gz").read_bytes()).decode()
+    return dict(line.split("\t", 1) for line in text.splitlines())

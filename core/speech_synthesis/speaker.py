@@ -1,0 +1,159 @@
+"""All voices of this process behind one object: which there are, and a text spoken by one of them.
+
+speaker = Speaker(settings, CacheFolder(settings.cache_dir))
+for piece in speaker.speak("Hello.", speaker.voice("af_heart")):
+    ...
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import numpy as np
+
+from core.errors import AudioError, EngineUnavailable, OptionError, TextError
+from core.optimization.cache_folder import CacheFolder
+from core.settings import Settings
+from core.speech_synthesis import espeak, kokoro, speech_service
+from core.speech_synthesis.base import MAX_SPEED, MIN_SPEED, Speech, Synthesiser, Voice, check_cancel
+from core.speech_synthesis.speech_cache import SpeechCache, rounded
+from core.speech_synthesis.ssml import Pause
+from core.speech_synthesis.text import read_text
+
+log = logging.getLogger(__name__)
+
+Family = Literal["kokoro", "espeak", "service"]
+
+
+class Speaker:
+    """Thread-safe. A synthesiser is loaded when a voice of its is first used, once. folder: None keeps no speech."""
+
+    def __init__(self, settings: Settings, folder: CacheFolder | None) -> None:
+        self._settings = settings
+        self.cache = SpeechCache(folder, settings.speech_bytes) if folder is not None else None
+        self._makers: dict[Family, Callable[[], Synthesiser]] = {
+            "kokoro": lambda: kokoro.Kokoro(settings.speech_threads),
+            "espeak": espeak.Espeak,
+            "service": lambda: _service(settings),
+        }
+        self._made: dict[Family, Synthesiser] = {}
+        self._locks: dict[Family, threading.Lock] = {name: threading.Lock() for name in self._makers}
+
+    def voices(self) -> tuple[Voice, ...]:
+        """The voices that can be used here, the default first, then the natural ones. Empty where nothing is installed or set."""
+        found: list[Voice] = list(kokoro.VOICES) if kokoro.is_installed() else []
+        for name in ("service", "espeak"):
+            try:
+                found += self._synthesiser(name).voices
+            except EngineUnavailable as error:
+                log.debug("no voices of %s: %s", name, error)
+        default = self._settings.voice
+        return tuple(sorted(found, key=lambda voice: (voice.id != default, not voice.natural)))
+
+    def voice(self, id: str = "") -> Voice:
+        """The voice of this id; "": the default. Raises OptionError (code voice_unknown), EngineUnavailable where there are none at all."""
+        voices = self.voices()
+        if not voices:
+            kokoro.check_installed()
+            raise EngineUnavailable("There are no voices here.", "Run ./setup.sh speech (docs/usage.md).", code="speech_not_installed")
+        wanted = id or self._settings.voice
+        found = next((voice for voice in voices if voice.id == wanted), None) if wanted else voices[0]
+        if found is None:
+            raise OptionError(
+                f"There is no voice {wanted[:100]!r}.", f"inference.py --list_voices shows them, such as {voices[0].id}.",
+                code="voice_unknown", parameters={"voice": wanted[:100]},
+            )  # fmt: skip
+        return found
+
+    def check(self, text: str, voice: Voice, speed: float = 1.0) -> None:
+        """Raises TextError or OptionError for what `speak` would refuse; loads nothing."""
+        check_speed(speed)
+        read_text(text, voice.language, self._settings.max_text_chars)
+
+    def warmup(self, voice: Voice) -> None:
+        """Loads what the voice needs. Raises EngineUnavailable."""
+        self._synthesiser(_family(voice)).warmup()
+
+    def speak(
+        self, text: str, voice: Voice, speed: float = 1.0, owner: str = "local", cancel: threading.Event | None = None
+    ) -> Iterator[Speech]:
+        """The text piece by piece, in order; all pieces have one sampling rate. Closing the iterator ends the work.
+
+        speed: MIN_SPEED to MAX_SPEED, relative to the voice's usual one. The same of one owner comes from the cache once it was spoken
+        to its end. Raises before the first piece: TextError, OptionError; at any piece: EngineUnavailable, BusyError, Cancelled, and
+        AudioError where the speech gets longer than a recording may be.
+        """
+        check_speed(speed)
+        parts = read_text(text, voice.language, self._settings.max_text_chars)
+        synthesiser = self._synthesiser(_family(voice))
+        cancel = cancel or threading.Event()
+        key = self.cache.key(text, voice, speed, synthesiser.revision) if self.cache else None
+        kept = self.cache.find(owner, key) if self.cache and key else None
+        if kept is not None:
+            yield from kept
+            return
+        pieces: list[Speech] = []
+        total_s = 0.0
+        for part in parts:
+            check_cancel(cancel)
+            if isinstance(part, Pause):
+                fresh = _silence(part.seconds, voice.sample_rate_hz)
+            else:
+                fresh = synthesiser.speak(part.text, voice, min(MAX_SPEED, max(MIN_SPEED, speed * part.rate)), cancel)
+            for piece in fresh:
+                total_s += piece.duration_s
+                if total_s > self._settings.max_audio_s:
+                    hint = f"At most {self._settings.max_audio_s:g} s are accepted: shorten the text."
+                    raise AudioError(f"The speech is longer than {self._settings.max_audio_s:g} s.", hint)
+                piece = rounded(piece)
+                pieces.append(piece)
+                yield piece
+        if not pieces:
+            raise TextError("The voice finds nothing to say in the text.", "Write words of its language.", code="text_empty")
+        if self.cache and key:
+            self.cache.put(owner, key, pieces)
+
+    def close(self) -> None:
+        """Ends connections. Nothing may be spoken any more."""
+        service = self._made.get("service")
+        if isinstance(service, speech_service.SpeechService):
+            service.close()
+
+    def _synthesiser(self, family: Family) -> Synthesiser:
+        with self._locks[family]:
+            if family not in self._made:
+                self._made[family] = self._makers[family]()
+            return self._made[family]
+
+
+def check_speed(speed: float) -> None:
+    """Raises OptionError."""
+    if not MIN_SPEED <= speed <= MAX_SPEED:  # also catches NaN
+        raise OptionError(
+            f"speed is {speed}.", f"It must lie between {MIN_SPEED:g} and {MAX_SPEED:g}.", code="speed_range",
+            parameters={"speed": str(speed), "min": MIN_SPEED, "max": MAX_SPEED},
+        )  # fmt: skip
+
+
+def _family(voice: Voice) -> Family:
+    if voice.id.startswith(espeak.PREFIX):
+        return "espeak"
+    return "service" if voice.id.startswith(speech_service.PREFIX) else "kokoro"
+
+
+def _service(settings: Settings) -> speech_service.SpeechService:
+    if settings.speech_url is None:
+        raise EngineUnavailable("No speech service is set.", "Set TALKING_HEAD_SPEECH_URL (docs/usage.md).", code="speech_not_installed")
+    key = settings.speech_key.get_secret_value() if settings.speech_key else ""
+    return speech_service.SpeechService(
+        settings.speech_url, key, settings.speech_model, settings.speech_voices, settings.speech_format, settings.speech_timeout_s
+    )
+
+
+def _silence(seconds: float, rate_hz: int) -> Iterator[Speech]:
+    n = round(seconds * rate_hz)
+    if n:
+        yield Speech(np.zeros(n, np.float32), rate_hz)
