@@ -154,6 +154,21 @@ def test_the_job_goes_on_when_the_page_is_left_and_another_tab_finds_it(browser,
     tab.context.close()
 
 
+def test_a_connection_that_is_lost_for_a_moment_loses_nothing(tab: Tab) -> None:
+    tab.give(speech=ROOT / "assets" / "speech_16s.wav")
+    tab.page.get_by_text("More options").click()
+    size = tab.page.get_by_label("Video size")
+    size.fill("768")
+    size.press("Enter")
+    tab.generate()
+    tab.page.get_by_text(re.compile(r"\d+ of \d+ frames")).wait_for(timeout=RESULT_MS)
+    tab.context.set_offline(True)
+    tab.page.wait_for_timeout(1500)
+    tab.context.set_offline(False)
+    tab.page.locator("#th-status .th-facts").wait_for(timeout=2 * RESULT_MS)
+    assert tab.page.locator("#th-video video").get_attribute("src")
+
+
 def test_it_fits_a_phone_in_dark_mode(browser, server: Server) -> None:
     tab = Tab(browser, server, viewport={"width": 390, "height": 844}, color_scheme="dark", has_touch=True, is_mobile=True)
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
