@@ -101,7 +101,12 @@ class SpaceHost:
             kept = shlex.quote(str(self.folder / "python"))
             steps += [f"mount --bind {shlex.quote(str(base))} {kept}", f"mount -t tmpfs -o mode=755 none {shlex.quote(str(blocked))}"]
             steps += [f"mkdir -p {shlex.quote(str(base))}", f"mount --bind {kept} {shlex.quote(str(base))}"]
-        steps += [f"mount -t tmpfs -o ro,mode=755 none {folder}" for folder in ("/tmp", "/var/tmp")]  # noqa: S108
+        for covered in ("/tmp", "/var/tmp"):  # noqa: S108
+            cover = [f"mount -t tmpfs -o mode=755 none {covered}"]
+            if ROOT.is_relative_to(covered):  # the interpreter lies in the checkout: shown at its place
+                kept, here = shlex.quote(str(self.folder / "checkout")), shlex.quote(str(ROOT))
+                cover = [f"mount --bind {here} {kept}", *cover, f"mkdir -p {here}", f"mount --bind {kept} {here}"]
+            steps += [*cover, f"mount -o remount,ro {covered}"]
         steps += [f"cd {shlex.quote(str(self.app))}"]
         variables, path = {**variables, "PATH": SYSTEM_PATH}, variables["PATH"]
         user = f"setpriv --reuid {UID} --regid {UID} --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all"
@@ -126,7 +131,8 @@ def space_host() -> Iterator[SpaceHost]:
             (host.app / path).parent.mkdir(parents=True, exist_ok=True)
             (host.app / path).write_bytes(content)
         host.home.mkdir()
-        (folder / "python").mkdir()
+        for name in ("python", "checkout"):
+            (folder / name).mkdir()
         for path in [host.app, *host.app.rglob("*")]:
             path.chmod(0o555 if path.is_dir() else 0o444)
         if isolates():
