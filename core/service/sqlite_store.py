@@ -227,7 +227,7 @@ class SqliteJobStore:
         self._say(error)
 
     def _say(self, error: Exception) -> None:
-        problem = f"jobs do not outlive a restart now ({error})"
+        problem = f"Jobs do not outlive a restart now: {str(error).rstrip('.')}."
         if problem != self._problem:
             logger.warning("%s", problem)
         self._problem = problem
