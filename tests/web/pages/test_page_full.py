@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support.app_process import CLIENT_MARKS, Server, probe, start_app, stop_app
@@ -259,13 +260,16 @@ def test_twenty_clients_at_once_get_a_video_or_are_told_to_try_again(server: Ser
             return str(probe(client.predict(**given, api_name="/process_talking_head"))[:2])
         except AppError as error:
             return str(error)
+        except httpx.HTTPStatusError as error:  # all of one address: so many upload at a time
+            assert error.response.status_code == 429
+            return error.response.text
         finally:
             client.close()
 
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(call, range(20)))
     videos = [answer for answer in answers if answer == "(128, 128)"]
-    busy = [answer for answer in answers if "Busy" in answer and "Try again" in answer]
+    busy = [answer for answer in answers if ("Busy" in answer or "Too much at once" in answer) and "Try again" in answer]
     assert len(videos) + len(busy) == 20, answers
     assert len(videos) >= 5
     assert "Traceback" not in server.log.read_text()

@@ -144,7 +144,7 @@ def test_the_video_before_stays_while_a_new_one_is_made_and_when_it_is_cancelled
 def test_a_queued_job_is_cancelled_while_another_runs(browser, server: Server, tab: Tab) -> None:
     """At once: nothing waits for the job before it, or for the next look at the queue."""
     tab.give(speech=LONG)
-    choose_size(tab, 1024)
+    choose_size(tab, 1536)  # it must not be done before the other one has come
     tab.generate()
     tab.page.get_by_text(RUNNING).wait_for(timeout=RESULT_MS)
     waiting = Tab(browser, server)
