@@ -261,7 +261,8 @@ def test_twenty_clients_at_once_get_a_video_or_are_told_to_try_again(server: Ser
         except AppError as error:
             return str(error)
         except httpx.HTTPStatusError as error:  # all of one address: so many upload at a time
-            assert error.response.status_code == 429
+            if error.response.status_code != 429:
+                raise
             return error.response.text
         finally:
             client.close()

@@ -148,7 +148,7 @@ def test_a_queued_job_is_cancelled_while_another_runs(browser, server: Server, t
     tab.generate()
     tab.page.get_by_text(RUNNING).wait_for(timeout=RESULT_MS)
     waiting = Tab(browser, server)
-    waiting.give()
+    waiting.give(speech=LONG)  # no example of the page: the videos of those are kept for all
     waiting.generate()
     waiting.page.get_by_text("place 1 in the queue").wait_for(timeout=RESULT_MS)
     waiting.page.locator("#th-cancel").click()
