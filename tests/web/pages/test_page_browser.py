@@ -113,18 +113,24 @@ def test_an_upload_beyond_the_limit_is_explained(tab: Tab, tmp_path: Path) -> No
     assert "size" in toast.inner_text().lower(), toast.inner_text()
 
 
-def test_cancel_stops_the_job_and_the_page_can_go_on(tab: Tab, server: Server) -> None:
+def generate_for_long(tab: Tab, size_px: int) -> None:
+    """Begins a video that takes many seconds."""
     tab.give(speech=ROOT / "assets" / "speech_16s.wav")
     tab.page.get_by_text("More options").click()
     size = tab.page.get_by_label("Video size")
-    size.fill("1024")
+    size.fill(str(size_px))
     size.press("Enter")
     tab.generate()
+
+
+def test_cancel_stops_the_job_and_the_page_can_go_on(tab: Tab, server: Server) -> None:
+    generate_for_long(tab, 1024)
     tab.page.get_by_text(re.compile(r"\d+ of \d+ frames")).wait_for(timeout=RESULT_MS)
     tab.page.locator("#th-cancel").click()
     tab.page.get_by_text("Cancelled. Nothing was kept.").wait_for(timeout=5_000)
     left = [folder for folder in (server.folder / "out" / "videos").iterdir() if len(folder.name) == 48 and not list(folder.glob("*.mp4"))]
     assert left == []
+    size = tab.page.get_by_label("Video size")
     size.fill("128")
     size.press("Enter")
     tab.generate()
@@ -133,12 +139,7 @@ def test_cancel_stops_the_job_and_the_page_can_go_on(tab: Tab, server: Server) -
 
 def test_the_job_goes_on_when_the_page_is_left_and_another_tab_finds_it(browser, server: Server) -> None:
     tab = Tab(browser, server)
-    tab.give(speech=ROOT / "assets" / "speech_16s.wav")
-    tab.page.get_by_text("More options").click()
-    size = tab.page.get_by_label("Video size")
-    size.fill("768")
-    size.press("Enter")
-    tab.generate()
+    generate_for_long(tab, 768)
     running = re.compile(r"\d+ of \d+ frames")
     tab.page.get_by_text(running).wait_for(timeout=RESULT_MS)
     other = tab.context.new_page()
@@ -155,12 +156,7 @@ def test_the_job_goes_on_when_the_page_is_left_and_another_tab_finds_it(browser,
 
 
 def test_a_connection_that_is_lost_for_a_moment_loses_nothing(tab: Tab) -> None:
-    tab.give(speech=ROOT / "assets" / "speech_16s.wav")
-    tab.page.get_by_text("More options").click()
-    size = tab.page.get_by_label("Video size")
-    size.fill("768")
-    size.press("Enter")
-    tab.generate()
+    generate_for_long(tab, 768)
     tab.page.get_by_text(re.compile(r"\d+ of \d+ frames")).wait_for(timeout=RESULT_MS)
     tab.context.set_offline(True)
     tab.page.wait_for_timeout(1500)
