@@ -13,11 +13,13 @@ from core.service.errors import UnknownJob
 from core.service.requests import VideoInputs
 from core.web.pages.error_texts import sentence
 from core.web.pages.html import error_html, note_html, plain_html, result_html
+from core.web.pages.speech_html import captions_html
 from core.web.pages.stream_route import job_at, stream_address
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.tabs.person import PersonInputs, person_inputs
+from core.web.pages.tabs.speech_input import speech_inputs
 from core.web.pages.texts import Texts
-from core.web.pages.widgets import kept_text, quiet, speech_input, warn
+from core.web.pages.widgets import captions_board, kept_text, quiet, warn
 
 END_S = 2.0
 """How long the end of a job is waited for when its stream has ended."""
@@ -32,7 +34,7 @@ def build_stream(context: Context) -> PersonInputs:
         with gr.Column(min_width=300):
             gr.HTML(note_html(texts.stream_intro), elem_classes="th-html")
             person = person_inputs(context, "th-stream")
-            speech = speech_input(texts, buttons=[], elem_id="th-stream-speech")
+            speech = speech_inputs(context, "th-stream")
             consent = gr.Checkbox(False, label=texts.consent, container=False, visible=service.settings.require_consent)
             with gr.Row():
                 play = gr.Button(texts.stream_play, variant="primary", elem_id="th-stream-play")
@@ -40,6 +42,7 @@ def build_stream(context: Context) -> PersonInputs:
         with gr.Column(min_width=300):
             script = PLAYER.read_text(encoding="utf-8")
             stage = gr.HTML(_stage_html(texts), js_on_load=script, elem_id="th-stage", elem_classes="th-html")
+            captions = captions_board("th-stream-captions", "#th-stage")
             status = gr.HTML(elem_id="th-stream-status", elem_classes="th-html")
     address = kept_text()
 
@@ -47,7 +50,7 @@ def build_stream(context: Context) -> PersonInputs:
         token = str(values[person.token] or "")
         options = {} if token else {"face_index": values[person.picked.face]}
         image = None if token else uploaded(values[person.picked.photo])
-        inputs = VideoInputs(uploaded(values[speech]), image, token, options=options, consent=values[consent] is True)
+        inputs = VideoInputs(**speech.given(values), image=image, avatar=token, options=options, consent=values[consent] is True)
         try:
             job = await service.requests.video(inputs, owner_of_request(request), kind="stream", kept=False)
         except Exception as error:
@@ -56,29 +59,29 @@ def build_stream(context: Context) -> PersonInputs:
             return "", error_html(texts, said)
         return stream_address(job.id), ""
 
-    async def through(event: gr.EventData, request: gr.Request) -> Any:
+    async def through(event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
         """What came out, when the player has it all or can get no more."""
         try:
-            ended = service.jobs.ended(job_at(str(event._data.get("address", ""))), owner_of_request(request))
-            job = await asyncio.wait_for(ended, END_S)
+            address = str(event._data.get("address", ""))
+            job = await asyncio.wait_for(service.jobs.ended(job_at(address), owner_of_request(request)), END_S)
         except (UnknownJob, TimeoutError):
-            return gr.skip()  # stopped, and that was said
+            return gr.skip(), gr.skip()  # stopped, and that was said
         if job.info is not None:
-            return result_html(texts, job.info)
+            return result_html(texts, job.info), captions_html(texts, job.captions, address)
         if job.error is None or job.state == "cancelled":
-            return plain_html(texts.stopped)
-        return error_html(texts, sentence(texts, job.error))
+            return plain_html(texts.stopped), ""
+        return error_html(texts, sentence(texts, job.error)), ""
 
-    def end(address: str, request: gr.Request) -> tuple[str, str]:
+    def end(address: str, request: gr.Request) -> tuple[str, str, str]:
         service.jobs.abandon(job_at(address), owner_of_request(request))
-        return "", plain_html(texts.stopped)
+        return "", plain_html(texts.stopped), ""
 
     play.click(None, js=ASK)
-    begun = play.click(begin, {*person.components(), speech, consent}, [address, status], **quiet(concurrency_limit=None))
+    begun = play.click(begin, {*person.components(), *speech.components(), consent}, [address, status], **quiet(concurrency_limit=None))
     begun.then(None, address, None, js=PLAY)
     stop.click(None, js=STOP)
-    stop.click(end, address, [address, status], **quiet(queue=False))
-    stage.submit(through, None, status, **quiet(concurrency_limit=None))
+    stop.click(end, address, [address, status, captions], **quiet(queue=False))
+    stage.submit(through, None, [status, captions], **quiet(concurrency_limit=None))
     return person
 
 
