@@ -11,14 +11,14 @@ from urllib.parse import quote
 from core.speech_synthesis.captions import Caption, subrip, webvtt
 from core.web.pages.texts import Texts
 
+ABOVE_LABEL = "line:-3"
+"""The last line is left free: the label of synthetic videos stands there."""
+
 
 def heard_html(texts: Texts, path: Path, duration_s: float) -> str:
     """Plays at once, as the visitor pressed a button for it."""
     said = escape(texts.listened.format(seconds=duration_s))
-    return (
-        f'<div class="th-heard"><audio controls autoplay src="gradio_api/file={quote(str(path))}" aria-label="{said}"></audio>'
-        f'<span class="th-quiet">{said}</span></div>'
-    )
+    return f'<audio class="th-heard" controls autoplay src="gradio_api/file={quote(str(path))}" aria-label="{said}"></audio>'
 
 
 def captions_html(texts: Texts, shown: Sequence[Caption], address: str = "") -> str:
@@ -26,8 +26,8 @@ def captions_html(texts: Texts, shown: Sequence[Caption], address: str = "") -> 
     if not shown:
         return ""
     return (
-        f'<div class="th-captions" data-address="{escape(address)}"><label><input type="checkbox" checked> '
-        f"{escape(texts.captions_show)}</label> {caption_links_html(texts, shown)}</div>"
+        f'<div class="th-captions" data-address="{escape(address)}" data-track="{_track_address(shown)}"><label>'
+        f'<input type="checkbox" checked> {escape(texts.captions_show)}</label> {caption_links_html(texts, shown)}</div>'
     )
 
 
@@ -35,7 +35,7 @@ def caption_links_html(texts: Texts, shown: Sequence[Caption]) -> str:
     """To download them."""
     if not shown:
         return ""
-    files = (("VTT", "vtt", webvtt_address(shown)), ("SRT", "srt", _address("application/x-subrip", subrip(shown))))
+    files = (("VTT", "vtt", _address("text/vtt", webvtt(shown))), ("SRT", "srt", _address("application/x-subrip", subrip(shown))))
     return " ".join(
         f'<a class="th-link" href="{address}" download="talking-head.{suffix}">{escape(texts.captions_get.format(kind=kind))}</a>'
         for kind, suffix, address in files
@@ -44,11 +44,11 @@ def caption_links_html(texts: Texts, shown: Sequence[Caption]) -> str:
 
 def track_html(texts: Texts, shown: Sequence[Caption]) -> str:
     """Of a video element: its player has a switch."""
-    return f'<track kind="captions" label="{escape(texts.captions)}" default src="{webvtt_address(shown)}">' if shown else ""
+    return f'<track kind="captions" label="{escape(texts.captions)}" default src="{_track_address(shown)}">' if shown else ""
 
 
-def webvtt_address(shown: Sequence[Caption]) -> str:
-    return _address("text/vtt", webvtt(shown))
+def _track_address(shown: Sequence[Caption]) -> str:
+    return _address("text/vtt", webvtt(shown, ABOVE_LABEL))
 
 
 def _address(mime_type: str, text: str) -> str:

@@ -62,11 +62,11 @@ html, body { overflow-x: clip; }
 .th-stage video.th-front { z-index: 1; opacity: 1; }
 .th-stage-note { min-height: 1.5em; margin: 0.4rem 0 0; text-align: center; color: var(--body-text-color-subdued);
   font-variant-numeric: tabular-nums; }
-.th-choice .wrap { gap: 0.5rem; }
+.th-written { gap: 0.6rem; }
 .th-count .html-container > * { text-align: right; }
 .th-over { color: var(--error-text-color, #b91c1c); font-weight: 600; }
-.th-heard { display: flex; flex-wrap: wrap; align-items: center; gap: 0.3rem 0.8rem; }
-.th-heard audio { flex: 1 1 220px; min-width: 0; height: 40px; }
+.th-heard { display: block; width: 100%; height: 40px; }
+.dark .th-heard, .dark video { color-scheme: dark; }
 .th-captions { display: flex; flex-wrap: wrap; align-items: center; gap: 0.3rem 1rem; font-size: 0.9rem; }
 .th-captions label { display: inline-flex; align-items: center; gap: 0.4rem; min-height: 2rem; cursor: pointer; }
 .th-table { margin-top: 0.8rem; }

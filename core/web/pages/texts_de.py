@@ -104,7 +104,7 @@ GERMAN = Texts(
     voice="Stimme",
     voice_hint="Ihre Sprache ist die des Textes",
     voice_label="{language}: {name}",
-    voice_machine="espeak-ng, wie ein Roboter",
+    voice_machine="Roboterstimme",
     languages={
         "en": "Englisch",
         "en-US": "Englisch (USA)",

@@ -104,7 +104,7 @@ ENGLISH = Texts(
     voice="Voice",
     voice_hint="Its language is that of the text",
     voice_label="{language}: {name}",
-    voice_machine="espeak-ng, robotic",
+    voice_machine="robotic voice",
     languages={
         "en": "English",
         "en-US": "English (US)",

@@ -1,5 +1,5 @@
-// Puts captions on the video they belong to, and switches them. They come as the address of a WebVTT file in the links beside the
-// switch. Gradio runs this once when the component appears, with `element` and `watch`; `PLACE` is the selector of what holds the video.
+// Puts captions on the video they belong to, and switches them. Gradio runs this once when the component appears, with `element` and
+// `watch`; `PLACE` is the selector of what holds the video.
 
 let on = true;
 
@@ -14,13 +14,13 @@ function video() {
 
 function put() {
   const target = video();
-  const source = element.querySelector('a[href^="data:text/vtt"]');
+  const source = board()?.dataset.track; // the address of a WebVTT file
   const before = target?.querySelector('track');
-  if (!target || (before && before.src === source?.href)) return;
+  if (!target || (before && before.src === source)) return;
   before?.remove();
   if (!source) return;
   const track = document.createElement('track');
-  Object.assign(track, { kind: 'captions', label: source.textContent, src: source.href });
+  Object.assign(track, { kind: 'captions', src: source });
   target.append(track);
   track.track.mode = mode();
 }

@@ -67,10 +67,10 @@ def speech_inputs(context: Context, name: str = "th") -> SpeechInputs:
     """name: what the ids of its parts begin with."""
     texts = context.texts
     kinds = [(texts.speech_recording, RECORDING), (texts.speech_text, TEXT)]
-    kind = gr.Radio(kinds, value=RECORDING, label=texts.speech, elem_id=f"{name}-kind", elem_classes="th-choice")
+    kind = gr.Radio(kinds, value=RECORDING, label=texts.speech, show_label=False, container=False, elem_id=f"{name}-kind")
     with gr.Column(elem_classes="th-plain-column") as recorded:
         recording = speech_input(texts, buttons=[], elem_id=f"{name}-speech")
-    with gr.Column(elem_classes="th-plain-column", visible=False) as text:
+    with gr.Column(elem_classes="th-plain-column th-written", visible=False) as text:
         written = _written(context, name) if context.service.speaker.voices() else {}
         if not written:
             gr.HTML(note_html(texts.speech_missing), elem_classes="th-html th-inset", elem_id=f"{name}-no-voices")
@@ -89,8 +89,8 @@ def _written(context: Context, name: str) -> dict[str, Any]:
     text = gr.Textbox(label=texts.text, placeholder=texts.text_hint, lines=3, max_lines=8, elem_id=f"{name}-text")
     counter = gr.HTML(note_html(texts.text_count.format(n=0, limit=limit)), elem_classes="th-html th-count")
     with gr.Row():
-        voice = gr.Dropdown(choices, value=_first(context, choices), label=texts.voice, min_width=180, elem_id=f"{name}-voice")
-        speed = gr.Slider(MIN_SPEED, MAX_SPEED, USUAL_SPEED, step=0.05, label=texts.speed, min_width=140, elem_id=f"{name}-speed")
+        voice = gr.Dropdown(choices, value=_first(context, choices), label=texts.voice, min_width=220, elem_id=f"{name}-voice")
+        speed = gr.Slider(MIN_SPEED, MAX_SPEED, USUAL_SPEED, step=0.05, label=texts.speed, min_width=160, elem_id=f"{name}-speed")
     with gr.Row():
         listen = gr.Button(texts.listen, size="sm", min_width=100, elem_id=f"{name}-listen")
         sample = gr.Button(texts.listen_voice, size="sm", min_width=100, elem_id=f"{name}-sample")
