@@ -66,11 +66,13 @@ async def stalled(service: Service, server: SpeechServer) -> asyncio.Task[Heard]
     return task
 
 
-async def is_cancelled(task: asyncio.Task[Heard], server: SpeechServer) -> None:
-    """The second sentence is not asked for."""
-    server.go_on.set()
+async def is_cancelled(service: Service, task: asyncio.Task[Heard], server: SpeechServer) -> None:
+    """At once for who waits; and the second sentence is not asked for."""
     with pytest.raises((Cancelled, asyncio.CancelledError)):
         await asyncio.wait_for(task, 10)
+    server.go_on.set()
+    while service.listening.at_work:
+        await asyncio.sleep(0.01)
     assert [request["voice"] for request in server.requests].count("stalling") == 1
 
 
@@ -117,7 +119,7 @@ def test_what_is_stopped_ends(service: Service, server: SpeechServer) -> None:
         service.listening.stop("bob")
         assert not task.done()
         service.listening.stop("ada")
-        await is_cancelled(task, server)
+        await is_cancelled(service, task, server)
 
     asyncio.run(stop())
     heard(service)
@@ -127,7 +129,7 @@ def test_another_text_takes_the_place_of_the_one_before(service: Service, server
     async def both() -> Heard:
         task = await stalled(service, server)
         second = await service.listening.heard(TEXT, VOICE, 1.0, "ada")
-        await is_cancelled(task, server)
+        await is_cancelled(service, task, server)
         return second
 
     assert asyncio.run(both()).path.is_file()
@@ -138,7 +140,7 @@ def test_a_caller_who_goes_away_ends_the_work(service: Service, server: SpeechSe
         task = await stalled(service, server)
         task.cancel()
         await asyncio.sleep(0)
-        await is_cancelled(task, server)
+        await is_cancelled(service, task, server)
 
     asyncio.run(leave())
     heard(service)
@@ -176,6 +178,7 @@ def test_the_end_of_the_service_ends_what_is_spoken(service: Service, server: Sp
     async def end() -> None:
         task = await stalled(service, server)
         await asyncio.to_thread(service.stop, 0.0)
-        await is_cancelled(task, server)
+        server.go_on.set()
+        await is_cancelled(service, task, server)
 
     asyncio.run(end())

@@ -92,9 +92,9 @@ def _written(context: Context, name: str) -> dict[str, Any]:
         voice = gr.Dropdown(choices, value=_first(context, choices), label=texts.voice, min_width=220, elem_id=f"{name}-voice")
         speed = gr.Slider(MIN_SPEED, MAX_SPEED, USUAL_SPEED, step=0.05, label=texts.speed, min_width=160, elem_id=f"{name}-speed")
     with gr.Row():
-        listen = gr.Button(texts.listen, size="sm", min_width=100, elem_id=f"{name}-listen")
-        sample = gr.Button(texts.listen_voice, size="sm", min_width=100, elem_id=f"{name}-sample")
-        stop = gr.Button(texts.listen_stop, size="sm", min_width=100, variant="stop", visible=False, elem_id=f"{name}-listen-stop")
+        listen = gr.Button(texts.listen, size="md", min_width=100, elem_id=f"{name}-listen")
+        sample = gr.Button(texts.listen_voice, size="md", min_width=100, elem_id=f"{name}-sample")
+        stop = gr.Button(texts.listen_stop, size="md", min_width=100, variant="stop", visible=False, elem_id=f"{name}-listen-stop")
     heard = gr.HTML(elem_id=f"{name}-heard", elem_classes="th-html")
     text.change(None, text, counter, js=_count_js(texts, limit), **quiet())
     written = {"text": text, "voice": voice, "speed": speed}
