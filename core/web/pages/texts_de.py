@@ -224,7 +224,7 @@ GERMAN = Texts(
     no_addresses="Webadressen werden nicht angenommen. Lade die Datei selbst hoch.",
     unexpected="Hier ist etwas schiefgegangen, nicht mit deinen Dateien. Es wurde vermerkt. Versuche es noch einmal, und sage es dem "
     "Betreiber dieser Seite, wenn es so bleibt.",
-    option_names={"face_index": "Gesicht", "seed": "Startwert", "size": "Größe", "speed": "Tempo"},
+    option_names={"face_index": "Gesicht", "seed": "Startwert", "size": "Größe"},
     errors={
         "no_inputs": "Ein Foto und eine Aufnahme fehlen. Gib beides hinein, oder statt der Aufnahme einen Text.",
         "no_photo": "Das Foto fehlt. Lade eines hoch oder nimm eines mit der Kamera auf.",

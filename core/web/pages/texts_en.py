@@ -223,7 +223,7 @@ ENGLISH = Texts(
     not_uploaded="A file that was named was not uploaded here. Upload it first (the Gradio client does so with handle_file).",
     no_addresses="Web addresses are not accepted. Upload the file itself.",
     unexpected="Something went wrong here, not with your files. It was logged. Try again, and tell whoever runs this page if it stays.",
-    option_names={"face_index": "face", "seed": "seed", "size": "size", "speed": "speed"},
+    option_names={"face_index": "face", "seed": "seed", "size": "size"},
     errors={
         "no_inputs": "A photo and a recording are missing. Add both, or write a text in place of the recording.",
         "no_photo": "The photo is missing. Upload one or take one with the camera.",
