@@ -11,8 +11,8 @@ from urllib.parse import quote
 from core.speech_synthesis.captions import Caption, subrip, webvtt
 from core.web.pages.texts import Texts
 
-ABOVE_LABEL = "line:-3"
-"""The last line is left free: the label of synthetic videos stands there."""
+ABOVE_LABEL = "line:-5"
+"""The last lines are left free: the label of synthetic videos stands there, and players lay their controls over them."""
 
 
 def heard_html(texts: Texts, path: Path, duration_s: float) -> str:
