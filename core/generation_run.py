@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import itertools
 import time
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+import numpy as np
+
 from core.engines.base import Engine, Registration, Session
 from core.media.label import Label
 from core.provenance.disclosure import disclosure
 from core.scheduler import Job
-from core.types import FPS, SAMPLES_PER_FRAME, Audio, Frame, GenerationInfo, Progress, RenderOptions
+from core.types import FPS, SAMPLES_PER_FRAME, Audio, AudioStream, Frame, GenerationInfo, Progress, RenderOptions
 
 
 class Turn(Protocol):
@@ -57,25 +60,32 @@ class GenerationRun:
     """started_s: by time.perf_counter, when work on it began, its engine loaded. turn: gives a turn on the device."""
 
     def __init__(
-        self, prepared: PreparedRun, session: Session, options: RenderOptions, audio: Audio, turn: Turn, started_s: float
-    ) -> None:
+        self, prepared: PreparedRun, session: Session, options: RenderOptions, audio: Audio | AudioStream, turn: Turn,
+        started_s: float,
+    ) -> None:  # fmt: skip
         self.prepared, self.session, self.options, self.audio = prepared, session, options, audio
         self.metadata = prepared.metadata(options.label)
-        self.total = audio.n_frames
         self.n_frames = 0
         """Frames made so far."""
         self._turn = turn
         self._started_s, self._ready_s = started_s, time.perf_counter()
         self._first_s = 0.0
 
+    @property
+    def total(self) -> int:
+        """Frames of the whole; 0 while the recording is still being made."""
+        return self.audio.n_frames or 0
+
+    def goes_on(self) -> bool:
+        """Whether more frames will follow those made so far."""
+        return not self.total or self.n_frames < self.total
+
     def frames(self, job: Job[Any]) -> Generator[Frame, None, None]:
         """Every frame once; reports to `job` after each step. Close it to free what the session holds."""
         label = Label(self.session.width, self.session.height) if self.options.label else None
-        samples, step = self.audio.samples, STEP_FRAMES * SAMPLES_PER_FRAME
         job.report(Progress("animating", 0, self.total))
         try:
-            for start in range(0, len(samples) + step, step):
-                chunk = samples[start : start + step]
+            for chunk in itertools.chain(self.audio.steps(STEP_FRAMES * SAMPLES_PER_FRAME), [np.zeros(0, np.float32)]):
                 waiting = self.session.push(chunk) if len(chunk) else self.session.flush()
                 while True:  # a push may yield many frames at once: they are taken a step at a time
                     frames, through = self._step(waiting)

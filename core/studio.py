@@ -102,7 +102,7 @@ class Studio:
 
     def stream(self, request: Request, on_progress: ProgressCallback | None = None) -> SegmentStream:
         """Queues one video and returns its pieces as they are made (`core.streaming`); close it to stop. Raises as `submit`."""
-        owner, checked = request.owner, [(self._videos.checked(request), whole(request.audio))]
+        owner, checked = request.owner, [(self._videos.checked(request), request.audio)]
         del request
         return SegmentStream(
             lambda job: self._videos.start(job, *checked.pop()),  # once: the reader keeps the stream, and would keep what it is made of

@@ -76,17 +76,17 @@ class VideoGenerator:
         with self._results.locked(key, job.check):
             generation = self._results.find(key, loaded, output)
             if generation is None:
-                generation = self._write(job, self._start(job, loaded, audio), output)
+                generation = self._write(job, self._start(job, loaded, audio), audio, output)
                 self._results.keep(key, loaded, generation)
         job.report(Progress("done", generation.info.frames, generation.info.frames))
         return generation
 
-    def start(self, job: Job[Any], run_request: RunRequest, audio: Audio) -> GenerationRun:
+    def start(self, job: Job[Any], run_request: RunRequest, audio: Audio | AudioStream) -> GenerationRun:
         """Loads the engine, registers the person and opens a session: everything up to the first frame."""
         job.report(Progress("loading"))
         return self._start(job, self._selector.load(run_request, job.check), audio)
 
-    def _start(self, job: Job[Any], loaded: LoadedEngine, audio: Audio) -> GenerationRun:
+    def _start(self, job: Job[Any], loaded: LoadedEngine, audio: Audio | AudioStream) -> GenerationRun:
         started_s = time.perf_counter()
         prepared, session = self.open_session(job, loaded)
         return GenerationRun(prepared, session, loaded.request.options, audio, self.turn(session), started_s)
@@ -122,11 +122,11 @@ class VideoGenerator:
         session.pause = self._scheduler.pass_turn
         return self._scheduler.device_turn
 
-    def _write(self, job: Job[Generation], run: GenerationRun, output: Path) -> Generation:
+    def _write(self, job: Job[Generation], run: GenerationRun, audio: Audio, output: Path) -> Generation:
         session, about = run.session, run.metadata
         sign = None if self._signer is None else partial(self._signer.sign, metadata=about)
         with (
-            VideoWriter(output, session.width, session.height, run.audio, metadata=about, sign=sign) as writer,
+            VideoWriter(output, session.width, session.height, audio, metadata=about, sign=sign) as writer,
             closing(run.frames(job)) as frames,
         ):
             for frame in frames:
