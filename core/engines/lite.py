@@ -29,7 +29,7 @@ from core.optimization.resolution_optimization import Cut, cut_pixels, face_cut,
 from core.stage_times import stage
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
-FORMAT = 3
+FORMAT = 4
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 PREVIEW_PX = 320
 TRIALS = 3

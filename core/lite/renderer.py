@@ -89,11 +89,11 @@ class Renderer:
         for nth, band in enumerate(self._bands):
             if nth:
                 pause()
-            out[y0 + band.start : y0 + band.stop, x0:x1] = self._drawn(band, expression, shape, *displacement)
+            self._draw_band(out[y0 + band.start : y0 + band.stop, x0:x1], band, expression, shape, *displacement)
         return out
 
-    def _drawn(self, band: slice, expression: Expression, shape: MouthShape, dx: Array, dy: Array) -> Frame:
-        """Some rows of the head's box."""
+    def _draw_band(self, drawn: Frame, band: slice, expression: Expression, shape: MouthShape, dx: Array, dy: Array) -> None:
+        """Some rows of the head's box, into `drawn`."""
         map_x, map_y = self._grid_x[band] - dx[band], self._grid_y[band] - dy[band]
         for eye, region in zip(self.eyes, self._eye_regions, strict=True):
             rows, columns = _within(region, band)
@@ -104,13 +104,11 @@ class Renderer:
         x_src, y_src, covered = self.mouth.source(shape, x, y)
         _move(self.mouth.frame, map_x[rows, columns], map_y[rows, columns], x_src - x, y_src - y)
 
-        scale = np.float32(self._scale)
-        half = np.float32(0.5)
-        drawn: Frame = cv2.remap(
-            self._texture, map_x * scale - half, map_y * scale - half, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
-        )
+        for positions in (map_x, map_y):
+            positions *= np.float32(self._scale)
+            positions -= np.float32(0.5)
+        cv2.remap(self._texture, map_x, map_y, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT, dst=drawn)
         self._fill_mouth(drawn[rows, columns], shape, x_src, y, covered)
-        return drawn
 
     def _turn_eye(self, eye: EyeWarp, region: tuple[slice, slice], map_x: Array, map_y: Array, expression: Expression) -> None:
         rows, columns = region

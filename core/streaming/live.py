@@ -261,8 +261,9 @@ class LiveSession:
         key = self._wants_key or self._since_key >= KEYFRAME_FRAMES
         if key:
             self._wants_key, self._since_key = False, 0
-        for i, made in enumerate(waiting):
+        for made in waiting:  # each encoder at one go: it finds its tables in the processor's caches then
             self._video.add_sound(made.sound)
+        for i, made in enumerate(waiting):
             self._video.add_frame(as_picture(made.frame), keyframe=key and i == 0)
         self._since_key += len(waiting)
         segment = LiveSegment(self._video.cut(final=final), self._generation, any(made.speaking for made in waiting))
