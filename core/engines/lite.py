@@ -25,6 +25,7 @@ from core.lite.calibration import UNCORRECTED, Calibration, calibrate
 from core.lite.motion import LifeMotion
 from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOOK_AHEAD_SAMPLES, LOUDNESS, SPREAD, TUCK, WEIGHTS_PATH, MouthTracker
 from core.lite.renderer import Expression, Renderer
+from core.optimization.blas_threads import use_one_blas_thread
 from core.optimization.resolution_optimization import Cut, cut_pixels, face_cut, output_size
 from core.stage_times import stage
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
@@ -157,6 +158,7 @@ class LiteEngine(Engine):
     capabilities = LITE
 
     def __init__(self) -> None:
+        use_one_blas_thread()
         self._finder = FaceFinder()
         self._revision = f"{FORMAT}.{_digest(WEIGHTS_PATH, JAW_WEIGHTS_PATH)}"
 

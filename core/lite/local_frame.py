@@ -76,9 +76,9 @@ def smoothstep(t: Array) -> Array:
     return np.asarray(t, np.float32)
 
 
-def rows_between(first: NDArray[np.bool_]) -> slice:
-    """The rows from the first to the last for which `first`, (n,), is true; an empty slice where it is true for none."""
-    rows = np.flatnonzero(first)
+def rows_between(chosen: Any) -> slice:
+    """The rows from the first to the last for which `chosen`, (n,) bool, is true; an empty slice where it is true for none."""
+    rows = np.flatnonzero(chosen)
     return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 0)
 
 

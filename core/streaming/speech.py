@@ -30,8 +30,12 @@ class Speech:
         with self._lock:
             while not self.utterance.sound_is_there():
                 self._fill()
+        with self._turn():
+            return self._drawn()
+
+    def _drawn(self) -> Frame | None:
         while True:
-            if self._frames is None or not length_hint(self._frames, 1):  # no turn is taken for nothing
+            if self._frames is None or not length_hint(self._frames, 1):
                 if self._flushed:
                     return None
                 with self._lock:
@@ -41,8 +45,7 @@ class Speech:
                         heard = self.utterance.next_heard()
                 self._flushed = not len(heard)
                 self._frames = self._session.flush() if self._flushed else self._session.push(heard)
-            with self._turn():
-                frame = next(self._frames, None)
+            frame = next(self._frames, None)
             if frame is not None:
                 return frame
             self._frames = None
