@@ -36,9 +36,9 @@ X264_STREAM = {**X264, "preset": "superfast", "crf": "20", "tune": "zerolatency"
 nothing may be delayed: `superfast` at CRF 20 gives the same picture (46.0 against 46.1 dB) in as many bytes (48 against 45 kB/s) and
 takes 1.1 in place of 1.9 ms a frame.
 """
-AAC_STREAM = {"aac_coder": "fast", "aac_pns": "0", "aac_tns": "0"}
-"""For a stream: a third of the CPU time of the default search (0.12 against 0.36 ms a frame), which saves bits that 80 kbit/s of speech
-has to spare: the wave is nearer to the original (41 against 32 dB), the spectrum as near.
+AAC = {"aac_coder": "fast", "aac_pns": "0", "aac_tns": "0"}
+"""The coder that FFmpeg's documentation names as the better one from 64 kbit/s a channel on. Speech at 80 kbit/s is nearer to the original
+than with the default one (41 against 32 dB, and as near in its spectrum), in a third of the CPU time (0.12 against 0.36 ms a frame).
 """
 AAC_FRAME = 1024
 """Samples of one AAC packet."""
@@ -96,6 +96,7 @@ class SoundEncoder:
     def __init__(self, context: Any, rate_hz: int, channels: int) -> None:
         self.layout = "mono" if channels == 1 else "stereo"
         self.rate_hz = rate_hz
+        context.options = AAC
         context.sample_rate, context.layout, context.format = rate_hz, self.layout, "fltp"
         context.bit_rate = channels * min(_MAX_BIT_RATE, _BITS_PER_SAMPLE * rate_hz)
         context.time_base = Fraction(1, rate_hz)

@@ -22,7 +22,7 @@ from av.codec.context import Flags
 from core.errors import EncodingError
 from core.media import boxes
 from core.media.decode import Block
-from core.media.encoders import AAC_FRAME, AAC_PRIMING, AAC_STREAM, X264_STREAM, PictureEncoder, SoundEncoder
+from core.media.encoders import AAC_FRAME, AAC_PRIMING, X264_STREAM, PictureEncoder, SoundEncoder
 from core.types import FPS
 
 _SCALE = 600 * FPS
@@ -62,7 +62,6 @@ class FragmentedMp4:
         video.options = X264_STREAM
         self._picture = PictureEncoder(video, width, height)
         sound: Any = av.CodecContext.create("aac", "w")
-        sound.options = AAC_STREAM
         self._sound = SoundEncoder(sound, sound_rate_hz, sound_channels)
         try:
             for context in (video, sound):

@@ -13,7 +13,9 @@ from core.types import Frame
 
 
 class Speech:
-    """lock: guards the utterance, which grows meanwhile. Frames are drawn one at a time, each in a turn on the device."""
+    """lock: guards the utterance, which grows meanwhile. Frames are made one at a time, each in a turn on the device, from hearing to drawing:
+    sessions that hear beside one that draws would only take turns at Python's own lock, hundreds of them a frame.
+    """
 
     def __init__(
         self, session: Session, utterance: Utterance, turn: Callable[[], AbstractContextManager[Any]], lock: AbstractContextManager[Any]
