@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from operator import length_hint
 from typing import Any
 
 from core.engines.base import Session
@@ -13,17 +12,13 @@ from core.types import Frame
 
 
 class Speech:
-    """lock: guards the utterance, which grows meanwhile. Frames are made one at a time, each in a turn on the device, from hearing to drawing:
-    sessions that hear beside one that draws would only take turns at Python's own lock, hundreds of them a frame.
-    """
+    """lock: guards the utterance, which grows meanwhile. Frames are made one at a time, by whoever has the turn on the device."""
 
-    def __init__(
-        self, session: Session, utterance: Utterance, turn: Callable[[], AbstractContextManager[Any]], lock: AbstractContextManager[Any]
-    ) -> None:
+    def __init__(self, session: Session, utterance: Utterance, lock: AbstractContextManager[Any]) -> None:
         self.utterance = utterance
         self.n_filled = 0
         """Frames' worth of silence that was put in because sound was late."""
-        self._session, self._turn, self._lock = session, turn, lock
+        self._session, self._lock = session, lock
         self._frames: Iterator[Frame] | None = None
         self._flushed = False
 
@@ -32,12 +27,8 @@ class Speech:
         with self._lock:
             while not self.utterance.sound_is_there():
                 self._fill()
-        with self._turn():
-            return self._drawn()
-
-    def _drawn(self) -> Frame | None:
         while True:
-            if self._frames is None or not length_hint(self._frames, 1):
+            if self._frames is None:
                 if self._flushed:
                     return None
                 with self._lock:
