@@ -2,6 +2,7 @@
 // `watch`; `PLACE` is the selector of what holds the video.
 
 let on = true;
+let captioned = null; // the video that was given the latest captions
 
 const board = () => element.querySelector('.th-captions');
 const toggle = () => element.querySelector('.th-captions input');
@@ -13,11 +14,12 @@ function video() {
 }
 
 function put() {
-  const target = video();
   const source = board()?.dataset.track; // the address of a WebVTT file
+  const target = source ? video() : captioned;
   const before = target?.querySelector('track');
-  if (!target || (before && before.src === source)) return;
+  if (!target || before?.src === source) return;
   before?.remove();
+  captioned = source ? target : null;
   if (!source) return;
   const track = document.createElement('track');
   Object.assign(track, { kind: 'captions', src: source });
@@ -32,8 +34,7 @@ function update() {
 
 element.addEventListener('change', () => {
   on = toggle().checked;
-  const track = video()?.querySelector('track');
-  if (track) track.track.mode = mode();
+  for (const each of document.querySelectorAll(`${PLACE} track`)) each.track.mode = mode();
 });
 watch('value', update);
 new MutationObserver(put).observe(document.querySelector(PLACE), { childList: true, subtree: true }); // the video may be made anew

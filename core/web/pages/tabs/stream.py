@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from core.errors import BusyError
 from core.service.errors import UnknownJob
 from core.service.requests import VideoInputs
 from core.web.pages.error_texts import sentence
@@ -59,18 +62,28 @@ def build_stream(context: Context) -> PersonInputs:
             return "", error_html(texts, said)
         return stream_address(job.id), ""
 
-    async def through(event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
+    async def follow(address: str, request: gr.Request) -> AsyncIterator[str]:
+        """The captions of a text as it is spoken; nothing in their place at the end where there are none."""
+        shown: str | None = None
+        with contextlib.suppress(UnknownJob, BusyError):  # stopped, or the service stops
+            async for job in service.jobs.watch(job_at(address), owner_of_request(request)):
+                html = captions_html(texts, job.captions, address)
+                if html != shown and (html or job.ended):
+                    yield html
+                    shown = html
+
+    async def through(event: gr.EventData, request: gr.Request) -> Any:
         """What came out, when the player has it all or can get no more."""
         try:
-            address = str(event._data.get("address", ""))
-            job = await asyncio.wait_for(service.jobs.ended(job_at(address), owner_of_request(request)), END_S)
+            ended = service.jobs.ended(job_at(str(event._data.get("address", ""))), owner_of_request(request))
+            job = await asyncio.wait_for(ended, END_S)
         except (UnknownJob, TimeoutError):
-            return gr.skip(), gr.skip()  # stopped, and that was said
+            return gr.skip()  # stopped, and that was said
         if job.info is not None:
-            return result_html(texts, job.info), captions_html(texts, job.captions, address)
+            return result_html(texts, job.info)
         if job.error is None or job.state == "cancelled":
-            return plain_html(texts.stopped), ""
-        return error_html(texts, sentence(texts, job.error)), ""
+            return plain_html(texts.stopped)
+        return error_html(texts, sentence(texts, job.error))
 
     def end(address: str, request: gr.Request) -> tuple[str, str, str]:
         service.jobs.abandon(job_at(address), owner_of_request(request))
@@ -79,9 +92,10 @@ def build_stream(context: Context) -> PersonInputs:
     play.click(None, js=ASK)
     begun = play.click(begin, {*person.components(), *speech.components(), consent}, [address, status], **quiet(concurrency_limit=None))
     begun.then(None, address, None, js=PLAY)
+    begun.then(follow, address, captions, **quiet(concurrency_limit=None, trigger_mode="multiple"))
     stop.click(None, js=STOP)
     stop.click(end, address, [address, status, captions], **quiet(queue=False))
-    stage.submit(through, None, [status, captions], **quiet(concurrency_limit=None))
+    stage.submit(through, None, status, **quiet(concurrency_limit=None))
     return person
 
 
