@@ -103,12 +103,10 @@ class Texts:
     text_hint: str
     text_count: str
     voice: str
-    voice_hint: str
     voice_label: str
     voice_machine: str
     languages: dict[str, str]
     speed: str
-    speed_hint: str
     listen: str
     listen_voice: str
     listen_stop: str

@@ -102,7 +102,6 @@ GERMAN = Texts(
     text_hint="Einen Text in der Sprache der Stimme schreiben oder einfügen",
     text_count="{n} von {limit} Zeichen",
     voice="Stimme",
-    voice_hint="Ihre Sprache ist die des Textes",
     voice_label="{language}: {name}",
     voice_machine="Roboterstimme",
     languages={
@@ -135,7 +134,6 @@ GERMAN = Texts(
         "": "Alle Sprachen",
     },
     speed="Tempo",
-    speed_hint="1 ist normal",
     listen="Anhören",
     listen_voice="Stimme anhören",
     listen_stop="Anhalten",

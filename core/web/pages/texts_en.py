@@ -102,7 +102,6 @@ ENGLISH = Texts(
     text_hint="Write or paste a text in the language of the voice",
     text_count="{n} of {limit} characters",
     voice="Voice",
-    voice_hint="Its language is that of the text",
     voice_label="{language}: {name}",
     voice_machine="robotic voice",
     languages={
@@ -135,7 +134,6 @@ ENGLISH = Texts(
         "": "Any language",
     },
     speed="Speed",
-    speed_hint="1 is normal",
     listen="Listen",
     listen_voice="Hear the voice",
     listen_stop="Stop",

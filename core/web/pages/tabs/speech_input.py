@@ -27,12 +27,13 @@ USUAL_SPEED = 1.0
 @dataclass(frozen=True)
 class SpeechInputs:
     """The components of what is said. kind: RECORDING or TEXT, which of the others count. written: text, voice and speed by name; empty
-    where there are no voices.
+    where there are no voices. voices: ids of those that can be chosen.
     """
 
     kind: Any
     recording: Any
     written: Mapping[str, Any]
+    voices: frozenset[str]
 
     def components(self) -> set[Any]:
         return {self.kind, self.recording, *self.written.values()}
@@ -45,7 +46,8 @@ class SpeechInputs:
         """The part of `VideoInputs` that says what is said."""
         if values[self.kind] != TEXT:
             return {"audio": uploaded(values[self.recording])}
-        return {"audio": None, "text": "", **{name: values[component] for name, component in self.written.items()}}
+        written = {name: values[component] for name, component in self.written.items()}
+        return {"audio": None, **written, "text": written.get("text") or "", "voice": written.get("voice") or ""}
 
     def chosen(self, values: Mapping[Any, Any]) -> dict[str, Any]:
         """What is set, so that `restored` can set it again."""
@@ -53,9 +55,11 @@ class SpeechInputs:
         return {"speech_kind": values[self.kind], "speech": values[self.recording] or "", "written": written}
 
     def restored(self, state: Mapping[str, Any]) -> list[Any]:
-        """Updates of `outputs`. state: as `chosen` made it; a recording that is gone is left out."""
+        """Updates of `outputs`. state: as `chosen` made it; a recording or a voice that is gone is left out."""
         recording = uploaded(state.get("speech"))
-        written = state.get("written", {})
+        written = dict(state.get("written", {}))
+        if written.get("voice") not in self.voices:
+            written.pop("voice", None)
         return [
             gr.update(value=state["speech_kind"]) if state.get("speech_kind") in (RECORDING, TEXT) else gr.skip(),
             gr.update(value=str(recording)) if recording is not None and recording.is_file() else gr.skip(),
@@ -71,25 +75,25 @@ def speech_inputs(context: Context, name: str = "th") -> SpeechInputs:
     with gr.Column(elem_classes="th-plain-column") as recorded:
         recording = speech_input(texts, buttons=[], elem_id=f"{name}-speech")
     with gr.Column(elem_classes="th-plain-column th-written", visible=False) as text:
-        written = _written(context, name) if context.service.speaker.voices() else {}
-        if not written:
+        voices = voice_choices(texts, context.service.speaker.voices())
+        written = _written(context, name, voices) if voices else {}
+        if not voices:
             gr.HTML(note_html(texts.speech_missing), elem_classes="th-html th-inset", elem_id=f"{name}-no-voices")
 
     def shown(chosen: str) -> list[Any]:
         return [gr.update(visible=chosen != TEXT), gr.update(visible=chosen == TEXT)]
 
     kind.change(shown, kind, [recorded, text], **quiet(queue=False))
-    return SpeechInputs(kind, recording, written)
+    return SpeechInputs(kind, recording, written, frozenset(id for _, id in voices))
 
 
-def _written(context: Context, name: str) -> dict[str, Any]:
-    """Text, voice and speed, and what is needed to hear them."""
+def _written(context: Context, name: str, voices: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Text, voice and speed, and what is needed to hear them. voices: label and id of each."""
     texts, limit = context.texts, context.service.settings.max_text_chars
-    choices = voice_choices(texts, context.service.speaker.voices())
     text = gr.Textbox(label=texts.text, placeholder=texts.text_hint, lines=3, max_lines=8, elem_id=f"{name}-text")
     counter = gr.HTML(note_html(texts.text_count.format(n=0, limit=limit)), elem_classes="th-html th-count")
     with gr.Row():
-        voice = gr.Dropdown(choices, value=_first(context, choices), label=texts.voice, min_width=220, elem_id=f"{name}-voice")
+        voice = gr.Dropdown(voices, value=_first(context, voices), label=texts.voice, min_width=220, elem_id=f"{name}-voice")
         speed = gr.Slider(MIN_SPEED, MAX_SPEED, USUAL_SPEED, step=0.05, label=texts.speed, min_width=160, elem_id=f"{name}-speed")
     with gr.Row():
         listen = gr.Button(texts.listen, size="md", min_width=100, elem_id=f"{name}-listen")
@@ -102,9 +106,9 @@ def _written(context: Context, name: str) -> dict[str, Any]:
     return written
 
 
-def _first(context: Context, choices: Sequence[tuple[str, str]]) -> str:
+def _first(context: Context, voices: Sequence[tuple[str, str]]) -> str:
     """The deployment's own, or else the best of the page's language."""
-    wanted, ids = context.service.settings.voice, [id for _, id in choices]
+    wanted, ids = context.service.settings.voice, [id for _, id in voices]
     return wanted if wanted in ids else ids[0]
 
 
