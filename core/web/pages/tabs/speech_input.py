@@ -18,7 +18,7 @@ from core.web.pages.speech_html import heard_html
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.texts import Texts
 from core.web.pages.voices import sample_sentence, voice_choices
-from core.web.pages.widgets import quiet, speech_input, warn
+from core.web.pages.widgets import quiet, speech_input
 
 RECORDING, TEXT = "recording", "text"
 USUAL_SPEED = 1.0
@@ -127,9 +127,7 @@ def _wire(context: Context, written: Mapping[str, Any], listen: Any, sample: Any
         except Cancelled:
             return [gr.skip(), *_buttons(busy=False)]  # it was stopped, or something else is spoken by now
         except Exception as error:
-            said = sentence(texts, error)
-            warn(texts, said)
-            return [error_html(texts, said), *_buttons(busy=False)]
+            return [error_html(texts, sentence(texts, error)), *_buttons(busy=False)]
         return [heard_html(texts, spoken.path, spoken.duration_s), *_buttons(busy=False)]
 
     async def speak_sample(voice: str, speed: float, request: gr.Request) -> list[Any]:
