@@ -8,6 +8,7 @@ CSS = """
 html, body { overflow-x: clip; }
 .nav-holder { display: none !important; } /* Gradio lists the languages there as pages */
 .gradio-container { width: 100% !important; max-width: 1120px !important; margin: 0 auto !important; }
+.gradio-container { overflow: clip !important; } /* hidden, it would scroll, and what sticks to an edge of the window would not */
 .gradio-container .app, .gradio-container .app > .wrap, .gradio-container .app .contain { width: 100% !important; }
 .th-html .html-container { padding: 0 !important; }
 #th-events { display: none; }
