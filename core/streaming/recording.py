@@ -112,9 +112,10 @@ class SegmentStream(Iterator[Segment]):
         with closing(SoundTrack(audio)) as track, closing(run.frames(job)) as frames:
             video = FragmentedMp4(session.width, session.height, track.rate_hz, track.channels, run.metadata)
             self.mime_type = video.mime_type
-            self._put(video.initialisation())
             length, wanted = FIRST_FRAMES, 0
             for n, frame in enumerate(frames, start=1):
+                if n == 1:  # not before: what fails until then is told to the reader instead of a beginning
+                    self._put(video.initialisation())
                 video.add_frame(as_picture(frame), keyframe=n == wanted + 1)
                 left = (run.total - n) * track.rate_hz // FPS if run.total else SOUND_AHEAD
                 video.add_sound(track.read_to(n, min(SOUND_AHEAD, max(left, 0))))
