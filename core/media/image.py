@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import BmpImagePlugin, Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import AvifImagePlugin, BmpImagePlugin, Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from pillow_heif import options as heif_options
+from pillow_heif.as_plugin import HeifImageFile
 
 from core.errors import ImageError
 from core.media.files import FileKind
@@ -24,17 +27,23 @@ from core.types import Frame, Photo
 
 ImageSource = str | Path | bytes | NDArray[Any]
 
-SUPPORTED = "PNG, JPEG, WebP or BMP"
+SUPPORTED = "PNG, JPEG, HEIC, AVIF, WebP or BMP"
 _FILE = FileKind("photo", SUPPORTED, "save it smaller, or as JPEG", ImageError)
 BACKGROUND_RGB = (192, 192, 192)
 """The background of transparent pixels: a light neutral grey."""
 # The parsers themselves, not Image.open: only the one that was sniffed runs, and a size is judged by our limit alone.
-_PARSERS = {
+_PARSERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
     "PNG": PngImagePlugin.PngImageFile,
     "JPEG": JpegImagePlugin.jpeg_factory,  # also knows the multi-picture files of phones, whose first picture is the photo
     "WEBP": WebPImagePlugin.WebPImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
+    # A picture that is larger than its header says: libheif does not decode it, libavif does up to 16384² pixels.
+    "HEIF": HeifImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
 }
+_MAY_HOLD_SEVERAL = ("MPO", "HEIF")
+"""Files of phones that hold further pictures beside the photo, which comes first or is marked as the one to show."""
+heif_options.THUMBNAILS = heif_options.DEPTH_IMAGES = heif_options.AUX_IMAGES = False
 
 
 def load_image(source: ImageSource, settings: Settings) -> Photo:
@@ -80,9 +89,10 @@ def _decode(data: bytes, name: str, settings: Settings) -> Frame:
             check_size(*_webp_size(data), name, settings)
         image = _PARSERS[content.decoder](io.BytesIO(data))
         check_size(*image.size, name, settings)
-        if getattr(image, "is_animated", False) and image.format != "MPO":
+        if getattr(image, "is_animated", False) and image.format not in _MAY_HOLD_SEVERAL:
             raise ImageError(f"{name} is an animation ({content.name}).", "Give a single picture.")
         image.load()
+        check_size(*image.size, name, settings)  # that of a HEIC picture is known for sure only now
         return _to_srgb(_upright(image))
     except ImageError:
         raise
