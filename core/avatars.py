@@ -45,13 +45,19 @@ class Avatars:
         """Raises OptionError for a name that is too long, or where a consent that is required was not declared."""
         clean_name(name)
         if self._settings.require_consent and not consent:
-            raise OptionError("The consent of the person shown was not declared.", "Declare it, or use another photo.")
+            raise OptionError(
+                "The consent of the person shown was not declared.", "Declare it, or use another photo.", code="consent_missing"
+            )
 
     def usable(self, avatar: Avatar, owner: str) -> Avatar:
         """The avatar as it is registered now. Raises AvatarError, and OptionError where a consent that is required was not declared."""
         avatar = self.store.get(avatar.token, owner)
         if self._settings.require_consent and not avatar.consent:  # it was registered before that was required
-            raise OptionError("The consent of the person shown was not declared.", "Register the photo again and declare it.")
+            raise OptionError(
+                "The consent of the person shown was not declared.",
+                "Register the photo again and declare it.",
+                code="consent_missing_avatar",
+            )
         return avatar
 
     def register(

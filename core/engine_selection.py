@@ -77,7 +77,12 @@ class EngineSelector:
             self._check_fetched(requested)
             return requested, "it was asked for"
         if requested == "ditto":
-            raise EngineUnavailable("The ditto engine is not offered here.", "Use the lite engine, or auto.")
+            raise EngineUnavailable(
+                "The ditto engine is not offered here.",
+                "Use the lite engine, or auto.",
+                code="engine_not_offered",
+                parameters={"engine": requested},
+            )
         if "ditto" not in self._engines.names:
             return "lite", "auto: it is the only engine offered here and needs no download"
         if self.obstacle is not None:
@@ -92,7 +97,10 @@ class EngineSelector:
         if self._serving and not self._settings.fetch_ditto and self._engines.state(name).stage in ("absent", "failed"):
             if missing := self._engines.missing_bytes(name):
                 raise EngineUnavailable(
-                    f"The {name} engine's files ({missing / 2**20:.0f} MiB) were not fetched here.", "Use the lite engine, or auto."
+                    f"The {name} engine's files ({missing / 2**20:.0f} MiB) were not fetched here.",
+                    "Use the lite engine, or auto.",
+                    code="engine_not_fetched",
+                    parameters={"engine": name},
                 )
 
     @cached_property

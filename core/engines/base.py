@@ -47,7 +47,8 @@ def check_request(
 ) -> None:
     """Raises InputError for what an engine of these capabilities does not honour, and for what no engine takes."""
     if is_video(source) and "video" not in capabilities:
-        raise OptionError(f"The {engine} engine animates photos only.", "Give a photo, or choose another engine.")
+        text = f"The {engine} engine animates photos only."
+        raise OptionError(text, "Give a photo, or choose another engine.", code="photos_only", parameters={"engine": engine})
     framing.verify()
     controls.verify(capabilities, engine)
     options.verify()

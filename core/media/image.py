@@ -1,7 +1,7 @@
 """Reads a photo as upright, opaque sRGB pixels, (H, W, 3) uint8.
 
-    from core.media.image import load_image
-    photo = load_image("portrait.jpg", Settings())
+from core.media.image import load_image
+photo = load_image("portrait.jpg", Settings())
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from core.types import Frame, Photo
 
 ImageSource = str | Path | bytes | NDArray[Any]
 
-SUPPORTED = "PNG, JPEG, HEIC, AVIF, WebP or BMP"
+FORMATS = ["PNG", "JPEG", "HEIC", "AVIF", "WebP", "BMP"]
+SUPPORTED = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 _FILE = FileKind("photo", SUPPORTED, "save it smaller, or as JPEG", ImageError)
 BACKGROUND_RGB = (192, 192, 192)
 """The background of transparent pixels: a light neutral grey."""
@@ -69,28 +70,52 @@ def check_size(width: int, height: int, name: str, settings: Settings) -> None:
     """Checks the size of a photo or a frame. Raises ImageError."""
     if width * height > settings.max_image_pixels:
         hint = f"At most {settings.max_image_pixels / 1e6:.4g} million pixels are accepted: scale it down."
-        raise ImageError(f"{name} is {width}×{height} pixels, too large.", hint)
+        raise ImageError(
+            f"{name} is {width}×{height} pixels, too large.",
+            hint,
+            code="photo_too_large",
+            parameters={"name": name, "width": width, "height": height, "limit": f"{settings.max_image_pixels / 1e6:.4g}"},
+        )
     if min(width, height) < settings.min_image_px:
         hint = f"Each side needs at least {settings.min_image_px} pixels; the face alone should have about 200."
-        raise ImageError(f"{name} is only {width}×{height} pixels.", hint)
+        raise ImageError(
+            f"{name} is only {width}×{height} pixels.",
+            hint,
+            code="photo_too_small",
+            parameters={"name": name, "width": width, "height": height, "least": settings.min_image_px},
+        )
 
 
 def _decode(data: bytes, name: str, settings: Settings) -> Frame:
     content = identify(data)
     if content.kind == "sound":
         hint = f"Give a photo ({SUPPORTED}) here; were photo and recording swapped?"
-        raise ImageError(f"{name} is not a photo: this is a recording ({content.name}).", hint)
+        raise ImageError(
+            f"{name} is not a photo: this is a recording ({content.name}).", hint, code="photo_is_recording", parameters={"name": name}
+        )
     if content.kind == "other":
-        raise ImageError(f"{name} is not a photo but {content.name}.", f"Give a {SUPPORTED} file.")
+        raise ImageError(
+            f"{name} is not a photo but {content.name}.",
+            f"Give a {SUPPORTED} file.",
+            code="photo_not_image",
+            parameters={"name": name, "formats": FORMATS},
+        )
     if not content.decoder:
-        raise ImageError(f"{name} is {content.name}, which is not supported.", f"Save it as {SUPPORTED}.")
+        raise ImageError(
+            f"{name} is {content.name}, which is not supported.",
+            f"Save it as {SUPPORTED}.",
+            code="photo_not_image",
+            parameters={"name": name, "formats": FORMATS},
+        )
     try:
         if content.decoder == "WEBP":  # its parser allocates the whole canvas
             check_size(*_webp_size(data), name, settings)
         image = _PARSERS[content.decoder](io.BytesIO(data))
         check_size(*image.size, name, settings)
         if getattr(image, "is_animated", False) and image.format not in _MAY_HOLD_SEVERAL:
-            raise ImageError(f"{name} is an animation ({content.name}).", "Give a single picture.")
+            raise ImageError(
+                f"{name} is an animation ({content.name}).", "Give a single picture.", code="photo_animated", parameters={"name": name}
+            )
         image.load()
         check_size(*image.size, name, settings)  # that of a HEIC picture is known for sure only now
         return _to_srgb(_upright(image))
@@ -98,7 +123,8 @@ def _decode(data: bytes, name: str, settings: Settings) -> Frame:
         raise
     except Exception as error:  # parsers of hostile bytes fail in every way there is: OSError, SyntaxError, struct.error, IndexError…
         why = error if isinstance(error, OSError) else "its data are damaged"  # others speak of struct fields and indices
-        raise ImageError(f"{name} looks like {content.name} but cannot be decoded ({why}).", "Is the file complete?") from error
+        text = f"{name} looks like {content.name} but cannot be decoded ({why})."
+        raise ImageError(text, "Is the file complete?", code="photo_damaged", parameters={"name": name}) from error
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:

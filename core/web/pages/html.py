@@ -11,8 +11,10 @@ from typing import Any
 from urllib.parse import quote
 
 from core.optimization.cold_start_optimization import LoadState
+from core.service.face_previews import PhotoPreview, SeenFace
 from core.service.job_views import JobView
 from core.types import GenerationInfo
+from core.web.pages.error_texts import sentence, warning
 from core.web.pages.texts import Texts
 
 
@@ -43,6 +45,11 @@ def subscription_html(token: str) -> str:
     return f'<span hidden data-token="{escape(token)}"></span>'
 
 
+def words_html(texts: Texts) -> str:
+    """Nothing to be seen: what the pages' scripts say (scripts.py)."""
+    return f'<span hidden data-language="{escape(texts.language)}"></span>'
+
+
 def cards_html(choices: Sequence[Choice], chosen: str | None, label: str) -> str:
     """Cards of which one is chosen: buttons, so that the keyboard reaches them."""
     buttons = "".join(
@@ -53,17 +60,40 @@ def cards_html(choices: Sequence[Choice], chosen: str | None, label: str) -> str
     return f'<div class="th-cards" role="group" aria-label="{escape(label)}"><p>{escape(label)}</p><div>{buttons}</div></div>'
 
 
+def preview_html(texts: Texts, preview: PhotoPreview, chosen: int) -> str:
+    """The faces of a photo as cards, and what is wrong with the photo or the chosen face; "" where nothing is to be said."""
+    if preview.error is not None:
+        return _alert(texts.photo_unusable, sentence(texts, preview.error))
+    if not preview.faces:
+        return ""
+    several = len(preview.faces) > 1
+    choices = [
+        Choice(str(n), texts.face_named.format(number=n + 1) if several else "", face.cut) for n, face in enumerate(preview.faces)
+    ]
+    cards = cards_html(choices, str(chosen), texts.faces_several if several else texts.faces_one)
+    said = "".join(
+        f'<div data-of="{n}"{"" if n == chosen else " hidden"}>{_said_of(texts, face)}</div>' for n, face in enumerate(preview.faces)
+    )
+    return cards + said
+
+
+def _said_of(texts: Texts, face: SeenFace) -> str:
+    if face.error is not None:
+        return _alert(texts.photo_unusable, sentence(texts, face.error))
+    return "".join(_line("th-warning", warning(texts, each)) for each in face.warnings)
+
+
 def idle_html(texts: Texts) -> str:
     return _line("th-idle", texts.idle)
 
 
-def plain_html(sentence: str) -> str:
-    return _line("th-plain", sentence)
+def plain_html(said: str) -> str:
+    return _line("th-plain", said)
 
 
-def note_html(sentence: str) -> str:
+def note_html(said: str) -> str:
     """A quiet line without a frame."""
-    return f'<p class="th-quiet">{escape(sentence)}</p>'
+    return f'<p class="th-quiet">{escape(said)}</p>'
 
 
 def progress_html(texts: Texts, job: JobView) -> str:
@@ -91,7 +121,7 @@ def reading_html(texts: Texts) -> str:
 def result_html(texts: Texts, info: GenerationInfo, heading: str = "") -> str:
     """One line: engine and why, time, RTF, first-frame delay, size, seed; then one line per warning."""
     about = info.to_dict()
-    notes = "".join(_line("th-note", texts.note.format(warning=warning)) for warning in about["warnings"])
+    notes = "".join(_line("th-note", texts.note.format(warning=warning(texts, each))) for each in about["warnings"])
     head = f"<b>{escape(heading)}</b>" if heading else ""
     return f'<div class="th-status" role="status">{head}<div class="th-facts">{escape(" · ".join(facts(texts, about)))}</div>{notes}</div>'
 
@@ -169,12 +199,12 @@ def grid_html(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]])
     )
 
 
-def paragraph_html(title: str, sentence: str) -> str:
-    return f'<div class="th-table"><h3>{escape(title)}</h3><p>{escape(sentence)}</p></div>'
+def paragraph_html(title: str, said: str) -> str:
+    return f'<div class="th-table"><h3>{escape(title)}</h3><p>{escape(said)}</p></div>'
 
 
-def error_html(texts: Texts, sentence: str) -> str:
-    return _alert(texts.error, sentence)
+def error_html(texts: Texts, said: str) -> str:
+    return _alert(texts.error, said)
 
 
 def human_bytes(size: float) -> str:
@@ -214,9 +244,9 @@ def _address(video: JobView) -> str:
     return f"gradio_api/file={quote(str(video.video))}"
 
 
-def _alert(title: str, sentence: str) -> str:
-    return f'<div class="th-status th-error" role="alert"><b>{escape(title)}</b><div>{escape(sentence)}</div></div>'
+def _alert(title: str, said: str) -> str:
+    return f'<div class="th-status th-error" role="alert"><b>{escape(title)}</b><div>{escape(said)}</div></div>'
 
 
-def _line(kind: str, sentence: str) -> str:
-    return f'<div class="th-status {kind}" role="status">{escape(sentence)}</div>'
+def _line(kind: str, said: str) -> str:
+    return f'<div class="th-status {kind}" role="status">{escape(said)}</div>'

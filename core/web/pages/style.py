@@ -10,7 +10,7 @@ html, body { overflow-x: clip; }
 .gradio-container { width: 100% !important; max-width: 1120px !important; margin: 0 auto !important; }
 .gradio-container .app, .gradio-container .app > .wrap, .gradio-container .app .contain { width: 100% !important; }
 .th-html .html-container { padding: 0 !important; }
-#th-events { display: none; }
+#th-events, #th-words { display: none; }
 .th-head { display: flex; justify-content: space-between; align-items: flex-start; gap: 1rem; }
 .th-language, .th-link { color: var(--link-text-color); text-decoration: underline; text-underline-offset: 0.2em; }
 .th-language { margin-top: 0.9rem; font-size: 0.95rem; white-space: nowrap; }
@@ -28,6 +28,7 @@ html, body { overflow-x: clip; }
 @media (prefers-reduced-motion: reduce) { .th-moving i { animation: none; } .th-bar i { transition: none; } }
 .th-facts { font-variant-numeric: tabular-nums; }
 .th-status .th-note { padding: 0; border: 0; margin-top: 0.35rem; color: var(--body-text-color-subdued); }
+.th-warning { margin-top: 0.4rem; padding: 0.45rem 0.7rem; font-size: 0.9rem; }
 .th-error { border-color: var(--error-border-color, #dc2626); background: var(--error-background-fill, #fef2f2);
   color: var(--error-text-color, #b91c1c); }
 .th-error b { display: block; }

@@ -1,12 +1,14 @@
 """Every sentence the pages say, in one table. Another language is another `Texts`; the type checker sees to it that it is whole.
 
-Placeholders are named (`{frames}`) and filled with `str.format`. Plain text: whoever puts it into HTML escapes it. Errors without a code,
-as those of the studio and the media readers about a bad input, are English in every language.
+Placeholders are named (`{frames}`) and filled with `str.format`. Plain text: whoever puts it into HTML escapes it. Errors without a code
+are English in every language: what only programs can do wrong has none.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from core.web.pages.media_texts import MediaErrors, NoticeTexts
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Texts:
     faces_one: str
     faces_several: str
     face_named: str
+    photo_unusable: str
     speech: str
     options: str
     engine: str
@@ -164,3 +167,7 @@ class Texts:
     unexpected: str
     option_names: dict[str, str]
     errors: dict[str, str]
+
+    # what is wrong with a photo, a recording or an option, by its code
+    media_errors: MediaErrors
+    notices: NoticeTexts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.web.pages.media_texts_de import ERRORS, NOTICES
 from core.web.pages.texts import Texts
 
 GERMAN = Texts(
@@ -19,6 +20,7 @@ GERMAN = Texts(
     photo="Foto",
     faces_one="Diesen Ausschnitt zeigt das Video",
     faces_several="Mehrere Gesichter: Wer soll sprechen?",
+    photo_unusable="Dieses Foto geht nicht",
     face_named="Gesicht {number}",
     speech="Sprache",
     options="Weitere Einstellungen",
@@ -174,7 +176,19 @@ GERMAN = Texts(
     no_addresses="Webadressen werden nicht angenommen. Lade die Datei selbst hoch.",
     unexpected="Hier ist etwas schiefgegangen, nicht mit deinen Dateien. Es wurde vermerkt. Versuche es noch einmal, und sage es dem "
     "Betreiber dieser Seite, wenn es so bleibt.",
-    option_names={"face_index": "Gesicht", "seed": "Startwert", "size": "Größe"},
+    option_names={
+        "face_index": "Gesicht",
+        "seed": "Startwert",
+        "size": "Größe des Videos",
+        "max_size": "Größe des Videos",
+        "blink": "Blinzeln",
+        "head_motion": "Kopfbewegung",
+        "mouth": "Mundöffnung",
+        "gaze_x": "Blick zur Seite",
+        "gaze_y": "Blick nach oben und unten",
+        "preset": "Vorgabe",
+        "emo": "Gefühl",
+    },
     errors={
         "no_inputs": "Ein Foto und eine Aufnahme fehlen. Gib beides hinein.",
         "no_photo": "Das Foto fehlt. Lade eines hoch oder nimm eines mit der Kamera auf.",
@@ -218,4 +232,6 @@ GERMAN = Texts(
         "job_without_file": "Hiervon lässt sich nichts herunterladen.",
         "key_reused": "Dieser Idempotenzschlüssel wurde schon für etwas anderes verwendet. Wähle für jede Anfrage einen neuen.",
     },
+    media_errors=ERRORS,
+    notices=NOTICES,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.web.pages.media_texts_en import ERRORS, NOTICES
 from core.web.pages.texts import Texts
 
 ENGLISH = Texts(
@@ -19,6 +20,7 @@ ENGLISH = Texts(
     photo="Photo",
     faces_one="The video shows this part",
     faces_several="Several faces: choose who speaks",
+    photo_unusable="This photo cannot be used",
     face_named="Face {number}",
     speech="Speech",
     options="More options",
@@ -173,7 +175,19 @@ ENGLISH = Texts(
     not_uploaded="A file that was named was not uploaded here. Upload it first (the Gradio client does so with handle_file).",
     no_addresses="Web addresses are not accepted. Upload the file itself.",
     unexpected="Something went wrong here, not with your files. It was logged. Try again, and tell whoever runs this page if it stays.",
-    option_names={"face_index": "face", "seed": "seed", "size": "size"},
+    option_names={
+        "face_index": "face",
+        "seed": "The seed",
+        "size": "The video size",
+        "max_size": "The video size",
+        "blink": "Blinking",
+        "head_motion": "Head motion",
+        "mouth": "Mouth opening",
+        "gaze_x": "Looking sideways",
+        "gaze_y": "Looking up and down",
+        "preset": "Preset",
+        "emo": "Emotion",
+    },
     errors={
         "no_inputs": "A photo and a recording are missing. Add both.",
         "no_photo": "The photo is missing. Upload one or take one with the camera.",
@@ -214,4 +228,6 @@ ENGLISH = Texts(
         "job_without_file": "Nothing can be downloaded of this.",
         "key_reused": "This idempotency key was used for something else. Choose a new one for each request.",
     },
+    media_errors=ERRORS,
+    notices=NOTICES,
 )

@@ -27,6 +27,7 @@ element.addEventListener('click', (event) => {
   const card = event.target.closest('[data-key]');
   if (!card) return;
   for (const each of element.querySelectorAll('[data-key]')) each.setAttribute('aria-pressed', String(each === card));
+  for (const each of element.querySelectorAll('[data-of]')) each.hidden = each.dataset.of !== card.dataset.key;
   trigger('select', { key: card.dataset.key });
 });
 """
