@@ -33,6 +33,11 @@ def warning(texts: Texts, sentence: str) -> str:
     return sentence if known is None else texts.notices[known[0]].format(**known[1])
 
 
+def reason(texts: Texts, sentence: str) -> str:
+    """Why an engine was taken (core/engine_selection.py), in the page's language where it has words for it."""
+    return texts.reasons.get(sentence, sentence)
+
+
 def _word(texts: Texts, name: str, value: object) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(map(str, value))

@@ -145,11 +145,17 @@ class Texts:
     rate: str
     left_seconds: str
     left_minutes: str
+    notify: str
+    notify_done: str
     stopping: str
     stopped: str
 
     # what came out
+    result_made: str
+    result_known: str
+    details: str
     result_engine: str
+    reasons: dict[str, str]
     result_time: str
     result_cached: str
     result_rtf: str

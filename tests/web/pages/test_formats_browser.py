@@ -63,7 +63,7 @@ def photo_as(path: Path) -> Path:
 
 def makes_a_video(tab: Tab) -> None:
     tab.generate()
-    tab.page.locator("#th-status .th-facts").wait_for(timeout=RESULT_MS)
+    tab.page.locator("#th-status .th-result").wait_for(timeout=RESULT_MS)
 
 
 @pytest.mark.parametrize(

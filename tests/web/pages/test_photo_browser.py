@@ -54,17 +54,18 @@ def test_warnings_are_in_the_language_of_the_page(browser: object, server: Serve
     tab.context.close()
 
 
-def test_each_face_has_its_own_warnings(tab: Tab, tmp_path: Path, portrait: np.ndarray) -> None:
-    small = cv2.resize(portrait, None, fx=0.55, fy=0.55, interpolation=cv2.INTER_AREA)
-    both = np.full((portrait.shape[0], portrait.shape[1] + small.shape[1] + 40, 3), 120, np.uint8)
+def test_each_face_has_its_own_faults(tab: Tab, tmp_path: Path, portrait: np.ndarray) -> None:
+    """The second one is smaller, and the edge cuts it off."""
+    small = cv2.resize(portrait, None, fx=0.8, fy=0.8, interpolation=cv2.INTER_AREA)[:, : int(0.8 * 245)]
+    both = np.full((portrait.shape[0], portrait.shape[1] + small.shape[1], 3), 120, np.uint8)
     both[:, : portrait.shape[1]] = portrait
-    both[40 : 40 + small.shape[0], portrait.shape[1] + 20 : portrait.shape[1] + 20 + small.shape[1]] = small
+    both[: small.shape[0], portrait.shape[1] :] = small
     choose(tab, tmp_path / "both.png", both)
     cards = tab.page.locator("#th-faces .th-card")
     cards.nth(1).wait_for(timeout=RESULT_MS)
-    warning = tab.page.locator("#th-faces .th-warning").first
-    assert warning.is_hidden()
+    error = tab.page.locator("#th-faces .th-error")
+    assert error.is_hidden()
     cards.nth(1).click()
-    warning.get_by_text("The face is small").wait_for(timeout=RESULT_MS)
+    error.get_by_text("cut off by the edge").wait_for(timeout=RESULT_MS)
     cards.nth(0).click()
-    warning.wait_for(state="hidden", timeout=RESULT_MS)
+    error.wait_for(state="hidden", timeout=RESULT_MS)

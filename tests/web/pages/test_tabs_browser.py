@@ -60,7 +60,7 @@ def generate_small(tab: Tab) -> str:
     """The address of the video."""
     tab.give()
     tab.generate()
-    tab.page.locator("#th-status .th-facts").wait_for(timeout=RESULT_MS)
+    tab.page.locator("#th-status .th-result").wait_for(timeout=RESULT_MS)
     video = tab.page.locator("#th-video video")
     video.wait_for(timeout=RESULT_MS)
     return str(video.get_attribute("src"))

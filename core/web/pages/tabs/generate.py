@@ -14,8 +14,7 @@ from core.service.job_views import JobView
 from core.service.requests import VideoInputs
 from core.types import Framing
 from core.web.pages.error_texts import sentence
-from core.web.pages.html import error_html, idle_html, note_html, plain_html, progress_html, reading_html, result_html
-from core.web.pages.style import SHOW_STATUS
+from core.web.pages.html import error_html, idle_html, note_html, notify_html, plain_html, progress_html, reading_html, result_html
 from core.web.pages.tabs.common import Context, Example, owner_of_request, uploaded
 from core.web.pages.tabs.controls import ControlInputs, control_inputs, honoured_controls
 from core.web.pages.tabs.person import PersonInputs, person_inputs
@@ -37,14 +36,15 @@ class GenerateTab:
                 speech = speech_input(texts, buttons=[], elem_id="th-speech")
                 controls = control_inputs(context)
                 consent = gr.Checkbox(False, label=texts.consent, container=False, visible=context.service.settings.require_consent)
-                with gr.Row():
+                with gr.Row(elem_id="th-go"):
                     self._generate = gr.Button(texts.generate, variant="primary", elem_id="th-generate")
                     self._cancel = gr.Button(texts.cancel, variant="stop", visible=False, elem_id="th-cancel")
                 if context.contents.examples:
                     _examples(context.contents.examples, self.person, speech, texts)
-            with gr.Column(min_width=300):
-                self._video = video_output(texts, autoplay=True, buttons=[], height=420, elem_id="th-video")
+            with gr.Column(min_width=300, elem_id="th-result"):
+                self._video = video_output(texts, autoplay=True, buttons=[], height=360, elem_id="th-video")
                 self._status = gr.HTML(idle_html(texts), elem_id="th-status", elem_classes="th-html")
+                gr.HTML(notify_html(texts), elem_classes="th-html")
                 self._download = gr.DownloadButton(texts.download, visible=False, elem_id="th-download")
                 if context.service.settings.label:
                     gr.HTML(note_html(texts.label_note), elem_classes="th-html")
@@ -146,7 +146,6 @@ class GenerateTab:
             skip = gr.skip()
             return [skip, skip, plain_html(texts.stopping), skip, skip, skip, gr.update(interactive=False)]
 
-        self._generate.click(None, js=SHOW_STATUS)
         begun = self._generate.click(begin, None, [self._status, self._generate], **quiet(queue=False))
         self._cancel.click(stop, self._job, self.outputs(), **quiet(queue=False))
         return begun.then(submit, self._inputs.components(), self.outputs(), **quiet(concurrency_limit=None))

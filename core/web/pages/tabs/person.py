@@ -108,7 +108,7 @@ def avatar_choices(texts: Texts, avatars: Sequence[Card]) -> list[Choice]:
 def pick_face(context: Context, photo_id: str, faces_id: str) -> PhotoInputs:
     """A photo, and below it the cut of each of its faces, and what is wrong with it; the largest is chosen until another one is."""
     texts = context.texts
-    photo = photo_input(texts, height=260, buttons=["fullscreen"], elem_id=photo_id)
+    photo = photo_input(texts, height=190, buttons=["fullscreen"], elem_id=photo_id)
     faces = cards(visible=False, elem_id=faces_id)
     face, face_of = gr.Number(Framing.face_index, visible=False), kept_text()
 
