@@ -15,10 +15,8 @@
     tabs[next].click();
   });
 
-  document.addEventListener('keydown', (event) => { // the list of a dropdown that is left stays open otherwise
-    if (event.key !== 'Tab' || event.target.getAttribute?.('aria-expanded') !== 'true') return;
-    event.target.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true }));
-    event.target.dispatchEvent(new FocusEvent('blur'));
+  document.addEventListener('keydown', (event) => { // a dropdown opens its list again at this key, after the focus has left
+    if (event.key === 'Tab' && event.target.hasAttribute?.('aria-expanded')) event.stopPropagation();
   }, true);
 
   const name = () => {
