@@ -41,4 +41,4 @@ def reason(texts: Texts, sentence: str) -> str:
 def _word(texts: Texts, name: str, value: object) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(map(str, value))
-    return texts.option_names.get(str(value), str(value)) if name == "name" else str(value)
+    return texts.option_names.get(str(value)) or texts.presets.get(str(value)) or str(value) if name == "name" else str(value)

@@ -47,7 +47,9 @@ def subscription_html(token: str) -> str:
 
 def words_html(texts: Texts) -> str:
     """Nothing to be seen: what the pages' scripts say (scripts.py)."""
-    said = {"language": texts.language, "done": texts.notify_done, "failed": texts.error}
+    said = {"language": texts.language, "done": texts.notify_done, "failed": texts.error, "uploading": texts.uploading}
+    said |= {"upload-broken": texts.upload_broken, "device-denied": texts.device_denied, "device-missing": texts.device_missing}
+    said |= {"device-busy": texts.device_busy, "device-insecure": texts.device_insecure}
     return "<span hidden " + " ".join(f'data-{name}="{escape(word)}"' for name, word in said.items()) + "></span>"
 
 

@@ -21,6 +21,7 @@ from core.web.guards.headers import SecurityHeaders, frame_ancestors
 from core.web.guards.hosts import AddressGuard, reach_of
 from core.web.guards.visitor_files import FileSentences, VisitorFiles
 from core.web.pages.language import LANGUAGES, NAMES, LanguagePages
+from core.web.pages.scripts import FAVICON
 
 if TYPE_CHECKING:
     from starlette.middleware import Middleware
@@ -93,6 +94,7 @@ def page_settings(page: Page) -> dict[str, Any]:
         "enable_monitoring": False,
         "ssr_mode": False,
         "pwa": False,
+        "favicon_path": str(FAVICON),
         "mcp_server": False,
         "theme": theme(),
         "css": CSS,

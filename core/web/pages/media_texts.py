@@ -32,6 +32,7 @@ class MediaErrors(TypedDict):
     recording_empty: str
     file_empty: str
     option_not_honoured: str
+    preset_not_honoured: str
     option_out_of_range: str
     size_out_of_range: str
     unknown_preset: str

@@ -31,6 +31,7 @@ ERRORS = MediaErrors(
     recording_empty="{name} enthält keinen Ton. Nimm sie noch einmal auf.",
     file_empty="{name} ist leer. Wähle eine andere Datei.",
     option_not_honoured="Das Verfahren {engine} kennt die Einstellung {name} nicht. Lass sie, wie sie war, oder wähle ein anderes.",
+    preset_not_honoured="Das Verfahren {engine} kennt die Vorgabe {name} nicht. Wähle ein anderes Verfahren, oder keine Vorgabe.",
     option_out_of_range="{name} ist {value}. Möglich ist {low} bis {high}.",
     size_out_of_range="Die Größe des Videos ist {value}. Möglich ist eine gerade Zahl von Pixeln von {low} bis {high}.",
     unknown_preset="Eine Vorgabe {name} gibt es nicht. Wähle eine von: {offered}.",

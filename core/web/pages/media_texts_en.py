@@ -29,6 +29,7 @@ ERRORS = MediaErrors(
     recording_empty="{name} holds no sound. Record it again.",
     file_empty="{name} is empty. Choose another file.",
     option_not_honoured="The {engine} engine does not know the setting {name}. Leave it as it was, or choose another engine.",
+    preset_not_honoured="The {engine} engine does not know the preset {name}. Choose another engine, or no preset.",
     option_out_of_range="{name} is {value}. It must lie between {low} and {high}.",
     size_out_of_range="The video size is {value}. It must be an even number of pixels from {low} to {high}.",
     unknown_preset="There is no preset {name}. Choose one of: {offered}.",

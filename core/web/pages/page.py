@@ -51,7 +51,7 @@ def _build(page: Page, context: Context) -> None:
     gr.HTML(head_html(texts, [other for other in LANGUAGES if other is not texts]), elem_classes="th-html")
     ready = gr.HTML(elem_id="th-ready", elem_classes="th-html", visible=False)
     events = gr.HTML(subscription_html(""), js_on_load=script("events.js"), elem_id="th-events", elem_classes="th-html")
-    gr.HTML(words_html(texts), js_on_load=script(*PAGE_SCRIPTS), elem_id="th-words", elem_classes="th-html")
+    words = gr.HTML(words_html(texts), js_on_load=script(*PAGE_SCRIPTS), elem_id="th-words", elem_classes="th-html")
     if context.contents.everything:
         parts = _tabs(context)
     else:
@@ -61,11 +61,16 @@ def _build(page: Page, context: Context) -> None:
     def arrive(request: gr.Request) -> list[Any]:
         owner = owner_of_request(request)
         page.visited.set()
-        told = [subscription_html(page.subscriptions.add(owner, texts)), *generate.arrived(owner)]
+        draft = page.drafts.take(owner)
+        told = [subscription_html(page.subscriptions.add(owner, texts)), *generate.arrived(owner, draft)]
         for part in others:
             if isinstance(part, AvatarsTab):
-                told += part.arrived(owner, generate.chosen_avatar(owner))
+                told += part.arrived(owner, generate.chosen_avatar(owner, draft))
         return told
+
+    def leave(values: dict[Any, Any], request: gr.Request) -> None:
+        """For the same page in another language."""
+        page.drafts.keep(owner_of_request(request), generate.draft(values))
 
     def refresh(request: gr.Request, *values: Any) -> list[Any]:
         owner, told, left = owner_of_request(request), list[Any](), list(values)
@@ -89,6 +94,8 @@ def _build(page: Page, context: Context) -> None:
     root: Any = gr.context.Context.root_block
     root.load(arrive, None, arrived, **quiet(queue=False))
     root.load(get_ready, None, ready, **quiet(concurrency_limit=None))
+    left = words.submit(leave, generate.draft_inputs(), None, **quiet(queue=False))
+    left.then(None, None, None, js="() => window.talkingHeadLeave()")
     events.submit(arrive, None, arrived, **quiet(queue=False))
     events.select(refresh, *followed, **quiet(queue=False, trigger_mode="always_last"))
     for part in parts:

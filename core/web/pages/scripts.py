@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 STATIC = Path(__file__).resolve().parent / "static"
-PAGE_SCRIPTS = ("formats.js", "running.js", "keyboard.js")
+FAVICON = STATIC / "favicon.svg"
+PAGE_SCRIPTS = ("language.js", "formats.js", "uploads.js", "devices.js", "running.js", "keyboard.js")
 """What every page runs, in this order; `element` in them holds the words they say (html.words_html)."""
 
 

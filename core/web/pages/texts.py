@@ -138,6 +138,14 @@ class Texts:
     ditto_present: str
     ditto_failed: str
 
+    # microphone, camera, and uploads
+    device_denied: str
+    device_missing: str
+    device_busy: str
+    device_insecure: str
+    uploading: str
+    upload_broken: str
+
     # while it works
     stages: dict[str, str]
     waiting: str

@@ -19,7 +19,7 @@ from core.web.pages.tabs.common import Context, Example, owner_of_request, uploa
 from core.web.pages.tabs.controls import ControlInputs, control_inputs, honoured_controls
 from core.web.pages.tabs.person import PersonInputs, person_inputs
 from core.web.pages.texts import Texts
-from core.web.pages.widgets import kept_text, quiet, speech_input, video_output, warn
+from core.web.pages.widgets import kept_text, quiet, speech_input, video_output
 
 
 class GenerateTab:
@@ -48,6 +48,7 @@ class GenerateTab:
                 self._download = gr.DownloadButton(texts.download, visible=False, elem_id="th-download")
                 if context.service.settings.label:
                     gr.HTML(note_html(texts.label_note), elem_classes="th-html")
+        self.person.picked.ask_anew(consent)
         self._inputs = _Inputs(self.person, speech, controls, consent)
         self.submitted = self._wire()
 
@@ -78,8 +79,11 @@ class GenerateTab:
             return [gr.skip(), "", status, None, gr.update(visible=False), gr.skip(), gr.skip()]
         return [gr.skip()] * len(self.outputs())
 
-    def arrived(self, owner: str) -> list[Any]:
-        """For a page that was just opened: the job that is under way or else the last video, and with what it was asked for."""
+    def arrived(self, owner: str, draft: Mapping[str, Any] | None = None) -> list[Any]:
+        """For a page that was just opened: the job that is under way or else the last video, and with what it was asked for.
+
+        draft: what had been put into the page before (`draft`), which is put in instead.
+        """
         service, texts = self._context.service, self._context.texts
         done = next(iter(service.videos.of(owner)), None)
         under_way = next((job for job in service.jobs.of(owner, UNENDED, ("video",)) if job.client_state), None)
@@ -91,10 +95,21 @@ class GenerateTab:
             busy = self._busy(under_way)
             outputs = [busy[0], outputs[1], busy[2], outputs[3], outputs[4], busy[5], busy[6]]
         last = under_way or done
-        return [*outputs, *self._inputs.restored(last.client_state if last is not None else {})]
+        state = draft if draft is not None else last.client_state if last is not None else {}
+        return [*outputs, *self._inputs.restored(state)]
 
-    def chosen_avatar(self, owner: str) -> str:
-        """The token of the avatar that speaks in the job that is under way, "" where there is none."""
+    def draft_inputs(self) -> set[Any]:
+        """The components that `draft` reads."""
+        return self._inputs.components()
+
+    def draft(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """What the visitor has put in."""
+        return self._inputs.state(values)
+
+    def chosen_avatar(self, owner: str, draft: Mapping[str, Any] | None = None) -> str:
+        """The token of the avatar in `draft`, or else of the one that speaks in the job that is under way; "" where there is none."""
+        if draft is not None:
+            return str(draft["avatar"])
         unended = self._context.service.jobs.of(owner, UNENDED, ("video",))
         return str(next((job.client_state.get("avatar", "") for job in unended if job.client_state), ""))
 
@@ -132,7 +147,6 @@ class GenerateTab:
                 job = await context.service.requests.video(self._inputs.video_inputs(values, context), owner_of_request(request))
             except Exception as error:
                 said = sentence(texts, error)
-                warn(texts, said)
                 return self._idle(error_html(texts, said))
             return self._ended(job) if job.ended else self._busy(job)
 
@@ -167,16 +181,19 @@ class _Inputs:
         options = self.controls.options(values, honoured_controls(context.service.studio, engine))
         if not token:
             options["face_index"] = values[self.person.picked.face]
-        state = {
-            "photo": photo or "",
+        image = None if token else uploaded(photo)
+        return VideoInputs(uploaded(speech), image, token, engine, options, values[self.consent] is True, self.state(values))
+
+    def state(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """What was put in, so that `restored` can put it in again."""
+        return {
+            "photo": values[self.person.picked.photo] or "",
             "face": values[self.person.picked.face],
-            "avatar": token,
-            "speech": speech or "",
+            "avatar": str(values[self.person.token] or ""),
+            "speech": values[self.speech] or "",
             "consent": values[self.consent] is True,
             "controls": self.controls.chosen(values),
         }
-        image = None if token else uploaded(photo)
-        return VideoInputs(uploaded(speech), image, token, engine, options, values[self.consent] is True, state)
 
     def outputs(self) -> list[Any]:
         return [*self.person.picked.outputs(), self.speech, self.consent, *self.controls.outputs()]

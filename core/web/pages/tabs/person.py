@@ -29,6 +29,10 @@ class PhotoInputs:
     face: Any
     face_of: Any
 
+    def ask_anew(self, consent: Any) -> None:
+        """Unticks the consent when the visitor chooses another photo: it may show somebody else."""
+        self.photo.input(None, None, consent, js="() => false", **quiet())
+
     def restored(self, path: str, face: int) -> list[Any]:
         """Updates of `outputs`."""
         return [gr.update(value=path), face, path]
