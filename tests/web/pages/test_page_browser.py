@@ -129,7 +129,7 @@ def generate_for_long(tab: Tab, size_px: int) -> None:
 
 def test_cancel_stops_the_job_and_the_page_can_go_on(tab: Tab, server: Server) -> None:
     generate_for_long(tab, 1024)
-    tab.page.get_by_text(re.compile(r"\d+ of \d+ frames")).wait_for(timeout=RESULT_MS)
+    tab.page.locator("#th-status").get_by_text(re.compile(r"\d+ of \d+ frames")).wait_for(timeout=RESULT_MS)
     tab.page.locator("#th-cancel").click()
     tab.page.get_by_text("Cancelled. Nothing was kept.").wait_for(timeout=5_000)
     left = [folder for folder in (server.folder / "out" / "videos").iterdir() if len(folder.name) == 48 and not list(folder.glob("*.mp4"))]
@@ -145,11 +145,11 @@ def test_the_job_goes_on_when_the_page_is_left_and_another_tab_finds_it(browser,
     tab = Tab(browser, server)
     generate_for_long(tab, 768)
     running = re.compile(r"\d+ of \d+ frames")
-    tab.page.get_by_text(running).wait_for(timeout=RESULT_MS)
+    tab.page.locator("#th-status").get_by_text(running).wait_for(timeout=RESULT_MS)
     other = tab.context.new_page()
     tab.page.close()
     other.goto(server.url)
-    other.get_by_text(running).wait_for(timeout=RESULT_MS)
+    other.locator("#th-status").get_by_text(running).wait_for(timeout=RESULT_MS)
     other.get_by_text("More options").click()  # what is folded is not in the page yet
     assert other.get_by_label("Video size").input_value() == "768 × 768"
     assert other.locator("#th-photo img").count() > 0
@@ -161,7 +161,7 @@ def test_the_job_goes_on_when_the_page_is_left_and_another_tab_finds_it(browser,
 
 def test_a_connection_that_is_lost_for_a_moment_loses_nothing(tab: Tab) -> None:
     generate_for_long(tab, 768)
-    tab.page.get_by_text(re.compile(r"\d+ of \d+ frames")).wait_for(timeout=RESULT_MS)
+    tab.page.locator("#th-status").get_by_text(re.compile(r"\d+ of \d+ frames")).wait_for(timeout=RESULT_MS)
     tab.context.set_offline(True)
     tab.page.wait_for_timeout(1500)
     tab.context.set_offline(False)

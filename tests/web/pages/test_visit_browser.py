@@ -27,13 +27,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def recorder() -> Iterator[Any]:
+def recorder(browser: Any) -> Iterator[Any]:
     """A browser with a camera and a microphone."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *FAKE_DEVICES])
-        yield browser
-        browser.close()
+    recorder = browser.browser_type.launch(executable_path=CHROMIUM, args=[*QUIET, *FAKE_DEVICES])
+    yield recorder
+    recorder.close()
 
 
 def consent(tab: Tab, label: str = "The person in the photo agreed") -> Any:
@@ -106,6 +104,7 @@ class TestDevices:
     def test_the_camera_is_mirrored_on_the_screen_only(self, recorder: Any, server: Server) -> None:
         tab = Tab(recorder, server)
         tab.page.locator("#th-photo .source-selection button").nth(1).click()
+        tab.page.locator("#th-photo [title='grant webcam access'] button").first.click()
         tab.page.locator("#th-photo video").locator("visible=true").first.wait_for(timeout=RESULT_MS)
         assert "-1" in tab.page.locator("#th-photo video").first.evaluate("(video) => getComputedStyle(video).transform")
         assert tab.page.locator("#th-photo video.flip").count() == 0

@@ -30,7 +30,8 @@
     const bar = status?.querySelector('[role=progressbar]');
     below.hidden = !bar || inView(bar.parentElement);
     find('th-go')?.classList.toggle('th-raised', !below.hidden);
-    if (!bar) return;
+    if (below.hidden) below.lastChild.textContent = '';
+    if (below.hidden) return;
     const line = [...bar.parentElement.querySelectorAll('.th-row > *')].map((each) => each.textContent).filter(Boolean).join(' · ');
     if (below.lastChild.textContent !== line) below.lastChild.textContent = line;
     below.style.setProperty('--th-share', `${bar.getAttribute('aria-valuenow') || 0}%`);
