@@ -21,6 +21,8 @@ class Texts:
     # what stands on the page
     title: str
     subtitle: str
+    page_loads: str
+    needs_scripts: str
     tab_generate: str
     tab_stream: str
     tab_avatars: str

@@ -1,6 +1,7 @@
 // The page's language, told to the browser; and what was put in stays when the language is changed.
 
 {
+  document.getElementById('th-first')?.remove();
   const LEAVE_MS = 2000; // where the server does not keep it by then, the page is left without
   document.documentElement.lang = element.querySelector('[data-language]').dataset.language;
 
