@@ -15,7 +15,8 @@ from core.service.decoded_photos import DecodedPhotos
 from core.service.job_store import JobKind
 from core.service.job_views import JobView
 from core.service.job_work import read_audio, read_source, video_request
-from core.service.jobs import Jobs, NewJob
+from core.service.jobs import Jobs
+from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
 from core.service.threads import on_thread
 from core.settings import Settings

@@ -353,7 +353,7 @@ def test_a_full_house_is_told_before_the_upload(server: Serving, client: httpx.C
     try:
         limits = scheduler.stats()
         for n in range(limits["max_jobs"] + limits["max_queue"]):
-            jobs.append(scheduler.submit(lambda job: go.wait(30), f"owner {n}"))
+            jobs.append(scheduler.schedule(lambda job: go.wait(30), f"owner {n}"))
         answer = client.post("/generate", **form())
         assert error(answer, 503)["type"] == "BusyError"
         assert int(answer.headers["retry-after"]) > 0
