@@ -58,6 +58,12 @@ class TestLanguage:
         page.wait_for_timeout(1500)
         assert page.locator("#th-photo img").count() == 0, "only for the page that follows"
 
+    def test_the_api_page_is_found_from_every_language(self, browser: Any, server: Server) -> None:
+        tab = Tab(browser, server, locale="de-DE")
+        tab.page.locator("footer .show-api").click()
+        tab.page.get_by_text("/process_talking_head_optimized").first.wait_for(timeout=RESULT_MS)
+        tab.context.close()
+
 
 class TestConsent:
     def test_it_is_asked_anew_for_each_new_photo(self, tab: Tab, tmp_path: Path) -> None:
@@ -129,3 +135,25 @@ class TestUploads:
 
 def test_the_page_has_an_icon_of_its_own(server: Server) -> None:
     assert b"<svg" in server.get("favicon.ico")
+
+
+def test_the_end_of_a_long_job_is_told_to_who_wants_that(browser: Any, server: Server) -> None:
+    tab = Tab(browser, server)
+    tab.page.add_init_script(
+        "window.Notification = class { constructor(title, about) { window.told = about.body; } };"
+        "Notification.permission = 'granted'; Notification.requestPermission = async () => 'granted';"
+    )
+    tab.page.reload()
+    tab.page.locator("#th-generate").wait_for(timeout=RESULT_MS)
+    assert tab.page.locator(".th-notify").is_hidden()
+    tab.give(speech=ROOT / "assets" / "speech_16s.wav")
+    consent(tab).check()
+    tab.page.get_by_text("More options").click()
+    size = tab.page.get_by_label("Video size")
+    size.fill("1024")
+    size.press("Enter")
+    tab.generate()
+    tab.page.locator(".th-notify input").check(timeout=RESULT_MS)
+    tab.page.locator("#th-status .th-result").wait_for(timeout=4 * RESULT_MS)
+    tab.page.wait_for_function("window.told === 'Your video is done.'", timeout=RESULT_MS)
+    tab.context.close()
