@@ -127,9 +127,11 @@ class Requests:
                     owner, kind, request, files, decoded, nbytes, output, done, kept, idempotency_key, client_state=inputs.client_state
                 )  # fmt: skip
                 return self._jobs.submit(new)
-            except BaseException:
+            except BaseException as error:
                 if output is not None:
                     self._outputs.discard(output)
+                if isinstance(error, TalkingHeadError):
+                    raise options.naming_preset(error, inputs.options) from error
                 raise
 
         return await asyncio.to_thread(accept)
