@@ -144,7 +144,10 @@ def check_honoured(options: Framing | Controls | RenderOptions, capabilities: fr
             continue
         if isinstance(value, int | float | str) and value == field.default:
             continue
-        raise OptionError(f"The {engine} engine does not honour {field.name}.", "Leave it out, or choose another engine.")
+        text = f"The {engine} engine does not honour {field.name}."
+        raise OptionError(
+            text, "Leave it out, or choose another engine.", code="option_not_honoured", parameters={"name": field.name, "engine": engine}
+        )
 
 
 COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "seed", "label"})
@@ -171,7 +174,12 @@ class Framing:
 
     def verify(self) -> None:
         if self.face_index < 0:
-            raise OptionError(f"face {self.face_index} does not exist.", "Faces are counted from 0, the largest.")
+            raise OptionError(
+                f"face {self.face_index} does not exist.",
+                "Faces are counted from 0, the largest.",
+                code="face_negative",
+                parameters={"value": self.face_index},
+            )
 
 
 @dataclass(frozen=True)
@@ -213,7 +221,12 @@ class Controls:
         for name, (low, high) in CONTROL_RANGES.items():
             value = getattr(self, name)
             if not low <= value <= high:  # also catches NaN
-                raise OptionError(f"{name} is {value}.", f"It must lie between {low:g} and {high:g}.")
+                raise OptionError(
+                    f"{name} is {value}.",
+                    f"It must lie between {low:g} and {high:g}.",
+                    code="option_out_of_range",
+                    parameters={"name": name, "value": value, "low": low, "high": high},
+                )
         check_honoured(self, capabilities, engine)
 
 
@@ -260,9 +273,21 @@ class RenderOptions:
                 continue
             if not isinstance(value, int) or value % 2 or not MIN_SIZE_PX <= value <= MAX_SIZE_PX:
                 also = ' or "source"' if name == "size" else ""
-                raise OptionError(f"{name} is {value}.", f"It must be an even number from {MIN_SIZE_PX} to {MAX_SIZE_PX}{also}.")
+                hint = f"It must be an even number from {MIN_SIZE_PX} to {MAX_SIZE_PX}{also}."
+                raise OptionError(
+                    f"{name} is {value}.",
+                    hint,
+                    code="size_out_of_range",
+                    parameters={"name": name, "value": str(value), "low": MIN_SIZE_PX, "high": MAX_SIZE_PX},
+                )
         if not 0 <= self.seed < 2**32:
-            raise OptionError(f"seed is {self.seed}.", "It must lie between 0 and 4294967295.")
+            hint = "It must lie between 0 and 4294967295."
+            raise OptionError(
+                f"seed is {self.seed}.",
+                hint,
+                code="option_out_of_range",
+                parameters={"name": "seed", "value": self.seed, "low": 0, "high": 2**32 - 1},
+            )
         if not isinstance(self.label, bool):
             raise OptionError(f"label is {self.label!r}.", "It must be true or false.")
 

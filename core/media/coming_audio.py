@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 import numpy as np
 import soxr
 
-from core.errors import AudioError, Cancelled, TalkingHeadError
+from core.errors import AudioError, Cancelled
 from core.media.decode import Block
 from core.types import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Samples
 
@@ -39,7 +39,7 @@ class ComingAudio:
         """Pieces, by each of the two."""
         self._made_s = self._heard_s = 0.0
         self._ended = self._started = False
-        self._error: TalkingHeadError | None = None
+        self._error: Exception | None = None
         self._n_samples = 0
 
     @property
@@ -113,16 +113,15 @@ class ComingAudio:
             yield samples
 
     def _run(self) -> None:
-        error: TalkingHeadError | None = None
+        error: Exception | None = None
         try:
             for samples in self._make(self._cancel):
                 self._put(samples)
-        except TalkingHeadError as caught:
+        except Exception as caught:  # a defect as well: what was made so far must not be taken for the whole
             error = caught
-        finally:  # also of a defect: nobody waits for what will not come
-            with self._changed:
-                self._error, self._ended = self._error or error, True
-                self._changed.notify_all()
+        with self._changed:
+            self._error, self._ended = self._error or error, True
+            self._changed.notify_all()
 
     def _put(self, samples: Samples) -> None:
         with self._changed:

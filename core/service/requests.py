@@ -47,7 +47,7 @@ class VideoInputs:
     engine: str = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
     consent: bool = False
-    client_state: Mapping[str, Any] = field(default_factory=dict)
+    client_state: Mapping[str, Any] = field(default_factory=dict, repr=False)
     text: str | None = field(default=None, repr=False)
     voice: str = ""
     speed: Any = 1.0
@@ -127,9 +127,11 @@ class Requests:
                     owner, kind, request, files, decoded, nbytes, output, done, kept, idempotency_key, client_state=inputs.client_state
                 )  # fmt: skip
                 return self._jobs.submit(new)
-            except BaseException:
+            except BaseException as error:
                 if output is not None:
                     self._outputs.discard(output)
+                if isinstance(error, TalkingHeadError):
+                    raise options.naming_preset(error, inputs.options) from error
                 raise
 
         return await asyncio.to_thread(accept)

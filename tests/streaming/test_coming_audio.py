@@ -89,15 +89,16 @@ def test_a_stream_that_is_closed_waits_for_nothing(studio: Studio, portrait: Pho
     assert pieces.job.state == "cancelled"
 
 
-def test_what_ends_the_recording_ends_the_stream_after_what_came_before(studio: Studio, portrait: Photo) -> None:
+@pytest.mark.parametrize("error", [EngineUnavailable, RuntimeError])
+def test_what_ends_the_recording_ends_the_stream_after_what_came_before(studio: Studio, portrait: Photo, error: type[Exception]) -> None:
     def broken(cancel: threading.Event) -> Iterator[Samples]:
         yield words(1.0)
-        raise EngineUnavailable("The voice broke.")
+        raise error("The voice broke.")
 
     with studio.stream(Request(ComingAudio(RATE_HZ, broken), portrait, options=SMALL)) as pieces:
         assert next(pieces).kind == "init"
         assert next(pieces).n_frames == 5
-        with pytest.raises(EngineUnavailable, match=r"The voice broke\."):
+        with pytest.raises(error, match=r"The voice broke\."):
             list(pieces)
 
 

@@ -22,7 +22,7 @@ from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.tabs.person import PersonInputs, person_inputs
 from core.web.pages.tabs.speech_input import speech_inputs
 from core.web.pages.texts import Texts
-from core.web.pages.widgets import captions_board, kept_text, quiet, warn
+from core.web.pages.widgets import captions_board, kept_text, quiet
 
 END_S = 2.0
 """How long the end of a job is waited for when its stream has ended."""
@@ -47,6 +47,7 @@ def build_stream(context: Context) -> PersonInputs:
             stage = gr.HTML(_stage_html(texts), js_on_load=script, elem_id="th-stage", elem_classes="th-html")
             captions = captions_board("th-stream-captions", "#th-stage")
             status = gr.HTML(elem_id="th-stream-status", elem_classes="th-html")
+    person.picked.ask_anew(consent)
     address = kept_text()
 
     async def begin(values: dict[Any, Any], request: gr.Request) -> tuple[str, str]:
@@ -58,7 +59,6 @@ def build_stream(context: Context) -> PersonInputs:
             job = await service.requests.video(inputs, owner_of_request(request), kind="stream", kept=False)
         except Exception as error:
             said = sentence(texts, error)
-            warn(texts, said)
             return "", error_html(texts, said)
         return stream_address(job.id), ""
 
