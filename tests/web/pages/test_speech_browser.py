@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.app_process import Server, start_app, stop_app
-from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab
+from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab, faults
 from tests.support.paths import ROOT
 from tests.support.speech_server import KEY, SpeechServer, speech_server
 
@@ -89,6 +89,7 @@ def test_a_text_is_heard_and_becomes_a_video_with_captions(browser: Any, server:
     assert 0.5 < sample_s != usual_s
 
     video = made(tab)
+    assert faults(page) == []
     said = ["Hello, I am Ada.", "This is said twice and once more."]
     assert video.evaluate(CUES) == ["showing", *said]
     page.locator("#th-captions input").uncheck()
