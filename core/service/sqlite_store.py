@@ -201,6 +201,7 @@ class SqliteJobStore:
     def _find_file(self) -> None:
         """Opens the file where that was not done, or where another one lies in its place now. What is known moves along."""
         if self._file is not None and _inode(self._file[0]) == self._file[1]:
+            self._problem = ""  # it may have been away for a while, and be back
             return
         if time.monotonic() - self._tried_s < RETRY_S:
             return

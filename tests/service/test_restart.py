@@ -95,3 +95,29 @@ def test_25_kills_during_20_jobs_lose_none(tmp_path: Path) -> None:
         assert server.get(f"/jobs/{again}/result").content == videos[fourth]  # the same seed makes the same video
     finally:
         server.kill()
+
+
+@pytest.mark.slow
+def test_a_text_that_was_accepted_is_spoken_after_a_kill_as_it_would_have_been(tmp_path: Path) -> None:
+    server, videos = KilledServer(tmp_path), []
+    fields = {"text": "One sentence is said here. Another one comes after it.", "voice": "af_heart", "options": '{"size": 128}'}
+    server.start()
+    try:
+        for killed in (True, False):
+            sent = form(None, PORTRAIT, **fields)
+            job = httpx.post(f"{server.url}/generate?async=1", headers=OWNER, timeout=60, trust_env=False, **sent).json()
+            while killed and server.get(f"/jobs/{job['id']}").json()["stage"] not in ("speech", "animating"):
+                time.sleep(0.02)
+            if killed:
+                server.kill()
+                server.start()
+            while server.get(f"/jobs/{job['id']}").json()["state"] in ("queued", "running"):
+                time.sleep(0.2)
+            about = server.get(f"/jobs/{job['id']}").json()
+            assert about["state"] == "done", about
+            videos.append(server.get(about["result"]).content)
+            assert "One sentence is said here." in server.get(about["captions"]).text
+            httpx.post(f"{server.url}/cache/clear", headers=OWNER, json={"which": "speech"}, timeout=60, trust_env=False)
+        assert videos[0] == videos[1]
+    finally:
+        server.kill()

@@ -83,6 +83,14 @@ def test_the_client_writes_the_video(server: Serving, tmp_path: Path, name: str,
     wait_for(lambda: server.context.live.n_sessions == 0)
 
 
+def test_the_client_has_a_text_spoken(server: Serving, tmp_path: Path) -> None:
+    command = [sys.executable, str(EXAMPLES / "client_rest.py"), str(PORTRAIT), str(tmp_path / "video.mp4"), "--server", server.url]
+    options = ["--key", KEY, "--text", "Good morning.", "--voice", "espeak-en-us"]
+    ended = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert 10 < frames(tmp_path / "video.mp4") < 75
+
+
 @pytest.mark.parametrize(
     ("suffix", "options"),
     [(".flac", {}), (".wav", {"samplerate": 192_000}), (".wav", {"samplerate": 4_000, "subtype": "FLOAT"}), (".mp3", {}), (".ogg", {})],
