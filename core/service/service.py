@@ -23,6 +23,7 @@ from core.service.topics import Topics
 from core.service.videos import Videos
 from core.service.visitor_uploads import VisitorUploads
 from core.settings import Settings
+from core.speech_synthesis.speaker import Speaker
 from core.studio import Studio
 
 SWEEP_S = 60.0
@@ -54,6 +55,7 @@ class Service:
             return folder
 
         self.studio, self.outputs, self.settings = studio, outputs, settings
+        self.speaker = Speaker(settings, cache)
         self.topics = Topics(str(cache.root))
         inputs = JobInputs([kept_inputs, passing_inputs])
         self.jobs = Jobs(
@@ -103,6 +105,7 @@ class Service:
         self._ending.set()
         self._freed_memory.close()
         self.jobs.close(grace_s, timeout_s)
+        self.speaker.close()
         self.cache.close()
 
     def queue(self) -> dict[str, int]:

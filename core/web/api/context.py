@@ -70,8 +70,9 @@ class Context:
 def make_context(service: Service, settings: ServerSettings, keys: Keys) -> Context:
     starts = RateLimit(settings.jobs_per_minute, "videos, streams, avatars and live sessions")
     live = LiveSessions(
-        service.studio, settings, starts, total=settings.max_live, each=settings.owner_max_live, longest_s=settings.max_live_s
-    )
+        service.studio, service.speaker, settings, starts, RateLimit(settings.says_per_minute, "texts to say"),
+        total=settings.max_live, each=settings.owner_max_live, longest_s=settings.max_live_s,
+    )  # fmt: skip
     figures = Figures(service)
     metrics = Metrics(figures.stats, lambda: live.n_sessions, service.studio.live_load.stats)
     metrics.registry.register(DiskMetrics({"outputs": settings.output_dir, "cache": settings.cache_dir}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import anyio
@@ -15,6 +16,7 @@ from starlette.websockets import WebSocketDisconnect
 from core.errors import AudioError, OptionError, TalkingHeadError
 from core.service.errors import Malformed, UnknownLiveSession
 from core.service.live_sessions import LiveSessions
+from core.service.live_speech import SayRequest
 from core.service.resumable_session import Attachment, ResumableSession
 from core.web.api.connection import accept
 from core.web.api.context import Here, Owner
@@ -25,6 +27,8 @@ from core.web.api.live_protocol import (
     End,
     Interrupt,
     Ping,
+    Resume,
+    SayMessage,
     Start,
     ack,
     closing,
@@ -96,20 +100,20 @@ async def _connection_for(socket: WebSocket, sessions: LiveSessions, owner: str,
             return _Connection(socket, sessions, *await sessions.open(avatar, owner, request_of(first), peer), None)
         else:
             held = await sessions.resume(first.session, first.secret, owner, first.next, peer)
-            return _Connection(socket, sessions, *held, first.received)
+            return _Connection(socket, sessions, *held, first)
 
 
 class _Connection:
     """One client of one session: hears and shows until one of the two ends.
 
-    last_shown: sequence of the piece that the client got last, None for a new session.
+    resume: what the client has of it, None for a new session.
     """
 
     def __init__(
-        self, socket: WebSocket, sessions: LiveSessions, session: ResumableSession, attachment: Attachment, last_shown: int | None
+        self, socket: WebSocket, sessions: LiveSessions, session: ResumableSession, attachment: Attachment, resume: Resume | None
     ) -> None:
         self.session = session
-        self._socket, self._sessions, self._attachment, self._last_shown = socket, sessions, attachment, last_shown
+        self._socket, self._sessions, self._attachment, self._resume = socket, sessions, attachment, resume
         self._closed_by_client = False
         self._taking: asyncio.Future[bool] | None = None
         self._acknowledged = session.received
@@ -154,11 +158,11 @@ class _Connection:
     async def _show(self) -> None:
         """Sends what is due, at the pace at which the client takes it: what is not asked for is not made."""
         waiting: list[bytes | str]
-        if self._last_shown is None:
+        if self._resume is None:
             first = await self._produced()  # tells what is ready
             waiting = [ready(self.session, resumed=False), *first]
         else:
-            missed = self.session.missed(self._last_shown)
+            missed = self.session.missed(self._resume.received, self._resume.event)
             again = [encoded(message) for message in missed.messages]
             waiting = [ready(self.session, resumed=True), *([gap(self.session)] if missed.gap else []), *again]
         stop = asyncio.ensure_future(self._attachment.leave.wait())
@@ -218,13 +222,14 @@ class _Connection:
 
     async def _feed(self, chunk: bytes) -> None:
         """Sound that finds no room makes the client wait: nothing more is read from it."""
-        while True:
-            take = anyio.to_thread.run_sync(
-                self.session.take, self._attachment, lambda: self.session.feed(chunk), limiter=self._sessions.threads
-            )
-            self._taking = asyncio.ensure_future(take)
-            if await asyncio.shield(self._taking) or self.session.session.closed or self._attachment.leave.is_set():
-                return
+        while not (await self._take(lambda: self.session.feed(chunk)) or self.session.session.closed or self._attachment.leave.is_set()):
+            pass
+
+    async def _take(self, do: Callable[[], bool]) -> bool:
+        """As `ResumableSession.take`, on a thread."""
+        take = anyio.to_thread.run_sync(self.session.take, self._attachment, do, limiter=self._sessions.threads)
+        self._taking = asyncio.ensure_future(take)
+        return await asyncio.shield(self._taking)
 
     async def _obey(self, text: str) -> bool:
         """True where the session is over."""
@@ -235,13 +240,18 @@ class _Connection:
         def do() -> bool:
             if isinstance(message, End):
                 self.session.end_of_utterance()
+            elif isinstance(message, SayMessage):
+                self.session.say(SayRequest(message.text, message.voice, message.speed, message.id))
             elif isinstance(message, Interrupt):
                 self.session.interrupt()
             elif isinstance(message, ControlsMessage):
                 self.session.set_controls(message.controls)
             return True
 
-        self.session.take(self._attachment, do)
+        if isinstance(message, SayMessage):  # looking at a text takes a while
+            await self._take(do)
+        else:
+            self.session.take(self._attachment, do)
         if isinstance(message, Ping):
             await _pong(self._socket, message)
         self._closed_by_client = isinstance(message, Close)
