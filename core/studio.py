@@ -38,7 +38,7 @@ from core.types import (
     Request,
     Source,
 )
-from core.video_generation import VideoGenerator
+from core.video_generation import VideoGenerator, whole
 
 T = TypeVar("T")
 __all__ = ["ENGINE_NAMES", "EngineSource", "Studio", "open_studio"]
@@ -102,7 +102,7 @@ class Studio:
 
     def stream(self, request: Request, on_progress: ProgressCallback | None = None) -> SegmentStream:
         """Queues one video and returns its pieces as they are made (`core.streaming`); close it to stop. Raises as `submit`."""
-        owner, checked = request.owner, [(self._videos.checked(request), request.audio)]
+        owner, checked = request.owner, [(self._videos.checked(request), whole(request.audio))]
         del request
         return SegmentStream(
             lambda job: self._videos.start(job, *checked.pop()),  # once: the reader keeps the stream, and would keep what it is made of
@@ -146,7 +146,7 @@ class Studio:
 
     def find_result(self, request: Request, output: Path) -> Generation | None:
         """The very same video, put at `output`, where it is kept; None where it would have to be made. Raises as `submit`."""
-        return self._videos.find(self._videos.checked(request), request.audio, output)
+        return self._videos.find(self._videos.checked(request), whole(request.audio), output)
 
     # ---- avatars
 

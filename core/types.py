@@ -57,6 +57,14 @@ class Audio:
         return math.ceil(len(self.samples) / SAMPLES_PER_FRAME)
 
 
+class AudioStream(Protocol):
+    """One recording that is still being made, such as a text that is being spoken. Streams take it; a file needs it whole."""
+
+    @property
+    def n_frames(self) -> int | None:
+        """As of `Audio`, once it is whole; None before."""
+
+
 @dataclass(frozen=True, eq=False)
 class Photo:
     """One still source, decoded, upright and opaque.
@@ -268,7 +276,7 @@ class Request:
     owner: the user who makes the request; data of one owner is never used for another.
     """
 
-    audio: Audio
+    audio: Audio | AudioStream
     source: Source | Avatar
     engine: str = "auto"
     framing: Framing = Framing()
@@ -279,9 +287,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a job: `done` of `total` frames in `stage` (total 0: not known yet)."""
+    """The progress of a job: `done` of `total` frames in `stage` (total 0: not known yet). speech: a text is being spoken."""
 
-    stage: Literal["queued", "loading", "registering", "animating", "finishing", "done"]
+    stage: Literal["queued", "speech", "loading", "registering", "animating", "finishing", "done"]
     done: int = 0
     total: int = 0
 

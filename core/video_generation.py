@@ -19,7 +19,7 @@ from core.provenance.signing import Signer
 from core.result_reuse import ResultReuse
 from core.scheduler import Job, Scheduler
 from core.stage_times import stage
-from core.types import Audio, Avatar, Framing, Generation, Progress, ProgressCallback, Request, is_video
+from core.types import Audio, AudioStream, Avatar, Framing, Generation, Progress, ProgressCallback, Request, is_video
 from core.zero_gpu import current_visitor
 
 
@@ -37,7 +37,7 @@ class VideoGenerator:
 
     def submit(self, request: Request, output: Path, on_progress: ProgressCallback | None) -> Job[Generation]:
         """As `core.studio.Studio.submit`."""
-        run_request, audio = self.checked(request), request.audio
+        run_request, audio = self.checked(request), whole(request.audio)
         known = self.find(run_request, audio, output)
         if known is not None:
             return Job.finished(known, request.owner, on_progress)
@@ -133,3 +133,10 @@ class VideoGenerator:
                 writer.write(frame)
             job.report(Progress("finishing", run.n_frames, run.total))
         return Generation(output, run.info())
+
+
+def whole(audio: Audio | AudioStream) -> Audio:
+    """Raises OptionError for a recording that is still being made."""
+    if not isinstance(audio, Audio):
+        raise OptionError("A video file is made of a whole recording, and this one is still being made.", "Wait for its end, or stream it.")
+    return audio

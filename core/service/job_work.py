@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -14,9 +16,11 @@ from core.service.job_inputs import JobInputs
 from core.service.job_runner import Running
 from core.service.job_store import JobRecord
 from core.service.leases import Lease
+from core.service.spoken_texts import SpokenText, SpokenTexts, in_record
 from core.settings import Settings
+from core.speech_synthesis.captions import captions
 from core.studio import Studio
-from core.types import Audio, Avatar, Generation, GenerationInfo, Request, Source
+from core.types import Audio, AudioStream, Avatar, Generation, GenerationInfo, Request, Source
 
 T = TypeVar("T")
 
@@ -38,17 +42,19 @@ def read_audio(path: Path, settings: Settings) -> Audio:
     return load_audio(path, settings)
 
 
-def video_request(record: Mapping[str, Any], owner: str, audio: Audio, source: Source | Avatar) -> Request:
+def video_request(record: Mapping[str, Any], owner: str, audio: Audio | AudioStream, source: Source | Avatar) -> Request:
     """The request that a recorded one stands for."""
     chosen = options.read(record["options"])
     return Request(audio, source, record["engine"], chosen.framing, chosen.controls, chosen.render, owner=owner)
 
 
 class JobWork:
-    """handles: gives the future through which a stream is handed to its reader."""
+    """texts: speaks those given in place of recordings. handles: gives the future through which a stream is handed to its reader."""
 
-    def __init__(self, studio: Studio, settings: Settings, inputs: JobInputs, handles: Callable[[str], Future[Any]]) -> None:
-        self._studio, self._settings, self._inputs, self._handles = studio, settings, inputs, handles
+    def __init__(
+        self, studio: Studio, settings: Settings, inputs: JobInputs, texts: SpokenTexts, handles: Callable[[str], Future[Any]]
+    ) -> None:
+        self._studio, self._settings, self._inputs, self._texts, self._handles = studio, settings, inputs, texts, handles
 
     def __call__(self, running: Running, decoded: Any | None) -> Mapping[str, Any]:
         record = running.record
@@ -56,8 +62,11 @@ class JobWork:
             return self._avatar(running, decoded if decoded is not None else self._source(record))
         request: Request = decoded if decoded is not None else self._request(record)
         running.check()
+        about: dict[str, Any] = {}
+        if isinstance(request.audio, SpokenText):
+            request, about = self._spoken(running, request, request.audio)
         if record.kind == "stream":
-            return self._stream(running, request)
+            return {**self._stream(running, request), **about}
         output = Path(record.output)
         try:
             output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -66,7 +75,16 @@ class JobWork:
             raise disk_error(error, "The video cannot be written", "Make the folder for videos usable.") from error
         with lease:
             made: Generation = self._awaited(running, self._studio.submit(request, output, running.report))
-        return {"info": made.info.to_dict()}
+        return {"info": made.info.to_dict(), **about}
+
+    def _spoken(self, running: Running, request: Request, said: SpokenText) -> tuple[Request, dict[str, Any]]:
+        """The request with its text as a recording, and what the result tells about it."""
+        cancel = threading.Event()
+        running.stop_with(cancel.set)
+        audio, speech = self._texts.speak(said, request.owner, cancel, running.report)
+        shown = captions(speech.words) if said.captions else []
+        about = {"voice": said.voice, "captions": [[each.start_s, each.end_s, list(each.lines)] for each in shown]}
+        return dataclasses.replace(request, audio=audio), about
 
     def _stream(self, running: Running, request: Request) -> Mapping[str, Any]:
         pieces = self._studio.stream(request, running.report)
@@ -96,7 +114,9 @@ class JobWork:
         request = record.request
         source: Source | Avatar
         source = self._studio.avatar(request["avatar"], record.owner) if request["avatar"] else self._source(record)
-        audio = read_audio(self._inputs.path(record.id, request["audio"]), self._settings)
+        audio: Audio | SpokenText | None = in_record(request)
+        if audio is None:
+            audio = read_audio(self._inputs.path(record.id, request["audio"]), self._settings)
         return video_request(request, record.owner, audio, source)
 
     def _source(self, record: JobRecord) -> Source:

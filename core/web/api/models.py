@@ -54,7 +54,7 @@ class JobStatus(_Answer):
     id: str = Field(description="Cannot be guessed; good for its owner only")
     kind: Literal["video", "stream", "avatar"]
     state: Literal["queued", "running", "done", "failed", "cancelled"]
-    stage: Literal["queued", "loading", "registering", "animating", "finishing", "done"]
+    stage: Literal["queued", "speech", "loading", "registering", "animating", "finishing", "done"]
     done: int = Field(description="Frames done in this stage")
     total: int = Field(description="Frames of this stage; 0 while not known")
     progress: float = Field(ge=0, le=1)
@@ -131,7 +131,7 @@ class Freed(_Answer):
 class ClearRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"which": "results"}})
 
-    which: Literal["avatars", "results", "all"] = "all"
+    which: Literal["avatars", "results", "speech", "all"] = "all"
 
 
 class Queue(_Answer):

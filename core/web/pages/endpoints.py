@@ -33,7 +33,7 @@ PRELOAD_AVATAR = (
     "/process_talking_head_optimized, which is good for you alone, and a picture of the face. Clients keep their avatars under an "
     "X-Owner-Key header of at least 16 characters that they made up; without one they last as long as the client."
 )
-CLEAR_CACHE = 'Deletes your own "avatars", "results" or "all". Returns the freed bytes.'
+CLEAR_CACHE = 'Deletes your own "avatars", "results", the "speech" of texts or "all". Returns the freed bytes.'
 LIST_AVATARS = "Your avatars, the newest first: token, name, kind, width, height, face, created (Unix time), bytes."
 DELETE_AVATAR = "Deletes one of your avatars by its token, and every video made of it. Returns the freed bytes."
 CACHE_STATS = "Of each cache: hits, misses, entries, bytes, evictions; and the queue. Of the whole service, not of one visitor."
@@ -123,7 +123,7 @@ def build_endpoints(context: Context) -> None:
         return service.avatars.delete(str(token).strip(), owner_of_request(request))
 
     def cache_stats() -> dict[str, Any]:
-        return {**service.studio.stats(), "queue": service.queue()}
+        return {**service.cache_stats(), "queue": service.queue()}
 
     def health() -> dict[str, Any]:
         health = {**service.studio.health(), "queue": service.queue()}
