@@ -57,7 +57,6 @@ class Service:
             return folder
 
         self.studio, self.outputs, self.settings = studio, outputs, settings
-        self.speaker = Speaker(settings, cache)
         self.topics = Topics(str(cache.root))
         self.speaker = Speaker(settings, cache)
         texts = SpokenTexts(self.speaker, settings)

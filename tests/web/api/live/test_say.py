@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -13,7 +18,8 @@ from core.service import live_speech
 from core.studio import Studio
 from core.web.api.live_protocol import SOUND, SPEAKS
 from tests.support.live_caller import START, Caller, call, run, speech
-from tests.support.serving import Serving, form, serving, wait_for
+from tests.support.paths import PORTRAIT, ROOT
+from tests.support.serving import KEY, Serving, form, serving, wait_for
 from tests.support.speech_server import KEY as SPEECH_KEY
 from tests.support.speech_server import SpeechServer, speech_server
 
@@ -258,3 +264,14 @@ def test_no_thread_is_left_of_a_session_that_ends_in_the_middle_of_a_text(server
         await asyncio.to_thread(wait_for, lambda: not speech_of_it._works)
 
     run(test)
+
+
+def test_the_example_says_a_text(server: Serving, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "examples" / "client_live.py"), str(PORTRAIT), str(tmp_path / "video.mp4")]
+    environment = {**os.environ, "TALKING_HEAD_KEY": KEY, "NO_PROXY": "127.0.0.1"}
+    options = ["--server", server.url, "--say", TEXT]
+    ended = subprocess.run([*command, *options], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "saying, saying, saying, said" in ended.stdout.replace("idle, ", "").replace("speaking, ", "").replace("ack, ", "")
+    with av.open(str(tmp_path / "video.mp4")) as file:
+        assert sum(1 for _ in file.decode(video=0)) >= len(TEXT) * SOUND_MS // 40
