@@ -71,8 +71,11 @@ class LiveSpeech:
         self._works = False
         self._threads = threading.Semaphore(MAX_THREADS)
 
-    def say(self, request: SayRequest, on_end: Callable[[dict[str, Any]], None] = lambda report: None) -> Say:
-        """Takes a text: it is spoken after all that the session was given before. on_end: as in `Say`.
+    def say(
+        self, request: SayRequest, on_end: Callable[[dict[str, Any]], None] = lambda report: None,
+        on_sound: Callable[[], None] = lambda: None,
+    ) -> Say:  # fmt: skip
+        """Takes a text: it is spoken after all that the session was given before. on_end, on_sound: as in `Say`.
 
         Raises TextError, OptionError, EngineUnavailable, TooMany.
         """
@@ -87,7 +90,7 @@ class LiveSpeech:
             over.set()
             on_end(report)
 
-        say = Say(request.id, written, len(" ".join(said)), on_end=ended)
+        say = Say(request.id, written, len(" ".join(said)), on_end=ended, on_sound=on_sound)
         with self._lock:
             self._waiting = deque(waiting for waiting in self._waiting if not waiting.say.cancelled.is_set())
             chars = sum(len(waiting.request.text) for waiting in self._waiting) + len(request.text)

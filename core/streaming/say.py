@@ -43,7 +43,8 @@ class Say:
     spoken ("2" is "two"): what is known of the second is told of the first in proportion.
 
     cancelled: set where nothing (more) of it is wanted; who feeds it stops. failed: not all of it could be synthesised. on_end: called once
-    with the `report`, in the session's lock. Everything else is used with that lock held; positions are in samples of the session's track.
+    with the `report`, on_sound: with the first of its sound, both in the session's lock. Everything else is used with that lock held;
+    positions are in samples of the session's track.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Say:
     cancelled: threading.Event = field(default_factory=threading.Event)
     failed: bool = False
     on_end: Callable[[dict[str, Any]], None] = lambda report: None
+    on_sound: Callable[[], None] = lambda: None
     _parts: list[_Part] = field(default_factory=list)
     _told: int = 0
 
@@ -61,7 +63,9 @@ class Say:
         """
         if text:
             before = 0
-            if self._parts:
+            if not self._parts:
+                self.on_sound()
+            else:
                 self._parts[-1].least = 0
                 before = self._parts[-1].before + len(self._parts[-1].text) + 1
             marks = [(start + round(end_s * rate_hz), chars) for end_s, chars in words]

@@ -16,7 +16,18 @@ from core.errors import (
     TalkingHeadError,
     is_disk_full,
 )
-from core.service.errors import JobNotReady, KeyReused, Malformed, TooLarge, TooMany, UnknownJob, UnknownLiveSession, WrongKind
+from core.service.errors import (
+    JobNotReady,
+    KeyReused,
+    Malformed,
+    ModelUnavailable,
+    TooLarge,
+    TooMany,
+    UnknownChat,
+    UnknownJob,
+    UnknownLiveSession,
+    WrongKind,
+)
 from core.web.guards.refusals import Refusal
 
 RETRY_AFTER_S = 15
@@ -34,6 +45,8 @@ _STATUS: tuple[tuple[type[TalkingHeadError], int], ...] = (
     (Cancelled, 409),
     (UnknownJob, 404),
     (UnknownLiveSession, 404),
+    (UnknownChat, 404),
+    (ModelUnavailable, 503),
     (JobNotReady, 409),
     (KeyReused, 422),
     (Malformed, 400),

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Query
 from starlette.requests import HTTPConnection
 
+from core.service.chat.conversations import Conversations
 from core.service.job_store import JobRecord
 from core.service.jobs import Jobs
 from core.service.live_sessions import LiveSessions
@@ -55,12 +56,18 @@ class Context:
     uploads: ConcurrencyLimit
     watchers: ConcurrencyLimit
     live: LiveSessions
+    chats: Conversations
     metrics: Metrics
     figures: Figures
 
     @property
     def studio(self) -> Studio:
         return self.service.studio
+
+    async def stop(self) -> None:
+        """Ends conversations and live sessions; their clients are told."""
+        await self.chats.stop()
+        await self.live.stop()
 
     @property
     def jobs(self) -> Jobs:
@@ -92,6 +99,7 @@ def make_context(service: Service, settings: ServerSettings, keys: Keys) -> Cont
         uploads=ConcurrencyLimit(settings.uploads_at_once, settings.owner_uploads_at_once, "uploads"),
         watchers=ConcurrencyLimit(settings.max_connections // 2, WATCHERS, "connections that watch a job"),
         live=live,
+        chats=Conversations(service, live, RateLimit(settings.chats_per_minute, "messages of conversations")),
         metrics=metrics,
         figures=figures,
     )

@@ -18,7 +18,7 @@ from core.service.errors import Malformed, UnknownLiveSession
 from core.service.live_sessions import LiveSessions
 from core.service.live_speech import SayRequest
 from core.service.resumable_session import Attachment, ResumableSession
-from core.web.api.connection import accept
+from core.web.api.connection import accept, close, send, tell
 from core.web.api.context import Here, Owner
 from core.web.api.errors import as_body, close_code
 from core.web.api.live_protocol import (
@@ -40,7 +40,6 @@ from core.web.api.live_protocol import (
     request_of,
 )
 from core.web.connections import websocket_peer
-from core.web.statuses import retry_after_s
 
 router = APIRouter(tags=["live"])
 
@@ -76,8 +75,8 @@ async def live(socket: WebSocket, context: Here, owner: Owner, avatar: Annotated
     except Exception as error:
         if connection is not None:
             context.live.end(connection.session)
-        await _tell(socket, error)
-        await _close(socket, UNKNOWN if isinstance(error, UnknownLiveSession) else close_code(error), as_body(error)["error"]["message"])
+        await tell(socket, error)
+        await close(socket, UNKNOWN if isinstance(error, UnknownLiveSession) else close_code(error), as_body(error)["error"]["message"])
         if not isinstance(error, TalkingHeadError):
             raise
 
@@ -94,7 +93,7 @@ async def _connection_for(socket: WebSocket, sessions: LiveSessions, owner: str,
         if isinstance(first, Ping):
             await _pong(socket, first)
         elif isinstance(first, Close):
-            await _close(socket, 1000)
+            await close(socket, 1000)
             return None
         elif isinstance(first, Start):
             return _Connection(socket, sessions, *await sessions.open(avatar, owner, request_of(first), peer), None)
@@ -128,16 +127,16 @@ class _Connection:
         why = self._attachment.why
         if why in _LEFT:
             if why == "stopping":
-                await _send(self._socket, closing())
-            await _close(self._socket, *_LEFT[why])
+                await send(self._socket, closing())
+            await close(self._socket, *_LEFT[why])
         elif self._sessions.too_old(self.session):
             self._sessions.end(self.session)
-            await _close(self._socket, TOO_OLD, "The session has reached its longest time.")
+            await close(self._socket, TOO_OLD, "The session has reached its longest time.")
         elif self._closed_by_client:
             self._sessions.end(self.session)
-            await _close(self._socket, 1000)
+            await close(self._socket, 1000)
         elif self.session.session.closed:
-            await _close(self._socket, 1001, "The session has ended.")
+            await close(self._socket, 1001, "The session has ended.")
 
     async def _run(self) -> None:
         hearing = asyncio.ensure_future(self._hear())
@@ -218,7 +217,7 @@ class _Connection:
                 errors += 1
                 if errors > MAX_ERRORS:
                     raise
-                await _tell(self._socket, error)
+                await tell(self._socket, error)
 
     async def _feed(self, chunk: bytes) -> None:
         """Sound that finds no room makes the client wait: nothing more is read from it."""
@@ -269,23 +268,3 @@ async def _text(socket: WebSocket) -> str:
 
 async def _pong(socket: WebSocket, ping: Ping) -> None:
     await socket.send_text(json.dumps({"type": "pong", "id": ping.id}))
-
-
-async def _tell(socket: WebSocket, error: BaseException) -> None:
-    wait_s = retry_after_s(error)
-    about = {} if wait_s is None else {"retry_after_s": wait_s}
-    await _send(socket, json.dumps({"type": "error", **as_body(error), **about}))
-
-
-async def _send(socket: WebSocket, text: str) -> None:
-    try:
-        await socket.send_text(text)
-    except (WebSocketDisconnect, RuntimeError):  # gone, or closed already
-        pass
-
-
-async def _close(socket: WebSocket, code: int, reason: str = "") -> None:
-    try:
-        await socket.close(code, reason[:100])
-    except (WebSocketDisconnect, RuntimeError):  # gone, or closed already
-        pass
