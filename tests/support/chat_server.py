@@ -17,10 +17,10 @@ ANSWER = "I am Ada, the first of them. I was born in London. What else would you
 
 @dataclass
 class ChatServer:
-    """The last message says what happens: "busy", "broken", "strange", "redirect" answer with an error; "dropping" breaks off in the middle,
-    "error inside" with an error; "stalling" says nothing more after the first sentence until `go_on` is set; "silent" sends no text; "whole"
-    does not stream; "endless" never stops, "long line" never ends a line; "markup" writes SSML and HTML. Anything else is answered with
-    ANSWER, a word every `word_s`. hung_up: streams that the client left.
+    """The last message says what happens: "busy", "broken", "strange", "redirect" answer with an error; "dropping" breaks off in the
+    middle, "error inside" with an error; "stalling" says nothing more after the first sentence until `go_on` is set; "silent" sends no
+    text; "whole" does not stream; "endless" never stops, "long line" never ends a line; "markup" writes SSML and HTML. Anything else is
+    answered with ANSWER, a word every `word_s`. hung_up: streams that the client left.
     """
 
     url: str = ""

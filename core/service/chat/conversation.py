@@ -21,7 +21,7 @@ from core.service.chat.latency import Latency
 from core.service.chat.partner import Partner
 from core.service.chat.sentences import Sentences, cleaned, speakable
 from core.service.chat.voice import LiveVoice
-from core.service.job_views import error_view
+from core.service.job_views import InternalError, error_view
 from core.service.requests import VideoInputs
 from core.service.resumable_session import ResumableSession
 from core.service.service import Service
@@ -236,6 +236,7 @@ class Conversation:
         if not isinstance(error, TalkingHeadError):
             where = "".join(traceback.format_tb(error.__traceback__))  # its message may hold what was said
             logger.error("an answer failed: %s\n%s", type(error).__name__, where)
+            error = InternalError("An answer failed.")
         turn.error = error
         self.log.add("error", {"turn": turn.number, "error": error_view(error)})
         if turn.reason is None:

@@ -89,11 +89,12 @@ class Conversations:
         self._forget_old()
         own = [conversation for conversation in self._held.values() if conversation.owner == owner]
         for held, most in ((own, MAX_OF_OWNER), (list(self._held.values()), MAX_CONVERSATIONS)):
-            if len(held) >= most:
-                idle = [conversation for conversation in held if not conversation.busy]
-                if not idle:
-                    raise TooMany(f"{most} conversations are under way already.", "Try again a little later.", FULL_WAIT_S)
-                self.end(min(idle, key=lambda conversation: conversation.used_s))
+            idle = sorted((one for one in held if not one.busy), key=lambda one: one.used_s)
+            too_many = len(held) - most + 1
+            if len(idle) < too_many:
+                raise TooMany(f"{most} conversations are under way already.", "Try again a little later.", FULL_WAIT_S)
+            for conversation in idle[: max(0, too_many)]:
+                self.end(conversation)
 
     def _forget_old(self) -> None:
         now_s = time.monotonic()
