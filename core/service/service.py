@@ -19,6 +19,7 @@ from core.service.job_work import JobWork
 from core.service.jobs import Jobs
 from core.service.outputs import INPUTS, OutputFolder
 from core.service.requests import Requests
+from core.service.spoken_sounds import SpokenSounds
 from core.service.spoken_texts import SpokenTexts
 from core.service.sqlite_store import SqliteJobStore
 from core.service.topics import Topics
@@ -59,7 +60,8 @@ class Service:
         self.studio, self.outputs, self.settings = studio, outputs, settings
         self.topics = Topics(str(cache.root))
         self.speaker = Speaker(settings, cache)
-        texts = SpokenTexts(self.speaker, settings)
+        self.texts = texts = SpokenTexts(self.speaker, settings)
+        self.sounds = SpokenSounds(texts, settings)
         inputs = JobInputs([kept_inputs, passing_inputs])
         self.jobs = Jobs(
             SqliteJobStore(jobs_folder),

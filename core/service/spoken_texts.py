@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,10 @@ class SpokenTexts:
         number = _speed(speed)
         self._speaker.check(text, chosen, number)
         return SpokenText(text, chosen.id, number, captions)
+
+    def pieces(self, said: SpokenText, owner: str, cancel: threading.Event) -> Iterator[Speech]:
+        """As `Speaker.speak`."""
+        return self._speaker.speak(said.text, self._speaker.voice(said.voice), said.speed, owner, cancel)
 
     def speak(self, said: SpokenText, owner: str, cancel: threading.Event, report: Callable[[Progress], None]) -> tuple[Audio, Speech]:
         """The whole text as a recording, and as one piece of speech. Raises as `Speaker.speak`."""

@@ -12,11 +12,11 @@ from core.errors import InputError, TalkingHeadError
 from core.service.chat.conversation import ChatOptions, Conversation
 from core.service.errors import Malformed, TooMany
 from core.web.api import spec
+from core.web.api.chat_models import ChatAnswer, ChatRequest
 from core.web.api.chat_protocol import Close, Interrupt, Ping, Resume, Say, binding, encoded, options_of, read_first, read_later, ready
 from core.web.api.connection import accept, close, tell
 from core.web.api.context import Context, Here, Owner
 from core.web.api.errors import close_code
-from core.web.api.models import ChatAnswer, ChatRequest
 
 router = APIRouter(tags=["chat"])
 

@@ -228,6 +228,7 @@ GERMAN = Texts(
         "cancelled": "Abgebrochen. Es wurde nichts behalten.",
         "unknown_job": "Dieses Video ist hier nicht mehr bekannt. Erzeuge es noch einmal.",
         "job_not_ready": "Es ist noch nicht fertig. Warte, bis es zu Ende ist.",
+        "job_without_captions": "Dies hat keine Untertitel: Es gibt sie zu Texten, wo die Stimme die Zeiten der Wörter kennt.",
         "job_without_file": "Hiervon lässt sich nichts herunterladen.",
         "key_reused": "Dieser Idempotenzschlüssel wurde schon für etwas anderes verwendet. Wähle für jede Anfrage einen neuen.",
     },

@@ -224,6 +224,7 @@ ENGLISH = Texts(
         "cancelled": "Cancelled. Nothing was kept.",
         "unknown_job": "This video is no longer known here. Make it again.",
         "job_not_ready": "It is not done yet. Wait for its end.",
+        "job_without_captions": "This has no captions: they come with texts, where the voice tells the times of words.",
         "job_without_file": "Nothing can be downloaded of this.",
         "key_reused": "This idempotency key was used for something else. Choose a new one for each request.",
     },
