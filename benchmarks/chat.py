@@ -3,10 +3,10 @@
 
 usage: chat.py [--runs N] [--voice ID]
 
-A language model of the tests answers a word every 5 ms. Prints, for each answer and as median and p95, in seconds after the message: the
-first token, the first whole sentence, the first sound, the first picture (as the server tells them), and the first piece of video of the
-person speaking that the client got; the last two also after the first whole sentence. Then, from the interrupt that is sent while the person
-speaks, how long until the client knows that nothing of the speech follows. Ends with one JSON line.
+A language model of the tests answers a word every 5 ms. Prints, for each answer and as medians, in seconds after the message: the first
+token, the first whole sentence, the first sound, the first picture (as the server tells them), and the first piece of video of the person
+speaking that the client got; the last two also after the first whole sentence, median and p95. Then, from the interrupt that is sent while
+the person speaks, how long until the client knows that nothing of the speech follows. Ends with one JSON line.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Outbox:
 
 
 class LiveClient:
-    """One session. speech: a recording as Recording takes it, or a text. video: where fragmented MP4 is written, to be played from the start.
+    """One session. speech: a recording as Recording takes it, or a text. video: where fragmented MP4 is written, playable from its start.
     """
 
     def __init__(self, server: str, key: str, avatar: str, speech: Path | str, video: BinaryIO) -> None:

@@ -21,7 +21,7 @@ from core.speech_synthesis.ssml import Pause, is_ssml
 from core.speech_synthesis.text import read_text
 from core.streaming.live import LiveSession
 from core.streaming.say import Say
-from core.thread_priority import be_patient
+from core.thread_priority import PATIENT_SPEECH, be_patient
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,8 @@ MAX_WAITING_TEXTS_OF_FULL_LENGTH = 4
 """The same in characters: so many of the longest that is taken."""
 MAX_THREADS = 4
 """Of one session: one synthesises, the others were interrupted and have not noticed yet, such as by a speech service that sends nothing."""
+SLICE_S = 0.25
+"""Of speech that is handed over at once."""
 WAIT_S = 5.0
 """After so long there may be room for another text."""
 
@@ -123,13 +125,13 @@ class LiveSpeech:
             waiting.over.wait()
 
     def _synthesise(self, waiting: _Waiting) -> None:
-        be_patient()  # frames of live sessions are due now, speech is synthesised ahead
+        be_patient(PATIENT_SPEECH)
         say, request = waiting.say, waiting.request
         try:
             speaking = self._speaker.speak(request.text, waiting.voice, request.speed, self._owner, say.cancelled, request.keep)
             with contextlib.closing(speaking) as pieces:
                 for piece in pieces:
-                    self._session.feed_say(say, piece.samples, piece.sample_rate_hz, piece.text, word_ends(piece))
+                    self._feed(say, piece)
         except Cancelled:
             pass
         except Exception as error:
@@ -139,6 +141,13 @@ class LiveSpeech:
             self._session.end_say(say)
             waiting.over.set()
             self._threads.release()
+
+    def _feed(self, say: Say, piece: Speech) -> None:
+        """In slices: the session's lock is held for each, and frames that are due must not wait for a patient thread."""
+        text, words, n = piece.text, word_ends(piece), round(SLICE_S * piece.sample_rate_hz)
+        for at in range(0, len(piece.samples), n):
+            self._session.feed_say(say, piece.samples[at : at + n], piece.sample_rate_hz, text, words)
+            text, words = "", ()
 
     def _failed(self, say: Say, error: Exception) -> None:
         if not isinstance(error, TalkingHeadError):
