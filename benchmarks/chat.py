@@ -124,8 +124,8 @@ def main() -> None:
     picture, seen = summary([1000 * value for value in after]), summary([1000 * value for value in client_after])
     print(f"first sentence to first picture: {picture} ms, at the client {seen} ms (budget {1000 * BUDGET_S:.0f})")
     print(f"interrupt to the word that nothing follows: {summary(interrupts)} ms")
-    about = {"runs": given.runs, **stages, "sentence_to_picture_ms": picture, "sentence_to_client_ms": seen, "interrupt_ms": summary(interrupts)}
-    print(json.dumps(about))
+    about = {"sentence_to_picture_ms": picture, "sentence_to_client_ms": seen, "interrupt_ms": summary(interrupts)}
+    print(json.dumps({"runs": given.runs, **stages, **about}))
 
 
 if __name__ == "__main__":

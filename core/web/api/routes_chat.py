@@ -30,7 +30,7 @@ MAX_ERRORS = 20
     "/chat",
     summary="A message to a language model, and its answer",
     response_model=ChatAnswer,
-    responses=spec.errors(404, 409, 413, 422, 503, 507),
+    responses=spec.errors(404, 408, 413, 422, 501, 502, 503),
 )
 async def chat(request: ChatRequest, context: Here, owner: Owner) -> ChatAnswer:
     """Answers with the text when it is whole. With an avatar a video of it is made: `job` tells which, and `WS /chat`, resumed with `chat`

@@ -241,7 +241,7 @@ def test_a_program_posts_a_message_and_goes_on(server: Serving, model: ChatServe
         assert error(client.post("/chat", json={"message": "x", **more, "secret": "wrong"}), 404)["type"] == "UnknownChat"
         assert error(client.post("/chat", json={"message": "busy"}), 503)["message"] == "The language model has too much to do."
         assert client.post("/chat", json={"message": "busy"}).headers["Retry-After"] == "7"
-        assert error(client.post("/chat", json={"message": "broken"}), 503)["type"] == "ModelUnavailable"
+        assert error(client.post("/chat", json={"message": "broken"}), 502)["type"] == "ModelUnavailable"
         for wrong in ({"message": ""}, {"message": "x" * 4001}, {}, {"message": "x", "surprise": 1}):
             error(client.post("/chat", json=wrong), 422)
 
@@ -258,7 +258,7 @@ def test_too_many_messages_are_refused(studio: Studio, model: ChatServer, tmp_pa
 def test_without_a_model_posts_are_told_how_to_set_one_and_the_echo_answers_live(studio: Studio, tmp_path: Any) -> None:
     with serving(studio, tmp_path) as server:
         with server.client() as client:
-            told = error(client.post("/chat", json={"message": "Hello"}), 503)
+            told = error(client.post("/chat", json={"message": "Hello"}), 501)
             assert told["message"] == "No language model is set."
             assert "TALKING_HEAD_CHAT_URL" in told["hint"]
 
