@@ -1,5 +1,6 @@
 # syntax=docker/dockerfile:1
 # The server as an image: `docker build .` makes the one for a CPU, `--target cuda` and `--target tensorrt` those for an NVIDIA GPU.
+# `--build-arg SPEECH=1` adds the voices that speak a text; espeak-ng among them is under the GPL.
 # docs/deployment.md says how it is run. tests/deployment/test_container.py follows these steps where there is no Docker.
 #
 # The base is named by release. An image that must come out the same is built on its digest, which changes with each security update:
@@ -25,16 +26,20 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,t
     && apt-get install -y --no-install-recommends python3-venv \
     && python3 -m venv /opt/venv
 WORKDIR /build
-COPY requirements-lite.txt ./
+COPY requirements-lite.txt requirements-speech.txt requirements.txt ./
 
 FROM installer AS packages-cpu
+ARG SPEECH=""
 RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/venv/bin/pip install --only-binary :all: --disable-pip-version-check -r requirements-lite.txt
+    /opt/venv/bin/pip install --only-binary :all: --disable-pip-version-check -r requirements-lite.txt \
+    ${SPEECH:+-r requirements-speech.txt -c requirements.txt onnxruntime}
 
 FROM installer AS packages-cuda
+ARG SPEECH=""
 COPY requirements-gpu.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/venv/bin/pip install --only-binary :all: --disable-pip-version-check -r requirements-gpu.txt
+    /opt/venv/bin/pip install --only-binary :all: --disable-pip-version-check -r requirements-gpu.txt \
+    ${SPEECH:+-r requirements-speech.txt}
 
 FROM packages-cuda AS packages-tensorrt
 COPY requirements-tensorrt.txt ./

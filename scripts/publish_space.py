@@ -1,6 +1,7 @@
 """Makes a Hugging Face Space of this project, or brings one up to date, with only the files that a Space needs.
 
-python scripts/publish_space.py user/name [--private] [--hardware t4-small] [--variable NAME=VALUE] [--secret NAME] [--dry-run]
+python scripts/publish_space.py user/name [--private] [--hardware t4-small] [--variable NAME=VALUE] [--secret NAME] [--voices]
+                                           [--dry-run]
 
 The token is that of `hf auth login` or HF_TOKEN. Exit code 0; 2 for bad arguments or no token, 1 where the Hub refuses or is not reached.
 """
@@ -70,6 +71,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--variable", action="append", default=[], metavar="NAME=VALUE", help="an environment variable that everybody sees")
     parser.add_argument("--secret", action="append", default=[], metavar="NAME", help="a secret one, taken from your environment")
     parser.add_argument("--lite", action="store_true", help="without PyTorch: quicker to build, and never Ditto")
+    parser.add_argument("--voices", action="store_true", help="with the voices that speak a text (espeak-ng among them is under the GPL)")
     parser.add_argument("--preload", action="store_true", help="Ditto's files (2.3 GB) are fetched when it is built, not when it starts")
     parser.add_argument("--dry-run", action="store_true", help="print what would be done; nothing is asked of the Hub")
     return parser.parse_args(argv)
@@ -93,7 +95,16 @@ def make_plan(arguments: argparse.Namespace, root: Path = ROOT) -> Plan:
     files["README.md"] = space_readme(files["README.md"].decode(), arguments.space, arguments.preload).encode()
     if arguments.lite:
         files["requirements.txt"] = files.pop("requirements-lite.txt")
+    if arguments.voices:
+        files["requirements.txt"] += _voices(root, arguments.lite)
     return Plan(arguments.space, arguments.private, arguments.hardware, files, variables, secrets)
+
+
+def _voices(root: Path, lite: bool) -> bytes:
+    """What the voices need beside the other packages."""
+    everything = (root / "requirements.txt").read_text().splitlines()
+    runtime = [line for line in everything if lite and line.startswith("onnxruntime==")]
+    return "\n".join(["", *runtime, (root / "requirements-speech.txt").read_text()]).encode()
 
 
 def space_readme(text: str, space: str, preload: bool) -> str:

@@ -9,8 +9,7 @@ import dataclasses
 import hashlib
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,12 @@ from core.lite.calibration import UNCORRECTED, Calibration, calibrate
 from core.lite.motion import LifeMotion
 from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOOK_AHEAD_SAMPLES, LOUDNESS, SPREAD, TUCK, WEIGHTS_PATH, MouthTracker
 from core.lite.renderer import Expression, Renderer
+from core.optimization.blas_threads import use_one_blas_thread
 from core.optimization.resolution_optimization import Cut, cut_pixels, face_cut, output_size
 from core.stage_times import stage
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
-FORMAT = 3
+FORMAT = 4
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 PREVIEW_PX = 320
 TRIALS = 3
@@ -77,21 +77,6 @@ EASE = 0.12
 """Share of the way from the old controls to new ones that is gone in a frame: half of it in a fifth of a second."""
 
 
-class _Frames(Iterator[Frame]):
-    """Drawn when they are asked for; the sound was heard before. `operator.length_hint` tells how many are left."""
-
-    def __init__(self, draw: Callable[[Samples], Frame], rows: Sequence[Samples]) -> None:
-        self._draw, self._rows = draw, deque(rows)
-
-    def __next__(self) -> Frame:
-        if not self._rows:
-            raise StopIteration
-        return self._draw(self._rows.popleft())
-
-    def __length_hint__(self) -> int:
-        return len(self._rows)
-
-
 class LiteSession(Session):
     """Audio → mouth rows → frames."""
 
@@ -109,13 +94,13 @@ class LiteSession(Session):
     def push(self, samples: Samples) -> Iterator[Frame]:
         with stage("mouth", 0):
             rows = list(self._mouth.push(samples))
-        return _Frames(self._draw, rows)
+        return map(self._draw, rows)
 
     def flush(self) -> Iterator[Frame]:
         with stage("mouth", 0):
             rows = list(self._mouth.flush())
         self._mouth.reset()
-        return _Frames(self._draw, rows)
+        return map(self._draw, rows)
 
     def idle(self, n_frames: int) -> Iterator[Frame]:
         for _ in range(n_frames):
@@ -157,6 +142,7 @@ class LiteEngine(Engine):
     capabilities = LITE
 
     def __init__(self) -> None:
+        use_one_blas_thread()
         self._finder = FaceFinder()
         self._revision = f"{FORMAT}.{_digest(WEIGHTS_PATH, JAW_WEIGHTS_PATH)}"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.lite.local_frame import Array, LocalFrame, points_of, smoothstep
+from core.lite.local_frame import Array, LocalFrame, look_up, points_of, smoothstep
 
 EYES = {
     # corners (left, right for the viewer), upper lid, lower lid, brow (lower edge)
@@ -50,16 +50,21 @@ class EyeWarp:
         gap = self._lower - self._upper
         d_upper = np.float32((1 - LOWER_LID_SHARE) * blink) * gap
         d_lower = np.float32(-LOWER_LID_SHARE * blink) * gap
-        upper, lower = (self._upper + d_upper)[column], (self._lower + d_lower)[column]
-        above = smoothstep((upper - self._lash_px - y) / np.maximum(upper - self._lash_px - np.float32(self._brow_y), 1.0))
-        below = smoothstep((y - lower) / np.maximum(np.float32(self._cheek_y) - lower, 1.0))
-        # the lashes move as they are; the skin above them stretches
-        y_src = np.where(y < upper, y - d_upper[column] * (1 - above), np.where(y > lower, y - d_lower[column] * (1 - below), y))
+        upper, lower = look_up(self._upper + d_upper, column), look_up(self._lower + d_lower, column)
+        y_src = y
+        if blink:
+            above = smoothstep((upper - self._lash_px - y) / np.maximum(upper - self._lash_px - np.float32(self._brow_y), 1.0))
+            below = smoothstep((y - lower) / np.maximum(np.float32(self._cheek_y) - lower, 1.0))
+            # the lashes move as they are; the skin above them stretches
+            from_above, from_below = y - look_up(d_upper, column) * (1 - above), y - look_up(d_lower, column) * (1 - below)
+            y_src = np.where(y < upper, from_above, np.where(y > lower, from_below, y))
+        if not (gaze_x or gaze_y):
+            return x, y_src
         is_ball = (y >= upper) & (y <= lower)
         width = 2 * self.frame.half
         mid = (upper + lower) * np.float32(0.5)
         lens = np.clip(1 - np.abs(y - mid) / np.maximum((lower - upper) * np.float32(0.5), 0.5), 0, 1)
-        shift = np.where(is_ball, self._inside[column] * smoothstep(lens * 3), 0)
+        shift = np.where(is_ball, look_up(self._inside, column) * smoothstep(lens * 3), 0)
         x_src = x - np.float32(GAZE_X_SHARE * width * gaze_x) * shift
         y_src = y_src - np.float32(GAZE_Y_SHARE * width * gaze_y) * shift
         return x_src, y_src

@@ -77,7 +77,7 @@ class HeadWarp:
     def displacement(self, pose: HeadPose) -> tuple[Array, Array]:
         """How far each output pixel of `box` has moved, pixels: x and y, (y1 - y0, x1 - x0) float32 each."""
         amounts = np.array([getattr(pose, name) for name in MOTIONS], np.float32)
-        coarse = (amounts @ self._fields).reshape(self._coarse)
+        coarse = np.einsum("m,mn->n", amounts, self._fields).reshape(self._coarse)  # as fast as `@`, and alike on every processor
         x0, y0, x1, y1 = self.box
         part = coarse[:, y0 // COARSE : -(-y1 // COARSE), x0 // COARSE : -(-x1 // COARSE)]
         size = (part.shape[2] * COARSE, part.shape[1] * COARSE)

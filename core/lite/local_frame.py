@@ -39,9 +39,11 @@ class LocalFrame:
         return np.stack([rel @ self.ex, rel @ self.ey], axis=-1).astype(np.float32)
 
     def index(self, x: Array) -> Array:
-        """Table index (int32) of each x, clipped to the table."""
-        position = (x + np.float32(self.reach)) * np.float32(self._per_px) + np.float32(0.5)
-        indices: Array = np.clip(position, 0, len(self.x) - 1).astype(np.int32)
+        """Table index (intp) of each x, clipped to the table; `look_up` takes it."""
+        position = x + np.float32(self.reach)
+        position *= np.float32(self._per_px)
+        position += np.float32(0.5)
+        indices: Array = np.clip(position, 0, len(self.x) - 1, out=position).astype(np.intp)
         return indices
 
     def curve(self, points: Array, smooth: float = 0.06) -> Array:
@@ -59,10 +61,25 @@ class LocalFrame:
         return rounded
 
 
+def look_up(table: Array, indices: Array) -> Array:
+    """table[indices], for indices that lie in the table; without a check of each it takes a third of the time."""
+    return table.take(indices, mode="clip")
+
+
 def smoothstep(t: Array) -> Array:
     """0 below 0, 1 above 1, with zero slope at both ends."""
     t = np.clip(t, 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
+    slope = 2 * t
+    np.subtract(3, slope, out=slope)
+    t *= t
+    t *= slope
+    return np.asarray(t, np.float32)
+
+
+def rows_between(chosen: Any) -> slice:
+    """The rows from the first to the last for which `chosen`, (n,) bool, is true; an empty slice where it is true for none."""
+    rows = np.flatnonzero(chosen)
+    return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 0)
 
 
 def points_of(points: Array, indices: Sequence[int]) -> Array:

