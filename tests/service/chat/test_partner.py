@@ -139,3 +139,14 @@ def test_without_a_model_it_is_said_how_to_set_one_or_the_echo_answers() -> None
     first = Message("user", "Good\nmorning")
     assert asyncio.run(answer(first)) == "I am the built-in echo, because no language model is set. You said: Good morning"
     assert asyncio.run(answer(first, Message("assistant", "Yes."), Message("user", "x" * 500))) == f"You said: {'x' * 400} and so on"
+
+
+def test_the_server_of_these_tests_speaks_the_protocol_that_openais_client_knows(server: ChatServer) -> None:
+    openai = pytest.importorskip("openai")
+    with openai.OpenAI(base_url=server.url, api_key=KEY, max_retries=0) as client:
+        messages: Any = [{"role": "user", "content": "Who are you?"}]
+        events = client.chat.completions.create(model="ada", messages=messages, stream=True)
+        assert "".join(event.choices[0].delta.content or "" for event in events if event.choices) == ANSWER
+        messages = [{"role": "user", "content": "busy"}]
+        with pytest.raises(openai.RateLimitError):
+            client.chat.completions.create(model="ada", messages=messages, stream=True)
