@@ -122,10 +122,12 @@ def main() -> None:
     stages = {name: round(statistics.median(answer[name] for answer in answers), 3) for name in answers[0]}
     print(f"median: {stages}")
     picture, seen = summary([1000 * value for value in after]), summary([1000 * value for value in client_after])
+    voice = summary([1000 * (answer["first_sound_s"] - answer["first_sentence_s"]) for answer in answers])
+    print(f"first sentence to first sound: {voice} ms")
     print(f"first sentence to first picture: {picture} ms, at the client {seen} ms (budget {1000 * BUDGET_S:.0f})")
     print(f"interrupt to the word that nothing follows: {summary(interrupts)} ms")
-    about = {"sentence_to_picture_ms": picture, "sentence_to_client_ms": seen, "interrupt_ms": summary(interrupts)}
-    print(json.dumps({"runs": given.runs, **stages, **about}))
+    after_sentence = {"sentence_to_sound_ms": voice, "sentence_to_picture_ms": picture, "sentence_to_client_ms": seen}
+    print(json.dumps({"runs": given.runs, **stages, **after_sentence, "interrupt_ms": summary(interrupts)}))
 
 
 if __name__ == "__main__":

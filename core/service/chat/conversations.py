@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
+import threading
 import time
 
+from core.errors import TalkingHeadError
 from core.service.chat.conversation import ChatOptions, Conversation
 from core.service.chat.partner import Partner, partner_of
 from core.service.errors import TooMany, UnknownChat
 from core.service.live_sessions import LiveSessions
 from core.service.quotas import RateLimit
 from core.service.service import Service
+from core.thread_priority import PATIENT_SPEECH, be_patient
 
 KEPT_S = 3600.0
 MAX_OF_OWNER, MAX_CONVERSATIONS = 20, 1000
@@ -26,6 +30,7 @@ class Conversations:
         self._service, self._live, self._messages = service, live, messages
         self._held: dict[str, Conversation] = {}
         self._model: Partner | None = None
+        self._loaded: set[str] = set()
         self._closing: set[asyncio.Task[None]] = set()
 
     def partner(self, echo: bool) -> Partner:
@@ -47,6 +52,8 @@ class Conversations:
         self._make_room(owner)
         conversation = Conversation(self._service, owner, partner, options, session)
         self._held[conversation.id] = conversation
+        if options.mode == "live":
+            self._load_voice(options.voice)
         return conversation
 
     def find(self, id: str, secret: str, owner: str, live: tuple[str, str] | None = None) -> Conversation:
@@ -78,6 +85,20 @@ class Conversations:
             await asyncio.wait(self._closing)
         if self._model is not None:
             await self._model.close()
+
+    def _load_voice(self, voice: str) -> None:
+        """While the user thinks of what to say, and once for each voice."""
+        if voice in self._loaded:
+            return
+        self._loaded.add(voice)
+        speaker = self._service.speaker
+
+        def load() -> None:
+            be_patient(PATIENT_SPEECH)
+            with contextlib.suppress(TalkingHeadError):  # told by who speaks
+                speaker.warmup(speaker.voice(voice))
+
+        threading.Thread(target=load, name="voice", daemon=True).start()
 
     def _check(self, owner: str, options: ChatOptions) -> None:
         if options.mode == "clips":

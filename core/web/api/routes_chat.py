@@ -79,7 +79,7 @@ async def _serve(socket: WebSocket, context: Context, owner: str) -> None:
     pinging = asyncio.ensure_future(_ping(socket))
     hearing = asyncio.ensure_future(_hear(socket, context, owner, conversation))
     try:
-        await asyncio.wait((telling, pinging, hearing), return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait((telling, pinging, hearing), return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in (telling, pinging, hearing):
             task.cancel()
@@ -87,7 +87,10 @@ async def _serve(socket: WebSocket, context: Context, owner: str) -> None:
     for error in ended:
         if isinstance(error, Exception) and not isinstance(error, RuntimeError):
             raise error
-    await close(socket, 1000, "")
+    if hearing in done:
+        await close(socket, 1000)
+    else:
+        await close(socket, 1001, "The conversation has ended.")
 
 
 async def _tell_events(socket: WebSocket, conversation: Conversation, last: int, root_path: str) -> None:

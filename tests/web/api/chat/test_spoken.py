@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from core.service.live_speech import LiveSpeech
 from core.web.api.live_protocol import SPEAKS
 from tests.support.chat_caller import ChatCaller, chatting, resume
 from tests.support.chat_server import ANSWER, ChatServer
@@ -181,5 +183,50 @@ def test_the_conversation_goes_on_over_another_live_session(server: Serving, tok
             async with chatting(server, **resume(chat, live=bindings[0])) as caller:
                 assert (await caller.event("error"))["error"]["type"] == "UnknownLiveSession"
             await second.say(type="close")
+
+    run(test)
+
+
+def test_without_its_live_session_an_answer_is_text(server: Serving, token: str) -> None:
+    async def test() -> None:
+        async with call(server, token) as live:
+            await live.say(**START)
+            ready = await live.event("ready")
+            binding = {"session": ready["session"], "secret": ready["secret"]}
+            async with chatting(server, type="start", mode="live", live=binding) as caller:
+                await live.say(type="close")
+                await eventually(lambda: ready["session"] not in server.context.live._sessions)
+                await caller.say("Who are you?")
+                assert (await caller.event("answer_done"))["text"] == ANSWER
+                assert (await caller.event("latency"))["first_picture_s"] is None
+
+    run(test)
+
+
+def test_a_sentence_that_is_taken_while_the_user_interrupts_is_not_spoken(
+    server: Serving, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    say = LiveSpeech.say
+
+    def slow(self: LiveSpeech, *arguments: Any) -> Any:
+        begun.set()
+        go_on.wait(30)
+        return say(self, *arguments)
+
+    monkeypatch.setattr(LiveSpeech, "say", slow)
+
+    async def test() -> None:
+        async with talking(server, token) as (caller, live):
+            await caller.say("Who are you?")
+            await asyncio.to_thread(begun.wait, 30)
+            await caller.send(type="interrupt")
+            assert (await caller.event("cut"))["text"] == ""
+            go_on.set()
+            await eventually(lambda: of(live, "said"))
+            assert of(live, "said")[0]["chars"] == 0
+            await caller.say("Hello")
+            await eventually(lambda: [event for event in of(live, "said") if event["id"] == "chat-1-2"])
+            assert [event["id"] for event in of(live, "saying")] == ["chat-1-0", "chat-1-1", "chat-1-2"]
 
     run(test)
