@@ -14,13 +14,18 @@ from typing import Any
 KEY = "a secret key of the tests"
 ANSWER = "I am Ada, the first of them. I was born in London. What else would you like to know?"
 
+ANSWERS = {
+    "markup": "<speak><break time='9s'/>Look, <b>markup</b> & more.</speak> The end.",
+    "foreign": "Привет, меня зовут Ада. I say it in English.",
+}
+
 
 @dataclass
 class ChatServer:
     """The last message says what happens: "busy", "broken", "strange", "redirect" answer with an error; "dropping" breaks off in the
     middle, "error inside" with an error; "stalling" says nothing more after the first sentence until `go_on` is set; "silent" sends no
-    text; "whole" does not stream; "endless" never stops, "long line" never ends a line; "markup" writes SSML and HTML. Anything else is
-    answered with ANSWER, a word every `word_s`. hung_up: streams that the client left.
+    text; "whole" does not stream; "endless" never stops, "long line" never ends a line; ANSWERS has markup and a foreign language.
+    Anything else is answered with ANSWER, a word every `word_s`. hung_up: streams that the client left.
     """
 
     url: str = ""
@@ -78,8 +83,7 @@ def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
             if wanted == "error inside":
                 self.say("It begins. ")
                 return self.send({"error": {"message": "Overloaded"}})
-            answer = "<speak><break time='9s'/>Look, <b>markup</b> & more.</speak> The end." if wanted == "markup" else ANSWER
-            words = answer.split(" ")
+            words = ANSWERS.get(wanted, ANSWER).split(" ")
             for number, word in enumerate(words):
                 time.sleep(server.word_s)
                 self.say(f"{word} " if number < len(words) - 1 else word)

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from core.errors import Cancelled, InputError, TalkingHeadError
+from core.errors import Cancelled, InputError, TalkingHeadError, TextError
 from core.service.chat.event_log import EventLog
 from core.service.chat.history import History
 from core.service.chat.latency import Latency
@@ -195,12 +195,17 @@ class Conversation:
             await asyncio.wait((speaking,))
 
     async def _speak(self, turn: _Turn, voice: LiveVoice, waiting: asyncio.Queue[str | None]) -> None:
-        """The text goes on where it cannot be spoken."""
-        try:
-            while (sentence := await waiting.get()) is not None:
+        """The text goes on where it cannot be spoken. What fails is told once."""
+        told = ""
+        while (sentence := await waiting.get()) is not None:
+            try:
                 await voice.say(sentence)
-        except TalkingHeadError as error:
-            self.log.add("error", {"turn": turn.number, "error": error_view(error)})
+            except TalkingHeadError as error:
+                if error.message != told:
+                    told = error.message
+                    self.log.add("error", {"turn": turn.number, "error": error_view(error)})
+                if not isinstance(error, TextError):
+                    return
 
     async def _sentences(self, turn: _Turn) -> AsyncGenerator[str, None]:
         """The sentences of the answer; its text is told piece by piece as it comes."""

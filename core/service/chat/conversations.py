@@ -15,6 +15,7 @@ from core.service.errors import TooMany, UnknownChat
 from core.service.live_sessions import LiveSessions
 from core.service.quotas import RateLimit
 from core.service.service import Service
+from core.speech_synthesis.speaker import check_speed
 from core.thread_priority import PATIENT_SPEECH, be_patient
 
 KEPT_S = 3600.0
@@ -104,7 +105,8 @@ class Conversations:
         if options.mode == "clips":
             self._service.studio.avatar(options.avatar, owner)
         if options.mode != "text":
-            self._service.speaker.check("Hello.", self._service.speaker.voice(options.voice), options.speed)
+            self._service.speaker.voice(options.voice)
+            check_speed(options.speed)
 
     def _make_room(self, owner: str) -> None:
         self._forget_old()

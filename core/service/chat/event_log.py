@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 EventKind = Literal["answer", "text", "answer_done", "cut", "latency", "video_ready", "error", "gap"]
 MAX_EVENTS = 4000
-MAX_CHARS = 2**20
+MAX_CHARS = 2**18
 """Of the texts in the events that are kept, about."""
 
 

@@ -39,7 +39,9 @@ class LiveVoice:
         session.watchers.append(self._watch)
 
     async def say(self, sentence: str) -> None:
-        """Returns when the session has taken it; waits for room. Raises EngineUnavailable, OptionError."""
+        """Returns when the session has taken it; waits for room. Raises TextError for what the voice cannot say (it counts as heard, for
+        it was read), EngineUnavailable, OptionError.
+        """
         number = len(self._sentences)
         self._sentences.append(sentence)
         request = SayRequest(speakable(sentence), self._voice, self._speed, f"chat-{self._turn}-{number}", keep=False)
@@ -49,9 +51,11 @@ class LiveVoice:
                 return
             except TooMany:
                 await asyncio.sleep(RETRY_S)
-            except TextError:  # nothing in it can be said, such as a line of dashes
+            except TextError as error:
                 self._heard[number] = sentence
-                return
+                if error.code == "text_empty":  # such as a line of dashes
+                    return
+                raise
             finally:
                 if self._dropped:
                     self._session.interrupt()  # it was taken in the moment of the interrupt

@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 from core.studio import Studio
+from tests.support.chat_server import KEY as CHAT_KEY
+from tests.support.chat_server import chat_server
 from tests.support.paths import ROOT
 from tests.support.serving import KEY, Serving, serving
 
@@ -22,8 +24,9 @@ EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "8")
 
 @pytest.fixture(scope="module")
 def server(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(studio, tmp_path_factory.mktemp("server")) as server:
-        yield server
+    with chat_server() as model:
+        with serving(studio, tmp_path_factory.mktemp("server"), chat_url=model.url, chat_key=CHAT_KEY, chats_per_minute=10_000) as server:
+            yield server
 
 
 def test_the_document_describes_every_route_with_its_errors_and_examples(server: Serving) -> None:

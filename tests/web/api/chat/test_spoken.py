@@ -230,3 +230,16 @@ def test_a_sentence_that_is_taken_while_the_user_interrupts_is_not_spoken(
             assert [event["id"] for event in of(live, "saying")] == ["chat-1-0", "chat-1-1", "chat-1-2"]
 
     run(test)
+
+
+def test_a_sentence_that_the_voice_cannot_say_is_told_and_the_others_are_spoken(server: Serving, token: str) -> None:
+    async def test() -> None:
+        async with talking(server, token, voice="espeak-en") as (caller, live):
+            await caller.say("foreign")
+            told = await caller.event("error")
+            assert told["error"]["type"] == "TextError"
+            await eventually(lambda: of(live, "said"))
+            assert of(live, "said")[0]["text"] == "I say it in English."
+            assert of(live, "said")[0]["id"] == "chat-0-1"
+
+    run(test)
