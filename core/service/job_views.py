@@ -28,9 +28,10 @@ class JobView:
 
     stage, done, total: as in `core.types.Progress`. position: how many queued jobs are before it, itself counted; 0 where it is not queued.
     fps: frames made in a second, 0.0 while not known. left_s: seconds left, about; None while not known. info: of a video that is done.
-    voice: id of the one that speaks a text; "" for a recording. captions: of a text, once the job is done; empty where they were not asked
-    for, or the voice does not tell the times of words. avatar: the token, once a job that registers one is done. video: where its file is,
-    once it is done. error: why it failed. client_state: what the adapter that submitted it noted for itself.
+    voice: id of the one that speaks a text; "" for a recording. captions: of a text, once the job is done, and of a stream as far as it is
+    spoken; empty where they were not asked for, or the voice does not tell the times of words. avatar: the token, once a job that registers
+    one is done. video: where its file is, once it is done. error: why it failed. client_state: what the adapter that submitted it noted for
+    itself.
     """
 
     id: str
@@ -76,7 +77,7 @@ def view_of(record: JobRecord, position: int) -> JobView:
         total=record.total,
         position=position,
         fps=fps,
-        left_s=(record.total - record.done) / fps if fps and record.state == "running" else None,
+        left_s=(record.total - record.done) / fps if fps and record.total and record.state == "running" else None,
         created_s=record.created_s,
         ended_s=record.ended_s,
         info=None if info is None else GenerationInfo(**{**info, "warnings": tuple(info["warnings"])}),

@@ -16,11 +16,13 @@ from core.service.decoded_photos import DecodedPhotos
 from core.service.job_store import JobKind
 from core.service.job_views import JobView
 from core.service.job_work import read_audio, read_source, video_request
-from core.service.jobs import Jobs, NewJob
+from core.service.jobs import Jobs
+from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
-from core.service.spoken_texts import SpokenText, SpokenTexts
+from core.service.spoken_texts import SpokenTexts
 from core.service.threads import on_thread
 from core.settings import Settings
+from core.speech_synthesis.recording import SpokenAudio
 from core.studio import Studio
 from core.types import Audio, Avatar, Photo, Source
 
@@ -90,10 +92,11 @@ class Requests:
         settled = options.settled(inputs.options, self.settings, avatar=bool(inputs.avatar))
         self._jobs.check_room(owner)
         request = {"avatar": inputs.avatar, "engine": inputs.engine, "options": settled, "image": "", "audio": ""}
-        audio: Audio | SpokenText | None = None
+        audio: Audio | SpokenAudio | None = None
         if inputs.text is not None:
-            audio = await on_thread(self._texts.settled, inputs.text, inputs.voice, inputs.speed, inputs.captions)
-            request["speech"] = dataclasses.asdict(audio)
+            said = await on_thread(self._texts.settled, inputs.text, inputs.voice, inputs.speed, inputs.captions)
+            audio = self._texts.coming(said, owner)
+            request["speech"] = dataclasses.asdict(said)
         try:
             source: Source | Avatar
             if inputs.avatar:
@@ -124,9 +127,11 @@ class Requests:
                     owner, kind, request, files, decoded, nbytes, output, done, kept, idempotency_key, client_state=inputs.client_state
                 )  # fmt: skip
                 return self._jobs.submit(new)
-            except BaseException:
+            except BaseException as error:
                 if output is not None:
                     self._outputs.discard(output)
+                if isinstance(error, TalkingHeadError):
+                    raise options.naming_preset(error, inputs.options) from error
                 raise
 
         return await asyncio.to_thread(accept)

@@ -10,7 +10,7 @@ from typing import Any
 from core.errors import OptionError
 from core.settings import Settings
 from core.speech_synthesis.base import Speech
-from core.speech_synthesis.recording import spoken
+from core.speech_synthesis.recording import SpokenAudio, spoken
 from core.speech_synthesis.speaker import Speaker
 from core.types import FPS, Audio, Progress
 
@@ -19,18 +19,13 @@ from core.types import FPS, Audio, Progress
 class SpokenText:
     """What a job says, as its record has it: the same values give the same sound at any time.
 
-    voice: a voice's id. captions: the words are kept with their times, where the voice tells them. It stands for a recording that is not
-    there yet (`core.types.AudioStream`).
+    voice: a voice's id. captions: the words are kept with their times, where the voice tells them.
     """
 
     text: str
     voice: str
     speed: float
     captions: bool
-
-    @property
-    def n_frames(self) -> int | None:
-        return None
 
     def __repr__(self) -> str:
         return f"SpokenText({len(self.text)} characters, {self.voice})"  # the text must not get into a log
@@ -55,6 +50,10 @@ class SpokenTexts:
     def pieces(self, said: SpokenText, owner: str, cancel: threading.Event) -> Iterator[Speech]:
         """As `Speaker.speak`."""
         return self._speaker.speak(said.text, self._speaker.voice(said.voice), said.speed, owner, cancel)
+
+    def coming(self, said: SpokenText, owner: str, told: Callable[[SpokenAudio], None] = lambda audio: None) -> SpokenAudio:
+        """The text as a recording that is heard while it is spoken. told: as in `SpokenAudio`."""
+        return SpokenAudio(self._speaker, said.text, self._speaker.voice(said.voice), said.speed, owner, told)
 
     def speak(self, said: SpokenText, owner: str, cancel: threading.Event, report: Callable[[Progress], None]) -> tuple[Audio, Speech]:
         """The whole text as a recording, and as one piece of speech. Raises as `Speaker.speak`."""

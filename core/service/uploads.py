@@ -31,7 +31,8 @@ MAX_NAME = 80
 
 Part = Literal["sound", "person", "media", "text"]
 """media: sound or person."""
-_SOUND, _PERSON = "a recording (WAV, MP3, M4A, FLAC, Ogg or WebM)", "a photo (PNG, JPEG, WebP or BMP), or a video for Ditto"
+_SOUND = "a recording (WAV, MP3, M4A, FLAC, Ogg, or a WebM, MP4 or MOV video with sound)"
+_PERSON = "a photo (PNG, JPEG, HEIC, AVIF, WebP or BMP), or a video for Ditto"
 _SAY = {"sound": _SOUND, "person": _PERSON, "media": f"{_SOUND}, or {_PERSON}"}
 _HINT = "The folder for videos must be there, and writable."
 _UNSAFE = re.compile(r"[^\w.() -]")

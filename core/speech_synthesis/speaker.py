@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -38,6 +38,10 @@ class Offer:
     voice: Voice
     synthesiser: Family
     installed: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, those of the voice beside the others."""
+        return {**asdict(self.voice), "synthesiser": self.synthesiser, "installed": self.installed}
 
 
 class Speaker:

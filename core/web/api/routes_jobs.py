@@ -134,7 +134,7 @@ async def job_captions_srt(job_id: str, context: Here, owner: Owner) -> Response
 
 async def _captions_of(job_id: str, context: Context, owner: str) -> tuple[Caption, ...]:
     job = await asyncio.to_thread(context.jobs.get, job_id, owner)
-    if not job.ended:
+    if not job.captions and not job.ended:
         raise JobNotReady(f"The job is still {job.state}.", "Wait for its end at /jobs/{id}/events.", code="job_not_ready")
     if not job.captions:
         hint = "They come with texts whose voice tells the times of words."

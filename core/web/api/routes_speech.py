@@ -57,19 +57,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 async def voices(context: Here, owner: Owner) -> VoiceList:
     """Also those that are not installed, as far as they are known without it."""
     offers = await asyncio.to_thread(context.service.speaker.offers)
-    cards = [
-        VoiceCard(
-            id=offer.voice.id,
-            name=offer.voice.name,
-            language=offer.voice.language,
-            sample_rate_hz=offer.voice.sample_rate_hz,
-            licence=offer.voice.licence,
-            natural=offer.voice.natural,
-            synthesiser=offer.synthesiser,
-            installed=offer.installed,
-        )
-        for offer in offers
-    ]
+    cards = [VoiceCard(**offer.to_dict()) for offer in offers]
     return VoiceList(voices=cards, default=next((card.id for card in cards if card.installed), None))
 
 

@@ -36,8 +36,8 @@ _FRAMING = _options(entry for entry in OPTION_TABLE if entry.group == "framing" 
 _FILE = {"type": "string", "format": "binary"}
 _CONSENT = {"type": "boolean", "description": "The person shown agreed; some deployments ask for it"}
 _VIDEO = {
-    "audio": {**_FILE, "description": "The speech: WAV, MP3, M4A/AAC, FLAC, Ogg/Opus, WebM"},
-    "image": {**_FILE, "description": "The person: PNG, JPEG, WebP, BMP, or a video for Ditto; or give avatar instead"},
+    "audio": {**_FILE, "description": "The speech: WAV, MP3, M4A/AAC, FLAC, Ogg/Opus; or a WebM, MP4 or MOV video with sound"},
+    "image": {**_FILE, "description": "The person: PNG, JPEG, HEIC, AVIF, WebP, BMP, or a video for Ditto; or give avatar instead"},
     "avatar": {"type": "string", "description": "Token of a registered person, instead of image"},
     "engine": engine(["lite", "ditto"]),
     "options": _OPTIONS,
@@ -48,7 +48,7 @@ _VIDEO = {
     "captions": {"type": "boolean", "default": True, "description": "Keep captions of the text, where the voice tells the times of words"},
 }
 _AVATAR = {
-    "image": {**_FILE, "description": "The person: PNG, JPEG, WebP, BMP, or a video for Ditto"},
+    "image": {**_FILE, "description": "The person: PNG, JPEG, HEIC, AVIF, WebP, BMP, or a video for Ditto"},
     "name": {"type": "string", "maxLength": 80, "description": "For the owner alone"},
     "engine": engine(["lite", "ditto"]),
     "options": {"type": "object", "description": "How the face is found and read", "properties": _FRAMING, "example": {"face_index": 0}},

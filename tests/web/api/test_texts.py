@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import av
 import httpx
@@ -13,6 +14,8 @@ import pytest
 from core.studio import Studio
 from tests.support.paths import SPEECH
 from tests.support.serving import OTHER_KEY, Serving, error, forget_people, form, serving, wait_for
+from tests.support.speech_server import KEY as SERVICE_KEY
+from tests.support.speech_server import speech_server
 
 TEXT = "Good morning. This is a test."
 VOICE = "espeak-en-us"
@@ -128,3 +131,41 @@ def test_voices_that_are_not_installed_are_told_too(client: httpx.Client, monkey
     assert not voices["af_heart"]["installed"]
     assert voices[told["default"]]["synthesiser"] == "espeak"
     assert "There is no voice 'af_heart'." in error(client.post("/generate", **form(None, text=TEXT, voice="af_heart")), 422)["message"]
+
+
+def test_a_stream_is_seen_while_the_rest_is_spoken(open_again: Callable[..., Studio], tmp_path: Path) -> None:
+    """The service speaks half of the sentence, and goes on only when pictures of it have come."""
+    with speech_server() as service:
+        settings = {"speech_url": service.url, "speech_key": SERVICE_KEY, "speech_voices": "stalling"}
+        with serving(open_again(), tmp_path, **settings) as server, server.client() as client:
+            fields = {"text": "x" * 70, "voice": "service-stalling", "options": '{"size": 64}'}
+            with client.stream("POST", "/stream", **form(None, **fields)) as answer:
+                assert answer.status_code == 200
+                pieces, data = answer.iter_raw(), b""
+                while b"mdat" not in data:
+                    data += next(pieces)
+                job = client.get(f"/jobs/{answer.headers['x-job-id']}").json()
+                assert (job["state"], job["voice"], job["total"]) == ("running", "service-stalling", 0)
+                service.go_on.set()
+                data += b"".join(pieces)
+            assert lengths(data) == (18, pytest.approx(0.7, abs=0.06))  # half of 20 ms for each letter
+            wait_for(server.idle)
+
+
+def test_captions_of_a_stream_come_as_it_is_spoken(client: httpx.Client) -> None:
+    with client.stream("POST", "/stream", **form(None, text=TEXT * 20, voice=VOICE)) as answer:
+        next(answer.iter_raw())
+        job = client.get(f"/jobs/{answer.headers['x-job-id']}").json()
+        assert job["captions"]
+        assert "Good morning." in client.get(job["captions"]).text
+
+
+def test_a_service_that_fails_is_told(open_again: Callable[..., Studio], tmp_path: Path) -> None:
+    with speech_server() as service:
+        settings = {"speech_url": service.url, "speech_key": SERVICE_KEY, "speech_voices": "broken,busy"}
+        with serving(open_again(), tmp_path, **settings) as server, server.client() as client:
+            for path in ("/generate", "/stream"):
+                assert "answered 500" in error(client.post(path, **form(None, text=TEXT, voice="service-broken")), 502)["message"]
+                busy = client.post(path, **form(None, text=TEXT, voice="service-busy"))
+                error(busy, 503)
+                assert busy.headers["retry-after"] == "7"
