@@ -127,14 +127,14 @@ class Conversation:
         if turn is None or self._answering is None or self._answering.done():
             return
         self._answering.cancel()
+        kept = turn.text.strip()
         if turn.voice is not None:
             turn.voice.drop()
-            heard = turn.voice.heard()
-            self.history.answer(turn.number, heard)
-            self.log.add("cut", {"turn": turn.number, "text": heard})
+            kept = turn.voice.heard()
+        self.history.answer(turn.number, kept)
+        if self.options.mode == "live":
+            self.log.add("cut", {"turn": turn.number, "text": kept})
         if turn.reason is None:
-            if turn.voice is None:
-                self.history.answer(turn.number, turn.text)
             self._done(turn, "interrupted")
         self._turn = None
 
@@ -182,13 +182,17 @@ class Conversation:
         waiting: asyncio.Queue[str | None] = asyncio.Queue()
         speaking = asyncio.ensure_future(self._speak(turn, voice, waiting))
         try:
-            async with aclosing(self._sentences(turn)) as sentences:
-                async for sentence in sentences:
-                    waiting.put_nowait(sentence)
+            try:
+                async with aclosing(self._sentences(turn)) as sentences:
+                    async for sentence in sentences:
+                        waiting.put_nowait(sentence)
+                self._finish(turn)
+            except Exception as error:
+                self._failed(turn, error)  # what there is of it is spoken
             waiting.put_nowait(None)
-            self._finish(turn)
             await speaking
             await voice.all_heard()
+            self.log.add("spoken", {"turn": turn.number})
         finally:
             voice.let_go()
             speaking.cancel()

@@ -65,6 +65,7 @@ def test_an_answer_is_spoken_sentence_by_sentence(server: Serving, token: str) -
             assert [event["text"] for event in of(live, "saying")] == SENTENCES
             assert [event["id"] for event in of(live, "said")] == ["chat-0-0", "chat-0-1", "chat-0-2"]
             assert all(event["complete"] for event in of(live, "said"))
+            await caller.event("spoken", turn=0)
             assert caller.of("cut") == []
 
     run(test)
@@ -241,5 +242,21 @@ def test_a_sentence_that_the_voice_cannot_say_is_told_and_the_others_are_spoken(
             await eventually(lambda: of(live, "said"))
             assert of(live, "said")[0]["text"] == "I say it in English."
             assert of(live, "said")[0]["id"] == "chat-0-1"
+
+    run(test)
+
+
+def test_an_answer_that_breaks_off_is_spoken_as_far_as_it_came_and_can_be_interrupted(server: Serving, token: str) -> None:
+    async def test() -> None:
+        async with talking(server, token) as (caller, live):
+            await caller.say("dropping")
+            assert (await caller.event("answer_done"))["reason"] == "failed"
+            await caller.event("spoken", turn=0)
+            assert [event["text"] for event in of(live, "saying")] == SENTENCES[:1]
+            await caller.say("dropping")
+            await caller.event("answer_done", turn=1)
+            await caller.send(type="interrupt")
+            cut = await caller.event("cut", turn=1)
+            assert len(cut["text"]) < len(SENTENCES[0])
 
     run(test)
