@@ -17,6 +17,9 @@ from core.errors import OptionError
 
 PERSISTENT = Path("/data")
 """Where a Space that pays for it has its persistent storage."""
+CHAT_PROMPT = (
+    "Your answers are spoken aloud by a person in a video. Answer in one to three short sentences of plain words, without lists or markup."
+)
 _ORIGIN = re.compile(r"https?://(\*\.)?[\w.-]+(:\d+)?")
 
 
@@ -85,6 +88,16 @@ class Settings(BaseSettings):
     speech_voices: Annotated[tuple[str, ...], NoDecode] = Field(default=("alloy",), description="Its voices, with commas")
     speech_format: Literal["pcm", "wav", "mp3"] = Field(default="pcm", description="What it sends; pcm (24 kHz) is heard while it arrives")
     speech_timeout_s: float = Field(default=20.0, gt=0, le=300, description="How long it may send nothing")
+    chat_url: str | None = Field(
+        default=None, pattern=r"^https?://[^\s?#]+$", description="Language model with OpenAI's protocol, such as https://api.example.org/v1"
+    )
+    chat_key: SecretStr | None = Field(default=None, description="Its key; it stays on the server")
+    chat_model: str = Field(default="gpt-4o-mini", min_length=1, max_length=200, description="Its model")
+    chat_prompt: str = Field(default=CHAT_PROMPT, max_length=20_000, description="What the model is told first, the system prompt")
+    chat_timeout_s: float = Field(default=20.0, gt=0, le=300, description="How long it may send nothing")
+    chat_answer_s: float = Field(default=120.0, gt=0, le=3600, description="How long one answer may take in all")
+    chat_answer_chars: int = Field(default=4000, ge=100, le=100_000, description="Longest answer; what is beyond is left out")
+    chat_echo: bool = Field(default=True, description="Without a model, a built-in echo answers live conversations, under that name")
     max_image_bytes: int = Field(default=30 * 2**20, gt=0, description="Largest photo accepted, bytes")
     max_image_pixels: int = Field(default=50_000_000, gt=0, description="Largest photo accepted, pixels (checked before decoding)")
     min_image_px: int = Field(default=64, gt=0, description="Shortest side of a photo accepted")

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Speaks through an avatar, live: sends a recording as if it were spoken now, and writes the video as it comes.
+"""Speaks through an avatar, live: sends a recording as if it were spoken now, or a text, and writes the video as it comes.
 
     python examples/client_live.py speech.wav photo.jpg video.mp4 --key KEY
+    python examples/client_live.py photo.jpg video.mp4 --say "Hello, I am Ada." --key KEY
 
 A lost connection is taken up again after 3 s, for up to 30 s; nothing is missed on either side. Needs av (PyAV), httpx and websockets:
 
@@ -83,14 +84,15 @@ class Outbox:
 
 
 class LiveClient:
-    """One session. recording: as Recording takes it. video: where fragmented MP4 is written, ready to be played from the start."""
+    """One session. speech: a recording as Recording takes it, or a text. video: where fragmented MP4 is written, playable from its start.
+    """
 
-    def __init__(self, server: str, key: str, avatar: str, recording: Path, video: BinaryIO) -> None:
+    def __init__(self, server: str, key: str, avatar: str, speech: Path | str, video: BinaryIO) -> None:
         self._url = f"{server.replace('http', 'ws', 1)}/live?avatar={avatar}"
         self._headers = {"X-API-Key": key} if key else {}
-        self._recording, self._video = Recording(recording), video
+        self._speech, self._video = speech if isinstance(speech, str) else Recording(speech), video
         self._ready: dict[str, Any] = {}
-        self._shown = -1
+        self._shown = self._last_event = -1
         self._outbox = Outbox()
         self._received = 0
         self._said = False
@@ -118,10 +120,13 @@ class LiveClient:
             said.cancel()
 
     async def _say(self) -> None:
-        """The recording as if it were spoken now, whether there is a connection or not."""
-        n = round(self._recording.rate * CHUNK_S)
-        for start in range(0, len(self._recording), n):
-            self._outbox.add(self._recording.frames(start, n))
+        """The text, or the recording as if it were spoken now, whether there is a connection or not."""
+        if isinstance(self._speech, str):
+            self._outbox.add(json.dumps({"type": "say", "text": self._speech}))
+            return  # an event tells when it was said
+        n = round(self._speech.rate * CHUNK_S)
+        for start in range(0, len(self._speech), n):
+            self._outbox.add(self._speech.frames(start, n))
             await asyncio.sleep(CHUNK_S)
         self._outbox.add('{"type": "end"}')
         self._said = True
@@ -130,9 +135,12 @@ class LiveClient:
         """True when all is said."""
         if self._ready:
             first = {"type": "resume", "session": self._ready["session"], "secret": self._ready["secret"], "received": self._shown}
+            first["event"] = self._last_event
             self.resumed += 1
         else:
-            first = {"type": "start", "rate": self._recording.rate, "channels": self._recording.channels}
+            first = {"type": "start"}
+            if isinstance(self._speech, Recording):
+                first |= {"rate": self._speech.rate, "channels": self._speech.channels}
         await socket.send(json.dumps(first))
         sending: asyncio.Task[None] | None = None
         try:
@@ -169,12 +177,15 @@ class LiveClient:
         """The kind of event."""
         kind: str = event["type"]
         self.events.append(kind)
+        self._last_event = event.get("event", self._last_event)
         if kind in ("ready", "ack"):
             self._received = event["received"]
             self._outbox.taken(self._received)
         if kind == "ready":
             self._ready = event
-        elif kind == "error":
+        elif kind == "said":
+            self._said = True
+        elif kind in ("error", "say_failed"):
             sys.exit(event["error"]["message"])
         elif kind == "closing":
             sys.exit(event["reason"])
@@ -193,16 +204,19 @@ def register(server: str, key: str, image: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Speaks through an avatar, live.")
-    parser.add_argument("audio", type=Path, help="WAV, FLAC, MP3, M4A or Ogg")
+    parser.add_argument("audio", type=Path, nargs="?", help="WAV, FLAC, MP3, M4A or Ogg")
     parser.add_argument("image", type=Path)
     parser.add_argument("output", type=Path)
+    parser.add_argument("--say", metavar="TEXT", help="what is said, in place of a recording")
     parser.add_argument("--server", default="http://127.0.0.1:8000", type=lambda address: address.rstrip("/"))
     parser.add_argument("--key", default=os.environ.get("TALKING_HEAD_KEY", ""), help="default: $TALKING_HEAD_KEY")
     given = parser.parse_args()
+    if (given.audio is None) == (given.say is None):
+        parser.error("Give a recording, or a text with --say.")
     avatar = register(given.server, given.key, given.image)
     with given.output.open("wb") as video:
         try:
-            client = LiveClient(given.server, given.key, avatar, given.audio, video)
+            client = LiveClient(given.server, given.key, avatar, given.say or given.audio, video)
         except (OSError, ValueError) as error:
             sys.exit(f"{given.audio} cannot be read: {error}")
         asyncio.run(client.run())

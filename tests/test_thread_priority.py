@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from core.thread_priority import PATIENT, be_patient
+from core.thread_priority import PATIENT, be_patient, by_patient_thread
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads have priorities of their own on Linux alone")
@@ -30,3 +30,15 @@ def test_a_patient_thread_and_those_it_starts_give_way_and_no_others() -> None:
     thread.join()
     niceness("main")
     assert seen["patient"] == seen["child"] == min(19, seen["main"] + PATIENT)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads have priorities of their own on Linux alone")
+def test_what_is_made_by_a_patient_thread_comes_back_and_the_caller_stays_as_it_was() -> None:
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before = niceness()
+    assert by_patient_thread(niceness, 3) == min(19, before + 3)
+    assert niceness() == before
+    with pytest.raises(ZeroDivisionError):
+        by_patient_thread(lambda: 1 // 0)

@@ -3,6 +3,8 @@
 ServiceError
 ├── UnknownJob         there is no such job (for this owner)
 ├── UnknownLiveSession there is no such live session (for this owner)
+├── UnknownChat        there is no such conversation (for this owner)
+├── ModelUnavailable   no language model is set, or it fails
 ├── JobNotReady        it has no result, or none yet
 ├── KeyReused          the idempotency key was used for another request
 ├── Malformed          what was sent is not what its headers say
@@ -44,6 +46,18 @@ class UnknownLiveSession(ServiceError):
     def __init__(self, kept_s: float) -> None:
         hint = f"It is kept for {kept_s:g} s after a connection is lost; start a new one."
         super().__init__("There is no such live session.", hint, code="unknown_live_session")
+
+
+class UnknownChat(ServiceError):
+    """In the same words for a conversation that never existed, has ended, is another's, or has another secret."""
+
+    def __init__(self, kept_s: float) -> None:
+        hint = f"It is kept for {kept_s / 60:g} minutes after the last message; start a new one."
+        super().__init__("There is no such conversation.", hint, code="unknown_chat")
+
+
+class ModelUnavailable(ServiceError):
+    """There is no language model, or it cannot answer now."""
 
 
 class JobNotReady(ServiceError):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import TalkingHeadError, disk_error, is_disk_full
+from core.service.errors import hide_paths
 from core.service.job_store import JobKind, JobRecord, JobState
 from core.speech_synthesis.captions import Caption
 from core.types import GenerationInfo
@@ -123,3 +124,13 @@ def _kinds() -> dict[str, type[TalkingHeadError]]:
         found[kind.__name__] = kind
         waiting += kind.__subclasses__()
     return found
+
+
+def error_view(error: BaseException) -> dict[str, str]:
+    """What a client is told of an error: its type, message and hint. A path that an error names is cut to the file's name."""
+    if isinstance(error, OSError) and is_disk_full(error):
+        error = disk_error(error, "What was sent cannot be kept", "")
+    if not isinstance(error, TalkingHeadError) or isinstance(error, InternalError):
+        message, hint = "The server failed in a way nobody foresaw; it was logged.", "Try again; it may be this input."
+        return {"type": INTERNAL, "message": message, "hint": hint}
+    return {"type": type(error).__name__, "message": hide_paths(error.message), "hint": hide_paths(error.hint)}

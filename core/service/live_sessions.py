@@ -15,10 +15,12 @@ import anyio.to_thread
 
 from core.errors import BusyError
 from core.service.errors import UnknownLiveSession
+from core.service.live_speech import LiveSpeech
 from core.service.options import check_engine, read, settled
 from core.service.quotas import ConcurrencyLimit, RateLimit
 from core.service.resumable_session import Attachment, Leaving, LiveRequest, Peer, ResumableSession
 from core.settings import Settings
+from core.speech_synthesis.speaker import Speaker
 from core.streaming.outputs import LiveOptions
 from core.studio import Studio
 
@@ -34,11 +36,16 @@ LEAVE_S = 1.0
 class LiveSessions:
     """Used on the event loop of a server; what computes runs on threads of its own.
 
-    starts: how often an owner may start something. total, each: sessions at the same time, and of one owner. longest_s: of one session.
+    starts, says: how often an owner may start something, and have a text said. total, each: sessions at the same time, and of one owner.
+    longest_s: of one session.
     """
 
-    def __init__(self, studio: Studio, settings: Settings, starts: RateLimit, *, total: int, each: int, longest_s: float) -> None:
-        self._studio, self._settings, self._starts, self._longest_s = studio, settings, starts, longest_s
+    def __init__(
+        self, studio: Studio, speaker: Speaker, settings: Settings, starts: RateLimit, says: RateLimit, *,
+        total: int, each: int, longest_s: float,
+    ) -> None:  # fmt: skip
+        self._studio, self._speaker, self._settings = studio, speaker, settings
+        self._starts, self._says, self._longest_s = starts, says, longest_s
         self._sessions: dict[str, ResumableSession] = {}
         self._places = ConcurrencyLimit(total, each, "live sessions")
         self._stopping = False
@@ -79,15 +86,20 @@ class LiveSessions:
         UnknownLiveSession, in the same words whatever is wrong, and BusyError where the service stops.
         """
         self._check_going_on()
-        session = self._sessions.get(session_id)
-        if session is None or session.owner != owner or not hmac.compare_digest(session.secret.encode(), secret.encode()):
-            raise UnknownLiveSession(RESUME_S)
+        session = self.find(session_id, secret, owner)
         while session.attachment is not None:
             session.attachment.dismiss("taken_over")
             await session.free.wait()
         if session.id not in self._sessions:  # it ended meanwhile
             raise UnknownLiveSession(RESUME_S)
         return session, self._attached(session, peer, session.received if next_number is None else next_number)
+
+    def find(self, session_id: str, secret: str, owner: str) -> ResumableSession:
+        """The session, whoever is connected to it. Raises UnknownLiveSession, in the same words whatever is wrong."""
+        session = self._sessions.get(session_id)
+        if session is None or session.owner != owner or not hmac.compare_digest(session.secret.encode(), secret.encode()):
+            raise UnknownLiveSession(RESUME_S)
+        return session
 
     def detach(self, session: ResumableSession) -> None:
         """The connection has let go; its client may come back."""
@@ -165,4 +177,5 @@ class LiveSessions:
         options = read(settled(request.options, self._settings, avatar=True))
         how = LiveOptions(output=request.output)
         live = self._studio.live(avatar, owner, request.engine, options.framing, options.controls, options.render, how)
-        return ResumableSession(owner, request, live)
+        speech = LiveSpeech(live, self._speaker, owner, self._says, self._settings.max_text_chars)
+        return ResumableSession(owner, request, live, speech)

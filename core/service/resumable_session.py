@@ -7,6 +7,7 @@ is taken twice.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import secrets
 import threading
 import time
@@ -17,8 +18,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from core.errors import InputError
+from core.errors import InputError, TalkingHeadError
 from core.media.jpeg import as_jpeg
+from core.service.live_speech import LiveSpeech, SayRequest
 from core.service.options import controls_of
 from core.streaming.live import LiveSession
 from core.streaming.outputs import LiveEvent, LiveFrame, LiveOutput
@@ -103,11 +105,11 @@ class ResumableSession:
     """`produce` and `take` are called on any thread, one of each at a time.
 
     received: messages of the client that were taken so far; the next one has this number. attachment: of the connection that has the
-    session. free: no connection has it. left_s: since when.
+    session. free: no connection has it. left_s: since when. speech: of the texts that the session says.
     """
 
-    def __init__(self, owner: str, request: LiveRequest, session: LiveSession) -> None:
-        self.owner, self.request, self.session = owner, request, session
+    def __init__(self, owner: str, request: LiveRequest, session: LiveSession, speech: LiveSpeech) -> None:
+        self.owner, self.request, self.session, self.speech = owner, request, session, speech
         self.id, self.secret = secrets.token_urlsafe(16), secrets.token_urlsafe(24)
         self.since_s = self.left_s = time.monotonic()
         self.received = 0
@@ -117,7 +119,9 @@ class ResumableSession:
         self.free = asyncio.Event()
         self.free.set()
         self.expiry: asyncio.TimerHandle | None = None
-        self._sequence = 0
+        self.watchers: list[Callable[[LiveMessage], None]] = []
+        """Called with all that is made for the client, on the thread that makes it."""
+        self._sequence = self._n_events = self._n_said = 0
         self._odd = b""
         self._init: MediaPiece | None = None
         self._sent: deque[tuple[int, LiveMessage]] = deque()
@@ -138,12 +142,23 @@ class ResumableSession:
                 self._sent_bytes += _size(message)
             while self._sent_bytes > REPLAY_BYTES or len(self._sent) > REPLAY_MESSAGES:
                 self._sent_bytes -= _size(self._sent.popleft()[1])
+        for message in messages:
+            for watcher in list(self.watchers):
+                watcher(message)
         return messages
 
-    def missed(self, last: int) -> Missed:
-        """By a client that got the piece of sequence `last` last, -1 for none."""
+    def missed(self, last: int, last_event: int | None = None) -> Missed:
+        """By a client that got the piece of sequence `last` last, and the event of that number; -1 for none. None: it does not count
+        events; then it is told again of those behind that piece.
+        """
+
+        def is_new(sequence: int, message: LiveMessage) -> bool:
+            if last_event is None or isinstance(message, MediaPiece):
+                return sequence > last
+            return message.number > last_event
+
         with self._lock:
-            messages = [message for sequence, message in self._sent if sequence > last]
+            messages = [message for sequence, message in self._sent if is_new(sequence, message)]
             kept_from = self._sent[0][0] if self._sent else self._sequence
             gap = last + 1 < kept_from
         if not gap:
@@ -185,8 +200,17 @@ class ResumableSession:
         self._odd = b""
         self.session.end_of_utterance()
 
+    def say(self, request: SayRequest) -> None:
+        """Takes a text. What is wrong with it is told by an event, so that it reaches a client that comes back, too."""
+        request = dataclasses.replace(request, id=request.id or str(self._n_said))
+        self._n_said += 1
+        try:
+            self.speech.say(request)
+        except TalkingHeadError as error:
+            self.speech.tell_failed(request.id, error)
+
     def interrupt(self) -> None:
-        """Forgets the speech that was not sent yet."""
+        """Forgets the speech that was not sent yet, of texts too."""
         self._odd = b""
         self.session.interrupt()
 
@@ -205,7 +229,8 @@ class ResumableSession:
             if output.kind == "ready":
                 self.about = output.data
             else:
-                yield output
+                yield dataclasses.replace(output, number=self._n_events)
+                self._n_events += 1
             return
         if isinstance(output, LiveFrame):
             pcm = np.clip(np.rint(output.sound[0] * 32767), -32768, 32767).astype("<i2").tobytes()

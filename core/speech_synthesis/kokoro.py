@@ -24,6 +24,7 @@ from core.speech_synthesis.espeak_library import EspeakLibrary, espeak_library, 
 from core.speech_synthesis.kokoro_letters import Letters, letters_of
 from core.speech_synthesis.pronunciations import FOLDER
 from core.speech_synthesis.word_times import word_times
+from core.thread_priority import PATIENT_SPEECH, by_patient_thread
 
 RATE_HZ = 24_000
 UNIT = 600
@@ -66,7 +67,8 @@ class Kokoro:
     def __init__(self, threads: int = 0) -> None:
         """threads: of one sentence's computation; 0: one for each core, four at most."""
         self._espeak: EspeakLibrary = espeak_library()
-        self._network = _load_network(threads or min(4, os.cpu_count() or 1))
+        threads = threads or min(4, os.cpu_count() or 1)
+        self._network = by_patient_thread(lambda: _load_network(threads), PATIENT_SPEECH)
         self._tables: dict[str, NDArray[np.float32]] = {}
         self.revision = f"kokoro-82m {MODEL_SHA256[:12]} espeak-ng {self._espeak.version} 2"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -99,19 +99,19 @@ class Speaker:
         self._synthesiser(_family(voice)).warmup()
 
     def speak(
-        self, text: str, voice: Voice, speed: float = 1.0, owner: str = "local", cancel: threading.Event | None = None
-    ) -> Iterator[Speech]:
+        self, text: str, voice: Voice, speed: float = 1.0, owner: str = "local", cancel: threading.Event | None = None, keep: bool = True
+    ) -> Generator[Speech, None, None]:
         """The text piece by piece, in order; all pieces have one sampling rate. Closing the iterator ends the work.
 
         speed: MIN_SPEED to MAX_SPEED, relative to the voice's usual one. The same of one owner comes from the cache once it was spoken
-        to its end. Raises before the first piece: TextError, OptionError; at any piece: EngineUnavailable, BusyError, Cancelled, and
-        AudioError where the speech gets longer than a recording may be.
+        to its end, unless `keep` is False: then the cache is not used. Raises before the first piece: TextError, OptionError; at any
+        piece: EngineUnavailable, BusyError, Cancelled, and AudioError where the speech gets longer than a recording may be.
         """
         check_speed(speed)
         parts = read_text(text, voice.language, self._settings.max_text_chars)
         synthesiser = self._synthesiser(_family(voice))
         cancel = cancel or threading.Event()
-        key = self.cache.key(text, voice, speed, synthesiser.revision) if self.cache else None
+        key = self.cache.key(text, voice, speed, synthesiser.revision) if self.cache and keep else None
         kept = self.cache.find(owner, key) if self.cache and key else None
         if kept is not None:
             yield from kept

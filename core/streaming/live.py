@@ -10,7 +10,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,15 +24,15 @@ from core.media.label import Label
 from core.run_request import PreparedRun
 from core.streaming.load import SessionLoad
 from core.streaming.outputs import EventKind, LiveEvent, LiveFrame, LiveOptions, LiveOutput, LiveSegment
+from core.streaming.say import Say
 from core.streaming.speech import Speech
 from core.streaming.utterance import Utterance, as_mono, fade_out
+from core.streaming.utterance_queue import UtteranceQueue
 from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Controls, Frame, RenderOptions, Samples
 
 KEYFRAME_FRAMES = 2 * FPS
 MOST_LATE_S = 0.5
 """How far output may lag behind the clock and still catch up; the rest of a longer stop is left out of the video's time."""
-MAX_UTTERANCES = 64
-"""Utterances that may wait, however short they are."""
 _SOON_S = 1e-6
 """Clocks are floats: a frame is due this much early."""
 
@@ -71,7 +71,7 @@ class LiveSession:
 
         self._changed = threading.Condition()  # guards these
         self._generation = 0
-        self._utterances: deque[Utterance] = deque()
+        self._utterances = UtteranceQueue(rate_hz)
         self._odd = b""  # half a sample that a chunk ended with
         self._out: deque[LiveOutput] = deque()
         self._new_controls: Controls | None = None
@@ -118,7 +118,7 @@ class LiveSession:
                 chunk = self._odd + chunk
                 chunk, odd = chunk[: len(chunk) // 2 * 2], chunk[len(chunk) // 2 * 2 :]
             samples = as_mono(chunk, rate_hz, self.options.max_buffer_s)
-            while not self._closed and not self._has_room(len(samples) / rate_hz):
+            while not self._closed and not self._utterances.has_room(len(samples) / rate_hz, self.options.max_buffer_s):
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._changed.wait(left):
                     return False
@@ -127,27 +127,59 @@ class LiveSession:
             self._odd = odd
             if not len(samples):
                 return True
-            if not self._utterances or self._utterances[-1].ended:
-                self._utterances.append(Utterance(self.options.sound_rate_hz, self._clock()))
-            self._utterances[-1].feed(samples, rate_hz, self._clock())
+            self._utterances.open_recording(self._clock()).feed(samples, rate_hz, self._clock())
             return True
 
     def end_of_utterance(self) -> None:
         """What was fed is all: it is spoken to its end without waiting for more. Sound fed from now on begins another one."""
         with self._changed:
             self._odd = b""
-            if self._utterances:
-                self._utterances[-1].end()
+            self._utterances.end_recording()
+
+    def reserve(self, say: Say) -> None:
+        """A place for a text, after all that came so far and before all that comes now. It is spoken as it is fed; the person listens until
+        it begins.
+        """
+        with self._changed:
+            if self._closed:
+                say.cancelled.set()
+                return
+            self._odd = b""
+            self._utterances.reserve(say, self._clock())
+
+    def feed_say(self, say: Say, samples: Samples, rate_hz: int, text: str, words: Sequence[tuple[float, int]]) -> None:
+        """More of the speech of a text; waits for room, or until the text is cancelled. Arguments as in `Say.put`.
+
+        Raises AudioError for a piece longer than `max_buffer_s`.
+        """
+        samples = as_mono(samples, rate_hz, self.options.max_buffer_s)
+        with self._changed:
+            while not say.cancelled.is_set() and not self._utterances.feed_say(say, samples, rate_hz, text, words, self._clock()):
+                self._changed.wait()
+
+    def end_say(self, say: Say) -> None:
+        """All of it was fed, or, where it `failed`, what there is."""
+        with self._changed:
+            self._utterances.end_say(say)
+
+    def tell(self, kind: EventKind, data: dict[str, Any]) -> None:
+        """One more event, in its place among the others."""
+        with self._changed:
+            if not self._closed:
+                self._event(kind, data)
 
     def interrupt(self) -> int:
         """Forgets all speech that was not handed out yet; returns the new generation. Sound fed from now on belongs to it."""
         with self._changed:
+            kept_back = sum(made.speaking for made in self._waiting) * (self.options.sound_rate_hz // FPS)
+            reports = self._utterances.drop(kept_back)
             self._generation += 1
-            self._utterances.clear()
             self._odd = b""
             if self._out and isinstance(last := self._out[-1], LiveEvent) and last.kind == "interrupted":
                 self._out.pop()  # one is enough for a reader that is behind
             self._event("interrupted")
+            for report in reports:
+                self._event("said", report)
             self._changed.notify_all()
             return self._generation
 
@@ -304,6 +336,9 @@ class LiveSession:
             self._waiting.append(LiveFrame(frame, sound[None], self._generation, self._made / FPS, speaking))
             self._made += 1
             self._n_spoken += speaking
+            if speaking and self._speech is not None and (say := self._speech.utterance.say) is not None:
+                for begun in say.begun(self._speech.utterance.taken):
+                    self._event("saying", begun, at=self._made - 1)
             if self._speaking and not speaking:
                 self._event("idle", at=self._made - 1)
             self._speaking = speaking
@@ -330,7 +365,7 @@ class LiveSession:
                 return frame
             with self._changed:
                 if self._first() is self._speech.utterance:
-                    self._utterances.popleft()
+                    self._over()
                 self._n_filled += self._speech.n_filled
                 self._speech = None
 
@@ -367,7 +402,7 @@ class LiveSession:
             self._session_load.close()
         with self._changed:
             self._closed = True
-            self._utterances.clear()
+            self._utterances.drop(0)
             self._out.clear()
             self._changed.notify_all()
 
@@ -416,19 +451,21 @@ class LiveSession:
                     return None
             if len(utterance.heard):
                 return utterance
-            self._utterances.popleft()
+            self._over()
         return None
 
+    def _over(self) -> None:
+        """The first utterance has been spoken."""
+        utterance = self._utterances.popleft()
+        if utterance.say is not None:
+            self._event("said", utterance.say.report(utterance.taken, complete=not utterance.say.failed))
+
     def _end_if_silent(self, utterance: Utterance) -> None:
-        if self._clock() - utterance.arrived_s >= self.options.gap_s:
+        if utterance.say is None and self._clock() - utterance.arrived_s >= self.options.gap_s:
             utterance.end()
 
-    def _has_room(self, length_s: float) -> bool:
-        open_one = bool(self._utterances) and not self._utterances[-1].ended
-        return self._buffered_s() + length_s <= self.options.max_buffer_s and (open_one or len(self._utterances) < MAX_UTTERANCES)
-
     def _buffered_s(self) -> float:
-        return sum(utterance.buffered_s for utterance in self._utterances)
+        return self._utterances.buffered_s(texts=False) + self._utterances.buffered_s(texts=True)
 
     def _event(self, kind: EventKind, data: dict[str, Any] | None = None, at: int | None = None) -> None:
         self._out.append(LiveEvent(kind, self._generation, (self._made if at is None else at) / FPS, data or {}))

@@ -11,7 +11,7 @@ from core.media.fragmented_mp4 import Segment
 from core.media.sound_track import aac_rate_hz
 from core.types import FPS, Frame
 
-EventKind = Literal["ready", "speaking", "idle", "interrupted", "stats"]
+EventKind = Literal["ready", "speaking", "idle", "interrupted", "stats", "saying", "said", "say_failed"]
 MOST_SEGMENT_FRAMES = 2 * FPS
 
 
@@ -53,16 +53,19 @@ _BOUNDS = (("lead_s", 0, 0.5), ("jitter_s", 0, 2), ("gap_s", 0.04, 10), ("max_bu
 @dataclass(frozen=True)
 class LiveEvent:
     """ready: the first thing of all. speaking: an utterance begins with the frame at `at_s`; idle: listening does. interrupted: nothing of
-    an older generation follows. stats: every few seconds.
+    an older generation follows. stats: every few seconds. saying: a piece of a text begins with the frame at `at_s`; said: the text is
+    over, spoken to its end or not; say_failed: it was refused, or could not be synthesised to its end.
 
-    at_s: seconds of video made before it. data: of "ready" (width, height, fps, sound_rate_hz and, of segments, mime_type) and "stats"
-    (`LiveSession.stats`: late_s and lost_s among it). Plain JSON types.
+    at_s: seconds of video made before it. data: of "ready" (width, height, fps, sound_rate_hz and, of segments, mime_type), "stats"
+    (`LiveSession.stats`: late_s and lost_s among it), "saying" and "said" (`Say.begun`, `Say.report`). Plain JSON types. number: which
+    event of the session it is, from 0; -1 where nobody counts.
     """
 
     kind: EventKind
     generation: int
     at_s: float
     data: dict[str, Any] = field(default_factory=dict)
+    number: int = -1
 
 
 @dataclass(frozen=True)

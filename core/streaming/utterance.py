@@ -10,6 +10,7 @@ import soxr
 from numpy.typing import NDArray
 
 from core.errors import AudioError
+from core.streaming.say import Say
 from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Samples
 
 MIN_RATE_HZ, MAX_RATE_HZ = 8_000, 96_000
@@ -95,11 +96,13 @@ class _Converter:
 class Utterance:
     """heard: what the engine is given, 16 kHz. sent: the same sound at the video's rate. Both begin with the first sample fed.
 
-    arrived_s: by the caller's clock, when sound came last. ended: nothing follows; what the converters kept back is in the flows.
+    arrived_s: by the caller's clock, when sound came last. ended: nothing follows; what the converters kept back is in the flows. say: the
+    text that it speaks, where it is no recording. taken: samples that were taken of `sent` so far.
     """
 
-    def __init__(self, track_hz: int, now_s: float) -> None:
+    def __init__(self, track_hz: int, now_s: float, say: Say | None = None) -> None:
         self.heard, self.sent = Flow(), Flow()
+        self.say, self.taken = say, 0
         self.arrived_s = now_s
         self.ended = False
         self._track_hz = track_hz
@@ -154,6 +157,7 @@ class Utterance:
         """One frame's sound at the video's rate, filled up with silence at the end. last: the sample before it."""
         n = self._track_hz // FPS
         taken = self.sent.take(n)
+        self.taken += len(taken)
         return np.concatenate((taken, fade_out(float(taken[-1]) if len(taken) else last, n - len(taken), self._track_hz)))
 
     def _put(self, samples: Samples) -> None:

@@ -17,7 +17,18 @@ from core.errors import (
     TextError,
     is_disk_full,
 )
-from core.service.errors import JobNotReady, KeyReused, Malformed, TooLarge, TooMany, UnknownJob, UnknownLiveSession, WrongKind
+from core.service.errors import (
+    JobNotReady,
+    KeyReused,
+    Malformed,
+    ModelUnavailable,
+    TooLarge,
+    TooMany,
+    UnknownChat,
+    UnknownJob,
+    UnknownLiveSession,
+    WrongKind,
+)
 from core.web.guards.refusals import Refusal
 
 RETRY_AFTER_S = 15
@@ -36,6 +47,8 @@ _STATUS: tuple[tuple[type[TalkingHeadError], int], ...] = (
     (Cancelled, 409),
     (UnknownJob, 404),
     (UnknownLiveSession, 404),
+    (UnknownChat, 404),
+    (ModelUnavailable, 503),
     (JobNotReady, 409),
     (KeyReused, 422),
     (Malformed, 400),
@@ -43,7 +56,7 @@ _STATUS: tuple[tuple[type[TalkingHeadError], int], ...] = (
     (WrongKind, 415),
     (TooMany, 429),
 )
-_STATUS_OF_CODE = {"speech_not_installed": 501, "speech_service_failed": 502}
+_STATUS_OF_CODE = {"speech_not_installed": 501, "speech_service_failed": 502, "chat_not_set": 501, "chat_service_failed": 502}
 """Of errors that trying again a little later does not help."""
 
 

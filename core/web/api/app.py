@@ -19,7 +19,17 @@ from starlette.routing import Mount, Route
 from core.service.owners import Asgi, Message, Receive, Scope, Send
 from core.service.quotas import RateLimit
 from core.service.service import Service
-from core.web.api import errors, routes_avatars, routes_jobs, routes_live, routes_service, routes_speech, routes_stream, spec
+from core.web.api import (
+    errors,
+    routes_avatars,
+    routes_chat,
+    routes_jobs,
+    routes_live,
+    routes_service,
+    routes_speech,
+    routes_stream,
+    spec,
+)
 from core.web.api.context import make_context
 from core.web.api.docs_page import docs_html
 from core.web.api.errors import as_response
@@ -36,10 +46,13 @@ from core.web.guards.hosts import AddressGuard, reach_of
 logger = logging.getLogger(__name__)
 
 VERSION = "1"
-_ROUTERS = [routes.router for routes in (routes_jobs, routes_stream, routes_avatars, routes_service, routes_speech, routes_live)]
+_ROUTERS = [
+    routes.router
+    for routes in (routes_jobs, routes_stream, routes_avatars, routes_service, routes_speech, routes_live, routes_chat)
+]
 _ABOUT = """One portrait photo and one speech recording, or a text, become a talking-head video.
 
-{access} WebSockets `/jobs/{{id}}/events` and `/live` are described in docs/api.md."""
+{access} WebSockets `/jobs/{{id}}/events` and `/live` are described in docs/api.md, `/chat` in docs/chat.md."""
 _NEEDS_KEY = (
     "This server needs a key, given out by who runs it: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`; without one it answers "
     "401, and 429 to who tries too many."
@@ -69,7 +82,7 @@ def build_api(
         app.state.context = context
         async with mount.run():
             yield
-        await context.live.stop()  # by whoever serves this application, if the server has not done it
+        await context.stop()  # by whoever serves this application, if the server has not done it
 
     app = FastAPI(
         title="Talking Head",

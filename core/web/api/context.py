@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Query
 from starlette.requests import HTTPConnection
 
+from core.service.chat.conversations import Conversations
 from core.service.job_store import JobRecord
 from core.service.jobs import Jobs
 from core.service.live_sessions import LiveSessions
@@ -55,12 +56,18 @@ class Context:
     uploads: ConcurrencyLimit
     watchers: ConcurrencyLimit
     live: LiveSessions
+    chats: Conversations
     metrics: Metrics
     figures: Figures
 
     @property
     def studio(self) -> Studio:
         return self.service.studio
+
+    async def stop(self) -> None:
+        """Ends conversations and live sessions; their clients are told."""
+        await self.chats.stop()
+        await self.live.stop()
 
     @property
     def jobs(self) -> Jobs:
@@ -70,8 +77,9 @@ class Context:
 def make_context(service: Service, settings: ServerSettings, keys: Keys) -> Context:
     starts = RateLimit(settings.jobs_per_minute, "videos, streams, avatars and live sessions")
     live = LiveSessions(
-        service.studio, settings, starts, total=settings.max_live, each=settings.owner_max_live, longest_s=settings.max_live_s
-    )
+        service.studio, service.speaker, settings, starts, RateLimit(settings.says_per_minute, "texts to say"),
+        total=settings.max_live, each=settings.owner_max_live, longest_s=settings.max_live_s,
+    )  # fmt: skip
     figures = Figures(service)
     metrics = Metrics(figures.stats, lambda: live.n_sessions, service.studio.live_load.stats)
     metrics.registry.register(DiskMetrics({"outputs": settings.output_dir, "cache": settings.cache_dir}))
@@ -91,6 +99,7 @@ def make_context(service: Service, settings: ServerSettings, keys: Keys) -> Cont
         uploads=ConcurrencyLimit(settings.uploads_at_once, settings.owner_uploads_at_once, "uploads"),
         watchers=ConcurrencyLimit(settings.max_connections // 2, WATCHERS, "connections that watch a job"),
         live=live,
+        chats=Conversations(service, live, RateLimit(settings.chats_per_minute, "messages of conversations")),
         metrics=metrics,
         figures=figures,
     )

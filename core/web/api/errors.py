@@ -17,9 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocketState
 
-from core.errors import TalkingHeadError, disk_error, is_disk_full
-from core.service.errors import hide_paths
-from core.service.job_views import InternalError
+from core.errors import TalkingHeadError
+from core.service.job_views import error_view
 from core.web.guards.refusals import Refusal
 from core.web.guards.refusals import error_body as body
 from core.web.statuses import headers_of, status_of
@@ -49,12 +48,8 @@ _FRAMEWORK = {
 
 
 def as_body(error: BaseException) -> dict[str, Any]:
-    """The JSON body. A path that an error below the server names is cut to the file's name."""
-    if isinstance(error, OSError) and is_disk_full(error):
-        error = disk_error(error, "What was sent cannot be kept", "")
-    if not isinstance(error, TalkingHeadError) or isinstance(error, InternalError):
-        return body("InternalError", "The server failed in a way nobody foresaw; it was logged.", "Try again; it may be this input.")
-    return body(type(error).__name__, hide_paths(error.message), hide_paths(error.hint))
+    """The JSON body."""
+    return {"error": error_view(error)}
 
 
 def as_response(error: BaseException) -> JSONResponse:

@@ -79,7 +79,7 @@ def make_server(
 ) -> Server:
     async def stop_live() -> None:
         context: Context = app.state.context
-        await context.live.stop()
+        await context.stop()
 
     config = uvicorn.Config(
         app,

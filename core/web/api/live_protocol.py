@@ -13,12 +13,12 @@ From the server: JSON text for events, and binary for media: a header of 24 byte
 
 All numbers big-endian.
 
-Nothing is lost with a connection. What the server sent is sent again from its sequence on. Of what the client sends, every message after
-"start", text or binary, has a number, without carrying it: the first is 0, the next 1, over all connections of the session; "start" and
-"resume" themselves have none. "ready" and "ack" tell in `received` how many were taken, which is the number of the next one. After
-"resume" the client goes on with that one: it sends again what it sent from there on. Where it does not wait for "ready" it names in `next`
-the number of the first message that it will send; what was taken already is passed over. A client that keeps nothing just goes on
-speaking.
+Nothing is lost with a connection. What the server sent is sent again from its sequence on; events have numbers of their own (`event`).
+Of what the client sends, every message after "start", text or binary, has a number, without carrying it: the first is 0, the next 1, over
+all connections of the session; "start" and "resume" themselves have none. "ready" and "ack" tell in `received` how many were taken, which
+is the number of the next one. After "resume" the client goes on with that one: it sends again what it sent from there on. Where it does not
+wait for "ready" it names in `next` the number of the first message that it will send; what was taken already is passed over. A client that
+keeps nothing just goes on speaking.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class Resume(_Message):
     session: str = Field(max_length=64)
     secret: str = Field(max_length=64)
     received: int = Field(default=-1, ge=-1, lt=2**32, description="Sequence of the last binary message that arrived")
+    event: int | None = Field(default=None, ge=-1, lt=2**53, description="Number of the last event that arrived")
     next: int | None = Field(default=None, ge=0, lt=2**53, description="Number of the first message that will be sent")
 
 
@@ -70,6 +71,16 @@ class End(_Message):
     """The utterance is over: it is spoken to its end without waiting for more."""
 
     type: Literal["end"]
+
+
+class SayMessage(_Message):
+    """A text is spoken, after all that was sent before it."""
+
+    type: Literal["say"]
+    text: str = Field(description="Plain, or SSML where it begins with <speak")
+    voice: str = Field(default="", max_length=100)
+    speed: Annotated[float, Field(strict=False)] = 1.0
+    id: str = Field(default="", max_length=64, description="By which events tell of it; else its number among the texts of the session")
 
 
 class Interrupt(_Message):
@@ -97,9 +108,9 @@ class Close(_Message):
 
 
 First = Annotated[Start | Resume | Ping | Close, Field(discriminator="type")]
-Later = Annotated[End | Interrupt | ControlsMessage | Ping | Close | Start, Field(discriminator="type")]
+Later = Annotated[End | SayMessage | Interrupt | ControlsMessage | Ping | Close | Start, Field(discriminator="type")]
 _FIRST: TypeAdapter[Start | Resume | Ping | Close] = TypeAdapter(First)
-_LATER: TypeAdapter[End | Interrupt | ControlsMessage | Ping | Close | Start] = TypeAdapter(Later)
+_LATER: TypeAdapter[End | SayMessage | Interrupt | ControlsMessage | Ping | Close | Start] = TypeAdapter(Later)
 
 
 def read_first(text: str) -> Start | Resume | Ping | Close:
@@ -107,7 +118,7 @@ def read_first(text: str) -> Start | Resume | Ping | Close:
     return _read(_FIRST, text)  # type: ignore[no-any-return]
 
 
-def read_later(text: str) -> End | Interrupt | ControlsMessage | Ping | Close | Start:
+def read_later(text: str) -> End | SayMessage | Interrupt | ControlsMessage | Ping | Close | Start:
     """Raises Malformed."""
     return _read(_LATER, text)  # type: ignore[no-any-return]
 
@@ -146,7 +157,8 @@ def closing() -> str:
 
 def encoded(message: LiveMessage) -> bytes | str:
     if not isinstance(message, MediaPiece):
-        return json.dumps({"type": message.kind, "generation": message.generation, "at_s": message.at_s, **message.data})
+        about = {"type": message.kind, "event": message.number, "generation": message.generation, "at_s": message.at_s}
+        return json.dumps({**about, **message.data})
     flags = SPEAKS if message.speaking else 0
     times = round(message.at_s * 1e6), round(message.duration_s * 1e6)
     header = HEADER.pack(VERSION, KINDS[message.kind], flags, message.generation & 0xFFFFFFFF, message.sequence & 0xFFFFFFFF, *times)
@@ -168,7 +180,7 @@ def _read(adapter: TypeAdapter[Any], text: str) -> Any:
 
 def _known(place: tuple[int | str, ...]) -> str:
     """What the message at fault may hold; where its type is at fault, the error names the types itself."""
-    for kind in (Start, Resume, End, Interrupt, ControlsMessage, Ping, Close):
+    for kind in (Start, Resume, End, SayMessage, Interrupt, ControlsMessage, Ping, Close):
         name = get_args(kind.model_fields["type"].annotation)[0]
         if place[:1] == (name,):
             return f"{name} may hold {', '.join(field for field in kind.model_fields if field != 'type') or 'nothing else'}."

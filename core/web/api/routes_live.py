@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import anyio
@@ -15,8 +16,9 @@ from starlette.websockets import WebSocketDisconnect
 from core.errors import AudioError, OptionError, TalkingHeadError
 from core.service.errors import Malformed, UnknownLiveSession
 from core.service.live_sessions import LiveSessions
+from core.service.live_speech import SayRequest
 from core.service.resumable_session import Attachment, ResumableSession
-from core.web.api.connection import accept
+from core.web.api.connection import accept, close, send, tell
 from core.web.api.context import Here, Owner
 from core.web.api.errors import as_body, close_code
 from core.web.api.live_protocol import (
@@ -25,6 +27,8 @@ from core.web.api.live_protocol import (
     End,
     Interrupt,
     Ping,
+    Resume,
+    SayMessage,
     Start,
     ack,
     closing,
@@ -36,7 +40,6 @@ from core.web.api.live_protocol import (
     request_of,
 )
 from core.web.connections import websocket_peer
-from core.web.statuses import retry_after_s
 
 router = APIRouter(tags=["live"])
 
@@ -74,8 +77,8 @@ async def live(socket: WebSocket, context: Here, owner: Owner, avatar: Annotated
     except Exception as error:
         if connection is not None:
             context.live.end(connection.session)
-        await _tell(socket, error)
-        await _close(socket, UNKNOWN if isinstance(error, UnknownLiveSession) else close_code(error), as_body(error)["error"]["message"])
+        await tell(socket, error)
+        await close(socket, UNKNOWN if isinstance(error, UnknownLiveSession) else close_code(error), as_body(error)["error"]["message"])
         if not isinstance(error, TalkingHeadError):
             raise
 
@@ -92,26 +95,26 @@ async def _connection_for(socket: WebSocket, sessions: LiveSessions, owner: str,
         if isinstance(first, Ping):
             await _pong(socket, first)
         elif isinstance(first, Close):
-            await _close(socket, 1000)
+            await close(socket, 1000)
             return None
         elif isinstance(first, Start):
             return _Connection(socket, sessions, *await sessions.open(avatar, owner, request_of(first), peer), None)
         else:
             held = await sessions.resume(first.session, first.secret, owner, first.next, peer)
-            return _Connection(socket, sessions, *held, first.received)
+            return _Connection(socket, sessions, *held, first)
 
 
 class _Connection:
     """One client of one session: hears and shows until one of the two ends.
 
-    last_shown: sequence of the piece that the client got last, None for a new session.
+    resume: what the client has of it, None for a new session.
     """
 
     def __init__(
-        self, socket: WebSocket, sessions: LiveSessions, session: ResumableSession, attachment: Attachment, last_shown: int | None
+        self, socket: WebSocket, sessions: LiveSessions, session: ResumableSession, attachment: Attachment, resume: Resume | None
     ) -> None:
         self.session = session
-        self._socket, self._sessions, self._attachment, self._last_shown = socket, sessions, attachment, last_shown
+        self._socket, self._sessions, self._attachment, self._resume = socket, sessions, attachment, resume
         self._closed_by_client = False
         self._taking: asyncio.Future[bool] | None = None
         self._acknowledged = session.received
@@ -126,16 +129,16 @@ class _Connection:
         why = self._attachment.why
         if why in _LEFT:
             if why == "stopping":
-                await _send(self._socket, closing())
-            await _close(self._socket, *_LEFT[why])
+                await send(self._socket, closing())
+            await close(self._socket, *_LEFT[why])
         elif self._sessions.too_old(self.session):
             self._sessions.end(self.session)
-            await _close(self._socket, TOO_OLD, "The session has reached its longest time.")
+            await close(self._socket, TOO_OLD, "The session has reached its longest time.")
         elif self._closed_by_client:
             self._sessions.end(self.session)
-            await _close(self._socket, 1000)
+            await close(self._socket, 1000)
         elif self.session.session.closed:
-            await _close(self._socket, 1001, "The session has ended.")
+            await close(self._socket, 1001, "The session has ended.")
 
     async def _run(self) -> None:
         hearing = asyncio.ensure_future(self._hear())
@@ -156,11 +159,11 @@ class _Connection:
     async def _show(self) -> None:
         """Sends what is due, at the pace at which the client takes it: what is not asked for is not made."""
         waiting: list[bytes | str]
-        if self._last_shown is None:
+        if self._resume is None:
             first = await self._produced()  # tells what is ready
             waiting = [ready(self.session, resumed=False), *first]
         else:
-            missed = self.session.missed(self._last_shown)
+            missed = self.session.missed(self._resume.received, self._resume.event)
             again = [encoded(message) for message in missed.messages]
             waiting = [ready(self.session, resumed=True), *([gap(self.session)] if missed.gap else []), *again]
         stop = asyncio.ensure_future(self._attachment.leave.wait())
@@ -216,19 +219,20 @@ class _Connection:
                 errors += 1
                 if errors > MAX_ERRORS:
                     raise
-                await _tell(self._socket, error)
+                await tell(self._socket, error)
 
     async def _feed(self, chunk: bytes) -> None:
         """Sound that finds no room makes the client wait: nothing more is read from it."""
         if len(chunk) <= SMALL_CHUNK_BYTES and self.session.take(self._attachment, lambda: self.session.feed(chunk, 0.0)):
             return
-        while True:
-            take = anyio.to_thread.run_sync(
-                self.session.take, self._attachment, lambda: self.session.feed(chunk), limiter=self._sessions.threads
-            )
-            self._taking = asyncio.ensure_future(take)
-            if await asyncio.shield(self._taking) or self.session.session.closed or self._attachment.leave.is_set():
-                return
+        while not (await self._take(lambda: self.session.feed(chunk)) or self.session.session.closed or self._attachment.leave.is_set()):
+            pass
+
+    async def _take(self, do: Callable[[], bool]) -> bool:
+        """As `ResumableSession.take`, on a thread."""
+        take = anyio.to_thread.run_sync(self.session.take, self._attachment, do, limiter=self._sessions.threads)
+        self._taking = asyncio.ensure_future(take)
+        return await asyncio.shield(self._taking)
 
     async def _obey(self, text: str) -> bool:
         """True where the session is over."""
@@ -239,13 +243,18 @@ class _Connection:
         def do() -> bool:
             if isinstance(message, End):
                 self.session.end_of_utterance()
+            elif isinstance(message, SayMessage):
+                self.session.say(SayRequest(message.text, message.voice, message.speed, message.id))
             elif isinstance(message, Interrupt):
                 self.session.interrupt()
             elif isinstance(message, ControlsMessage):
                 self.session.set_controls(message.controls)
             return True
 
-        self.session.take(self._attachment, do)
+        if isinstance(message, SayMessage):  # looking at a text takes a while
+            await self._take(do)
+        else:
+            self.session.take(self._attachment, do)
         if isinstance(message, Ping):
             await _pong(self._socket, message)
         self._closed_by_client = isinstance(message, Close)
@@ -263,23 +272,3 @@ async def _text(socket: WebSocket) -> str:
 
 async def _pong(socket: WebSocket, ping: Ping) -> None:
     await socket.send_text(json.dumps({"type": "pong", "id": ping.id}))
-
-
-async def _tell(socket: WebSocket, error: BaseException) -> None:
-    wait_s = retry_after_s(error)
-    about = {} if wait_s is None else {"retry_after_s": wait_s}
-    await _send(socket, json.dumps({"type": "error", **as_body(error), **about}))
-
-
-async def _send(socket: WebSocket, text: str) -> None:
-    try:
-        await socket.send_text(text)
-    except (WebSocketDisconnect, RuntimeError):  # gone, or closed already
-        pass
-
-
-async def _close(socket: WebSocket, code: int, reason: str = "") -> None:
-    try:
-        await socket.close(code, reason[:100])
-    except (WebSocketDisconnect, RuntimeError):  # gone, or closed already
-        pass

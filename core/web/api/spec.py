@@ -73,8 +73,8 @@ _SAID = {
     422: "An option, the recording or the photo cannot be used; the message says why",
     429: "Too many requests, or too much at once; see Retry-After",
     500: "A defect of the server",
-    501: "Voices that speak texts are not installed here",
-    502: "The service that speaks texts failed",
+    501: "Voices that speak texts are not installed here, or no language model is set",
+    502: "The service that speaks texts failed, or the language model",
     503: "Busy or not ready; see Retry-After",
     507: "The server's disk is full, or cannot be written",
 }

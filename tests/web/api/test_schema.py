@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 from core.studio import Studio
+from tests.support.chat_server import KEY as CHAT_KEY
+from tests.support.chat_server import chat_server
 from tests.support.paths import ROOT
 from tests.support.serving import KEY, Serving, serving
 
@@ -22,8 +24,9 @@ EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "8")
 
 @pytest.fixture(scope="module")
 def server(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(studio, tmp_path_factory.mktemp("server")) as server:
-        yield server
+    with chat_server() as model:
+        with serving(studio, tmp_path_factory.mktemp("server"), chat_url=model.url, chat_key=CHAT_KEY, chats_per_minute=10_000) as server:
+            yield server
 
 
 def test_the_document_describes_every_route_with_its_errors_and_examples(server: Serving) -> None:
@@ -34,6 +37,7 @@ def test_the_document_describes_every_route_with_its_errors_and_examples(server:
         ("delete", "/jobs/{job_id}"), ("post", "/avatars"), ("get", "/avatars"), ("get", "/avatars/{token}/thumbnail"),
         ("delete", "/avatars/{token}"), ("post", "/cache/clear"), ("get", "/health"), ("get", "/metrics"),
         ("get", "/jobs/{job_id}/captions.vtt"), ("get", "/jobs/{job_id}/captions.srt"), ("get", "/voices"), ("post", "/v1/audio/speech"),
+        ("post", "/chat"),
     }  # fmt: skip
     for method, path in routes:
         about = document["paths"][path][method]

@@ -1,0 +1,45 @@
+"""What was said in one conversation, bounded, and cut to what was heard of an answer."""
+
+from __future__ import annotations
+
+from core.service.chat.partner import Message
+
+MAX_MESSAGES = 40
+MAX_CHARS = 24_000
+"""Of all messages that are kept; the oldest are forgotten first, the latest never."""
+
+
+class History:
+    def __init__(self) -> None:
+        self._turns: list[tuple[int, Message]] = []
+
+    def ask(self, turn: int, text: str) -> None:
+        self._turns.append((turn, Message("user", text)))
+        self._forget()
+
+    def answer(self, turn: int, text: str) -> None:
+        """Sets the answer to that turn's message; "" where nothing of it was heard."""
+        self._turns = [(at, message) for at, message in self._turns if at != turn or message.role != "assistant"]
+        if text:
+            after = next((index for index, (at, _) in enumerate(self._turns) if at > turn), len(self._turns))
+            self._turns.insert(after, (turn, Message("assistant", text)))
+        self._forget()
+
+    def messages(self) -> list[Message]:
+        """For a model: beginning with a user's, and no two in a row of one side."""
+        joined: list[Message] = []
+        for _, message in self._turns:
+            if joined and joined[-1].role == message.role:
+                joined[-1] = Message(message.role, f"{joined[-1].text}\n{message.text}")
+            elif joined or message.role == "user":
+                joined.append(message)
+        return joined
+
+    def view(self) -> list[dict[str, object]]:
+        return [{"turn": turn, "role": message.role, "text": message.text} for turn, message in self._turns]
+
+    def _forget(self) -> None:
+        while len(self._turns) > 1 and (
+            len(self._turns) > MAX_MESSAGES or sum(len(message.text) for _, message in self._turns) > MAX_CHARS
+        ):
+            del self._turns[0]

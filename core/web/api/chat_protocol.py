@@ -1,0 +1,133 @@
+"""The messages of WS /chat, both ways: JSON text. What the server sends after "ready" is numbered (`event`), but for "ping" and "pong"."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from core.service.chat.conversation import ChatOptions, Conversation
+from core.service.chat.event_log import ChatEvent
+from core.service.errors import Malformed
+
+MAX_MESSAGE_BYTES = 64 * 1024
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class LiveBinding(_Message):
+    """The live session that speaks: what its "ready" told."""
+
+    session: str = Field(max_length=64)
+    secret: str = Field(max_length=64)
+
+
+class Start(_Message):
+    """A new conversation."""
+
+    type: Literal["start"]
+    mode: Literal["live", "clips", "text"]
+    live: LiveBinding | None = None
+    avatar: str = Field(default="", max_length=100, description="In the clips way: who speaks")
+    engine: Literal["auto", "lite", "ditto"] = "auto"
+    options: dict[str, Any] = Field(default_factory=dict, description="In the clips way: of the videos, as in POST /generate")
+    voice: str = Field(default="", max_length=100)
+    speed: Annotated[float, Field(strict=False)] = 1.0
+
+
+class Resume(_Message):
+    """The conversation goes on, after a lost connection or a reload."""
+
+    type: Literal["resume"]
+    chat: str = Field(max_length=64)
+    secret: str = Field(max_length=64)
+    event: int | None = Field(default=None, ge=-1, lt=2**53, description="Number of the last event that arrived; none: all are known")
+    live: LiveBinding | None = None
+
+
+class Say(_Message):
+    """What the user says."""
+
+    type: Literal["message"]
+    text: str
+    id: str = Field(default="", max_length=64, description="Chosen by the client: sent again with the same id it is one message")
+
+
+class Interrupt(_Message):
+    """The user begins to speak, or wants silence."""
+
+    type: Literal["interrupt"]
+
+
+class Ping(_Message):
+    type: Literal["ping"]
+    id: int | str | None = None
+
+
+class Close(_Message):
+    """The conversation is over, and forgotten."""
+
+    type: Literal["close"]
+
+
+_FIRST: TypeAdapter[Start | Resume] = TypeAdapter(Annotated[Start | Resume, Field(discriminator="type")])
+_LATER: TypeAdapter[Say | Interrupt | Ping | Close] = TypeAdapter(Annotated[Say | Interrupt | Ping | Close, Field(discriminator="type")])
+
+
+def read_first(text: str) -> Start | Resume:
+    """Raises Malformed."""
+    first: Start | Resume = _read(_FIRST, text, '{"type": "start", "mode": "live", ...}')
+    if isinstance(first, Start) and first.mode == "live" and first.live is None:
+        raise Malformed("The live session that speaks is missing.", 'Open WS /live, and give "live": {"session": ..., "secret": ...}.')
+    return first
+
+
+def read_later(text: str) -> Say | Interrupt | Ping | Close:
+    """Raises Malformed."""
+    return _read(_LATER, text, '{"type": "message", "text": ...}')  # type: ignore[no-any-return]
+
+
+def options_of(start: Start) -> ChatOptions:
+    return ChatOptions(start.mode, start.avatar, start.engine, start.options, start.voice, start.speed)
+
+
+def binding(live: LiveBinding | None) -> tuple[str, str] | None:
+    return None if live is None else (live.session, live.secret)
+
+
+def ready(conversation: Conversation, resumed: bool) -> str:
+    """The first message to each connection, and again where events are kept no longer: all that they would tell."""
+    about = {
+        "chat": conversation.id,
+        "secret": conversation.secret,
+        "resumed": resumed,
+        "mode": conversation.options.mode,
+        "partner": {"name": conversation.partner.name, "echo": conversation.partner.echo},
+        "messages": conversation.history.view(),
+        "answering": conversation.answering(),
+        "next_event": conversation.log.next_number,
+    }
+    return json.dumps({"type": "ready", **about})
+
+
+def encoded(event: ChatEvent, root_path: str) -> str:
+    about = {"type": event.kind, "event": event.number, **event.data}
+    if event.kind == "video_ready":
+        about["url"] = f"{root_path}/jobs/{event.data['job']}/result"
+    return json.dumps(about)
+
+
+def _read(adapter: TypeAdapter[Any], text: str, example: str) -> Any:
+    if len(text) > MAX_MESSAGE_BYTES:
+        raise Malformed(f"A message has {len(text)} characters.", f"At most {MAX_MESSAGE_BYTES}.")
+    try:
+        return adapter.validate_python(json.loads(text))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Malformed(f"A message is wrong{f' at {where}' if where else ''}: {first['msg']}.", f"Write it as {example}.") from None
+    except (ValueError, RecursionError):
+        raise Malformed("A message is not JSON.", f"Write it as {example}.") from None

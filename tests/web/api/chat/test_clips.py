@@ -1,0 +1,67 @@
+"""The clips way: the text at once, its video later, told by an event that nobody who comes back misses."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+
+import av
+
+from tests.support.chat_caller import chatting, resume
+from tests.support.chat_server import ANSWER
+from tests.support.live_caller import run
+from tests.support.serving import Serving
+
+OPTIONS = {"size": 64}
+
+
+def video_of(server: Serving, url: str) -> int:
+    """Its frames."""
+    with server.client() as client, av.open(io.BytesIO(client.get(url).raise_for_status().content)) as file:
+        return sum(1 for _ in file.decode(video=0))
+
+
+def test_the_video_of_an_answer_is_told_when_it_is_ready(server: Serving, token: str) -> None:
+    async def test() -> None:
+        async with chatting(server, type="start", mode="clips", avatar=token, options=OPTIONS) as caller:
+            ready = await caller.event("ready")
+            await caller.say("Who are you?")
+            assert (await caller.event("answer_done"))["text"] == ANSWER
+            caller.socket.transport.abort()
+        last = caller.events[-1]["event"]
+        async with chatting(server, **resume(ready, event=last)) as again:
+            told = await again.event("video_ready", turn=0)
+            assert told["url"] == f"/jobs/{told['job']}/result"
+            assert await asyncio.to_thread(video_of, server, told["url"]) >= len(ANSWER) * 20 // 40 - 5
+            await again.say("markup")  # the next one is not SSML
+            await again.event("video_ready", turn=1)
+            assert again.of("error") == []
+
+    run(test)
+
+
+def test_a_program_posts_and_waits_for_the_video(server: Serving, token: str) -> None:
+    with server.client() as client:
+        answer = client.post("/chat", json={"message": "Who are you?", "avatar": token, "options": OPTIONS}).json()
+        assert (answer["text"], answer["error"]) == (ANSWER, None)
+        assert client.get(f"/jobs/{answer['job']}").json()["kind"] == "video"
+
+        async def test() -> None:
+            async with chatting(server, **resume(answer, event=-1)) as caller:
+                told = await caller.event("video_ready")
+                assert told["job"] == answer["job"]
+
+        run(test)
+
+
+def test_a_video_that_cannot_be_made_leaves_the_text(server: Serving, token: str) -> None:
+    with server.client() as client:
+        wrong = client.post("/chat", json={"message": "Hello", "avatar": token, "options": {"size": 65}}).json()
+        assert (wrong["text"], wrong["job"], wrong["error"]["type"]) == (ANSWER, "", "OptionError")
+        failing = client.post("/chat", json={"message": "Hello", "avatar": token, "voice": "service-busy", "options": OPTIONS}).json()
+
+        async def test() -> None:
+            async with chatting(server, **resume(failing, event=-1)) as caller:
+                assert (await caller.event("error"))["error"]["type"] == "BusyError"
+
+        run(test)
