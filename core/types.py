@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
@@ -55,6 +55,41 @@ class Audio:
     def n_frames(self) -> int:
         """Frames of the finished video: ceil(duration x 25)."""
         return math.ceil(len(self.samples) / SAMPLES_PER_FRAME)
+
+    def steps(self, n_samples: int) -> Iterator[Samples]:
+        """What an engine hears, n_samples at a time; the last step may be shorter."""
+        for start in range(0, len(self.samples), n_samples):
+            yield self.samples[start : start + n_samples]
+
+
+class AudioStream(Protocol):
+    """One recording that is still being made, such as a text that is being spoken (`core.media.coming_audio`).
+
+    Streams take it; a file needs it whole. rate_hz, channels, warnings: as of `Audio`.
+    """
+
+    @property
+    def rate_hz(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+    @property
+    def n_frames(self) -> int | None:
+        """As of `Audio`; None while it is not known, at the latest until the last step was given out."""
+
+    @property
+    def duration_s(self) -> float:
+        """Of what was given out in steps so far."""
+
+    def steps(self, n_samples: int) -> Iterator[Samples]:
+        """What the engine hears, n_samples at a time; the last step may be shorter. Waits for what is still to come.
+
+        Raises what ended the recording before its end.
+        """
+
+    def sound(self) -> Generator[NDArray[np.float32], None, None]:
+        """What is muxed, (channels, n) of rate_hz; waits and raises as `steps`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,7 +328,7 @@ class Request:
     owner: the user who makes the request; data of one owner is never used for another.
     """
 
-    audio: Audio
+    audio: Audio | AudioStream
     source: Source | Avatar
     engine: str = "auto"
     framing: Framing = Framing()
@@ -304,9 +339,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a job: `done` of `total` frames in `stage` (total 0: not known yet)."""
+    """The progress of a job: `done` of `total` frames in `stage` (total 0: not known yet). speech: a text is being spoken."""
 
-    stage: Literal["queued", "loading", "registering", "animating", "finishing", "done"]
+    stage: Literal["queued", "speech", "loading", "registering", "animating", "finishing", "done"]
     done: int = 0
     total: int = 0
 
