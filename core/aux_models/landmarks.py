@@ -76,7 +76,7 @@ def check_face(found: int, index: int, where: str = "the photo") -> None:
     if index >= found:
         choice = f"Choose 0 to {found - 1}; 0 is the largest." if found > 1 else "Choose 0, the largest."
         text = f"Face {index} was asked for, but {where} shows {found} {'face' if found == 1 else 'faces'}."
-        raise FaceError(text, choice, code="face_missing", parameters={"number": index + 1, "found": found})
+        raise FaceError(text, choice, code="face_missing", parameters={"index": index, "found": found})
 
 
 def check_whole(points: Array, pixels: Frame, where: str = "the photo") -> None:

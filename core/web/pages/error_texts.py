@@ -13,12 +13,17 @@ from core.web.pages.texts import Texts
 logger = logging.getLogger(__name__)
 
 
-def sentence(texts: Texts, error: BaseException) -> str:
-    """What a visitor is told, as plain text. An error that is none of ours is logged, and told without its words."""
+def sentence(texts: Texts, error: BaseException, *, program: bool = False) -> str:
+    """What a visitor is told, as plain text. An error that is none of ours is logged, and told without its words.
+
+    program: it is told to a client of the API, which calls photos, recordings and options by the names that core has for them.
+    """
     if not isinstance(error, TalkingHeadError):
         logger.error("a page event failed", exc_info=error)
         return texts.unexpected
-    known = texts.errors.get(error.code) or cast(Mapping[str, str], texts.media_errors).get(error.code)
+    known = texts.errors.get(error.code)
+    if known is None and not program:
+        known = cast(Mapping[str, str], texts.media_errors).get(error.code)
     if known is None:
         return str(error)
     try:

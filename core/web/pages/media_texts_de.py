@@ -16,7 +16,7 @@ ERRORS = MediaErrors(
     photos_only="Das Verfahren {engine} bewegt nur Fotos. Nimm ein Foto, oder wähle ein anderes Verfahren.",
     face_none="Auf diesem Foto ist kein Gesicht zu finden. Nimm ein scharfes, gleichmäßig beleuchtetes Foto, auf dem eine Person von vorn "
     "zu sehen ist, das ganze Gesicht im Bild.",
-    face_missing="Gesicht {number} ist gewählt, zu sehen sind aber {found}. Wähle ein anderes.",
+    face_missing="Verlangt ist Gesicht {index}, gezählt ab 0, dem größten; zu sehen sind {found}. Wähle ein anderes.",
     face_negative="Ein Gesicht {value} gibt es nicht. Gezählt wird ab 0, dem größten.",
     face_cut_off="Der Rand schneidet das Gesicht ab ({share} davon fehlen). Nimm ein Foto, auf dem das ganze Gesicht zu sehen ist.",
     face_without_eyes="Ein Gesicht ist zu finden, seine Augen aber nicht. Nimm ein scharfes, gleichmäßig beleuchtetes Foto von vorn.",

@@ -143,7 +143,7 @@ class Page(gr.Blocks):  # type: ignore[misc]  # Gradio is not followed by the ty
             raise
         except TalkingHeadError as error:
             public = getattr(block_fn, "api_visibility", "") == "public"
-            said = sentence(self.texts, error)
+            said = sentence(self.texts, error, program=public)
             raise page_error(said if public else escape(said)) from None  # the page shows it as HTML
         except Exception as error:
             if type(error).__name__ in ("InvalidPathError", "ValidationError"):  # a path of the client's own, or no file at all

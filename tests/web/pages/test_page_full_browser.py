@@ -60,7 +60,7 @@ def register(tab: Tab, photo: Path = PORTRAIT, name: str = "Ada", agreed: bool =
 
 def facts(tab: Tab) -> str:
     tab.page.locator("#th-status .th-result").wait_for(timeout=RESULT_MS)
-    return str(tab.page.locator("#th-status .th-result").inner_text())
+    return str(tab.page.locator("#th-status .th-result").text_content())
 
 
 def test_an_avatar_from_its_photo_to_its_end(tab: Tab) -> None:
@@ -140,7 +140,7 @@ def test_the_face_that_is_clicked_speaks(tab: Tab, tmp_path: Path) -> None:
     tab.page.get_by_label("Engine").click()
     tab.page.get_by_role("option", name="lite").click()
     tab.generate()
-    assert "lite engine (it was asked for)" in facts(tab)
+    assert "lite engine (it was chosen)" in facts(tab)
 
 
 def test_a_photo_without_a_face_is_explained(tab: Tab, tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_stream_plays_while_it_is_made_and_the_next_follows(tab: Tab) -> None:
     assert page.evaluate(f"[{fronts}[0].videoWidth, {fronts}[0].videoHeight]") == [320, 320]
     assert re.fullmatch(r"First picture after \d+ ms", page.locator(".th-stage-note").inner_text())
     page.locator("#th-stream-status .th-result").wait_for(timeout=RESULT_MS)
-    assert "first frame after" in page.locator("#th-stream-status").inner_text()
+    assert "first frame after" in page.locator("#th-stream-status").text_content()
     first = page.evaluate(f"[...document.querySelectorAll('.th-stage video')].indexOf({fronts}[0])")
     page.locator("#th-stream-play").click()
     page.wait_for_function("document.querySelector('.th-stage').dataset.clips === '2'", timeout=RESULT_MS)
