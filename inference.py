@@ -214,7 +214,9 @@ def list_voices(as_json: bool) -> int:
     return 0
 
 
-def read_speech(arguments: argparse.Namespace, settings: Settings, cancel: threading.Event, load_ahead: Callable[[], None]) -> tuple[Audio, Speech | None]:
+def read_speech(
+    arguments: argparse.Namespace, settings: Settings, cancel: threading.Event, load_ahead: Callable[[], None]
+) -> tuple[Audio, Speech | None]:
     """The recording; or the text spoken, with the times of its words. load_ahead: called once the text is known to be good."""
     from core.media.audio import load_audio
 

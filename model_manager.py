@@ -83,7 +83,7 @@ def parse_arguments(argv: list[str] | None, formats: Iterable[str]) -> argparse.
             command.add_argument("--onnx_dir", type=Path, required=True, help="folder to write to; made where it is missing")
             command.add_argument("--checkpoint_dir", type=Path, help="folder with the .pth files, instead of the downloaded ones")
         else:
-            command.add_argument("--format", choices=tuple(formats), help=f"which checkpoints; {KOKORO}: of the voices (default: {default})")
+            command.add_argument("--format", choices=tuple(formats), help=f"which; {KOKORO}: of the voices (default: {default})")
         if name in ("download", "verify", "path"):
             command.add_argument(
                 "--with", dest="extras", action="append", default=[], metavar="EXTRA",

@@ -76,7 +76,7 @@ def main() -> None:
     drawn = np.random.default_rng(0).integers(0, len(sentences), (DRAWS, len(sentences)))
     rates = counts[:, drawn].sum(axis=2) / said[drawn].sum(axis=1)
     sys.stderr.write("\n")
-    report: dict[str, object] = {"voice": arguments.voice, "sentences": len(sentences), "words": int(said.sum()), "spelled_differently": differing}
+    report: dict[str, object] = {"voice": arguments.voice, "sentences": len(sentences), "words": int(said.sum()), "differing": differing}
     for name, count, rate in zip(WAYS, counts, rates, strict=True):
         low, high = interval(rate)
         report[name] = {"rate": count.sum() / said.sum(), "interval": [low, high]}

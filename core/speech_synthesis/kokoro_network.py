@@ -53,7 +53,8 @@ class KokoroNetwork:
             raise _not_the_network(f"its inputs are {', '.join(sorted(inputs))}")
 
     def run(self, letters: NDArray[np.int64], style: NDArray[np.float32], speed: float, options: Any) -> list[Any]:
-        """(samples float32, units of each letter int64), of any shape. letters: (n,). style: (256,). options: ONNX Runtime's, of one run."""
+        """(samples float32, units of each letter int64), of any shape. letters: (n,). style: (256,). options: of ONNX Runtime, for one run.
+        """
         inputs = {self._letters: letters[None], "style": style[None], "speed": np.array([speed], np.float32)}
         made: list[Any] = self._session.run([_AUDIO[self._letters], _DURATIONS], inputs, options)
         return made
