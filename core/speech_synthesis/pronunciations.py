@@ -45,7 +45,7 @@ def begins_with_vowel(letters: str) -> bool:
 
 @functools.lru_cache(maxsize=10_000)
 def _letters(word: str, language: str) -> str:
-    """ "" for a word that is not in the dictionary. Its lines are searched as they are: to read all of them takes longer than a sentence."""
+    """Of one word; "" where the dictionary lacks it. Its lines are searched as they are: reading all takes longer than a sentence."""
     lines, wanted = _dictionary(language), f"{word}\t".encode()
     low, high = 0, len(lines)
     while low < high:
