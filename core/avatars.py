@@ -1,4 +1,4 @@
-"""Avatars and registrations: finds them in memory or on the disk, or makes them with an engine.
+"""Avatars and registrations: finds them in memory or on the disk, or makes them with an engine, and opens sessions on them.
 
 A registration is looked for in memory, then (of an avatar) on the disk, and made last. Photos that nobody registered stay in memory only.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import cv2
 
-from core.engines.base import Engine, Registration
+from core.engines.base import Engine, Registration, Session
 from core.errors import AvatarError, OptionError
 from core.media.image import load_image
 from core.media.jpeg import as_jpeg
@@ -22,9 +22,12 @@ from core.media.source import load_clip
 from core.optimization.avatar_cache import AvatarStore, Key, RegistrationMemory, clean_name, new_avatar
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.resolution_optimization import cut_pixels, face_cut
+from core.run_request import LoadedEngine, PreparedRun, RunRequest
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
+from core.stage_times import stage
 from core.types import Avatar, Frame, Framing, Photo, Progress, Source, is_video
+from core.zero_gpu import current_visitor
 
 THUMBNAIL_PX = 256
 
@@ -45,14 +48,22 @@ class Avatars:
         """Raises OptionError for a name that is too long, or where a consent that is required was not declared."""
         clean_name(name)
         if self._settings.require_consent and not consent:
-            raise OptionError("The consent of the person shown was not declared.", "Declare it, or use another photo.")
+            raise OptionError(
+                "The consent of the person shown was not declared.", "Declare it, or use another photo.", code="consent_missing"
+            )
 
-    def usable(self, avatar: Avatar, owner: str) -> Avatar:
-        """The avatar as it is registered now. Raises AvatarError, and OptionError where a consent that is required was not declared."""
-        avatar = self.store.get(avatar.token, owner)
+    def resolve_avatar(self, run_request: RunRequest) -> RunRequest:
+        """The same request, with its avatar as it is registered now.
+
+        Raises AvatarError, and OptionError where a consent that is required was not declared.
+        """
+        if not isinstance(run_request.source, Avatar):
+            return run_request
+        avatar = self.store.get(run_request.source.token, run_request.owner)
         if self._settings.require_consent and not avatar.consent:  # it was registered before that was required
-            raise OptionError("The consent of the person shown was not declared.", "Register the photo again and declare it.")
-        return avatar
+            hint = "Register the photo again and declare it."
+            raise OptionError("The consent of the person shown was not declared.", hint, code="consent_missing_avatar")
+        return dataclasses.replace(run_request, source=avatar, framing=avatar.framing)
 
     def register(
         self,
@@ -93,6 +104,20 @@ class Avatars:
         if name or (consent and not avatar.consent):
             return self.store.rename(avatar, name or avatar.name, consent)
         return self.store.get(token, owner)
+
+    def open_session(self, job: Job[Any] | None, loaded: LoadedEngine) -> tuple[PreparedRun, Session]:
+        """Registers the person with the engine, where that is not done yet, and opens a session on them. Raises as `registration`."""
+        if job is not None:
+            job.report(Progress("registering"))
+        request, started_s = loaded.request, time.perf_counter()
+        with stage("registration", 0):
+            registration = self.registration(job, loaded.engine, request.source, request.framing, request.owner)
+        register_ms = round((time.perf_counter() - started_s) * 1000, 1)
+        current_visitor.set(request.owner)
+        with self._scheduler.device_turn():
+            session = loaded.engine.session(registration, request.controls, request.options)
+        self.memory.trim()  # registrations grow with the sizes they are used at
+        return PreparedRun(loaded, registration, started_s, register_ms), session
 
     def registration(self, job: Job[Any] | None, engine: Engine, source: Source | Avatar, framing: Framing, owner: str) -> Registration:
         """Made once while it stays in memory, or for an avatar on the disk. Raises FaceError, and AvatarError where the avatar is gone."""

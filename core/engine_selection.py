@@ -8,58 +8,18 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TypeVar
 
-from core.engines import ditto_options
-from core.engines.base import Engine, check_request
-from core.engines.capabilities import CAPABILITIES
+from core.engines.base import Engine
+from core.engines.profiles import PROFILES
 from core.errors import BusyError, EngineUnavailable, OptionError
 from core.optimization.cold_start_optimization import Engines
 from core.optimization.gpu_optimization import gpu_obstacle
 from core.options import PRESETS
+from core.run_request import LoadedEngine, RunRequest
 from core.settings import Settings
-from core.types import DEFAULT, Avatar, Controls, Framing, RenderOptions, Source
+from core.types import DEFAULT
 
 T = TypeVar("T")
 ENGINE_NAMES = ("auto", "lite", "ditto")
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class RunRequest:
-    """Whom to show, by which engine, and how: a request without its recording. n_frames: of the video, where that is known."""
-
-    source: Source | Avatar
-    owner: str
-    engine: str = "auto"
-    framing: Framing = Framing()
-    controls: Controls = Controls()
-    options: RenderOptions = RenderOptions()
-    n_frames: int | None = None
-
-    def completed(self, capabilities: frozenset[str]) -> RunRequest:
-        """With what the request leaves open: an engine that plans by the length of a recording is told it; where there is none, an engine
-        that could wait for seconds of speech does not (with the overlap for recordings a window of 70 frames would, online or not).
-        """
-        if self.n_frames is not None:
-            planned = "N_d" in capabilities and self.options.N_d is DEFAULT
-            return dataclasses.replace(self, options=dataclasses.replace(self.options, N_d=self.n_frames)) if planned else self
-        if "online_mode" not in capabilities or self.options.online_mode is not DEFAULT:
-            return self
-        return dataclasses.replace(self, controls=_realtime(self.controls), options=_realtime(self.options))
-
-
-def _realtime(values: T) -> T:
-    """Those of `values` that the preset "realtime" sets and that are left open, as it sets them."""
-    preset = {name: value for name, value in PRESETS["realtime"].items() if getattr(values, name, None) is DEFAULT}
-    return dataclasses.replace(values, **preset)  # type: ignore[type-var]  # all have the fields of dataclasses
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class LoadedEngine:
-    """The engine that serves a request, why this one, the request completed for it, and how long the request waited for it."""
-
-    engine: Engine
-    reason: str
-    request: RunRequest
-    load_ms: float = 0.0
 
 
 class EngineSelector:
@@ -73,11 +33,10 @@ class EngineSelector:
         """The engine that would serve `requested` now, and why. Raises OptionError or EngineUnavailable."""
         if requested not in ENGINE_NAMES:
             raise OptionError(f"There is no engine {requested!r}.", f"Choose one of: {', '.join(ENGINE_NAMES)}.")
-        if requested in self._engines.names:
-            self._check_fetched(requested)
-            return requested, "it was asked for"
         if requested == "ditto":
-            raise EngineUnavailable("The ditto engine is not offered here.", "Use the lite engine, or auto.")
+            self._check_ditto()
+        if requested != "auto":
+            return requested, "it was asked for"
         if "ditto" not in self._engines.names:
             return "lite", "auto: it is the only engine offered here and needs no download"
         if self.obstacle is not None:
@@ -87,13 +46,16 @@ class EngineSelector:
             return "ditto", "auto: a GPU was found"
         return "lite", f"auto: ditto is {state}"
 
-    def _check_fetched(self, name: str) -> None:
-        """Raises EngineUnavailable where a visitor's request would start a large download that the deployment forbids."""
-        if self._serving and not self._settings.fetch_ditto and self._engines.state(name).stage in ("absent", "failed"):
-            if missing := self._engines.missing_bytes(name):
-                raise EngineUnavailable(
-                    f"The {name} engine's files ({missing / 2**20:.0f} MiB) were not fetched here.", "Use the lite engine, or auto."
-                )
+    def _check_ditto(self) -> None:
+        """Raises EngineUnavailable where it is not offered, or where a visitor would start a large download that the deployment forbids."""
+        hint = "Use the lite engine, or auto."
+        if "ditto" not in self._engines.names:
+            text = "The ditto engine is not offered here."
+            raise EngineUnavailable(text, hint, code="engine_not_offered", parameters={"engine": "ditto"})
+        if self._serving and not self._settings.fetch_ditto and self._engines.state("ditto").stage in ("absent", "failed"):
+            if missing := self._engines.missing_bytes("ditto"):
+                text = f"The ditto engine's files ({missing / 2**20:.0f} MiB) were not fetched here."
+                raise EngineUnavailable(text, hint, code="engine_not_fetched", parameters={"engine": "ditto"})
 
     @cached_property
     def obstacle(self) -> str | None:
@@ -110,7 +72,7 @@ class EngineSelector:
             if self._settings.fetch_ditto or not self._engines.missing_bytes("ditto"):
                 self._engines.start("ditto")
 
-    def check(self, run_request: RunRequest) -> None:
+    def check_supported(self, run_request: RunRequest) -> None:
         """Raises InputError, EngineUnavailable or BusyError for what is known to fail; loads nothing."""
         name, reason = self.choose(run_request.engine)
         try:
@@ -125,13 +87,13 @@ class EngineSelector:
         """True where auto will take Ditto as soon as it is loaded."""
         return "ditto" in self._engines.names and self.obstacle is None and self._engines.state("ditto").under_way
 
-    def ready(self, run_request: RunRequest) -> LoadedEngine | None:
+    def loaded_engine(self, run_request: RunRequest) -> LoadedEngine | None:
         """The engine that would serve the request now; None while it is not loaded."""
         name, reason = self.choose(run_request.engine)
         engine = self._engines.loaded(name)
         return None if engine is None else _loaded(engine, reason, run_request)
 
-    def load(self, run_request: RunRequest, check: Callable[[], None] = lambda: None) -> LoadedEngine:
+    def load_engine(self, run_request: RunRequest, check: Callable[[], None] = lambda: None) -> LoadedEngine:
         """Waits for the engine; where auto chose one that turns out not to run here, for the lite one. check: as in `Engines.get`.
 
         Raises EngineUnavailable, and InputError for what the engine refuses as it is configured.
@@ -150,21 +112,37 @@ class EngineSelector:
             engine, reason = self._engines.get("lite", check), f"auto: ditto cannot run here ({error.message.rstrip('.')})"
         load_ms = round((time.perf_counter() - started_s) * 1000, 1)
         loaded = dataclasses.replace(_loaded(engine, reason, run_request), load_ms=load_ms)
-        completed = loaded.request
-        engine.verify(completed.source, completed.framing, completed.controls, completed.options)
+        request = loaded.request
+        engine.verify(request.source, request.framing, request.controls, request.options)
         return loaded
 
 
 def _loaded(engine: Engine, reason: str, run_request: RunRequest) -> LoadedEngine:
     reason = f"{reason}; {engine.limitation}" if engine.limitation else reason
-    return LoadedEngine(engine, reason, run_request.completed(engine.capabilities))
+    return LoadedEngine(engine, reason, completed(run_request, engine.capabilities))
 
 
 def _check_for(name: str, run_request: RunRequest) -> None:
     """Raises InputError for what the engine of that name refuses whatever its configuration; it need not be loaded, nor torch be there."""
-    capabilities = CAPABILITIES[name]
-    run_request = run_request.completed(capabilities)
-    check_request(name, capabilities, run_request.source, run_request.framing, run_request.controls, run_request.options)
-    if name == "ditto":
-        ditto_options.source_options(run_request.framing)
-        ditto_options.session_options(run_request.controls, run_request.options)
+    profile = PROFILES[name]
+    request = completed(run_request, profile.capabilities)
+    profile.check(request.source, request.framing, request.controls, request.options)
+
+
+def completed(run_request: RunRequest, capabilities: frozenset[str]) -> RunRequest:
+    """With what the request leaves open: an engine that plans by the length of a recording is told it; where there is none, an engine
+    that could wait for seconds of speech does not (with the overlap for recordings a window of 70 frames would, online or not).
+    """
+    options = run_request.options
+    if run_request.n_frames is not None:
+        planned = "N_d" in capabilities and options.N_d is DEFAULT
+        return dataclasses.replace(run_request, options=dataclasses.replace(options, N_d=run_request.n_frames)) if planned else run_request
+    if "online_mode" not in capabilities or options.online_mode is not DEFAULT:
+        return run_request
+    return dataclasses.replace(run_request, controls=_realtime(run_request.controls), options=_realtime(options))
+
+
+def _realtime(values: T) -> T:
+    """Those of `values` that the preset "realtime" sets and that are left open, as it sets them."""
+    preset = {name: value for name, value in PRESETS["realtime"].items() if getattr(values, name, None) is DEFAULT}
+    return dataclasses.replace(values, **preset)  # type: ignore[type-var]  # all have the fields of dataclasses

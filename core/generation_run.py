@@ -1,22 +1,28 @@
-"""Generates the frames of one recording with one session, and reports what was made and how fast.
+"""Generates the frames of one recording with one session, writes them into a file, and reports what was made and how fast.
 
-Video files and streams are both made by it.
+Streams take the same frames (core/streaming/recording.py).
 """
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
+import itertools
 import time
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing, nullcontext
+from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
-from core.engines.base import Engine, Registration, Session
+import numpy as np
+
+from core.engines.base import Session
+from core.errors import OptionError
 from core.media.label import Label
-from core.provenance.disclosure import disclosure
-from core.scheduler import Job
-from core.types import FPS, SAMPLES_PER_FRAME, Audio, Frame, GenerationInfo, Progress, RenderOptions
+from core.media.video import VideoWriter
+from core.provenance.signing import Signer
+from core.run_request import PreparedRun
+from core.scheduler import Job, Scheduler
+from core.types import FPS, SAMPLES_PER_FRAME, Audio, AudioStream, Frame, Generation, GenerationInfo, Progress
 
 
 class Turn(Protocol):
@@ -31,51 +37,54 @@ STEP_FRAMES = 5
 """As much of the recording is heard at a time; the session says how many frames are taken in one turn on the device."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class PreparedRun:
-    """The inputs of a run: the loaded engine, why it was chosen, the registered person, and how long loading and registering took.
-
-    video: whether the person moves already. warnings: of source and registration. avatar: the token, where one was given.
-    """
-
-    engine: Engine
-    engine_reason: str
-    registration: Registration
-    video: bool
-    warnings: tuple[str, ...]
-    avatar: str | None
-    load_ms: float
-    register_ms: float
-
-    def metadata(self, label: bool) -> dict[str, str]:
-        """The metadata of a video or stream that is made now. label: whether the visible label is in it."""
-        today = datetime.datetime.now(datetime.UTC).date()
-        return disclosure(self.engine.name, self.engine.revision, "video" if self.video else "photo", label, today)
+def session_turn(session: Session, scheduler: Scheduler) -> Turn:
+    """How a session's frames get their turn on the device: at once, where its engine shares the device among sessions itself."""
+    if not session.takes_turns:
+        return lambda due_s=None: nullcontext()
+    session.pause = scheduler.pass_turn
+    return scheduler.device_turn
 
 
 class GenerationRun:
-    """started_s: by time.perf_counter, when work on it began, its engine loaded. turn: gives a turn on the device."""
+    """The frames of `audio`, made with `session` on the person in `prepared`; the scheduler gives turns on the device."""
 
-    def __init__(
-        self, prepared: PreparedRun, session: Session, options: RenderOptions, audio: Audio, turn: Turn, started_s: float
-    ) -> None:
-        self.prepared, self.session, self.options, self.audio = prepared, session, options, audio
-        self.metadata = prepared.metadata(options.label)
-        self.total = audio.n_frames
+    def __init__(self, prepared: PreparedRun, session: Session, audio: Audio | AudioStream, scheduler: Scheduler) -> None:
+        self.prepared, self.session, self.audio = prepared, session, audio
+        self.options = prepared.loaded.request.options
+        self.metadata = prepared.metadata()
         self.n_frames = 0
         """Frames made so far."""
-        self._turn = turn
-        self._started_s, self._ready_s = started_s, time.perf_counter()
+        self._turn = session_turn(session, scheduler)
+        self._ready_s = time.perf_counter()
         self._first_s = 0.0
+
+    @property
+    def total(self) -> int:
+        """Frames of the whole; 0 while the recording is still being made."""
+        return self.audio.n_frames or 0
+
+    def goes_on(self) -> bool:
+        """Whether more frames will follow those made so far."""
+        return not self.total or self.n_frames < self.total
+
+    def write_video(self, job: Job[Any], output: Path, signer: Signer | None) -> Generation:
+        """Writes every frame and the sound into a video file, signed where there is a signer."""
+        sign = None if signer is None else partial(signer.sign, metadata=self.metadata)
+        with (
+            closing(self.frames(job)) as frames,
+            VideoWriter(output, self.session.width, self.session.height, whole(self.audio), metadata=self.metadata, sign=sign) as writer,
+        ):
+            for frame in frames:
+                writer.write(frame)
+            job.report(Progress("finishing", self.n_frames, self.total))
+        return Generation(output, self.info())
 
     def frames(self, job: Job[Any]) -> Generator[Frame, None, None]:
         """Every frame once; reports to `job` after each step. Close it to free what the session holds."""
         label = Label(self.session.width, self.session.height) if self.options.label else None
-        samples, step = self.audio.samples, STEP_FRAMES * SAMPLES_PER_FRAME
         job.report(Progress("animating", 0, self.total))
         try:
-            for start in range(0, len(samples) + step, step):
-                chunk = samples[start : start + step]
+            for chunk in itertools.chain(self.audio.steps(STEP_FRAMES * SAMPLES_PER_FRAME), [np.zeros(0, np.float32)]):
                 waiting = self.session.push(chunk) if len(chunk) else self.session.flush()
                 while True:  # a push may yield many frames at once: they are taken a step at a time
                     frames, through = self._step(waiting)
@@ -113,10 +122,10 @@ class GenerationRun:
     def info(self) -> GenerationInfo:
         """The facts about the finished video; call it after the last frame."""
         prepared, audio_s = self.prepared, self.audio.duration_s
-        wall_s = time.perf_counter() - self._started_s
+        wall_s = time.perf_counter() - prepared.started_s
         return GenerationInfo(
             engine=prepared.engine.name,
-            engine_reason=prepared.engine_reason,
+            engine_reason=prepared.loaded.reason,
             frames=self.n_frames,
             fps=FPS,
             width=self.session.width,
@@ -126,9 +135,16 @@ class GenerationRun:
             rtf=round(wall_s / audio_s, 4),
             first_frame_ms=round((self._first_s - self._ready_s) * 1000, 1),
             register_ms=prepared.register_ms,
-            load_ms=prepared.load_ms,
+            load_ms=prepared.loaded.load_ms,
             seed=self.options.seed,
             warnings=(*prepared.warnings, *self.audio.warnings),
             avatar=prepared.avatar,
             label=self.options.label,
         )
+
+
+def whole(audio: Audio | AudioStream) -> Audio:
+    """Raises OptionError for a recording that is still being made."""
+    if not isinstance(audio, Audio):
+        raise OptionError("A video file is made of a whole recording, and this one is still being made.", "Wait for its end, or stream it.")
+    return audio

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from core.engine_selection import LoadedEngine, RunRequest
 from core.errors import OutputError
+from core.media.video import check_writable
 from core.optimization.avatar_cache import AvatarStore
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.inference_cache import InferenceCache
-from core.provenance.disclosure import disclosure
+from core.run_request import LoadedEngine, RunRequest
 from core.settings import Settings
 from core.types import Audio, Avatar, Generation, is_video
 
@@ -35,6 +34,13 @@ class ResultKey(NamedTuple):
     digest: str
 
 
+@dataclasses.dataclass
+class ResultSlot:
+    """generation: the video that was made before, or the one that was made now; None while there is none."""
+
+    generation: Generation | None = None
+
+
 class ResultReuse:
     """signature: tells apart what differently configured signers sign. keeping: False: nothing is looked up or kept."""
 
@@ -47,26 +53,44 @@ class ResultReuse:
         """inputs: SHA-256 of photo and recording whose videos are nobody's own: whoever makes one makes it for all owners."""
         self._shared |= frozenset(inputs)
 
-    def key(self, audio: Audio, loaded: LoadedEngine) -> ResultKey | None:
+    def lookup(self, loaded: LoadedEngine | None, audio: Audio, output: Path) -> Generation | None:
+        """The kept video of the request, put at `output`. None where there is none, or its engine is not loaded. Raises OutputError."""
+        check_writable(output)
+        return None if loaded is None else self._find(self._key(loaded, audio), loaded, output)
+
+    @contextlib.contextmanager
+    def reserved(self, loaded: LoadedEngine, audio: Audio, output: Path, check: Callable[[], None]) -> Iterator[ResultSlot]:
+        """The slot of the request's video. It is this caller's while the video is made: an identical request waits and then finds it.
+
+        A video put into an empty slot is kept, unless the avatar in it was deleted meanwhile. check: called while waiting; may raise.
+        Raises OutputError.
+        """
+        key = self._key(loaded, audio)
+        with contextlib.nullcontext() if key is None else self._cache.locked(key.digest, check):
+            slot = ResultSlot(self._find(key, loaded, output))
+            found = slot.generation is not None
+            yield slot
+            if key is not None and slot.generation is not None and not found:
+                self._keep(key, loaded.request, slot.generation)
+
+    def _key(self, loaded: LoadedEngine, audio: Audio) -> ResultKey | None:
         """The key of the video that the request would give; None where videos are not kept.
 
         An avatar counts as what it was made of: the same photo, handed in again, is the same request.
         """
         if not self.keeping:
             return None
-        run_request = loaded.request
-        kind: Literal["video", "photo"] = "video" if is_video(run_request.source) else "photo"
-        settings, engine = self._settings, loaded.engine
+        run_request, settings = loaded.request, self._settings
+        moving, source = is_video(run_request.source), run_request.source.sha256
         parts = {
-            "source": [kind, run_request.source.sha256, run_request.framing],
+            "source": ["video" if moving else "photo", source, run_request.framing],
             "audio": [audio.original, audio.samples],
             "controls": run_request.controls,
             "options": run_request.options,
-            "said": [disclosure(engine.name, engine.revision, kind, run_request.options.label, datetime.date.min), self._signature],
-            "limits": [settings.max_video_s, settings.max_video_store_bytes] if kind == "video" else [],
+            "said": [loaded.disclosure, self._signature],
+            "limits": [settings.max_video_s, settings.max_video_store_bytes] if moving else [],
         }
         try:
-            source = run_request.source.sha256
             shared = self._shared and (source, hashlib.sha256(audio.original).hexdigest()) in self._shared
             owner = SHARED_OWNER if shared else run_request.owner
             digest = self._cache.key(owner, parts)
@@ -75,12 +99,8 @@ class ResultReuse:
             return None
         return None if digest is None else ResultKey(owner, digest)
 
-    def locked(self, key: ResultKey | None, check: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
-        """A lock to be held while a video is made, so that an identical request waits and then finds it."""
-        return contextlib.nullcontext() if key is None else self._cache.locked(key.digest, check)
-
-    def find(self, key: ResultKey | None, loaded: LoadedEngine, output: Path) -> Generation | None:
-        """The kept video, put at `output`. Raises OutputError."""
+    def _find(self, key: ResultKey | None, loaded: LoadedEngine, output: Path) -> Generation | None:
+        """The kept video, put at `output`."""
         run_request, started = loaded.request, time.perf_counter()
         known = self._cache.find(*key, output) if key is not None else None
         if known is None:
@@ -99,10 +119,8 @@ class ResultReuse:
         )
         return Generation(output, info)
 
-    def keep(self, key: ResultKey | None, loaded: LoadedEngine, generation: Generation) -> None:
-        """Keeps a finished video, unless the avatar in it was deleted meanwhile."""
-        run_request = loaded.request
-        if key is None or self._was_deleted(run_request):
+    def _keep(self, key: ResultKey, run_request: RunRequest, generation: Generation) -> None:
+        if self._was_deleted(run_request):
             return
         self._cache.put(*key, generation.path, generation.info, run_request.source.sha256)
         if self._was_deleted(run_request):

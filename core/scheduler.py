@@ -1,4 +1,4 @@
-"""Jobs: submit, watch, cancel; and whose step runs on the device next.
+"""Jobs: schedule, watch, cancel; and whose step runs on the device next.
 
 All entry points share one scheduler. A job runs on a worker thread; what it computes on the device it computes in steps, each
 inside `device_turn()`. Turns are given by when they are due: a live session's before its next frame is, a job's when nobody is in a hurry.
@@ -34,7 +34,7 @@ JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 class Job(Generic[T]):
     """One piece of work. `id` cannot be guessed; `progress` is the latest; `result()` waits.
 
-    Made by `Scheduler.submit` only.
+    Made by `Scheduler.schedule` only.
     """
 
     def __init__(self, work: Callable[[Job[T]], T], owner: str, on_progress: ProgressCallback | None) -> None:
@@ -162,7 +162,7 @@ class Scheduler:
         """Of those who wait, a heap."""
         self._holder: Ticket | None = None
 
-    def submit(self, work: Callable[[Job[T]], T], owner: str, on_progress: ProgressCallback | None = None) -> Job[T]:
+    def schedule(self, work: Callable[[Job[T]], T], owner: str, on_progress: ProgressCallback | None = None) -> Job[T]:
         """Queues `work`. Raises BusyError when `max_queue` jobs wait already, or half of the room is this owner's."""
         job = Job(work, owner, on_progress)
         with self._changed:

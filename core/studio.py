@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from core.avatars import Avatars
-from core.engine_selection import ENGINE_NAMES, EngineSelector, RunRequest
+from core.engine_selection import ENGINE_NAMES, EngineSelector
 from core.engines.base import Engine, FrameCost
 from core.errors import OptionError
+from core.generation_run import session_turn
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.cold_start_optimization import Engines, EngineSource
 from core.provenance.signing import open_signer
 from core.result_reuse import ResultReuse
+from core.run_request import RunRequest
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
 from core.streaming.live import LiveSession
@@ -94,7 +96,7 @@ class Studio:
         Raises InputError, EngineUnavailable or BusyError for what is known to fail. `output` appears only when it is whole. The job's own
         errors come from `job.result()`.
         """
-        return self._videos.submit(request, output, on_progress)
+        return self._videos.enqueue(request, output, on_progress)
 
     def generate(self, request: Request, output: Path, on_progress: ProgressCallback | None = None) -> Generation:
         """`submit`, then wait. An interrupt (Ctrl-C) of the waiting thread cancels the job before it is raised again."""
@@ -106,7 +108,7 @@ class Studio:
         del request
         return SegmentStream(
             lambda job: self._videos.start(job, *checked.pop()),  # once: the reader keeps the stream, and would keep what it is made of
-            lambda work: self.scheduler.submit(work, owner, on_progress),
+            lambda work: self.scheduler.schedule(work, owner, on_progress),
             self._spool_room,
         )
 
@@ -125,9 +127,9 @@ class Studio:
         take long. clock: as in LiveSession. Raises as `submit`, and BusyError where it would not keep real time beside those that run.
         """
         run_request = self._videos.checked_run(RunRequest(source, owner, engine, framing, controls, options))
-        loaded = self._selector.load(run_request)
-        prepared, session = self._videos.open_session(None, loaded)
-        options, turn = loaded.request.options, self._videos.turn(session)
+        loaded = self._selector.load_engine(run_request)
+        prepared, session = self._avatars.open_session(None, loaded)
+        options, turn = loaded.request.options, session_turn(session, self.scheduler)
 
         def guess() -> FrameCost | None:
             with turn():
@@ -146,14 +148,14 @@ class Studio:
 
     def find_result(self, request: Request, output: Path) -> Generation | None:
         """The very same video, put at `output`, where it is kept; None where it would have to be made. Raises as `submit`."""
-        return self._videos.find(self._videos.checked(request), request.audio, output)
+        return self._videos.find(request, output)[1]
 
     # ---- avatars
 
     def check_avatar(self, source: Source, owner: str, name: str, framing: Framing, engine: str, consent: bool) -> None:
         """Raises what `submit_avatar` would."""
         self._avatars.check_new(name, consent)
-        self._selector.check(RunRequest(source, owner, engine, framing))
+        self._selector.check_supported(RunRequest(source, owner, engine, framing))
 
     def submit_avatar(
         self,
@@ -171,17 +173,17 @@ class Studio:
         """
         self._avatars.check_new(name, consent)
         run_request = RunRequest(source, owner, engine, framing)
-        self._selector.check(run_request)
+        self._selector.check_supported(run_request)
 
         def work(job: Job[Avatar]) -> Avatar:
             job.report(Progress("loading"))
-            loaded = self._selector.load(run_request, job.check)
+            loaded = self._selector.load_engine(run_request, job.check)
             job.report(Progress("registering"))
             avatar = self._avatars.register(job, loaded.engine, source, owner, name, framing, consent)
             job.report(Progress("done"))
             return avatar
 
-        return self.scheduler.submit(work, owner, on_progress)
+        return self.scheduler.schedule(work, owner, on_progress)
 
     def preload_avatar(self, source: Source, owner: str, **options: Any) -> Avatar:
         """`submit_avatar`, then wait."""

@@ -24,14 +24,17 @@ def kokoro_catalogue() -> Catalogue:
     return load_catalogue(CATALOGUE)
 
 
-def offer_kokoro(progress: DownloadCallback | None = None, store: Store | None = None) -> NetworkFile | None:
-    """What a `Speaker` takes; None where the packages have the network, and where it is neither here nor may be fetched."""
+def offer_kokoro(progress: DownloadCallback | None = None, store: Store | None = None, fetch: bool = True) -> NetworkFile | None:
+    """What a `Speaker` takes; None where the packages have the network, and where it is neither here nor may be fetched.
+
+    fetch: False for a deployment that forbids downloads.
+    """
     if are_parts_installed():
         return None
     store = store or Store(catalogue=kokoro_catalogue())
     try:
         is_here = all(status.state in ("present", "cached") for status in store.status(FORMAT))
-        if not is_here and offline():
+        if not is_here and (not fetch or offline()):
             return None
     except DownloadError:  # a folder that is not ours, or no client of the Hub
         return None

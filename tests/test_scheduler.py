@@ -21,7 +21,7 @@ def test_result_and_progress() -> None:
         job.report(Progress("animating", 1, 2))
         return 42
 
-    job = scheduler.submit(work, "a", seen.append)
+    job = scheduler.schedule(work, "a", seen.append)
     assert job.result(5) == 42
     assert job.state == "done"
     assert seen == [Progress("animating", 1, 2)]
@@ -35,8 +35,8 @@ def test_error_reaches_the_waiter_and_the_worker_lives_on() -> None:
         raise AudioError("The recording is empty.")
 
     with pytest.raises(AudioError, match="empty"):
-        scheduler.submit(fail, "a").result(5)
-    assert scheduler.submit(lambda job: 7, "a").result(5) == 7
+        scheduler.schedule(fail, "a").result(5)
+    assert scheduler.schedule(lambda job: 7, "a").result(5) == 7
     scheduler.close()
 
 
@@ -49,16 +49,16 @@ def test_full_queue_is_refused_and_positions_are_told() -> None:
         release.wait(10)
         return 0
 
-    running = scheduler.submit(hold, "a")
+    running = scheduler.schedule(hold, "a")
     assert started.wait(5)
-    first, second = scheduler.submit(hold, "a"), scheduler.submit(hold, "b")
+    first, second = scheduler.schedule(hold, "a"), scheduler.schedule(hold, "b")
     assert (scheduler.position(running), scheduler.position(first), scheduler.position(second)) == (0, 1, 2)
     with pytest.raises(BusyError, match="2 jobs are waiting"):
-        scheduler.submit(hold, "c")
+        scheduler.schedule(hold, "c")
     with pytest.raises(BusyError, match="2 jobs are waiting"):
         scheduler.ensure_room("c")
     first.cancel()  # a cancelled job makes room at once
-    third = scheduler.submit(hold, "c")
+    third = scheduler.schedule(hold, "c")
     with pytest.raises(Cancelled):
         first.result(5)
     release.set()
@@ -75,7 +75,7 @@ def test_cancel_stops_at_the_next_step() -> None:
             stepping.set()
             job.report(Progress("animating"))
 
-    job = scheduler.submit(endless, "a")
+    job = scheduler.schedule(endless, "a")
     assert stepping.wait(5)
     job.cancel()
     with pytest.raises(Cancelled):
@@ -93,16 +93,16 @@ def test_close_cancels_what_waits_and_refuses_what_comes() -> None:
         release.wait(10)
         return 1
 
-    running = scheduler.submit(hold, "a")
+    running = scheduler.schedule(hold, "a")
     assert started.wait(5)
-    waiting = scheduler.submit(hold, "a")
+    waiting = scheduler.schedule(hold, "a")
     threading.Timer(0.05, release.set).start()
     scheduler.close()
     assert running.result(5) == 1
     with pytest.raises(Cancelled):
         waiting.result(5)
     with pytest.raises(BusyError, match="stopping"):
-        scheduler.submit(hold, "a")
+        scheduler.schedule(hold, "a")
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -183,13 +183,13 @@ def test_one_owner_leaves_room_for_the_others() -> None:
         release.wait(10)
         return 0
 
-    jobs = [scheduler.submit(hold, "a") for _ in range(3)]
+    jobs = [scheduler.schedule(hold, "a") for _ in range(3)]
     assert started.wait(5)
     with pytest.raises(BusyError, match="3 jobs of yours"):
-        scheduler.submit(hold, "a")
+        scheduler.schedule(hold, "a")
     with pytest.raises(BusyError, match="3 jobs of yours"):
         scheduler.ensure_room("a")
-    jobs += [scheduler.submit(hold, "b") for _ in range(2)]
+    jobs += [scheduler.schedule(hold, "b") for _ in range(2)]
     release.set()
     assert [job.result(5) for job in jobs] == [0] * 5
     scheduler.close()
@@ -204,7 +204,7 @@ def test_close_cancels_what_does_not_end_by_itself() -> None:
             stepping.set()
             job.report(Progress("animating"))
 
-    job = scheduler.submit(endless, "a")
+    job = scheduler.schedule(endless, "a")
     assert stepping.wait(5)
     scheduler.close(grace_s=0.05)
     assert job.state == "cancelled"
@@ -231,9 +231,9 @@ def test_who_gives_way_lets_others_have_the_place_and_goes_on_after_them() -> No
         assert scheduler.n_resting == 1
         order.append(job.owner)
 
-    first = scheduler.submit(patient, "a")
+    first = scheduler.schedule(patient, "a")
     assert started.wait(5)
-    rest = [scheduler.submit(other, owner) for owner in ("b", "c")]
+    rest = [scheduler.schedule(other, owner) for owner in ("b", "c")]
     assert scheduler.stats()["running"] == 1
     others_wait.set()
     for job in (first, *rest):
@@ -258,9 +258,9 @@ def test_who_gave_way_goes_on_without_a_place_when_it_must() -> None:
         assert first.result(5) == 1, "it did not wait for this one to end"
         return 2
 
-    first = scheduler.submit(patient, "a")
+    first = scheduler.schedule(patient, "a")
     assert started.wait(5)
-    second = scheduler.submit(long, "b")
+    second = scheduler.schedule(long, "b")
     waits.set()
     assert second.result(10) == 2
     scheduler.close()
@@ -276,7 +276,7 @@ def test_who_gave_way_can_be_cancelled_and_does_not_outlive_the_scheduler() -> N
 
     for end in (Job.cancel, lambda job: scheduler.close(grace_s=0.05)):
         told.clear()
-        job = scheduler.submit(patient, "a")
+        job = scheduler.schedule(patient, "a")
         assert told.wait(5)
         end(job)
         with pytest.raises(Cancelled):

@@ -14,6 +14,7 @@ SERVERS = {"gradio", "fastapi", "starlette", "uvicorn", "websockets", "argparse"
 WEB = {"core.web"}
 STUDIO = {
     "core.studio",
+    "core.run_request",
     "core.engine_selection",
     "core.avatars",
     "core.result_reuse",
@@ -31,10 +32,13 @@ RULES = [
     (["core"], TOP_LEVEL),
     (["core", "-core/web", "-core/command_line.py", "-core/provenance/__main__.py"], WEB | SERVERS),
     (LEAVES, STUDIO | CACHES),
-    (["core/streaming", "core/optimization", "core/provenance"], STUDIO - {"core.generation_run", "core.streaming", "core.scheduler"}),
+    (
+        ["core/streaming", "core/optimization", "core/provenance"],
+        STUDIO - {"core.run_request", "core.generation_run", "core.streaming", "core.scheduler"},
+    ),
     (["core/media", "core/lite", "core/streaming", "core/provenance", "core/engines/lite.py", "core/aux_models/face_mesh.py"], NETWORKS),
     (["core/web", "core/studio.py", "core/engine_selection.py", "core/avatars.py"], NETWORKS),
-    (["core/video_generation.py", "core/generation_run.py", "core/result_reuse.py"], NETWORKS),
+    (["core/video_generation.py", "core/generation_run.py", "core/result_reuse.py", "core/run_request.py"], NETWORKS),
     (["core/speech_synthesis"], STUDIO | {"torch", "core.engines", "core.lite", "core.models"}),
     (["core/service"], WEB | SERVERS | {"pydantic"}),
     (["core/web/pages"], {"core.web.api", "uvicorn"}),

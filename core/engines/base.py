@@ -42,17 +42,32 @@ def unhurried() -> None:
     """Nobody waits for a turn."""
 
 
-def check_request(
-    engine: str, capabilities: frozenset[str], source: Source | Avatar, framing: Framing, controls: Controls, options: RenderOptions
-) -> None:
-    """Raises InputError for what an engine of these capabilities does not honour, and for what no engine takes."""
-    if is_video(source) and "video" not in capabilities:
-        raise OptionError(f"The {engine} engine animates photos only.", "Give a photo, or choose another engine.")
-    framing.verify()
-    controls.verify(capabilities, engine)
-    options.verify()
-    for values in (framing, options):
-        check_honoured(values, capabilities, engine)
+def nothing_more(framing: Framing, controls: Controls, options: RenderOptions) -> None:
+    """The `check_options` of an engine whose options are all checked by name and range."""
+
+
+@dataclass(frozen=True)
+class EngineProfile:
+    """An engine as it is known before it is loaded, on machines without its libraries too.
+
+    capabilities: as in `Engine`. check_options: raises OptionError for values that the engine's own stages refuse.
+    """
+
+    name: str
+    capabilities: frozenset[str]
+    check_options: Callable[[Framing, Controls, RenderOptions], None] = nothing_more
+
+    def check(self, source: Source | Avatar, framing: Framing, controls: Controls, options: RenderOptions) -> None:
+        """Raises InputError for what the engine does not honour, whatever its configuration, and for what no engine takes."""
+        if is_video(source) and "video" not in self.capabilities:
+            text = f"The {self.name} engine animates photos only."
+            raise OptionError(text, "Give a photo, or choose another engine.", code="photos_only", parameters={"engine": self.name})
+        framing.verify()
+        controls.verify(self.capabilities, self.name)
+        options.verify()
+        for values in (framing, options):
+            check_honoured(values, self.capabilities, self.name)
+        self.check_options(framing, controls, options)
 
 
 class Registration(ABC):
@@ -136,7 +151,7 @@ class Engine(ABC):
 
     def verify(self, source: Source | Avatar, framing: Framing, controls: Controls, options: RenderOptions) -> None:
         """Raises InputError for what is known to fail before any work: what this engine does not honour, or a value out of range."""
-        check_request(self.name, self.capabilities, source, framing, controls, options)
+        EngineProfile(self.name, self.capabilities).check(source, framing, controls, options)
 
     def verify_controls(self, controls: Controls, options: RenderOptions) -> None:
         """The same for controls that come later, for a session that was made with `options`."""

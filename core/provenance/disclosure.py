@@ -30,13 +30,10 @@ SYNTHETIC_TYPES = frozenset(
 """Terms that a reader takes for "made or altered by AI"."""
 
 
-def disclosure(
-    engine: str, revision: str, kind: Literal["photo", "video"], label: bool, date: datetime.date
-) -> dict[str, str]:
-    """Metadata for the container of a video or stream.
+def disclosure(engine: str, revision: str, kind: Literal["photo", "video"], label: bool) -> dict[str, str]:
+    """Metadata for the container of a video or stream; `dated` completes it.
 
-    kind: of the source. label: whether the visible label is in the frames. date: only the day, so that the same request gives the same
-    bytes again on the same day.
+    kind: of the source. label: whether the visible label is in the frames.
     """
     what = "a still photo" if kind == "photo" else "a video of a face"
     return {
@@ -45,9 +42,13 @@ def disclosure(
         "digital_source_type": DIGITAL_SOURCE_TYPE,
         "generator": f"{GENERATOR} {GENERATOR_VERSION}",
         "engine": f"{engine} {revision}",
-        "date": date.isoformat(),
         "visible_label": "AI" if label else "none",
     }
+
+
+def dated(metadata: Mapping[str, str], date: datetime.date) -> dict[str, str]:
+    """With the day on which the video is made; no time, so that the same request gives the same bytes again on the same day."""
+    return {**metadata, "date": date.isoformat()}
 
 
 def says_synthetic(metadata: Mapping[str, str]) -> bool:

@@ -8,61 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
-import hashlib
-import json
 import secrets
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from core.errors import BusyError, Cancelled
 from core.service.errors import UnknownJob
+from core.service.job_handles import JobHandles
 from core.service.job_inputs import DecodedInputs, JobInputs
 from core.service.job_runner import QUEUE, JobRunner, Running, cancel_topic, job_topic, owner_topic
 from core.service.job_store import Admission, JobKind, JobRecord, JobState, JobStore
 from core.service.job_views import JobView, view_of
+from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
 from core.service.topics import Topics
 
-T = TypeVar("T")
 MAX_PER_OWNER = 200
 """Ended jobs kept for one owner; the oldest are forgotten."""
 CLOSING = "closing"
 """Topic: this process stops."""
-HANDLE_S, READER_S = 60.0, 600.0
-"""How long what a job handed out can still be had after its end, and how long a reader that has begun may take nothing of it then."""
 LOOK_S = 5.0
 """How often who watches looks unasked: news between processes may get lost."""
 LAST_LOOK_S = 2.0
 """How long the store stays open for those who watch, so that they read the last state of their job."""
-
-
-@dataclass(frozen=True)
-class NewJob(Generic[T]):
-    """One job to be accepted.
-
-    request: plain JSON values that make the same result at any time. files: its inputs; their hashes are put into `request` under the same
-    names. decoded: the inputs as they were read for checking, which are used where the job runs soon, and read again where not.
-    decoded_bytes: their size. output: where the video will be. done: the result, where there is nothing to compute. kept: goes on when
-    nobody waits for it. idempotency_key: "" without one. client_state: as in `JobView`.
-    """
-
-    owner: str
-    kind: JobKind
-    request: Mapping[str, Any]
-    files: Mapping[str, Path]
-    decoded: T
-    decoded_bytes: int
-    output: Path | None = None
-    done: Mapping[str, Any] | None = None
-    kept: bool = True
-    idempotency_key: str = ""
-    client_state: Mapping[str, Any] | None = None
 
 
 class Jobs:
@@ -89,7 +61,7 @@ class Jobs:
         self.topics, self.inputs = topics, inputs
         self._store, self._outputs, self._admission, self._ttl_s = store, outputs, admission, ttl_s
         self._decoded = DecodedInputs(decoded_bytes)
-        self._handles: dict[str, Future[Any]] = {}
+        self._handles = JobHandles()
         self._told_end = on_end
         self._stopping = self._stopped = self._closed = False
         self._watching: set[object] = set()
@@ -127,9 +99,7 @@ class Jobs:
         self._stopping = True
         self._runner.close(grace_s, timeout_s)
         self._stopped = True
-        for future in list(self._handles.values()):
-            if not future.done():
-                future.set_exception(stopping())
+        self._handles.fail_all(stopping())
         self.topics.publish(CLOSING, everywhere=False)
 
     def close(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
@@ -155,29 +125,12 @@ class Jobs:
         """Records the job; when this returns, it is accepted. Where it is the same as one that is under way, or has its idempotency key, it
         is that one. Raises BusyError, KeyReused, OutputError, InputError; nothing is left behind then.
         """
-        job_id, now_s = secrets.token_urlsafe(16), time.time()
-        taken = self.inputs.take(job_id, {} if new.done is not None else new.files)
-        request = {**new.request, **taken.hashes}
-        fingerprint = _fingerprint(new.kind, request)
-        record = JobRecord(
-            job_id,
-            new.owner,
-            new.kind,
-            {**request, "client_state": dict(new.client_state or {})},
-            fingerprint,
-            new.idempotency_key,
-            new.kept,
-            0 if new.done is not None else taken.nbytes,
-            self.worker if new.kind == "stream" else "",
-            "" if new.output is None else str(new.output),
-            now_s,
-        )
-        if new.done is not None:
-            record = dataclasses.replace(record, state="done", ended_s=now_s, updated_s=now_s, result=new.done)
-        else:
+        job_id = secrets.token_urlsafe(16)
+        record = new.record(job_id, self.inputs.take(job_id, {} if new.done is not None else new.files), self.worker)
+        if new.done is None:
             self._decoded.keep(job_id, new.decoded, new.decoded_bytes)
             if new.kind == "stream":
-                self._handles[job_id] = Future()
+                self._handles.open(job_id)
         try:
             if self._stopping:
                 raise stopping()
@@ -198,10 +151,7 @@ class Jobs:
 
     def handle(self, job_id: str) -> Future[Any]:
         """What a job of this process hands out: of a stream, its pieces, from its first step on. Raises UnknownJob."""
-        try:
-            return self._handles[job_id]
-        except KeyError:
-            raise UnknownJob from None
+        return self._handles.get(job_id)
 
     # ---- looking
 
@@ -311,9 +261,7 @@ class Jobs:
         self.inputs.discard_all_but(unended)
         self._decoded.forget_all_but(unended)
         ended_s = {record.id: record.ended_s for record in records if record.ended}
-        for job_id in set(self._handles) - unended:
-            if now_s - ended_s.get(job_id, 0.0) > HANDLE_S and not self._is_read(job_id):
-                self._close_handle(job_id)
+        self._handles.close_unread(unended, ended_s)
 
     def make_room(self) -> None:
         """Removes the oldest videos beyond the limit of bytes, and the jobs that made them."""
@@ -354,9 +302,7 @@ class Jobs:
         """On the thread that ended it: nothing of its inputs is left, in memory or on the disk."""
         self._decoded.take(record.id)
         self.inputs.discard(record.id)
-        handle = self._handles.get(record.id)
-        if handle is not None and not handle.done():
-            handle.set_exception(view_of(record, 0).error or Cancelled("The job was cancelled.", code="cancelled"))
+        self._handles.fail(record.id, view_of(record, 0).error or Cancelled("The job was cancelled.", code="cancelled"))
         if record.state != "done" and record.output:
             self._outputs.discard(Path(record.output))
         now = self._store.get(record.id)
@@ -369,7 +315,7 @@ class Jobs:
     def _let_go(self, record: JobRecord) -> None:
         """Of a job that was not accepted."""
         self._decoded.take(record.id)
-        self._handles.pop(record.id, None)
+        self._handles.close(record.id)
         self.inputs.discard(record.id)
         if record.output:
             self._outputs.discard(Path(record.output))
@@ -377,7 +323,7 @@ class Jobs:
     def _remove(self, records: list[JobRecord]) -> None:
         self._store.remove([record.id for record in records])
         for record in records:
-            self._close_handle(record.id)
+            self._handles.close(record.id)
             if record.output:
                 self._outputs.discard(Path(record.output))
 
@@ -385,26 +331,6 @@ class Jobs:
         for owner in {record.owner for record in records}:
             self.topics.publish(owner_topic(owner))
 
-    def _is_read(self, job_id: str) -> bool:
-        """Whether somebody reads what the job handed out."""
-        handed_out = self._handed_out(self._handles.get(job_id))
-        return handed_out is not None and handed_out.idle_s < (READER_S if handed_out.begun else HANDLE_S)
-
-    def _close_handle(self, job_id: str) -> None:
-        handed_out = self._handed_out(self._handles.pop(job_id, None))
-        if handed_out is not None:
-            handed_out.close(Cancelled("Nobody took the rest of the stream in time.", "Read it as it comes.", code="stream_unread"))
-
-    @staticmethod
-    def _handed_out(handle: Future[Any] | None) -> Any | None:
-        if handle is None or not handle.done() or handle.cancelled() or handle.exception() is not None:
-            return None
-        return handle.result()
-
 
 def stopping() -> BusyError:
     return BusyError("The service is stopping; the job goes on when it is back.", "Try again in a minute.", code="stopping")
-
-
-def _fingerprint(kind: str, request: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps([kind, request], sort_keys=True).encode()).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from core.optimization.cache_folder import CacheFolder
 from core.service.avatars import AvatarService
@@ -18,11 +19,15 @@ from core.service.job_work import JobWork
 from core.service.jobs import Jobs
 from core.service.outputs import INPUTS, OutputFolder
 from core.service.requests import Requests
+from core.service.spoken_sounds import SpokenSounds
+from core.service.spoken_texts import SpokenTexts
 from core.service.sqlite_store import SqliteJobStore
 from core.service.topics import Topics
 from core.service.videos import Videos
 from core.service.visitor_uploads import VisitorUploads
 from core.settings import Settings
+from core.speech_synthesis.kokoro_network import NetworkFile
+from core.speech_synthesis.speaker import Speaker
 from core.studio import Studio
 
 SWEEP_S = 60.0
@@ -32,10 +37,12 @@ class Service:
     """Used by pages and server alike. `start` begins to work on jobs, `stop` ends that, `close` all; the studio is
     the caller's.
 
-    outputs: prepared. settings: of the deployment, the studio's without them.
+    outputs: prepared. settings: of the deployment, the studio's without them. kokoro_file: as `Speaker` takes it.
     """
 
-    def __init__(self, studio: Studio, outputs: OutputFolder, settings: Settings | None = None) -> None:
+    def __init__(
+        self, studio: Studio, outputs: OutputFolder, settings: Settings | None = None, kokoro_file: NetworkFile | None = None
+    ) -> None:
         settings = studio.settings if settings is None else settings
         cache = CacheFolder(settings.cache_dir)
 
@@ -55,13 +62,16 @@ class Service:
 
         self.studio, self.outputs, self.settings = studio, outputs, settings
         self.topics = Topics(str(cache.root))
+        self.speaker = Speaker(settings, cache, kokoro_file)
+        self.texts = texts = SpokenTexts(self.speaker, settings)
+        self.sounds = SpokenSounds(texts, settings)
         inputs = JobInputs([kept_inputs, passing_inputs])
         self.jobs = Jobs(
             SqliteJobStore(jobs_folder),
             self.topics,
             inputs,
             outputs,
-            JobWork(studio, settings, inputs, lambda job_id: self.jobs.handle(job_id)),
+            JobWork(studio, settings, inputs, texts, lambda job_id: self.jobs.handle(job_id)),
             jobs_folder,
             slots=settings.max_jobs,
             admission=Admission(
@@ -77,11 +87,11 @@ class Service:
         studio.scheduler.stand_behind(self.jobs.any_wait, self.jobs.job_rests)
         self._listeners: list[Callable[[JobRecord], None]] = []
         self._photos = DecodedPhotos(settings.previews_bytes)
-        self.requests = Requests(studio, settings, self.jobs, outputs, self._photos)
+        self.requests = Requests(studio, settings, self.jobs, outputs, self._photos, texts)
         self.face_previews = FacePreviews(studio, self.requests, outputs, self._photos)
         self.uploads = VisitorUploads(outputs, settings)
         self.videos = Videos(self.jobs)
-        self.avatars = AvatarService(studio, self.videos, self.topics)
+        self.avatars = AvatarService(studio, self.videos, self.topics, self.speaker.cache)
         self.cache = cache
         self.health = Health(self)
         self._freed_memory = FreedMemory()
@@ -103,11 +113,17 @@ class Service:
         self._ending.set()
         self._freed_memory.close()
         self.jobs.close(grace_s, timeout_s)
+        self.speaker.close()
         self.cache.close()
 
     def queue(self) -> dict[str, int]:
         """Jobs that run and wait now, on all processes that share the store, and how many may at most (of this one)."""
         return {**self.jobs.totals(), "max_jobs": self.settings.max_jobs, "max_queue": self.settings.max_queue}
+
+    def cache_stats(self) -> dict[str, Any]:
+        """Counts of the caches, in plain JSON types."""
+        speech = self.speaker.cache
+        return {**self.studio.stats(), **({} if speech is None else {"speech": speech.stats()})}
 
     def when_job_ends(self, listener: Callable[[JobRecord], None]) -> None:
         """`listener` is called with each job that ends in this process, on any thread. It must not raise."""

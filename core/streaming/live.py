@@ -17,10 +17,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from core.engines.base import Session
-from core.generation_run import PreparedRun, Turn
+from core.generation_run import Turn
 from core.media.encoders import as_picture
 from core.media.fragmented_mp4 import FragmentedMp4
 from core.media.label import Label
+from core.run_request import PreparedRun
 from core.streaming.load import SessionLoad
 from core.streaming.outputs import EventKind, LiveEvent, LiveFrame, LiveOptions, LiveOutput, LiveSegment
 from core.streaming.speech import Speech
@@ -62,7 +63,7 @@ class LiveSession:
         self._prepared, self._render, self._turn, self._clock = prepared, render, turn, clock
         self._label = Label(session.width, session.height) if render.label else None
         rate_hz = self.options.sound_rate_hz
-        self._video = FragmentedMp4(session.width, session.height, rate_hz, 1, prepared.metadata(render.label))
+        self._video = FragmentedMp4(session.width, session.height, rate_hz, 1, prepared.metadata())
         self.mime_type = self._video.mime_type
         self.engine = prepared.engine.name
         self.initialisation = self._video.initialisation()

@@ -13,12 +13,13 @@ import pytest
 import core.engine_selection
 import inference
 from core.atomic_components.wav2feat import samples_needed
-from core.engine_selection import RunRequest
+from core.engine_selection import completed
 from core.engines.base import Engine
 from core.engines.capabilities import CAPABILITIES
 from core.engines.ditto_options import session_options
 from core.errors import EngineUnavailable, OptionError
 from core.options import read_options
+from core.run_request import RunRequest
 from core.settings import Settings
 from core.studio import Studio, open_studio
 from core.types import Audio, Controls, Photo, RenderOptions, Request
@@ -146,7 +147,7 @@ def test_a_stream_does_not_wait_for_seconds_of_speech(portrait: Photo) -> None:
 
     def live(**options: Any) -> Any:
         run_request = RunRequest(portrait, "local", "ditto", options=RenderOptions(**options))
-        return session_options(Controls(), run_request.completed(CAPABILITIES["ditto"]).options).motion
+        return session_options(Controls(), completed(run_request, CAPABILITIES["ditto"]).options).motion
 
     def waits_s(motion: Any) -> float:
         return samples_needed(motion.features_before(0), motion.online_mode) / 16_000
@@ -157,5 +158,5 @@ def test_a_stream_does_not_wait_for_seconds_of_speech(portrait: Photo) -> None:
     assert not live(online_mode=False).online_mode
     assert live(online_mode=False).overlap_v2 == 10
     unchanged = RunRequest(portrait, "local")
-    assert unchanged.completed(CAPABILITIES["lite"]) is unchanged
-    assert unchanged.completed(CAPABILITIES["ditto"]).controls.overall_ctrl_info == {"delta_pitch": 2}
+    assert completed(unchanged, CAPABILITIES["lite"]) is unchanged
+    assert completed(unchanged, CAPABILITIES["ditto"]).controls.overall_ctrl_info == {"delta_pitch": 2}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import tomllib
 from pathlib import Path
 
@@ -22,7 +21,7 @@ def test_words() -> None:
     assert ABOUT["comment"] == "Synthetic media: a still photo animated by talking-head, engine lite 3.abc"
     assert ABOUT["date"] == "2026-11-21"
     assert ABOUT["visible_label"] == "AI"
-    assert disclosure("ditto", "1", "video", False, datetime.date(2026, 1, 2))["visible_label"] == "none"
+    assert disclosure("ditto", "1", "video", False)["visible_label"] == "none"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert (words.GENERATOR, words.GENERATOR_VERSION) == (project["name"], project["version"])
 

@@ -17,7 +17,8 @@ from core.service.errors import UnknownJob
 from core.service.job_inputs import JobInputs
 from core.service.job_runner import Running, owner_topic
 from core.service.job_store import Admission
-from core.service.jobs import Jobs, NewJob
+from core.service.jobs import Jobs
+from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
 from core.service.sqlite_store import SqliteJobStore
 from core.service.topics import Topics

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.service.jobs import NewJob
+from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
 from core.service.service import Service
 from core.settings import Settings

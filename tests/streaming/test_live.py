@@ -125,7 +125,7 @@ def test_an_engine_that_fails_ends_the_session_with_its_error() -> None:
 def test_close_wakes_all_who_wait_and_frees_the_engine() -> None:
     engine = FakeEngine()
     session = engine.session(None, Controls(), RenderOptions())  # type: ignore[arg-type]
-    live = LiveSession(prepared_run(engine), session, RenderOptions(), free_turn, LiveOptions(max_buffer_s=1.0, lead_s=0))
+    live = LiveSession(prepared_run(engine, RenderOptions()), session, RenderOptions(), free_turn, LiveOptions(max_buffer_s=1.0, lead_s=0))
     out: list[LiveOutput] = []
 
     def read() -> None:

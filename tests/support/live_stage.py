@@ -22,7 +22,7 @@ class Stage:
         self.engine, self.clock = FakeEngine(), Clock()
         self.session = FakeSession(Controls())
         render = RenderOptions(label=label)
-        self.live = LiveSession(prepared_run(self.engine), self.session, render, free_turn, options, self.clock)
+        self.live = LiveSession(prepared_run(self.engine, render), self.session, render, free_turn, options, self.clock)
         self.out: list[LiveOutput] = []
 
     def run(self, seconds: float, each: Callable[[], Any] = lambda: None, step_s: float = 0.02) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
-from core.provenance.disclosure import disclosure
+from core.provenance.disclosure import dated, disclosure
 
-ABOUT = disclosure("lite", "3.abc", "photo", True, datetime.date(2026, 11, 21))
+ABOUT = dated(disclosure("lite", "3.abc", "photo", True), datetime.date(2026, 11, 21))
 SIDE = 64
 
 

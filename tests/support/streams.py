@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.engines.base import Engine, RegisterCallback, Registration, Session, ignore_progress
-from core.generation_run import PreparedRun
-from core.types import SAMPLES_PER_FRAME, Controls, Frame, Framing, RenderOptions, Samples
+from core.run_request import LoadedEngine, PreparedRun, RunRequest
+from core.types import SAMPLES_PER_FRAME, Controls, Frame, Framing, Photo, RenderOptions, Samples
 
 SIDE = 64
 LOOK_AHEAD = 1000
@@ -125,8 +125,9 @@ class FakeEngine(Engine):
         return self.sessions[-1]
 
 
-def prepared_run(engine: Engine) -> PreparedRun:
-    return PreparedRun(engine, "it was asked for", FakeRegistration(), False, (), None, load_ms=0.0, register_ms=0.0)
+def prepared_run(engine: Engine, options: RenderOptions) -> PreparedRun:
+    request = RunRequest(Photo(np.zeros((2, 2, 3), np.uint8), ""), "local", options=options)
+    return PreparedRun(LoadedEngine(engine, "it was asked for", request), FakeRegistration(), started_s=0.0, register_ms=0.0)
 
 
 def free_turn(due_s: float | None = None) -> AbstractContextManager[None]:

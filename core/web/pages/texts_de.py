@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.web.pages.media_texts_de import ERRORS, NOTICES
 from core.web.pages.texts import Texts
 
 GERMAN = Texts(
@@ -9,6 +10,8 @@ GERMAN = Texts(
     language_name="Deutsch",
     title="Talking Head",
     subtitle="Aus einem Foto und einer Aufnahme wird ein Video, in dem die Person spricht.",
+    page_loads="Wird geladen …",
+    needs_scripts="Diese Seite braucht JavaScript.",
     tab_generate="Erzeugen",
     tab_stream="Stream",
     tab_avatars="Avatare",
@@ -19,6 +22,7 @@ GERMAN = Texts(
     photo="Foto",
     faces_one="Diesen Ausschnitt zeigt das Video",
     faces_several="Mehrere Gesichter: Wer soll sprechen?",
+    photo_unusable="Dieses Foto geht nicht",
     face_named="Gesicht {number}",
     speech="Sprache",
     options="Weitere Einstellungen",
@@ -143,9 +147,18 @@ GERMAN = Texts(
     ditto_running="Ditto wird geholt",
     ditto_present="Dittos Netze sind da.",
     ditto_failed="Ditto konnte nicht geholt werden",
+    device_denied="Der Browser lässt diese Seite nicht darauf zugreifen. Erlaube es neben der Adresse der Seite und drücke noch einmal; "
+    "oder lade eine Datei hoch.",
+    device_missing="Keines gefunden. Schließe eines an und drücke noch einmal; oder lade eine Datei hoch.",
+    device_busy="Im Augenblick geht es nicht: Vielleicht benutzt es ein anderes Programm. Schließe das und drücke noch einmal; oder lade "
+    "eine Datei hoch.",
+    device_insecure="Browser geben Mikrofon und Kamera nur Seiten mit https. Öffne diese Seite über https, oder lade eine Datei hoch.",
+    uploading="Wird hochgeladen: {done} von {total} MiB, noch {seconds} s",
+    upload_broken="Die Verbindung brach beim Hochladen ab. Wähle die Datei noch einmal.",
     stages={
         "reading": "Dateien werden gelesen",
         "queued": "Wartet",
+        "speech": "Text wird gesprochen",
         "loading": "Verfahren wird geladen",
         "registering": "Gesicht wird gesucht",
         "animating": "Wird animiert",
@@ -157,8 +170,18 @@ GERMAN = Texts(
     rate="{fps:.0f} Bilder/s",
     left_seconds="noch {seconds} s",
     left_minutes="noch {minutes} min",
+    notify="Mit Ton und Mitteilung Bescheid geben, wenn es fertig ist",
+    notify_done="Dein Video ist fertig.",
     stopping="Wird angehalten …",
     stopped="Abgebrochen. Es wurde nichts behalten.",
+    result_made="{audio_s:.0f} s, erzeugt in {wall_s:.1f} s",
+    result_known="{audio_s:.0f} s, schon einmal erzeugt",
+    details="Einzelheiten",
+    reasons={
+        "it was asked for": "so gewählt",
+        "auto: it is the only engine offered here and needs no download": "automatisch: hier gibt es kein anderes",
+        "auto: a GPU was found": "automatisch: eine Grafikkarte ist da",
+    },
     result_engine="Verfahren {engine} ({reason})",
     result_time="{audio_s:.1f} s Sprache in {wall_s:.1f} s",
     result_cached="aus dem Zwischenspeicher in {ms:.0f} ms",
@@ -174,15 +197,27 @@ GERMAN = Texts(
     no_addresses="Webadressen werden nicht angenommen. Lade die Datei selbst hoch.",
     unexpected="Hier ist etwas schiefgegangen, nicht mit deinen Dateien. Es wurde vermerkt. Versuche es noch einmal, und sage es dem "
     "Betreiber dieser Seite, wenn es so bleibt.",
-    option_names={"face_index": "Gesicht", "seed": "Startwert", "size": "Größe"},
+    option_names={
+        "face_index": "Gesicht",
+        "seed": "Startwert",
+        "size": "Größe des Videos",
+        "max_size": "Größe des Videos",
+        "blink": "Blinzeln",
+        "head_motion": "Kopfbewegung",
+        "mouth": "Mundöffnung",
+        "gaze_x": "Blick zur Seite",
+        "gaze_y": "Blick nach oben und unten",
+        "preset": "Vorgabe",
+        "emo": "Gefühl",
+    },
     errors={
         "no_inputs": "Ein Foto und eine Aufnahme fehlen. Gib beides hinein.",
         "no_photo": "Das Foto fehlt. Lade eines hoch oder nimm eines mit der Kamera auf.",
         "no_audio": "Die Aufnahme fehlt. Lade eine hoch oder nimm eine mit dem Mikrofon auf.",
         "upload_gone": "Die hochgeladene Datei {name} ist nicht mehr da: Dateien werden nur eine Zeit lang behalten. Gib sie noch einmal "
         "hinein.",
-        "upload_wrong_kind": "{name} ist weder ein Foto noch eine Aufnahme, die hier verwendet werden kann. Fotos: PNG, JPEG, WebP oder "
-        "BMP. Aufnahmen: WAV, MP3, M4A, FLAC, Ogg oder WebM.",
+        "upload_wrong_kind": "{name} ist weder ein Foto noch eine Aufnahme, die hier verwendet werden kann. Fotos: PNG, JPEG, HEIC, AVIF, "
+        "WebP oder BMP. Aufnahmen: WAV, MP3, M4A, FLAC oder Ogg, oder ein Video mit Ton als WebM, MP4 oder MOV.",
         "upload_too_large": "{name} ist zu groß: Höchstens {limit} werden angenommen.",
         "uploads_in_use": "Was du hochgeladen hast, umfasst mehr als {mib} MiB, und alles wird gerade gebraucht. Warte, bis ein Video "
         "davon fertig ist.",
@@ -196,7 +231,19 @@ GERMAN = Texts(
         "bad_whole_number": "{name} ist {value}. Es muss eine ganze Zahl sein.",
         "bad_options": 'Die Einstellungen werden nicht angenommen: {problem}. Gib sie mit Namen an, etwa {{"size": 256, "blink": 0.5}}.',
         "unknown_engine": "Ein Verfahren {name} gibt es hier nicht. Wähle eines von: {offered}.",
-        "unknown_cache": "{value} lässt sich nicht leeren. Wähle avatars, results oder all.",
+        "unknown_cache": "{value} lässt sich nicht leeren. Wähle avatars, results, speech oder all.",
+        "audio_and_text": "Eine Aufnahme und ein Text sind angegeben. Gib eines von beiden an.",
+        "voice_without_text": "Eine Stimme oder ein Tempo ist ohne Text angegeben. Schreibe den Text, oder lass sie weg.",
+        "text_empty": "Im Text steht nichts, das sich sagen lässt. Schreibe Wörter.",
+        "text_too_long": "Der Text hat {chars} Zeichen; höchstens {max_chars} werden angenommen.",
+        "text_control_character": "Im Text steht an Stelle {position} das Steuerzeichen {character}. Entferne es.",
+        "text_language": "Der Text hat Buchstaben der Schrift {script}, die eine Stimme für {language} nicht liest. Wähle eine andere.",
+        "voice_unknown": "Eine Stimme {voice} gibt es hier nicht. Wähle eine andere.",
+        "speed_range": "Das Tempo ist {speed}. Es muss zwischen {min} und {max} liegen.",
+        "bad_number": "{name} ist {value}. Es muss eine Zahl sein.",
+        "speech_not_installed": "Die Stimmen sind hier nicht installiert. Nimm eine Aufnahme, oder sage es dem Betreiber dieser Seite.",
+        "speech_service_failed": "Der Dienst, der Texte spricht, antwortet nicht recht. Nimm eine andere Stimme, oder versuche es später.",
+        "speech_busy": "Der Dienst, der Texte spricht, hat zu viel zu tun. Versuche es in einer Minute noch einmal.",
         "busy": "Viel zu tun: Es warten schon {waiting} Videos. Versuche es in einer Minute noch einmal.",
         "busy_bytes": "Viel zu tun: Was wartet, umfasst {mib} MiB an Aufnahmen und Fotos. Versuche es in einer Minute noch einmal.",
         "gpu_quota": "Das braucht etwa {needed_s} Sekunden der GPU, zu haben sind {left_s}. Eine Aufnahme bis {fits_s} Sekunden passt; "
@@ -215,7 +262,10 @@ GERMAN = Texts(
         "cancelled": "Abgebrochen. Es wurde nichts behalten.",
         "unknown_job": "Dieses Video ist hier nicht mehr bekannt. Erzeuge es noch einmal.",
         "job_not_ready": "Es ist noch nicht fertig. Warte, bis es zu Ende ist.",
+        "job_without_captions": "Dies hat keine Untertitel: Es gibt sie zu Texten, wo die Stimme die Zeiten der Wörter kennt.",
         "job_without_file": "Hiervon lässt sich nichts herunterladen.",
         "key_reused": "Dieser Idempotenzschlüssel wurde schon für etwas anderes verwendet. Wähle für jede Anfrage einen neuen.",
     },
+    media_errors=ERRORS,
+    notices=NOTICES,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.web.pages.media_texts_en import ERRORS, NOTICES
 from core.web.pages.texts import Texts
 
 ENGLISH = Texts(
@@ -9,6 +10,8 @@ ENGLISH = Texts(
     language_name="English",
     title="Talking Head",
     subtitle="One photo and one recording become a video of the person speaking.",
+    page_loads="Loading …",
+    needs_scripts="This page needs JavaScript.",
     tab_generate="Generate",
     tab_stream="Stream",
     tab_avatars="Avatars",
@@ -19,6 +22,7 @@ ENGLISH = Texts(
     photo="Photo",
     faces_one="The video shows this part",
     faces_several="Several faces: choose who speaks",
+    photo_unusable="This photo cannot be used",
     face_named="Face {number}",
     speech="Speech",
     options="More options",
@@ -143,9 +147,17 @@ ENGLISH = Texts(
     ditto_running="Fetching Ditto",
     ditto_present="Ditto's networks are here.",
     ditto_failed="Ditto could not be fetched",
+    device_denied="The browser does not let this page use it. Allow it beside the page's address, and press the button again; or "
+    "upload a file.",
+    device_missing="None was found. Connect one, and press the button again; or upload a file.",
+    device_busy="It cannot be used just now: another program may have it. Close that, and press the button again; or upload a file.",
+    device_insecure="Browsers give microphone and camera to pages with https only. Open this page over https, or upload a file.",
+    uploading="Uploading: {done} of {total} MiB, {seconds} s left",
+    upload_broken="The connection was lost while uploading. Choose the file again.",
     stages={
         "reading": "Reading the files",
         "queued": "Waiting",
+        "speech": "Speaking the text",
         "loading": "Loading the engine",
         "registering": "Finding the face",
         "animating": "Animating",
@@ -157,8 +169,18 @@ ENGLISH = Texts(
     rate="{fps:.0f} frames/s",
     left_seconds="{seconds} s left",
     left_minutes="{minutes} min left",
+    notify="Tell me with a sound and a notification when it is done",
+    notify_done="Your video is done.",
     stopping="Stopping …",
     stopped="Cancelled. Nothing was kept.",
+    result_made="{audio_s:.0f} s, made in {wall_s:.1f} s",
+    result_known="{audio_s:.0f} s, made before",
+    details="Details",
+    reasons={
+        "it was asked for": "it was chosen",
+        "auto: it is the only engine offered here and needs no download": "automatic: it is the only one here",
+        "auto: a GPU was found": "automatic: there is a GPU",
+    },
     result_engine="{engine} engine ({reason})",
     result_time="{audio_s:.1f} s of speech in {wall_s:.1f} s",
     result_cached="from the cache in {ms:.0f} ms",
@@ -173,14 +195,26 @@ ENGLISH = Texts(
     not_uploaded="A file that was named was not uploaded here. Upload it first (the Gradio client does so with handle_file).",
     no_addresses="Web addresses are not accepted. Upload the file itself.",
     unexpected="Something went wrong here, not with your files. It was logged. Try again, and tell whoever runs this page if it stays.",
-    option_names={"face_index": "face", "seed": "seed", "size": "size"},
+    option_names={
+        "face_index": "face",
+        "seed": "The seed",
+        "size": "The video size",
+        "max_size": "The video size",
+        "blink": "Blinking",
+        "head_motion": "Head motion",
+        "mouth": "Mouth opening",
+        "gaze_x": "Looking sideways",
+        "gaze_y": "Looking up and down",
+        "preset": "Preset",
+        "emo": "Emotion",
+    },
     errors={
         "no_inputs": "A photo and a recording are missing. Add both.",
         "no_photo": "The photo is missing. Upload one or take one with the camera.",
         "no_audio": "The recording is missing. Upload one or record it with the microphone.",
         "upload_gone": "The uploaded file {name} is no longer here: uploads are kept for a limited time. Add it again.",
-        "upload_wrong_kind": "{name} is neither a photo nor a recording that can be used here. Photos: PNG, JPEG, WebP or BMP. "
-        "Recordings: WAV, MP3, M4A, FLAC, Ogg or WebM.",
+        "upload_wrong_kind": "{name} is neither a photo nor a recording that can be used here. Photos: PNG, JPEG, HEIC, AVIF, WebP "
+        "or BMP. Recordings: WAV, MP3, M4A, FLAC or Ogg, or a WebM, MP4 or MOV video with sound.",
         "upload_too_large": "{name} is too large: at most {limit} are taken.",
         "uploads_in_use": "Your uploads take more than {mib} MiB, and all are in use. Wait until a video that uses them is done.",
         "disk_full": "There is no room left here for that. Tell whoever runs this page, or try again later.",
@@ -192,7 +226,19 @@ ENGLISH = Texts(
         "bad_whole_number": "The {name} is {value}. It must be a whole number.",
         "bad_options": 'The options are not accepted: {problem}. Give options by name, as in {{"size": 256, "blink": 0.5}}.',
         "unknown_engine": "There is no engine {name} here. Choose one of: {offered}.",
-        "unknown_cache": "{value} is not something that can be cleared. Choose avatars, results or all.",
+        "unknown_cache": "{value} is not something that can be cleared. Choose avatars, results, speech or all.",
+        "audio_and_text": "A recording and a text are given. Give one of them.",
+        "voice_without_text": "A voice or a speed is given without a text. Write the text, or leave them out.",
+        "text_empty": "There is nothing in the text that can be said. Write words.",
+        "text_too_long": "The text has {chars} characters; at most {max_chars} are taken.",
+        "text_control_character": "The text has the control character {character} at position {position}. Remove it.",
+        "text_language": "The text is in {script} letters, which a voice for {language} cannot read. Choose another voice.",
+        "voice_unknown": "There is no voice {voice} here. Choose another one.",
+        "speed_range": "The speed is {speed}. It must lie between {min} and {max}.",
+        "bad_number": "The {name} is {value}. It must be a number.",
+        "speech_not_installed": "The voices are not installed here. Use a recording, or tell whoever runs this page.",
+        "speech_service_failed": "The service that speaks texts does not answer as it should. Choose another voice, or try again later.",
+        "speech_busy": "The service that speaks texts has too much to do. Try again in a minute.",
         "busy": "Busy: {waiting} videos are waiting already. Try again in a minute.",
         "busy_bytes": "Busy: what waits holds {mib} MiB of recordings and photos. Try again in a minute.",
         "gpu_quota": "This needs about {needed_s} seconds of the GPU, and {left_s} are to be had. A recording of up to {fits_s} seconds "
@@ -211,7 +257,10 @@ ENGLISH = Texts(
         "cancelled": "Cancelled. Nothing was kept.",
         "unknown_job": "This video is no longer known here. Make it again.",
         "job_not_ready": "It is not done yet. Wait for its end.",
+        "job_without_captions": "This has no captions: they come with texts, where the voice tells the times of words.",
         "job_without_file": "Nothing can be downloaded of this.",
         "key_reused": "This idempotency key was used for something else. Choose a new one for each request.",
     },
+    media_errors=ERRORS,
+    notices=NOTICES,
 )

@@ -15,6 +15,7 @@ from gradio.data_classes import FileData
 
 from core.errors import TalkingHeadError
 from core.service.service import Service
+from core.web.pages.drafts import Drafts
 from core.web.pages.error_texts import sentence
 from core.web.pages.events_route import Subscriptions
 from core.web.pages.texts import Texts
@@ -27,6 +28,7 @@ element.addEventListener('click', (event) => {
   const card = event.target.closest('[data-key]');
   if (!card) return;
   for (const each of element.querySelectorAll('[data-key]')) each.setAttribute('aria-pressed', String(each === card));
+  for (const each of element.querySelectorAll('[data-of]')) each.hidden = each.dataset.of !== card.dataset.key;
   trigger('select', { key: card.dataset.key });
 });
 """
@@ -68,9 +70,14 @@ _Speech = _component(gr.Audio, preprocess=_uploaded_path, **_example("speech.wav
 _Video = _component(gr.Video, postprocess=_served_file)
 
 
+_AS_SEEN = gr.WebcamOptions(mirror=False)
+"""The camera's picture as others see the person: mirrored, a video of it would have their face the wrong way round."""
+
+
 def photo_input(texts: Texts, **options: Any) -> Any:
     """An image component that hands over the uploaded file as it is."""
-    return _Photo(type="filepath", image_mode=None, label=texts.photo, sources=["upload", "webcam", "clipboard"], **options)
+    sources = ["upload", "webcam", "clipboard"]
+    return _Photo(type="filepath", image_mode=None, label=texts.photo, sources=sources, webcam_options=_AS_SEEN, **options)
 
 
 def speech_input(texts: Texts, **options: Any) -> Any:
@@ -95,11 +102,6 @@ def kept_text(value: str = "") -> Any:
     return gr.Textbox(value, visible=False)
 
 
-def warn(texts: Texts, said: str) -> None:
-    """Shows a message for a few seconds over the page; for events that go through Gradio's queue. said: plain text."""
-    gr.Warning(escape(said), title=texts.error)
-
-
 def quiet(**options: Any) -> dict[str, Any]:
     """Of an event of the page's own: not in the API, and nothing flickers while it runs."""
     return {"show_progress": "hidden", "api_visibility": "private", **options}
@@ -116,6 +118,7 @@ class Page(gr.Blocks):  # type: ignore[misc]  # Gradio is not followed by the ty
         self.texts = texts
         self.service = service
         self.subscriptions = Subscriptions()
+        self.drafts = Drafts()
         self.visited = threading.Event()
         self.public_files: list[Path] = []
         self.max_upload_bytes = max(service.settings.max_audio_bytes, service.settings.max_image_bytes)

@@ -272,7 +272,7 @@ def test_unknown_addresses_and_methods(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({"which": "everything"}, "which: Input should be 'avatars', 'results' or 'all' (given: 'everything')."),
+        ({"which": "everything"}, "which: Input should be 'avatars', 'results', 'speech' or 'all' (given: 'everything')."),
         ({"which": 3}, "(given: '3')."),
         ({"which": None}, "which: Input should be"),
         ({"what": "all"}, "what: Extra inputs are not permitted (given: 'all')."),
@@ -353,7 +353,7 @@ def test_a_full_house_is_told_before_the_upload(server: Serving, client: httpx.C
     try:
         limits = scheduler.stats()
         for n in range(limits["max_jobs"] + limits["max_queue"]):
-            jobs.append(scheduler.submit(lambda job: go.wait(30), f"owner {n}"))
+            jobs.append(scheduler.schedule(lambda job: go.wait(30), f"owner {n}"))
         answer = client.post("/generate", **form())
         assert error(answer, 503)["type"] == "BusyError"
         assert int(answer.headers["retry-after"]) > 0

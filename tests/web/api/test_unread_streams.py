@@ -11,7 +11,7 @@ from io import BytesIO
 import httpx
 import pytest
 
-from core.service import jobs
+from core.service import job_handles
 from core.streaming import spool
 from core.studio import Studio
 from tests.support.paths import SPEECH
@@ -84,8 +84,8 @@ def test_a_job_ends_before_its_reader_reads_and_the_rest_comes_whole(server: Ser
 
 def test_what_is_never_taken_is_given_up(server: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spool, "MEMORY_BYTES", 100_000)
-    monkeypatch.setattr(jobs, "HANDLE_S", 0.0)
-    monkeypatch.setattr(jobs, "READER_S", 0.0)
+    monkeypatch.setattr(job_handles, "HANDLE_S", 0.0)
+    monkeypatch.setattr(job_handles, "READER_S", 0.0)
     room = server.context.studio._spool_room
     with reader(server, 30) as connection:
         wait_for(lambda: server.context.service.queue()["running"])

@@ -14,13 +14,12 @@ from core.service.job_views import JobView
 from core.service.requests import VideoInputs
 from core.types import Framing
 from core.web.pages.error_texts import sentence
-from core.web.pages.html import error_html, idle_html, note_html, plain_html, progress_html, reading_html, result_html
-from core.web.pages.style import SHOW_STATUS
+from core.web.pages.html import error_html, idle_html, note_html, notify_html, plain_html, progress_html, reading_html, result_html
 from core.web.pages.tabs.common import Context, Example, owner_of_request, uploaded
 from core.web.pages.tabs.controls import ControlInputs, control_inputs, honoured_controls
 from core.web.pages.tabs.person import PersonInputs, person_inputs
 from core.web.pages.texts import Texts
-from core.web.pages.widgets import kept_text, quiet, speech_input, video_output, warn
+from core.web.pages.widgets import kept_text, quiet, speech_input, video_output
 
 
 class GenerateTab:
@@ -37,17 +36,19 @@ class GenerateTab:
                 speech = speech_input(texts, buttons=[], elem_id="th-speech")
                 controls = control_inputs(context)
                 consent = gr.Checkbox(False, label=texts.consent, container=False, visible=context.service.settings.require_consent)
-                with gr.Row():
+                with gr.Row(elem_id="th-go"):
                     self._generate = gr.Button(texts.generate, variant="primary", elem_id="th-generate")
                     self._cancel = gr.Button(texts.cancel, variant="stop", visible=False, elem_id="th-cancel")
                 if context.contents.examples:
                     _examples(context.contents.examples, self.person, speech, texts)
-            with gr.Column(min_width=300):
-                self._video = video_output(texts, autoplay=True, buttons=[], height=420, elem_id="th-video")
+            with gr.Column(min_width=300, elem_id="th-result"):
+                self._video = video_output(texts, autoplay=True, buttons=[], height=360, elem_id="th-video")
                 self._status = gr.HTML(idle_html(texts), elem_id="th-status", elem_classes="th-html")
+                gr.HTML(notify_html(texts), elem_classes="th-html")
                 self._download = gr.DownloadButton(texts.download, visible=False, elem_id="th-download")
                 if context.service.settings.label:
                     gr.HTML(note_html(texts.label_note), elem_classes="th-html")
+        self.person.picked.ask_anew(consent)
         self._inputs = _Inputs(self.person, speech, controls, consent)
         self.submitted = self._wire()
 
@@ -78,8 +79,11 @@ class GenerateTab:
             return [gr.skip(), "", status, None, gr.update(visible=False), gr.skip(), gr.skip()]
         return [gr.skip()] * len(self.outputs())
 
-    def arrived(self, owner: str) -> list[Any]:
-        """For a page that was just opened: the job that is under way or else the last video, and with what it was asked for."""
+    def arrived(self, owner: str, draft: Mapping[str, Any] | None = None) -> list[Any]:
+        """For a page that was just opened: the job that is under way or else the last video, and with what it was asked for.
+
+        draft: what had been put into the page before (`draft`), which is put in instead.
+        """
         service, texts = self._context.service, self._context.texts
         done = next(iter(service.videos.of(owner)), None)
         under_way = next((job for job in service.jobs.of(owner, UNENDED, ("video",)) if job.client_state), None)
@@ -91,10 +95,21 @@ class GenerateTab:
             busy = self._busy(under_way)
             outputs = [busy[0], outputs[1], busy[2], outputs[3], outputs[4], busy[5], busy[6]]
         last = under_way or done
-        return [*outputs, *self._inputs.restored(last.client_state if last is not None else {})]
+        state = draft if draft is not None else last.client_state if last is not None else {}
+        return [*outputs, *self._inputs.restored(state)]
 
-    def chosen_avatar(self, owner: str) -> str:
-        """The token of the avatar that speaks in the job that is under way, "" where there is none."""
+    def draft_inputs(self) -> set[Any]:
+        """The components that `draft` reads."""
+        return self._inputs.components()
+
+    def draft(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """What the visitor has put in."""
+        return self._inputs.state(values)
+
+    def chosen_avatar(self, owner: str, draft: Mapping[str, Any] | None = None) -> str:
+        """The token of the avatar in `draft`, or else of the one that speaks in the job that is under way; "" where there is none."""
+        if draft is not None:
+            return str(draft["avatar"])
         unended = self._context.service.jobs.of(owner, UNENDED, ("video",))
         return str(next((job.client_state.get("avatar", "") for job in unended if job.client_state), ""))
 
@@ -132,7 +147,6 @@ class GenerateTab:
                 job = await context.service.requests.video(self._inputs.video_inputs(values, context), owner_of_request(request))
             except Exception as error:
                 said = sentence(texts, error)
-                warn(texts, said)
                 return self._idle(error_html(texts, said))
             return self._ended(job) if job.ended else self._busy(job)
 
@@ -146,7 +160,6 @@ class GenerateTab:
             skip = gr.skip()
             return [skip, skip, plain_html(texts.stopping), skip, skip, skip, gr.update(interactive=False)]
 
-        self._generate.click(None, js=SHOW_STATUS)
         begun = self._generate.click(begin, None, [self._status, self._generate], **quiet(queue=False))
         self._cancel.click(stop, self._job, self.outputs(), **quiet(queue=False))
         return begun.then(submit, self._inputs.components(), self.outputs(), **quiet(concurrency_limit=None))
@@ -168,16 +181,19 @@ class _Inputs:
         options = self.controls.options(values, honoured_controls(context.service.studio, engine))
         if not token:
             options["face_index"] = values[self.person.picked.face]
-        state = {
-            "photo": photo or "",
+        image = None if token else uploaded(photo)
+        return VideoInputs(uploaded(speech), image, token, engine, options, values[self.consent] is True, self.state(values))
+
+    def state(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """What was put in, so that `restored` can put it in again."""
+        return {
+            "photo": values[self.person.picked.photo] or "",
             "face": values[self.person.picked.face],
-            "avatar": token,
-            "speech": speech or "",
+            "avatar": str(values[self.person.token] or ""),
+            "speech": values[self.speech] or "",
             "consent": values[self.consent] is True,
             "controls": self.controls.chosen(values),
         }
-        image = None if token else uploaded(photo)
-        return VideoInputs(uploaded(speech), image, token, engine, options, values[self.consent] is True, state)
 
     def outputs(self) -> list[Any]:
         return [*self.person.picked.outputs(), self.speech, self.consent, *self.controls.outputs()]

@@ -17,7 +17,7 @@ from core.web.pages.stream_route import job_at, stream_address
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.tabs.person import PersonInputs, person_inputs
 from core.web.pages.texts import Texts
-from core.web.pages.widgets import kept_text, quiet, speech_input, warn
+from core.web.pages.widgets import kept_text, quiet, speech_input
 
 END_S = 2.0
 """How long the end of a job is waited for when its stream has ended."""
@@ -41,6 +41,7 @@ def build_stream(context: Context) -> PersonInputs:
             script = PLAYER.read_text(encoding="utf-8")
             stage = gr.HTML(_stage_html(texts), js_on_load=script, elem_id="th-stage", elem_classes="th-html")
             status = gr.HTML(elem_id="th-stream-status", elem_classes="th-html")
+    person.picked.ask_anew(consent)
     address = kept_text()
 
     async def begin(values: dict[Any, Any], request: gr.Request) -> tuple[str, str]:
@@ -52,7 +53,6 @@ def build_stream(context: Context) -> PersonInputs:
             job = await service.requests.video(inputs, owner_of_request(request), kind="stream", kept=False)
         except Exception as error:
             said = sentence(texts, error)
-            warn(texts, said)
             return "", error_html(texts, said)
         return stream_address(job.id), ""
 

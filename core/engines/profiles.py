@@ -1,0 +1,17 @@
+"""The engines as they are known before they are loaded."""
+
+from __future__ import annotations
+
+from core.engines.base import EngineProfile
+from core.engines.capabilities import DITTO, LITE
+from core.engines.ditto_options import session_options, source_options
+from core.types import Controls, Framing, RenderOptions
+
+
+def _check_ditto(framing: Framing, controls: Controls, options: RenderOptions) -> None:
+    source_options(framing)
+    session_options(controls, options)
+
+
+PROFILES = {"lite": EngineProfile("lite", LITE), "ditto": EngineProfile("ditto", DITTO, _check_ditto)}
+"""By the engine's name."""

@@ -1,0 +1,73 @@
+"""The values that a request becomes on its way to a session."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from typing import Literal
+
+from core.engines.base import Engine, Registration
+from core.provenance.disclosure import dated, disclosure
+from core.types import Avatar, Controls, Framing, RenderOptions, Source, is_video
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RunRequest:
+    """Whom to show, by which engine, and how: a request without its recording. n_frames: of the video, where that is known."""
+
+    source: Source | Avatar
+    owner: str
+    engine: str = "auto"
+    framing: Framing = Framing()
+    controls: Controls = Controls()
+    options: RenderOptions = RenderOptions()
+    n_frames: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LoadedEngine:
+    """The engine that serves a request, why this one, the request completed for it, and how long the request waited for it."""
+
+    engine: Engine
+    reason: str
+    request: RunRequest
+    load_ms: float = 0.0
+
+    @property
+    def disclosure(self) -> dict[str, str]:
+        """The metadata of the videos that the request gives, without their date."""
+        kind: Literal["video", "photo"] = "video" if is_video(self.request.source) else "photo"
+        return disclosure(self.engine.name, self.engine.revision, kind, self.request.options.label)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PreparedRun:
+    """The loaded engine and the person registered with it.
+
+    started_s: by time.perf_counter, when the registration began. register_ms: how long it took.
+    """
+
+    loaded: LoadedEngine
+    registration: Registration
+    started_s: float
+    register_ms: float
+
+    @property
+    def engine(self) -> Engine:
+        return self.loaded.engine
+
+    @property
+    def avatar(self) -> str | None:
+        """The token, where one was given."""
+        source = self.loaded.request.source
+        return source.token if isinstance(source, Avatar) else None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Of source and registration."""
+        source = self.loaded.request.source
+        return tuple(dict.fromkeys((*source.warnings, *self.registration.warnings)))  # an avatar's source has those of its first engine
+
+    def metadata(self) -> dict[str, str]:
+        """The metadata of a video or stream that is made now."""
+        return dated(self.loaded.disclosure, datetime.datetime.now(datetime.UTC).date())
