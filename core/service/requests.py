@@ -47,7 +47,7 @@ class VideoInputs:
     engine: str = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
     consent: bool = False
-    client_state: Mapping[str, Any] = field(default_factory=dict)
+    client_state: Mapping[str, Any] = field(default_factory=dict, repr=False)
     text: str | None = field(default=None, repr=False)
     voice: str = ""
     speed: Any = 1.0

@@ -17,6 +17,7 @@ from core.service.job_inputs import JobInputs
 from core.service.job_store import Admission, JobRecord
 from core.service.job_work import JobWork
 from core.service.jobs import Jobs
+from core.service.listening import Listening
 from core.service.outputs import INPUTS, OutputFolder
 from core.service.requests import Requests
 from core.service.spoken_sounds import SpokenSounds
@@ -89,6 +90,7 @@ class Service:
         self._photos = DecodedPhotos(settings.previews_bytes)
         self.requests = Requests(studio, settings, self.jobs, outputs, self._photos, texts)
         self.face_previews = FacePreviews(studio, self.requests, outputs, self._photos)
+        self.listening = Listening(texts, outputs)
         self.uploads = VisitorUploads(outputs, settings)
         self.videos = Videos(self.jobs)
         self.avatars = AvatarService(studio, self.videos, self.topics, self.speaker.cache)
@@ -106,11 +108,13 @@ class Service:
     def stop(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
         """Ends the work: takes no more, lets running jobs end for `grace_s`, and tells whoever waits. What is there can still be had."""
         self._ending.set()
+        self.listening.close()
         self.jobs.stop(grace_s, timeout_s)
 
     def close(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
         """Stops where that was not done, and lets go of everything."""
         self._ending.set()
+        self.listening.close()
         self._freed_memory.close()
         self.jobs.close(grace_s, timeout_s)
         self.speaker.close()

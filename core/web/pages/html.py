@@ -15,6 +15,7 @@ from core.service.face_previews import PhotoPreview, SeenFace
 from core.service.job_views import JobView
 from core.types import GenerationInfo
 from core.web.pages.error_texts import reason, sentence, warning
+from core.web.pages.speech_html import caption_links_html, track_html
 from core.web.pages.texts import Texts
 
 
@@ -170,10 +171,11 @@ def videos_html(texts: Texts, videos: Sequence[JobView], ttl_s: float) -> str:
     if not videos:
         return _line("th-idle", texts.results_none.format(minutes=minutes))
     items = "".join(
-        f'<li><video controls preload="metadata" playsinline src="{_address(video)}"></video>'
+        f'<li><video controls preload="metadata" playsinline src="{_address(video)}">{track_html(texts, video.captions)}</video>'
         f"<div><b>{escape(texts.results_ago.format(minutes=round((time.time() - video.ended_s) / 60)))}</b> "
         f"<span>{escape(summary(texts, video.info.to_dict()) if video.info is not None else '')}</span></div>"
-        f'<a class="th-link" href="{_address(video)}" download="talking-head.mp4">{escape(texts.download)}</a></li>'
+        f'<a class="th-link" href="{_address(video)}" download="talking-head.mp4">{escape(texts.download)}</a>'
+        f"{caption_links_html(texts, video.captions)}</li>"
         for video in videos
     )
     return f'<p class="th-quiet">{escape(texts.results_intro.format(minutes=minutes))}</p><ul class="th-results">{items}</ul>'

@@ -11,6 +11,7 @@ CSS = (
 html, body { overflow-x: clip; }
 .nav-holder { display: none !important; } /* Gradio lists the languages there as pages */
 .gradio-container { width: 100% !important; max-width: 1120px !important; margin: 0 auto !important; }
+.gradio-container { overflow: clip !important; } /* hidden, it would scroll, and what sticks to an edge of the window would not */
 .gradio-container .app, .gradio-container .app > .wrap, .gradio-container .app .contain { width: 100% !important; }
 .th-html .html-container { padding: 0 !important; }
 #th-events, #th-words { display: none; }
@@ -66,6 +67,13 @@ html, body { overflow-x: clip; }
 .th-stage video.th-front { z-index: 1; opacity: 1; }
 .th-stage-note { min-height: 1.5em; margin: 0.4rem 0 0; text-align: center; color: var(--body-text-color-subdued);
   font-variant-numeric: tabular-nums; }
+.th-written { gap: 0.6rem; }
+.th-count .html-container > * { text-align: right; }
+.th-over { color: var(--error-text-color, #b91c1c); font-weight: 600; }
+.th-heard { display: block; width: 100%; height: 40px; }
+.dark .th-heard, .dark video { color-scheme: dark; }
+.th-captions { display: flex; flex-wrap: wrap; align-items: center; gap: 0.3rem 1rem; font-size: 0.9rem; }
+.th-captions label { display: inline-flex; align-items: center; gap: 0.4rem; min-height: 2rem; cursor: pointer; }
 .th-table { margin-top: 0.8rem; }
 .th-table h2 { margin: 0 0 0.35rem; font-size: 1rem; font-weight: 600; }
 .th-table p { margin: 0; }

@@ -101,6 +101,27 @@ class Texts:
     stream_waiting: str
     stream_first: str
 
+    # speech from a text
+    speech_recording: str
+    speech_text: str
+    text: str
+    text_hint: str
+    text_count: str
+    voice: str
+    voice_label: str
+    voice_machine: str
+    languages: dict[str, str]
+    speed: str
+    listen: str
+    listen_voice: str
+    listen_stop: str
+    listening: str
+    listened: str
+    speech_missing: str
+    captions: str
+    captions_show: str
+    captions_get: str
+
     # results
     results_none: str
     results_intro: str

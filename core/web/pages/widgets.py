@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
@@ -23,6 +24,7 @@ from core.web.pages.texts_en import ENGLISH
 
 logger = logging.getLogger(__name__)
 
+CAPTIONS = Path(__file__).resolve().parent / "static" / "captions.js"
 CHOOSE_CARD = """
 element.addEventListener('click', (event) => {
   const card = event.target.closest('[data-key]');
@@ -93,6 +95,12 @@ def video_output(texts: Texts, **options: Any) -> Any:
 def cards(html: str = "", **options: Any) -> Any:
     """Cards to choose from (`html.cards_html`). Its `select` event carries the `key` of the card that was chosen."""
     return gr.HTML(html, js_on_load=CHOOSE_CARD, elem_classes="th-html", **options)
+
+
+def captions_board(elem_id: str, place: str) -> Any:
+    """Where the captions of a video are switched and fetched (`speech_html.captions_html`). place: selector of what holds the video."""
+    script = f"const PLACE = {json.dumps(place)};\n{CAPTIONS.read_text(encoding='utf-8')}"
+    return gr.HTML(js_on_load=script, elem_id=elem_id, elem_classes="th-html")
 
 
 def kept_text(value: str = "") -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.app_process import Server, start_app, stop_app
-from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab
+from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab, faults
 from tests.support.paths import ROOT
 
 pytestmark = BROWSER_MARKS
@@ -26,14 +26,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = start_app(tmp_path_factory.mktemp("accessibility"), (str(ROOT / "app_optimized.py"),))
     yield server
     stop_app(server)
-
-
-def faults(page: Any) -> list[str]:
-    """What axe-core calls serious or critical, with the first place of each."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page).response["violations"]
-    return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found if each["impact"] in ("serious", "critical")]
 
 
 @pytest.mark.parametrize(("theme", "locale"), [("light", "en-US"), ("dark", "de-DE")])
