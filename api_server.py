@@ -19,6 +19,7 @@ from core.web.api.http import check_keys, make_server
 from core.web.api.settings import ServerSettings
 from core.web.gradio_environment import prepare_environment
 from manager.ditto import MODES, offer_ditto
+from manager.kokoro import offer_kokoro
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 EXAMPLES = tuple((ASSETS / "portrait.png", ASSETS / f"speech_{seconds}s.wav", seconds) for seconds in (3, 7))
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     from core.web.pages.mounted import page_app
 
     studio = open_studio(settings, offer_ditto(settings, arguments.ditto), serving=True)
-    service = Service(studio, outputs)
+    service = Service(studio, outputs, kokoro_file=offer_kokoro(fetch=settings.fetch_ditto))
     sweeper = Sweeper(outputs)
 
     try:

@@ -22,6 +22,7 @@ from core.web.gradio_environment import prepare_environment, server_name, server
 from core.web.pages.launch import launch, shut_down, wait_for_signal, warm_up
 from core.zero_gpu import on_zero_gpu
 from manager.ditto import MODES, Mode, make_ditto, missing_bytes, offer_ditto
+from manager.kokoro import offer_kokoro
 from manager.store import Store
 
 ASSETS = Path(__file__).resolve().parent / "assets"
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace, everything: bool) -> None:
     from core.web.pages.tabs.common import Example, PageContents
 
     studio = open_studio(settings, ditto, serving=True)
-    service = Service(studio, outputs)
+    service = Service(studio, outputs, kokoro_file=offer_kokoro(fetch=settings.fetch_ditto))
     sweeper = Sweeper(outputs)
     examples = [Example(ASSETS / "portrait.png", ASSETS / name, seconds) for name, seconds in SPEECHES]
     page = build_page(service, PageContents(everything, examples))

@@ -7,13 +7,14 @@ Exit code 0; 2 for bad input (one line on stderr says what and what to do); 1 fo
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from core.command_line import OneLineParser, end_like_ctrl_c, exit_code
 from core.engines.capabilities import CAPABILITIES
 from core.engines.ditto_backends import BACKENDS
-from core.errors import OptionError, OutputError, disk_error
+from core.errors import EngineUnavailable, OptionError, OutputError, disk_error
 from core.options import PRESETS, Options, preset, read_assignments, read_file, read_options
 from core.types import COMMON_OPTIONS, Audio, Framing, Progress, RenderOptions, Request
 
@@ -111,11 +112,14 @@ def parse_options(arguments: argparse.Namespace, given: Mapping[str, Any]) -> Op
     return read_options(values)
 
 
-def check_engine(arguments: argparse.Namespace, given: Mapping[str, Any], studio: Studio) -> None:
-    """Where Ditto will not run, what is Ditto's alone is refused by the name that it was given under. Raises OptionError."""
+def check_engine(arguments: argparse.Namespace, given: Mapping[str, Any], studio: Studio) -> str:
+    """The engine that will run. Where that is not Ditto, what is Ditto's alone is refused by the name that it was given under.
+
+    Raises OptionError.
+    """
     name, reason = studio.choose_engine(arguments.engine)
     if name == "ditto":
-        return
+        return name
     flags = {
         "--preset": arguments.preset is not None,
         "--format": arguments.format != "pytorch",
@@ -130,6 +134,7 @@ def check_engine(arguments: argparse.Namespace, given: Mapping[str, Any], studio
         raise OptionError(
             f"{ditto_only[0]} is for the ditto engine, but the {name} engine would run ({reason}).", "Leave it out, or say --engine ditto."
         )
+    return name
 
 
 def ditto_factory(arguments: argparse.Namespace, settings: Settings, cancel: threading.Event) -> Callable[[], Engine]:
@@ -195,8 +200,9 @@ def list_voices(as_json: bool) -> int:
     """One line for each voice, or with --json one list."""
     from core.settings import load_settings
     from core.speech_synthesis.speaker import Speaker
+    from manager.kokoro import offer_kokoro
 
-    speaker = Speaker(load_settings(), None)
+    speaker = Speaker(load_settings(), None, offer_kokoro())
     speaker.voice()  # says what to do where there are none
     voices = speaker.voices()
     if as_json:
@@ -208,8 +214,10 @@ def list_voices(as_json: bool) -> int:
     return 0
 
 
-def read_speech(arguments: argparse.Namespace, settings: Settings) -> tuple[Audio, Speech | None]:
-    """The recording; or the text spoken, with the times of its words."""
+def read_speech(
+    arguments: argparse.Namespace, settings: Settings, cancel: threading.Event, load_ahead: Callable[[], None]
+) -> tuple[Audio, Speech | None]:
+    """The recording; or the text spoken, with the times of its words. load_ahead: called once the text is known to be good."""
     from core.media.audio import load_audio
 
     if arguments.audio_path is not None:
@@ -217,13 +225,40 @@ def read_speech(arguments: argparse.Namespace, settings: Settings) -> tuple[Audi
     from core.speech_synthesis.recording import spoken
     from core.speech_synthesis.speaker import Speaker
     from core.speech_synthesis.text import read_text_file
+    from manager.kokoro import offer_kokoro
+    from manager.progress import TerminalBar
 
     text = arguments.text if arguments.text is not None else read_text_file(arguments.text_file, settings.max_text_chars)
-    speaker = Speaker(settings, None)  # a command line leaves nothing behind but the video
+    bar = TerminalBar()
+    speaker = Speaker(settings, None, offer_kokoro(bar))  # a command line leaves nothing behind but the video
     try:
-        return spoken(speaker, settings, text, speaker.voice(arguments.voice), arguments.speed)
+        voice = speaker.voice(arguments.voice)
+        speaker.check(text, voice, arguments.speed)
+        load_ahead()
+        return spoken(speaker, settings, text, voice, arguments.speed, cancel=cancel)
     finally:
+        bar.end()
         speaker.close()
+
+
+@contextlib.contextmanager
+def loading_beside(studio: Studio, engine: str) -> Iterator[Callable[[], None]]:
+    """Gives what begins to load the lite engine on a thread of its own, where that is the engine; waits for it at the end: the engine
+    holds stderr back while it is loaded, and what is said there must not be lost.
+    """
+    started = threading.Event()
+
+    def start() -> None:
+        if engine == "lite":
+            studio.engines.start(engine)
+            started.set()
+
+    try:
+        yield start
+    finally:
+        if started.is_set():
+            with contextlib.suppress(EngineUnavailable):  # said when the video is made
+                studio.engine(engine)
 
 
 def check_captions(path: Path, speech: Speech) -> None:
@@ -268,13 +303,15 @@ def run(arguments: argparse.Namespace) -> int:
     cancel = threading.Event()
     try:
         studio = open_studio(settings, ditto_factory(arguments, settings, cancel), arguments.device)
-        check_engine(arguments, given, studio)
-        audio, speech = read_speech(arguments, settings)
+        engine = check_engine(arguments, given, studio)
+        source = load_source(arguments.source_path, settings)
+        with loading_beside(studio, engine) as load_ahead:
+            audio, speech = read_speech(arguments, settings, cancel, load_ahead)
         if speech is not None and arguments.captions is not None:
             check_captions(arguments.captions, speech)
         request = Request(
             audio=audio,
-            source=load_source(arguments.source_path, settings),
+            source=source,
             engine=arguments.engine,
             framing=options.framing,
             controls=options.controls,

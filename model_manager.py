@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Command line for Ditto's checkpoints: lists, downloads, verifies, removes and exports them.
+"""Command line for Ditto's checkpoints, and for the network of the Kokoro voices: lists, downloads, verifies, removes and exports them.
 
-    python model_manager.py list|download|verify|path|remove [--format pytorch|onnx|trt] [--with insightface] [--folder F] [--json]
+    python model_manager.py list|download|verify|path|remove [--format pytorch|onnx|trt|kokoro] [--with insightface] [--folder F] [--json]
     python model_manager.py export --onnx_dir DIR [--checkpoint_dir DIR] [--folder F] [--json]
 
 For programs: `ensure(format, progress)` returns the paths by role. Exit codes: 0; 2 for bad arguments; 1 for anything else, including
@@ -25,6 +25,8 @@ from manager import trt
 from manager.catalogue import DEFAULT_FORMAT, Catalogue, Checkpoints
 from manager.errors import CorruptFileError, DiskFullError, DownloadError, FolderError, HubError
 from manager.export import check_packages, checkpoints_in, export_checkpoints
+from manager.kokoro import FORMAT as KOKORO
+from manager.kokoro import kokoro_catalogue
 from manager.progress import DownloadCallback, DownloadProgress, TerminalBar, human_bytes
 from manager.store import Store
 
@@ -76,12 +78,12 @@ def parse_arguments(argv: list[str] | None, formats: Iterable[str]) -> argparse.
     commands = parser.add_subparsers(dest="command", required=True, metavar="|".join(COMMANDS))
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)
-        default = "all" if name in ("list", "remove") else DEFAULT_FORMAT
+        default = "all of Ditto's" if name in ("list", "remove") else DEFAULT_FORMAT
         if name == "export":
             command.add_argument("--onnx_dir", type=Path, required=True, help="folder to write to; made where it is missing")
             command.add_argument("--checkpoint_dir", type=Path, help="folder with the .pth files, instead of the downloaded ones")
         else:
-            command.add_argument("--format", choices=tuple(formats), help=f"which checkpoints (default: {default})")
+            command.add_argument("--format", choices=tuple(formats), help=f"which; {KOKORO}: of the voices (default: {default})")
         if name in ("download", "verify", "path"):
             command.add_argument(
                 "--with", dest="extras", action="append", default=[], metavar="EXTRA",
@@ -185,8 +187,10 @@ def show(content: dict[str, Any], text: list[str], as_json: bool) -> int:
 
 
 def main(argv: list[str] | None = None, catalogue: Catalogue | None = None) -> int:
-    formats = ("pytorch", "onnx", "trt") if catalogue is None else tuple(catalogue.formats)
+    formats = ("pytorch", "onnx", "trt", KOKORO) if catalogue is None else tuple(catalogue.formats)
     arguments = parse_arguments(argv, formats)
+    if catalogue is None and getattr(arguments, "format", None) == KOKORO:
+        catalogue = kokoro_catalogue()
     exporting = arguments.command == "export"
     return exit_code(
         lambda: run(arguments, Store(arguments.folder, catalogue)),

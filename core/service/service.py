@@ -27,6 +27,7 @@ from core.service.topics import Topics
 from core.service.videos import Videos
 from core.service.visitor_uploads import VisitorUploads
 from core.settings import Settings
+from core.speech_synthesis.kokoro_network import NetworkFile
 from core.speech_synthesis.speaker import Speaker
 from core.studio import Studio
 
@@ -37,10 +38,12 @@ class Service:
     """Used by pages and server alike. `start` begins to work on jobs, `stop` ends that, `close` all; the studio is
     the caller's.
 
-    outputs: prepared. settings: of the deployment, the studio's without them.
+    outputs: prepared. settings: of the deployment, the studio's without them. kokoro_file: as `Speaker` takes it.
     """
 
-    def __init__(self, studio: Studio, outputs: OutputFolder, settings: Settings | None = None) -> None:
+    def __init__(
+        self, studio: Studio, outputs: OutputFolder, settings: Settings | None = None, kokoro_file: NetworkFile | None = None
+    ) -> None:
         settings = studio.settings if settings is None else settings
         cache = CacheFolder(settings.cache_dir)
 
@@ -60,7 +63,7 @@ class Service:
 
         self.studio, self.outputs, self.settings = studio, outputs, settings
         self.topics = Topics(str(cache.root))
-        self.speaker = Speaker(settings, cache)
+        self.speaker = Speaker(settings, cache, kokoro_file)
         self.texts = texts = SpokenTexts(self.speaker, settings)
         self.sounds = SpokenSounds(texts, settings)
         inputs = JobInputs([kept_inputs, passing_inputs])

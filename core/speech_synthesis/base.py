@@ -14,6 +14,8 @@ from core.errors import Cancelled
 
 MIN_SPEED, MAX_SPEED = 0.5, 2.0
 """Bounds of a speed relative to the voice's usual one."""
+SERVICE_PREFIX = "service-"
+"""What the ids of voices of a speech service begin with."""
 
 
 @dataclass(frozen=True)

