@@ -3,9 +3,9 @@
     python benchmarks/ditto_cpu.py [--rounds 3] [--ways prepared bfloat16 onnxruntime] [--onnx_dir FOLDER] [--small] [--out FOLDER]
 
 Weights are synthetic, of the published size (`--small`: few channels). In every round each way draws the same frame once, in turn, so that
-what else the machine does hits all of them; a ratio is the median over the rounds of plain's time by the other's in the same round, of wall
-time and of processor time. `db`: the frame against plain's. bfloat16 is left out where the processor does not multiply in it. Files for ONNX
-Runtime are exported first, and kept in --onnx_dir if it is given. Ends with one line of JSON.
+what else the machine does hits all of them; a ratio is the median over the rounds of plain's time by the other's in the same round, of
+wall time and of processor time. `db`: the frame against plain's. bfloat16 is left out where the processor does not multiply in it. Files
+for ONNX Runtime are exported first, and kept in --onnx_dir if it is given. Ends with one line of JSON.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ The graph alone decides about precision: TensorRT 11 knows strongly typed networ
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import onnx
 
@@ -14,20 +13,11 @@ from core.models.checkpoint import CheckpointError
 from core.models.onnx_files import at_opset_20
 from core.models.trt.grid_sample import without_volume_sampling
 from core.models.trt.precision import in_half_precision
-
-Precision = Literal["fp16", "fp32"]
-PRECISION: dict[str, Precision] = {
-    "appearance_extractor": "fp16",
-    "motion_extractor": "fp32",
-    "warp_network": "fp16",
-    "decoder": "fp16",
-    "lmdm": "fp32",
-}
-"""Of the networks that get an engine, as published. The stitch network gets none: it is tiny and its answer is waited for frame by frame."""
+from core.models.trt.roles import PRECISION
 
 
 def engine_graph(role: str, path: Path, folder: Path, *, volumes: bool) -> bytes:
-    """The graph of one network, serialised. folder: for a converted copy of an older graph. volumes: GridSample in five dimensions may stay.
+    """The graph of one network, serialised. folder: for a converted copy of an older graph. volumes: GridSample of volumes may stay.
 
     Arguments and results keep their types. Raises CheckpointError for a file that is damaged or needs what nothing here has.
     """

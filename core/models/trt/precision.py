@@ -25,7 +25,8 @@ def in_half_precision(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     typed = onnx.shape_inference.infer_shapes(model).graph
     # Types of values that inference does not know are those of what it does know: the networks compute in float32 alone.
-    others = {v.name for v in (*typed.input, *typed.value_info, *typed.output) if v.type.tensor_type.elem_type not in (0, TensorProto.FLOAT)}
+    values = (*typed.input, *typed.value_info, *typed.output)
+    others = {value.name for value in values if value.type.tensor_type.elem_type not in (0, TensorProto.FLOAT)}
     weights = {weight.name: weight for weight in model.graph.initializer}
     others |= {name for name, weight in weights.items() if weight.data_type != TensorProto.FLOAT}
     out = onnx.ModelProto()
