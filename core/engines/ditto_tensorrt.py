@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -61,14 +62,14 @@ def sampler_on(device: torch.device, lmdm: Callable[..., tuple[Tensor, ...]], st
 
     def sample(cond_frame: Array, cond: Array, x_t: Array, noises: Array) -> Array:
         with torch.inference_mode():
-            frame, condition, x = (torch.from_numpy(array).to(device) for array in (cond_frame, cond, x_t))
+            frame, condition, x, fresh = (torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in (cond_frame, cond, x_t, noises))
             times = [torch.full((len(x),), step.time, dtype=torch.int64, device=device) for step in run]
 
             def denoise(x: Tensor, i: int) -> tuple[Tensor, Tensor]:
                 pred_noise, x_start = lmdm(x, frame, condition, times[i])
                 return pred_noise, x_start
 
-            out: Array = diffusion.run_ddim(denoise, x, run, torch.from_numpy(noises).to(device)).cpu().numpy()
+            out: Array = diffusion.run_ddim(denoise, x, run, fresh).cpu().numpy()
         return out
 
     return sample

@@ -252,6 +252,7 @@ class Engine:
         self._inputs = {value.name: value for value in network._inputs}
         self._values = {**self._inputs, **{value.name: value for value in network.model.graph.output}}
         self.results = [name for name in self._values if name not in self._inputs]
+        self.operations = {node.op_type for node in network.model.graph.node}
         self._profiles = profiles or [{name: [dimensions(value)] * 3 for name, value in self._inputs.items()}]
         self.session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 

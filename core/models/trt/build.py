@@ -68,11 +68,15 @@ def build_engines(onnx_dir: Path, trt_dir: Path, device: torch.device, tell: Tel
                 tell(f"{step}: {path} is there")
             else:
                 _room(trt_dir, graph)
-                _build_engine(role, graph, path, machine, device, trt, lambda line, step=step: tell(f"{step}: {line}"))
+                _build_engine(role, graph, path, machine, device, trt, _prefixed(tell, step))
             made.append(path)
     except OSError as error:
         raise disk_error(error, f"The engines cannot be written to {trt_dir}", "Choose another --trt_dir.") from error
     return made
+
+
+def _prefixed(tell: Tell, step: str) -> Tell:
+    return lambda line: tell(f"{step}: {line}")
 
 
 def _graph_file(role: str, onnx_dir: Path) -> Path:
