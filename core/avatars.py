@@ -48,7 +48,9 @@ class Avatars:
         """Raises OptionError for a name that is too long, or where a consent that is required was not declared."""
         clean_name(name)
         if self._settings.require_consent and not consent:
-            raise OptionError("The consent of the person shown was not declared.", "Declare it, or use another photo.")
+            raise OptionError(
+                "The consent of the person shown was not declared.", "Declare it, or use another photo.", code="consent_missing"
+            )
 
     def resolve_avatar(self, run_request: RunRequest) -> RunRequest:
         """The same request, with its avatar as it is registered now.
@@ -59,7 +61,8 @@ class Avatars:
             return run_request
         avatar = self.store.get(run_request.source.token, run_request.owner)
         if self._settings.require_consent and not avatar.consent:  # it was registered before that was required
-            raise OptionError("The consent of the person shown was not declared.", "Register the photo again and declare it.")
+            hint = "Register the photo again and declare it."
+            raise OptionError("The consent of the person shown was not declared.", hint, code="consent_missing_avatar")
         return dataclasses.replace(run_request, source=avatar, framing=avatar.framing)
 
     def register(

@@ -50,10 +50,12 @@ class EngineSelector:
         """Raises EngineUnavailable where it is not offered, or where a visitor would start a large download that the deployment forbids."""
         hint = "Use the lite engine, or auto."
         if "ditto" not in self._engines.names:
-            raise EngineUnavailable("The ditto engine is not offered here.", hint)
+            text = "The ditto engine is not offered here."
+            raise EngineUnavailable(text, hint, code="engine_not_offered", parameters={"engine": "ditto"})
         if self._serving and not self._settings.fetch_ditto and self._engines.state("ditto").stage in ("absent", "failed"):
             if missing := self._engines.missing_bytes("ditto"):
-                raise EngineUnavailable(f"The ditto engine's files ({missing / 2**20:.0f} MiB) were not fetched here.", hint)
+                text = f"The ditto engine's files ({missing / 2**20:.0f} MiB) were not fetched here."
+                raise EngineUnavailable(text, hint, code="engine_not_fetched", parameters={"engine": "ditto"})
 
     @cached_property
     def obstacle(self) -> str | None:

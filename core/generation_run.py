@@ -5,6 +5,7 @@ Streams take the same frames (core/streaming/recording.py).
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -12,13 +13,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from core.engines.base import Session
+from core.errors import OptionError
 from core.media.label import Label
 from core.media.video import VideoWriter
 from core.provenance.signing import Signer
 from core.run_request import PreparedRun
 from core.scheduler import Job, Scheduler
-from core.types import FPS, SAMPLES_PER_FRAME, Audio, Frame, Generation, GenerationInfo, Progress
+from core.types import FPS, SAMPLES_PER_FRAME, Audio, AudioStream, Frame, Generation, GenerationInfo, Progress
 
 
 class Turn(Protocol):
@@ -44,23 +48,31 @@ def session_turn(session: Session, scheduler: Scheduler) -> Turn:
 class GenerationRun:
     """The frames of `audio`, made with `session` on the person in `prepared`; the scheduler gives turns on the device."""
 
-    def __init__(self, prepared: PreparedRun, session: Session, audio: Audio, scheduler: Scheduler) -> None:
+    def __init__(self, prepared: PreparedRun, session: Session, audio: Audio | AudioStream, scheduler: Scheduler) -> None:
         self.prepared, self.session, self.audio = prepared, session, audio
         self.options = prepared.loaded.request.options
         self.metadata = prepared.metadata()
-        self.total = audio.n_frames
         self.n_frames = 0
         """Frames made so far."""
         self._turn = session_turn(session, scheduler)
         self._ready_s = time.perf_counter()
         self._first_s = 0.0
 
+    @property
+    def total(self) -> int:
+        """Frames of the whole; 0 while the recording is still being made."""
+        return self.audio.n_frames or 0
+
+    def goes_on(self) -> bool:
+        """Whether more frames will follow those made so far."""
+        return not self.total or self.n_frames < self.total
+
     def write_video(self, job: Job[Any], output: Path, signer: Signer | None) -> Generation:
         """Writes every frame and the sound into a video file, signed where there is a signer."""
         sign = None if signer is None else partial(signer.sign, metadata=self.metadata)
         with (
             closing(self.frames(job)) as frames,
-            VideoWriter(output, self.session.width, self.session.height, self.audio, metadata=self.metadata, sign=sign) as writer,
+            VideoWriter(output, self.session.width, self.session.height, whole(self.audio), metadata=self.metadata, sign=sign) as writer,
         ):
             for frame in frames:
                 writer.write(frame)
@@ -70,11 +82,9 @@ class GenerationRun:
     def frames(self, job: Job[Any]) -> Generator[Frame, None, None]:
         """Every frame once; reports to `job` after each step. Close it to free what the session holds."""
         label = Label(self.session.width, self.session.height) if self.options.label else None
-        samples, step = self.audio.samples, STEP_FRAMES * SAMPLES_PER_FRAME
         job.report(Progress("animating", 0, self.total))
         try:
-            for start in range(0, len(samples) + step, step):
-                chunk = samples[start : start + step]
+            for chunk in itertools.chain(self.audio.steps(STEP_FRAMES * SAMPLES_PER_FRAME), [np.zeros(0, np.float32)]):
                 waiting = self.session.push(chunk) if len(chunk) else self.session.flush()
                 while True:  # a push may yield many frames at once: they are taken a step at a time
                     frames, through = self._step(waiting)
@@ -131,3 +141,10 @@ class GenerationRun:
             avatar=prepared.avatar,
             label=self.options.label,
         )
+
+
+def whole(audio: Audio | AudioStream) -> Audio:
+    """Raises OptionError for a recording that is still being made."""
+    if not isinstance(audio, Audio):
+        raise OptionError("A video file is made of a whole recording, and this one is still being made.", "Wait for its end, or stream it.")
+    return audio

@@ -54,7 +54,12 @@ class Options:
 def preset(name: str) -> dict[str, Any]:
     """The options of a preset, a copy. Raises OptionError."""
     if name not in PRESETS:
-        raise OptionError(f"There is no preset {name!r}.", f"Choose one of: {', '.join(PRESETS)}.")
+        raise OptionError(
+            f"There is no preset {name!r}.",
+            f"Choose one of: {', '.join(PRESETS)}.",
+            code="unknown_preset",
+            parameters={"name": str(name)[:40], "offered": list(PRESETS)},
+        )
     return dict(PRESETS[name])
 
 
@@ -65,7 +70,7 @@ def read_options(values: Mapping[str, Any]) -> Options:
         if name not in _PLACES:
             near = difflib.get_close_matches(str(name), _PLACES, 1, 0.5)
             hint = f"Is {near[0]} meant?" if near else f"There are: {', '.join(sorted(_PLACES))}."
-            raise OptionError(f"There is no option {name!r}.", hint)
+            raise OptionError(f"There is no option {name!r}.", hint, code="unknown_option", parameters={"name": str(name)[:40]})
         plain = _plain(name, value)
         for place in _PLACES[name]:
             sorted_out[place][name] = plain
@@ -106,7 +111,8 @@ def _plain(name: str, value: Any) -> Any:
     """JSON knows neither tuples, arrays nor numbers as keys."""
     kinds = _PLAIN_KINDS.get(name)
     if kinds is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
-        raise OptionError(f"{name} is {value!r}.", "It must be a number." if float in kinds else "It must be a whole number.")
+        hint = "It must be a number." if float in kinds else "It must be a whole number."
+        raise OptionError(f"{name} is {value!r}.", hint, code="not_a_number", parameters={"name": name, "value": str(value)[:40]})
     if name == "emo":
         return _emotion(value)
     if name in ("fix_kp_cond_dim", "fade_out_keys", "use_d_keys") and isinstance(value, list):

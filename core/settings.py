@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     max_text_chars: int = Field(default=5000, gt=0, le=100_000, description="Longest text that is spoken, characters")
     voice: str = Field(default="", max_length=100, description="The voice where none is asked for; none: the first that is installed")
     speech_bytes: int = Field(default=256 * 2**20, ge=0, description="Synthesised speech kept, bytes; that unused longest goes first")
+    max_spoken: int = Field(default=4, ge=1, description="Texts that are spoken for their sound alone at the same time")
+    owner_max_spoken: int = Field(default=2, ge=1, description="The same, of one owner")
     speech_threads: int = Field(default=0, ge=0, le=64, description="Threads that speak one sentence; 0: one for each core, four at most")
     speech_url: str | None = Field(
         default=None, pattern=r"^https?://[^\s?#]+$", description="Speech service with OpenAI's protocol, such as https://api.example.org/v1"

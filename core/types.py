@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
@@ -55,6 +55,41 @@ class Audio:
     def n_frames(self) -> int:
         """Frames of the finished video: ceil(duration x 25)."""
         return math.ceil(len(self.samples) / SAMPLES_PER_FRAME)
+
+    def steps(self, n_samples: int) -> Iterator[Samples]:
+        """What an engine hears, n_samples at a time; the last step may be shorter."""
+        for start in range(0, len(self.samples), n_samples):
+            yield self.samples[start : start + n_samples]
+
+
+class AudioStream(Protocol):
+    """One recording that is still being made, such as a text that is being spoken (`core.media.coming_audio`).
+
+    Streams take it; a file needs it whole. rate_hz, channels, warnings: as of `Audio`.
+    """
+
+    @property
+    def rate_hz(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+    @property
+    def n_frames(self) -> int | None:
+        """As of `Audio`; None while it is not known, at the latest until the last step was given out."""
+
+    @property
+    def duration_s(self) -> float:
+        """Of what was given out in steps so far."""
+
+    def steps(self, n_samples: int) -> Iterator[Samples]:
+        """What the engine hears, n_samples at a time; the last step may be shorter. Waits for what is still to come.
+
+        Raises what ended the recording before its end.
+        """
+
+    def sound(self) -> Generator[NDArray[np.float32], None, None]:
+        """What is muxed, (channels, n) of rate_hz; waits and raises as `steps`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +144,10 @@ def check_honoured(options: Framing | Controls | RenderOptions, capabilities: fr
             continue
         if isinstance(value, int | float | str) and value == field.default:
             continue
-        raise OptionError(f"The {engine} engine does not honour {field.name}.", "Leave it out, or choose another engine.")
+        text = f"The {engine} engine does not honour {field.name}."
+        raise OptionError(
+            text, "Leave it out, or choose another engine.", code="option_not_honoured", parameters={"name": field.name, "engine": engine}
+        )
 
 
 COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "seed", "label"})
@@ -136,7 +174,12 @@ class Framing:
 
     def verify(self) -> None:
         if self.face_index < 0:
-            raise OptionError(f"face {self.face_index} does not exist.", "Faces are counted from 0, the largest.")
+            raise OptionError(
+                f"face {self.face_index} does not exist.",
+                "Faces are counted from 0, the largest.",
+                code="face_negative",
+                parameters={"value": self.face_index},
+            )
 
 
 @dataclass(frozen=True)
@@ -178,7 +221,12 @@ class Controls:
         for name, (low, high) in CONTROL_RANGES.items():
             value = getattr(self, name)
             if not low <= value <= high:  # also catches NaN
-                raise OptionError(f"{name} is {value}.", f"It must lie between {low:g} and {high:g}.")
+                raise OptionError(
+                    f"{name} is {value}.",
+                    f"It must lie between {low:g} and {high:g}.",
+                    code="option_out_of_range",
+                    parameters={"name": name, "value": value, "low": low, "high": high},
+                )
         check_honoured(self, capabilities, engine)
 
 
@@ -225,9 +273,21 @@ class RenderOptions:
                 continue
             if not isinstance(value, int) or value % 2 or not MIN_SIZE_PX <= value <= MAX_SIZE_PX:
                 also = ' or "source"' if name == "size" else ""
-                raise OptionError(f"{name} is {value}.", f"It must be an even number from {MIN_SIZE_PX} to {MAX_SIZE_PX}{also}.")
+                hint = f"It must be an even number from {MIN_SIZE_PX} to {MAX_SIZE_PX}{also}."
+                raise OptionError(
+                    f"{name} is {value}.",
+                    hint,
+                    code="size_out_of_range",
+                    parameters={"name": name, "value": str(value), "low": MIN_SIZE_PX, "high": MAX_SIZE_PX},
+                )
         if not 0 <= self.seed < 2**32:
-            raise OptionError(f"seed is {self.seed}.", "It must lie between 0 and 4294967295.")
+            hint = "It must lie between 0 and 4294967295."
+            raise OptionError(
+                f"seed is {self.seed}.",
+                hint,
+                code="option_out_of_range",
+                parameters={"name": "seed", "value": self.seed, "low": 0, "high": 2**32 - 1},
+            )
         if not isinstance(self.label, bool):
             raise OptionError(f"label is {self.label!r}.", "It must be true or false.")
 
@@ -268,7 +328,7 @@ class Request:
     owner: the user who makes the request; data of one owner is never used for another.
     """
 
-    audio: Audio
+    audio: Audio | AudioStream
     source: Source | Avatar
     engine: str = "auto"
     framing: Framing = Framing()
@@ -279,9 +339,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a job: `done` of `total` frames in `stage` (total 0: not known yet)."""
+    """The progress of a job: `done` of `total` frames in `stage` (total 0: not known yet). speech: a text is being spoken."""
 
-    stage: Literal["queued", "loading", "registering", "animating", "finishing", "done"]
+    stage: Literal["queued", "speech", "loading", "registering", "animating", "finishing", "done"]
     done: int = 0
     total: int = 0
 

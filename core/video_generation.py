@@ -8,12 +8,12 @@ from typing import Any
 from core.avatars import Avatars
 from core.engine_selection import EngineSelector
 from core.errors import OptionError
-from core.generation_run import GenerationRun
+from core.generation_run import GenerationRun, whole
 from core.provenance.signing import Signer
 from core.result_reuse import ResultReuse
 from core.run_request import RunRequest
 from core.scheduler import Job, Scheduler
-from core.types import Audio, Avatar, Framing, Generation, Progress, ProgressCallback, Request
+from core.types import Audio, AudioStream, Avatar, Framing, Generation, Progress, ProgressCallback, Request
 
 
 class VideoGenerator:
@@ -28,7 +28,7 @@ class VideoGenerator:
     def enqueue(self, request: Request, output: Path, on_progress: ProgressCallback | None) -> Job[Generation]:
         """As `core.studio.Studio.submit`."""
         run_request, kept = self.find(request, output)
-        audio, owner = request.audio, request.owner
+        audio, owner = whole(request.audio), request.owner
 
         def work(job: Job[Generation]) -> Generation:
             job.report(Progress("loading"))
@@ -50,7 +50,7 @@ class VideoGenerator:
         """The request as checked, and its video, put at `output`, where that is kept and its engine is ready. Raises as `checked`."""
         run_request = self.checked(request)
         loaded = self._selector.loaded_engine(run_request)
-        return run_request, self._results.lookup(loaded, request.audio, output)
+        return run_request, self._results.lookup(loaded, whole(request.audio), output)
 
     def checked(self, request: Request) -> RunRequest:
         """The request for an engine. Raises InputError, EngineUnavailable or BusyError for what is known to fail."""
@@ -67,7 +67,7 @@ class VideoGenerator:
         self._selector.check_supported(run_request)
         return run_request
 
-    def start(self, job: Job[Any], run_request: RunRequest, audio: Audio) -> GenerationRun:
+    def start(self, job: Job[Any], run_request: RunRequest, audio: Audio | AudioStream) -> GenerationRun:
         """Loads the engine, registers the person and opens a session: everything up to the first frame."""
         job.report(Progress("loading"))
         prepared, session = self._avatars.open_session(job, self._selector.load_engine(run_request, job.check))

@@ -24,6 +24,7 @@ from core.atomic_components.registration import MAX_STORE_BYTES, DittoRegistrati
 from core.atomic_components.source_options import SourceOptions
 from core.aux_models.landmarks import LAYOUT_203, FaceDetector, Landmarks, check_face, check_whole, eye_attributes
 from core.errors import FaceError, ImageError
+from core.notices import notice
 from core.optimization.resolution_optimization import bounded, source_size
 from core.types import FPS, Frame
 
@@ -195,6 +196,8 @@ class AvatarRegistrar:
             raise FaceError(
                 f"The face is lost in frame {number + 1} of the video ({number / FPS:.2f} s).",
                 "Use a video that shows the face from the front throughout, or only the part before.",
+                code="face_lost",
+                parameters={"seconds": f"{number / FPS:.2f}"},
             ) from None
 
     def _find(self, frame: Frame, first: Landmarks, options: SourceOptions) -> _Found:
@@ -219,7 +222,9 @@ class AvatarRegistrar:
         mesh = min(self._face_mesh.meshes(picture), key=apart, default=None)
         if mesh is None or apart(mesh) > MAX_ASTRAY * CROP_PX:
             raise FaceError(
-                "A face was found in the photo, but not its eyes.", "Use a sharp, evenly lit photo that shows one person from the front."
+                "A face was found in the photo, but not its eyes.",
+                "Use a sharp, evenly lit photo that shows one person from the front.",
+                code="face_without_eyes",
             )
         return mesh
 
@@ -250,7 +255,7 @@ def _frames(found: Sequence[_Found], motions: dict[str, Array]) -> list[SourceFr
 def _warnings(side_px: float) -> tuple[str, ...]:
     """side_px: of the crop, in pixels of the frames."""
     if side_px < SMALL_CROP_PX:
-        return (f"The face is small (about {side_px / 2.3:.0f} pixels): a larger or closer photo looks sharper.",)
+        return (notice("crop_small", px=f"{side_px / 2.3:.0f}"),)
     return ()
 
 

@@ -55,7 +55,9 @@ class Crop:
         low, high = along.min(axis=0), along.max(axis=0)
         side = (high - low).max() * np.float32(scale)
         if not np.isfinite(side) or side < MIN_FACE_PX * scale:
-            raise FaceError("The landmarks found mark no face.", "Use a sharp, evenly lit photo that shows one person from the front.")
+            raise FaceError(
+                "The landmarks found mark no face.", "Use a sharp, evenly lit photo that shows one person from the front.", code="face_none"
+            )
         # float32 and this order throughout: the matrix then equals the published one to the last bit, and with it every pixel of the crop.
         middle = (low + high) / np.float32(2)
         centre = origin + right * middle[0] + down * middle[1]

@@ -71,10 +71,12 @@ def check_face(found: int, index: int, where: str = "the photo") -> None:
         raise FaceError(
             f"No face was found in {where}.",
             "Use a sharp, evenly lit photo that shows one person from the front, the whole face in the picture.",
+            code="face_none",
         )
     if index >= found:
         choice = f"Choose 0 to {found - 1}; 0 is the largest." if found > 1 else "Choose 0, the largest."
-        raise FaceError(f"Face {index} was asked for, but {where} shows {found} {'face' if found == 1 else 'faces'}.", choice)
+        text = f"Face {index} was asked for, but {where} shows {found} {'face' if found == 1 else 'faces'}."
+        raise FaceError(text, choice, code="face_missing", parameters={"number": index + 1, "found": found})
 
 
 def check_whole(points: Array, pixels: Frame, where: str = "the photo") -> None:
@@ -84,7 +86,10 @@ def check_whole(points: Array, pixels: Frame, where: str = "the photo") -> None:
     outside = float(np.mean((x < 0) | (y < 0) | (x > width) | (y > height)))
     if outside > MAX_OUTSIDE:
         raise FaceError(
-            f"The face is cut off by the edge of {where} ({outside:.0%} of it is outside).", "Use a picture that shows the whole face."
+            f"The face is cut off by the edge of {where} ({outside:.0%} of it is outside).",
+            "Use a picture that shows the whole face.",
+            code="face_cut_off",
+            parameters={"share": f"{outside:.0%}"},
         )
 
 

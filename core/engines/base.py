@@ -60,7 +60,8 @@ class EngineProfile:
     def check(self, source: Source | Avatar, framing: Framing, controls: Controls, options: RenderOptions) -> None:
         """Raises InputError for what the engine does not honour, whatever its configuration, and for what no engine takes."""
         if is_video(source) and "video" not in self.capabilities:
-            raise OptionError(f"The {self.name} engine animates photos only.", "Give a photo, or choose another engine.")
+            text = f"The {self.name} engine animates photos only."
+            raise OptionError(text, "Give a photo, or choose another engine.", code="photos_only", parameters={"engine": self.name})
         framing.verify()
         controls.verify(self.capabilities, self.name)
         options.verify()

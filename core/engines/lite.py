@@ -13,16 +13,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from core.aux_models.face_mesh import Face, FaceFinder
+from core.aux_models.landmarks import check_face, check_whole
 from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, Session, ignore_progress
 from core.engines.capabilities import LITE
+from core.errors import FaceError
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
 from core.lite.motion import LifeMotion
 from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOOK_AHEAD_SAMPLES, LOUDNESS, SPREAD, TUCK, WEIGHTS_PATH, MouthTracker
+from core.lite.photo_quality import face_warnings
 from core.lite.renderer import Expression, Renderer
 from core.optimization.blas_threads import use_one_blas_thread
 from core.optimization.resolution_optimization import Cut, cut_pixels, face_cut, output_size
@@ -37,6 +39,15 @@ ENCODING_S, HEARING_S = 2e-8, 0.002
 """CPU seconds of a frame beside drawing it: for each of its pixels, and for its sound; as measured on a small server."""
 MAX_RENDERERS = 2
 """Sizes kept ready per registration."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FacePreview:
+    """One face of a photo before a video is made. cut: what the video would show, (320, 320, 3). error: why it cannot be animated."""
+
+    cut: Frame
+    warnings: tuple[str, ...]
+    error: FaceError | None
 
 
 class LiteRegistration(Registration):
@@ -155,15 +166,24 @@ class LiteEngine(Engine):
         tracker.push(np.zeros(16_000, np.float32))
         tracker.flush()
 
-    def faces(self, photo: Photo) -> list[Frame]:
-        """The cuts that a video of each face would show, (320, 320, 3) each, the largest face first; empty where no face was found."""
-        height, width = photo.pixels.shape[:2]
-        cuts = [face_cut(width, height, face.box) for face in self._finder.find(photo.pixels)]
-        return [cut_pixels(photo.pixels, cut, PREVIEW_PX, PREVIEW_PX) for cut in cuts]
+    def faces(self, photo: Photo) -> list[FacePreview]:
+        """What a video of each face would show, the largest face first. Raises FaceError where there is none."""
+        faces = self._finder.find(photo.pixels)
+        check_face(len(faces), 0)
+        return [self._preview(photo.pixels, face) for face in faces]
+
+    def _preview(self, pixels: Frame, face: Face) -> FacePreview:
+        cut = face_cut(pixels.shape[1], pixels.shape[0], face.box)
+        try:
+            check_whole(face.points, pixels)
+            error = None
+        except FaceError as cut_off:
+            error = cut_off
+        return FacePreview(cut_pixels(pixels, cut, PREVIEW_PX, PREVIEW_PX), face_warnings(pixels, face), error)
 
     def register(self, photo: Photo, framing: Framing, on_frame: RegisterCallback = ignore_progress) -> LiteRegistration:
         face = self._finder.pick(photo.pixels, framing.face_index)
-        registration = LiteRegistration(photo.pixels, face, _face_warnings(photo.pixels, face), UNCORRECTED)
+        registration = LiteRegistration(photo.pixels, face, face_warnings(photo.pixels, face), UNCORRECTED)
         renderer = registration.renderer(RenderOptions())
 
         def drawn(gap: float) -> Frame:
@@ -216,26 +236,6 @@ def _towards(shown: Controls, wanted: Controls) -> Controls:
     if max(map(abs, steps.values())) < 0.01:
         return wanted
     return dataclasses.replace(wanted, **{name: getattr(shown, name) + EASE * step for name, step in steps.items()})
-
-
-def _face_warnings(pixels: Frame, face: Face) -> tuple[str, ...]:
-    """Warnings about a face that is likely to look poor."""
-    warnings = []
-    if face.interocular_px < 36:
-        warnings.append(f"The face is small ({face.interocular_px:.0f} pixels between the eyes): a larger or closer photo looks sharper.")
-    if abs(face.yaw_deg) > 30:
-        warnings.append(f"The head is turned {abs(face.yaw_deg):.0f} degrees to the side: a photo from the front animates better.")
-    x0, y0, x1, y1 = face.box
-    side = max(x1 - x0, y1 - y0)
-    detail = cut_pixels(pixels, Cut(x0, y0, side, side), 256, 256)
-    sharpness = float(cv2.Laplacian(cv2.cvtColor(detail, cv2.COLOR_RGB2GRAY), cv2.CV_32F).std())
-    if sharpness < BLUR_LIMIT:
-        warnings.append("The face is blurred: a sharper photo gives a sharper video.")
-    return tuple(warnings)
-
-
-BLUR_LIMIT = 3.0
-"""Standard deviation of the Laplacian of a face resampled to 256 pixels: sharp photos have 6 to 20, visibly blurred ones below 3."""
 
 
 def _digest(*paths: Path) -> str:

@@ -1,7 +1,7 @@
 """Reads a recording: mono float32 samples at 16 kHz for the engine, and its original bytes for the finished video.
 
-    from core.media.audio import load_audio
-    audio = load_audio("speech.mp3", Settings())
+from core.media.audio import load_audio
+audio = load_audio("speech.mp3", Settings())
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from core.errors import AudioError
 from core.media.decode import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, SUPPORTED, Block, SoundDecoder
 from core.media.files import FileKind
 from core.media.sound_quality import ClipMeter, describe
+from core.notices import notice
 from core.settings import Settings
 from core.types import SAMPLE_RATE_HZ, Audio, Samples
 
@@ -50,7 +51,7 @@ def load_audio(source: AudioSource, settings: Settings) -> Audio:
     duration_s = len(samples) / SAMPLE_RATE_HZ
     if decoder.damaged or duration_s < 0.9 * promised_s - 0.1:
         of = f" of {promised_s:.1f} s" if promised_s > duration_s else ""
-        warnings.append(f"The recording is damaged or cut off; the {duration_s:.1f} s{of} that could be read are used.")
+        warnings.append(notice("sound_cut_off", used=f"{duration_s:.1f} s{of}"))
     warnings += describe(samples, clipped)
     return Audio(samples, original, decoder.rate_hz, decoder.channels, tuple(warnings))
 
@@ -79,7 +80,12 @@ def _decode_mixed(data: bytes, name: str, settings: Settings, pick: int | None) 
             n += block.shape[1]
             if n > settings.max_audio_s * rate_hz:
                 hint = f"At most {settings.max_audio_s:g} s are accepted: shorten it."
-                raise AudioError(f"{name} is longer than {settings.max_audio_s:g} s.", hint)
+                raise AudioError(
+                    f"{name} is longer than {settings.max_audio_s:g} s.",
+                    hint,
+                    code="recording_too_long",
+                    parameters={"name": name, "limit_s": f"{settings.max_audio_s:g}"},
+                )
             meter.add(block)
             mono = (block[0] + block[1]) * np.float32(0.5) if len(block) == 2 else block[0]
             parts = [*block, mono]
@@ -92,10 +98,11 @@ def _decode_mixed(data: bytes, name: str, settings: Settings, pick: int | None) 
                 mono = resampler.resample_chunk(mono)
             pieces.append(mono)
     if n == 0:
-        raise AudioError(f"{name} holds no sound (0 samples).", "Record it again.")
+        raise AudioError(f"{name} holds no sound (0 samples).", "Record it again.", code="recording_empty", parameters={"name": name})
     if n < settings.min_audio_s * decoder.rate_hz:
         hint = f"It must last at least {settings.min_audio_s * 1000:g} ms."
-        raise AudioError(f"{name} lasts only {1000 * n / decoder.rate_hz:.3g} ms.", hint)
+        text, least_ms = f"{name} lasts only {1000 * n / decoder.rate_hz:.3g} ms.", f"{settings.min_audio_s * 1000:g}"
+        raise AudioError(text, hint, code="recording_too_short", parameters={"name": name, "least_ms": least_ms})
     if resampler is not None:
         pieces.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
     samples = np.concatenate(pieces)
@@ -109,9 +116,15 @@ def _check_block(block: Block, start_s: float, name: str) -> None:
     """Raises AudioError for samples that are no numbers, or far off the scale."""
     peak = float(np.abs(block).max())  # NaN and infinity come through
     if not np.isfinite(peak):
-        raise AudioError(f"{name} holds NaN or infinite samples (near {start_s:.1f} s).", "Export it again.")
+        text = f"{name} holds NaN or infinite samples (near {start_s:.1f} s)."
+        raise AudioError(text, "Export it again.", code="recording_bad_format", parameters={"name": name})
     if peak > _MAX_PEAK:
-        raise AudioError(f"{name} holds samples of {peak:.4g}.", "Float samples must lie between -1 and 1.")
+        raise AudioError(
+            f"{name} holds samples of {peak:.4g}.",
+            "Float samples must lie between -1 and 1.",
+            code="recording_bad_format",
+            parameters={"name": name},
+        )
 
 
 def _array_to_wav(rate_hz: int, samples: NDArray[Any], settings: Settings) -> bytes:
@@ -126,10 +139,15 @@ def _array_to_wav(rate_hz: int, samples: NDArray[Any], settings: Settings) -> by
         hint = f"It must be (n,) or (n, channels) with at most {MAX_CHANNELS} channels."
         raise AudioError(f"The array of samples has the shape {np.shape(samples)}.", hint)
     if array.size == 0:
-        raise AudioError(f"{name} holds no sound (0 samples).", "Record it again.")
+        raise AudioError(f"{name} holds no sound (0 samples).", "Record it again.", code="recording_empty", parameters={"name": name})
     if len(array) > settings.max_audio_s * rate_hz:
         hint = f"At most {settings.max_audio_s:g} s are accepted: shorten it."
-        raise AudioError(f"{name} is longer than {settings.max_audio_s:g} s.", hint)
+        raise AudioError(
+            f"{name} is longer than {settings.max_audio_s:g} s.",
+            hint,
+            code="recording_too_long",
+            parameters={"name": name, "limit_s": f"{settings.max_audio_s:g}"},
+        )
     _FILE.check_bytes(array.nbytes, name, settings.max_audio_bytes)
     payload = _array_to_float(array).astype("<f4").tobytes()
     channels = array.shape[1]

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from core.errors import AudioError
 from core.media.sniff import identify
 
-SUPPORTED = "WAV, MP3, M4A/AAC, FLAC, Ogg/Opus or WebM"
+FORMATS = ["WAV", "MP3", "M4A/AAC", "FLAC", "Ogg/Opus", "WebM", "MP4", "MOV"]
+SUPPORTED = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 _CODECS = (
     "pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,"
     "pcm_alaw,pcm_mulaw,adpcm_ms,adpcm_ima_wav,mp3float,mp3,mp2,mp2float,aac,alac,flac,vorbis,opus,libopus,libvorbis"
@@ -53,11 +54,23 @@ class SoundDecoder:
         content = identify(data)
         if content.kind == "image":
             hint = f"Give a recording ({SUPPORTED}) here; were photo and recording swapped?"
-            raise AudioError(f"{name} is not a recording: this is an image ({content.name}).", hint)
+            raise AudioError(
+                f"{name} is not a recording: this is an image ({content.name}).", hint, code="recording_is_photo", parameters={"name": name}
+            )
         if content.kind == "other":
-            raise AudioError(f"{name} is not a recording but {content.name}.", f"Give a {SUPPORTED} file.")
+            raise AudioError(
+                f"{name} is not a recording but {content.name}.",
+                f"Give a {SUPPORTED} file.",
+                code="recording_not_sound",
+                parameters={"name": name, "formats": FORMATS},
+            )
         if not content.decoder:
-            raise AudioError(f"{name} is {content.name}, which is not supported.", f"Save it as {SUPPORTED}.")
+            raise AudioError(
+                f"{name} is {content.name}, which is not supported.",
+                f"Save it as {SUPPORTED}.",
+                code="recording_not_sound",
+                parameters={"name": name, "formats": FORMATS},
+            )
         self._what = content.name
         try:
             self._container = av.open(
@@ -72,7 +85,12 @@ class SoundDecoder:
             raise self._unreadable(error) from error
         if not self._container.streams.audio:
             self._container.close()
-            raise AudioError(f"{name} is {content.name} without a sound track.", "Give a recording of speech.")
+            raise AudioError(
+                f"{name} is {content.name} without a sound track.",
+                "Give a recording of speech.",
+                code="recording_mute",
+                parameters={"name": name},
+            )
         self._stream = self._container.streams.audio[0]
         self.declared_s = _wav_declared_s(data) if content.decoder == "wav" else _declared_s(self._container, self._stream)
 
@@ -126,19 +144,30 @@ class SoundDecoder:
                         raise self._unreadable(None)
                     if not MIN_RATE_HZ <= self.rate_hz <= MAX_RATE_HZ:
                         hint = f"From {MIN_RATE_HZ} to {MAX_RATE_HZ} are accepted: is its header right?"
-                        raise AudioError(f"{self.name} has {self.rate_hz} samples a second.", hint)
+                        raise AudioError(
+                            f"{self.name} has {self.rate_hz} samples a second.",
+                            hint,
+                            code="recording_bad_format",
+                            parameters={"name": self.name},
+                        )
                     if self.channels > MAX_CHANNELS:
-                        raise AudioError(f"{self.name} has {self.channels} channels.", f"At most {MAX_CHANNELS} are accepted.")
+                        hint = f"At most {MAX_CHANNELS} are accepted."
+                        raise AudioError(
+                            f"{self.name} has {self.channels} channels.", hint, code="recording_bad_format", parameters={"name": self.name}
+                        )
                 elif signature != (frame.sample_rate, frame.layout.nb_channels, frame.format.name):
                     text = f"{self.name} changes its format midway ({signature[0]} Hz to {frame.sample_rate} Hz)."
-                    raise AudioError(text, "Save it again as one WAV or MP3 file.")
+                    raise AudioError(
+                        text, "Save it again as one WAV or MP3 file.", code="recording_bad_format", parameters={"name": self.name}
+                    )
                 yield frame
         if not signature and error is not None:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception | None) -> AudioError:
         reason = f" ({getattr(error, 'strerror', None) or error})" if error else ""
-        return AudioError(f"{self.name} looks like {self._what} but cannot be decoded{reason}.", "Is the file complete?")
+        text = f"{self.name} looks like {self._what} but cannot be decoded{reason}."
+        return AudioError(text, "Is the file complete?", code="recording_damaged", parameters={"name": self.name})
 
 
 def _options(demuxer: str) -> dict[str, str]:

@@ -37,7 +37,12 @@ class FileKind:
     def check_bytes(self, size: int, name: str, max_bytes: int) -> None:
         """Raises `error` for nothing, or too much."""
         if size == 0:
-            raise self.error(f"{name} is empty (0 bytes).", f"Give a {self.supported} file.")
+            raise self.error(f"{name} is empty (0 bytes).", f"Give a {self.supported} file.", code="file_empty", parameters={"name": name})
         if size > max_bytes:
             limit = f"At most {max_bytes / 2**20:.4g} MiB are accepted"
-            raise self.error(f"{name} has {size / 2**20:.1f} MiB.", f"{limit}: {self.too_large}.")
+            raise self.error(
+                f"{name} has {size / 2**20:.1f} MiB.",
+                f"{limit}: {self.too_large}.",
+                code="upload_too_large",
+                parameters={"name": name, "limit": f"{max_bytes / 2**20:.4g} MiB"},
+            )

@@ -1,7 +1,7 @@
 """Reads a photo as upright, opaque sRGB pixels, (H, W, 3) uint8.
 
-    from core.media.image import load_image
-    photo = load_image("portrait.jpg", Settings())
+from core.media.image import load_image
+photo = load_image("portrait.jpg", Settings())
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import BmpImagePlugin, Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import AvifImagePlugin, BmpImagePlugin, Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from pillow_heif import options as heif_options
+from pillow_heif.as_plugin import HeifImageFile
 
 from core.errors import ImageError
 from core.media.files import FileKind
@@ -24,17 +27,24 @@ from core.types import Frame, Photo
 
 ImageSource = str | Path | bytes | NDArray[Any]
 
-SUPPORTED = "PNG, JPEG, WebP or BMP"
+FORMATS = ["PNG", "JPEG", "HEIC", "AVIF", "WebP", "BMP"]
+SUPPORTED = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 _FILE = FileKind("photo", SUPPORTED, "save it smaller, or as JPEG", ImageError)
 BACKGROUND_RGB = (192, 192, 192)
 """The background of transparent pixels: a light neutral grey."""
 # The parsers themselves, not Image.open: only the one that was sniffed runs, and a size is judged by our limit alone.
-_PARSERS = {
+_PARSERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
     "PNG": PngImagePlugin.PngImageFile,
     "JPEG": JpegImagePlugin.jpeg_factory,  # also knows the multi-picture files of phones, whose first picture is the photo
     "WEBP": WebPImagePlugin.WebPImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
+    # A picture that is larger than its header says: libheif does not decode it, libavif does up to 16384² pixels.
+    "HEIF": HeifImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
 }
+_MAY_HOLD_SEVERAL = ("MPO", "HEIF")
+"""Files of phones that hold further pictures beside the photo, which comes first or is marked as the one to show."""
+heif_options.THUMBNAILS = heif_options.DEPTH_IMAGES = heif_options.AUX_IMAGES = False
 
 
 def load_image(source: ImageSource, settings: Settings) -> Photo:
@@ -60,35 +70,61 @@ def check_size(width: int, height: int, name: str, settings: Settings) -> None:
     """Checks the size of a photo or a frame. Raises ImageError."""
     if width * height > settings.max_image_pixels:
         hint = f"At most {settings.max_image_pixels / 1e6:.4g} million pixels are accepted: scale it down."
-        raise ImageError(f"{name} is {width}×{height} pixels, too large.", hint)
+        raise ImageError(
+            f"{name} is {width}×{height} pixels, too large.",
+            hint,
+            code="photo_too_large",
+            parameters={"name": name, "width": width, "height": height, "limit": f"{settings.max_image_pixels / 1e6:.4g}"},
+        )
     if min(width, height) < settings.min_image_px:
         hint = f"Each side needs at least {settings.min_image_px} pixels; the face alone should have about 200."
-        raise ImageError(f"{name} is only {width}×{height} pixels.", hint)
+        raise ImageError(
+            f"{name} is only {width}×{height} pixels.",
+            hint,
+            code="photo_too_small",
+            parameters={"name": name, "width": width, "height": height, "least": settings.min_image_px},
+        )
 
 
 def _decode(data: bytes, name: str, settings: Settings) -> Frame:
     content = identify(data)
     if content.kind == "sound":
         hint = f"Give a photo ({SUPPORTED}) here; were photo and recording swapped?"
-        raise ImageError(f"{name} is not a photo: this is a recording ({content.name}).", hint)
+        raise ImageError(
+            f"{name} is not a photo: this is a recording ({content.name}).", hint, code="photo_is_recording", parameters={"name": name}
+        )
     if content.kind == "other":
-        raise ImageError(f"{name} is not a photo but {content.name}.", f"Give a {SUPPORTED} file.")
+        raise ImageError(
+            f"{name} is not a photo but {content.name}.",
+            f"Give a {SUPPORTED} file.",
+            code="photo_not_image",
+            parameters={"name": name, "formats": FORMATS},
+        )
     if not content.decoder:
-        raise ImageError(f"{name} is {content.name}, which is not supported.", f"Save it as {SUPPORTED}.")
+        raise ImageError(
+            f"{name} is {content.name}, which is not supported.",
+            f"Save it as {SUPPORTED}.",
+            code="photo_not_image",
+            parameters={"name": name, "formats": FORMATS},
+        )
     try:
         if content.decoder == "WEBP":  # its parser allocates the whole canvas
             check_size(*_webp_size(data), name, settings)
         image = _PARSERS[content.decoder](io.BytesIO(data))
         check_size(*image.size, name, settings)
-        if getattr(image, "is_animated", False) and image.format != "MPO":
-            raise ImageError(f"{name} is an animation ({content.name}).", "Give a single picture.")
+        if getattr(image, "is_animated", False) and image.format not in _MAY_HOLD_SEVERAL:
+            raise ImageError(
+                f"{name} is an animation ({content.name}).", "Give a single picture.", code="photo_animated", parameters={"name": name}
+            )
         image.load()
+        check_size(*image.size, name, settings)  # that of a HEIC picture is known for sure only now
         return _to_srgb(_upright(image))
     except ImageError:
         raise
     except Exception as error:  # parsers of hostile bytes fail in every way there is: OSError, SyntaxError, struct.error, IndexError…
         why = error if isinstance(error, OSError) else "its data are damaged"  # others speak of struct fields and indices
-        raise ImageError(f"{name} looks like {content.name} but cannot be decoded ({why}).", "Is the file complete?") from error
+        text = f"{name} looks like {content.name} but cannot be decoded ({why})."
+        raise ImageError(text, "Is the file complete?", code="photo_damaged", parameters={"name": name}) from error
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:

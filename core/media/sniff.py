@@ -49,6 +49,7 @@ _MAGIC: tuple[tuple[bytes, Content], ...] = (
     (b"PK\x03\x04", Content("other", "a ZIP archive")),
 )
 _STILL_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis"}
+_AVIF_BRANDS = {b"avif", b"avis"}
 _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"}
 
 
@@ -59,7 +60,7 @@ def identify(data: bytes) -> Content:
         return _chunked(head)
     if head[4:8] in _MP4_BOXES:
         if head[4:8] == b"ftyp" and head[8:12] in _STILL_BRANDS:
-            return Content("image", "an AVIF image" if head[8:11] == b"avi" else "a HEIC image")
+            return _still(head)
         return Content("sound", "an MP4 file", "mov")
     for magic, content in _MAGIC:
         if head.startswith(magic):
@@ -67,6 +68,13 @@ def identify(data: bytes) -> Content:
     if (mpeg := _mpeg_audio(data)) is not None:
         return mpeg
     return Content("other", "a text file") if _is_text(head) else Content("other", "a file of an unknown kind")
+
+
+def _still(head: bytes) -> Content:
+    """AVIF or HEIC: some writers name the general brand "mif1" first, and what it is among the compatible ones."""
+    box = head[: int.from_bytes(head[:4], "big")]
+    brands = {box[8:12], *(box[n : n + 4] for n in range(16, len(box), 4))}
+    return Content("image", "an AVIF image", "AVIF") if brands & _AVIF_BRANDS else Content("image", "a HEIC image", "HEIF")
 
 
 def _chunked(head: bytes) -> Content:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.media.decode import Block
+from core.notices import notice
 from core.types import SAMPLE_RATE_HZ, Samples
 
 _WINDOW = SAMPLE_RATE_HZ // 50
@@ -45,16 +46,16 @@ def describe(samples: Samples, clipped_share: float) -> list[str]:
     """
     warnings = []
     if clipped_share > _CLIPPED_SHARE:
-        warnings.append("The sound is clipped (too loud when it was recorded): a lower recording level gives better lips.")
+        warnings.append(notice("sound_clipped"))
     whole = len(samples) // _WINDOW * _WINDOW
     if whole == 0:
         return warnings
     power = np.square(samples[:whole].reshape(-1, _WINDOW)).mean(axis=1)
     low_db, high_db = 10.0 * np.log10(np.percentile(power, (5.0, 95.0)) + 1e-12)
     if high_db < _SILENT_DB and 10.0 * np.log10(power.max() + 1e-12) < _SILENT_DB:
-        warnings.append("The recording is silent: the mouth stays closed.")
+        warnings.append(notice("sound_silent"))
     elif high_db < _QUIET_DB:
-        warnings.append(f"The recording is very quiet ({high_db:.0f} dB): move closer to the microphone or raise its level.")
+        warnings.append(notice("sound_quiet", db=f"{high_db:.0f}"))
     elif high_db - low_db < _NOISY_DB and len(samples) >= _MIN_NOISE_S * SAMPLE_RATE_HZ:
-        warnings.append("There seems to be much background noise or music: the lips follow clear speech best.")
+        warnings.append(notice("sound_noisy"))
     return warnings

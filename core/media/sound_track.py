@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import closing
 
 import numpy as np
 import soxr
 
 from core.media.decode import Block, SoundDecoder
-from core.types import FPS, Audio
+from core.types import FPS, Audio, AudioStream
 
 _AAC_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 """AAC knows 64, 88.2 and 96 kHz too, but phones' decoders end at 48 kHz."""
@@ -24,16 +25,17 @@ def aac_rate_hz(rate_hz: int) -> int:
 
 
 class SoundTrack:
-    """Decodes a recording's original again, as far as it is asked to: nothing waits for a long recording to be decoded.
+    """Decodes a recording's original again, as far as it is asked to: nothing waits for a long recording to be decoded. Of one that is
+    still being made it takes the sound as it comes.
 
     rate_hz, channels: of what `read` returns (mono stays mono, everything else is stereo).
     """
 
-    def __init__(self, audio: Audio) -> None:
+    def __init__(self, audio: Audio | AudioStream) -> None:
         self.rate_hz = aac_rate_hz(audio.rate_hz)
         self.channels = min(audio.channels, 2)
-        self._audio = audio
-        self._blocks = self._decoded()
+        self._source_hz = audio.rate_hz
+        self._blocks = self._at_its_rate(_decoded(audio) if isinstance(audio, Audio) else audio.sound())
         self._n_read = 0
         self._rest: Block = np.zeros((self.channels, 0), np.float32)
 
@@ -63,13 +65,17 @@ class SoundTrack:
     def close(self) -> None:
         self._blocks.close()
 
-    def _decoded(self) -> Generator[Block, None, None]:
-        source_hz = self._audio.rate_hz
-        with SoundDecoder(self._audio.original) as decoder:
-            if source_hz == self.rate_hz:
-                yield from decoder
+    def _at_its_rate(self, source: Generator[Block, None, None]) -> Generator[Block, None, None]:
+        with closing(source):
+            if self._source_hz == self.rate_hz:
+                yield from source
                 return
-            resampler = soxr.ResampleStream(source_hz, self.rate_hz, self.channels, dtype="float32", quality="HQ")
-            for block in decoder:
+            resampler = soxr.ResampleStream(self._source_hz, self.rate_hz, self.channels, dtype="float32", quality="HQ")
+            for block in source:
                 yield np.ascontiguousarray(resampler.resample_chunk(np.ascontiguousarray(block.T).reshape(-1, self.channels)).T)
             yield np.ascontiguousarray(resampler.resample_chunk(np.zeros((0, self.channels), np.float32), last=True).T)
+
+
+def _decoded(audio: Audio) -> Generator[Block, None, None]:
+    with SoundDecoder(audio.original) as decoder:
+        yield from decoder

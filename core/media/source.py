@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from core.errors import ImageError
 from core.media.image import ImageSource, check_size, load_image
 from core.media.sniff import HEAD_BYTES, identify
+from core.notices import notice
 from core.settings import Settings
 from core.types import FPS, Frame, Photo
 
@@ -100,7 +101,12 @@ def load_source(source: ImageSource, settings: Settings) -> Photo | Clip:
         data, name = _read(path, settings.max_video_bytes + 1), path.name
     if len(data) > settings.max_video_bytes:
         limit = f"{settings.max_video_bytes / 2**20:.4g} MiB"
-        raise ImageError(f"{name} has more than {limit}.", "Use a shorter part of it, or save it smaller.")
+        raise ImageError(
+            f"{name} has more than {limit}.",
+            "Use a shorter part of it, or save it smaller.",
+            code="upload_too_large",
+            parameters={"name": name, "limit": limit},
+        )
     return load_clip(data, name, settings)
 
 
@@ -113,13 +119,13 @@ def load_clip(data: bytes, name: str, settings: Settings) -> Clip:
     warnings: tuple[str, ...] = ()
     max_frames = max(1, round(settings.max_video_s * FPS))
     if duration_s > settings.max_video_s + 1:
-        warnings = (f"Only the first {settings.max_video_s:g} seconds of the video are used; it plays forth and back.",)
+        warnings = (notice("video_cut", seconds=f"{settings.max_video_s:g}"),)
     for _, frame in _decoded(data, name, None):
         height, width = frame.shape[:2]
         check_size(width, height, name, settings)
         n_frames = min(max_frames, round(max(duration_s, 0) * FPS))
         return Clip(data, name, width, height, hashlib.sha256(data).hexdigest(), max_frames, n_frames, warnings)
-    raise ImageError(f"{name} has no frames.", "Is the file complete?")
+    raise ImageError(f"{name} has no frames.", "Is the file complete?", code="video_damaged", parameters={"name": name})
 
 
 def _head(path: Path) -> bytes:
@@ -162,7 +168,9 @@ def _stream(container: Any, name: str) -> Any:
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:  # the cover of a song
             return stream
-    raise ImageError(f"{name} has no picture, only sound.", "Give a photo or a video of a face.")
+    raise ImageError(
+        f"{name} has no picture, only sound.", "Give a photo or a video of a face.", code="photo_is_recording", parameters={"name": name}
+    )
 
 
 def _decoded(data: bytes, name: str, size: tuple[int, int] | None, max_pixels: int = 2**26) -> Iterator[tuple[float | None, Frame]]:
@@ -203,7 +211,12 @@ def _upright(pixels: NDArray[Any], rotation: int) -> Frame:
 
 def _unreadable(name: str, error: Exception | None) -> ImageError:
     reason = f" ({getattr(error, 'strerror', None) or error})" if error else ""
-    return ImageError(f"{name} looks like a video but cannot be decoded{reason}.", "Is the file complete?")
+    return ImageError(
+        f"{name} looks like a video but cannot be decoded{reason}.",
+        "Is the file complete?",
+        code="video_damaged",
+        parameters={"name": name},
+    )
 
 
 def _refuse_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:

@@ -85,7 +85,8 @@ class AvatarStore:
         """Raises OptionError where the owner has `max_avatars` already."""
         n = len(self._folder.entries(self._subfolder, MARKER, self._owner_name(owner)))
         if n >= self._max_avatars:
-            raise OptionError(f"There are {n} avatars already, as many as one may have.", "Delete one that is not needed any more.")
+            text = f"There are {n} avatars already, as many as one may have."
+            raise OptionError(text, "Delete one that is not needed any more.", code="too_many_avatars", parameters={"n": n})
 
     def put(self, avatar: Avatar, source: bytes, thumbnail: bytes, engine: str, revision: str, saved: Saved) -> Avatar:
         """Keeps a new avatar, in the place of what is there. Raises OutputError where it cannot be written."""
@@ -118,7 +119,7 @@ class AvatarStore:
         if hashlib.sha256(data).hexdigest() != about.get("source_sha256"):
             log.warning("the kept source of avatar %s is damaged: the avatar is dropped", avatar.token[:8])
             self._drop(path)
-            raise AvatarError("The kept photo of this avatar is damaged.", "Register the person again.")
+            raise AvatarError("The kept photo of this avatar is damaged.", "Register the person again.", code="avatar_damaged")
         return data
 
     def thumbnail(self, avatar: Avatar) -> bytes | None:
@@ -327,7 +328,7 @@ class RegistrationMemory:
 
 def unknown(token: str) -> AvatarError:
     shown = token if _TOKEN.fullmatch(token) else f"{token[:12]}…"
-    return AvatarError(f"There is no avatar {shown}.", "List the avatars to see which there are.")
+    return AvatarError(f"There is no avatar {shown}.", "List the avatars to see which there are.", code="unknown_avatar")
 
 
 def new_avatar(token: str, owner: str, name: str, framing: Framing, **about: Any) -> Avatar:
@@ -338,7 +339,10 @@ def clean_name(name: str) -> str:
     """One line of printable characters. Raises OptionError where it is too long."""
     cleaned = " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())
     if len(cleaned) > MAX_NAME:
-        raise OptionError(f"The name has {len(cleaned)} characters.", f"At most {MAX_NAME} are possible.")
+        text = f"The name has {len(cleaned)} characters."
+        raise OptionError(
+            text, f"At most {MAX_NAME} are possible.", code="name_too_long", parameters={"n": len(cleaned), "limit": MAX_NAME}
+        )
     return cleaned
 
 

@@ -6,17 +6,18 @@ from core.errors import OptionError
 from core.service.job_runner import owner_topic
 from core.service.topics import Topics
 from core.service.videos import Videos
+from core.speech_synthesis.speech_cache import SpeechCache
 from core.studio import Studio
 from core.types import Avatar
 
-CLEARABLE = ("avatars", "results", "all")
+CLEARABLE = ("avatars", "results", "speech", "all")
 
 
 class AvatarService:
-    """Whatever changes is told to all who watch the owner. Thread-safe."""
+    """Whatever changes is told to all who watch the owner. Thread-safe. speech: None keeps none."""
 
-    def __init__(self, studio: Studio, videos: Videos, topics: Topics) -> None:
-        self._studio, self._videos, self._topics = studio, videos, topics
+    def __init__(self, studio: Studio, videos: Videos, topics: Topics, speech: SpeechCache | None) -> None:
+        self._studio, self._videos, self._topics, self._speech = studio, videos, topics, speech
 
     def of(self, owner: str) -> list[Avatar]:
         """The newest first."""
@@ -39,13 +40,19 @@ class AvatarService:
         return freed
 
     def clear(self, which: str, owner: str) -> int:
-        """Clears the owner's "avatars" and the videos of them, "results" or "all". Bytes freed. Raises OptionError."""
+        """Clears the owner's "avatars" and the videos of them, "results", the synthesised "speech" or "all". Bytes freed.
+
+        Raises OptionError.
+        """
         if which not in CLEARABLE:
             raise OptionError(
                 f"There is no cache {which!r}.", f"Choose one of: {', '.join(CLEARABLE)}.",
                 code="unknown_cache", parameters={"value": repr(which)[:80]},
             )  # fmt: skip
-        freed = self._studio.clear_cache(which, owner)
+        freed = self._speech.clear(owner) if self._speech is not None and which in ("speech", "all") else 0
+        if which == "speech":
+            return freed
+        freed += self._studio.clear_cache(which, owner)
         freed += self._videos.forget_of_avatars(owner) if which == "avatars" else self._videos.forget(owner)
         self._topics.publish(owner_topic(owner))
         return freed

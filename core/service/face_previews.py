@@ -1,4 +1,4 @@
-"""Small pictures of the faces in a photo, so that whoever uploaded it can choose who speaks."""
+"""What can be said of a photo before anything is made of it: small pictures of its faces to choose from, and what is wrong with each."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import TalkingHeadError
+from core.errors import FaceError, TalkingHeadError
 from core.service.decoded_photos import DecodedPhotos
 from core.service.outputs import OutputFolder
-from core.service.requests import Requests
+from core.service.requests import Requests, without_folders
 from core.service.threads import on_thread
 from core.studio import Studio
 from core.types import Photo
@@ -18,12 +18,34 @@ AT_ONCE = 2
 """Photos that are decoded and looked at at the same time; those that wait hold nothing."""
 MAX_WAITING = 200
 """Visitors that wait; further ones are shown no faces."""
+_UNSEEN = ("HEIF",)
+"""What browsers do not show."""
+
+
+@dataclass(frozen=True)
+class SeenFace:
+    """cut: what a video of it would show, JPEG. warnings: as in Photo. error: why it cannot be animated."""
+
+    cut: bytes
+    warnings: tuple[str, ...]
+    error: FaceError | None
+
+
+@dataclass(frozen=True)
+class PhotoPreview:
+    """faces: the largest first. error: why the photo cannot be used at all. shown: the same photo as a JPEG file, where browsers do not
+    show it as it came.
+    """
+
+    faces: tuple[SeenFace, ...] = ()
+    error: TalkingHeadError | None = None
+    shown: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class _Preview:
     path: Path
-    task: asyncio.Task[list[bytes]]
+    task: asyncio.Task[PhotoPreview]
 
 
 class FacePreviews:
@@ -34,8 +56,8 @@ class FacePreviews:
         self._places = asyncio.Semaphore(AT_ONCE)
         self._newest: dict[str, _Preview] = {}
 
-    async def of(self, path: Path, owner: str) -> list[bytes] | None:
-        """The cut of each face of a photo as JPEG, the largest first; nothing where the photo cannot be used: that is said when it is.
+    async def of(self, path: Path, owner: str) -> PhotoPreview | None:
+        """Of a photo that the owner chose; nothing is in it where too many wait.
 
         None where the owner asked for another photo's meanwhile: the newest replaces the one before. Who asks again is told the same.
         """
@@ -44,7 +66,7 @@ class FacePreviews:
             if preview is not None:
                 preview.task.cancel()
             elif len(self._newest) >= MAX_WAITING:
-                return []
+                return PhotoPreview()
             preview = self._newest[owner] = _Preview(path, asyncio.create_task(self._made(path, owner)))
             preview.task.add_done_callback(lambda task: self._forget(owner, task))
         try:
@@ -55,27 +77,36 @@ class FacePreviews:
                 raise
             return None
 
-    def _forget(self, owner: str, task: asyncio.Task[list[bytes]]) -> None:
+    def _forget(self, owner: str, task: asyncio.Task[PhotoPreview]) -> None:
         if self._newest[owner].task is task:
             del self._newest[owner]
 
-    async def _made(self, path: Path, owner: str) -> list[bytes]:
+    async def _made(self, path: Path, owner: str) -> PhotoPreview:
         async with self._places:
             try:
                 with self._outputs.using(path):
                     photo = await self._requests.source(path, owner) if path.is_file() else None
-                if not isinstance(photo, Photo):
-                    return []
-                self._photos.keep(owner, photo)
-                return await on_thread(self._cuts, photo)
-            except TalkingHeadError:
-                return []
+                    if not isinstance(photo, Photo):
+                        return PhotoPreview()
+                    self._photos.keep(owner, photo)
+                    return await on_thread(self._looked_at, path, photo, owner)
+            except TalkingHeadError as error:
+                return PhotoPreview(error=without_folders(error, path))
 
-    def _cuts(self, photo: Photo) -> list[bytes]:
+    def _looked_at(self, path: Path, photo: Photo, owner: str) -> PhotoPreview:
         from core.engines.lite import LiteEngine  # imported when first needed: the page must answer before they are loaded
         from core.media.jpeg import as_jpeg
+        from core.media.sniff import HEAD_BYTES, identify
 
+        with path.open("rb") as file:
+            unseen = identify(file.read(HEAD_BYTES)).decoder in _UNSEEN
+        shown = self._outputs.new_upload(f"{path.stem}.jpg", as_jpeg(photo.pixels, quality=95), owner) if unseen else None
         engine = self._studio.engine("lite")
-        with self._studio.scheduler.device_turn():
-            cuts = engine.faces(photo) if isinstance(engine, LiteEngine) else []
-        return [as_jpeg(cut) for cut in cuts]
+        if not isinstance(engine, LiteEngine):
+            return PhotoPreview(shown=shown)
+        try:
+            with self._studio.scheduler.device_turn():
+                found = engine.faces(photo)
+        except FaceError as error:
+            return PhotoPreview(error=error, shown=shown)
+        return PhotoPreview(tuple(SeenFace(as_jpeg(face.cut), face.warnings, face.error) for face in found), None, shown)

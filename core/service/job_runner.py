@@ -58,12 +58,18 @@ class Running:
     def report(self, progress: Progress) -> None:
         """Called at every step. It never raises: what is to be stopped is told so by `stop_with`."""
         now_s = time.time()
-        before = self.record
-        begun = now_s if progress.stage == "animating" and not before.animating_s else before.animating_s
-        self.record = dataclasses.replace(
-            before, stage=progress.stage, done=progress.done, total=progress.total, animating_s=begun, updated_s=now_s
-        )
+        with self._lock:
+            before = self.record
+            begun = now_s if progress.stage == "animating" and not before.animating_s else before.animating_s
+            self.record = dataclasses.replace(
+                before, stage=progress.stage, done=progress.done, total=progress.total, animating_s=begun, updated_s=now_s
+            )
         self._tell(self)
+
+    def note(self, result: Mapping[str, Any]) -> None:
+        """What is known of the result so far, for those who look at the job in this process."""
+        with self._lock:
+            self.record = dataclasses.replace(self.record, result=result)
 
     def stop_with(self, stop: Callable[[], None]) -> None:
         """`stop` is called when the job is cancelled, at once where it was already."""

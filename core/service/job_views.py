@@ -10,6 +10,7 @@ from typing import Any
 
 from core.errors import TalkingHeadError, disk_error, is_disk_full
 from core.service.job_store import JobKind, JobRecord, JobState
+from core.speech_synthesis.captions import Caption
 from core.types import GenerationInfo
 
 INTERNAL = "InternalError"
@@ -26,8 +27,10 @@ class JobView:
 
     stage, done, total: as in `core.types.Progress`. position: how many queued jobs are before it, itself counted; 0 where it is not queued.
     fps: frames made in a second, 0.0 while not known. left_s: seconds left, about; None while not known. info: of a video that is done.
-    avatar: the token, once a job that registers one is done. video: where its file is, once it is done. error: why it failed.
-    client_state: what the adapter that submitted it noted for itself.
+    voice: id of the one that speaks a text; "" for a recording. captions: of a text, once the job is done, and of a stream as far as it is
+    spoken; empty where they were not asked for, or the voice does not tell the times of words. avatar: the token, once a job that registers
+    one is done. video: where its file is, once it is done. error: why it failed. client_state: what the adapter that submitted it noted for
+    itself.
     """
 
     id: str
@@ -44,6 +47,8 @@ class JobView:
     created_s: float
     ended_s: float
     info: GenerationInfo | None
+    voice: str
+    captions: tuple[Caption, ...]
     avatar: str | None
     video: Path | None
     error: TalkingHeadError | None
@@ -71,10 +76,12 @@ def view_of(record: JobRecord, position: int) -> JobView:
         total=record.total,
         position=position,
         fps=fps,
-        left_s=(record.total - record.done) / fps if fps and record.state == "running" else None,
+        left_s=(record.total - record.done) / fps if fps and record.total and record.state == "running" else None,
         created_s=record.created_s,
         ended_s=record.ended_s,
         info=None if info is None else GenerationInfo(**{**info, "warnings": tuple(info["warnings"])}),
+        voice=(record.request.get("speech") or {}).get("voice", ""),
+        captions=tuple(Caption(start_s, end_s, tuple(lines)) for start_s, end_s, lines in result.get("captions") or ()),
         avatar=result.get("avatar"),
         video=Path(record.output) if record.output and record.state == "done" else None,
         error=None if record.error is None else as_exception(record.error),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,9 +17,13 @@ from core.service.job_inputs import JobInputs
 from core.service.job_runner import Running
 from core.service.job_store import JobRecord
 from core.service.leases import Lease
+from core.service.spoken_texts import SpokenText, SpokenTexts, in_record
 from core.settings import Settings
+from core.speech_synthesis.base import Word
+from core.speech_synthesis.captions import captions
+from core.speech_synthesis.recording import SpokenAudio
 from core.studio import Studio
-from core.types import Audio, Avatar, Generation, GenerationInfo, Request, Source
+from core.types import Audio, AudioStream, Avatar, Generation, GenerationInfo, Progress, Request, Source
 
 T = TypeVar("T")
 
@@ -38,17 +45,19 @@ def read_audio(path: Path, settings: Settings) -> Audio:
     return load_audio(path, settings)
 
 
-def video_request(record: Mapping[str, Any], owner: str, audio: Audio, source: Source | Avatar) -> Request:
+def video_request(record: Mapping[str, Any], owner: str, audio: Audio | AudioStream, source: Source | Avatar) -> Request:
     """The request that a recorded one stands for."""
     chosen = options.read(record["options"])
     return Request(audio, source, record["engine"], chosen.framing, chosen.controls, chosen.render, owner=owner)
 
 
 class JobWork:
-    """handles: gives the future through which a stream is handed to its reader."""
+    """texts: speaks those given in place of recordings. handles: gives the future through which a stream is handed to its reader."""
 
-    def __init__(self, studio: Studio, settings: Settings, inputs: JobInputs, handles: Callable[[str], Future[Any]]) -> None:
-        self._studio, self._settings, self._inputs, self._handles = studio, settings, inputs, handles
+    def __init__(
+        self, studio: Studio, settings: Settings, inputs: JobInputs, texts: SpokenTexts, handles: Callable[[str], Future[Any]]
+    ) -> None:
+        self._studio, self._settings, self._inputs, self._texts, self._handles = studio, settings, inputs, texts, handles
 
     def __call__(self, running: Running, decoded: Any | None) -> Mapping[str, Any]:
         record = running.record
@@ -56,8 +65,11 @@ class JobWork:
             return self._avatar(running, decoded if decoded is not None else self._source(record))
         request: Request = decoded if decoded is not None else self._request(record)
         running.check()
+        said, about = in_record(record.request), dict[str, Any]()
         if record.kind == "stream":
-            return self._stream(running, request)
+            return self._stream(running, request) if said is None else self._spoken_stream(running, request, said)
+        if said is not None:
+            request, about = self._spoken(running, request, said)
         output = Path(record.output)
         try:
             output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -66,12 +78,32 @@ class JobWork:
             raise disk_error(error, "The video cannot be written", "Make the folder for videos usable.") from error
         with lease:
             made: Generation = self._awaited(running, self._studio.submit(request, output, running.report))
-        return {"info": made.info.to_dict()}
+        return {"info": made.info.to_dict(), **about}
 
-    def _stream(self, running: Running, request: Request) -> Mapping[str, Any]:
+    def _spoken(self, running: Running, request: Request, said: SpokenText) -> tuple[Request, dict[str, Any]]:
+        """The request with its text as a recording, and what the result tells about it."""
+        cancel = threading.Event()
+        running.stop_with(cancel.set)
+        audio, speech = self._texts.speak(said, request.owner, cancel, running.report)
+        return dataclasses.replace(request, audio=audio), _captions(said, speech.words)
+
+    def _spoken_stream(self, running: Running, request: Request, said: SpokenText) -> Mapping[str, Any]:
+        """It is spoken while it is shown."""
+
+        def told(audio: SpokenAudio) -> None:
+            running.note(_captions(said, audio.words))
+
+        running.report(Progress("speech"))
+        with closing(self._texts.coming(said, request.owner, told)) as audio:
+            audio.start()
+            result = self._stream(running, dataclasses.replace(request, audio=audio), audio.close)
+            return {**result, **_captions(said, audio.words)}
+
+    def _stream(self, running: Running, request: Request, stop: Callable[[], None] = lambda: None) -> Mapping[str, Any]:
+        """stop: called too where the job is cancelled."""
         pieces = self._studio.stream(request, running.report)
         self._handles(running.record.id).set_result(pieces)
-        info: GenerationInfo = self._awaited(running, pieces.job)
+        info: GenerationInfo = self._awaited(running, pieces.job, stop)
         return {"info": info.to_dict()}
 
     def _avatar(self, running: Running, source: Source) -> Mapping[str, Any]:
@@ -88,16 +120,28 @@ class JobWork:
         )
         return {"avatar": self._awaited(running, job).token}
 
-    def _awaited(self, running: Running, job: Job[T]) -> T:
-        running.stop_with(job.cancel)
+    def _awaited(self, running: Running, job: Job[T], stop: Callable[[], None] = lambda: None) -> T:
+        def end() -> None:
+            job.cancel()
+            stop()
+
+        running.stop_with(end)
         return job.result()
 
     def _request(self, record: JobRecord) -> Request:
         request = record.request
         source: Source | Avatar
         source = self._studio.avatar(request["avatar"], record.owner) if request["avatar"] else self._source(record)
-        audio = read_audio(self._inputs.path(record.id, request["audio"]), self._settings)
-        return video_request(request, record.owner, audio, source)
+        said = in_record(request)
+        if said is not None:
+            return video_request(request, record.owner, self._texts.coming(said, record.owner), source)
+        return video_request(request, record.owner, read_audio(self._inputs.path(record.id, request["audio"]), self._settings), source)
 
     def _source(self, record: JobRecord) -> Source:
         return read_source(self._inputs.path(record.id, record.request["image"]), self._studio, self._settings)
+
+
+def _captions(said: SpokenText, words: Sequence[Word]) -> dict[str, Any]:
+    """What the result of a job tells about its text."""
+    shown = captions(words) if said.captions else []
+    return {"voice": said.voice, "captions": [[each.start_s, each.end_s, list(each.lines)] for each in shown]}

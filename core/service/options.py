@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from core.engines.capabilities import DITTO_FRAMING
-from core.errors import OptionError
+from core.errors import OptionError, TalkingHeadError
 from core.options import Options, preset, read_options
 from core.settings import Settings
 from core.types import Controls, Framing, RenderOptions
@@ -48,6 +48,18 @@ def settled(values: Mapping[str, Any], settings: Settings, avatar: bool) -> dict
     options.render.verify()
     result["label"] = settings.label or options.render.label  # a visitor may ask for the label, not it away
     return result
+
+
+def naming_preset(error: TalkingHeadError, values: Mapping[str, Any]) -> TalkingHeadError:
+    """The error in words of what was chosen: an option that came with a preset was not. values: as they were given."""
+    name, option = values.get("preset"), error.parameters.get("name")
+    if error.code != "option_not_honoured" or not name or option in values:
+        return error
+    engine = error.parameters["engine"]
+    return OptionError(
+        f"The {engine} engine does not honour the preset {name!r}.", "Leave it out, or choose another engine.",
+        code="preset_not_honoured", parameters={"name": str(name), "engine": engine},
+    )  # fmt: skip
 
 
 def read(values: Mapping[str, Any]) -> Options:

@@ -89,7 +89,13 @@ class OutputFolder:
 
     def new_file(self, name: str, data: bytes, owner: str) -> Path:
         """Writes `data` where a video would lie, under a name of its own."""
-        path = self._owned_folder(owner) / name
+        return self._written(self._owned_folder(owner) / name, data)
+
+    def new_upload(self, name: str, data: bytes, owner: str) -> Path:
+        """Writes `data` where an upload of its owner would lie."""
+        return self._written(self._owned_folder(owner, UPLOAD) / name, data)
+
+    def _written(self, path: Path, data: bytes) -> Path:
         try:
             path.write_bytes(data)
         except OSError as error:

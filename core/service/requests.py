@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,10 +19,12 @@ from core.service.job_work import read_audio, read_source, video_request
 from core.service.jobs import Jobs
 from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
+from core.service.spoken_texts import SpokenTexts
 from core.service.threads import on_thread
 from core.settings import Settings
+from core.speech_synthesis.recording import SpokenAudio
 from core.studio import Studio
-from core.types import Avatar, Photo, Source
+from core.types import Audio, Avatar, Photo, Source
 
 _PATH = re.compile(r"(?<![\w./:])/(?:[^\s/:,;]+/)*([^\s/:,;]+)")
 READERS = 2
@@ -32,7 +35,9 @@ READERS = 2
 class VideoInputs:
     """What was handed in for a video, as it came: files by path, the rest unchecked.
 
-    image: a new photo; avatar: the token of a known one instead. options: by name, as `core.service.options` settles them. consent: the
+    image: a new photo; avatar: the token of a known one instead. text: what is said, plain or SSML, in place of `audio`; "" is an empty
+    text, None none. voice: the id of the one that speaks it, "" the default. speed: relative to the voice's usual one. captions: its words
+    are kept with their times, where the voice tells them. options: by name, as `core.service.options` settles them. consent: the
     person shown agreed (asked for where the deployment requires it). client_state: what the adapter notes for itself.
     """
 
@@ -42,7 +47,11 @@ class VideoInputs:
     engine: str = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
     consent: bool = False
-    client_state: Mapping[str, Any] = field(default_factory=dict)
+    client_state: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    text: str | None = field(default=None, repr=False)
+    voice: str = ""
+    speed: Any = 1.0
+    captions: bool = True
 
 
 @dataclass(frozen=True)
@@ -59,8 +68,11 @@ class AvatarInputs:
 class Requests:
     """Accepts jobs. Thread-safe; used on one event loop at a time."""
 
-    def __init__(self, studio: Studio, settings: Settings, jobs: Jobs, outputs: OutputFolder, photos: DecodedPhotos) -> None:
+    def __init__(
+        self, studio: Studio, settings: Settings, jobs: Jobs, outputs: OutputFolder, photos: DecodedPhotos, texts: SpokenTexts
+    ) -> None:
         self._studio, self.settings, self._jobs, self._outputs, self._photos = studio, settings, jobs, outputs, photos
+        self._texts = texts
         self._readers = asyncio.Semaphore(READERS)
 
     async def video(
@@ -80,18 +92,25 @@ class Requests:
         settled = options.settled(inputs.options, self.settings, avatar=bool(inputs.avatar))
         self._jobs.check_room(owner)
         request = {"avatar": inputs.avatar, "engine": inputs.engine, "options": settled, "image": "", "audio": ""}
+        audio: Audio | SpokenAudio | None = None
+        if inputs.text is not None:
+            said = await on_thread(self._texts.settled, inputs.text, inputs.voice, inputs.speed, inputs.captions)
+            audio = self._texts.coming(said, owner)
+            request["speech"] = dataclasses.asdict(said)
         try:
             source: Source | Avatar
             if inputs.avatar:
                 source = await asyncio.to_thread(self._studio.avatar, inputs.avatar, owner)
             else:
                 source = await self.source(inputs.image, owner)
-            async with self._readers:
-                audio = await on_thread(read_audio, inputs.audio or Path(), self.settings)
+            if audio is None:
+                async with self._readers:
+                    audio = await on_thread(read_audio, inputs.audio or Path(), self.settings)
         except TalkingHeadError as error:
             raise without_folders(error, inputs.audio, inputs.image) from error
         decoded = video_request(request, owner, audio, source)
-        nbytes = audio.samples.nbytes + len(audio.original) + (source.pixels.nbytes if isinstance(source, Photo) else 0)
+        nbytes = audio.samples.nbytes + len(audio.original) if isinstance(audio, Audio) else 0
+        nbytes += source.pixels.nbytes if isinstance(source, Photo) else 0
         files = {name: path for name, path in (("audio", inputs.audio), ("image", inputs.image)) if path is not None}
 
         def accept() -> JobView:
@@ -99,7 +118,7 @@ class Requests:
             if kind == "video":
                 output = self._outputs.new_video(owner)
             try:
-                if output is None:
+                if output is None or not isinstance(audio, Audio):
                     self._studio.check(decoded)
                 else:
                     known = self._studio.find_result(decoded, output)
@@ -108,9 +127,11 @@ class Requests:
                     owner, kind, request, files, decoded, nbytes, output, done, kept, idempotency_key, client_state=inputs.client_state
                 )  # fmt: skip
                 return self._jobs.submit(new)
-            except BaseException:
+            except BaseException as error:
                 if output is not None:
                     self._outputs.discard(output)
+                if isinstance(error, TalkingHeadError):
+                    raise options.naming_preset(error, inputs.options) from error
                 raise
 
         return await asyncio.to_thread(accept)
@@ -164,13 +185,20 @@ class Requests:
     def _check_inputs(self, inputs: VideoInputs) -> None:
         if inputs.image and inputs.avatar:
             raise InputError("Both a photo and an avatar are given.", "Give one of the two.", code="avatar_and_photo")
+        if inputs.audio and inputs.text is not None:
+            raise InputError("Both a recording and a text are given.", "Give one of the two.", code="audio_and_text")
+        if inputs.text is None and (inputs.voice or inputs.speed != 1.0):
+            raise InputError(
+                "A voice or a speed is given without a text.", "Give the text, or leave them out.", code="voice_without_text"
+            )  # fmt: skip
+        speech = inputs.audio or inputs.text is not None
         person = inputs.image or inputs.avatar
-        if not inputs.audio and not person:
+        if not speech and not person:
             raise InputError("The photo and the recording are missing.", "Give a photo (or an avatar) and a recording.", code="no_inputs")
         if not person:
             raise InputError("The photo is missing, and no avatar is given.", "Give a photo, or the token of an avatar.", code="no_photo")
-        if not inputs.audio:
-            raise InputError("The recording is missing.", "Give a recording of speech.", code="no_audio")
+        if not speech:
+            raise InputError("The recording is missing.", "Give a recording of speech, or a text.", code="no_audio")
         for path in filter(None, (inputs.image, inputs.audio)):
             check_file(path)
         if not inputs.avatar:

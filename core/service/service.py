@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from core.optimization.cache_folder import CacheFolder
 from core.service.avatars import AvatarService
@@ -16,13 +17,17 @@ from core.service.job_inputs import JobInputs
 from core.service.job_store import Admission, JobRecord
 from core.service.job_work import JobWork
 from core.service.jobs import Jobs
+from core.service.listening import Listening
 from core.service.outputs import INPUTS, OutputFolder
 from core.service.requests import Requests
+from core.service.spoken_sounds import SpokenSounds
+from core.service.spoken_texts import SpokenTexts
 from core.service.sqlite_store import SqliteJobStore
 from core.service.topics import Topics
 from core.service.videos import Videos
 from core.service.visitor_uploads import VisitorUploads
 from core.settings import Settings
+from core.speech_synthesis.speaker import Speaker
 from core.studio import Studio
 
 SWEEP_S = 60.0
@@ -55,13 +60,16 @@ class Service:
 
         self.studio, self.outputs, self.settings = studio, outputs, settings
         self.topics = Topics(str(cache.root))
+        self.speaker = Speaker(settings, cache)
+        self.texts = texts = SpokenTexts(self.speaker, settings)
+        self.sounds = SpokenSounds(texts, settings)
         inputs = JobInputs([kept_inputs, passing_inputs])
         self.jobs = Jobs(
             SqliteJobStore(jobs_folder),
             self.topics,
             inputs,
             outputs,
-            JobWork(studio, settings, inputs, lambda job_id: self.jobs.handle(job_id)),
+            JobWork(studio, settings, inputs, texts, lambda job_id: self.jobs.handle(job_id)),
             jobs_folder,
             slots=settings.max_jobs,
             admission=Admission(
@@ -77,11 +85,12 @@ class Service:
         studio.scheduler.stand_behind(self.jobs.any_wait, self.jobs.job_rests)
         self._listeners: list[Callable[[JobRecord], None]] = []
         self._photos = DecodedPhotos(settings.previews_bytes)
-        self.requests = Requests(studio, settings, self.jobs, outputs, self._photos)
+        self.requests = Requests(studio, settings, self.jobs, outputs, self._photos, texts)
         self.face_previews = FacePreviews(studio, self.requests, outputs, self._photos)
+        self.listening = Listening(texts, outputs)
         self.uploads = VisitorUploads(outputs, settings)
         self.videos = Videos(self.jobs)
-        self.avatars = AvatarService(studio, self.videos, self.topics)
+        self.avatars = AvatarService(studio, self.videos, self.topics, self.speaker.cache)
         self.cache = cache
         self.health = Health(self)
         self._freed_memory = FreedMemory()
@@ -96,18 +105,26 @@ class Service:
     def stop(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
         """Ends the work: takes no more, lets running jobs end for `grace_s`, and tells whoever waits. What is there can still be had."""
         self._ending.set()
+        self.listening.close()
         self.jobs.stop(grace_s, timeout_s)
 
     def close(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
         """Stops where that was not done, and lets go of everything."""
         self._ending.set()
+        self.listening.close()
         self._freed_memory.close()
         self.jobs.close(grace_s, timeout_s)
+        self.speaker.close()
         self.cache.close()
 
     def queue(self) -> dict[str, int]:
         """Jobs that run and wait now, on all processes that share the store, and how many may at most (of this one)."""
         return {**self.jobs.totals(), "max_jobs": self.settings.max_jobs, "max_queue": self.settings.max_queue}
+
+    def cache_stats(self) -> dict[str, Any]:
+        """Counts of the caches, in plain JSON types."""
+        speech = self.speaker.cache
+        return {**self.studio.stats(), **({} if speech is None else {"speech": speech.stats()})}
 
     def when_job_ends(self, listener: Callable[[JobRecord], None]) -> None:
         """`listener` is called with each job that ends in this process, on any thread. It must not raise."""

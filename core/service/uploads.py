@@ -24,12 +24,15 @@ from core.service.errors import Malformed, TooLarge, WrongKind
 from core.settings import Settings
 
 MAX_FIELD_BYTES = 64 * 1024
+MAX_CHAR_BYTES = 4
+"""Of one character in UTF-8: the longest text that is spoken fits into a field."""
 MAX_NAME = 80
 """Characters of a file's name, and three times as many bytes: file systems count those."""
 
 Part = Literal["sound", "person", "media", "text"]
 """media: sound or person."""
-_SOUND, _PERSON = "a recording (WAV, MP3, M4A, FLAC, Ogg or WebM)", "a photo (PNG, JPEG, WebP or BMP), or a video for Ditto"
+_SOUND = "a recording (WAV, MP3, M4A, FLAC, Ogg, or a WebM, MP4 or MOV video with sound)"
+_PERSON = "a photo (PNG, JPEG, HEIC, AVIF, WebP or BMP), or a video for Ditto"
 _SAY = {"sound": _SOUND, "person": _PERSON, "media": f"{_SOUND}, or {_PERSON}"}
 _HINT = "The folder for videos must be there, and writable."
 _UNSAFE = re.compile(r"[^\w.() -]")
@@ -59,7 +62,7 @@ class ContentJudge:
         self._name, self._kind, self._settings = name, kind, settings
         self._head = bytearray()
         self._judged = kind == "text"
-        self._limit = MAX_FIELD_BYTES
+        self._limit = max(MAX_FIELD_BYTES, MAX_CHAR_BYTES * settings.max_text_chars)
         self.nbytes = 0
 
     def take(self, data: bytes) -> None:

@@ -35,8 +35,10 @@ def captions(words: Sequence[Word]) -> list[Caption]:
     ]
 
 
-def webvtt(shown: Iterable[Caption]) -> str:
-    parts = (f"{_time(each.start_s, '.')} --> {_time(each.end_s, '.')}\n{_escaped(each.lines)}\n" for each in shown)
+def webvtt(shown: Iterable[Caption], settings: str = "") -> str:
+    """settings: of WebVTT for each caption, such as "line:-3"; "" leaves it to the player where they stand."""
+    end = f" {settings}\n" if settings else "\n"
+    parts = (f"{_time(each.start_s, '.')} --> {_time(each.end_s, '.')}{end}{_escaped(each.lines)}\n" for each in shown)
     return "WEBVTT\n\n" + "\n".join(parts)
 
 

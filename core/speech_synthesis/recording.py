@@ -3,18 +3,54 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from core.media.audio import load_audio
+from core.media.coming_audio import ComingAudio
 from core.settings import Settings
-from core.speech_synthesis.base import Speech, Voice, joined
+from core.speech_synthesis.base import Speech, Voice, Word, joined
 from core.speech_synthesis.speaker import Speaker
-from core.types import Audio
+from core.types import Audio, Samples
 
 
 def spoken(
     speaker: Speaker, settings: Settings, text: str, voice: Voice, speed: float = 1.0, owner: str = "local",
-    cancel: threading.Event | None = None,
+    cancel: threading.Event | None = None, told: Callable[[float], None] = lambda spoken_s: None,
 ) -> tuple[Audio, Speech]:  # fmt: skip
-    """The whole text as a recording, and as one piece of speech with the times of its words. Raises as `Speaker.speak`."""
-    speech = joined(speaker.speak(text, voice, speed, owner, cancel))
+    """The whole text as a recording, and as one piece of speech with the times of its words. Raises as `Speaker.speak`.
+
+    told: is given the seconds spoken so far after each piece.
+    """
+
+    def pieces() -> Iterator[Speech]:
+        spoken_s = 0.0
+        for piece in speaker.speak(text, voice, speed, owner, cancel):
+            spoken_s += piece.duration_s
+            told(spoken_s)
+            yield piece
+
+    speech = joined(pieces())
     return load_audio((speech.sample_rate_hz, speech.samples), settings), speech
+
+
+class SpokenAudio(ComingAudio):
+    """A recording of a text that is heard while the rest is spoken. told: is given it after each piece, on the thread that speaks."""
+
+    def __init__(
+        self, speaker: Speaker, text: str, voice: Voice, speed: float = 1.0, owner: str = "local",
+        told: Callable[[SpokenAudio], None] = lambda audio: None,
+    ) -> None:  # fmt: skip
+        super().__init__(voice.sample_rate_hz, self._spoken)
+        self.words: tuple[Word, ...] = ()
+        """With their times, of what was spoken so far."""
+        self.spoken_s = 0.0
+        self._speak, self._told = partial(speaker.speak, text, voice, speed, owner), told
+
+    def _spoken(self, cancel: threading.Event) -> Iterator[Samples]:
+        for piece in self._speak(cancel):
+            at_s = self.spoken_s
+            self.words += tuple(Word(word.text, word.start_s + at_s, word.end_s + at_s) for word in piece.words)
+            self.spoken_s += piece.duration_s
+            self._told(self)
+            yield piece.samples

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,7 +26,22 @@ from core.speech_synthesis.text import read_text
 
 log = logging.getLogger(__name__)
 
+NAMED = 6
+"""Voices that an error names where another one is asked for."""
 Family = Literal["kokoro", "espeak", "service"]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A voice, which synthesiser speaks it, and whether it can be used here."""
+
+    voice: Voice
+    synthesiser: Family
+    installed: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, those of the voice beside the others."""
+        return {**asdict(self.voice), "synthesiser": self.synthesiser, "installed": self.installed}
 
 
 class Speaker:
@@ -42,16 +58,20 @@ class Speaker:
         self._made: dict[Family, Synthesiser] = {}
         self._locks: dict[Family, threading.Lock] = {name: threading.Lock() for name in self._makers}
 
-    def voices(self) -> tuple[Voice, ...]:
-        """The voices that can be used here, the default first, then the natural ones. Empty where nothing is installed or set."""
-        found: list[Voice] = list(kokoro.VOICES) if kokoro.is_installed() else []
+    def offers(self) -> tuple[Offer, ...]:
+        """All voices that are known here, the default first, then the natural ones; of what is not installed, those known without it."""
+        found = [Offer(voice, "kokoro", kokoro.is_installed()) for voice in kokoro.VOICES]
         for name in ("service", "espeak"):
             try:
-                found += self._synthesiser(name).voices
+                found += [Offer(voice, name, True) for voice in self._synthesiser(name).voices]
             except EngineUnavailable as error:
                 log.debug("no voices of %s: %s", name, error)
         default = self._settings.voice
-        return tuple(sorted(found, key=lambda voice: (voice.id != default, not voice.natural)))
+        return tuple(sorted(found, key=lambda offer: (offer.voice.id != default, not offer.voice.natural)))
+
+    def voices(self) -> tuple[Voice, ...]:
+        """Those that can be used here, in the same order. Empty where nothing is installed or set."""
+        return tuple(offer.voice for offer in self.offers() if offer.installed)
 
     def voice(self, id: str = "") -> Voice:
         """The voice of this id; "": the default. Raises OptionError (code voice_unknown), EngineUnavailable where there are none at all."""
@@ -62,8 +82,9 @@ class Speaker:
         wanted = id or self._settings.voice
         found = next((voice for voice in voices if voice.id == wanted), None) if wanted else voices[0]
         if found is None:
+            some = ", ".join(voice.id for voice in voices[:NAMED])
             raise OptionError(
-                f"There is no voice {wanted[:100]!r}.", f"inference.py --list_voices shows them, such as {voices[0].id}.",
+                f"There is no voice {wanted[:100]!r}.", f"The command line's --list_voices and GET /voices show them, such as {some}.",
                 code="voice_unknown", parameters={"voice": wanted[:100]},
             )  # fmt: skip
         return found

@@ -127,4 +127,5 @@ def _break_s(attributes: dict[str, str]) -> float:
 
 
 def _invalid(message: str) -> TextError:
-    return TextError(message, "See docs/usage.md for what is understood, or give plain text.", code="ssml_invalid")
+    hint = "See docs/usage.md for what is understood, or give plain text."
+    return TextError(message, hint, code="ssml_invalid", parameters={"problem": message})

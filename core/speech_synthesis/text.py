@@ -19,8 +19,10 @@ from core.speech_synthesis.writing import foreign_script
 
 MAX_PIECE_CHARS = 220
 """A longer sentence is spoken in several pieces: what a piece costs in time and memory stays small."""
-FIRST_PIECE_CHARS = 60
+FIRST_PIECE_CHARS = 40
 """The first piece ends at the first pause within a longer first sentence, so that the first sound comes early."""
+LONGEST_FIRST_CHARS = 80
+"""Where there is no pause for so long, it ends between two words, after half of that."""
 PARAGRAPH_S = 0.4
 _LONGEST_TOKEN_CHARS = 60
 _CLAUSE = re.compile(r"(?<=[,;:—…،؛、，；：])\s+|(?<=[、，；：])|\s+(?=[–—(])")
@@ -112,6 +114,11 @@ def _short(sentence: str, first: bool) -> Iterator[str]:
     """The sentence in pieces of MAX_PIECE_CHARS at most, cut at a pause, else between words, else anywhere."""
     limit = FIRST_PIECE_CHARS if first else MAX_PIECE_CHARS
     clauses = _CLAUSE.split(sentence)
+    if first and len(clauses[0]) > LONGEST_FIRST_CHARS:
+        end = clauses[0].find(" ", LONGEST_FIRST_CHARS // 2)
+        if 0 < end < LONGEST_FIRST_CHARS:
+            yield clauses[0][:end]
+            clauses[0], limit = clauses[0][end + 1 :], MAX_PIECE_CHARS
     piece = ""
     for clause in clauses:
         joined = f"{piece} {clause}" if piece else clause

@@ -1,4 +1,4 @@
-"""Streams the video of a whole recording in pieces while it is being made.
+"""Streams the video of a whole recording, or of one that is still being made, in pieces while it is being made.
 
 The job never waits for its reader: what was not taken yet is kept in a spool (spool.py), bounded in bytes. Where other jobs wait for a
 place, a stream that is well ahead of its player lets them have its own, and goes on when the player needs more, or nobody waits. So neither
@@ -112,13 +112,14 @@ class SegmentStream(Iterator[Segment]):
         with closing(SoundTrack(audio)) as track, closing(run.frames(job)) as frames:
             video = FragmentedMp4(session.width, session.height, track.rate_hz, track.channels, run.metadata)
             self.mime_type = video.mime_type
-            self._put(video.initialisation())
             length, wanted = FIRST_FRAMES, 0
             for n, frame in enumerate(frames, start=1):
+                if n == 1:  # not before: what fails until then is told to the reader instead of a beginning
+                    self._put(video.initialisation())
                 video.add_frame(as_picture(frame), keyframe=n == wanted + 1)
-                left = (run.total - n) * track.rate_hz // FPS
+                left = (run.total - n) * track.rate_hz // FPS if run.total else SOUND_AHEAD
                 video.add_sound(track.read_to(n, min(SOUND_AHEAD, max(left, 0))))
-                if n == wanted + length and n < run.total:
+                if n == wanted + length and run.goes_on():
                     self._put(video.cut())
                     if not wanted:
                         run.first_out()

@@ -14,6 +14,7 @@ from core.errors import (
     OptionError,
     OutputError,
     TalkingHeadError,
+    TextError,
     is_disk_full,
 )
 from core.service.errors import JobNotReady, KeyReused, Malformed, TooLarge, TooMany, UnknownJob, UnknownLiveSession, WrongKind
@@ -25,6 +26,7 @@ _STATUS: tuple[tuple[type[TalkingHeadError], int], ...] = (
     (AvatarError, 404),
     (OptionError, 422),
     (FaceError, 422),
+    (TextError, 422),
     (AudioError, 422),
     (ImageError, 422),
     (OutputError, 507),
@@ -41,6 +43,8 @@ _STATUS: tuple[tuple[type[TalkingHeadError], int], ...] = (
     (WrongKind, 415),
     (TooMany, 429),
 )
+_STATUS_OF_CODE = {"speech_not_installed": 501, "speech_service_failed": 502}
+"""Of errors that trying again a little later does not help."""
 
 
 def status_of(error: BaseException) -> int:
@@ -48,6 +52,8 @@ def status_of(error: BaseException) -> int:
         return error.status
     if is_disk_full(error):
         return 507
+    if isinstance(error, TalkingHeadError) and error.code in _STATUS_OF_CODE:
+        return _STATUS_OF_CODE[error.code]
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 

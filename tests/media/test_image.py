@@ -241,8 +241,8 @@ def animated(container: str) -> bytes:
         (animated("WEBP"), "animation"),
         (animated("PNG"), "animation"),
         (saved(picture(), "TIFF"), "a TIFF image, which is not supported"),
-        (b"\0\0\0\x1cftypheic" + bytes(100), "a HEIC image, which is not supported"),
-        (b"\0\0\0\x1cftypavif" + bytes(100), "an AVIF image, which is not supported"),
+        (b"\0\0\0\x1cftypheic" + bytes(100), "looks like a HEIC image but cannot"),
+        (b"\0\0\0\x1cftypavif" + bytes(100), "looks like an AVIF image but cannot"),
     ],
 )
 def test_unusable_files(tmp_path: Path, data: bytes, text: str) -> None:

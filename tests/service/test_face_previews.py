@@ -17,7 +17,7 @@ import pytest
 
 from core.service import requests as requests_module
 from core.service.decoded_photos import KEPT_S, DecodedPhotos
-from core.service.face_previews import AT_ONCE, MAX_WAITING
+from core.service.face_previews import AT_ONCE, MAX_WAITING, PhotoPreview
 from core.service.outputs import OutputFolder
 from core.service.requests import VideoInputs
 from core.service.service import Service
@@ -82,18 +82,18 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_many_previews_of_large_photos_hold_a_bounded_number(service: Service, reading: Reading, photos: list[Path]) -> None:
-    async def all_at_once() -> list[list[bytes] | None]:
+    async def all_at_once() -> list[PhotoPreview | None]:
         return await asyncio.gather(*(service.face_previews.of(path, f"visitor:{n}") for n, path in enumerate(photos)))
 
     found = asyncio.run(all_at_once())
-    assert all(cuts is not None and len(cuts) == 1 for cuts in found)
+    assert all(seen is not None and len(seen.faces) == 1 for seen in found)
     assert reading.peak_bytes <= CACHE_BYTES + AT_ONCE * PHOTO_BYTES
     gc.collect()
     assert PHOTO_BYTES <= reading.bytes() <= CACHE_BYTES
 
 
 def test_the_newest_of_a_visitor_replaces_the_one_before(service: Service, reading: Reading, photos: list[Path]) -> None:
-    async def one_after_the_other() -> list[list[bytes] | None]:
+    async def one_after_the_other() -> list[PhotoPreview | None]:
         asked = []
         for n, path in enumerate(photos[:8]):
             asked += [asyncio.create_task(service.face_previews.of(path, owner)) for owner in ("visitor:a", f"visitor:other {n}")]
@@ -104,23 +104,23 @@ def test_the_newest_of_a_visitor_replaces_the_one_before(service: Service, readi
     mine, others = found[::2], found[1::2]
     assert mine[:-1] == [None] * 7
     assert mine[-1] is not None
-    assert len(mine[-1]) == 1
-    assert all(others), "another visitor's go on"
+    assert len(mine[-1].faces) == 1
+    assert all(each.faces for each in others), "another visitor's go on"
     assert len(reading.decoded) <= 8 + 1 + AT_ONCE, "what was replaced before its turn is not decoded"
 
 
 def test_who_asks_for_the_same_photo_is_told_the_same(service: Service, reading: Reading, photos: list[Path]) -> None:
-    async def twice() -> list[list[bytes] | None]:
+    async def twice() -> list[PhotoPreview | None]:
         return await asyncio.gather(*(service.face_previews.of(photos[0], "visitor:a") for _ in range(2)))
 
     first, second = asyncio.run(twice())
-    assert first
-    assert first == second
+    assert first.faces
+    assert first is second
     assert reading.decoded == ["0.bmp"]
 
 
 def test_who_goes_away_disturbs_nobody(service: Service, photos: list[Path]) -> None:
-    async def leave() -> list[bytes] | None:
+    async def leave() -> PhotoPreview | None:
         gone = asyncio.create_task(service.face_previews.of(photos[0], "visitor:a"))
         await asyncio.sleep(0)
         staying = asyncio.create_task(service.face_previews.of(photos[0], "visitor:a"))
@@ -130,11 +130,11 @@ def test_who_goes_away_disturbs_nobody(service: Service, photos: list[Path]) -> 
             await gone
         return await staying
 
-    assert asyncio.run(leave())
+    assert asyncio.run(leave()).faces
 
 
 def test_no_more_than_so_many_wait(service: Service, photos: list[Path]) -> None:
-    async def crowd() -> list[list[bytes] | None]:
+    async def crowd() -> list[PhotoPreview | None]:
         waiting = [asyncio.create_task(service.face_previews.of(photos[0], f"visitor:{n}")) for n in range(MAX_WAITING)]
         await asyncio.sleep(0)
         refused = await service.face_previews.of(photos[1], "visitor:one more")
@@ -142,8 +142,8 @@ def test_no_more_than_so_many_wait(service: Service, photos: list[Path]) -> None
         return [refused, *await asyncio.gather(*waiting, *newer)]
 
     refused, *told = asyncio.run(crowd())
-    assert refused == []
-    assert told == [None] * MAX_WAITING + [[]] * MAX_WAITING
+    assert refused == PhotoPreview()
+    assert told == [None] * MAX_WAITING + [PhotoPreview()] * MAX_WAITING
 
 
 def test_the_video_that_follows_decodes_nothing_again(service: Service, reading: Reading, photos: list[Path]) -> None:

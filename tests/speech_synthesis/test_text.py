@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import TextError
 from core.speech_synthesis.ssml import Pause
-from core.speech_synthesis.text import FIRST_PIECE_CHARS, MAX_PIECE_CHARS, Said, read_text, read_text_file
+from core.speech_synthesis.text import FIRST_PIECE_CHARS, LONGEST_FIRST_CHARS, MAX_PIECE_CHARS, Said, read_text, read_text_file
 
 MAX = 5000
 
@@ -68,6 +68,14 @@ def test_the_first_piece_is_short_so_that_sound_comes_early() -> None:
     )
     first, rest = said(sentence)
     assert len(first) <= FIRST_PIECE_CHARS < len(rest)
+
+
+def test_a_first_sentence_without_a_pause_is_not_waited_for() -> None:
+    sentence = "The old woman who lives in the house behind the church told everybody that she had seen a bear in the garden."
+    first, rest = said(sentence)
+    assert 35 < len(first) < LONGEST_FIRST_CHARS
+    assert f"{first} {rest}" == sentence
+    assert said(f"Hello. {sentence}") == ["Hello.", sentence]
     assert f"{first} {rest}" == sentence
     assert said(f"Hello. {sentence}") == ["Hello.", sentence]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import urllib.parse
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,3 +52,11 @@ class Tab:
         """Addresses beyond this machine."""
         inside = ("127.0.0.1", "localhost", None)
         return [address for address in self.addresses if urllib.parse.urlsplit(address).hostname not in inside]
+
+
+def faults(page: Any) -> list[str]:
+    """What axe-core calls serious or critical, with the first place of each."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found if each["impact"] in ("serious", "critical")]

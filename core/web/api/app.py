@@ -19,7 +19,7 @@ from starlette.routing import Mount, Route
 from core.service.owners import Asgi, Message, Receive, Scope, Send
 from core.service.quotas import RateLimit
 from core.service.service import Service
-from core.web.api import errors, routes_avatars, routes_jobs, routes_live, routes_service, routes_stream, spec
+from core.web.api import errors, routes_avatars, routes_jobs, routes_live, routes_service, routes_speech, routes_stream, spec
 from core.web.api.context import make_context
 from core.web.api.docs_page import docs_html
 from core.web.api.errors import as_response
@@ -36,8 +36,8 @@ from core.web.guards.hosts import AddressGuard, reach_of
 logger = logging.getLogger(__name__)
 
 VERSION = "1"
-_ROUTERS = [routes.router for routes in (routes_jobs, routes_stream, routes_avatars, routes_service, routes_live)]
-_ABOUT = """One portrait photo and one speech recording become a talking-head video.
+_ROUTERS = [routes.router for routes in (routes_jobs, routes_stream, routes_avatars, routes_service, routes_speech, routes_live)]
+_ABOUT = """One portrait photo and one speech recording, or a text, become a talking-head video.
 
 {access} WebSockets `/jobs/{{id}}/events` and `/live` are described in docs/api.md."""
 _NEEDS_KEY = (
@@ -94,7 +94,12 @@ def build_api(
                 max_age=3600,
             ),
             Middleware(WrongKeys, keys=keys, wrong=wrong),
-            Middleware(BodyGuard, max_bytes=settings.max_body_bytes, timeout_s=settings.upload_timeout_s),
+            Middleware(
+                BodyGuard,
+                max_bytes=settings.max_body_bytes,
+                max_plain_bytes=settings.max_plain_body_bytes,
+                timeout_s=settings.upload_timeout_s,
+            ),
         ],
     )
     errors.install(app)

@@ -39,7 +39,7 @@ class Figures:
     def stats(self) -> dict[str, Any]:
         with self._lock:
             if not self._counted or time.monotonic() - self._counted_s > FIGURES_S:
-                self._counted, self._counted_s = {**self._service.studio.stats(), "queue": self._service.queue()}, time.monotonic()
+                self._counted, self._counted_s = {**self._service.cache_stats(), "queue": self._service.queue()}, time.monotonic()
             return dict(self._counted)
 
 

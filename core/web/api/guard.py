@@ -22,19 +22,23 @@ LEAST_S = 0.1
 class BodyGuard:
     """Refuses a request body of more than `max_bytes` (413), or one that is not there after `timeout_s` (408).
 
+    max_plain_bytes: of a body that is no form with files; it is read into memory as a whole.
+
     Whatever the application behind was about to answer is replaced by the refusal, unless it has begun to answer.
     """
 
-    def __init__(self, app: Asgi, max_bytes: int, timeout_s: float) -> None:
-        self._app, self._max_bytes, self._timeout_s = app, max_bytes, timeout_s
+    def __init__(self, app: Asgi, max_bytes: int, max_plain_bytes: int, timeout_s: float) -> None:
+        self._app, self._max_bytes, self._max_plain_bytes, self._timeout_s = app, max_bytes, max_plain_bytes, timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        is_form = header(scope, "content-type").lstrip().lower().startswith("multipart/")
+        max_bytes = self._max_bytes if is_form else self._max_plain_bytes
         declared = header(scope, "content-length")
-        if declared.isdigit() and int(declared) > self._max_bytes:
-            await _refuse(self._too_large(), scope, receive, send)
+        if declared.isdigit() and int(declared) > max_bytes:
+            await _refuse(_too_large(max_bytes), scope, receive, send)
             return
         refusal: TalkingHeadError | None = None
         started = complete = False
@@ -51,10 +55,10 @@ class BodyGuard:
                     refusal = TooSlow(f"The request was not complete after {self._timeout_s:g} s.", "Send less, or over a faster line.")
                 else:
                     arrived += len(message.get("body", b""))
-                    if arrived <= self._max_bytes:
+                    if arrived <= max_bytes:
                         complete = not message.get("more_body", False)
                         return message
-                    refusal = self._too_large()
+                    refusal = _too_large(max_bytes)
             return {"type": "http.disconnect"}
 
         async def guarded_send(message: Message) -> None:
@@ -72,8 +76,9 @@ class BodyGuard:
         if refusal is not None and not started:
             await _refuse(refusal, scope, receive, send)
 
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"The request has more than {self._max_bytes / 2**20:.4g} MiB.", "Shorten the recording, or use a smaller photo.")
+
+def _too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"The request has more than {max_bytes / 2**20:.4g} MiB.", "Shorten the recording or the text, or use a smaller photo.")
 
 
 async def refuse_websocket(error: ApiError, send: Send) -> None:

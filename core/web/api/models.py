@@ -12,6 +12,9 @@ from core.web.api.errors import as_body
 
 _TOKEN = "3f1c0e8a5b7d42966c1e0f4b8a2d7593c6e81b04"  # noqa: S105 - an example
 _ERROR: JsonDict = {"type": "FaceError", "message": "No face was found in the photo.", "hint": "Use a photo with one clear face."}
+_SPEECH_ERROR: JsonDict = {
+    "message": "There is no voice 'x'.", "type": "invalid_request_error", "param": "voice", "code": "voice_unknown",
+}  # fmt: skip
 _INFO: dict[str, Any] = {
     "engine": "lite", "engine_reason": "auto: it is the only engine offered here and needs no download", "frames": 75, "fps": 25,
     "width": 320, "height": 320, "audio_s": 3.0, "wall_s": 0.9, "rtf": 0.3, "first_frame_ms": 62.0, "register_ms": 0.0, "load_ms": 0.0,
@@ -46,7 +49,7 @@ class JobStatus(_Answer):
             "example": {
                 "id": "q3Jf0rJ8pXl2bq0YtV5d7w", "kind": "video", "state": "running", "stage": "animating", "done": 40, "total": 75,
                 "progress": 0.533, "position": 0, "fps": 92.5, "left_s": 0.4, "created_s": 1780000000.0, "result": None, "avatar": None,
-                "info": None, "error": None,
+                "voice": None, "captions": None, "info": None, "error": None,
             }
         },
     )  # fmt: skip
@@ -54,7 +57,7 @@ class JobStatus(_Answer):
     id: str = Field(description="Cannot be guessed; good for its owner only")
     kind: Literal["video", "stream", "avatar"]
     state: Literal["queued", "running", "done", "failed", "cancelled"]
-    stage: Literal["queued", "loading", "registering", "animating", "finishing", "done"]
+    stage: Literal["queued", "speech", "loading", "registering", "animating", "finishing", "done"]
     done: int = Field(description="Frames done in this stage")
     total: int = Field(description="Frames of this stage; 0 while not known")
     progress: float = Field(ge=0, le=1)
@@ -64,6 +67,8 @@ class JobStatus(_Answer):
     created_s: float = Field(description="Unix time")
     result: str | None = Field(description="Where the video is, once the job is done")
     avatar: str | None = Field(description="The token, once a job that registers an avatar is done")
+    voice: str | None = Field(description="The voice that speaks the text; null for a recording")
+    captions: str | None = Field(description="Where the captions of the text are, of a stream as far as it is spoken; null without any")
     info: dict[str, Any] | None = Field(description="What was made and how fast, once a video is done")
     error: ErrorDetail | None = Field(description="Why it failed")
 
@@ -87,6 +92,8 @@ def status_of_job(job: JobView) -> JobStatus:
         created_s=job.created_s,
         result=None if job.video is None else f"/jobs/{job.id}/result",
         avatar=job.avatar,
+        voice=job.voice or None,
+        captions=f"/jobs/{job.id}/captions.vtt" if job.captions else None,
         info=None if job.info is None else job.info.to_dict(),
         error=error,
     )
@@ -131,7 +138,64 @@ class Freed(_Answer):
 class ClearRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"which": "results"}})
 
-    which: Literal["avatars", "results", "all"] = "all"
+    which: Literal["avatars", "results", "speech", "all"] = "all"
+
+
+class VoiceCard(_Answer):
+    """One voice that speaks texts."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {
+                "id": "af_heart", "name": "Heart", "language": "en-US", "sample_rate_hz": 24000, "licence": "Apache-2.0", "natural": True,
+                "synthesiser": "kokoro", "installed": True,
+            }
+        },
+    )  # fmt: skip
+
+    id: str = Field(description="What it is asked for by")
+    name: str
+    language: str = Field(description="BCP 47; empty where it speaks several")
+    sample_rate_hz: int
+    licence: str
+    natural: bool = Field(description="It sounds like a person; else plainly like a machine")
+    synthesiser: Literal["kokoro", "espeak", "service"]
+    installed: bool = Field(description="It can be used here")
+
+
+class VoiceList(_Answer):
+    voices: list[VoiceCard] = Field(description="The natural ones first")
+    default: str | None = Field(description="The voice where none is asked for; null where there are none")
+
+
+class SpeechRequest(BaseModel):
+    """As programs for OpenAI's interface send it; what else they send is not looked at."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"model": "tts-1", "input": "Hello, I am Ada.", "voice": "af_heart", "response_format": "wav"}}
+    )
+
+    input: str = Field(description="What is said, plain or SSML")
+    voice: str = Field(max_length=100, description="Its id, as GET /voices tells it")
+    model: str = Field(default="", max_length=200, description="Not looked at: the voice tells what speaks")
+    response_format: Literal["mp3", "wav", "pcm"] = Field(default="mp3", description="pcm: 16 bit, little endian, 24 kHz, mono")
+    speed: float = Field(default=1.0, description="0.5 to 2, relative to the voice's usual speed")
+
+
+class SpeechErrorDetail(_Answer):
+    message: str
+    type: str
+    param: str | None = Field(description="The field that is wrong")
+    code: str | None
+
+
+class SpeechErrorBody(_Answer):
+    """An error as programs for OpenAI's interface expect it."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"error": _SPEECH_ERROR}})
+
+    error: SpeechErrorDetail
 
 
 class Queue(_Answer):

@@ -18,6 +18,7 @@ from core.web.api.uploads import Form, read_form
 
 VIDEO_PARTS: dict[str, Part] = {
     "audio": "sound", "image": "person", "avatar": "text", "engine": "text", "options": "text", "consent": "text",
+    "text": "text", "voice": "text", "speed": "text", "captions": "text",
 }  # fmt: skip
 AVATAR_PARTS: dict[str, Part] = {
     "image": "person", "name": "text", "engine": "text", "options": "text", "consent": "text",
@@ -27,8 +28,9 @@ AVATAR_PARTS: dict[str, Part] = {
 async def accept_video(http: HttpRequest, context: Context, owner: str, kind: JobKind, kept: bool, idempotency_key: str) -> JobView:
     """The job of POST /generate or POST /stream, accepted. Raises ApiError, InputError, BusyError."""
     async with _form(http, context, owner, VIDEO_PARTS) as form:
-        if "audio" not in form.files:
-            raise Malformed("audio is missing.", "Send the recording as a part named audio.")
+        text = form.fields.get("text")
+        if "audio" not in form.files and text is None:
+            raise Malformed("audio is missing.", "Send the recording as a part named audio, or what is said as text.")
         if bool(form.fields.get("avatar")) == ("image" in form.files):
             both = "Both image and avatar are given." if "image" in form.files else "image is missing, and no avatar is given."
             raise Malformed(both, "Send a photo as image, or a token as avatar.")
@@ -38,7 +40,11 @@ async def accept_video(http: HttpRequest, context: Context, owner: str, kind: Jo
             form.fields.get("avatar", ""),
             form.fields.get("engine") or "auto",
             options_in(form.fields.get("options", "")),
-            _consent(form),
+            _flag(form, "consent", False),
+            text=text,
+            voice=form.fields.get("voice", ""),
+            speed=form.fields.get("speed") or 1.0,
+            captions=_flag(form, "captions", True),
         )
         return await context.service.requests.video(inputs, owner, kind=kind, kept=kept, idempotency_key=idempotency_key)
 
@@ -53,7 +59,7 @@ async def accept_avatar(http: HttpRequest, context: Context, owner: str, kept: b
             form.fields.get("name", ""),
             form.fields.get("engine") or "auto",
             options_in(form.fields.get("options", "")),
-            _consent(form),
+            _flag(form, "consent", False),
         )
         return await context.service.requests.avatar(inputs, owner, kept=kept, idempotency_key=idempotency_key)
 
@@ -68,5 +74,6 @@ async def _form(http: HttpRequest, context: Context, owner: str, parts: Mapping[
             yield form
 
 
-def _consent(form: Form) -> bool:
-    return form.fields.get("consent", "").strip().lower() in ("1", "true", "yes", "on")
+def _flag(form: Form, name: str, missing: bool) -> bool:
+    given = form.fields.get(name, "").strip().lower()
+    return given in ("1", "true", "yes", "on") if given else missing

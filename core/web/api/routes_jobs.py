@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter, Request, Response, WebSocket
 from fastapi.responses import FileResponse, JSONResponse
@@ -15,6 +16,7 @@ from core.errors import BusyError, Cancelled
 from core.service.errors import JobNotReady, UnknownJob
 from core.service.job_views import JobView
 from core.service.leases import Lease
+from core.speech_synthesis.captions import Caption, subrip, webvtt
 from core.web.api import spec
 from core.web.api.connection import accept, gone, serve_while_connected
 from core.web.api.context import Async, Context, Here, IdempotencyKey, Owner
@@ -37,9 +39,14 @@ _INFO_HEADER = {
 }
 
 
+def _captions(kind: str) -> dict[str, Any]:
+    said = {"description": "The captions", "content": {kind: {"schema": {"type": "string"}}}}
+    return {"response_class": Response, "responses": {**spec.errors(404, 409), 200: said}}
+
+
 @router.post(
     "/generate",
-    summary="One recording and one person become a video",
+    summary="One recording, or one text, and one person become a video",
     response_class=FileResponse,
     openapi_extra=spec.VIDEO_FORM,
     responses={
@@ -113,6 +120,26 @@ async def job_result(job_id: str, context: Here, owner: Owner) -> Response:
     if job.state != "done":
         raise job.error or Cancelled("The job was cancelled.", code="cancelled")
     return _Video(job)
+
+
+@router.get("/jobs/{job_id}/captions.vtt", summary="The captions of a text, as WebVTT", **_captions("text/vtt"))
+async def job_captions_vtt(job_id: str, context: Here, owner: Owner) -> Response:
+    return Response(webvtt(await _captions_of(job_id, context, owner)), headers={"Content-Type": "text/vtt; charset=utf-8"})
+
+
+@router.get("/jobs/{job_id}/captions.srt", summary="The captions of a text, as SubRip", **_captions("application/x-subrip"))
+async def job_captions_srt(job_id: str, context: Here, owner: Owner) -> Response:
+    return Response(subrip(await _captions_of(job_id, context, owner)), headers={"Content-Type": "application/x-subrip; charset=utf-8"})
+
+
+async def _captions_of(job_id: str, context: Context, owner: str) -> tuple[Caption, ...]:
+    job = await asyncio.to_thread(context.jobs.get, job_id, owner)
+    if not job.captions and not job.ended:
+        raise JobNotReady(f"The job is still {job.state}.", "Wait for its end at /jobs/{id}/events.", code="job_not_ready")
+    if not job.captions:
+        hint = "They come with texts whose voice tells the times of words."
+        raise JobNotReady("This job has no captions.", hint, code="job_without_captions")
+    return job.captions
 
 
 @router.delete("/jobs/{job_id}", summary="Stop a job, and forget it and its video", response_model=JobStatus, responses=spec.errors(404))

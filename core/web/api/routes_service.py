@@ -17,7 +17,8 @@ _EVERYTHING = ClearRequest()
 
 @router.post("/cache/clear", summary="Delete what is kept of this owner", response_model=Freed, responses=spec.errors(413, 422))
 async def clear_cache(context: Here, owner: Owner, what: ClearRequest = _EVERYTHING) -> Freed:
-    """`avatars` and every video of them, `results` (kept to answer the same request again, and those of ended jobs), or `all`.
+    """`avatars` and every video of them, `results` (kept to answer the same request again, and those of ended jobs),
+    the `speech` of texts, or `all`.
 
     Without a body it is `all`.
     """

@@ -18,7 +18,7 @@ router = APIRouter(tags=["videos"])
 
 @router.post(
     "/stream",
-    summary="One recording and one person become a video that plays while it is made",
+    summary="One recording, or one text, and one person become a video that plays while it is made",
     response_class=StreamingResponse,
     openapi_extra=spec.VIDEO_FORM,
     responses={

@@ -33,3 +33,8 @@ class ServerSettings(Settings):
     def max_body_bytes(self) -> int:
         """Of any request: the largest recording and the largest source, and the form around them."""
         return self.max_audio_bytes + max(self.max_image_bytes, self.max_video_bytes) + 2**20
+
+    @property
+    def max_plain_body_bytes(self) -> int:
+        """Of a request without files: the longest text, every character of it escaped, and what is around it."""
+        return 12 * self.max_text_chars + 2**20

@@ -8,6 +8,7 @@ from typing import Any
 from core.engines.capabilities import DITTO_FRAMING
 from core.option_table import OPTION_TABLE, OptionEntry
 from core.options import PRESETS
+from core.speech_synthesis.base import MAX_SPEED, MIN_SPEED
 from core.types import DEFAULT
 from core.web.api.models import ErrorBody
 
@@ -35,15 +36,19 @@ _FRAMING = _options(entry for entry in OPTION_TABLE if entry.group == "framing" 
 _FILE = {"type": "string", "format": "binary"}
 _CONSENT = {"type": "boolean", "description": "The person shown agreed; some deployments ask for it"}
 _VIDEO = {
-    "audio": {**_FILE, "description": "The speech: WAV, MP3, M4A/AAC, FLAC, Ogg/Opus, WebM"},
-    "image": {**_FILE, "description": "The person: PNG, JPEG, WebP, BMP, or a video for Ditto; or give avatar instead"},
+    "audio": {**_FILE, "description": "The speech: WAV, MP3, M4A/AAC, FLAC, Ogg/Opus; or a WebM, MP4 or MOV video with sound"},
+    "image": {**_FILE, "description": "The person: PNG, JPEG, HEIC, AVIF, WebP, BMP, or a video for Ditto; or give avatar instead"},
     "avatar": {"type": "string", "description": "Token of a registered person, instead of image"},
     "engine": engine(["lite", "ditto"]),
     "options": _OPTIONS,
     "consent": _CONSENT,
+    "text": {"type": "string", "maxLength": 100_000, "description": "What is said, plain or SSML, instead of audio"},
+    "voice": {"type": "string", "description": "Of the text: its id, as GET /voices tells it; without one the default"},
+    "speed": {"type": "number", "minimum": MIN_SPEED, "maximum": MAX_SPEED, "default": 1.0, "description": "Relative to usual"},
+    "captions": {"type": "boolean", "default": True, "description": "Keep captions of the text, where the voice tells the times of words"},
 }
 _AVATAR = {
-    "image": {**_FILE, "description": "The person: PNG, JPEG, WebP, BMP, or a video for Ditto"},
+    "image": {**_FILE, "description": "The person: PNG, JPEG, HEIC, AVIF, WebP, BMP, or a video for Ditto"},
     "name": {"type": "string", "maxLength": 80, "description": "For the owner alone"},
     "engine": engine(["lite", "ditto"]),
     "options": {"type": "object", "description": "How the face is found and read", "properties": _FRAMING, "example": {"face_index": 0}},
@@ -68,11 +73,13 @@ _SAID = {
     422: "An option, the recording or the photo cannot be used; the message says why",
     429: "Too many requests, or too much at once; see Retry-After",
     500: "A defect of the server",
+    501: "Voices that speak texts are not installed here",
+    502: "The service that speaks texts failed",
     503: "Busy or not ready; see Retry-After",
     507: "The server's disk is full, or cannot be written",
 }
 ALWAYS = (400, 401, 403, 429, 500)
-UPLOAD = (*ALWAYS, 408, 409, 413, 415, 422, 503, 507)
+UPLOAD = (*ALWAYS, 408, 409, 413, 415, 422, 501, 502, 503, 507)
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -86,7 +93,13 @@ def form(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema, "encoding": kinds}}}}
 
 
-VIDEO_FORM = form(_VIDEO, required=["audio"], oneOf=[{"required": ["image"]}, {"required": ["avatar"]}])
+VIDEO_FORM = form(
+    _VIDEO,
+    allOf=[
+        {"oneOf": [{"required": ["audio"]}, {"required": ["text"]}]},
+        {"oneOf": [{"required": ["image"]}, {"required": ["avatar"]}]},
+    ],
+)
 AVATAR_FORM = form(_AVATAR, required=["image"])
 MP4: dict[str, Any] = {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}
 JPEG: dict[str, Any] = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from gradio.context import LocalContext
 
@@ -13,6 +13,7 @@ from core.errors import Cancelled
 from core.service.job_views import JobView
 from core.service.jobs import Jobs
 
+T = TypeVar("T")
 LOOK_S = 0.5
 """How often it is looked whether the client is still there: Gradio tells nobody."""
 
@@ -28,20 +29,28 @@ async def finished(jobs: Jobs, accepting: Coroutine[Any, Any, JobView], tell: Ca
     except asyncio.CancelledError:
         submitting.add_done_callback(lambda done: _abandon_accepted(jobs, done))
         raise
-    following = asyncio.ensure_future(_followed(jobs, job, tell))
     try:
-        while not (await asyncio.wait({following}, timeout=LOOK_S))[0]:
-            if _client_is_gone():
-                raise Cancelled("The client is gone.", code="cancelled")
-        ended = following.result()
+        ended = await while_asked_for(_followed(jobs, job, tell))
         if ended.state != "done":
             raise ended.error or Cancelled("The job was cancelled.", code="cancelled")
         return ended
     except BaseException:
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await following
         jobs.abandon(job.id, job.owner)
+        raise
+
+
+async def while_asked_for(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which is cancelled where its caller is, or the client goes away: then Cancelled is raised."""
+    working = asyncio.ensure_future(work)
+    try:
+        while not (await asyncio.wait({working}, timeout=LOOK_S))[0]:
+            if _client_is_gone():
+                raise Cancelled("The client is gone.", code="cancelled")
+        return working.result()
+    except BaseException:
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await working
         raise
 
 

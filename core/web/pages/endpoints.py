@@ -10,22 +10,28 @@ import gradio as gr
 from core.errors import OptionError
 from core.service.job_views import JobView
 from core.service.requests import AvatarInputs, VideoInputs, hide_paths
+from core.speech_synthesis.captions import webvtt
 from core.types import Avatar, Framing, RenderOptions
 from core.web.pages.client_jobs import finished
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.widgets import photo_input, speech_input, video_output
 
 PROCESS = (
-    "Makes a talking-head video. audio: a recording of speech. image: a photo with a face. engine: auto, or an engine's name. "
+    "Makes a talking-head video. audio: a recording of speech, or None with a text. image: a photo with a face. "
+    "engine: auto, or an engine's name. "
     "size: side of the video in pixels, or source. seed: of blinks and nods. face: which face, 0 is the largest. "
-    "consent: the person shown agreed (needed where the deployment says so). Returns an mp4 file."
+    "consent: the person shown agreed (needed where the deployment says so). text: what is said, plain or SSML, instead of a recording. "
+    "voice: of the text, its id as /list_voices tells it, or empty for the default. speed: of the text, 0.5 to 2. Returns an mp4 file."
 )
 PROCESS_OPTIMIZED = (
-    "Makes a talking-head video of a photo or a registered avatar. audio: a recording of speech. image: a photo, or None with a token. "
+    "Makes a talking-head video of a photo or a registered avatar. audio: a recording of speech, or None with a text. "
+    "image: a photo, or None with a token. "
     "token: of an avatar from /preload_avatar, or empty. options: by name, such as "
     '{"engine": "auto", "preset": "fast", "size": 320, "seed": 1234 or "random", "face_index": 0, "blink": 1.0, "head_motion": 1.0, '
     '"mouth": 1.0, "gaze_x": 0.0, "gaze_y": 0.0, "emo": "happy", "consent": true}; an option that the engine does not honour is refused. '
-    "Returns an mp4 file, and what is known about it: engine and why, cache_hit, first_frame_ms, rtf, seed, warnings and more."
+    "text: what is said, plain or SSML, instead of a recording. voice: of the text, its id as /list_voices tells it, or empty for the "
+    "default. speed: of the text, 0.5 to 2. Returns an mp4 file, and what is known about it: engine and why, cache_hit, first_frame_ms, "
+    "rtf, seed, warnings and more; of a text also its voice, and captions (WebVTT)."
 )
 PRELOAD_AVATAR = (
     "Registers a person, so that later videos of them start at once. image: a photo with a face. name: for your own list. consent: the "
@@ -33,7 +39,10 @@ PRELOAD_AVATAR = (
     "/process_talking_head_optimized, which is good for you alone, and a picture of the face. Clients keep their avatars under an "
     "X-Owner-Key header of at least 16 characters that they made up; without one they last as long as the client."
 )
-CLEAR_CACHE = 'Deletes your own "avatars", "results" or "all". Returns the freed bytes.'
+CLEAR_CACHE = 'Deletes your own "avatars", "results", the "speech" of texts or "all". Returns the freed bytes.'
+LIST_VOICES = (
+    "The voices that speak texts, the default first: id, name, language, sample_rate_hz, licence, natural, synthesiser, installed."
+)
 LIST_AVATARS = "Your avatars, the newest first: token, name, kind, width, height, face, created (Unix time), bytes."
 DELETE_AVATAR = "Deletes one of your avatars by its token, and every video made of it. Returns the freed bytes."
 CACHE_STATS = "Of each cache: hits, misses, entries, bytes, evictions; and the queue. Of the whole service, not of one visitor."
@@ -47,24 +56,31 @@ def build_process(context: Context) -> None:
         audio, image = speech_input(texts), photo_input(texts)
         engine, size = gr.Textbox("auto"), gr.Textbox(str(RenderOptions.size))
         seed, face, consent = gr.Number(RenderOptions.seed), gr.Number(Framing.face_index), gr.Checkbox(False)
+        text, voice, speed = gr.Textbox(""), gr.Textbox(""), gr.Number(1.0)
         video = video_output(texts)
 
         async def process_talking_head(
-            audio: str | None,
-            image: str | None,
-            engine: str,
-            size: str,
-            seed: float | None,
-            face: float | None,
-            consent: bool,
-            request: gr.Request,
+            audio: str | None = None,
+            image: str | None = None,
+            engine: str = "auto",
+            size: str = str(RenderOptions.size),
+            seed: float | None = RenderOptions.seed,
+            face: float | None = Framing.face_index,
+            consent: bool = False,
+            text: str = "",
+            voice: str = "",
+            speed: float | None = 1.0,
+            request: gr.Request = None,  # Gradio fills it in
             progress: gr.Progress = gr.Progress(),  # noqa: B008  # how Gradio is told that the function reports
         ) -> str:
             options = {"size": size, "seed": RenderOptions.seed if seed is None else seed, "face_index": face}
-            inputs = VideoInputs(uploaded(audio), uploaded(image), engine=str(engine), options=options, consent=consent is True)
+            inputs = VideoInputs(
+                uploaded(audio), uploaded(image), engine=str(engine), options=options, consent=consent is True, **_said(text, voice, speed)
+            )
             return str((await _video(context, inputs, request, progress)).video)
 
-        _expose(process_talking_head, [audio, image, engine, size, seed, face, consent], video, PROCESS)
+        given = [audio, image, engine, size, seed, face, consent, text, voice, speed]
+        _expose(process_talking_head, given, video, PROCESS)
 
 
 def build_endpoints(context: Context) -> None:
@@ -72,13 +88,17 @@ def build_endpoints(context: Context) -> None:
     service, texts = context.service, context.texts
     with gr.Column(visible=False):
         audio, image, token, options = speech_input(texts), photo_input(texts), gr.Textbox(""), gr.JSON({})
+        text, voice, speed = gr.Textbox(""), gr.Textbox(""), gr.Number(1.0)
         video, info = video_output(texts), gr.JSON()
 
         async def process_talking_head_optimized(
-            audio: str | None,
+            audio: str | None = None,
             image: str | None = None,
             token: str = "",
             options: dict[str, Any] | None = None,
+            text: str = "",
+            voice: str = "",
+            speed: float | None = 1.0,
             request: gr.Request = None,  # Gradio fills it in
             progress: gr.Progress = gr.Progress(),  # noqa: B008
         ) -> tuple[str, dict[str, Any]]:
@@ -87,11 +107,16 @@ def build_endpoints(context: Context) -> None:
                 raise OptionError(f"The options are a {problem}.", code="bad_options", parameters={"problem": problem})
             given = dict(options or {})
             engine, consent = str(given.pop("engine", "auto")), given.pop("consent", False) is True
-            inputs = VideoInputs(uploaded(audio), uploaded(image), str(token or "").strip(), engine, given, consent)
+            inputs = VideoInputs(
+                uploaded(audio), uploaded(image), str(token or "").strip(), engine, given, consent, **_said(text, voice, speed)
+            )
             job = await _video(context, inputs, request, progress)
-            return str(job.video), {} if job.info is None else job.info.to_dict()
+            about = {} if job.info is None else job.info.to_dict()
+            if job.voice:
+                about |= {"voice": job.voice, "captions": webvtt(job.captions) if job.captions else ""}
+            return str(job.video), about
 
-        _expose(process_talking_head_optimized, [audio, image, token, options], [video, info], PROCESS_OPTIMIZED)
+        _expose(process_talking_head_optimized, [audio, image, token, options, text, voice, speed], [video, info], PROCESS_OPTIMIZED)
 
         name, consent, face = gr.Textbox(""), gr.Checkbox(False), gr.Number(Framing.face_index)
         preview = photo_input(texts, interactive=False)
@@ -116,6 +141,9 @@ def build_endpoints(context: Context) -> None:
     def clear_cache(which: str = "all", request: gr.Request = None) -> int:
         return service.avatars.clear(which, owner_of_request(request))
 
+    def list_voices() -> list[dict[str, Any]]:
+        return [offer.to_dict() for offer in service.speaker.offers()]
+
     def list_avatars(request: gr.Request) -> list[dict[str, Any]]:
         return [about(avatar) for avatar in service.avatars.of(owner_of_request(request))]
 
@@ -123,7 +151,7 @@ def build_endpoints(context: Context) -> None:
         return service.avatars.delete(str(token).strip(), owner_of_request(request))
 
     def cache_stats() -> dict[str, Any]:
-        return {**service.studio.stats(), "queue": service.queue()}
+        return {**service.cache_stats(), "queue": service.queue()}
 
     def health() -> dict[str, Any]:
         health = {**service.studio.health(), "queue": service.queue()}
@@ -131,7 +159,10 @@ def build_endpoints(context: Context) -> None:
             state["error"] = hide_paths(state["error"])
         return health
 
-    words = {clear_cache: CLEAR_CACHE, list_avatars: LIST_AVATARS, delete_avatar: DELETE_AVATAR, cache_stats: CACHE_STATS, health: HEALTH}
+    words = {
+        clear_cache: CLEAR_CACHE, list_voices: LIST_VOICES, list_avatars: LIST_AVATARS, delete_avatar: DELETE_AVATAR,
+        cache_stats: CACHE_STATS, health: HEALTH,
+    }  # fmt: skip
     for function, description in words.items():
         gr.api(function, api_name=function.__name__, api_description=description, concurrency_limit=None)
 
@@ -150,6 +181,12 @@ def about(avatar: Avatar) -> dict[str, Any]:
         "consent": avatar.consent,
         "warnings": list(avatar.warnings),
     }
+
+
+def _said(text: str, voice: str, speed: float | None) -> dict[str, Any]:
+    """Of VideoInputs; a text without anything in it is none."""
+    text = str(text or "")
+    return {"text": text if text.strip() else None, "voice": str(voice or "").strip(), "speed": 1.0 if speed is None else speed}
 
 
 async def _video(context: Context, inputs: VideoInputs, request: gr.Request, progress: gr.Progress) -> JobView:

@@ -1,11 +1,13 @@
-"""Errors in a page's language: by their code and parameters, and in their own words where the page has none for the code."""
+"""Errors and warnings in a page's language: by their code and parameters, and in their own words where the page has none for the code."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 from core.errors import TalkingHeadError
+from core.notices import read_notice
 from core.web.pages.texts import Texts
 
 logger = logging.getLogger(__name__)
@@ -16,7 +18,7 @@ def sentence(texts: Texts, error: BaseException) -> str:
     if not isinstance(error, TalkingHeadError):
         logger.error("a page event failed", exc_info=error)
         return texts.unexpected
-    known = texts.errors.get(error.code)
+    known = texts.errors.get(error.code) or cast(Mapping[str, str], texts.media_errors).get(error.code)
     if known is None:
         return str(error)
     try:
@@ -25,7 +27,18 @@ def sentence(texts: Texts, error: BaseException) -> str:
         return str(error)
 
 
+def warning(texts: Texts, sentence: str) -> str:
+    """A warning in the page's language, and in its own words where the page has none for it."""
+    known = read_notice(sentence)
+    return sentence if known is None else texts.notices[known[0]].format(**known[1])
+
+
+def reason(texts: Texts, sentence: str) -> str:
+    """Why an engine was taken (core/engine_selection.py), in the page's language where it has words for it."""
+    return texts.reasons.get(sentence, sentence)
+
+
 def _word(texts: Texts, name: str, value: object) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(map(str, value))
-    return texts.option_names.get(str(value), str(value)) if name == "name" else str(value)
+    return texts.option_names.get(str(value)) or texts.presets.get(str(value)) or str(value) if name == "name" else str(value)

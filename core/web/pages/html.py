@@ -11,8 +11,11 @@ from typing import Any
 from urllib.parse import quote
 
 from core.optimization.cold_start_optimization import LoadState
+from core.service.face_previews import PhotoPreview, SeenFace
 from core.service.job_views import JobView
 from core.types import GenerationInfo
+from core.web.pages.error_texts import reason, sentence, warning
+from core.web.pages.speech_html import caption_links_html, track_html
 from core.web.pages.texts import Texts
 
 
@@ -43,27 +46,63 @@ def subscription_html(token: str) -> str:
     return f'<span hidden data-token="{escape(token)}"></span>'
 
 
+def words_html(texts: Texts) -> str:
+    """Nothing to be seen: what the pages' scripts say (scripts.py)."""
+    said = {"language": texts.language, "done": texts.notify_done, "failed": texts.error, "uploading": texts.uploading}
+    said |= {"upload-broken": texts.upload_broken, "device-denied": texts.device_denied, "device-missing": texts.device_missing}
+    said |= {"device-busy": texts.device_busy, "device-insecure": texts.device_insecure}
+    return "<span hidden " + " ".join(f'data-{name}="{escape(word)}"' for name, word in said.items()) + "></span>"
+
+
+def notify_html(texts: Texts) -> str:
+    """The wish to be told of the end; static/running.js shows it while something runs."""
+    return f'<label class="th-notify" hidden><input type="checkbox">{escape(texts.notify)}</label>'
+
 def cards_html(choices: Sequence[Choice], chosen: str | None, label: str) -> str:
     """Cards of which one is chosen: buttons, so that the keyboard reaches them."""
     buttons = "".join(
-        f'<button type="button" class="th-card" data-key="{escape(each.key)}" aria-pressed="{str(each.key == chosen).lower()}">'
+        f'<button type="button" class="th-card" data-key="{escape(each.key)}" aria-pressed="{str(each.key == chosen).lower()}" '
+        f'aria-label="{escape(each.label or label)}">'
         f"{_picture(each)}{f'<span>{escape(each.label)}</span>' if each.label else ''}</button>"
         for each in choices
     )
     return f'<div class="th-cards" role="group" aria-label="{escape(label)}"><p>{escape(label)}</p><div>{buttons}</div></div>'
 
 
+def preview_html(texts: Texts, preview: PhotoPreview, chosen: int) -> str:
+    """The faces of a photo as cards, and what is wrong with the photo or the chosen face; "" where nothing is to be said."""
+    if preview.error is not None:
+        return _alert(texts.photo_unusable, sentence(texts, preview.error))
+    if not preview.faces:
+        return ""
+    several = len(preview.faces) > 1
+    choices = [
+        Choice(str(n), texts.face_named.format(number=n + 1) if several else "", face.cut) for n, face in enumerate(preview.faces)
+    ]
+    cards = cards_html(choices, str(chosen), texts.faces_several if several else texts.faces_one)
+    said = "".join(
+        f'<div data-of="{n}"{"" if n == chosen else " hidden"}>{_said_of(texts, face)}</div>' for n, face in enumerate(preview.faces)
+    )
+    return cards + said
+
+
+def _said_of(texts: Texts, face: SeenFace) -> str:
+    if face.error is not None:
+        return _alert(texts.photo_unusable, sentence(texts, face.error))
+    return "".join(_line("th-warning", warning(texts, each)) for each in face.warnings)
+
+
 def idle_html(texts: Texts) -> str:
     return _line("th-idle", texts.idle)
 
 
-def plain_html(sentence: str) -> str:
-    return _line("th-plain", sentence)
+def plain_html(said: str) -> str:
+    return _line("th-plain", said)
 
 
-def note_html(sentence: str) -> str:
+def note_html(said: str) -> str:
     """A quiet line without a frame."""
-    return f'<p class="th-quiet">{escape(sentence)}</p>'
+    return f'<p class="th-quiet">{escape(said)}</p>'
 
 
 def progress_html(texts: Texts, job: JobView) -> str:
@@ -89,17 +128,28 @@ def reading_html(texts: Texts) -> str:
 
 
 def result_html(texts: Texts, info: GenerationInfo, heading: str = "") -> str:
-    """One line: engine and why, time, RTF, first-frame delay, size, seed; then one line per warning."""
+    """One line: how long it is and took; one per warning; the rest under Details."""
     about = info.to_dict()
-    notes = "".join(_line("th-note", texts.note.format(warning=warning)) for warning in about["warnings"])
+    notes = "".join(_line("th-note", texts.note.format(warning=warning(texts, each))) for each in about["warnings"])
     head = f"<b>{escape(heading)}</b>" if heading else ""
-    return f'<div class="th-status" role="status">{head}<div class="th-facts">{escape(" · ".join(facts(texts, about)))}</div>{notes}</div>'
+    details = "".join(f"<li>{escape(each)}</li>" for each in facts(texts, about))
+    return (
+        f'<div class="th-status th-result" role="status">{head}<div>{escape(summary(texts, about))}</div>{notes}'
+        f'<details><summary>{escape(texts.details)}</summary><ul class="th-facts">{details}</ul></details></div>'
+    )
+
+
+def summary(texts: Texts, about: Mapping[str, Any]) -> str:
+    """How long the video is and how long it took. about: `GenerationInfo.to_dict()`."""
+    if about["cache_hit"]:
+        return texts.result_known.format(audio_s=about["audio_s"])
+    return texts.result_made.format(audio_s=about["audio_s"], wall_s=about["wall_s"])
 
 
 def facts(texts: Texts, about: Mapping[str, Any]) -> list[str]:
     """What is known of a video, a few words each. about: `GenerationInfo.to_dict()`."""
     said = [
-        texts.result_engine.format(engine=about["engine"], reason=about["engine_reason"]),
+        texts.result_engine.format(engine=about["engine"], reason=reason(texts, about["engine_reason"])),
         texts.result_time.format(audio_s=about["audio_s"], wall_s=about["wall_s"]),
         texts.result_rtf.format(rtf=about["rtf"]),
         texts.result_first_frame.format(ms=about["first_frame_ms"]),
@@ -121,10 +171,11 @@ def videos_html(texts: Texts, videos: Sequence[JobView], ttl_s: float) -> str:
     if not videos:
         return _line("th-idle", texts.results_none.format(minutes=minutes))
     items = "".join(
-        f'<li><video controls preload="metadata" playsinline src="{_address(video)}"></video>'
+        f'<li><video controls preload="metadata" playsinline src="{_address(video)}">{track_html(texts, video.captions)}</video>'
         f"<div><b>{escape(texts.results_ago.format(minutes=round((time.time() - video.ended_s) / 60)))}</b> "
-        f"<span>{escape(' · '.join(facts(texts, video.info.to_dict()) if video.info is not None else []))}</span></div>"
-        f'<a class="th-link" href="{_address(video)}" download="talking-head.mp4">{escape(texts.download)}</a></li>'
+        f"<span>{escape(summary(texts, video.info.to_dict()) if video.info is not None else '')}</span></div>"
+        f'<a class="th-link" href="{_address(video)}" download="talking-head.mp4">{escape(texts.download)}</a>'
+        f"{caption_links_html(texts, video.captions)}</li>"
         for video in videos
     )
     return f'<p class="th-quiet">{escape(texts.results_intro.format(minutes=minutes))}</p><ul class="th-results">{items}</ul>'
@@ -154,7 +205,7 @@ def ditto_html(texts: Texts, state: LoadState, missing_bytes: int) -> str:
 
 def table_html(title: str, rows: Sequence[tuple[str, str]]) -> str:
     lines = "".join(f"<tr><th scope='row'>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
-    return f'<div class="th-table"><h3>{escape(title)}</h3><table>{lines}</table></div>'
+    return f'<div class="th-table"><h2>{escape(title)}</h2><table>{lines}</table></div>'
 
 
 def grid_html(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -164,17 +215,17 @@ def grid_html(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]])
         f"<tr><th scope='row'>{escape(row[0])}</th>{''.join(f'<td>{escape(cell)}</td>' for cell in row[1:])}</tr>" for row in rows
     )
     return (
-        f'<div class="th-table"><h3>{escape(title)}</h3><div class="th-scroll"><table>'
+        f'<div class="th-table"><h2>{escape(title)}</h2><div class="th-scroll"><table>'
         f"<thead><tr><td></td>{head}</tr></thead>{lines}</table></div></div>"
     )
 
 
-def paragraph_html(title: str, sentence: str) -> str:
-    return f'<div class="th-table"><h3>{escape(title)}</h3><p>{escape(sentence)}</p></div>'
+def paragraph_html(title: str, said: str) -> str:
+    return f'<div class="th-table"><h2>{escape(title)}</h2><p>{escape(said)}</p></div>'
 
 
-def error_html(texts: Texts, sentence: str) -> str:
-    return _alert(texts.error, sentence)
+def error_html(texts: Texts, said: str) -> str:
+    return _alert(texts.error, said)
 
 
 def human_bytes(size: float) -> str:
@@ -214,9 +265,9 @@ def _address(video: JobView) -> str:
     return f"gradio_api/file={quote(str(video.video))}"
 
 
-def _alert(title: str, sentence: str) -> str:
-    return f'<div class="th-status th-error" role="alert"><b>{escape(title)}</b><div>{escape(sentence)}</div></div>'
+def _alert(title: str, said: str) -> str:
+    return f'<div class="th-status th-error" role="alert"><b>{escape(title)}</b><div>{escape(said)}</div></div>'
 
 
-def _line(kind: str, sentence: str) -> str:
-    return f'<div class="th-status {kind}" role="status">{escape(sentence)}</div>'
+def _line(kind: str, said: str) -> str:
+    return f'<div class="th-status {kind}" role="status">{escape(said)}</div>'

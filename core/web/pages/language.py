@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl, urlencode
 
 from core.service.owners import Asgi, Receive, Scope, Send, header
 from core.web.addresses import path_below
@@ -49,7 +49,9 @@ class LanguagePages:
             if here == "" or (here in self._languages[1:] and requested):
                 wanted = choose(requested, header(scope, "accept-language"), self._languages, default)
                 if wanted != (here or default):
-                    await _redirect(f"./{wanted}" if wanted != default else f"./?lang={default}", send)
+                    kept = [(name, value) for name, value in parse_qsl(scope["query_string"].decode("latin-1")) if name != "lang"]
+                    query = urlencode(kept if wanted != default else [("lang", default), *kept])
+                    await _redirect(f"./{wanted if wanted != default else ''}{'?' if query else ''}{query}", send)
                     return
         await self._app(scope, receive, send)
 

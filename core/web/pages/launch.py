@@ -20,7 +20,9 @@ from core.web.guards.gradio_routes import GradioRoutes
 from core.web.guards.headers import SecurityHeaders, frame_ancestors
 from core.web.guards.hosts import AddressGuard, reach_of
 from core.web.guards.visitor_files import FileSentences, VisitorFiles
+from core.web.pages.first_view import FirstView
 from core.web.pages.language import LANGUAGES, NAMES, LanguagePages
+from core.web.pages.scripts import FAVICON
 
 if TYPE_CHECKING:
     from starlette.middleware import Middleware
@@ -31,8 +33,9 @@ WARM_UP_AFTER_S = 4.0
 
 
 def middleware(page: Page) -> list[Middleware]:
-    """What stands before the pages in every program that shows them, the outermost first: each visitor's cookie, their language, what they
-    are told of their jobs, their streams; then before Gradio itself which of its routes are open, and whose files are whose.
+    """What stands before the pages in every program that shows them, the outermost first: each visitor's cookie, their language, the first
+    thing they see, what they are told of their jobs, their streams, their uploads; then before Gradio itself which of its routes are open,
+    and whose files are whose.
     """
     from starlette.middleware import Middleware
 
@@ -46,6 +49,7 @@ def middleware(page: Page) -> list[Middleware]:
     return [
         Middleware(VisitorCookie),
         Middleware(LanguagePages, languages=NAMES),
+        Middleware(FirstView, languages=LANGUAGES),
         Middleware(EventsRoute, jobs=jobs, subscriptions=page.subscriptions),
         Middleware(StreamRoute, jobs=jobs),
         Middleware(UploadRoute, uploads=service.uploads, languages=LANGUAGES, timeout_s=service.settings.upload_timeout_s),
@@ -93,6 +97,7 @@ def page_settings(page: Page) -> dict[str, Any]:
         "enable_monitoring": False,
         "ssr_mode": False,
         "pwa": False,
+        "favicon_path": str(FAVICON),
         "mcp_server": False,
         "theme": theme(),
         "css": CSS,

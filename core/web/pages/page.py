@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,8 +11,9 @@ import gradio as gr
 from core.optimization.cold_start_optimization import LoadState
 from core.service.service import Service
 from core.web.pages.endpoints import build_endpoints, build_process
-from core.web.pages.html import head_html, ready_html, subscription_html
+from core.web.pages.html import head_html, ready_html, subscription_html, words_html
 from core.web.pages.language import LANGUAGES
+from core.web.pages.scripts import PAGE_SCRIPTS, script
 from core.web.pages.tabs.avatars import AvatarsTab
 from core.web.pages.tabs.common import Context, PageContents, owner_of_request
 from core.web.pages.tabs.generate import GenerateTab
@@ -24,7 +24,6 @@ from core.web.pages.widgets import Page, quiet
 
 READY_POLL_S = 0.5
 GENERATE = "generate"
-EVENTS = Path(__file__).resolve().parent / "static" / "events.js"
 
 
 def build_page(service: Service, contents: PageContents) -> Page:
@@ -51,7 +50,8 @@ def _build(page: Page, context: Context) -> None:
     texts = context.texts
     gr.HTML(head_html(texts, [other for other in LANGUAGES if other is not texts]), elem_classes="th-html")
     ready = gr.HTML(elem_id="th-ready", elem_classes="th-html", visible=False)
-    events = gr.HTML(subscription_html(""), js_on_load=EVENTS.read_text(encoding="utf-8"), elem_id="th-events", elem_classes="th-html")
+    events = gr.HTML(subscription_html(""), js_on_load=script("events.js"), elem_id="th-events", elem_classes="th-html")
+    words = gr.HTML(words_html(texts), js_on_load=script(*PAGE_SCRIPTS), elem_id="th-words", elem_classes="th-html")
     if context.contents.everything:
         parts = _tabs(context)
     else:
@@ -61,11 +61,16 @@ def _build(page: Page, context: Context) -> None:
     def arrive(request: gr.Request) -> list[Any]:
         owner = owner_of_request(request)
         page.visited.set()
-        told = [subscription_html(page.subscriptions.add(owner, texts)), *generate.arrived(owner)]
+        draft = page.drafts.take(owner)
+        told = [subscription_html(page.subscriptions.add(owner, texts)), *generate.arrived(owner, draft)]
         for part in others:
             if isinstance(part, AvatarsTab):
-                told += part.arrived(owner, generate.chosen_avatar(owner))
+                told += part.arrived(owner, generate.chosen_avatar(owner, draft))
         return told
+
+    def leave(values: dict[Any, Any], request: gr.Request) -> None:
+        """For the same page in another language."""
+        page.drafts.keep(owner_of_request(request), generate.draft(values))
 
     def refresh(request: gr.Request, *values: Any) -> list[Any]:
         owner, told, left = owner_of_request(request), list[Any](), list(values)
@@ -89,6 +94,8 @@ def _build(page: Page, context: Context) -> None:
     root: Any = gr.context.Context.root_block
     root.load(arrive, None, arrived, **quiet(queue=False))
     root.load(get_ready, None, ready, **quiet(concurrency_limit=None))
+    left = words.submit(leave, generate.draft_inputs(), None, **quiet(queue=False))
+    left.then(None, None, None, js="() => window.talkingHeadLeave()")
     events.submit(arrive, None, arrived, **quiet(queue=False))
     events.select(refresh, *followed, **quiet(queue=False, trigger_mode="always_last"))
     for part in parts:

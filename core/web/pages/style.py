@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-CSS = """
+from core.web.pages.scripts import script
+
+CSS = (
+    """
 html, body { overflow-x: clip; }
 .nav-holder { display: none !important; } /* Gradio lists the languages there as pages */
 .gradio-container { width: 100% !important; max-width: 1120px !important; margin: 0 auto !important; }
+.gradio-container { overflow: clip !important; } /* hidden, it would scroll, and what sticks to an edge of the window would not */
 .gradio-container .app, .gradio-container .app > .wrap, .gradio-container .app .contain { width: 100% !important; }
 .th-html .html-container { padding: 0 !important; }
-#th-events { display: none; }
+#th-events, #th-words { display: none; }
 .th-head { display: flex; justify-content: space-between; align-items: flex-start; gap: 1rem; }
 .th-language, .th-link { color: var(--link-text-color); text-decoration: underline; text-underline-offset: 0.2em; }
 .th-language { margin-top: 0.9rem; font-size: 0.95rem; white-space: nowrap; }
@@ -28,6 +32,7 @@ html, body { overflow-x: clip; }
 @media (prefers-reduced-motion: reduce) { .th-moving i { animation: none; } .th-bar i { transition: none; } }
 .th-facts { font-variant-numeric: tabular-nums; }
 .th-status .th-note { padding: 0; border: 0; margin-top: 0.35rem; color: var(--body-text-color-subdued); }
+.th-warning { margin-top: 0.4rem; padding: 0.45rem 0.7rem; font-size: 0.9rem; }
 .th-error { border-color: var(--error-border-color, #dc2626); background: var(--error-background-fill, #fef2f2);
   color: var(--error-text-color, #b91c1c); }
 .th-error b { display: block; }
@@ -62,8 +67,15 @@ html, body { overflow-x: clip; }
 .th-stage video.th-front { z-index: 1; opacity: 1; }
 .th-stage-note { min-height: 1.5em; margin: 0.4rem 0 0; text-align: center; color: var(--body-text-color-subdued);
   font-variant-numeric: tabular-nums; }
+.th-written { gap: 0.6rem; }
+.th-count .html-container > * { text-align: right; }
+.th-over { color: var(--error-text-color, #b91c1c); font-weight: 600; }
+.th-heard { display: block; width: 100%; height: 40px; }
+.dark .th-heard, .dark video { color-scheme: dark; }
+.th-captions { display: flex; flex-wrap: wrap; align-items: center; gap: 0.3rem 1rem; font-size: 0.9rem; }
+.th-captions label { display: inline-flex; align-items: center; gap: 0.4rem; min-height: 2rem; cursor: pointer; }
 .th-table { margin-top: 0.8rem; }
-.th-table h3 { margin: 0 0 0.35rem; font-size: 1rem; font-weight: 600; }
+.th-table h2 { margin: 0 0 0.35rem; font-size: 1rem; font-weight: 600; }
 .th-table p { margin: 0; }
 .th-scroll { overflow-x: auto; }
 .th-table table { border: 0 !important; border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.92rem; }
@@ -72,8 +84,6 @@ html, body { overflow-x: clip; }
 .th-table tr { border: 0 !important; }
 .th-scroll th, .th-scroll td { white-space: nowrap; }
 .th-table thead th, .th-table th[scope="row"] { color: var(--body-text-color-subdued); }
-#th-speech .upload-container { height: 140px !important; min-height: 0 !important; }
-#th-video { height: min(420px, calc(100vw - 4rem)) !important; }
 #th-video video { background: var(--background-fill-secondary); }
 footer .divider { display: none; }
 /* in a media query Gradio puts every selector below its content */
@@ -83,10 +93,8 @@ footer .divider { display: none; }
   .th-head p { font-size: 0.95rem; }
 }
 """
-
-SHOW_STATUS = "() => document.getElementById('th-status')?.scrollIntoView({ behavior: 'smooth', block: 'nearest' })"
-"""On a phone the progress is below the fold when Generate is pressed."""
-
+    + script("layout.css")
+)
 
 def theme() -> Any:
     """Gradio's default theme with the system's own fonts: nothing is fetched for it."""
@@ -97,4 +105,24 @@ def theme() -> Any:
         neutral_hue="slate",
         font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
         font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+    ).set(  # at least 4.5:1 in both modes
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        block_label_text_color="*neutral_600",
+        block_label_text_color_dark="*neutral_200",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_700",
+        button_cancel_background_fill="#dc2626",
+        button_cancel_background_fill_hover="#b91c1c",
+        button_cancel_background_fill_dark="#b91c1c",
+        color_accent="*primary_600",
+        link_text_color_dark="*primary_300",
+        link_text_color_visited_dark="*primary_300",
+        link_text_color_hover_dark="*primary_200",
     )

@@ -1,12 +1,14 @@
 """Every sentence the pages say, in one table. Another language is another `Texts`; the type checker sees to it that it is whole.
 
-Placeholders are named (`{frames}`) and filled with `str.format`. Plain text: whoever puts it into HTML escapes it. Errors without a code,
-as those of the studio and the media readers about a bad input, are English in every language.
+Placeholders are named (`{frames}`) and filled with `str.format`. Plain text: whoever puts it into HTML escapes it. Errors without a code
+are English in every language: what only programs can do wrong has none.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from core.web.pages.media_texts import MediaErrors, NoticeTexts
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class Texts:
     # what stands on the page
     title: str
     subtitle: str
+    page_loads: str
+    needs_scripts: str
     tab_generate: str
     tab_stream: str
     tab_avatars: str
@@ -30,6 +34,7 @@ class Texts:
     faces_one: str
     faces_several: str
     face_named: str
+    photo_unusable: str
     speech: str
     options: str
     engine: str
@@ -96,6 +101,27 @@ class Texts:
     stream_waiting: str
     stream_first: str
 
+    # speech from a text
+    speech_recording: str
+    speech_text: str
+    text: str
+    text_hint: str
+    text_count: str
+    voice: str
+    voice_label: str
+    voice_machine: str
+    languages: dict[str, str]
+    speed: str
+    listen: str
+    listen_voice: str
+    listen_stop: str
+    listening: str
+    listened: str
+    speech_missing: str
+    captions: str
+    captions_show: str
+    captions_get: str
+
     # results
     results_none: str
     results_intro: str
@@ -135,6 +161,14 @@ class Texts:
     ditto_present: str
     ditto_failed: str
 
+    # microphone, camera, and uploads
+    device_denied: str
+    device_missing: str
+    device_busy: str
+    device_insecure: str
+    uploading: str
+    upload_broken: str
+
     # while it works
     stages: dict[str, str]
     waiting: str
@@ -142,11 +176,17 @@ class Texts:
     rate: str
     left_seconds: str
     left_minutes: str
+    notify: str
+    notify_done: str
     stopping: str
     stopped: str
 
     # what came out
+    result_made: str
+    result_known: str
+    details: str
     result_engine: str
+    reasons: dict[str, str]
     result_time: str
     result_cached: str
     result_rtf: str
@@ -164,3 +204,7 @@ class Texts:
     unexpected: str
     option_names: dict[str, str]
     errors: dict[str, str]
+
+    # what is wrong with a photo, a recording or an option, by its code
+    media_errors: MediaErrors
+    notices: NoticeTexts

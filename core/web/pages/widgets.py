@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
@@ -15,6 +16,7 @@ from gradio.data_classes import FileData
 
 from core.errors import TalkingHeadError
 from core.service.service import Service
+from core.web.pages.drafts import Drafts
 from core.web.pages.error_texts import sentence
 from core.web.pages.events_route import Subscriptions
 from core.web.pages.texts import Texts
@@ -22,11 +24,13 @@ from core.web.pages.texts_en import ENGLISH
 
 logger = logging.getLogger(__name__)
 
+CAPTIONS = Path(__file__).resolve().parent / "static" / "captions.js"
 CHOOSE_CARD = """
 element.addEventListener('click', (event) => {
   const card = event.target.closest('[data-key]');
   if (!card) return;
   for (const each of element.querySelectorAll('[data-key]')) each.setAttribute('aria-pressed', String(each === card));
+  for (const each of element.querySelectorAll('[data-of]')) each.hidden = each.dataset.of !== card.dataset.key;
   trigger('select', { key: card.dataset.key });
 });
 """
@@ -68,9 +72,14 @@ _Speech = _component(gr.Audio, preprocess=_uploaded_path, **_example("speech.wav
 _Video = _component(gr.Video, postprocess=_served_file)
 
 
+_AS_SEEN = gr.WebcamOptions(mirror=False)
+"""The camera's picture as others see the person: mirrored, a video of it would have their face the wrong way round."""
+
+
 def photo_input(texts: Texts, **options: Any) -> Any:
     """An image component that hands over the uploaded file as it is."""
-    return _Photo(type="filepath", image_mode=None, label=texts.photo, sources=["upload", "webcam", "clipboard"], **options)
+    sources = ["upload", "webcam", "clipboard"]
+    return _Photo(type="filepath", image_mode=None, label=texts.photo, sources=sources, webcam_options=_AS_SEEN, **options)
 
 
 def speech_input(texts: Texts, **options: Any) -> Any:
@@ -88,16 +97,17 @@ def cards(html: str = "", **options: Any) -> Any:
     return gr.HTML(html, js_on_load=CHOOSE_CARD, elem_classes="th-html", **options)
 
 
+def captions_board(elem_id: str, place: str) -> Any:
+    """Where the captions of a video are switched and fetched (`speech_html.captions_html`). place: selector of what holds the video."""
+    script = f"const PLACE = {json.dumps(place)};\n{CAPTIONS.read_text(encoding='utf-8')}"
+    return gr.HTML(js_on_load=script, elem_id=elem_id, elem_classes="th-html")
+
+
 def kept_text(value: str = "") -> Any:
     """A text that the open page keeps and nobody sees. Unlike Gradio's State it survives a restart of the server, and asks for no
     connection of its own; who sends it back may have changed it.
     """
     return gr.Textbox(value, visible=False)
-
-
-def warn(texts: Texts, said: str) -> None:
-    """Shows a message for a few seconds over the page; for events that go through Gradio's queue. said: plain text."""
-    gr.Warning(escape(said), title=texts.error)
 
 
 def quiet(**options: Any) -> dict[str, Any]:
@@ -116,6 +126,7 @@ class Page(gr.Blocks):  # type: ignore[misc]  # Gradio is not followed by the ty
         self.texts = texts
         self.service = service
         self.subscriptions = Subscriptions()
+        self.drafts = Drafts()
         self.visited = threading.Event()
         self.public_files: list[Path] = []
         self.max_upload_bytes = max(service.settings.max_audio_bytes, service.settings.max_image_bytes)

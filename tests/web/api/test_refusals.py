@@ -272,7 +272,7 @@ def test_unknown_addresses_and_methods(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({"which": "everything"}, "which: Input should be 'avatars', 'results' or 'all' (given: 'everything')."),
+        ({"which": "everything"}, "which: Input should be 'avatars', 'results', 'speech' or 'all' (given: 'everything')."),
         ({"which": 3}, "(given: '3')."),
         ({"which": None}, "which: Input should be"),
         ({"what": "all"}, "what: Extra inputs are not permitted (given: 'all')."),

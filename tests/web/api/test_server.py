@@ -171,6 +171,6 @@ def test_a_browser_logs_in_and_makes_a_video(server: Process) -> None:
         page.locator("#th-speech input[type=file]").first.set_input_files(SPEECH)
         page.locator("#th-speech input[type=file]").first.wait_for(state="detached", timeout=30_000)
         page.click("#th-generate")
-        page.locator("#th-status .th-facts").wait_for(timeout=60_000)
+        page.locator("#th-status .th-result").wait_for(timeout=60_000)
         page.wait_for_function("document.querySelector('#th-video video')?.readyState >= 2", timeout=30_000)
         browser.close()

@@ -22,10 +22,11 @@ pytestmark = CLIENT_MARKS
 APP = (str(ROOT / "app_optimized.py"),)
 KEYS = ("a key of the first one", "a key of the second one")
 ENDPOINTS = {
-    "/process_talking_head": ["audio", "image", "engine", "size", "seed", "face", "consent"],
-    "/process_talking_head_optimized": ["audio", "image", "token", "options"],
+    "/process_talking_head": ["audio", "image", "engine", "size", "seed", "face", "consent", "text", "voice", "speed"],
+    "/process_talking_head_optimized": ["audio", "image", "token", "options", "text", "voice", "speed"],
     "/preload_avatar": ["image", "name", "consent", "face"],
     "/clear_cache": ["which"],
+    "/list_voices": [],
     "/list_avatars": [],
     "/delete_avatar": ["token"],
     "/cache_stats": [],
@@ -95,7 +96,7 @@ def test_the_endpoints_are_named_typed_and_described(server: Server, client: Any
     assert all(len(endpoint["description"]) > 30 for endpoint in named.values())
     assert all(each["python_type"]["type"] for endpoint in named.values() for each in endpoint["returns"])
     optional = [each["parameter_has_default"] for each in named["/process_talking_head_optimized"]["parameters"]]
-    assert optional == [False, True, True, True]
+    assert optional == [True] * 7
 
 
 def test_an_avatar_is_registered_used_and_deleted_with_its_videos(server: Server, client: Any) -> None:

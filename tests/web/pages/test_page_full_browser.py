@@ -59,8 +59,8 @@ def register(tab: Tab, photo: Path = PORTRAIT, name: str = "Ada", agreed: bool =
 
 
 def facts(tab: Tab) -> str:
-    tab.page.locator("#th-status .th-facts").wait_for(timeout=RESULT_MS)
-    return str(tab.page.locator("#th-status .th-facts").inner_text())
+    tab.page.locator("#th-status .th-result").wait_for(timeout=RESULT_MS)
+    return str(tab.page.locator("#th-status .th-result").inner_text())
 
 
 def test_an_avatar_from_its_photo_to_its_end(tab: Tab) -> None:
@@ -190,7 +190,7 @@ def test_a_stream_plays_while_it_is_made_and_the_next_follows(tab: Tab) -> None:
     page.wait_for_function(f"{fronts}[0]?.currentTime > 0.3", timeout=RESULT_MS)
     assert page.evaluate(f"[{fronts}[0].videoWidth, {fronts}[0].videoHeight]") == [320, 320]
     assert re.fullmatch(r"First picture after \d+ ms", page.locator(".th-stage-note").inner_text())
-    page.locator("#th-stream-status .th-facts").wait_for(timeout=RESULT_MS)
+    page.locator("#th-stream-status .th-result").wait_for(timeout=RESULT_MS)
     assert "first frame after" in page.locator("#th-stream-status").inner_text()
     first = page.evaluate(f"[...document.querySelectorAll('.th-stage video')].indexOf({fronts}[0])")
     page.locator("#th-stream-play").click()

@@ -60,7 +60,7 @@ def generate_small(tab: Tab) -> str:
     """The address of the video."""
     tab.give()
     tab.generate()
-    tab.page.locator("#th-status .th-facts").wait_for(timeout=RESULT_MS)
+    tab.page.locator("#th-status .th-result").wait_for(timeout=RESULT_MS)
     video = tab.page.locator("#th-video video")
     video.wait_for(timeout=RESULT_MS)
     return str(video.get_attribute("src"))
@@ -125,7 +125,7 @@ def test_the_video_before_stays_while_a_new_one_is_made_and_when_it_is_cancelled
     tab.give(photo=None, speech=LONG)
     choose_size(tab, 1024)
     tab.generate()
-    page.get_by_text(RUNNING).wait_for(timeout=RESULT_MS)
+    page.locator("#th-status").get_by_text(RUNNING).wait_for(timeout=RESULT_MS)
     video = page.locator("#th-video video")
     assert video.is_visible()
     assert video.get_attribute("src") == before
@@ -146,14 +146,14 @@ def test_a_queued_job_is_cancelled_while_another_runs(browser, server: Server, t
     tab.give(speech=LONG)
     choose_size(tab, 1536)  # it must not be done before the other one has come
     tab.generate()
-    tab.page.get_by_text(RUNNING).wait_for(timeout=RESULT_MS)
+    tab.page.locator("#th-status").get_by_text(RUNNING).wait_for(timeout=RESULT_MS)
     waiting = Tab(browser, server)
     waiting.give(speech=LONG)  # no example of the page: the videos of those are kept for all
     waiting.generate()
     waiting.page.get_by_text("place 1 in the queue").wait_for(timeout=RESULT_MS)
     waiting.page.locator("#th-cancel").click()
     waiting.page.get_by_text("Cancelled. Nothing was kept.").wait_for(timeout=SHOWS_MS)
-    assert tab.page.get_by_text(RUNNING).is_visible(), "the other one still runs"
+    assert tab.page.locator("#th-status").get_by_text(RUNNING).is_visible(), "the other one still runs"
     assert waiting.page.locator("#th-cancel").is_hidden()
     assert waiting.page.locator("#th-generate").is_enabled()
     waiting.context.close()

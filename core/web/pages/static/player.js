@@ -113,6 +113,7 @@ async function play(address) {
     return;
   }
   for (const clip of clips.filter((each) => each.video !== videos[front])) clip.stop.abort(); // a clip that waits gives way
+  videos[1 - front].querySelector('track')?.remove(); // the captions of the clip before
   const clip = { address, video: videos[1 - front], stop: new AbortController(), pressedAt };
   clips = [...clips.filter((each) => each.video === videos[front]), clip];
   note.textContent = stage.dataset.waiting;
@@ -137,4 +138,6 @@ function stop() {
   note.textContent = '';
 }
 
-window.talkingHead = { play, stop, ask: () => { pressedAt = performance.now(); } };
+const videoOf = (address) => clips.find((clip) => clip.address === address)?.video;
+
+window.talkingHead = { play, stop, videoOf, ask: () => { pressedAt = performance.now(); } };

@@ -18,7 +18,7 @@ from core.web.pages.html import cards_html, error_html, human_bytes, note_html, 
 from core.web.pages.tabs import person
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.tabs.person import Card, PersonInputs, cards_of, pick_face
-from core.web.pages.widgets import cards, kept_text, quiet, warn
+from core.web.pages.widgets import cards, kept_text, quiet
 
 
 class AvatarsTab:
@@ -56,6 +56,7 @@ class AvatarsTab:
                         self._use = gr.Button(texts.avatar_use, variant="primary", min_width=110, elem_id="th-avatar-use")
                         self._delete = gr.Button(texts.avatar_delete, variant="stop", min_width=110, elem_id="th-avatar-delete")
                     self._sure = gr.Checkbox(False, visible=False)
+        self._picked.ask_anew(self._consent)
         self._wire_changes(tabs, generate_tab)
         self.submitted = self._wire_registration()
 
@@ -151,7 +152,6 @@ class AvatarsTab:
                 job = await service.requests.avatar(inputs, owner_of_request(request))
             except Exception as error:
                 said = sentence(texts, error)
-                warn(texts, said)
                 return self._idle(error_html(texts, said))
             return self._busy(job)
 

@@ -14,13 +14,14 @@ from core.service.job_views import JobView
 from core.service.requests import VideoInputs
 from core.types import Framing
 from core.web.pages.error_texts import sentence
-from core.web.pages.html import error_html, idle_html, note_html, plain_html, progress_html, reading_html, result_html
-from core.web.pages.style import SHOW_STATUS
+from core.web.pages.html import error_html, idle_html, note_html, notify_html, plain_html, progress_html, reading_html, result_html
+from core.web.pages.speech_html import captions_html
 from core.web.pages.tabs.common import Context, Example, owner_of_request, uploaded
 from core.web.pages.tabs.controls import ControlInputs, control_inputs, honoured_controls
 from core.web.pages.tabs.person import PersonInputs, person_inputs
+from core.web.pages.tabs.speech_input import RECORDING, SpeechInputs, speech_inputs
 from core.web.pages.texts import Texts
-from core.web.pages.widgets import kept_text, quiet, speech_input, video_output, warn
+from core.web.pages.widgets import captions_board, kept_text, quiet, video_output
 
 
 class GenerateTab:
@@ -34,20 +35,23 @@ class GenerateTab:
         with gr.Row(equal_height=False):
             with gr.Column(min_width=300):
                 self.person = person_inputs(context)
-                speech = speech_input(texts, buttons=[], elem_id="th-speech")
+                speech = speech_inputs(context)
                 controls = control_inputs(context)
                 consent = gr.Checkbox(False, label=texts.consent, container=False, visible=context.service.settings.require_consent)
-                with gr.Row():
+                with gr.Row(elem_id="th-go"):
                     self._generate = gr.Button(texts.generate, variant="primary", elem_id="th-generate")
                     self._cancel = gr.Button(texts.cancel, variant="stop", visible=False, elem_id="th-cancel")
                 if context.contents.examples:
                     _examples(context.contents.examples, self.person, speech, texts)
-            with gr.Column(min_width=300):
-                self._video = video_output(texts, autoplay=True, buttons=[], height=420, elem_id="th-video")
+            with gr.Column(min_width=300, elem_id="th-result"):
+                self._video = video_output(texts, autoplay=True, buttons=[], height=360, elem_id="th-video")
                 self._status = gr.HTML(idle_html(texts), elem_id="th-status", elem_classes="th-html")
+                gr.HTML(notify_html(texts), elem_classes="th-html")
                 self._download = gr.DownloadButton(texts.download, visible=False, elem_id="th-download")
+                self._captions = captions_board("th-captions", "#th-video")
                 if context.service.settings.label:
                     gr.HTML(note_html(texts.label_note), elem_classes="th-html")
+        self.person.picked.ask_anew(consent)
         self._inputs = _Inputs(self.person, speech, controls, consent)
         self.submitted = self._wire()
 
@@ -57,7 +61,7 @@ class GenerateTab:
 
     def outputs(self) -> list[Any]:
         """The components that `followed` updates."""
-        return [self._job, self._shown, self._status, self._video, self._download, self._generate, self._cancel]
+        return [self._job, self._shown, self._status, self._video, self._download, self._captions, self._generate, self._cancel]
 
     def inputs(self) -> list[Any]:
         """The components that `arrived` updates besides."""
@@ -75,11 +79,14 @@ class GenerateTab:
                 return self._ended(job)
         if shown and not self._is_there(shown, owner):
             status = gr.skip() if job_id else idle_html(self._context.texts)
-            return [gr.skip(), "", status, None, gr.update(visible=False), gr.skip(), gr.skip()]
+            return [gr.skip(), "", status, None, gr.update(visible=False), "", gr.skip(), gr.skip()]
         return [gr.skip()] * len(self.outputs())
 
-    def arrived(self, owner: str) -> list[Any]:
-        """For a page that was just opened: the job that is under way or else the last video, and with what it was asked for."""
+    def arrived(self, owner: str, draft: Mapping[str, Any] | None = None) -> list[Any]:
+        """For a page that was just opened: the job that is under way or else the last video, and with what it was asked for.
+
+        draft: what had been put into the page before (`draft`), which is put in instead.
+        """
         service, texts = self._context.service, self._context.texts
         done = next(iter(service.videos.of(owner)), None)
         under_way = next((job for job in service.jobs.of(owner, UNENDED, ("video",)) if job.client_state), None)
@@ -89,12 +96,23 @@ class GenerateTab:
             outputs = self._ended(done, texts.results_again)
         if under_way is not None:
             busy = self._busy(under_way)
-            outputs = [busy[0], outputs[1], busy[2], outputs[3], outputs[4], busy[5], busy[6]]
+            outputs = [busy[0], outputs[1], busy[2], *outputs[3:6], *busy[6:]]
         last = under_way or done
-        return [*outputs, *self._inputs.restored(last.client_state if last is not None else {})]
+        state = draft if draft is not None else last.client_state if last is not None else {}
+        return [*outputs, *self._inputs.restored(state)]
 
-    def chosen_avatar(self, owner: str) -> str:
-        """The token of the avatar that speaks in the job that is under way, "" where there is none."""
+    def draft_inputs(self) -> set[Any]:
+        """The components that `draft` reads."""
+        return self._inputs.components()
+
+    def draft(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """What the visitor has put in."""
+        return self._inputs.state(values)
+
+    def chosen_avatar(self, owner: str, draft: Mapping[str, Any] | None = None) -> str:
+        """The token of the avatar in `draft`, or else of the one that speaks in the job that is under way; "" where there is none."""
+        if draft is not None:
+            return str(draft["avatar"])
         unended = self._context.service.jobs.of(owner, UNENDED, ("video",))
         return str(next((job.client_state.get("avatar", "") for job in unended if job.client_state), ""))
 
@@ -105,18 +123,20 @@ class GenerateTab:
             return False
 
     def _idle(self, status: str) -> list[Any]:
-        return ["", gr.skip(), status, gr.skip(), gr.skip(), gr.update(interactive=True), gr.update(visible=False)]
+        skip = gr.skip()
+        return ["", skip, status, skip, skip, skip, gr.update(interactive=True), gr.update(visible=False)]
 
     def _busy(self, job: JobView) -> list[Any]:
         buttons = [gr.update(interactive=False), gr.update(visible=True, interactive=True)]
-        return [job.id, gr.skip(), progress_html(self._context.texts, job), gr.skip(), gr.skip(), *buttons]
+        skip = gr.skip()
+        return [job.id, skip, progress_html(self._context.texts, job), skip, skip, skip, *buttons]
 
     def _ended(self, job: JobView, heading: str = "") -> list[Any]:
         texts = self._context.texts
         idle = self._idle("")
         if job.info is not None and job.video is not None:
-            path = str(job.video)
-            return ["", job.id, result_html(texts, job.info, heading), path, gr.update(value=path, visible=True), *idle[5:]]
+            path, captions = str(job.video), captions_html(texts, job.captions)
+            return ["", job.id, result_html(texts, job.info, heading), path, gr.update(value=path, visible=True), captions, *idle[6:]]
         if job.error is None or job.state == "cancelled":
             return self._idle(plain_html(texts.stopped))
         return self._idle(error_html(texts, sentence(texts, job.error)))
@@ -132,7 +152,6 @@ class GenerateTab:
                 job = await context.service.requests.video(self._inputs.video_inputs(values, context), owner_of_request(request))
             except Exception as error:
                 said = sentence(texts, error)
-                warn(texts, said)
                 return self._idle(error_html(texts, said))
             return self._ended(job) if job.ended else self._busy(job)
 
@@ -144,9 +163,8 @@ class GenerateTab:
             if job.ended:
                 return self._ended(job)
             skip = gr.skip()
-            return [skip, skip, plain_html(texts.stopping), skip, skip, skip, gr.update(interactive=False)]
+            return [skip, skip, plain_html(texts.stopping), skip, skip, skip, skip, gr.update(interactive=False)]
 
-        self._generate.click(None, js=SHOW_STATUS)
         begun = self._generate.click(begin, None, [self._status, self._generate], **quiet(queue=False))
         self._cancel.click(stop, self._job, self.outputs(), **quiet(queue=False))
         return begun.then(submit, self._inputs.components(), self.outputs(), **quiet(concurrency_limit=None))
@@ -155,47 +173,53 @@ class GenerateTab:
 @dataclass(frozen=True)
 class _Inputs:
     person: PersonInputs
-    speech: Any
+    speech: SpeechInputs
     controls: ControlInputs
     consent: Any
 
     def components(self) -> set[Any]:
-        return {*self.person.components(), self.speech, *self.controls.components(), self.consent}
+        return {*self.person.components(), *self.speech.components(), *self.controls.components(), self.consent}
 
     def video_inputs(self, values: Mapping[Any, Any], context: Context) -> VideoInputs:
         token, engine = str(values[self.person.token] or ""), str(values[self.controls.engine] or "auto")
-        photo, speech = values[self.person.picked.photo], values[self.speech]
+        photo = values[self.person.picked.photo]
         options = self.controls.options(values, honoured_controls(context.service.studio, engine))
         if not token:
             options["face_index"] = values[self.person.picked.face]
-        state = {
-            "photo": photo or "",
+        image = None if token else uploaded(photo)
+        said, consent = self.speech.given(values), values[self.consent] is True
+        return VideoInputs(
+            **said, image=image, avatar=token, engine=engine, options=options, consent=consent, client_state=self.state(values)
+        )
+
+    def state(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """What was put in, so that `restored` can put it in again."""
+        return {
+            "photo": values[self.person.picked.photo] or "",
             "face": values[self.person.picked.face],
-            "avatar": token,
-            "speech": speech or "",
+            "avatar": str(values[self.person.token] or ""),
+            **self.speech.chosen(values),
             "consent": values[self.consent] is True,
             "controls": self.controls.chosen(values),
         }
-        image = None if token else uploaded(photo)
-        return VideoInputs(uploaded(speech), image, token, engine, options, values[self.consent] is True, state)
 
     def outputs(self) -> list[Any]:
-        return [*self.person.picked.outputs(), self.speech, self.consent, *self.controls.outputs()]
+        return [*self.person.picked.outputs(), *self.speech.outputs(), self.consent, *self.controls.outputs()]
 
     def restored(self, state: Mapping[str, Any]) -> list[Any]:
         """Updates of `outputs`. state: as `video_inputs` made it, {} for a job from elsewhere; files that are gone are left out."""
-        photo, speech = (uploaded(state.get(name)) for name in ("photo", "speech"))
+        photo = uploaded(state.get("photo"))
         face = state.get("face", Framing.face_index)
         picked = self.person.picked
         return [
             *(picked.restored(str(photo), face) if photo is not None and photo.is_file() else [gr.skip()] * len(picked.outputs())),
-            gr.update(value=str(speech)) if speech is not None and speech.is_file() else gr.skip(),
+            *self.speech.restored(state),
             gr.update(value=state["consent"]) if "consent" in state else gr.skip(),
             *self.controls.restored(state.get("controls", {})),
         ]
 
 
-def _examples(examples: Sequence[Example], person: PersonInputs, speech: Any, texts: Texts) -> None:
+def _examples(examples: Sequence[Example], person: PersonInputs, speech: SpeechInputs, texts: Texts) -> None:
     """A row of buttons that put example files into the inputs."""
     choices = gr.Dataset(
         components=[gr.Textbox(visible=False, render=False)],
@@ -205,7 +229,8 @@ def _examples(examples: Sequence[Example], person: PersonInputs, speech: Any, te
         elem_id="th-examples",
     )
 
-    def choose(index: int, token: str) -> tuple[Any, str]:
-        return gr.skip() if token else str(examples[index].photo), str(examples[index].speech)
+    def choose(index: int, token: str) -> tuple[Any, str, str]:
+        return gr.skip() if token else str(examples[index].photo), RECORDING, str(examples[index].speech)
 
-    choices.click(choose, [choices, person.token], [person.picked.photo, speech], **quiet(queue=False))
+    outputs = [person.picked.photo, speech.kind, speech.recording]
+    choices.click(choose, [choices, person.token], outputs, **quiet(queue=False))

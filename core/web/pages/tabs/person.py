@@ -10,8 +10,9 @@ import gradio as gr
 
 from core.errors import AvatarError
 from core.service.avatars import AvatarService
+from core.service.face_previews import PhotoPreview
 from core.types import Avatar, Framing
-from core.web.pages.html import Choice, cards_html
+from core.web.pages.html import Choice, cards_html, preview_html
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.texts import Texts
 from core.web.pages.widgets import cards, kept_text, photo_input, quiet
@@ -27,6 +28,10 @@ class PhotoInputs:
     faces: Any
     face: Any
     face_of: Any
+
+    def ask_anew(self, consent: Any) -> None:
+        """Unticks the consent when the visitor chooses another photo: it may show somebody else."""
+        self.photo.input(None, None, consent, js="() => false", **quiet())
 
     def restored(self, path: str, face: int) -> list[Any]:
         """Updates of `outputs`."""
@@ -105,27 +110,27 @@ def avatar_choices(texts: Texts, avatars: Sequence[Card]) -> list[Choice]:
 
 
 def pick_face(context: Context, photo_id: str, faces_id: str) -> PhotoInputs:
-    """A photo, and below it the cut of each of its faces; the largest is chosen until another one is."""
+    """A photo, and below it the cut of each of its faces, and what is wrong with it; the largest is chosen until another one is."""
     texts = context.texts
-    photo = photo_input(texts, height=260, buttons=["fullscreen"], elem_id=photo_id)
+    photo = photo_input(texts, height=190, buttons=["fullscreen"], elem_id=photo_id)
     faces = cards(visible=False, elem_id=faces_id)
     face, face_of = gr.Number(Framing.face_index, visible=False), kept_text()
 
-    async def look(path: str | None, face: float | None, face_of: str, request: gr.Request) -> tuple[Any, Any]:
+    async def look(path: str | None, face: float | None, face_of: str, request: gr.Request) -> tuple[Any, Any, Any]:
         given = uploaded(path)
-        found = [] if given is None else await context.service.face_previews.of(given, owner_of_request(request))
-        if found is None:  # another photo was chosen meanwhile
-            return gr.skip(), gr.skip()
-        several = len(found) > 1
-        chosen = int(face or 0) if path and path == face_of and 0 <= int(face or 0) < len(found) else Framing.face_index
-        choices = [Choice(str(n), texts.face_named.format(number=n + 1) if several else "", cut) for n, cut in enumerate(found)]
-        html = cards_html(choices, str(chosen), texts.faces_several if several else texts.faces_one)
-        return gr.update(value=html, visible=bool(found)), chosen
+        preview = PhotoPreview() if given is None else await context.service.face_previews.of(given, owner_of_request(request))
+        if preview is None:  # another photo was chosen meanwhile
+            return gr.skip(), gr.skip(), gr.skip()
+        known = path and path == face_of and 0 <= int(face or 0) < len(preview.faces)
+        chosen = int(face or 0) if known else Framing.face_index
+        html = preview_html(texts, preview, chosen)
+        shown = gr.skip() if preview.shown is None else str(preview.shown)
+        return gr.update(value=html, visible=bool(html)), chosen, shown
 
     def choose(event: gr.EventData) -> int:
         key = str(event._data.get("key", ""))
         return int(key) if key.isdecimal() and len(key) < 4 else Framing.face_index
 
-    photo.change(look, [photo, face, face_of], [faces, face], **quiet(concurrency_limit=None))
+    photo.change(look, [photo, face, face_of], [faces, face, photo], **quiet(concurrency_limit=None))
     faces.select(choose, None, face, **quiet(queue=False))
     return PhotoInputs(photo, faces, face, face_of)

@@ -1,0 +1,51 @@
+"""Warnings about a photo or a recording: the sentence of each by its code, and the code of a sentence again.
+
+A warning is told, kept and sent as its English sentence; pages find out its code and parameters and say it in their own words.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import string
+from typing import Literal, get_args
+
+NoticeCode = Literal[
+    "face_small", "crop_small", "face_turned", "face_blurred", "face_dark", "mouth_covered",
+    "sound_cut_off", "sound_clipped", "sound_silent", "sound_quiet", "sound_noisy", "video_cut",
+]  # fmt: skip
+
+_SENTENCES: dict[NoticeCode, str] = {
+    "face_small": "The face is small ({px} pixels between the eyes): a larger or closer photo looks sharper.",
+    "crop_small": "The face is small (about {px} pixels): a larger or closer photo looks sharper.",
+    "face_turned": "The head is turned {degrees} degrees to the side: a photo from the front animates better.",
+    "face_blurred": "The face is blurred: a sharper photo gives a sharper video.",
+    "face_dark": "The face is dark: a photo in more light shows it better.",
+    "mouth_covered": "The mouth seems to be covered: a photo without a mask or a hand before it is needed for lips that move.",
+    "sound_cut_off": "The recording is damaged or cut off; the {used} that could be read are used.",
+    "sound_clipped": "The sound is clipped (too loud when it was recorded): a lower recording level gives better lips.",
+    "sound_silent": "The recording is silent: the mouth stays closed.",
+    "sound_quiet": "The recording is very quiet ({db} dB): move closer to the microphone or raise its level.",
+    "sound_noisy": "There seems to be much background noise or music: the lips follow clear speech best.",
+    "video_cut": "Only the first {seconds} seconds of the video are used; it plays forth and back.",
+}
+CODES: tuple[NoticeCode, ...] = get_args(NoticeCode)
+
+
+def notice(code: NoticeCode, **parameters: str) -> str:
+    """The sentence. parameters: those its code has, as they are shown."""
+    return _SENTENCES[code].format(**parameters)
+
+
+def read_notice(sentence: str) -> tuple[NoticeCode, dict[str, str]] | None:
+    """Code and parameters of a sentence that `notice` made; None for any other."""
+    for code in CODES:
+        if found := _pattern(code).fullmatch(sentence):
+            return code, found.groupdict()
+    return None
+
+
+@functools.cache
+def _pattern(code: NoticeCode) -> re.Pattern[str]:
+    parts = string.Formatter().parse(_SENTENCES[code])
+    return re.compile("".join(re.escape(text) + (f"(?P<{name}>.{{1,80}}?)" if name else "") for text, name, _, _ in parts))

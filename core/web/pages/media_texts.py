@@ -1,0 +1,64 @@
+"""What the pages say of photos, recordings and options: tables by code, which the type checker keeps whole in every language."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class MediaErrors(TypedDict):
+    """By the code of an error, filled with its parameters."""
+
+    photo_too_large: str
+    photo_too_small: str
+    photo_is_recording: str
+    photo_not_image: str
+    photo_animated: str
+    photo_damaged: str
+    video_damaged: str
+    photos_only: str
+    face_none: str
+    face_missing: str
+    face_negative: str
+    face_cut_off: str
+    face_without_eyes: str
+    face_lost: str
+    recording_is_photo: str
+    recording_not_sound: str
+    recording_mute: str
+    recording_bad_format: str
+    recording_damaged: str
+    recording_too_long: str
+    recording_too_short: str
+    recording_empty: str
+    file_empty: str
+    option_not_honoured: str
+    preset_not_honoured: str
+    option_out_of_range: str
+    size_out_of_range: str
+    unknown_preset: str
+    unknown_option: str
+    not_a_number: str
+    engine_not_offered: str
+    engine_not_fetched: str
+    too_many_avatars: str
+    unknown_avatar: str
+    avatar_damaged: str
+    name_too_long: str
+    consent_missing_avatar: str
+
+
+class NoticeTexts(TypedDict):
+    """By the code of a warning (core/notices.py), filled with its parameters."""
+
+    face_small: str
+    crop_small: str
+    face_turned: str
+    face_blurred: str
+    face_dark: str
+    mouth_covered: str
+    sound_cut_off: str
+    sound_clipped: str
+    sound_silent: str
+    sound_quiet: str
+    sound_noisy: str
+    video_cut: str

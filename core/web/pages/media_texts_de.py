@@ -1,0 +1,62 @@
+"""What the pages say of photos, recordings and options in German."""
+
+from __future__ import annotations
+
+from core.web.pages.media_texts import MediaErrors, NoticeTexts
+
+ERRORS = MediaErrors(
+    photo_too_large="{name} ist zu groß: {width} × {height} Pixel. Höchstens {limit} Millionen Pixel werden angenommen; speichere es "
+    "kleiner.",
+    photo_too_small="{name} ist zu klein: {width} × {height} Pixel. Jede Seite braucht mindestens {least}, das Gesicht allein etwa 200.",
+    photo_is_recording="{name} ist eine Aufnahme, kein Foto. Wurden Foto und Aufnahme vertauscht?",
+    photo_not_image="{name} ist kein Foto, das hier verwendet werden kann. Möglich sind: {formats}.",
+    photo_animated="{name} ist eine Animation. Nimm ein einzelnes Bild.",
+    photo_damaged="{name} ist beschädigt oder nicht vollständig. Speichere es noch einmal, oder nimm ein anderes Foto.",
+    video_damaged="{name} ist beschädigt oder nicht vollständig. Speichere es noch einmal, oder nimm ein anderes Video.",
+    photos_only="Das Verfahren {engine} bewegt nur Fotos. Nimm ein Foto, oder wähle ein anderes Verfahren.",
+    face_none="Auf diesem Foto ist kein Gesicht zu finden. Nimm ein scharfes, gleichmäßig beleuchtetes Foto, auf dem eine Person von vorn "
+    "zu sehen ist, das ganze Gesicht im Bild.",
+    face_missing="Gesicht {number} ist gewählt, zu sehen sind aber {found}. Wähle ein anderes.",
+    face_negative="Ein Gesicht {value} gibt es nicht. Gezählt wird ab 0, dem größten.",
+    face_cut_off="Der Rand schneidet das Gesicht ab ({share} davon fehlen). Nimm ein Foto, auf dem das ganze Gesicht zu sehen ist.",
+    face_without_eyes="Ein Gesicht ist zu finden, seine Augen aber nicht. Nimm ein scharfes, gleichmäßig beleuchtetes Foto von vorn.",
+    face_lost="Nach {seconds} s des Videos ist das Gesicht nicht mehr zu finden. Nimm den Teil davor, oder ein Video, das es immer zeigt.",
+    recording_is_photo="{name} ist ein Bild, keine Aufnahme. Wurden Foto und Aufnahme vertauscht?",
+    recording_not_sound="{name} ist keine Aufnahme, die hier verwendet werden kann. Möglich sind: {formats}.",
+    recording_mute="{name} ist ein Video ohne Ton. Nimm eine Aufnahme, auf der jemand spricht.",
+    recording_bad_format="Der Ton in {name} ist so gespeichert, dass er nicht verwendet werden kann. Speichere ihn als WAV oder MP3.",
+    recording_damaged="{name} ist beschädigt oder nicht vollständig. Speichere sie noch einmal, oder nimm eine andere Aufnahme.",
+    recording_too_long="{name} ist zu lang. Höchstens {limit_s} Sekunden werden angenommen; kürze sie.",
+    recording_too_short="{name} ist zu kurz. Sie muss mindestens {least_ms} ms lang sein.",
+    recording_empty="{name} enthält keinen Ton. Nimm sie noch einmal auf.",
+    file_empty="{name} ist leer. Wähle eine andere Datei.",
+    option_not_honoured="Das Verfahren {engine} kennt die Einstellung {name} nicht. Lass sie, wie sie war, oder wähle ein anderes.",
+    preset_not_honoured="Das Verfahren {engine} kennt die Vorgabe {name} nicht. Wähle ein anderes Verfahren, oder keine Vorgabe.",
+    option_out_of_range="{name} ist {value}. Möglich ist {low} bis {high}.",
+    size_out_of_range="Die Größe des Videos ist {value}. Möglich ist eine gerade Zahl von Pixeln von {low} bis {high}.",
+    unknown_preset="Eine Vorgabe {name} gibt es nicht. Wähle eine von: {offered}.",
+    unknown_option="Eine Einstellung {name} gibt es nicht.",
+    not_a_number="{name} ist {value}. Es muss eine Zahl sein.",
+    engine_not_offered="Das Verfahren {engine} gibt es hier nicht. Wähle lite oder automatisch.",
+    engine_not_fetched="Die Dateien des Verfahrens {engine} wurden hier nicht geholt. Wähle lite oder automatisch.",
+    too_many_avatars="Du hast schon {n} Avatare, mehr sind nicht möglich. Lösche einen, den du nicht mehr brauchst.",
+    unknown_avatar="Diesen Avatar gibt es nicht mehr. Wähle einen anderen, oder ein neues Foto.",
+    avatar_damaged="Das Foto dieses Avatars ist beschädigt. Lege die Person noch einmal an.",
+    name_too_long="Der Name hat {n} Zeichen. Höchstens {limit} sind möglich.",
+    consent_missing_avatar="Dieser Avatar wurde ohne das Einverständnis der Person angelegt. Lege das Foto neu an und bestätige es.",
+)
+
+NOTICES = NoticeTexts(
+    face_small="Das Gesicht ist klein ({px} Pixel zwischen den Augen): Ein größeres oder näheres Foto wird schärfer.",
+    crop_small="Das Gesicht ist klein (etwa {px} Pixel): Ein größeres oder näheres Foto wird schärfer.",
+    face_turned="Der Kopf ist um {degrees}° zur Seite gedreht: Ein Foto von vorn lässt sich besser bewegen.",
+    face_blurred="Das Gesicht ist unscharf: Ein schärferes Foto gibt ein schärferes Video.",
+    face_dark="Das Gesicht ist dunkel: Ein Foto mit mehr Licht zeigt es besser.",
+    mouth_covered="Der Mund scheint verdeckt zu sein: Lippen, die sich bewegen sollen, müssen auf dem Foto zu sehen sein.",
+    sound_cut_off="Die Aufnahme ist beschädigt oder abgeschnitten; verwendet wird, was zu lesen war ({used}).",
+    sound_clipped="Die Aufnahme ist übersteuert: Sie wurde zu laut aufgenommen. Ein niedrigerer Pegel gibt bessere Lippen.",
+    sound_silent="Auf der Aufnahme ist nichts zu hören: Der Mund bleibt zu.",
+    sound_quiet="Die Aufnahme ist sehr leise ({db} dB): Sprich näher am Mikrofon, oder stelle es lauter.",
+    sound_noisy="Auf der Aufnahme ist viel Rauschen oder Musik: Die Lippen folgen deutlicher Sprache am besten.",
+    video_cut="Nur die ersten {seconds} Sekunden des Videos werden verwendet; es läuft vor und zurück.",
+)

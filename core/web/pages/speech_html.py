@@ -1,0 +1,56 @@
+"""HTML fragments of spoken texts: the player of one that was heard, and the captions of videos. Everything that is not ours is escaped."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from core.speech_synthesis.captions import Caption, subrip, webvtt
+from core.web.pages.texts import Texts
+
+ABOVE_LABEL = "line:-5"
+"""The last lines are left free: the label of synthetic videos stands there, and players lay their controls over them."""
+
+
+def heard_html(texts: Texts, path: Path, duration_s: float) -> str:
+    """Plays at once, as the visitor pressed a button for it."""
+    said = escape(texts.listened.format(seconds=duration_s))
+    return f'<audio class="th-heard" controls autoplay src="gradio_api/file={quote(str(path))}" aria-label="{said}"></audio>'
+
+
+def captions_html(texts: Texts, shown: Sequence[Caption], address: str = "") -> str:
+    """A switch and the files; nothing without captions. static/captions.js puts them on the video. address: of a stream, "" else."""
+    if not shown:
+        return ""
+    return (
+        f'<div class="th-captions" data-address="{escape(address)}" data-track="{_track_address(shown)}"><label>'
+        f'<input type="checkbox" checked> {escape(texts.captions_show)}</label> {caption_links_html(texts, shown)}</div>'
+    )
+
+
+def caption_links_html(texts: Texts, shown: Sequence[Caption]) -> str:
+    """To download them."""
+    if not shown:
+        return ""
+    files = (("VTT", "vtt", _address("text/vtt", webvtt(shown))), ("SRT", "srt", _address("application/x-subrip", subrip(shown))))
+    return " ".join(
+        f'<a class="th-link" href="{address}" download="talking-head.{suffix}">{escape(texts.captions_get.format(kind=kind))}</a>'
+        for kind, suffix, address in files
+    )
+
+
+def track_html(texts: Texts, shown: Sequence[Caption]) -> str:
+    """Of a video element: its player has a switch."""
+    return f'<track kind="captions" label="{escape(texts.captions)}" default src="{_track_address(shown)}">' if shown else ""
+
+
+def _track_address(shown: Sequence[Caption]) -> str:
+    return _address("text/vtt", webvtt(shown, ABOVE_LABEL))
+
+
+def _address(mime_type: str, text: str) -> str:
+    """The file itself as an address: it lies nowhere else."""
+    return f"data:{mime_type};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"

@@ -1,0 +1,41 @@
+// Which files can be chosen. Gradio's own list leaves out formats that the server takes, and judges a file by the kind its name tells the
+// browser. Here every format is offered that is promised; whether a file is what it says, the server finds out from its content.
+
+{
+  const KINDS = {
+    image: ['png', 'jpg', 'jpeg', 'heic', 'heif', 'avif', 'webp', 'bmp'],
+    audio: ['wav', 'mp3', 'm4a', 'aac', 'flac', 'ogg', 'oga', 'opus', 'aif', 'aiff', 'webm', 'mkv', 'mp4', 'm4v', 'mov'],
+  };
+
+  const kindOf = (input) => (input.closest('#th-photo, #th-stream-photo, #th-avatar-photo') ? 'image' : 'audio');
+  const ours = (node) => node.closest?.('#th-photo, #th-stream-photo, #th-avatar-photo, #th-speech, #th-stream-speech');
+  const ending = (name) => name.slice(name.lastIndexOf('.') + 1).toLowerCase();
+
+  // The same bytes under the kind that the component asks for; others are left for Gradio to refuse.
+  function named(file, kind) {
+    if (file.type.startsWith(`${kind}/`) || !KINDS[kind].includes(ending(file.name))) return file;
+    return new File([file], file.name, { type: `${kind}/${ending(file.name)}` });
+  }
+
+  function renamed(files, kind) {
+    const given = new DataTransfer();
+    for (const file of files) given.items.add(named(file, kind));
+    return given.files;
+  }
+
+  document.addEventListener('click', (event) => { // before the browser's dialog is opened
+    const input = ours(event.target)?.querySelector('input[type=file]');
+    if (!input) return;
+    const kind = kindOf(input);
+    input.accept = [`${kind}/*`, ...KINDS[kind].map((each) => `.${each}`)].join(',');
+  }, true);
+  document.addEventListener('change', (event) => {
+    if (event.target.type === 'file' && ours(event.target)) event.target.files = renamed(event.target.files, kindOf(event.target));
+  }, true);
+  document.addEventListener('drop', (event) => {
+    const input = ours(event.target)?.querySelector('input[type=file]');
+    if (!input || !event.dataTransfer?.files.length) return;
+    const files = renamed(event.dataTransfer.files, kindOf(input));
+    Object.defineProperty(event, 'dataTransfer', { value: { files } });
+  }, true);
+}

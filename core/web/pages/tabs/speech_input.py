@@ -1,0 +1,158 @@
+"""The choice of what is said: a recording, or a text that one of the voices speaks, which can be heard before a video is made of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from core.errors import Cancelled
+from core.speech_synthesis.base import MAX_SPEED, MIN_SPEED
+from core.web.pages.client_jobs import while_asked_for
+from core.web.pages.error_texts import sentence
+from core.web.pages.html import error_html, note_html, plain_html
+from core.web.pages.speech_html import heard_html
+from core.web.pages.tabs.common import Context, owner_of_request, uploaded
+from core.web.pages.texts import Texts
+from core.web.pages.voices import sample_sentence, voice_choices
+from core.web.pages.widgets import quiet, speech_input
+
+RECORDING, TEXT = "recording", "text"
+USUAL_SPEED = 1.0
+
+
+@dataclass(frozen=True)
+class SpeechInputs:
+    """The components of what is said. kind: RECORDING or TEXT, which of the others count. written: text, voice and speed by name; empty
+    where there are no voices. voices: ids of those that can be chosen.
+    """
+
+    kind: Any
+    recording: Any
+    written: Mapping[str, Any]
+    voices: frozenset[str]
+
+    def components(self) -> set[Any]:
+        return {self.kind, self.recording, *self.written.values()}
+
+    def outputs(self) -> list[Any]:
+        """What `restored` updates."""
+        return [self.kind, self.recording, *self.written.values()]
+
+    def given(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """The part of `VideoInputs` that says what is said."""
+        if values[self.kind] != TEXT:
+            return {"audio": uploaded(values[self.recording])}
+        written = {name: values[component] for name, component in self.written.items()}
+        return {"audio": None, **written, "text": written.get("text") or "", "voice": written.get("voice") or ""}
+
+    def chosen(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """What is set, so that `restored` can set it again."""
+        written = {name: values[component] for name, component in self.written.items()}
+        return {"speech_kind": values[self.kind], "speech": values[self.recording] or "", "written": written}
+
+    def restored(self, state: Mapping[str, Any]) -> list[Any]:
+        """Updates of `outputs`. state: as `chosen` made it; a recording or a voice that is gone is left out."""
+        recording = uploaded(state.get("speech"))
+        written = dict(state.get("written", {}))
+        if written.get("voice") not in self.voices:
+            written.pop("voice", None)
+        return [
+            gr.update(value=state["speech_kind"]) if state.get("speech_kind") in (RECORDING, TEXT) else gr.skip(),
+            gr.update(value=str(recording)) if recording is not None and recording.is_file() else gr.skip(),
+            *(gr.update(value=written[name]) if name in written else gr.skip() for name in self.written),
+        ]
+
+
+def speech_inputs(context: Context, name: str = "th") -> SpeechInputs:
+    """name: what the ids of its parts begin with."""
+    texts = context.texts
+    kinds = [(texts.speech_recording, RECORDING), (texts.speech_text, TEXT)]
+    kind = gr.Radio(kinds, value=RECORDING, label=texts.speech, show_label=False, container=False, elem_id=f"{name}-kind")
+    with gr.Column(elem_classes="th-plain-column") as recorded:
+        recording = speech_input(texts, buttons=[], elem_id=f"{name}-speech")
+    with gr.Column(elem_classes="th-plain-column th-written", visible=False) as text:
+        voices = voice_choices(texts, context.service.speaker.voices())
+        written = _written(context, name, voices) if voices else {}
+        if not voices:
+            gr.HTML(note_html(texts.speech_missing), elem_classes="th-html th-inset", elem_id=f"{name}-no-voices")
+
+    def shown(chosen: str) -> list[Any]:
+        return [gr.update(visible=chosen != TEXT), gr.update(visible=chosen == TEXT)]
+
+    kind.change(shown, kind, [recorded, text], **quiet(queue=False))
+    return SpeechInputs(kind, recording, written, frozenset(id for _, id in voices))
+
+
+def _written(context: Context, name: str, voices: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Text, voice and speed, and what is needed to hear them. voices: label and id of each."""
+    texts, limit = context.texts, context.service.settings.max_text_chars
+    text = gr.Textbox(label=texts.text, placeholder=texts.text_hint, lines=3, max_lines=8, elem_id=f"{name}-text")
+    counter = gr.HTML(note_html(texts.text_count.format(n=0, limit=limit)), elem_classes="th-html th-count")
+    with gr.Row():
+        voice = gr.Dropdown(voices, value=_first(context, voices), label=texts.voice, min_width=220, elem_id=f"{name}-voice")
+        speed = gr.Slider(MIN_SPEED, MAX_SPEED, USUAL_SPEED, step=0.05, label=texts.speed, min_width=160, elem_id=f"{name}-speed")
+    with gr.Row():
+        listen = gr.Button(texts.listen, size="md", min_width=100, elem_id=f"{name}-listen")
+        sample = gr.Button(texts.listen_voice, size="md", min_width=100, elem_id=f"{name}-sample")
+        stop = gr.Button(texts.listen_stop, size="md", min_width=100, variant="stop", visible=False, elem_id=f"{name}-listen-stop")
+    heard = gr.HTML(elem_id=f"{name}-heard", elem_classes="th-html")
+    text.change(None, text, counter, js=_count_js(texts, limit), **quiet())
+    written = {"text": text, "voice": voice, "speed": speed}
+    _wire(context, written, listen, sample, stop, heard)
+    return written
+
+
+def _first(context: Context, voices: Sequence[tuple[str, str]]) -> str:
+    """The deployment's own, or else the best of the page's language."""
+    wanted, ids = context.service.settings.voice, [id for _, id in voices]
+    return wanted if wanted in ids else ids[0]
+
+
+def _wire(context: Context, written: Mapping[str, Any], listen: Any, sample: Any, stop: Any, heard: Any) -> None:
+    """Speaks what was written, or the sample of the voice, until that is stopped."""
+    service, texts = context.service, context.texts
+    buttons = [listen, sample, stop]
+
+    def begin() -> list[Any]:
+        return [plain_html(texts.listening), *_buttons(busy=True)]
+
+    async def speak(text: str, voice: str, speed: float, request: gr.Request) -> list[Any]:
+        owner = owner_of_request(request)
+        try:
+            spoken = await while_asked_for(service.listening.heard(text or "", voice or "", speed, owner))
+        except Cancelled:
+            return [gr.skip(), *_buttons(busy=False)]  # it was stopped, or something else is spoken by now
+        except Exception as error:
+            return [error_html(texts, sentence(texts, error)), *_buttons(busy=False)]
+        return [heard_html(texts, spoken.path, spoken.duration_s), *_buttons(busy=False)]
+
+    async def speak_sample(voice: str, speed: float, request: gr.Request) -> list[Any]:
+        known = next((each for each in service.speaker.voices() if each.id == voice), None)
+        return await speak("" if known is None else sample_sentence(known), voice, speed, request)
+
+    def end(request: gr.Request) -> list[Any]:
+        service.listening.stop(owner_of_request(request))
+        return ["", *_buttons(busy=False)]
+
+    said = list(written.values())
+    outputs = [heard, *buttons]
+    listen.click(begin, None, outputs, **quiet(queue=False)).then(speak, said, outputs, **quiet(concurrency_limit=None))
+    sample.click(begin, None, outputs, **quiet(queue=False)).then(speak_sample, said[1:], outputs, **quiet(concurrency_limit=None))
+    stop.click(end, None, outputs, **quiet(queue=False))
+
+
+def _buttons(busy: bool) -> list[Any]:
+    return [gr.update(interactive=not busy), gr.update(interactive=not busy), gr.update(visible=busy)]
+
+
+def _count_js(texts: Texts, limit: int) -> str:
+    """Counts as the server does: characters, not the units of JavaScript's strings."""
+    empty = note_html(texts.text_count.format(n="%N", limit=limit))
+    return (
+        f"(text) => {{ const n = [...(text || '')].length; const html = {json.dumps(empty)}.replace('%N', n);"
+        f" return n > {limit} ? html.replace('th-quiet', 'th-quiet th-over') : html; }}"
+    )

@@ -1,0 +1,96 @@
+"""The pages by keyboard and for screen readers: axe-core finds nothing serious, keys do what they do elsewhere, the focus is never lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.app_process import Server, start_app, stop_app
+from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab, faults
+from tests.support.paths import ROOT
+
+pytestmark = BROWSER_MARKS
+LONG = ROOT / "assets" / "speech_16s.wav"
+FOCUSED = "document.activeElement.id"
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+SMALL_TARGETS = """() => [...document.querySelectorAll('button, [role=tab], summary, .th-language')]
+  .filter((each) => each.offsetParent && getComputedStyle(each).visibility !== 'hidden')
+  .map((each) => [each.getBoundingClientRect(), each]).filter(([box]) => box.width && box.height && (box.height < 43.5 || box.width < 43.5))
+  .map(([box, each]) => `${Math.round(box.width)}x${Math.round(box.height)} ${each.outerHTML.slice(0, 120)}`)"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = start_app(tmp_path_factory.mktemp("accessibility"), (str(ROOT / "app_optimized.py"),))
+    yield server
+    stop_app(server)
+
+
+@pytest.mark.parametrize(("theme", "locale"), [("light", "en-US"), ("dark", "de-DE")])
+def test_nothing_serious_on_any_tab(browser: Any, server: Server, theme: str, locale: str) -> None:
+    tab = Tab(browser, server, color_scheme=theme, locale=locale)
+    tab.give()
+    tab.page.locator("#th-faces .th-card").first.wait_for(timeout=RESULT_MS)
+    tab.page.locator("button.label-wrap").first.click()
+    tab.generate()
+    tab.page.locator("#th-status .th-result").wait_for(timeout=RESULT_MS)
+    for n in range(5):
+        tab.page.get_by_role("tab").nth(n).click()
+        tab.page.wait_for_timeout(500)
+        assert faults(tab.page) == [], f"tab {n}, {theme}"
+    tab.context.close()
+
+
+def test_arrow_keys_lead_from_tab_to_tab(tab: Tab) -> None:
+    page = tab.page
+    first = page.get_by_role("tab").first
+    first.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.textContent").strip() == "Stream"
+    page.locator("#th-stream-play").wait_for(timeout=10_000)
+    page.keyboard.press("End")
+    page.locator("#th-numbers").wait_for(timeout=10_000)
+    page.keyboard.press("ArrowRight")
+    page.locator("#th-generate").wait_for(timeout=10_000)
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid", "the focus is seen"
+
+
+def test_a_dropdown_that_is_left_closes(tab: Tab) -> None:
+    page = tab.page
+    page.get_by_text("More options").click()
+    size = page.get_by_label("Video size")
+    size.click()
+    page.locator("ul[role=listbox]").wait_for(timeout=10_000)
+    page.keyboard.press("Tab")
+    page.locator("ul[role=listbox]").wait_for(state="detached", timeout=10_000)
+    assert page.evaluate("document.activeElement.tagName") != "BODY"
+
+
+def test_the_focus_stays_after_enter(tab: Tab) -> None:
+    """On the button beside it while Generate rests, and on it again."""
+    page = tab.page
+    tab.give(speech=LONG)
+    page.locator("#th-generate").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"{FOCUSED} === 'th-cancel'", timeout=RESULT_MS)
+    page.keyboard.press("Enter")
+    page.get_by_text("Cancelled. Nothing was kept.").wait_for(timeout=RESULT_MS)
+    page.wait_for_function(f"{FOCUSED} === 'th-generate'", timeout=RESULT_MS)
+
+
+def test_progress_and_result_are_announced(tab: Tab) -> None:
+    tab.give()
+    tab.generate()
+    tab.page.locator("#th-status [role=status] [role=progressbar]").wait_for(timeout=RESULT_MS)
+    tab.page.locator("#th-status [role=status].th-result").wait_for(timeout=RESULT_MS)
+
+
+def test_what_is_touched_is_large_enough(browser: Any, server: Server) -> None:
+    tab = Tab(browser, server, **PHONE)
+    assert tab.page.evaluate(SMALL_TARGETS) == []
+    tab.give()
+    tab.page.locator("#th-faces .th-card").first.wait_for(timeout=RESULT_MS)
+    assert tab.page.evaluate(SMALL_TARGETS) == []
+    tab.context.close()
