@@ -9,6 +9,7 @@ from pathlib import Path
 from core.errors import EngineUnavailable
 from core.models.config import COMPONENTS, load_config
 from core.models.onnx_files import SIGNATURES
+from core.models.trt.files import PATTERN
 from manager.catalogue import load_catalogue
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ def published_checkpoints(data_root: Path, cfg_pkl: Path) -> dict[str, Path]:
     The published commands name a folder of one format and a configuration of another, or TensorRT engines. Where the six networks as they
     are named are not there, or not in a format that is run, they and the auxiliary models are those of the first runnable format whose
     files all lie in `data_root` or, as published, beside it; which one that is, is logged.
+    A folder of engines made by scripts/cvt_onnx_to_trt.py stands for the ONNX files beside it, which they were made from.
     Raises ConfigError for a bad configuration, EngineUnavailable where no format is whole.
     """
     config = load_config(cfg_pkl)
@@ -32,7 +34,8 @@ def published_checkpoints(data_root: Path, cfg_pkl: Path) -> dict[str, Path]:
     named |= {"lmdm": data_root / config.motion.model_path, "cfg": cfg_pkl}
     if _format_of(named) is not None:
         return named
-    for format in RUNNABLE:
+    own = next(data_root.glob(PATTERN), None) is not None
+    for format in RUNNABLE[::-1] if own else RUNNABLE:
         found = files_of(format, data_root)
         if found.keys() >= {*NETWORKS, "hubert", "landmark203"}:
             log.warning("%s: %s; the %s files in %s are used.", data_root, _why(named), format, found["decoder"].parent)
@@ -66,6 +69,6 @@ def files_of(format: str, data_root: Path) -> dict[str, Path]:
 def _why(named: Mapping[str, Path]) -> str:
     engines = sorted(path.name for role in NETWORKS if (path := named[role]).suffix in (".engine", ".trt"))
     if engines:
-        return f"the configuration names TensorRT engines ({engines[0]} and {len(engines) - 1} more), which are not run"
+        return f"the configuration names TensorRT engines ({engines[0]} and {len(engines) - 1} more), which are not run as published"
     gone = sorted(path.name for role in NETWORKS if not (path := named[role]).is_file())
     return f"{gone[0]} is not there" if gone else "the networks are of different formats"

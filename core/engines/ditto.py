@@ -104,7 +104,7 @@ class DittoEngine(Engine):
             self.placement = dataclasses.replace(self.placement, batch=batch)
         self.decode = DecodeF3D(self._networks.decode)
         self._server: RenderServer | None = None
-        if shared_batches and self.placement.device.type == "cuda":
+        if shared_batches and self._networks.shares_batches and self.placement.device.type == "cuda":
             self._server = RenderServer(self._networks.warp.from_source, self._networks.decode, self.placement.device)
         self._on_cpu_instead = list(self._networks.on_cpu_instead)
         self._hubert = Hubert(self._onnx("hubert", "speech encoder"))
@@ -115,7 +115,8 @@ class DittoEngine(Engine):
             self.placement.device, max_store_bytes,
         )  # fmt: skip
         conv3d = self._networks.conv3d
-        self._revision = _revision(self._paths, self.placement, detector, conv3d.way if conv3d is not None and conv3d.times_ms else "")
+        way = conv3d.way if conv3d is not None and conv3d.times_ms else self._networks.runtime
+        self._revision = _revision(self._paths, self.placement, detector, way)
         limitations = [self._networks.replaced] if self._networks.replaced else []
         if self._on_cpu_instead:
             limitations.append(f"ONNX Runtime does not use the GPU, so these run on the CPU: {', '.join(self._on_cpu_instead)}")
@@ -290,8 +291,8 @@ def _needed(checkpoints: Mapping[str, Path], detector: str, cfg_pkl: Path | None
     return paths
 
 
-def _revision(paths: Mapping[str, Path], placement: Placement, detector: str, conv3d: str) -> str:
-    digest = hashlib.sha256(json.dumps([dict(describe(placement)), detector, torch.__version__, conv3d], sort_keys=True).encode())
+def _revision(paths: Mapping[str, Path], placement: Placement, detector: str, way: str) -> str:
+    digest = hashlib.sha256(json.dumps([dict(describe(placement)), detector, torch.__version__, way], sort_keys=True).encode())
     for role, path in sorted(paths.items()):
         try:
             size = path.stat().st_size

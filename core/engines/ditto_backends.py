@@ -14,15 +14,11 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 TORCH = ("torch", "torch-compile")
-ONNX_PROVIDERS = {
-    "onnxruntime": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-}
+ONNX_PROVIDERS = {"onnxruntime": "CUDAExecutionProvider", "openvino": "OpenVINOExecutionProvider"}
 """What ONNX files are run by, and the provider of ONNX Runtime that it is on a GPU, or for OpenVINO on a CPU."""
-BACKENDS = ("auto", *TORCH, *ONNX_PROVIDERS)
-PRIVATE_PROVIDERS = ("tensorrt", "openvino")
-"""Those that are taken only where they are asked for by name."""
+TENSORRT = "tensorrt"
+"""Engines built from the ONNX files (scripts/cvt_onnx_to_trt.py)."""
+BACKENDS = ("auto", *TORCH, *ONNX_PROVIDERS, TENSORRT)
 
 
 @dataclass(frozen=True)
@@ -33,8 +29,10 @@ class Attempt:
     device: str | None
 
 
-def attempts(onnx: bool, device: str | None, backend: str) -> list[Attempt]:
+def attempts(onnx: bool, device: str | None, backend: str, engines: bool = False) -> list[Attempt]:
     """What is tried, in order; one alone where somebody asked for it. onnx: the files are ONNX files, else PyTorch checkpoints.
+
+    engines: TensorRT engines lie beside the ONNX files, and TensorRT is installed.
 
     Raises OptionError for a name that is none, EngineUnavailable for a backend that does not run these files or is not installed.
     """
@@ -42,12 +40,13 @@ def attempts(onnx: bool, device: str | None, backend: str) -> list[Attempt]:
         raise OptionError(f"There is no backend {backend!r}.", f"Choose one of: {', '.join(BACKENDS)}.")
     if backend == "auto":
         first = "onnxruntime" if onnx else "torch"
-        on_gpu = device is None and gpu_obstacle() is None
-        return [Attempt(first, device), *([Attempt(first, "cpu")] if on_gpu else [])]
-    if onnx != (backend in ONNX_PROVIDERS):
+        on_gpu = gpu_obstacle(device) is None
+        chosen = [Attempt(TENSORRT, device)] if onnx and engines and on_gpu else []
+        return [*chosen, Attempt(first, device), *([Attempt(first, "cpu")] if device is None and on_gpu else [])]
+    if onnx == (backend in TORCH):
         files, other = ("ONNX files", "pytorch") if onnx else ("PyTorch checkpoints", "onnx")
         raise EngineUnavailable(f"The backend {backend} does not run {files}.", f"Leave it out, or take the other files: --format {other}.")
-    if backend in PRIVATE_PROVIDERS:
+    if backend == "openvino":
         import onnxruntime
 
         if ONNX_PROVIDERS[backend] not in onnxruntime.get_available_providers():
@@ -60,17 +59,17 @@ def attempts(onnx: bool, device: str | None, backend: str) -> list[Attempt]:
 def first_that_runs(choices: Sequence[Attempt], load: Callable[[Attempt], T]) -> tuple[T, str]:
     """What `load` makes of the first attempt that it does not fail at, and what to say of those before; "" where the first one runs.
 
-    load: loads the networks and runs them once. What is wrong with the files (a TalkingHeadError) is raised at once. Raises
-    EngineUnavailable where all fail.
+    load: loads the networks and runs them once. What is wrong with the files (a TalkingHeadError other than EngineUnavailable) is raised at
+    once. Raises EngineUnavailable where all fail.
     """
     said = ""
     for choice in choices:
         where = f"{choice.backend} on {choice.device or 'the device of its choice'}"
         try:
             return load(choice), said
-        except TalkingHeadError:
-            raise
         except Exception as error:  # of a driver, a compiler or a library: whatever it is, something else may run
+            if isinstance(error, TalkingHeadError) and (choice is choices[-1] or not isinstance(error, EngineUnavailable)):
+                raise
             why = f"{type(error).__name__}: {(str(error).splitlines() or ['no more is known'])[0]}"
             if choice is choices[-1]:
                 hint = "Try another --backend or --device."

@@ -1,4 +1,4 @@
-"""Loads Ditto's six networks and runs them with PyTorch or ONNX Runtime, by the kind of the files."""
+"""Loads Ditto's six networks and runs them with PyTorch, ONNX Runtime or TensorRT, by the kind of the files and by what there is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from torch import Tensor
 from core.atomic_components.audio2motion import MotionSampler, sampler_of
 from core.atomic_components.motion_stitch import Stitch, stitch_of
 from core.atomic_components.pose import Array
-from core.engines.ditto_backends import ONNX_PROVIDERS, Attempt, attempts, first_that_runs
+from core.engines.ditto_backends import ONNX_PROVIDERS, TENSORRT, Attempt, attempts, first_that_runs
+from core.engines.ditto_tensorrt import engines_beside, load_engines, sampler_on
 from core.engines.motion_server import MotionServer
 from core.errors import EngineUnavailable
 from core.models import LMDM, AppearanceExtractor, Decoder, MotionExtractor, MotionInfo, StitchNetwork, WarpNetwork
@@ -27,7 +28,7 @@ from core.models.inference import prepare_for_gpu, prepare_for_inference, use_co
 from core.models.onnx_files import OnnxNetwork, sample_motion
 from core.optimization.conv3d_choice import Conv3dChoice, fastest_conv3d
 from core.optimization.cpu_precision import WORTH, bfloat16_gain, has_bfloat16
-from core.optimization.gpu_optimization import Placement, place, place_onnx
+from core.optimization.gpu_optimization import ONNX_FRAMES_AT_ONCE, Placement, place, place_onnx, place_tensorrt
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,10 @@ class Networks:
     """How volumes are convolved, where PyTorch does it."""
     replaced: str = ""
     """What was to run them and could not; "" where it could."""
+    runtime: str = ""
+    """What runs them and its version, where frames depend on more than the files and the placement."""
+    shares_batches: bool = True
+    """Whether frames of several sources can be drawn in one batch."""
     close: Callable[[], None] = lambda: None  # noqa: E731 - a default, not a definition
     """Ends what the networks do on threads of their own."""
 
@@ -91,7 +96,9 @@ def load_networks(
         )
 
     def load(attempt: Attempt) -> tuple[Networks, Placement]:
-        if onnx:
+        if attempt.backend == TENSORRT:
+            networks, placement = _tensorrt_networks(paths, place_tensorrt(attempt.device))
+        elif onnx:
             placement = place_onnx(attempt.device, ONNX_PROVIDERS[attempt.backend])
             networks = _onnx_networks(paths, placement)
         else:
@@ -101,11 +108,11 @@ def load_networks(
                 networks = dataclasses.replace(networks, warp=_CompiledWarp(networks.warp), decode=torch.compile(networks.decode))
             elif backend == "auto" and placement.device.type == "cpu":
                 networks, placement = in_best_precision(networks, placement)
-        if placement.providers[0] != "CPUExecutionProvider" or backend == "torch-compile":
+        if placement.providers[0] != "CPUExecutionProvider" or attempt.backend in (TENSORRT, "torch-compile"):
             draw_once(networks, placement)
         return networks, placement
 
-    (networks, placement), replaced = first_that_runs(attempts(onnx, device, backend), load)
+    (networks, placement), replaced = first_that_runs(attempts(onnx, device, backend, onnx and engines_beside(paths)), load)
     if networks.conv3d is not None and networks.conv3d.times_ms:
         placement = dataclasses.replace(placement, reason=f"{placement.reason}; volumes convolved: {networks.conv3d.way}")
     log.info("ditto's networks: %s files, %s", "/".join(sorted(kinds)), placement.reason)
@@ -250,6 +257,32 @@ def _onnx_networks(paths: Mapping[str, Path], placement: Placement) -> Networks:
         sampler,
         tuple(network.on_cpu_instead for network in networks.values() if network.on_cpu_instead),
     )
+
+
+def _tensorrt_networks(paths: Mapping[str, Path], placement: Placement) -> tuple[Networks, Placement]:
+    engines = load_engines(paths, placement.device)
+    stitch = OnnxNetwork("stitch_network", paths["stitch_network"])  # tiny, and waited for frame by frame: the CPU answers sooner
+
+    def stitched(kp_source: Array, kp_driving: Array) -> Array:
+        out: Array = stitch(kp_source=kp_source, kp_driving=kp_driving)[0]
+        return out
+
+    appearance, motion, warp, decode, lmdm = (
+        engines.networks[role] for role in ("appearance_extractor", "motion_extractor", "warp_network", "decoder", "lmdm")
+    )
+    if engines.largest_batch == 1:
+        placement = dataclasses.replace(placement, batch=1, batches_at_once=ONNX_FRAMES_AT_ONCE)
+    networks = Networks(
+        lambda image: appearance(image)[0],
+        lambda image: MotionInfo(*motion(image)),
+        _OnnxWarp(warp),
+        lambda feature: decode(feature)[0],
+        stitched,
+        lambda steps: sampler_on(placement.device, lmdm, steps),
+        runtime=engines.runtime,
+        shares_batches=False,
+    )
+    return networks, dataclasses.replace(placement, reason=f"{engines.runtime}, {placement.reason}")
 
 
 class _OnnxWarp:

@@ -171,6 +171,14 @@ def place_onnx(device: str | None = None, provider: str = "CUDAExecutionProvider
     )  # fmt: skip
 
 
+def place_tensorrt(device: str | None = None) -> Placement:
+    """The placement of networks in TensorRT, all on one GPU. Raises as `place`, and EngineUnavailable without a GPU."""
+    placement = place(device)
+    if placement.device.type != "cuda":
+        raise EngineUnavailable(f"TensorRT needs a GPU ({placement.reason}).", "Leave --backend out.")
+    return placement
+
+
 def describe(placement: Placement) -> Mapping[str, str]:
     """For a revision and for statistics: what of the placement changes frames."""
     dtype = str(placement.dtype).removeprefix("torch.")

@@ -47,7 +47,7 @@ def small(tiny_ditto: None) -> Iterator[None]:
 def test_what_is_tried(
     onnx: bool, device: str | None, backend: str, gpu: bool, expected: list[Attempt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ditto_backends, "gpu_obstacle", lambda: None if gpu else "no GPU was found")
+    monkeypatch.setattr(ditto_backends, "gpu_obstacle", lambda device=None: None if gpu else "no GPU was found")
     assert attempts(onnx, device, backend) == expected
 
 
@@ -57,7 +57,8 @@ def test_what_is_tried(
         (False, "cuda", OptionError, "There is no backend 'cuda'"),
         (False, "onnxruntime", EngineUnavailable, "does not run PyTorch checkpoints"),
         (True, "torch-compile", EngineUnavailable, "does not run ONNX files"),
-        (True, "tensorrt", EngineUnavailable, "has no TensorrtExecutionProvider"),
+        (True, "openvino", EngineUnavailable, "has no OpenVINOExecutionProvider"),
+        (False, "tensorrt", EngineUnavailable, "does not run PyTorch checkpoints"),
     ],
 )
 def test_what_cannot_be_is_refused(onnx: bool, backend: str, error: type[Exception], said: str) -> None:
@@ -80,6 +81,30 @@ def test_a_way_that_does_not_run_is_replaced_by_the_next(caplog: pytest.LogCaptu
         first_that_runs([Attempt("torch", None)], load)
 
 
+def test_engines_come_first_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ditto_backends, "gpu_obstacle", lambda device=None: None if device != "cpu" else "told to run on cpu")
+    tensorrt, on_gpu, on_cpu = Attempt("tensorrt", None), Attempt("onnxruntime", None), Attempt("onnxruntime", "cpu")
+    assert attempts(True, None, "auto", engines=True) == [tensorrt, on_gpu, on_cpu]
+    assert attempts(True, "cuda:1", "auto", engines=True) == [Attempt("tensorrt", "cuda:1"), Attempt("onnxruntime", "cuda:1")]
+    assert attempts(True, "cpu", "auto", engines=True) == [on_cpu]
+    assert attempts(True, None, "tensorrt", engines=False) == [tensorrt]
+
+    def load(attempt: Attempt) -> str:
+        if attempt == tensorrt:
+            raise EngineUnavailable("There is no engine for this GPU.")
+        return attempt.backend
+
+    assert first_that_runs([tensorrt, on_gpu], load) == ("onnxruntime", SAID)
+    with pytest.raises(EngineUnavailable, match="no engine for this GPU"):
+        first_that_runs([tensorrt], load)
+
+
+SAID = (
+    "ditto's networks do not run with tensorrt on the device of its choice (EngineUnavailable: There is no engine for this GPU.), "
+    "so they run in another way"
+)
+
+
 def test_a_damaged_file_is_not_tried_again() -> None:
     tried = []
 
@@ -95,7 +120,7 @@ def test_a_damaged_file_is_not_tried_again() -> None:
 def test_an_engine_says_what_does_not_run(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The device of its choice fails with the first frame; the CPU draws."""
     real = ditto_networks.place
-    monkeypatch.setattr(ditto_backends, "gpu_obstacle", lambda: None)
+    monkeypatch.setattr(ditto_backends, "gpu_obstacle", lambda device=None: None)
 
     def broken_place(device: str | None) -> Any:
         if device is None:
