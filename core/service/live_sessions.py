@@ -55,6 +55,10 @@ class LiveSessions:
     def n_sessions(self) -> int:
         return self._places.taken
 
+    def check_avatar(self, token: str, owner: str) -> None:
+        """Raises AvatarError where there is no such avatar of the owner. Reads files: on a thread."""
+        self._studio.avatar(token, owner)
+
     async def open(self, token: str, owner: str, request: LiveRequest, peer: Peer) -> tuple[ResumableSession, Attachment]:
         """A new session, held by the connection to `peer`. Without a place left, one of the owner's whose client is gone makes room.
 

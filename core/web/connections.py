@@ -48,6 +48,10 @@ JUDGE_S = 0.05
 BURST = 16
 """Connections that are taken before others get a turn."""
 _PEER = "talking_head.peer"
+WS_MAX_BYTES = 2**20
+"""Of one message; more ends the connection with 1009."""
+WS_PING_S, WS_PONG_S = 10.0, 10.0
+"""How often a WebSocket is asked for a sign of life, and how long it has for it: a dead one is noticed within 20 s."""
 FILES = 4096
 MOST = FILES // 2
 """Connections at which nothing is waited for."""
@@ -167,6 +171,8 @@ def guard_connections(config: uvicorn.Config, settings: Settings) -> None:
     config.app = RequestsUnderWay(config.app, settings.address_connections, settings.max_connections)  # type: ignore[arg-type]
     config.h11_max_incomplete_event_size = MAX_HEAD_BYTES
     config.timeout_keep_alive = KEEP_ALIVE_S
+    config.ws_max_size, config.ws_per_message_deflate = WS_MAX_BYTES, False
+    config.ws_ping_interval, config.ws_ping_timeout = WS_PING_S, WS_PONG_S
     config.limit_concurrency = None  # it counts the silent ones too, and refuses those who ask for the health
     config.backlog = BURST
     config.root_path = settings.root_path

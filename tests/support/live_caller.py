@@ -12,7 +12,7 @@ from typing import Any
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from core.web.api.live_protocol import HEADER
+from core.web.live.live_protocol import HEADER
 from tests.support.paths import SPEECH
 from tests.support.server_process import Process
 from tests.support.serving import KEY, Serving

@@ -207,7 +207,7 @@ class Conversation:
             except TalkingHeadError as error:
                 if error.message != told:
                     told = error.message
-                    self.log.add("error", {"turn": turn.number, "error": error_view(error)})
+                    self.log.add("error", {"turn": turn.number, "error": error})
                 if not isinstance(error, TextError):
                     return
 
@@ -247,7 +247,7 @@ class Conversation:
             logger.error("an answer failed: %s\n%s", type(error).__name__, where)
             error = InternalError("An answer failed.")
         turn.error = error
-        self.log.add("error", {"turn": turn.number, "error": error_view(error)})
+        self.log.add("error", {"turn": turn.number, "error": error})
         if turn.reason is None:
             self.history.answer(turn.number, turn.text.strip())
             self._done(turn, "failed")
@@ -271,7 +271,7 @@ class Conversation:
             turn.job = (await self._service.requests.video(inputs, self.owner)).id
         except TalkingHeadError as error:
             turn.video_error = error_view(error)
-            self.log.add("error", {"turn": turn.number, "error": turn.video_error})
+            self.log.add("error", {"turn": turn.number, "error": error})
             return
         task = asyncio.ensure_future(self._rendered(turn))
         self._rendering.add(task)
@@ -284,5 +284,5 @@ class Conversation:
                 raise view.error or Cancelled("The job was cancelled.", code="cancelled")
             self.log.add("video_ready", {"turn": turn.number, "job": turn.job})
         except TalkingHeadError as error:
-            self.log.add("error", {"turn": turn.number, "error": error_view(error)})
+            self.log.add("error", {"turn": turn.number, "error": error})
 

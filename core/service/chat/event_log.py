@@ -16,7 +16,7 @@ MAX_CHARS = 2**18
 
 @dataclass(frozen=True)
 class ChatEvent:
-    """data: plain JSON types."""
+    """data: plain JSON types; the `error` of an "error" is the exception."""
 
     number: int
     kind: EventKind

@@ -82,7 +82,7 @@ def build_api(
         app.state.context = context
         async with mount.run():
             yield
-        await context.stop()  # by whoever serves this application, if the server has not done it
+        await context.talking.stop()  # by whoever serves this application, if the server has not done it
 
     app = FastAPI(
         title="Talking Head",

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Coroutine
 from typing import Any
 
 from fastapi import Request, WebSocket
 from starlette.websockets import WebSocketDisconnect
-
-from core.web.api.errors import as_body
-from core.web.api.keys import SUBPROTOCOL
-from core.web.statuses import retry_after_s
 
 
 async def gone(http: Request, work: Coroutine[Any, Any, None]) -> bool:
@@ -36,34 +31,6 @@ async def serve_while_connected(socket: WebSocket, work: Coroutine[Any, Any, Non
         return await _first(work, leave())
     except WebSocketDisconnect:
         return True
-
-
-async def accept(socket: WebSocket) -> None:
-    """A web page that offers subprotocols must get one of them."""
-    await socket.accept(SUBPROTOCOL if SUBPROTOCOL in socket.scope["subprotocols"] else None)
-
-
-async def tell(socket: WebSocket, error: BaseException) -> None:
-    """An error as a message."""
-    wait_s = retry_after_s(error)
-    about = {} if wait_s is None else {"retry_after_s": wait_s}
-    await send(socket, json.dumps({"type": "error", **as_body(error), **about}))
-
-
-async def send(socket: WebSocket, text: str) -> None:
-    """To a client that may be gone."""
-    try:
-        await socket.send_text(text)
-    except (WebSocketDisconnect, RuntimeError):  # gone, or closed already
-        pass
-
-
-async def close(socket: WebSocket, code: int, reason: str = "") -> None:
-    """The same."""
-    try:
-        await socket.close(code, reason[:100])
-    except (WebSocketDisconnect, RuntimeError):  # gone, or closed already
-        pass
 
 
 async def _first(work: Coroutine[Any, Any, None], leave: Coroutine[Any, Any, None]) -> bool:

@@ -16,6 +16,7 @@ from core.service.jobs import Jobs
 from core.service.live_sessions import LiveSessions
 from core.service.quotas import ConcurrencyLimit, RateLimit
 from core.service.service import Service
+from core.service.talking import Talking, open_talking
 from core.studio import Studio
 from core.types import GenerationInfo
 from core.web.api.disk_metrics import DiskMetrics
@@ -55,8 +56,7 @@ class Context:
     starts: RateLimit
     uploads: ConcurrencyLimit
     watchers: ConcurrencyLimit
-    live: LiveSessions
-    chats: Conversations
+    talking: Talking
     metrics: Metrics
     figures: Figures
 
@@ -64,10 +64,13 @@ class Context:
     def studio(self) -> Studio:
         return self.service.studio
 
-    async def stop(self) -> None:
-        """Ends conversations and live sessions; their clients are told."""
-        await self.chats.stop()
-        await self.live.stop()
+    @property
+    def live(self) -> LiveSessions:
+        return self.talking.live
+
+    @property
+    def chats(self) -> Conversations:
+        return self.talking.chats
 
     @property
     def jobs(self) -> Jobs:
@@ -76,12 +79,9 @@ class Context:
 
 def make_context(service: Service, settings: ServerSettings, keys: Keys) -> Context:
     starts = RateLimit(settings.jobs_per_minute, "videos, streams, avatars and live sessions")
-    live = LiveSessions(
-        service.studio, service.speaker, settings, starts, RateLimit(settings.says_per_minute, "texts to say"),
-        total=settings.max_live, each=settings.owner_max_live, longest_s=settings.max_live_s,
-    )  # fmt: skip
+    talking = open_talking(service, settings, starts)
     figures = Figures(service)
-    metrics = Metrics(figures.stats, lambda: live.n_sessions, service.studio.live_load.stats)
+    metrics = Metrics(figures.stats, lambda: talking.live.n_sessions, service.studio.live_load.stats)
     metrics.registry.register(DiskMetrics({"outputs": settings.output_dir, "cache": settings.cache_dir}))
 
     def ended(record: JobRecord) -> None:
@@ -98,8 +98,7 @@ def make_context(service: Service, settings: ServerSettings, keys: Keys) -> Cont
         starts=starts,
         uploads=ConcurrencyLimit(settings.uploads_at_once, settings.owner_uploads_at_once, "uploads"),
         watchers=ConcurrencyLimit(settings.max_connections // 2, WATCHERS, "connections that watch a job"),
-        live=live,
-        chats=Conversations(service, live, RateLimit(settings.chats_per_minute, "messages of conversations")),
+        talking=talking,
         metrics=metrics,
         figures=figures,
     )

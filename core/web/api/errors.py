@@ -21,6 +21,7 @@ from core.errors import TalkingHeadError
 from core.service.job_views import error_view
 from core.web.guards.refusals import Refusal
 from core.web.guards.refusals import error_body as body
+from core.web.live.connection import close_code
 from core.web.statuses import headers_of, status_of
 
 
@@ -90,9 +91,3 @@ def install(app: FastAPI) -> None:
 def _given(value: Any) -> str:
     """A wrong value, to be told; of what holds others, only those inside are wrong."""
     return "" if value is None or isinstance(value, (dict, list)) else f" (given: {str(value)[:60]!r})"
-
-
-def close_code(error: BaseException) -> int:
-    """Of a WebSocket: 1008 for what the client did, 1013 for a full house, else 1011."""
-    status = status_of(error)
-    return 1013 if status in (429, 503) else 1008 if status < 500 else 1011

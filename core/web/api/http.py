@@ -19,10 +19,6 @@ from core.web.api.settings import ServerSettings
 from core.web.connections import guard_connections
 
 MIN_KEY_LENGTH = 16
-WS_MAX_BYTES = 2**20
-"""Of one message; more ends the connection with 1009."""
-WS_PING_S, WS_PONG_S = 10.0, 10.0
-"""How often a WebSocket is asked for a sign of life, and how long it has for it: a dead one is noticed within 20 s."""
 CANCEL_S = 5.0
 """How long cancelled jobs may take to stop."""
 
@@ -79,14 +75,10 @@ def make_server(
 ) -> Server:
     async def stop_live() -> None:
         context: Context = app.state.context
-        await context.stop()
+        await context.talking.stop()
 
     config = uvicorn.Config(
         app,
-        ws_max_size=WS_MAX_BYTES,
-        ws_ping_interval=WS_PING_S,
-        ws_ping_timeout=WS_PONG_S,
-        ws_per_message_deflate=False,
         timeout_graceful_shutdown=round(settings.stop_grace_s + CANCEL_S),
         lifespan="on",
         server_header=False,

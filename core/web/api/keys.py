@@ -19,7 +19,6 @@ from core.service.owners import Scope, header, owner_name, owner_of, set_cookie
 from core.web.api.errors import Unauthorised
 
 LOGIN_COOKIE = "talking_head_login"
-SUBPROTOCOL = "talking-head"
 _LOGIN = b"talking-head login, version 1"
 
 

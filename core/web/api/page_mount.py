@@ -24,6 +24,8 @@ from core.web.addresses import address_of, path_below
 from core.web.api.errors import NotFound, Unauthorised, as_body, as_response
 from core.web.api.guard import refuse_websocket
 from core.web.api.keys import Keys
+from core.web.live.page_sockets import PageSockets
+from core.web.pages.error_texts import told_in
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class PageMount:
         self._keys, self._build, self._uses = keys, build, uses
         self._wrong = wrong
         self._page: Asgi | None = None
+        self._sockets = PageSockets(_refused, lambda scope: scope["app"].state.context.talking, told_in)
         self._problem = ""
 
     @contextlib.asynccontextmanager
@@ -60,7 +63,8 @@ class PageMount:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            await refuse_websocket(Unauthorised("There is nothing at this address."), send)
+            known = self._page is not None and self._keys.allows_page(scope)
+            await (self._sockets if known else _refused)(scope, receive, send)
             return
         answer: Response | None
         if path_below(scope) == LOGIN and self._keys.needed:
@@ -125,6 +129,10 @@ class PageMount:
                 self._wrong.take(sender)
             return _form("This key is not known.", 401)
         return RedirectResponse(f"{root_of(request.scope)}/", 303, {"Set-Cookie": cookie})
+
+
+async def _refused(scope: Scope, receive: Receive, send: Send) -> None:
+    await refuse_websocket(Unauthorised("There is nothing at this address."), send)
 
 
 def _form(problem: str = "", status: int = 200, retry_after: str = "") -> Response:

@@ -18,12 +18,7 @@ class ServerSettings(Settings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="Origins whose web pages may call the server")
     requests_per_minute: int = Field(default=240, ge=1, description="Requests of one owner, all kinds")
     jobs_per_minute: int = Field(default=30, ge=1, description="Videos, streams, avatars and live sessions of one owner")
-    says_per_minute: int = Field(default=120, ge=1, description="Texts that one owner's live sessions are asked to say")
-    chats_per_minute: int = Field(default=30, ge=1, description="Messages of one owner's conversations")
     wrong_keys_per_minute: int = Field(default=20, ge=1, description="Wrong keys of one address; after that it is told to wait")
-    max_live: int = Field(default=4, ge=0, description="Live sessions at the same time")
-    owner_max_live: int = Field(default=2, ge=0, description="The same, of one owner")
-    max_live_s: float = Field(default=4 * 3600.0, gt=0, description="Longest live session")
     stop_grace_s: float = Field(default=20.0, ge=0, description="After SIGTERM: how long running jobs may go on before they are cancelled")
 
     @field_validator("api_keys", "cors_origins", mode="before")

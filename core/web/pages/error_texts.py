@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from core.errors import TalkingHeadError
 from core.notices import read_notice
+from core.service.errors import hide_paths
+from core.web.pages.language import LANGUAGES
 from core.web.pages.texts import Texts
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,12 @@ def sentence(texts: Texts, error: BaseException, *, program: bool = False) -> st
         return known.format(**{name: _word(texts, name, value) for name, value in error.parameters.items()})
     except (LookupError, ValueError):  # recorded by another version, with other parameters
         return str(error)
+
+
+def told_in(language: str) -> Callable[[BaseException], dict[str, str]]:
+    """What the page of a language is told of an error: its type, and a sentence. An unknown language is that of the first page."""
+    texts = next((each for each in LANGUAGES if each.language == language), LANGUAGES[0])
+    return lambda error: {"type": type(error).__name__, "message": hide_paths(sentence(texts, error)), "hint": ""}
 
 
 def warning(texts: Texts, sentence: str) -> str:

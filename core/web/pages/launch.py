@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import signal
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
 from core.service.owners import VisitorCookie
+from core.service.quotas import RateLimit
+from core.service.talking import open_talking
 from core.settings import Settings
 from core.studio import Studio
 from core.web.addresses import free_port
@@ -20,6 +23,8 @@ from core.web.guards.gradio_routes import GradioRoutes
 from core.web.guards.headers import SecurityHeaders, frame_ancestors
 from core.web.guards.hosts import AddressGuard, reach_of
 from core.web.guards.visitor_files import FileSentences, VisitorFiles
+from core.web.live.page_sockets import PageSockets
+from core.web.pages.error_texts import told_in
 from core.web.pages.first_view import FirstView
 from core.web.pages.language import LANGUAGES, NAMES, LanguagePages
 from core.web.pages.scripts import FAVICON
@@ -30,6 +35,10 @@ if TYPE_CHECKING:
     from core.web.pages.widgets import Page
 
 WARM_UP_AFTER_S = 4.0
+STARTS_PER_MINUTE = 30
+"""Live sessions of one visitor."""
+STOP_S = 2.0
+"""How long conversations and live sessions may take to end."""
 
 
 def middleware(page: Page) -> list[Middleware]:
@@ -68,15 +77,21 @@ def guards(settings: Settings, host: str) -> list[Middleware]:
     ]
 
 
-def _outermost(before: list[Middleware]) -> Callable[[Any], contextlib.AbstractAsyncContextManager[None]]:
+def _outermost(page: Page, before: list[Middleware]) -> Callable[[Any], contextlib.AbstractAsyncContextManager[None]]:
     """A lifespan that puts `before` in front of an application when it starts, and before what Gradio has put there itself: its rules for
-    other origins, which answer by themselves and let many in.
+    other origins, which answer by themselves and let many in. After `before` come the sockets of the page's conversations.
     """
+    from starlette.middleware import Middleware
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
+        settings = page.service.settings
+        talking = open_talking(page.service, settings, RateLimit(STARTS_PER_MINUTE, "live sessions"))
+        loop = asyncio.get_running_loop()
+        page.stop_talking = lambda: asyncio.run_coroutine_threadsafe(talking.stop(), loop)
+        sockets = Middleware(PageSockets, talking=lambda scope: talking, told_in=told_in)
         others = [each for each in app.user_middleware if each.cls.__name__ != "CustomCORSMiddleware"]
-        app.user_middleware = [*before, *others]
+        app.user_middleware = [*before, sockets, *others]
         app.middleware_stack = app.build_middleware_stack()
         yield
 
@@ -109,7 +124,7 @@ def launch(page: Page, host: str, port: int) -> str:
     """Starts serving in the background and returns the address. port: 0 for a free one. Raises InputError where it cannot be had."""
     limits = page.service.settings
     settings = page_settings(page)
-    settings["app_kwargs"]["lifespan"] = _outermost(guards(limits, host))
+    settings["app_kwargs"]["lifespan"] = _outermost(page, guards(limits, host))
     port = free_port(host, port)
     name = f"[{host}]" if ":" in host and not host.startswith("[") else host
     try:
@@ -123,6 +138,9 @@ def launch(page: Page, host: str, port: int) -> str:
 def shut_down(page: Page) -> None:
     """Ends the server and frees its port, within a second: visitors' open event streams are dropped, not waited for."""
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)  # it logs a traceback for every stream it drops
+    if page.stop_talking is not None:
+        with contextlib.suppress(TimeoutError):
+            page.stop_talking().result(STOP_S)
     server = getattr(page, "server", None)
     if server is not None:
         server.force_exit = True

@@ -118,7 +118,8 @@ def quiet(**options: Any) -> dict[str, Any]:
 class Page(gr.Blocks):  # type: ignore[misc]  # Gradio is not followed by the type checker
     """Blocks in which every error reaches the visitor as a sentence, and the log as a traceback where it is our fault.
 
-    visited: set when the first visitor has the page before them. public_files: served to everybody.
+    visited: set when the first visitor has the page before them. public_files: served to everybody. stop_talking: ends conversations and
+    live sessions; None where another program has them.
     """
 
     def __init__(self, texts: Texts, service: Service, **options: Any) -> None:
@@ -128,6 +129,7 @@ class Page(gr.Blocks):  # type: ignore[misc]  # Gradio is not followed by the ty
         self.subscriptions = Subscriptions()
         self.drafts = Drafts()
         self.visited = threading.Event()
+        self.stop_talking: Callable[[], Future[None]] | None = None
         self.public_files: list[Path] = []
         self.max_upload_bytes = max(service.settings.max_audio_bytes, service.settings.max_image_bytes)
 

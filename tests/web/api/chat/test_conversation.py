@@ -9,7 +9,7 @@ import pytest
 
 from core.service.chat import conversation, conversations, history
 from core.studio import Studio
-from core.web.api import routes_chat
+from core.web.live import chat_socket
 from tests.support.chat_caller import chatting, resume
 from tests.support.chat_server import ANSWER, ChatServer
 from tests.support.live_caller import run
@@ -199,8 +199,8 @@ def test_idle_conversations_make_room_and_old_ones_are_forgotten(server: Serving
 
 
 def test_the_client_is_pinged(server: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert routes_chat.PING_S == 30.0
-    monkeypatch.setattr(routes_chat, "PING_S", 0.05)
+    assert chat_socket.PING_S == 30.0
+    monkeypatch.setattr(chat_socket, "PING_S", 0.05)
 
     async def test() -> None:
         async with chatting(server, **START) as caller:

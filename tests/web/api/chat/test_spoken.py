@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.service.live_speech import LiveSpeech
-from core.web.api.live_protocol import SPEAKS
+from core.web.live.live_protocol import SPEAKS
 from tests.support.chat_caller import ChatCaller, chatting, resume
 from tests.support.chat_server import ANSWER, ChatServer
 from tests.support.live_caller import START, Caller, call, run

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import websockets
 
-from core.web.api.live_protocol import SOUND, SPEAKS
+from core.web.live.live_protocol import SOUND, SPEAKS
 from tests.support.live_caller import START, Caller, call, run, speech
 from tests.support.serving import KEY, Serving, wait_for
 

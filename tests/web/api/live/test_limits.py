@@ -91,7 +91,7 @@ def test_too_many_sessions_are_refused(server: Serving, token: str) -> None:
 
 
 def test_who_never_starts_is_sent_away(server: Serving, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.web.api.routes_live.FIRST_MESSAGE_S", 0.2)
+    monkeypatch.setattr("core.web.live.live_socket.FIRST_MESSAGE_S", 0.2)
 
     async def test() -> None:
         async with call(server, token) as caller:

@@ -17,7 +17,7 @@ import pytest
 
 from core.service import live_speech
 from core.studio import Studio
-from core.web.api.live_protocol import SOUND, SPEAKS
+from core.web.live.live_protocol import SOUND, SPEAKS
 from tests.support.live_caller import START, Caller, call, run, speech
 from tests.support.paths import PORTRAIT, ROOT
 from tests.support.serving import KEY, Serving, form, serving, wait_for

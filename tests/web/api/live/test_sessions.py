@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from core.web.api.live_protocol import INIT, PICTURE, SEGMENT, SOUND, SPEAKS
+from core.web.live.live_protocol import INIT, PICTURE, SEGMENT, SOUND, SPEAKS
 from tests.support.live_caller import START, call, run, speech
 from tests.support.serving import KEY, OTHER_KEY, Serving, form, wait_for
 

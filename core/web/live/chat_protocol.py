@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from core.service.chat.conversation import ChatOptions, Conversation
 from core.service.chat.event_log import ChatEvent
 from core.service.errors import Malformed
+from core.web.live.connection import Told
 
 MAX_MESSAGE_BYTES = 64 * 1024
 
@@ -113,8 +114,10 @@ def ready(conversation: Conversation, resumed: bool) -> str:
     return json.dumps({"type": "ready", **about})
 
 
-def encoded(event: ChatEvent, root_path: str) -> str:
+def encoded(event: ChatEvent, root_path: str, told: Told) -> str:
     about = {"type": event.kind, "event": event.number, **event.data}
+    if event.kind == "error":
+        about["error"] = told(event.data["error"])
     if event.kind == "video_ready":
         about["url"] = f"{root_path}/jobs/{event.data['job']}/result"
     return json.dumps(about)
