@@ -90,7 +90,8 @@ class Conversation:
             raise InputError("The message is empty.", "Write something.", code="message_empty")
         if len(text) > MAX_MESSAGE_CHARS:
             hint = f"At most {MAX_MESSAGE_CHARS} are accepted: shorten it."
-            raise InputError(f"The message has {len(text)} characters.", hint, code="message_too_long")
+            parameters = {"chars": len(text), "max_chars": MAX_MESSAGE_CHARS}
+            raise InputError(f"The message has {len(text)} characters.", hint, code="message_too_long", parameters=parameters)
         if id and id in self._ids:
             return -1
         if id:

@@ -15,6 +15,7 @@ from core.web.pages.html import head_html, ready_html, subscription_html, words_
 from core.web.pages.language import LANGUAGES
 from core.web.pages.scripts import PAGE_SCRIPTS, script
 from core.web.pages.tabs.avatars import AvatarsTab
+from core.web.pages.tabs.chat import build_chat
 from core.web.pages.tabs.common import Context, PageContents, owner_of_request
 from core.web.pages.tabs.generate import GenerateTab
 from core.web.pages.tabs.status import build_status
@@ -111,8 +112,10 @@ def _tabs(context: Context) -> list[Any]:
             generate = GenerateTab(context)
         with gr.Tab(texts.tab_stream, id="stream"):
             streamed = build_stream(context)
+        with gr.Tab(texts.chat["tab"], id="chat"):
+            chatted = build_chat(context)
         with gr.Tab(texts.tab_avatars, id="avatars"):
-            avatars = AvatarsTab(context, [generate.person, streamed], tabs, GENERATE)
+            avatars = AvatarsTab(context, [generate.person, streamed, chatted], tabs, GENERATE)
         with gr.Tab(texts.tab_results, id="results") as videos_tab:
             videos = VideosTab(context, videos_tab)
         with gr.Tab(texts.tab_about, id="about") as status_tab:

@@ -93,7 +93,7 @@ footer .divider { display: none; }
   .th-head p { font-size: 0.95rem; }
 }
 """
-    + script("layout.css")
+    + script("layout.css", "chat.css")
 )
 
 def theme() -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.web.pages.chat_texts import ChatTexts
 from core.web.pages.media_texts import MediaErrors, NoticeTexts
 
 
@@ -121,6 +122,9 @@ class Texts:
     captions: str
     captions_show: str
     captions_get: str
+
+    # chat
+    chat: ChatTexts
 
     # results
     results_none: str

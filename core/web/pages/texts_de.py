@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.web.pages.chat_texts import GERMAN as GERMAN_CHAT
 from core.web.pages.media_texts_de import ERRORS, NOTICES
 from core.web.pages.texts import Texts
 
@@ -313,8 +314,17 @@ GERMAN = Texts(
         "job_not_ready": "Es ist noch nicht fertig. Warte, bis es zu Ende ist.",
         "job_without_captions": "Dies hat keine Untertitel: Es gibt sie zu Texten, wo die Stimme die Zeiten der Wörter kennt.",
         "job_without_file": "Hiervon lässt sich nichts herunterladen.",
+        "chat_not_set": "Hier ist kein Sprachmodell eingestellt. Sage es dem Betreiber dieser Seite.",
+        "chat_busy": "Das Sprachmodell hat zu viel zu tun. Versuche es in einer Minute noch einmal.",
+        "chat_service_failed": "Das Sprachmodell antwortet nicht recht. Versuche es noch einmal, oder sage es dem Betreiber dieser Seite.",
+        "message_empty": "Die Nachricht ist leer. Schreibe etwas.",
+        "message_too_long": "Die Nachricht hat {chars} Zeichen; höchstens {max_chars} werden angenommen.",
+        "unknown_chat": "Jenes Gespräch ist hier nicht mehr aufgehoben. Ein neues hat begonnen.",
+        "unknown_live_session": "Das bewegte Gesicht musste neu gestartet werden.",
+        "too_many_texts": "Es ist mehr zu sagen, als warten kann. Lass erst die Antwort sprechen.",
         "key_reused": "Dieser Idempotenzschlüssel wurde schon für etwas anderes verwendet. Wähle für jede Anfrage einen neuen.",
     },
+    chat=GERMAN_CHAT,
     media_errors=ERRORS,
     notices=NOTICES,
 )

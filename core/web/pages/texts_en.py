@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.web.pages.chat_texts import ENGLISH as ENGLISH_CHAT
 from core.web.pages.media_texts_en import ERRORS, NOTICES
 from core.web.pages.texts import Texts
 
@@ -308,8 +309,17 @@ ENGLISH = Texts(
         "job_not_ready": "It is not done yet. Wait for its end.",
         "job_without_captions": "This has no captions: they come with texts, where the voice tells the times of words.",
         "job_without_file": "Nothing can be downloaded of this.",
+        "chat_not_set": "No language model is set here. Tell whoever runs this page.",
+        "chat_busy": "The language model has too much to do. Try again in a minute.",
+        "chat_service_failed": "The language model does not answer as it should. Try again, or tell whoever runs this page.",
+        "message_empty": "The message is empty. Write something.",
+        "message_too_long": "The message has {chars} characters; at most {max_chars} are taken.",
+        "unknown_chat": "That conversation is no longer kept here. A new one has begun.",
+        "unknown_live_session": "The moving face had to be started anew.",
+        "too_many_texts": "More is to be said than can wait. Let the answer be spoken first.",
         "key_reused": "This idempotency key was used for something else. Choose a new one for each request.",
     },
+    chat=ENGLISH_CHAT,
     media_errors=ERRORS,
     notices=NOTICES,
 )

@@ -7,6 +7,8 @@ import logging
 import os
 import threading
 from abc import ABCMeta
+from collections.abc import Callable
+from concurrent.futures import Future
 from html import escape
 from pathlib import Path
 from typing import Any

@@ -4,7 +4,7 @@
 {
   const words = element.querySelector('[data-language]').dataset;
   const SAVED_MS = 15000; // how long a recording may take to be saved
-  const CAMERAS = ['th-photo', 'th-stream-photo', 'th-avatar-photo'], MICROPHONES = ['th-speech', 'th-stream-speech'];
+  const CAMERAS = ['th-photo', 'th-stream-photo', 'th-chat-photo', 'th-avatar-photo'], MICROPHONES = ['th-speech', 'th-stream-speech'];
   const STARTS = { 'th-generate': 'th-speech', 'th-stream-play': 'th-stream-speech' };
 
   const visible = (node) => node && node.offsetParent !== null;
