@@ -15,7 +15,6 @@ from urllib.parse import parse_qs
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from core.errors import TalkingHeadError
-from core.service.job_views import error_view
 from core.service.owners import Asgi, Receive, Scope, Send, root_of
 from core.service.quotas import ConcurrencyLimit
 from core.service.talking import Talking
@@ -38,7 +37,7 @@ class PageSockets:
     of an error, by the language of the page.
     """
 
-    def __init__(self, app: Asgi, talking: Callable[[Scope], Talking], told_in: Callable[[str], Told] = lambda language: error_view) -> None:
+    def __init__(self, app: Asgi, talking: Callable[[Scope], Talking], told_in: Callable[[str], Told]) -> None:
         self._app, self._talking, self._told_in = app, talking, told_in
         self._places = ConcurrencyLimit(MAX_SOCKETS, OWNER_SOCKETS, "connections")
 

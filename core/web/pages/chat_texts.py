@@ -27,7 +27,7 @@ class ChatTexts(TypedDict):
     anew: str
     interrupted: str
     cut_off: str
-    first_token: str
+    first_word: str
     first_sentence: str
     first_sound: str
     first_picture: str
@@ -45,11 +45,13 @@ class ChatTexts(TypedDict):
 
 ENGLISH = ChatTexts(
     tab="Chat",
-    intro="Talk with a person on a photo: you write or speak, the answer is written and said at once. A new photo is kept among your avatars.",
+    intro="Talk with a person on a photo: you write or speak, the answer is written and said at once. A new photo "
+    "is kept among your avatars.",
     start="Start the conversation",
     example="Use the example photo",
     preparing="Getting ready …",
-    no_voices="The answers are text only, without a face: no voices are installed here. Whoever runs this page can add them: ./setup.sh speech.",
+    no_voices="The answers are text only, without a face: no voices are installed here. Whoever runs this page can add them: "
+    "./setup.sh speech.",
     no_video="The answers are text only:",
     partner="You talk with {name}.",
     echo="You talk with {name}, a built-in echo that only repeats what you say: no language model is set here.",
@@ -63,7 +65,7 @@ ENGLISH = ChatTexts(
     anew="End",
     interrupted="interrupted",
     cut_off="The answer was cut off: it became too long.",
-    first_token="First word after {s} s",
+    first_word="First word after {s} s",
     first_sentence="first sentence {s} s",
     first_sound="first sound {s} s",
     first_picture="first picture {s} s",
@@ -80,13 +82,13 @@ ENGLISH = ChatTexts(
 )
 GERMAN = ChatTexts(
     tab="Chat",
-    intro="Sprich mit einer Person auf einem Foto: Du schreibst oder sprichst, die Antwort wird sofort geschrieben und gesprochen. Ein neues "
-    "Foto bleibt unter deinen Avataren.",
+    intro="Sprich mit einer Person auf einem Foto: Du schreibst oder sprichst, die Antwort wird sofort geschrieben und gesprochen. Ein "
+    "neues Foto bleibt unter deinen Avataren.",
     start="Gespräch beginnen",
     example="Beispielfoto nehmen",
     preparing="Wird vorbereitet …",
-    no_voices="Die Antworten sind nur Text, ohne Gesicht: Hier sind keine Stimmen installiert. Der Betreiber dieser Seite kann sie nachholen: "
-    "./setup.sh speech.",
+    no_voices="Die Antworten sind nur Text, ohne Gesicht: Hier sind keine Stimmen installiert. Der Betreiber dieser Seite kann sie "
+    "nachholen: ./setup.sh speech.",
     no_video="Die Antworten sind nur Text:",
     partner="Du sprichst mit {name}.",
     echo="Du sprichst mit {name}, einem eingebauten Echo, das nur wiederholt, was du sagst: Hier ist kein Sprachmodell eingestellt.",
@@ -100,7 +102,7 @@ GERMAN = ChatTexts(
     anew="Beenden",
     interrupted="unterbrochen",
     cut_off="Die Antwort ist abgeschnitten: Sie wurde zu lang.",
-    first_token="Erstes Wort nach {s} s",
+    first_word="Erstes Wort nach {s} s",
     first_sentence="erster Satz {s} s",
     first_sound="erster Ton {s} s",
     first_picture="erstes Bild {s} s",

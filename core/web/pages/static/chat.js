@@ -4,7 +4,7 @@
 
 const KEPT = 'talking-head-chat';
 const MOST_LINES = 200;
-const LATENCY = ['first_token', 'first_sentence', 'first_sound', 'first_picture'];
+const LATENCY = { first_token_s: 'first_word', first_sentence_s: 'first_sentence', first_sound_s: 'first_sound', first_picture_s: 'first_picture' };
 
 const panel = element.querySelector('.th-chat');
 const words = JSON.parse(panel.dataset.words);
@@ -118,8 +118,8 @@ const heard = {
     if (number === turn) rest(false);
   },
   latency(event) {
-    const told = LATENCY.filter((name) => event[`${name}_s`] !== null);
-    part('latency').textContent = told.map((name) => fill(words[name], { s: event[`${name}_s`].toFixed(2) })).join(' · ');
+    const told = Object.entries(LATENCY).filter(([name]) => event[name] !== null);
+    part('latency').textContent = told.map(([name, word]) => fill(words[word], { s: event[name].toFixed(2) })).join(' · ');
   },
   error({ turn: number, error }) {
     const sentence = [error.message, error.hint].filter(Boolean).join(' ');

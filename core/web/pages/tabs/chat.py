@@ -37,7 +37,8 @@ def build_chat(context: Context) -> PersonInputs:
             with gr.Column(elem_classes="th-plain-column", visible=bool(voices)):
                 person = person_inputs(context, "th-chat")
                 with gr.Column(elem_classes="th-plain-column") as new:
-                    example = gr.Button(texts.chat["example"], size="md", visible=bool(context.contents.examples), elem_id="th-chat-example")
+                    any_photo = bool(context.contents.examples)
+                    example = gr.Button(texts.chat["example"], size="md", visible=any_photo, elem_id="th-chat-example")
                     consent = gr.Checkbox(False, label=texts.consent, container=False, elem_id="th-chat-consent")
                 wanted, ids = service.settings.voice, [id for _, id in voices]
                 first = wanted if wanted in ids else next(iter(ids), None)
