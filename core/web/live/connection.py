@@ -10,6 +10,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from core.web.statuses import retry_after_s, status_of
 
 SUBPROTOCOL = "talking-head"
+MAX_REASON_BYTES = 120
+"""Of what a close says; the protocol allows 123."""
 Told = Callable[[BaseException], dict[str, str]]
 """What a client is told of an error: type, message and hint (core/service/job_views.py)."""
 
@@ -37,7 +39,7 @@ async def send(socket: WebSocket, text: str) -> None:
 async def close(socket: WebSocket, code: int, reason: str = "") -> None:
     """The same."""
     try:
-        await socket.close(code, reason[:100])
+        await socket.close(code, reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore"))
     except (WebSocketDisconnect, RuntimeError):  # gone, or closed already
         pass
 

@@ -15,6 +15,7 @@ class ChatTexts(TypedDict):
     preparing: str
     no_voices: str
     no_video: str
+    no_face: str
     partner: str
     echo: str
     log: str
@@ -53,6 +54,7 @@ ENGLISH = ChatTexts(
     no_voices="The answers are text only, without a face: no voices are installed here. Whoever runs this page can add them: "
     "./setup.sh speech.",
     no_video="The answers are text only:",
+    no_face="no face can be moved just now. End the conversation, and start another one.",
     partner="You talk with {name}.",
     echo="You talk with {name}, a built-in echo that only repeats what you say: no language model is set here.",
     log="Conversation",
@@ -90,6 +92,7 @@ GERMAN = ChatTexts(
     no_voices="Die Antworten sind nur Text, ohne Gesicht: Hier sind keine Stimmen installiert. Der Betreiber dieser Seite kann sie "
     "nachholen: ./setup.sh speech.",
     no_video="Die Antworten sind nur Text:",
+    no_face="Gerade lässt sich kein Gesicht bewegen. Beende das Gespräch, und beginne ein neues.",
     partner="Du sprichst mit {name}.",
     echo="Du sprichst mit {name}, einem eingebauten Echo, das nur wiederholt, was du sagst: Hier ist kein Sprachmodell eingestellt.",
     log="Gespräch",

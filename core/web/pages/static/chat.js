@@ -16,7 +16,7 @@ const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (_, name) => v
 const say = (sentence) => { part('note').textContent = sentence; };
 
 let kept = null;      // what a reload needs: how it was started, and the conversation
-let face = null, socket = null, partner = { name: '' };
+let face = null, socket = null, bound = '', live = false, partner = { name: '' };
 let unsent = [];      // messages whose answer has not begun
 let turn = -1, lines = new Map();
 let problem = null;   // why the server is about to close the connection
@@ -86,6 +86,7 @@ const heard = {
     kept.secret = event.secret;
     keep();
     partner = event.partner;
+    live = event.mode === 'live';
     part('partner').textContent = fill(partner.echo ? words.echo : words.partner, partner);
     redraw(event);
     if (part('note').textContent === words.preparing || part('note').textContent === words.lost) say('');
@@ -105,9 +106,10 @@ const heard = {
   answer_done({ turn: number, text, reason }) {
     write(number, text);
     if (reason === 'length') remark(number, words.cut_off);
-    if (reason === 'interrupted' && !face) remark(number, words.interrupted);
-    if (number === turn && (!face || reason === 'failed')) rest(false);
     log.setAttribute('aria-busy', 'false'); // it is whole, and is read out
+    if (live || reason === 'end' || reason === 'length') return; // it is spoken, or its latency follows
+    if (reason === 'interrupted') remark(number, words.interrupted);
+    if (number === turn) rest(false);
   },
   spoken({ turn: number }) {
     if (number === turn) rest(false);
@@ -118,6 +120,7 @@ const heard = {
     if (number === turn) rest(false);
   },
   latency(event) {
+    if (event.first_picture_s === null && event.turn === turn) rest(false); // nothing of it is spoken
     const told = Object.entries(LATENCY).filter(([name]) => event[name] !== null);
     part('latency').textContent = told.map(([name, word]) => fill(words[word], { s: event[name].toFixed(2) })).join(' · ');
   },
@@ -138,10 +141,10 @@ const send = (message) => {
 };
 
 function connect() {
-  const live = face?.binding || undefined;
-  const voiced = { mode: 'live', live, voice: kept.voice };
-  const first = kept.chat ? { type: 'resume', chat: kept.chat, secret: kept.secret, live }
-    : { type: 'start', ...(live ? voiced : { mode: 'text' }) };
+  const binding = face?.binding || undefined;
+  const first = kept.chat ? { type: 'resume', chat: kept.chat, secret: kept.secret, live: binding }
+    : { type: 'start', ...(binding ? { mode: 'live', live: binding, voice: kept.voice } : { mode: 'text' }) };
+  bound = binding?.session;
   const here = socket = new WebSocket(at('talking_head_chat', { lang: words.page }));
   problem = null;
   let opened = false;
@@ -184,10 +187,12 @@ function begin() {
     face = null;
     part('face').hidden = true;
     connect();
-    say(`${words.no_video} ${sentence}`);
+    say(`${words.no_video} ${sentence || words.no_face}`);
   };
   face = new Face(video, { avatar: kept.avatar, lang: words.page }, {
     ready: () => {
+      if (part('note').textContent === words.lost) say('');
+      if (socket && bound === face.binding.session) return;
       const before = socket;
       connect(); // with the session that is there now
       before?.close();
