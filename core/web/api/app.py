@@ -52,7 +52,7 @@ _ROUTERS = [
 ]
 _ABOUT = """One portrait photo and one speech recording, or a text, become a talking-head video.
 
-{access} WebSockets `/jobs/{{id}}/events` and `/live` are described in docs/api.md, `/chat` in docs/chat.md."""
+{access} WebSockets `/jobs/{{id}}/events` and `/live` are described in docs/api.md. Conversations over `/chat` are in docs/chat.md."""
 _NEEDS_KEY = (
     "This server needs a key, given out by who runs it: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`; without one it answers "
     "401, and 429 to who tries too many."
