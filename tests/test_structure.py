@@ -44,6 +44,7 @@ RULES = [
     (["core/web/pages"], {"core.web.api", "uvicorn"}),
     (["core/web/api", "-core/web/api/page_mount.py"], {"core.web.pages", "gradio"}),
     (["core/web/guards"], {"core.web.api", "core.web.pages", "gradio"}),
+    (["core/web/live"], {"core.web.api", "core.web.pages", "gradio", "fastapi"}),
 ]
 
 
