@@ -18,12 +18,13 @@ from core.service.job_views import JobView
 from core.service.leases import Lease
 from core.speech_synthesis.captions import Caption, subrip, webvtt
 from core.web.api import spec
-from core.web.api.connection import accept, gone, serve_while_connected
+from core.web.api.connection import gone, serve_while_connected
 from core.web.api.context import Async, Context, Here, IdempotencyKey, Owner
 from core.web.api.errors import NotFound, as_response
 from core.web.api.head import with_sent_method
 from core.web.api.models import INFO_EXAMPLE, JobStatus, status_of_job
 from core.web.api.request_parsing import accept_video
+from core.web.live.connection import accept
 
 router = APIRouter(tags=["videos"])
 

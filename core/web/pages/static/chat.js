@@ -104,7 +104,7 @@ const heard = {
     write(number, (lines.get(number)?.querySelector('p').textContent || '') + text);
   },
   answer_done({ turn: number, text, reason }) {
-    write(number, text);
+    if (!live || reason !== 'interrupted') write(number, text); // else `cut` told what was spoken of it
     if (reason === 'length') remark(number, words.cut_off);
     log.setAttribute('aria-busy', 'false'); // it is whole, and is read out
     if (live || reason === 'end' || reason === 'length') return; // it is spoken, or its latency follows
