@@ -47,9 +47,10 @@ logger = logging.getLogger(__name__)
 
 VERSION = "1"
 _ROUTERS = [
-    routes.router
-    for routes in (routes_jobs, routes_stream, routes_avatars, routes_service, routes_speech, routes_live, routes_chat)
+    *(routes.router for routes in (routes_jobs, routes_stream, routes_avatars, routes_service, routes_speech, routes_live, routes_chat)),
+    routes_speech.openai_router,
 ]
+"""None of them includes another: what is not a route of theirs is not seen by `_refuse_other_methods`."""
 _ABOUT = """One portrait photo and one speech recording, or a text, become a talking-head video.
 
 {access} WebSockets `/jobs/{{id}}/events` and `/live` are described in docs/api.md. Conversations over `/chat` are in docs/chat.md."""

@@ -47,7 +47,7 @@ class _OpenAIRoute(APIRoute):
 
 
 router = APIRouter(tags=["speech"])
-_openai = APIRouter(tags=["speech"], route_class=_OpenAIRoute)
+openai_router = APIRouter(tags=["speech"], route_class=_OpenAIRoute)
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": SpeechErrorBody, "description": about["description"]} for status, about in spec.errors(413, 501, 502, 503).items()
 }
@@ -61,7 +61,7 @@ async def voices(context: Here, owner: Owner) -> VoiceList:
     return VoiceList(voices=cards, default=next((card.id for card in cards if card.installed), None))
 
 
-@_openai.post(
+@openai_router.post(
     "/v1/audio/speech",
     summary="A text is spoken, as by OpenAI's interface",
     response_class=StreamingResponse,
@@ -104,7 +104,6 @@ async def _data(sound: SpokenSound, first: bytes, limiter: anyio.CapacityLimiter
         sound.close()
 
 
-router.include_router(_openai)
 
 
 def _refused(error: TalkingHeadError) -> Response:

@@ -136,7 +136,12 @@ class Page(gr.Blocks):  # type: ignore[misc]  # Gradio is not followed by the ty
         self.max_upload_bytes = max(service.settings.max_audio_bytes, service.settings.max_image_bytes)
 
     async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any) -> dict[str, Any]:
-        """As Gradio's; addresses are refused before Gradio would fetch them, without bounds, on the server."""
+        """As Gradio's; addresses are refused before Gradio would fetch them, without bounds, on the server. What a program leaves out at
+        the end of its list of values, which may be older than an endpoint's last ones, is filled in.
+        """
+        public = getattr(block_fn, "api_visibility", "") == "public"
+        if public and isinstance(inputs, list):
+            inputs = [*inputs, *(component.value for component in block_fn.inputs[len(inputs) :])]
         if any(_is_address(value) for value in inputs or ()):
             raise page_error(self.texts.no_addresses)
         if any(_is_no_path(value) for value in inputs or ()):
@@ -146,7 +151,6 @@ class Page(gr.Blocks):  # type: ignore[misc]  # Gradio is not followed by the ty
         except gr.Error:
             raise
         except TalkingHeadError as error:
-            public = getattr(block_fn, "api_visibility", "") == "public"
             said = sentence(self.texts, error, program=public)
             raise page_error(said if public else escape(said)) from None  # the page shows it as HTML
         except Exception as error:
