@@ -155,7 +155,7 @@ def test_what_the_browser_recognises_is_said_and_interrupts(browser: Any, server
     speak = page.get_by_role("button", name="Speak", exact=True)
     speak.click()
     assert speak.get_attribute("aria-pressed") == "true"
-    assert page.evaluate("window.recogniser.lang") == "en-US"
+    assert page.evaluate("window.recogniser.lang").lower() == "en-us"
     page.evaluate("window.recogniser.hears('Good', false)")
     page.locator(".th-chat-answer small", has_text="interrupted").wait_for(timeout=SHOWS_MS)
     page.evaluate("window.recogniser.hears('Good evening', true)")
