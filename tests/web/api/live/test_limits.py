@@ -209,8 +209,8 @@ def test_a_connection_that_is_dead_is_noticed(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The other side answers no ping: its session is free for whoever comes back."""
-    monkeypatch.setattr("core.web.api.http.WS_PING_S", 0.2)
-    monkeypatch.setattr("core.web.api.http.WS_PONG_S", 0.3)
+    monkeypatch.setattr("core.web.connections.WS_PING_S", 0.2)
+    monkeypatch.setattr("core.web.connections.WS_PONG_S", 0.3)
 
     async def test(server: Serving, token: str) -> None:
         async with call(server, token) as caller:
@@ -233,8 +233,8 @@ def test_a_client_that_sends_more_than_is_spoken_counts_as_living(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Its answer to a ping lies behind all the sound that finds no room."""
-    monkeypatch.setattr("core.web.api.http.WS_PING_S", 0.2)
-    monkeypatch.setattr("core.web.api.http.WS_PONG_S", 0.3)
+    monkeypatch.setattr("core.web.connections.WS_PING_S", 0.2)
+    monkeypatch.setattr("core.web.connections.WS_PONG_S", 0.3)
 
     async def test(server: Serving, token: str) -> None:
         async with call(server, token) as caller:
