@@ -11,7 +11,6 @@ class ChatTexts(TypedDict):
     tab: str
     intro: str
     start: str
-    example: str
     preparing: str
     no_voices: str
     no_video: str
@@ -53,7 +52,6 @@ ENGLISH = ChatTexts(
     intro="Talk with a person on a photo: you write or speak, the answer is written and said at once. A new photo "
     "is kept among your avatars.",
     start="Start the conversation",
-    example="Use the example photo",
     preparing="Getting ready …",
     no_voices="The answers are text only, without a face: no voices are installed here. Whoever runs this page can add them: "
     "./setup.sh speech.",
@@ -96,7 +94,6 @@ GERMAN = ChatTexts(
     intro="Sprich mit einer Person auf einem Foto: Du schreibst oder sprichst, die Antwort wird sofort geschrieben und gesprochen. Ein "
     "neues Foto bleibt unter deinen Avataren.",
     start="Gespräch beginnen",
-    example="Beispielfoto nehmen",
     preparing="Wird vorbereitet …",
     no_voices="Die Antworten sind nur Text, ohne Gesicht: Hier sind keine Stimmen installiert. Der Betreiber dieser Seite kann sie "
     "nachholen: ./setup.sh speech.",

@@ -76,6 +76,7 @@ GERMAN = Texts(
     cancel="Abbrechen",
     video="Video",
     download="Herunterladen",
+    example_photo="Beispielfoto nehmen",
     examples="Ein Beispiel ausprobieren",
     example="Porträt, {seconds} s Sprache",
     idle="Gib ein Foto mit einem deutlichen Gesicht hinein, dann eine Sprachaufnahme oder einen Text. Das Video erscheint hier.",

@@ -76,6 +76,7 @@ ENGLISH = Texts(
     cancel="Cancel",
     video="Video",
     download="Download",
+    example_photo="Use the example photo",
     examples="Try an example",
     example="Portrait, {seconds} s of speech",
     idle="Add a photo with one clear face, then a recording of speech or a text. The video appears here.",
