@@ -51,6 +51,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--face", default=Framing.face_index, type=int, help="which face, 0 is the largest (default: %(default)s)")
     parser.add_argument("--seed", default=str(RenderOptions.seed), help='of blinks and sway, or "random" (default: %(default)s)')
     parser.add_argument("--label", action="store_true", help='draw a small "AI" into the lower left corner')
+    parser.add_argument(
+        "--mark", nargs="?", const="on", default="on", choices=("on", "off"), help="an imperceptible mark in every frame (default: on)"
+    )  # fmt: skip
     ditto = parser.add_argument_group("ditto", "of the ditto engine only")
     ditto.add_argument("--preset", choices=tuple(PRESETS), help="steps, overlap, smoothing and size under one name")
     ditto.add_argument("--controls", type=Path, metavar="FILE.json", help="options by name, from a file")
@@ -95,7 +98,7 @@ def given_by_name(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def parse_options(arguments: argparse.Namespace, given: Mapping[str, Any]) -> Options:
-    """Preset, then what is `given_by_name`: the later holds. --size, --face, --label and --seed where that does not say otherwise."""
+    """Preset, then what is `given_by_name`: the later holds. --size, --face, --label, --mark and --seed where that says nothing."""
     size, seed = arguments.size, arguments.seed
     if size != "source" and not size.isdecimal():
         raise OptionError(f"--size is {size!r}.", 'It must be a number of pixels, or "source".')
@@ -106,6 +109,7 @@ def parse_options(arguments: argparse.Namespace, given: Mapping[str, Any]) -> Op
         "seed": random.SystemRandom().randrange(2**32) if seed == "random" else int(seed),
         "face_index": arguments.face,
         "label": arguments.label,
+        "mark": arguments.mark == "on",
         **(preset(arguments.preset) if arguments.preset else {}),
         **given,
     }

@@ -14,6 +14,7 @@ from core.errors import BusyError, EngineUnavailable, OptionError
 from core.optimization.cold_start_optimization import Engines
 from core.optimization.gpu_optimization import gpu_obstacle
 from core.options import PRESETS
+from core.provenance.marking import open_marker
 from core.run_request import LoadedEngine, RunRequest
 from core.settings import Settings
 from core.types import DEFAULT
@@ -28,6 +29,7 @@ class EngineSelector:
     def __init__(self, settings: Settings, engines: Engines, device: str | None, serving: bool) -> None:
         self._settings, self._engines = settings, engines
         self._device, self._serving = device, serving
+        self._marker = open_marker(settings)
 
     def choose(self, requested: str) -> tuple[str, str]:
         """The engine that would serve `requested` now, and why. Raises OptionError or EngineUnavailable."""
@@ -91,7 +93,7 @@ class EngineSelector:
         """The engine that would serve the request now; None while it is not loaded."""
         name, reason = self.choose(run_request.engine)
         engine = self._engines.loaded(name)
-        return None if engine is None else _loaded(engine, reason, run_request)
+        return None if engine is None else self._loaded(engine, reason, run_request)
 
     def load_engine(self, run_request: RunRequest, check: Callable[[], None] = lambda: None) -> LoadedEngine:
         """Waits for the engine; where auto chose one that turns out not to run here, for the lite one. check: as in `Engines.get`.
@@ -111,15 +113,14 @@ class EngineSelector:
                 raise error from None  # only Ditto can do what was asked: why it cannot run here is the answer
             engine, reason = self._engines.get("lite", check), f"auto: ditto cannot run here ({error.message.rstrip('.')})"
         load_ms = round((time.perf_counter() - started_s) * 1000, 1)
-        loaded = dataclasses.replace(_loaded(engine, reason, run_request), load_ms=load_ms)
+        loaded = dataclasses.replace(self._loaded(engine, reason, run_request), load_ms=load_ms)
         request = loaded.request
         engine.verify(request.source, request.framing, request.controls, request.options)
         return loaded
 
-
-def _loaded(engine: Engine, reason: str, run_request: RunRequest) -> LoadedEngine:
-    reason = f"{reason}; {engine.limitation}" if engine.limitation else reason
-    return LoadedEngine(engine, reason, completed(run_request, engine.capabilities))
+    def _loaded(self, engine: Engine, reason: str, run_request: RunRequest) -> LoadedEngine:
+        reason = f"{reason}; {engine.limitation}" if engine.limitation else reason
+        return LoadedEngine(engine, reason, completed(run_request, engine.capabilities), marker=self._marker)
 
 
 def _check_for(name: str, run_request: RunRequest) -> None:

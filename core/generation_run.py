@@ -81,7 +81,9 @@ class GenerationRun:
 
     def frames(self, job: Job[Any]) -> Generator[Frame, None, None]:
         """Every frame once; reports to `job` after each step. Close it to free what the session holds."""
-        label = Label(self.session.width, self.session.height) if self.options.label else None
+        width, height = self.session.width, self.session.height
+        label = Label(width, height) if self.options.label else None
+        mark = self.prepared.loaded.marker.mark(width, height) if self.options.mark else None
         job.report(Progress("animating", 0, self.total))
         try:
             for chunk in itertools.chain(self.audio.steps(STEP_FRAMES * SAMPLES_PER_FRAME), [np.zeros(0, np.float32)]):
@@ -91,6 +93,8 @@ class GenerationRun:
                     for frame in frames:
                         if label is not None:
                             label.draw(frame)
+                        if mark is not None:
+                            mark.draw(frame)
                         if not self.n_frames:
                             self.first_out()
                         self.n_frames += 1
@@ -140,6 +144,7 @@ class GenerationRun:
             warnings=(*prepared.warnings, *self.audio.warnings),
             avatar=prepared.avatar,
             label=self.options.label,
+            mark=self.options.mark,
         )
 
 

@@ -87,7 +87,7 @@ class ResultReuse:
             "audio": [audio.original, audio.samples],
             "controls": run_request.controls,
             "options": run_request.options,
-            "said": [loaded.disclosure, self._signature],
+            "said": [loaded.disclosure, loaded.marker.fingerprint, self._signature],
             "limits": [settings.max_video_s, settings.max_video_store_bytes] if moving else [],
         }
         try:

@@ -7,7 +7,8 @@ import datetime
 from typing import Literal
 
 from core.engines.base import Engine, Registration
-from core.provenance.disclosure import dated, disclosure
+from core.provenance.disclosure import NO_MARK, dated, disclosure
+from core.provenance.marking import PUBLIC_MARKER, Marker
 from core.types import Avatar, Controls, Framing, RenderOptions, Source, is_video
 
 
@@ -26,18 +27,23 @@ class RunRequest:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LoadedEngine:
-    """The engine that serves a request, why this one, the request completed for it, and how long the request waited for it."""
+    """The engine that serves a request, why this one, the request completed for it, how long the request waited for it, and what marks
+    the frames.
+    """
 
     engine: Engine
     reason: str
     request: RunRequest
     load_ms: float = 0.0
+    marker: Marker = PUBLIC_MARKER
 
     @property
     def disclosure(self) -> dict[str, str]:
         """The metadata of the videos that the request gives, without their date."""
         kind: Literal["video", "photo"] = "video" if is_video(self.request.source) else "photo"
-        return disclosure(self.engine.name, self.engine.revision, kind, self.request.options.label)
+        options = self.request.options
+        mark = self.marker.statement if options.mark else NO_MARK
+        return disclosure(self.engine.name, self.engine.revision, kind, options.label, mark)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -81,7 +81,9 @@ class Settings(BaseSettings):
     owner_max_spoken: int = Field(default=2, ge=1, description="The same, of one owner")
     speech_threads: int = Field(default=0, ge=0, le=64, description="Threads that speak one sentence; 0: one for each core, four at most")
     speech_url: str | None = Field(
-        default=None, pattern=r"^https?://[^\s?#]+$", description="Speech service with OpenAI's protocol, such as https://api.example.org/v1"
+        default=None,
+        pattern=r"^https?://[^\s?#]+$",
+        description="Speech service with OpenAI's protocol, such as https://api.example.org/v1",
     )
     speech_key: SecretStr | None = Field(default=None, description="Its key; it stays on the server")
     speech_model: str = Field(default="tts-1", min_length=1, max_length=200, description="Its model")
@@ -89,7 +91,9 @@ class Settings(BaseSettings):
     speech_format: Literal["pcm", "wav", "mp3"] = Field(default="pcm", description="What it sends; pcm (24 kHz) is heard while it arrives")
     speech_timeout_s: float = Field(default=20.0, gt=0, le=300, description="How long it may send nothing")
     chat_url: str | None = Field(
-        default=None, pattern=r"^https?://[^\s?#]+$", description="Language model with OpenAI's protocol, such as https://api.example.org/v1"
+        default=None,
+        pattern=r"^https?://[^\s?#]+$",
+        description="Language model with OpenAI's protocol, such as https://api.example.org/v1",
     )
     chat_key: SecretStr | None = Field(default=None, description="Its key; it stays on the server")
     chat_model: str = Field(default="gpt-4o-mini", min_length=1, max_length=200, description="Its model")
@@ -99,7 +103,9 @@ class Settings(BaseSettings):
     chat_answer_chars: int = Field(default=4000, ge=100, le=100_000, description="Longest answer; what is beyond is left out")
     chat_echo: bool = Field(default=True, description="Without a model, a built-in echo answers live conversations, under that name")
     recognition_url: str | None = Field(
-        default=None, pattern=r"^https?://[^\s?#]+$", description="Speech recognition with OpenAI's protocol, such as https://api.example.org/v1"
+        default=None,
+        pattern=r"^https?://[^\s?#]+$",
+        description="Speech recognition with OpenAI's protocol, such as https://api.example.org/v1",
     )
     recognition_key: SecretStr | None = Field(default=None, description="Its key; it stays on the server")
     recognition_model: str = Field(default="whisper-1", min_length=1, max_length=200, description="Its model")
@@ -148,6 +154,11 @@ class Settings(BaseSettings):
     share_caches: bool = Field(default=False, description="One owner's finished videos may answer another's same request")
     require_consent: bool = Field(default=False, description="Avatars need the declared consent of the person shown")
     label: bool = Field(default=True, description='Pages and servers draw a small "AI" into their videos')
+    mark: bool = Field(default=True, description="Pages and servers draw the imperceptible mark into their videos and streams")
+    mark_key: SecretStr | None = Field(
+        default=None, min_length=16, max_length=200, description="Key of the deployment's own pattern beside it, 16 characters or more"
+    )
+    mark_id: int = Field(default=0, ge=0, lt=2**32, description="The number that this pattern says")
     shared_batches: bool = Field(default=False, description="On a GPU, Ditto draws the frames of all sessions in shared batches")
     fetch_ditto: bool = Field(default=True, description="Pages and servers fetch Ditto where a GPU is there and it is missing")
     zero_gpu_call_s: float = Field(default=60.0, ge=10, description="Longest call on a GPU that is lent (ZeroGPU), seconds")

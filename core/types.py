@@ -150,7 +150,7 @@ def check_honoured(options: Framing | Controls | RenderOptions, capabilities: fr
         )
 
 
-COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "seed", "label"})
+COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "seed", "label", "mark"})
 """The options that every engine honours."""
 
 
@@ -248,7 +248,7 @@ class RenderOptions:
     size: side in pixels of the square, face-centred output (even, 64..1920), or "source" for the whole photo at its own size.
     max_size: bound on the longer side when size is "source".
     seed: of everything random (blinks, sway); the same seed gives the same video. 0 .. 2**32 - 1.
-    label: a small visible "AI" is drawn into every frame.
+    label: a small visible "AI" is drawn into every frame. mark: the imperceptible mark is.
     Of the ditto engine, with their meaning in `Audio2MotionOptions`: online_mode, overlap_v2, sampling_timesteps, smo_k_d, fix_kp_cond,
     fix_kp_cond_dim, v_min_max_for_clip; N_d: frames of the whole video where they are known beforehand, which the blinks are planned by.
     """
@@ -257,6 +257,7 @@ class RenderOptions:
     max_size: int = 1920
     seed: int = 1234
     label: bool = False
+    mark: bool = False
     online_mode: bool | Default = DEFAULT
     overlap_v2: int | Default = DEFAULT
     sampling_timesteps: int | Default = DEFAULT
@@ -288,8 +289,9 @@ class RenderOptions:
                 code="option_out_of_range",
                 parameters={"name": "seed", "value": self.seed, "low": 0, "high": 2**32 - 1},
             )
-        if not isinstance(self.label, bool):
-            raise OptionError(f"label is {self.label!r}.", "It must be true or false.")
+        for name, switch in (("label", self.label), ("mark", self.mark)):
+            if not isinstance(switch, bool):
+                raise OptionError(f"{name} is {switch!r}.", "It must be true or false.")
 
 
 @dataclass(frozen=True)
@@ -357,7 +359,7 @@ class GenerationInfo:
     rtf: wall_s / audio_s. first_frame_ms: from the moment audio and avatar are there to the first finished frame.
     register_ms, load_ms: registration of the photo and loading of the engine in this request, else 0.
     cache_hit: the very video had been made before; the times are those of this request. avatar: token of the avatar used. label: the
-    visible "AI" is in the frames.
+    visible "AI" is in the frames. mark: the imperceptible mark is.
     """
 
     engine: str
@@ -377,6 +379,7 @@ class GenerationInfo:
     cache_hit: bool = False
     avatar: str | None = None
     label: bool = False
+    mark: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""

@@ -43,9 +43,7 @@ Pictured = list[tuple[StitchedFrame, Frame]]
 class DittoRenderer:
     """The pictures of one session. `draw` and `put_back` may run on a thread each; width, height: of the pictures."""
 
-    def __init__(
-        self, source: DittoRegistration, warp: WarpF3D, decode: DecodeF3D, placement: Placement, render: RenderOptions
-    ) -> None:
+    def __init__(self, source: DittoRegistration, warp: WarpF3D, decode: DecodeF3D, placement: Placement, render: RenderOptions) -> None:
         self._source, self._warp, self._decode, self._placement = source, warp, decode, placement
         if render.size == "source":
             self.width, self.height = output_size(source.source_width, source.source_height, render)

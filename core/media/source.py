@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import av
 import numpy as np
@@ -32,7 +32,7 @@ from core.types import FPS, Frame, Photo
 SUPPORTED = "MP4, MOV or WebM"
 _DEMUXERS = frozenset({"mov", "matroska"})
 _CODECS = "h264,hevc,vp8,vp9,libvpx,libvpx-vp9,av1,libdav1d,mpeg4,mjpeg,prores,ffv1"
-_MAX_EMPTY_PACKETS = 2000
+MAX_EMPTY_PACKETS = 2000
 """Packets in a row that give no frame: a file that is all damage ends here."""
 
 
@@ -113,7 +113,7 @@ def load_source(source: ImageSource, settings: Settings) -> Photo | Clip:
 def load_clip(data: bytes, name: str, settings: Settings) -> Clip:
     """A video from its bytes; its first frame is decoded, to know that there is one and how large it is."""
     with _opened(data, name) as container:
-        context = _stream(container, name).codec_context
+        context = picture_track(container, name).codec_context
         check_size(context.width, context.height, name, settings)
         duration_s = (container.duration or 0) / av.time_base
     warnings: tuple[str, ...] = ()
@@ -148,12 +148,19 @@ def _read(path: Path, limit: int) -> bytes:
 
 
 def _opened(data: bytes, name: str) -> Any:
-    content = identify(data[:HEAD_BYTES])
+    return open_video(io.BytesIO(data), name)
+
+
+def open_video(file: BinaryIO, name: str) -> Any:
+    """The opened container of a seekable file, from its beginning. Raises ImageError where it is no video."""
+    file.seek(0)
+    content = identify(file.read(HEAD_BYTES))
+    file.seek(0)
     if content.decoder not in _DEMUXERS:
         raise ImageError(f"{name} is not a video but {content.name}.", f"Give a {SUPPORTED} file.")
     try:
         return av.open(
-            io.BytesIO(data),
+            file,
             "r",
             format=content.decoder,
             options={"codec_whitelist": _CODECS, "protocol_whitelist": "none"},
@@ -161,10 +168,11 @@ def _opened(data: bytes, name: str) -> Any:
             io_open=_refuse_open,
         )
     except (av.FFmpegError, ValueError, OSError) as error:
-        raise _unreadable(name, error) from error
+        raise unreadable(name, error) from error
 
 
-def _stream(container: Any, name: str) -> Any:
+def picture_track(container: Any, name: str) -> Any:
+    """The first video track that is not a cover. Raises ImageError where there is none."""
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:  # the cover of a song
             return stream
@@ -178,11 +186,11 @@ def _decoded(data: bytes, name: str, size: tuple[int, int] | None, max_pixels: i
     got_any, empty = False, 0
     error: Exception | None = None
     with _opened(data, name) as container:
-        stream = _stream(container, name)
+        stream = picture_track(container, name)
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"max_pixels": str(max_pixels)}  # frames inside may claim another size than the header
         packets = container.demux(stream)
-        while empty < _MAX_EMPTY_PACKETS:
+        while empty < MAX_EMPTY_PACKETS:
             try:
                 packet = next(packets, None)
                 frames = packet.decode() if packet is not None else []
@@ -201,7 +209,7 @@ def _decoded(data: bytes, name: str, size: tuple[int, int] | None, max_pixels: i
                 size, got_any = now, True
                 yield frame.time, pixels
     if not got_any:
-        raise _unreadable(name, error)
+        raise unreadable(name, error)
 
 
 def _upright(pixels: NDArray[Any], rotation: int) -> Frame:
@@ -209,7 +217,7 @@ def _upright(pixels: NDArray[Any], rotation: int) -> Frame:
     return np.ascontiguousarray(np.rot90(pixels, rotation // 90)) if rotation % 360 else np.ascontiguousarray(pixels)
 
 
-def _unreadable(name: str, error: Exception | None) -> ImageError:
+def unreadable(name: str, error: Exception | None) -> ImageError:
     reason = f" ({getattr(error, 'strerror', None) or error})" if error else ""
     return ImageError(
         f"{name} looks like a video but cannot be decoded{reason}.",

@@ -17,6 +17,7 @@ Not trainedAlgorithmicMedia ("created algorithmically using an Artificial Intell
 compositeWithTrainedAlgorithmicMedia ("Augmentation, correction or enhancement using a Generative AI model"): that is an edit of
 something that was there before, which in C2PA opens the original as an ingredient; this video never existed without the AI.
 """
+NO_MARK = "none"
 SYNTHETIC_TYPES = frozenset(
     _TERMS + term
     for term in (
@@ -30,10 +31,10 @@ SYNTHETIC_TYPES = frozenset(
 """Terms that a reader takes for "made or altered by AI"."""
 
 
-def disclosure(engine: str, revision: str, kind: Literal["photo", "video"], label: bool) -> dict[str, str]:
+def disclosure(engine: str, revision: str, kind: Literal["photo", "video"], label: bool, mark: str = NO_MARK) -> dict[str, str]:
     """Metadata for the container of a video or stream; `dated` completes it.
 
-    kind: of the source. label: whether the visible label is in the frames.
+    kind: of the source. label: whether the visible label is in the frames. mark: what the imperceptible one is called (`Marker.statement`).
     """
     what = "a still photo" if kind == "photo" else "a video of a face"
     return {
@@ -43,6 +44,7 @@ def disclosure(engine: str, revision: str, kind: Literal["photo", "video"], labe
         "generator": f"{GENERATOR} {GENERATOR_VERSION}",
         "engine": f"{engine} {revision}",
         "visible_label": "AI" if label else "none",
+        "imperceptible_mark": mark,
     }
 
 

@@ -1,4 +1,4 @@
-"""Options of a video by name: presets, limits and the label, by the same rules for pages and server."""
+"""Options of a video by name: presets, limits, label and mark, by the same rules for pages and server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BAD_OPTIONS_HINT = 'Write them as {"size": 320, ...}.'
 
 
 def settled(values: Mapping[str, Any], settings: Settings, avatar: bool) -> dict[str, Any]:
-    """The options by name with nothing left open: the preset's written out, a random seed drawn, the label decided.
+    """The options by name with nothing left open: the preset's written out, a random seed drawn, label and mark decided.
 
     The same dictionary makes the same video at any time, so it is what a job records. avatar: it brings its own framing, which a preset
     cannot change. Raises OptionError for what no engine would take.
@@ -47,6 +47,7 @@ def settled(values: Mapping[str, Any], settings: Settings, avatar: bool) -> dict
     options.framing.verify()
     options.render.verify()
     result["label"] = settings.label or options.render.label  # a visitor may ask for the label, not it away
+    result["mark"] = settings.mark or options.render.mark
     return result
 
 

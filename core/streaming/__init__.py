@@ -12,7 +12,7 @@ All `data` one after the other are a fragmented MP4 with the frames and samples 
 
 Live (`live.py`): `Studio.live` loads and registers on the calling thread, then gives a `LiveSession`.
 
-    live = studio.live(avatar, owner, options=RenderOptions(label=True), live=LiveOptions())
+    live = studio.live(avatar, owner, options=RenderOptions(label=True, mark=True), live=LiveOptions())
     live.feed(pcm16_bytes, 16_000)                     # any thread, any size, any rate; False: no room now
     live.end_of_utterance(); live.interrupt(); live.set_controls(Controls(...)); live.close()
     while not live.closed:

@@ -62,8 +62,11 @@ class LiveSession:
         self._cpu_s = self._turn_s = 0.0  # of the frame that is made
         self._prepared, self._render, self._turn, self._clock = prepared, render, turn, clock
         self._label = Label(session.width, session.height) if render.label else None
+        self._mark = prepared.loaded.marker.mark(session.width, session.height) if render.mark else None
         rate_hz = self.options.sound_rate_hz
-        self._video = FragmentedMp4(session.width, session.height, rate_hz, 1, prepared.metadata())
+        self.metadata = prepared.metadata()
+        """What the stream says of itself, as in `core.provenance.disclosure`."""
+        self._video = FragmentedMp4(session.width, session.height, rate_hz, 1, self.metadata)
         self.mime_type = self._video.mime_type
         self.engine = prepared.engine.name
         self.initialisation = self._video.initialisation()
@@ -328,6 +331,8 @@ class LiveSession:
                 frame = self._idle()
             if self._label is not None:
                 self._label.draw(frame)
+            if self._mark is not None:
+                self._mark.draw(frame)
         with self._changed:
             if self._speech is not None and self._speech.utterance is not self._first():
                 return  # interrupted meanwhile
