@@ -73,6 +73,7 @@ class Texts:
     cancel: str
     video: str
     download: str
+    example_photo: str
     examples: str
     example: str
     idle: str
