@@ -13,8 +13,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from core.engines.lite import LiteEngine
 from core.errors import InputError
 from core.media.audio import load_audio

@@ -15,10 +15,12 @@ from core.types import FPS, Frame
 
 REFRESH_FRAMES = 2 * FPS
 """After so many frames the strength follows the picture; as often as files have a key frame."""
-_FLAT, _MOST, _RMS = 1.0, 2.2, 1.9
+_FLAT, _MOST, _RMS = 0.6, 3.0, 1.9
 """Root mean square of the mark, in levels: on a flat ground, in the strongest texture, and at most in all (42.5 dB)."""
-_PER_TEXTURE = 0.25
-"""Levels that one level of texture adds."""
+_DARK, _BLACK = 56, 16
+"""Where the picture is darker than the first of these levels, less of the mark would be seen: down to this part of it in black."""
+_PER_TEXTURE, _FREE = 0.5, 0.75
+"""Levels that one level of texture adds, beyond the first, which a sensor's noise makes."""
 _FINE, _COARSE = 5, 17
 """Sides of the windows, in units of the pattern, in which texture is told from shape, and averaged."""
 _ONE = 64
@@ -67,8 +69,10 @@ def _strength(frame: Frame, scale: float) -> NDArray[np.int32]:
     """Root mean square of the mark at each pixel, (height, width), in 64ths of a level."""
     luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     fine, coarse = (max(3, round(side * scale) | 1) for side in (_FINE, _COARSE))
-    texture = cv2.blur(cv2.multiply(cv2.absdiff(luma, cv2.blur(luma, (fine, fine))), 8), (coarse, coarse)).astype(np.int32)
-    strength = np.minimum(round(_FLAT * _ONE) + texture * round(_PER_TEXTURE * _ONE) // 8, round(_MOST * _ONE))
+    mean = cv2.blur(luma, (fine, fine))
+    texture = cv2.blur(cv2.multiply(cv2.absdiff(luma, mean), 8), (coarse, coarse)).astype(np.int32)
+    strength = np.minimum(round(_FLAT * _ONE) + np.maximum(texture - round(8 * _FREE), 0) * round(_PER_TEXTURE * _ONE) // 8, round(_MOST * _ONE))
+    strength = strength * np.clip(mean.astype(np.int32) + _BLACK, 0, _DARK) // _DARK
     mean_square = int(np.sum(strength * strength, dtype=np.int64)) / strength.size
     most = (_RMS * _ONE) ** 2
     if mean_square > most:

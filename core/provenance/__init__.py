@@ -2,5 +2,7 @@
 
 disclosure.py   the words, for container and manifest
 signing.py      embeds a signed C2PA manifest into a finished file
-reading.py      reads and verifies all of it again (`python -m core.provenance FILE`)
+marking.py      what a deployment marks its pictures with, so that it cannot be seen (drawn by core/media/mark.py)
+reading.py      reads and verifies metadata and manifest again (`python -m core.provenance FILE`)
+mark_reading.py looks for the mark in the pictures (mark_detection.py)
 """

@@ -2,7 +2,8 @@
 
     python -m core.provenance FILE [--json] [--anchors AUTHORITIES.pem]
 
-Exit code 0: marked as synthetic, and whatever is signed verifies; 1: no such mark, or a manifest that does not verify; 2: not readable.
+Exit code 0: marked as synthetic in some way, and whatever is signed verifies; 1: no such mark, or a manifest that does not verify; 2: not
+readable.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from pathlib import Path
 
 from core.command_line import FAILED, OK, OneLineParser, exit_code
 from core.errors import InputError
-from core.provenance.reading import Manifest, Provenance, plain, read_provenance
+from core.provenance.mark_detection import MarkReading
+from core.provenance.marking import mark_key
+from core.provenance.reading import Manifest, Provenance, plain, read_all
+from core.settings import load_settings
 
 _MAX_CPU_S = 300
 """A file that keeps the reader busy for longer is hostile."""
@@ -25,13 +29,13 @@ _STATES = {
     "intact": "intact; who the signer is was not checked (--anchors)",
     "broken": "BROKEN",
 }
-_SHOWN = ("comment", "generator", "engine", "date", "visible_label", "digital_source_type")
+_SHOWN = ("comment", "generator", "engine", "date", "visible_label", "imperceptible_mark", "digital_source_type")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     parser = OneLineParser(prog="core.provenance", description="Reads and verifies how a video is marked as synthetic.")
-    parser.add_argument("file", type=Path, help="an MP4")
+    parser.add_argument("file", type=Path, help="a video")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--anchors", type=Path, help="PEM file of authorities; a manifest by a signer of none of them fails")
     chosen = parser.parse_args(arguments)
@@ -39,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    found = read_provenance(chosen.file, _read_anchors(chosen.anchors))
+    found = read_all(chosen.file, _read_anchors(chosen.anchors), mark_key(load_settings()))
     text = json.dumps({"file": str(chosen.file), **found.to_dict()}) if chosen.json else _summary(chosen.file, found)
     sys.stdout.write(text + "\n")
     return OK if found.good else FAILED
@@ -64,7 +68,19 @@ def _summary(path: Path, found: Provenance) -> str:
         lines.append("  Content Credentials (C2PA): none, so nothing shows whether the file or the marks above were changed")
     else:
         lines += _manifest_lines(found.manifest)
-    return "\n".join(lines)
+    return "\n".join([*lines, *_mark_lines(found.mark)])
+
+
+def _mark_lines(mark: MarkReading | None) -> list[str]:
+    if mark is None:
+        return ["  mark in the pictures: not looked for, none can be decoded"]
+    if not mark.found:
+        return [f"  mark in the pictures: not found in {mark.n_frames} frames"]
+    about = [f"confidence {100 * mark.confidence:.6g} %, by chance once in {1 / max(mark.chance, 1e-99):.0e} videos"]
+    about += ["mirrored"] if mark.mirrored else []
+    if mark.payload is not None:
+        about.append(f"id {mark.payload:08x} of this deployment")
+    return [f"  mark in the pictures: found ({'; '.join(about)})"]
 
 
 def _manifest_lines(manifest: Manifest) -> list[str]:

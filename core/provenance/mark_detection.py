@@ -44,13 +44,14 @@ _PUBLIC[:, 0] *= 2  # `irfft2` counts the other columns twice
 
 @dataclass(frozen=True)
 class MarkReading:
-    """found: the public mark is there. chance: bound on the probability that a video without it gives as much, 0..1. mirrored: the picture
-    is. scale: of the marked picture's shorter side, in that of what is shown now. payload: 0 .. 2**32 - 1, of a deployment's own
-    pattern; None where none was looked for or found. payload_chance: as `chance`. n_frames: looked at.
+    """found: the public mark is there. chance: bound on the probability that a video without it gives as much, 0..1. score: the statistic,
+    in standard deviations. mirrored: the picture is. scale: of what is shown now, in the marked picture's shorter side. payload:
+    0 .. 2**32 - 1, of a deployment's own pattern; None where none was looked for or found. payload_chance: as `chance`. n_frames: looked at.
     """
 
     found: bool
     chance: float
+    score: float = 0.0
     mirrored: bool = False
     scale: float = 1.0
     payload: int | None = None
@@ -114,7 +115,7 @@ class MarkDetector:
         chance = _chance(best.z, _TRIED)
         found = chance <= MOST_CHANCE
         payload, payload_chance = _payload(best, self._key) if found and self._key is not None else (None, 1.0)
-        return MarkReading(found, chance, best.mirrored, 1 / best.scale, payload, payload_chance, self.n_frames)
+        return MarkReading(found, chance, best.z, best.mirrored, 1 / best.scale, payload, payload_chance, self.n_frames)
 
 
 def _brought_to_size(luma: NDArray[np.uint8]) -> Array:

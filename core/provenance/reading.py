@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
 from core.errors import InputError
+from core.media.sniff import HEAD_BYTES, identify
 from core.provenance.container import C2PA_UUID, boxes, read_metadata
 from core.provenance.disclosure import SYNTHETIC_TYPES, says_synthetic
 from core.provenance.library import MAX_MANIFEST_MIB, context, load
+from core.provenance.mark_detection import MarkReading
+from core.provenance.mark_reading import read_mark
 
 MAX_FILE_BYTES = 16 * 2**30
 _MAX_TEXT, _MAX_ITEMS = 400, 32
@@ -47,14 +50,19 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Provenance:
-    """The result of reading a file. metadata: of the container, unsigned unless there is a manifest."""
+    """The result of reading a file. metadata: of the container, unsigned unless there is a manifest. mark: in the pictures; None where it
+    was not looked for, or no picture can be decoded.
+    """
 
     metadata: Mapping[str, str]
     manifest: Manifest | None
+    mark: MarkReading | None = None
 
     @property
     def synthetic(self) -> bool:
         """Whether the file is marked as synthetic; a broken manifest marks nothing."""
+        if self.mark is not None and self.mark.found:
+            return True
         signed = () if self.manifest is None or self.manifest.state == "broken" else self.manifest.source_types
         return not SYNTHETIC_TYPES.isdisjoint(signed) or says_synthetic(self.metadata)
 
@@ -66,7 +74,8 @@ class Provenance:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         manifest = None if self.manifest is None else dataclasses.asdict(self.manifest)
-        return {"good": self.good, "synthetic": self.synthetic, "metadata": dict(self.metadata), "manifest": manifest}
+        mark = None if self.mark is None else self.mark.to_dict()
+        return {"good": self.good, "synthetic": self.synthetic, "metadata": dict(self.metadata), "manifest": manifest, "mark": mark}
 
 
 def read_provenance(path: Path, anchors: str | None = None) -> Provenance:
@@ -86,6 +95,24 @@ def read_provenance(path: Path, anchors: str | None = None) -> Provenance:
         raise InputError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}).", "Check the path.") from error
 
 
+def read_all(path: Path, anchors: str | None = None, mark_key: bytes | None = None) -> Provenance:
+    """As `read_provenance`, and looks for the mark in the pictures, also of WebM and Matroska files, which hold neither of the others.
+
+    mark_key: of the deployment whose number is looked for.
+    """
+    try:
+        mark = read_mark(path, mark_key)
+    except InputError:
+        return read_provenance(path, anchors)  # which says what is wrong, where it cannot be read either
+    found = Provenance({}, None) if _is_matroska(path) else read_provenance(path, anchors)
+    return dataclasses.replace(found, mark=mark)
+
+
+def _is_matroska(path: Path) -> bool:
+    with path.open("rb") as file:
+        return identify(file.read(HEAD_BYTES)).decoder == "matroska"
+
+
 def _open(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)  # a pipe must not make us wait
 
@@ -94,7 +121,7 @@ def _read(path: Path, file: BinaryIO, size: int, anchors: str | None) -> Provena
     top = boxes(file, 0, size)
     first = next(top, None)
     if first is None or first.kind != b"ftyp":
-        raise InputError(f"{path} is not an MP4.", "Only videos in MP4 can be checked.")
+        raise InputError(f"{path} is not a video that can be read.", "Give an MP4, MOV, WebM or Matroska file.")
     metadata: dict[str, str] = {}
     manifest: Manifest | None = None
     for box in top:

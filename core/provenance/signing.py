@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from core.errors import OptionError, SigningError, disk_error, is_disk_full
-from core.provenance.disclosure import DIGITAL_SOURCE_TYPE, GENERATOR, GENERATOR_VERSION
+from core.provenance.disclosure import DIGITAL_SOURCE_TYPE, GENERATOR, GENERATOR_VERSION, NO_MARK
 from core.provenance.library import context, load
 from core.settings import Settings
 
@@ -58,7 +58,9 @@ class Signer:
         signed = path.with_name(f".{secrets.token_hex(8)}.mp4.part")
         try:
             with path.open("rb") as source, signed.open("x+b") as target:
-                self._embed(source, target, _claim(engine, revision, metadata["comment"]), self._timestamp_url)
+                self._embed(
+                    source, target, _claim(engine, revision, metadata["comment"], metadata["imperceptible_mark"]), self._timestamp_url
+                )
             os.replace(signed, path)
         except (load().C2paError, OSError) as error:
             if isinstance(error, OSError) and is_disk_full(error):
@@ -84,19 +86,27 @@ def open_signer(settings: Settings) -> Signer | None:
     return Signer(settings.c2pa_cert, settings.c2pa_key, settings.c2pa_alg, settings.c2pa_tsa_url)
 
 
-def _claim(engine: str, revision: str, statement: str) -> dict[str, Any]:
-    """The claims that are signed, in C2PA's terms. Whether others may train on it is for its owner to say, so no such assertion is made."""
+def _claim(engine: str, revision: str, statement: str, mark: str = NO_MARK) -> dict[str, Any]:
+    """The claims that are signed, in C2PA's terms. Whether others may train on it is for its owner to say, so no such assertion is made.
+
+    mark: as in `disclosure`. It is the soft binding: what still binds the pictures to this manifest where a file has lost it.
+    """
     created = {
         "action": "c2pa.created",
         "digitalSourceType": DIGITAL_SOURCE_TYPE,
         "softwareAgent": {"name": f"{GENERATOR} {engine}", "version": revision},
         "description": statement,
     }
+    assertions: list[dict[str, Any]] = [{"label": "c2pa.actions.v2", "data": {"actions": [created]}, "created": True}]
+    if mark != NO_MARK:
+        algorithm, _, value = mark.partition(" ")
+        binding = {"alg": algorithm, "blocks": [{"scope": {}, "value": value or "public"}]}
+        assertions.append({"label": "c2pa.soft-binding", "data": binding, "created": True})
     return {
         "claim_generator_info": [{"name": GENERATOR, "version": GENERATOR_VERSION}],
         "title": "Synthetic video",
         "format": "video/mp4",
-        "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [created]}, "created": True}],
+        "assertions": assertions,
     }
 
 
