@@ -1,10 +1,11 @@
 """Measures the imperceptible mark: how little it changes, what it survives, how often it is found where it is not, and what it costs.
 
-usage: python benchmarks/mark.py [--photos FOLDER] [--frames 75] [--styles photo,dark,...] [--key] [--out benchmarks/results/mark.json]
+usage: python benchmarks/mark.py [--photos FOLDER] [--frames 60] [--styles photo,dark,...] [--key] [--processes 2]
+       [--out benchmarks/results/mark.json]
 
 Videos: the project's portrait and the photos of FOLDER, each as photo, painting, drawing, dark, bright, on a flat ground and still
-(mark_sources.py), each attacked in every way of mark_attacks.py (the ones that may defeat it: on the photos). Unmarked ones are read after eight of the attacks. PSNR is of luma, of the
-mark alone, before any encoding. Prints a table; ends with one line of JSON, which --out keeps.
+(mark_sources.py), each attacked in every way of mark_attacks.py (by what may defeat it: the photos). Unmarked ones are read after eight
+of the attacks. PSNR is of luma, of the mark alone, before any encoding. Prints a table; ends with one line of JSON, which --out keeps.
 """
 
 from __future__ import annotations
@@ -13,6 +14,11 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +27,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.mark_attacks import ATTACKS, DEFEATS, Attack, Frames, encoded, read
-from benchmarks.mark_sources import STYLES, clips
+from benchmarks.mark_sources import STYLES, Clip, clips
 from core.media.mark import Mark
 from core.media.mark_pattern import make_tile
 
@@ -46,39 +52,62 @@ def marked(frames: Frames, key: bytes | None) -> tuple[Frames, float]:
     return result, (time.thread_time() - began) * 1000 / len(result)
 
 
-def measure(photos: Path | None, n_frames: int, styles: tuple[str, ...], key: bytes | None) -> dict[str, Any]:
-    found: dict[str, list[bool]] = {}
-    named: dict[str, list[bool]] = {}
-    weakest: dict[str, float] = {}
-    false_scores: list[float] = []
-    false_finds, ratios, costs = 0, {}, []
-    for clip in clips(n_frames, photos, styles):
-        after, cost_ms = marked(clip.frames, key)
-        ratios[clip.name] = round(psnr(clip.frames, after), 2)
-        costs.append(cost_ms)
-        for name, attack in {**ATTACKS, **(DEFEATS if clip.name.endswith("-photo") else {})}.items():
-            reading = read(encoded(after, attack), key)
-            found.setdefault(name, []).append(reading.found)
-            named.setdefault(name, []).append(reading.payload == PAYLOAD)
-            weakest[name] = round(min(weakest.get(name, 99.0), reading.score), 1)
-            if not reading.found and name in ATTACKS:
-                sys.stderr.write(f"{clip.name}, {name}: not found (score {reading.score:.1f})\n")
-        for name in UNMARKED if key is None else ():
-            reading = read(encoded(clip.frames, ATTACKS[name]))
-            false_scores.append(reading.score)
-            false_finds += reading.found
-        sys.stderr.write(f"{clip.name}: PSNR {ratios[clip.name]} dB\n")
+@dataclass
+class Measured:
+    """Of one clip. found, named, scores: by attack; false_scores, false_finds: of the unmarked."""
+
+    name: str
+    psnr_db: float
+    ms_a_frame: float
+    found: dict[str, bool]
+    named: dict[str, bool]
+    scores: dict[str, float]
+    false_scores: list[float]
+    false_finds: int
+
+
+def measured(clip: Clip, key: bytes | None) -> Measured:
+    after, cost_ms = marked(clip.frames, key)
+    attacks = {**ATTACKS, **(DEFEATS if clip.name.endswith("-photo") else {})}
+    readings = {name: read(encoded(after, attack), key) for name, attack in attacks.items()}
+    without = [read(encoded(clip.frames, ATTACKS[name])) for name in (UNMARKED if key is None else ())]
+    return Measured(
+        clip.name,
+        round(psnr(clip.frames, after), 2),
+        cost_ms,
+        {name: reading.found for name, reading in readings.items()},
+        {name: reading.payload == PAYLOAD for name, reading in readings.items()},
+        {name: reading.score for name, reading in readings.items()},
+        [reading.score for reading in without],
+        sum(reading.found for reading in without),
+    )
+
+
+def measure(photos: Path | None, n_frames: int, styles: tuple[str, ...], key: bytes | None, processes: int) -> dict[str, Any]:
+    results: list[Measured] = []
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        for result in pool.map(partial(measured, key=key), clips(n_frames, photos, styles)):
+            missed = [f"{name} ({result.scores[name]:.1f})" for name, hit in result.found.items() if not hit and name in ATTACKS]
+            sys.stderr.write(f"{result.name}: PSNR {result.psnr_db} dB; not found after: {', '.join(missed) or 'none'}\n")
+            results.append(result)
+
+    def share(of: Callable[[Measured], dict[str, bool]]) -> dict[str, float]:
+        hits = {name: [of(each)[name] for each in results if name in each.found] for name in {**ATTACKS, **DEFEATS}}
+        return {name: round(sum(each) / len(each), 4) for name, each in hits.items() if each}
+
+    found = share(lambda each: each.found)
+    false_scores = [score for each in results for score in each.false_scores]
     return {
-        "videos": len(ratios),
+        "videos": len(results),
         "frames": n_frames,
-        "psnr_db": ratios,
-        "psnr_least_db": min(ratios.values()),
-        "ms_a_frame": round(float(np.median(costs)), 3),
-        "found": {name: round(sum(hits) / len(hits), 4) for name, hits in found.items()},
-        **({} if key is None else {"id_read": {name: round(sum(hits) / len(hits), 4) for name, hits in named.items()}}),
-        "weakest_score": weakest,
+        "psnr_db": {each.name: each.psnr_db for each in results},
+        "psnr_least_db": min(each.psnr_db for each in results),
+        "ms_a_frame": round(float(np.median([each.ms_a_frame for each in results])), 3),
+        "found": found,
+        **({} if key is None else {"id_read": share(lambda each: each.named)}),
+        "weakest_score": {name: round(min(each.scores[name] for each in results if name in each.scores), 1) for name in found},
         "unmarked": len(false_scores),
-        "false_finds": false_finds,
+        "false_finds": sum(each.false_finds for each in results),
         "unmarked_highest_score": round(max(false_scores, default=0.0), 2),
     }
 
@@ -102,12 +131,15 @@ def times() -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measures the imperceptible mark.")
     parser.add_argument("--photos", type=Path, help="folder of more photos of faces")
-    parser.add_argument("--frames", type=int, default=75)
+    parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--styles", default=",".join(STYLES))
     parser.add_argument("--key", action="store_true", help="with a deployment's own pattern, whose id is read")
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    figures = measure(arguments.photos, arguments.frames, tuple(arguments.styles.split(",")), KEY if arguments.key else None)
+    figures = measure(
+        arguments.photos, arguments.frames, tuple(arguments.styles.split(",")), KEY if arguments.key else None, arguments.processes
+    )
     figures["read_10_s_in_s"] = times()
     for name, share in figures["found"].items():
         read_id = f"  id {100 * figures['id_read'][name]:5.1f} %" if arguments.key else ""

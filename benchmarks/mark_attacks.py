@@ -99,7 +99,7 @@ ATTACKS: dict[str, Attack] = {
     "brightness +20 %": Attack(brighter(1.2)),
     "brightness -20 %": Attack(brighter(0.8)),
     "filmed off a screen": Attack(filmed, fps=30, options={"crf": "26", "preset": "fast"}),
-    "2 s cut out": Attack(lambda frames: frames[15:65], options=_x264(28)),
+    "2 s cut out": Attack(lambda frames: frames[len(frames) - 50 :], options=_x264(28)),
 }
 """The mark survives these."""
 DEFEATS: dict[str, Attack] = {

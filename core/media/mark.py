@@ -71,7 +71,8 @@ def _strength(frame: Frame, scale: float) -> NDArray[np.int32]:
     fine, coarse = (max(3, round(side * scale) | 1) for side in (_FINE, _COARSE))
     mean = cv2.blur(luma, (fine, fine))
     texture = cv2.blur(cv2.multiply(cv2.absdiff(luma, mean), 8), (coarse, coarse)).astype(np.int32)
-    strength = np.minimum(round(_FLAT * _ONE) + np.maximum(texture - round(8 * _FREE), 0) * round(_PER_TEXTURE * _ONE) // 8, round(_MOST * _ONE))
+    added = np.maximum(texture - round(8 * _FREE), 0) * round(_PER_TEXTURE * _ONE) // 8
+    strength = np.minimum(round(_FLAT * _ONE) + added, round(_MOST * _ONE))
     strength = strength * np.clip(mean.astype(np.int32) + _BLACK, 0, _DARK) // _DARK
     mean_square = int(np.sum(strength * strength, dtype=np.int64)) / strength.size
     most = (_RMS * _ONE) ** 2

@@ -25,7 +25,7 @@ PUBLIC = b"talking-head imperceptible mark, version 1"
 """The key of the pattern that is in every marked picture: anybody can look for it."""
 DIGITS, VALUES = 4, 256
 """A payload is so many digits of so many values each: 32 bits."""
-_ID_SHARE = 0.3
+_ID_SHARE = 0.35
 """Of the mark's energy, where a payload is carried."""
 
 Complex = NDArray[np.complex128]

@@ -21,6 +21,8 @@ from core.media.mark_pattern import DIGITS, N_BINS, REFERENCE, TILE, USED, VALUE
 
 MOST_CHANCE = 1e-5
 """A mark is found where chance finds one more rarely than that."""
+MOST_PAYLOAD_CHANCE = 1e-3
+"""The same of the payload in a mark that was found; this bound is looser."""
 _LONGEST = 3 * REFERENCE
 """Of a very long picture only so much of the middle is looked at."""
 _SCALES = np.exp(0.008 * np.arange(-86, 87))
@@ -31,7 +33,7 @@ _BEST = 3
 _TRIED = (len(_SCALES) + _BEST * len(_FINER)) * 2 * TILE * TILE
 _CERTAIN = 1e-20
 """Where the picture is whole and its mark so plain, no other alignment is tried."""
-_MEAN_SIGMA, _STRENGTH_SIGMA = 2.5, 8.0
+_MEAN_SIGMA, _STRENGTH_SIGMA = 2.0, 4.0
 _MOST_LEVELS, _NOISE = 4.0, 0.05
 _WEIGHT = 0.5
 """Power of the magnitudes by which phases are weighted."""
@@ -46,7 +48,8 @@ _PUBLIC[:, 0] *= 2  # `irfft2` counts the other columns twice
 class MarkReading:
     """found: the public mark is there. chance: bound on the probability that a video without it gives as much, 0..1. score: the statistic,
     in standard deviations. mirrored: the picture is. scale: of what is shown now, in the marked picture's shorter side. payload:
-    0 .. 2**32 - 1, of a deployment's own pattern; None where none was looked for or found. payload_chance: as `chance`. n_frames: looked at.
+    0 .. 2**32 - 1, of a deployment's own pattern; None where none was looked for or found. payload_chance: as `chance`. n_frames: how many
+    were looked at.
     """
 
     found: bool
@@ -174,12 +177,14 @@ def _folded(picture: Array) -> Array:
 
 
 def _payload(aligned: _Alignment, key: bytes) -> tuple[int | None, float]:
-    """The payload and the bound on its chance; None where chance may as well have given it."""
+    """The payload, and the bound on the chance that there is none or another; None where that is not small."""
     patterns = digit_phases(key).reshape(DIGITS * VALUES, N_BINS)
     scores = (patterns.conj() @ aligned.phases).real.reshape(DIGITS, VALUES)
-    z = float(scores.max(1).sum()) / math.sqrt(DIGITS)
-    chance = _chance(z, VALUES**DIGITS)
-    return (int.from_bytes(bytes(scores.argmax(1).tolist()), "big") if chance <= MOST_CHANCE else None), chance
+    best = scores.max(1)
+    chance = _chance(float(best.sum()) / math.sqrt(DIGITS), VALUES**DIGITS)
+    others = np.exp(best.mean() * (scores - best[:, None])).sum(1) - 1  # their likelihood, where a true digit scores as these do
+    chance = min(1.0, chance + float(others.sum()))
+    return (int.from_bytes(bytes(scores.argmax(1).tolist()), "big") if chance <= MOST_PAYLOAD_CHANCE else None), chance
 
 
 def _chance(z: float, tried: int) -> float:
