@@ -22,7 +22,7 @@ from tests.support.paths import ASSETS, ROOT
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file share its fixtures, and those of deployment one root file system and port: each such group is run by one process."""
+    """The tests of a file share its fixtures, those of deployment a root file system and ports: one process runs them all."""
     for item in items:
         path = item.path.relative_to(ROOT)
         group = path.parent if path.parent.name == "deployment" else path
