@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.web.pages.chat_texts import GERMAN as GERMAN_CHAT
 from core.web.pages.media_texts_de import ERRORS, NOTICES
+from core.web.pages.picture_texts import GERMAN as GERMAN_PICTURE
 from core.web.pages.texts import Texts
 
 GERMAN = Texts(
@@ -32,9 +33,9 @@ GERMAN = Texts(
     engine_auto="automatisch",
     engine_named="{name}",
     size="Größe des Videos",
-    size_hint="Seite des Quadrats in Pixeln, um das Gesicht geschnitten",
-    size_square="{px} × {px}",
-    size_source="Größe des Fotos",
+    size_hint="Kürzere Seite des Bildes in Pixeln",
+    size_px="{px} Pixel",
+    size_source="wie im Foto",
     seed="Startwert",
     seed_hint="Derselbe Startwert blinzelt und nickt gleich",
     seed_random="Jedes Mal ein neuer Startwert",
@@ -78,7 +79,8 @@ GERMAN = Texts(
     download="Herunterladen",
     example_photo="Beispielfoto nehmen",
     examples="Ein Beispiel ausprobieren",
-    example="Porträt, {seconds} s Sprache",
+    example="{name}, {seconds} s Sprache",
+    example_names={"person": "Mensch", "drawing": "Zeichnung", "painting": "Gemälde"},
     idle="Gib ein Foto mit einem deutlichen Gesicht hinein, dann eine Sprachaufnahme oder einen Text. Das Video erscheint hier.",
     label_note="Videos von hier tragen ein kleines „AI“ in der Ecke und in der Datei den Vermerk, dass sie künstlich erzeugt sind.",
     avatars_intro="Ein Foto einmal anlegen: Spätere Videos dieser Person beginnen sofort.",
@@ -329,6 +331,7 @@ GERMAN = Texts(
         "key_reused": "Dieser Idempotenzschlüssel wurde schon für etwas anderes verwendet. Wähle für jede Anfrage einen neuen.",
     },
     chat=GERMAN_CHAT,
+    picture=GERMAN_PICTURE,
     media_errors=ERRORS,
     notices=NOTICES,
 )

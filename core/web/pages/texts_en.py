@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.web.pages.chat_texts import ENGLISH as ENGLISH_CHAT
 from core.web.pages.media_texts_en import ERRORS, NOTICES
+from core.web.pages.picture_texts import ENGLISH as ENGLISH_PICTURE
 from core.web.pages.texts import Texts
 
 ENGLISH = Texts(
@@ -32,9 +33,9 @@ ENGLISH = Texts(
     engine_auto="automatic",
     engine_named="{name}",
     size="Video size",
-    size_hint="Side of the square in pixels, cut around the face",
-    size_square="{px} × {px}",
-    size_source="the photo's own size",
+    size_hint="Shorter side of the picture in pixels",
+    size_px="{px} pixels",
+    size_source="as in the photo",
     seed="Seed",
     seed_hint="The same seed blinks and nods the same way",
     seed_random="A new seed each time",
@@ -78,7 +79,8 @@ ENGLISH = Texts(
     download="Download",
     example_photo="Use the example photo",
     examples="Try an example",
-    example="Portrait, {seconds} s of speech",
+    example="{name}, {seconds} s of speech",
+    example_names={"person": "Person", "drawing": "Drawing", "painting": "Painting"},
     idle="Add a photo with one clear face, then a recording of speech or a text. The video appears here.",
     label_note="Videos made here carry a small “AI” in the corner, and a note in the file that they are synthetic.",
     avatars_intro="Register a photo once: later videos of that person start at once.",
@@ -324,6 +326,7 @@ ENGLISH = Texts(
         "key_reused": "This idempotency key was used for something else. Choose a new one for each request.",
     },
     chat=ENGLISH_CHAT,
+    picture=ENGLISH_PICTURE,
     media_errors=ERRORS,
     notices=NOTICES,
 )
