@@ -88,12 +88,13 @@ html, body { overflow-x: clip; }
 footer .divider { display: none; }
 /* in a media query Gradio puts every selector below its content */
 @media (max-width: 640px) {
-  .tab-container button { padding: 0 0.3rem !important; font-size: 0.85rem !important; }
+  .tab-container button { padding: 0 0.2rem !important; font-size: 0.8rem !important; }
+  main.fillable { padding-right: 1rem !important; padding-left: 1rem !important; }
   .th-head h1 { font-size: 1.45rem; }
   .th-head p { font-size: 0.95rem; }
 }
 """
-    + script("layout.css", "chat.css")
+    + script("layout.css", "player.css", "live.css", "chat.css")
 )
 
 def theme() -> Any:
