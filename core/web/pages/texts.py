@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from core.web.pages.chat_texts import ChatTexts
 from core.web.pages.live_texts import LiveTexts, PlayerTexts
 from core.web.pages.media_texts import MediaErrors, NoticeTexts
+from core.web.pages.picture_texts import PictureTexts
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Texts:
     engine_named: str
     size: str
     size_hint: str
-    size_square: str
+    size_px: str
     size_source: str
     seed: str
     seed_hint: str
@@ -131,6 +132,9 @@ class Texts:
     # live, and the buttons beneath videos
     live: LiveTexts
     player: PlayerTexts
+
+    # the picture of the video
+    picture: PictureTexts
 
     # results
     results_none: str

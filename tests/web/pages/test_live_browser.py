@@ -29,9 +29,10 @@ NO_MEDIA_SOURCE = "delete window.MediaSource; delete window.ManagedMediaSource;"
 def browser() -> Iterator[object]:
     """Its microphone hears a recording, over and over; it knows where the server of the proxies' guide is."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
-    devices = ("--use-fake-device-for-media-stream", HEARD, f"--host-resolver-rules=MAP {NAME} 127.0.0.1", "--disable-features=HttpsUpgrades")
+    devices = ("--use-fake-device-for-media-stream", HEARD)
+    names = (f"--host-resolver-rules=MAP {NAME} 127.0.0.1", "--disable-features=HttpsUpgrades")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *devices])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *devices, *names])
         yield browser
         browser.close()
 

@@ -43,7 +43,7 @@ async function ask() {
   opening = true;
   try {
     microphone?.stop();
-    microphone = await Microphone.open(panel.dataset.worklet, { sound, gone: () => end(words.microphone_lost) });
+    microphone = await Capture.open(panel.dataset.worklet, { sound, gone: () => end(words.microphone_lost) });
   } catch (error) { // the page says so itself where it is the browser that has none (devices.js)
     if (error instanceof DOMException === false) wrong(String(error.message));
     microphone = null;

@@ -1,4 +1,4 @@
-// Cuts the sound of a microphone into slices of 16-bit samples, on the thread of the sound; loaded by microphone.js.
+// Cuts the sound of a microphone into slices of 16-bit samples, on the thread of the sound; loaded by capture.js.
 
 registerProcessor('th-slices', class extends AudioWorkletProcessor {
   constructor({ processorOptions: { samples } }) {

@@ -40,7 +40,9 @@ def build_chat(context: Context) -> PersonInputs:
                 voice = gr.Dropdown(voices, value=first, label=texts.voice, elem_id="th-chat-voice")
             start = gr.Button(texts.chat["start"], variant="primary", elem_id="th-chat-start")
             status = gr.HTML(elem_id="th-chat-status", elem_classes="th-html")
-        gr.HTML(_panel_html(texts), js_on_load=script("face.js", "chat.js"), elem_id="th-chat-panel", elem_classes="th-html")
+        code = script("face.js", "microphone.js", "chat.js")
+        panel = _panel_html(texts, service.recognition.available)
+        gr.HTML(panel, js_on_load=code, elem_id="th-chat-panel", elem_classes="th-html")
     settings = kept_text()
 
     async def begin(values: dict[Any, Any], request: gr.Request) -> AsyncIterator[tuple[str, str]]:
@@ -67,9 +69,10 @@ def _language(context: Context, voice: str) -> str:
     return known or context.texts.language
 
 
-def _panel_html(texts: Texts) -> str:
+def _panel_html(texts: Texts, recognition: bool) -> str:
+    """recognition: what is spoken is recognised by a service of the server's."""
     said = {name: escape(str(word)) for name, word in texts.chat.items()}
-    words = escape(json.dumps({**texts.chat, "page": texts.language}))
+    words = escape(json.dumps({**texts.chat, "page": texts.language, "service": recognition}))
     buttons = "".join(
         f'<button type="{kind}" data-do="{name}"{more}>{said[name]}</button>'
         for name, kind, more in (("send", "submit", ""), ("stop", "button", " disabled"), ("speak", "button", ' aria-pressed="false"'))

@@ -27,7 +27,7 @@ from core.web.pages.widgets import kept_text, quiet
 ASK, START = "() => window.talkingHeadLive.ask()", "(settings) => window.talkingHeadLive.start(settings)"
 SIZES = (256, 320, 512)
 """Larger ones are not drawn in time everywhere."""
-SCRIPTS = ("face.js", "microphone.js", "delay.js", "player_bar.js", "live.js")
+SCRIPTS = ("face.js", "capture.js", "delay.js", "player_bar.js", "live.js")
 
 
 def build_live(context: Context) -> PersonInputs:
