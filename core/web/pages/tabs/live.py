@@ -37,7 +37,7 @@ def build_live(context: Context) -> PersonInputs:
         with gr.Column(elem_id="th-live-setup", elem_classes="th-plain-column"):
             gr.HTML(note_html(texts.live["intro"]), elem_classes="th-html")
             moved = live_person(context, "th-live")
-            sides = [(texts.size_square.format(px=px), px) for px in SIZES]
+            sides = [(f"{px} × {px}", px) for px in SIZES]
             size = gr.Dropdown(sides, value=int(RenderOptions.size), label=texts.live["size"], elem_id="th-live-size")
             start = gr.Button(texts.live["start"], variant="primary", elem_id="th-live-start")
             status = gr.HTML(elem_id="th-live-status", elem_classes="th-html")
@@ -68,7 +68,7 @@ def build_live(context: Context) -> PersonInputs:
 def _panel_html(texts: Texts) -> str:
     said = {name: escape(str(word)) for name, word in texts.live.items()}
     words = escape(json.dumps({**texts.live, "page": texts.language}))
-    sides = "".join(f'<option value="{px}">{escape(texts.size_square.format(px=px))}</option>' for px in SIZES)
+    sides = "".join(f'<option value="{px}">{px} × {px}</option>' for px in SIZES)
     buttons = "".join(
         f'<button type="button" data-do="{name}"{more}>{said[name]}</button>'
         for name, more in (("stop", ""), ("mute", ' aria-pressed="false"'), ("interrupt", ""), ("sound", ' aria-pressed="false"'))
