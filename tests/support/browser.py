@@ -67,6 +67,32 @@ class Tab:
         return [address for address in self.addresses if urllib.parse.urlsplit(address).hostname not in inside]
 
 
+LAPTOP = {"viewport": {"width": 1280, "height": 720}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+class Visitor:
+    """Someone who has never seen the page, and how often they do something: a click, a tap, a file that is chosen."""
+
+    def __init__(self, tab: Tab, touch: bool) -> None:
+        self.page, self._touch = tab.page, touch
+        self.actions = 0
+
+    def press(self, selector: str) -> None:
+        self.actions += 1
+        target = self.page.locator(selector).locator("visible=true").first
+        if self._touch:
+            target.tap()
+        else:
+            target.click()
+
+    def choose(self, selector: str, file: Path) -> None:
+        """Presses what opens the choice of a file, and chooses one."""
+        with self.page.expect_file_chooser(timeout=RESULT_MS) as chooser:
+            self.press(selector)
+        chooser.value.set_files(file)
+
+
 def faults(page: Any) -> list[str]:
     """What axe-core calls serious or critical, with the first place of each."""
     from axe_playwright_python.sync_playwright import Axe

@@ -33,7 +33,8 @@ def build_page(service: Service, contents: PageContents) -> Page:
     first = LANGUAGES[0]
     page = Page(first, service, title=first.title)
     service.studio.share_results((example.photo, example.speech) for example in contents.examples)
-    page.public_files = [WORKLET, *(path for example in contents.examples for path in (example.photo, example.speech))]
+    examples = [path for example in contents.examples for path in (example.photo, example.speech, example.video)]
+    page.public_files = [WORKLET, *examples]
     gr.set_static_paths(page.public_files)  # else Gradio keeps copies
     for texts in LANGUAGES:
         with page if texts is first else page.route(texts.language_name, f"/{texts.language}"):

@@ -77,6 +77,7 @@ class Texts:
     example_photo: str
     examples: str
     example: str
+    example_names: dict[str, str]
     idle: str
     label_note: str
 
