@@ -42,7 +42,7 @@ class StreamTab:
                 self.person = person_inputs(context, "th-stream")
                 self._speech = speech_inputs(context, "th-stream")
                 self._consent = gr.Checkbox(False, label=texts.consent, container=False, visible=service.settings.require_consent)
-                with gr.Row():
+                with gr.Row(elem_classes="th-sticky"):
                     play = gr.Button(texts.stream_play, variant="primary", elem_id="th-stream-play")
                     stop = gr.Button(texts.stream_stop, variant="stop", elem_id="th-stream-stop")
             with gr.Column(min_width=300):
