@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.web.pages.chat_texts import ChatTexts
+from core.web.pages.live_texts import LiveTexts, PlayerTexts
 from core.web.pages.media_texts import MediaErrors, NoticeTexts
+from core.web.pages.picture_texts import PictureTexts
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Texts:
     engine_named: str
     size: str
     size_hint: str
-    size_square: str
+    size_px: str
     size_source: str
     seed: str
     seed_hint: str
@@ -72,8 +74,10 @@ class Texts:
     cancel: str
     video: str
     download: str
+    example_photo: str
     examples: str
     example: str
+    example_names: dict[str, str]
     idle: str
     label_note: str
 
@@ -125,6 +129,13 @@ class Texts:
 
     # chat
     chat: ChatTexts
+
+    # live, and the buttons beneath videos
+    live: LiveTexts
+    player: PlayerTexts
+
+    # the picture of the video
+    picture: PictureTexts
 
     # results
     results_none: str
