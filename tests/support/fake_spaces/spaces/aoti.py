@@ -24,7 +24,6 @@ import torch
 
 import spaces
 
-
 QUICKLY_COMPILED = {"cpp.simdlen": 1, "aot_inductor.compile_wrapper_opt_level": "O0"}
 """For code that is run a few times: half the time for the compiler."""
 
