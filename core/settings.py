@@ -158,6 +158,8 @@ class Settings(BaseSettings):
     mark_key: SecretStr | None = Field(
         default=None, min_length=16, max_length=200, description="Key of the deployment's own pattern beside it, 16 characters or more"
     )
+    detections_per_minute: int = Field(default=20, ge=1, description="Videos of one owner that are looked at for marks")
+    max_detections: int = Field(default=2, ge=1, le=64, description="Videos that are looked at for marks at the same time; one of an owner")
     mark_id: int = Field(default=0, ge=0, lt=2**32, description="The number that this pattern says")
     shared_batches: bool = Field(default=False, description="On a GPU, Ditto draws the frames of all sessions in shared batches")
     fetch_ditto: bool = Field(default=True, description="Pages and servers fetch Ditto where a GPU is there and it is missing")

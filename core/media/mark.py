@@ -17,8 +17,8 @@ REFRESH_FRAMES = 2 * FPS
 """After so many frames the strength follows the picture; as often as files have a key frame."""
 _FLAT, _MOST, _RMS = 0.6, 3.0, 1.9
 """Root mean square of the mark, in levels: on a flat ground, in the strongest texture, and at most in all (42.5 dB)."""
-_DARK, _BLACK = 56, 16
-"""Where the picture is darker than the first of these levels, less of the mark would be seen: down to this part of it in black."""
+_DARK, _BLACK = 48, 32
+"""In black the mark is weaker, in the ratio of the second to the first; it comes to its strength over the levels between."""
 _PER_TEXTURE, _FREE = 0.5, 0.75
 """Levels that one level of texture adds, beyond the first, which a sensor's noise makes."""
 _FINE, _COARSE = 5, 17

@@ -98,19 +98,24 @@ def read_provenance(path: Path, anchors: str | None = None) -> Provenance:
 def read_all(path: Path, anchors: str | None = None, mark_key: bytes | None = None) -> Provenance:
     """As `read_provenance`, and looks for the mark in the pictures, also of WebM and Matroska files, which hold neither of the others.
 
-    mark_key: of the deployment whose number is looked for.
+    mark_key: of the deployment whose number is looked for. Raises InputError for what is no readable video.
     """
+    mark: MarkReading | None = None
     try:
         mark = read_mark(path, mark_key)
     except InputError:
-        return read_provenance(path, anchors)  # which says what is wrong, where it cannot be read either
-    found = Provenance({}, None) if _is_matroska(path) else read_provenance(path, anchors)
+        if not _is_mp4(path):
+            raise
+    found = read_provenance(path, anchors) if _is_mp4(path) else Provenance({}, None)
     return dataclasses.replace(found, mark=mark)
 
 
-def _is_matroska(path: Path) -> bool:
-    with path.open("rb") as file:
-        return identify(file.read(HEAD_BYTES)).decoder == "matroska"
+def _is_mp4(path: Path) -> bool:
+    try:
+        with open(path, "rb", opener=_open) as file:
+            return identify(file.read(HEAD_BYTES)).decoder == "mov"
+    except (OSError, ValueError):
+        return False
 
 
 def _open(path: str, flags: int) -> int:

@@ -9,6 +9,8 @@ import asyncio
 import hmac
 import threading
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import anyio
 import anyio.to_thread
@@ -31,6 +33,15 @@ ANSWER_S = 3.0
 LOOK_S = 0.05
 LEAVE_S = 1.0
 """How long the connections have to tell their clients that the service stops."""
+
+
+@dataclass(frozen=True)
+class LiveStatement:
+    """metadata: as in `core.provenance.disclosure`, of all frames of the session. running_s: since it began."""
+
+    session_id: str
+    metadata: Mapping[str, str]
+    running_s: float
 
 
 class LiveSessions:
@@ -104,6 +115,13 @@ class LiveSessions:
         if session is None or session.owner != owner or not hmac.compare_digest(session.secret.encode(), secret.encode()):
             raise UnknownLiveSession(RESUME_S)
         return session
+
+    def statement(self, session_id: str, owner: str) -> LiveStatement:
+        """What a session of the owner says of its video, while it lasts. Raises UnknownLiveSession, in the same words whatever is wrong."""
+        session = self._sessions.get(session_id)
+        if session is None or session.owner != owner:
+            raise UnknownLiveSession(RESUME_S)
+        return LiveStatement(session.id, session.session.metadata, time.monotonic() - session.since_s)
 
     def detach(self, session: ResumableSession) -> None:
         """The connection has let go; its client may come back."""

@@ -10,6 +10,7 @@ from typing import Any
 from core.optimization.cache_folder import CacheFolder
 from core.service.avatars import AvatarService
 from core.service.decoded_photos import DecodedPhotos
+from core.service.detection import Detection
 from core.service.face_previews import FacePreviews
 from core.service.freed_memory import FreedMemory
 from core.service.health import Health
@@ -93,6 +94,7 @@ class Service:
         self.face_previews = FacePreviews(studio, self.requests, outputs, self._photos)
         self.listening = Listening(texts, outputs)
         self.recognition = SpeechRecognition(settings)
+        self.detection = Detection(settings)
         self.uploads = VisitorUploads(outputs, settings)
         self.videos = Videos(self.jobs)
         self.avatars = AvatarService(studio, self.videos, self.topics, self.speaker.cache)

@@ -29,11 +29,12 @@ MAX_CHAR_BYTES = 4
 MAX_NAME = 80
 """Characters of a file's name, and three times as many bytes: file systems count those."""
 
-Part = Literal["sound", "person", "media", "text"]
+Part = Literal["sound", "person", "media", "video", "text"]
 """media: sound or person."""
 _SOUND = "a recording (WAV, MP3, M4A, FLAC, Ogg, or a WebM, MP4 or MOV video with sound)"
 _PERSON = "a photo (PNG, JPEG, HEIC, AVIF, WebP or BMP), or a video for Ditto"
-_SAY = {"sound": _SOUND, "person": _PERSON, "media": f"{_SOUND}, or {_PERSON}"}
+_VIDEO = "a video (MP4, MOV, WebM or Matroska)"
+_SAY = {"sound": _SOUND, "person": _PERSON, "media": f"{_SOUND}, or {_PERSON}", "video": _VIDEO}
 _HINT = "The folder for videos must be there, and writable."
 _UNSAFE = re.compile(r"[^\w.() -]")
 
@@ -100,8 +101,8 @@ class ContentJudge:
         limits = []
         if kind in ("sound", "media") and content.kind == "sound":
             limits.append(settings.max_audio_bytes)
-        if kind in ("person", "media"):
-            if content.kind == "image":
+        if kind in ("person", "media", "video"):
+            if content.kind == "image" and kind != "video":
                 limits.append(settings.max_image_bytes)
             elif content.decoder in ("mov", "matroska"):
                 limits.append(settings.max_video_bytes)

@@ -25,6 +25,7 @@ from core.web.api import (
     routes_chat,
     routes_jobs,
     routes_live,
+    routes_provenance,
     routes_service,
     routes_speech,
     routes_stream,
@@ -46,8 +47,9 @@ from core.web.guards.hosts import AddressGuard, reach_of
 logger = logging.getLogger(__name__)
 
 VERSION = "1"
+_ROUTES = (routes_jobs, routes_stream, routes_avatars, routes_service, routes_speech, routes_live, routes_chat, routes_provenance)
 _ROUTERS = [
-    *(routes.router for routes in (routes_jobs, routes_stream, routes_avatars, routes_service, routes_speech, routes_live, routes_chat)),
+    *(routes.router for routes in _ROUTES),
     routes_speech.openai_router,
 ]
 """None of them includes another: what is not a route of theirs is not seen by `_refuse_other_methods`."""

@@ -59,13 +59,14 @@ _KINDS = {
     "audio": "audio/wav, audio/mpeg, audio/mp4, audio/flac, audio/ogg, audio/webm",
     "image": "image/png, image/jpeg, image/webp, image/bmp, video/mp4, video/webm",
     "options": "application/json",
+    "video": "video/mp4, video/quicktime, video/webm, video/x-matroska",
 }
 """What the parts usually are. It is told from their content; what a client says of it is not looked at."""
 _SAID = {
     400: "The request is malformed, or a part is missing",
     401: "No key, or a key that is not known",
     403: "A web page of an origin that is not allowed",
-    404: "There is no such job or avatar for this owner",
+    404: "There is no such job, avatar or session for this owner",
     408: "The upload took too long",
     409: "The job has no result (yet), or was stopped",
     413: "A file, a field or the whole request is too large",
@@ -101,6 +102,7 @@ VIDEO_FORM = form(
     ],
 )
 AVATAR_FORM = form(_AVATAR, required=["image"])
+DETECT_FORM = form({"video": {**_FILE, "description": "MP4, MOV, WebM or Matroska"}}, required=["video"])
 MP4: dict[str, Any] = {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}
 JPEG: dict[str, Any] = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
 JOB_LINKS = {
