@@ -9,9 +9,9 @@ import dataclasses
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,8 @@ from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOOK_AHEAD_SAMPLES, LOUD
 from core.lite.photo_quality import face_warnings
 from core.lite.renderer import Expression, Renderer
 from core.optimization.blas_threads import use_one_blas_thread
-from core.optimization.resolution_optimization import Framed, cut_pixels, face_cut, framed
+from core.optimization.resolution_optimization import Box, Framed, cut_pixels, face_cut, framed, kept_box
+from core.picture_options import Aspect, Crop
 from core.stage_times import stage
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
@@ -43,11 +44,18 @@ MAX_RENDERERS = 2
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FacePreview:
-    """One face of a photo before a video is made. cut: what the video would show, (320, 320, 3). error: why it cannot be animated."""
+    """One face of a photo before a video is made. cut: what the video would show, (320, 320, 3). error: why it cannot be animated.
+
+    place: of the face in the photo, kept: what every crop holds of it, parts: what is shown at each `aspect` where no crop is chosen; all
+    left, top, width and height in shares of the photo.
+    """
 
     cut: Frame
     warnings: tuple[str, ...]
     error: FaceError | None
+    place: Crop
+    kept: Crop
+    parts: Mapping[str, Crop]
 
 
 class LiteRegistration(Registration):
@@ -181,7 +189,18 @@ class LiteEngine(Engine):
             error = None
         except FaceError as cut_off:
             error = cut_off
-        return FacePreview(cut_pixels(pixels, cut, PREVIEW_PX, PREVIEW_PX), face_warnings(pixels, face), error)
+        height, width = pixels.shape[:2]
+        parts = {
+            aspect: framed(width, height, face.box, RenderOptions(aspect=aspect)).cut for aspect in get_args(Aspect) if aspect != "auto"
+        }
+        return FacePreview(
+            cut_pixels(pixels, cut, PREVIEW_PX, PREVIEW_PX),
+            face_warnings(pixels, face),
+            error,
+            _share(face.box, width, height),
+            _share(kept_box(width, height, face.box), width, height),
+            {name: (part.x / width, part.y / height, part.width / width, part.height / height) for name, part in parts.items()},
+        )
 
     def register(self, photo: Photo, framing: Framing, on_frame: RegisterCallback = ignore_progress) -> LiteRegistration:
         face = self._finder.pick(photo.pixels, framing.face_index)
@@ -229,6 +248,12 @@ class LiteEngine(Engine):
         options.verify()
         renderer, warnings = registration.renderer(options), registration.framed(options).warnings
         return LiteSession(renderer, registration.calibration, controls, options.seed, warnings)
+
+
+def _share(box: Box, width: int, height: int) -> Crop:
+    """x0, y0, x1, y1 in pixels as a part of a photo of that size."""
+    x0, y0, x1, y1 = box
+    return x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height
 
 
 def _towards(shown: Controls, wanted: Controls) -> Controls:

@@ -18,6 +18,7 @@ from core.web.pages.tabs.common import Context
 from core.web.pages.widgets import quiet
 
 SIZES = (256, 320, 512, 768)
+SQUARE = "1:1"
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,11 @@ class ControlInputs:
         seed = values[self.seed]
         options: dict[str, Any] = {
             "size": values[self.size],
-            "aspect": values[self.aspect] or RenderOptions.aspect,
             "seed": "random" if values[self.new_seed] else RenderOptions.seed if seed is None else seed,
         }
+        aspect = values[self.aspect] or SQUARE
+        if aspect != SQUARE or options["size"] == "source":  # else it is a square by itself
+            options["aspect"] = aspect
         for name, component in self.by_name.items():
             value = values[component]
             needs = "sampling_timesteps" if name == "preset" else name
@@ -94,8 +97,9 @@ def control_inputs(context: Context) -> ControlInputs:
             )
         aspects = [(label, value) for value, label in texts.picture["aspects"].items()]
         aspect = gr.Dropdown(
-            aspects, value=RenderOptions.aspect, label=texts.picture["aspect"], info=texts.picture["aspect_hint"], min_width=170
+            aspects, value=SQUARE, label=texts.picture["aspect"], info=texts.picture["aspect_hint"], min_width=170
         )
+        aspect.change(None, aspect, None, js="(aspect) => window.talkingHeadPart.aspect(aspect)", **quiet())
         with gr.Group(visible=bool(honoured & LITE)) as lite:
             sliders = _sliders(context)
         if context.contents.everything or "ditto" in names:

@@ -185,7 +185,7 @@ class _Inputs:
         photo = values[self.person.picked.photo]
         options = self.controls.options(values, honoured_controls(context.service.studio, engine))
         if not token:
-            options["face_index"] = values[self.person.picked.face]
+            options |= self.person.picked.options(values)
         image = None if token else uploaded(photo)
         said, consent = self.speech.given(values), values[self.consent] is True
         return VideoInputs(
@@ -197,6 +197,7 @@ class _Inputs:
         return {
             "photo": values[self.person.picked.photo] or "",
             "face": values[self.person.picked.face],
+            "crop": values[self.person.picked.crop],
             "avatar": str(values[self.person.token] or ""),
             **self.speech.chosen(values),
             "consent": values[self.consent] is True,
@@ -209,10 +210,10 @@ class _Inputs:
     def restored(self, state: Mapping[str, Any]) -> list[Any]:
         """Updates of `outputs`. state: as `video_inputs` made it, {} for a job from elsewhere; files that are gone are left out."""
         photo = uploaded(state.get("photo"))
-        face = state.get("face", Framing.face_index)
+        face, crop = state.get("face", Framing.face_index), str(state.get("crop", ""))
         picked = self.person.picked
         return [
-            *(picked.restored(str(photo), face) if photo is not None and photo.is_file() else [gr.skip()] * len(picked.outputs())),
+            *(picked.restored(str(photo), face, crop) if photo is not None and photo.is_file() else [gr.skip()] * len(picked.outputs())),
             *self.speech.restored(state),
             gr.update(value=state["consent"]) if "consent" in state else gr.skip(),
             *self.controls.restored(state.get("controls", {})),
