@@ -22,6 +22,7 @@ from core.engines.base import Engine, FrameCost, RegisterCallback, Registration,
 from core.engines.capabilities import LITE
 from core.errors import FaceError
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
+from core.lite.head_warp import HeadPose
 from core.lite.motion import LifeMotion
 from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOOK_AHEAD_SAMPLES, LOUDNESS, SPREAD, TUCK, WEIGHTS_PATH, MouthTracker
 from core.lite.photo_quality import face_warnings
@@ -38,6 +39,8 @@ PREVIEW_PX = 320
 TRIALS = 3
 ENCODING_S, HEARING_S = 2e-8, 0.002
 """CPU seconds of a frame beside drawing it: for each of its pixels, and for its sound; as measured on a small server."""
+STILL_APERTURE, STILL_TURN_DEG = 0.7, 3.4
+"""Of a picture that shows how far the lips open, and how far the head turns: vowels, and twice the spread of the sway."""
 MAX_RENDERERS = 2
 """Sizes kept ready per registration."""
 
@@ -147,6 +150,7 @@ class LiteSession(Session):
                 aperture=self._calibration.gap(float(np.clip(row[APERTURE], 0, 1.25)) * shown.mouth),
                 spread=float(np.clip(row[SPREAD], -1, 1)),
                 tuck=float(np.clip(row[TUCK], 0, 1)),
+                smile=shown.smile,
                 blink=life.blink,
                 gaze_x=life.gaze_x,
                 gaze_y=life.gaze_y,
@@ -241,6 +245,22 @@ class LiteEngine(Engine):
         turn_s = min(costs)
         return FrameCost(turn_s + HEARING_S + ENCODING_S * renderer.width * renderer.height, turn_s)
 
+    def still(self, registration: Registration, controls: Controls, options: RenderOptions, shown: str) -> Frame:
+        """One frame: lips parted for "mouth", lids closed for "blink", the head turned for "head_motion", else at rest."""
+        if not isinstance(registration, LiteRegistration):
+            raise TypeError(f"a {type(registration).__name__} was not made by the lite engine")
+        turned = controls.head_motion if shown == "head_motion" else 0.0
+        return registration.renderer(options).draw(
+            Expression(
+                aperture=registration.calibration.gap(STILL_APERTURE * controls.mouth) if shown == "mouth" else 0.0,
+                smile=controls.smile,
+                blink=float(shown == "blink" and controls.blink > 0),
+                gaze_x=controls.gaze_x,
+                gaze_y=controls.gaze_y,
+                pose=HeadPose(yaw=turned * STILL_TURN_DEG, roll=turned * STILL_TURN_DEG / 2),
+            )
+        )
+
     def session(self, registration: Registration, controls: Controls, options: RenderOptions) -> LiteSession:
         if not isinstance(registration, LiteRegistration):
             raise TypeError(f"a {type(registration).__name__} was not made by the lite engine")
@@ -260,7 +280,7 @@ def _towards(shown: Controls, wanted: Controls) -> Controls:
     """One frame nearer. How often somebody blinks has no in-between."""
     if shown == wanted:
         return shown
-    steps = {name: getattr(wanted, name) - getattr(shown, name) for name in ("head_motion", "mouth", "gaze_x", "gaze_y")}
+    steps = {name: getattr(wanted, name) - getattr(shown, name) for name in ("head_motion", "mouth", "smile", "gaze_x", "gaze_y")}
     if max(map(abs, steps.values())) < 0.01:
         return wanted
     return dataclasses.replace(wanted, **{name: getattr(shown, name) + EASE * step for name, step in steps.items()})

@@ -11,6 +11,9 @@ class PictureTexts(TypedDict):
     aspect: str
     aspect_hint: str
     aspects: dict[str, str]
+    still: str
+    still_blinks: str
+    still_no_blinks: str
     part_choose: str
     part_title: str
     part_hint: str
@@ -32,6 +35,9 @@ ENGLISH = PictureTexts(
         "16:9": "landscape (16:9)",
         "source": "the whole photo",
     },
+    still="Preview",
+    still_blinks="about {n} blinks a minute",
+    still_no_blinks="no blinks",
     part_choose="Choose the part …",
     part_title="The part of the photo that the video shows",
     part_hint="Drag the frame, or move it with the arrow keys. Zoom with two fingers, the wheel, + and −, or here. The face stays in it.",
@@ -53,6 +59,9 @@ GERMAN = PictureTexts(
         "16:9": "Querformat (16:9)",
         "source": "das ganze Foto",
     },
+    still="Vorschau",
+    still_blinks="etwa {n} Lidschläge in der Minute",
+    still_no_blinks="keine Lidschläge",
     part_choose="Ausschnitt wählen …",
     part_title="Der Teil des Fotos, den das Video zeigt",
     part_hint="Zieh den Rahmen, oder bewege ihn mit den Pfeiltasten. Vergrößern mit zwei Fingern, dem Rad, + und − oder hier. "

@@ -20,6 +20,7 @@ from core.web.pages.tabs.common import Context, Example, owner_of_request, uploa
 from core.web.pages.tabs.controls import ControlInputs, control_inputs, honoured_controls
 from core.web.pages.tabs.person import PersonInputs, person_inputs
 from core.web.pages.tabs.speech_input import RECORDING, SpeechInputs, speech_inputs
+from core.web.pages.tabs.still import follow_with_stills
 from core.web.pages.texts import Texts
 from core.web.pages.widgets import captions_board, kept_text, quiet, video_output
 
@@ -52,6 +53,7 @@ class GenerateTab:
                 if context.service.settings.label:
                     gr.HTML(note_html(texts.label_note), elem_classes="th-html")
         self.person.picked.ask_anew(consent)
+        follow_with_stills(context, self.person, controls)
         self._inputs = _Inputs(self.person, speech, controls, consent)
         self.submitted = self._wire()
 
