@@ -105,6 +105,7 @@ class Texts:
     stream_intro: str
     stream_play: str
     stream_stop: str
+    stream_kept: str
     stream_waiting: str
     stream_first: str
 

@@ -106,6 +106,7 @@ GERMAN = Texts(
     stream_intro="Das Video läuft, während es entsteht. Das nächste folgt, wenn das vorige zu Ende ist.",
     stream_play="Abspielen",
     stream_stop="Anhalten",
+    stream_kept="Das fertige Video liegt unter Videos.",
     stream_waiting="Wird vorbereitet …",
     stream_first="Erstes Bild nach {ms} ms",
     speech_recording="Aufnahme",

@@ -106,6 +106,7 @@ ENGLISH = Texts(
     stream_intro="The video plays while it is being made. The next one follows when the one before it ends.",
     stream_play="Play",
     stream_stop="Stop",
+    stream_kept="The finished video is under Videos.",
     stream_waiting="Getting ready …",
     stream_first="First picture after {ms} ms",
     speech_recording="Recording",

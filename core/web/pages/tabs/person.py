@@ -37,9 +37,9 @@ class PhotoInputs:
         return {self.photo, self.face, self.crop}
 
     def options(self, values: Mapping[Any, Any]) -> dict[str, Any]:
-        """By name, of the components' values."""
+        """By name, of the components' values. A crop is for a square, where no other format is chosen."""
         crop = str(values[self.crop] or "")
-        return {"face_index": values[self.face], **({"crop": crop} if crop else {})}
+        return {"face_index": values[self.face], **({"crop": crop, "aspect": "1:1"} if crop else {})}
 
     def ask_anew(self, consent: Any) -> None:
         """Unticks the consent when the visitor chooses another photo: it may show somebody else."""
@@ -64,6 +64,18 @@ class PersonInputs:
 
     def components(self) -> set[Any]:
         return {*self.picked.components(), self.token}
+
+    def chosen(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """What is set, so that `restored` can set it again."""
+        photo, face = values[self.picked.photo] or "", values[self.picked.face]
+        return {"photo": photo, "face": face, "crop": str(values[self.picked.crop] or ""), "avatar": str(values[self.token] or "")}
+
+    def restored(self, state: Mapping[str, Any]) -> list[Any]:
+        """Updates of `picked.outputs`. state: as `chosen` made it; a photo that is gone is left out."""
+        photo, outputs = uploaded(state.get("photo")), self.picked.outputs()
+        if photo is None or not photo.is_file():
+            return [gr.skip()] * len(outputs)
+        return self.picked.restored(str(photo), state.get("face", Framing.face_index), str(state.get("crop", "")))
 
     def outputs(self) -> list[Any]:
         """What `shown` updates."""

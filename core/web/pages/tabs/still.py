@@ -31,9 +31,7 @@ def follow_with_stills(context: Context, person: PersonInputs, controls: Control
         honoured = honoured_controls(context.service.studio, engine)
         if "smile" not in honoured or not (token or photo):
             return gr.update(visible=False)
-        options = controls.options(values, honoured) | ({} if token else person.picked.options(values))
-        if options.get("crop"):
-            options.setdefault("aspect", "1:1")
+        options = {**({} if token else person.picked.options(values)), **controls.options(values, honoured)}
         try:
             still = await context.service.stills.of(token or photo or "", owner_of_request(request), options, shown)
         except TalkingHeadError as error:
