@@ -7,8 +7,8 @@ from pathlib import Path
 from core.errors import InputError
 from core.provenance.marking import mark_key
 from core.provenance.reading import Provenance, read_all
+from core.service.errors import hide_paths
 from core.service.quotas import ConcurrencyLimit, RateLimit
-from core.service.requests import hide_paths
 from core.service.threads import on_thread
 from core.settings import Settings
 

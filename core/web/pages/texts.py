@@ -165,6 +165,20 @@ class Texts:
     stat_names: dict[str, str]
     about_disclosure_title: str
     about_disclosure: str
+    detect_title: str
+    detect_hint: str
+    detect_file: str
+    detect_looking: str
+    detect_yes: str
+    detect_no: str
+    detect_mark: str
+    detect_mark_found: str
+    detect_mark_id: str
+    detect_mark_states: dict[str, str]
+    detect_metadata: str
+    detect_metadata_states: dict[bool, str]
+    detect_manifest: str
+    detect_manifest_states: dict[str, str]
     about_api_title: str
     about_api: str
     clear_mine: str

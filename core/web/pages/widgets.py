@@ -71,6 +71,7 @@ def _example(name: str) -> dict[str, Any]:
 # Gradio would open a photo with Pillow first, and fail in its own words on what our own loader explains.
 _Photo = _component(gr.Image, preprocess=_uploaded_path, **_example("portrait.png"))
 _Speech = _component(gr.Audio, preprocess=_uploaded_path, **_example("speech.wav"))
+_File = _component(gr.File, preprocess=_uploaded_path, **_example("video.mp4"))
 # Gradio would have our mp4 examined by whatever ffprobe the machine has.
 _Video = _component(gr.Video, postprocess=_served_file)
 
@@ -93,6 +94,11 @@ def speech_input(texts: Texts, **options: Any) -> Any:
 def video_output(texts: Texts, **options: Any) -> Any:
     """A video component that serves our mp4 as it is."""
     return _Video(label=texts.video, format="mp4", interactive=False, **options)
+
+
+def video_file(label: str, **options: Any) -> Any:
+    """A place for a video that hands over the uploaded file as it is, and does not show it."""
+    return _File(label=label, type="filepath", file_types=["video"], **options)
 
 
 def cards(html: str = "", **options: Any) -> Any:

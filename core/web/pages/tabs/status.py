@@ -11,6 +11,7 @@ import gradio as gr
 from core.service.requests import hide_paths
 from core.web.pages.html import ditto_html, grid_html, human_bytes, note_html, paragraph_html, plain_html, table_html
 from core.web.pages.tabs.common import Context, owner_of_request
+from core.web.pages.tabs.detect import build_detect
 from core.web.pages.texts import Texts
 from core.web.pages.widgets import quiet
 
@@ -28,6 +29,7 @@ def build_status(context: Context, tab: Any) -> None:
         refresh = gr.Button(texts.results_refresh, min_width=150, scale=0, elem_id="th-numbers-refresh")
         clear = gr.Button(texts.clear_mine, min_width=230, scale=0, elem_id="th-clear")
     cleared = gr.HTML(note_html(texts.clear_mine_hint), elem_classes="th-html", elem_id="th-cleared")
+    build_detect(context)
     about = paragraph_html(texts.about_disclosure_title, texts.about_disclosure) + paragraph_html(texts.about_api_title, texts.about_api)
     gr.HTML(about, elem_classes="th-html")
 
