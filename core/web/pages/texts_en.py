@@ -189,8 +189,8 @@ ENGLISH = Texts(
         "time_saved_s": "Time saved",
     },
     about_disclosure_title="AI disclosure",
-    about_disclosure="Every video says in its metadata that it is synthetic, what made it and when; and in its pictures is a mark that cannot "
-    "be seen, which survives recoding, cutting and filming.",
+    about_disclosure="Every video says in its metadata that it is synthetic, what made it and when; and a mark that nobody sees is in its "
+    "pictures, which survives recoding, cutting and filming.",
     detect_title="Check a video",
     detect_hint="Looks for the marks of synthetic videos: the one in the pictures, which survives being converted, and what the file says "
     "of itself.",
