@@ -72,6 +72,7 @@ class Texts:
     generate: str
     cancel: str
     video: str
+    preview: str
     download: str
     example_photo: str
     examples: str

@@ -76,6 +76,7 @@ GERMAN = Texts(
     generate="Erzeugen",
     cancel="Abbrechen",
     video="Video",
+    preview="Die ersten Sekunden; der Rest entsteht noch.",
     download="Herunterladen",
     example_photo="Beispielfoto nehmen",
     examples="Ein Beispiel ausprobieren",

@@ -76,6 +76,7 @@ ENGLISH = Texts(
     generate="Generate",
     cancel="Cancel",
     video="Video",
+    preview="The first seconds; the rest is being made.",
     download="Download",
     example_photo="Use the example photo",
     examples="Try an example",

@@ -191,8 +191,9 @@ class _Inputs:
             options["face_index"] = values[self.person.picked.face]
         image = None if token else uploaded(photo)
         said, consent = self.speech.given(values), values[self.consent] is True
+        state = self.state(values)
         return VideoInputs(
-            **said, image=image, avatar=token, engine=engine, options=options, consent=consent, client_state=self.state(values)
+            **said, image=image, avatar=token, engine=engine, options=options, consent=consent, client_state=state, preview=True
         )
 
     def state(self, values: Mapping[Any, Any]) -> dict[str, Any]:

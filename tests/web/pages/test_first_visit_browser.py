@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.error
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from core.service.examples import EXAMPLES
 from tests.support.app_process import Server, start_app, stop_app
 from tests.support.browser import BROWSER_MARKS, LAPTOP, PHONE, RESULT_MS, Tab, Visitor
-from tests.support.paths import PORTRAIT, ROOT, SPEECH
+from tests.support.paths import ASSETS, PORTRAIT, ROOT, SPEECH
 
 pytestmark = BROWSER_MARKS
 SCREENS = pytest.mark.parametrize("screen", [LAPTOP, PHONE], ids=["laptop", "phone"])
@@ -69,4 +70,24 @@ def test_a_video_in_four_actions_from_a_photo_of_ones_own(browser: Any, server: 
     visitor.press("#th-generate")
     tab.page.locator("#th-status .th-result").wait_for(timeout=RESULT_MS)
     assert visitor.actions <= 4
+    tab.context.close()
+
+
+def test_the_first_seconds_play_while_the_rest_is_made(browser: Any, server: Server) -> None:
+    tab = Tab(browser, server, **LAPTOP)
+    tab.give(speech=ASSETS / "speech_16s.wav")
+    tab.page.get_by_text("More options").click()
+    size = tab.page.get_by_label("Video size")
+    size.fill("768")  # it must not be done before the preview has played
+    size.press("Enter")
+    tab.generate()
+    playing = "document.querySelector('#th-status [data-preview]') && document.querySelector('.th-preview video')?.currentTime > 0.2"
+    tab.page.wait_for_function(playing, timeout=RESULT_MS)
+    assert tab.page.evaluate("document.querySelector('.th-preview video').duration") == pytest.approx(2.0, abs=0.1)
+    preview = tab.page.locator("#th-status [data-preview]").get_attribute("data-preview")
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        server.get(str(preview))
+    tab.page.locator("#th-status .th-result").wait_for(timeout=3 * RESULT_MS)
+    tab.page.locator(".th-preview").wait_for(state="detached", timeout=RESULT_MS)
+    assert tab.page.locator("#th-video video").evaluate("(video) => video.duration") == pytest.approx(16.0, abs=0.1)
     tab.context.close()
