@@ -10,6 +10,7 @@ from typing import Any
 from core.optimization.cache_folder import CacheFolder
 from core.service.avatars import AvatarService
 from core.service.decoded_photos import DecodedPhotos
+from core.service.downloads import Downloads
 from core.service.face_previews import FacePreviews
 from core.service.freed_memory import FreedMemory
 from core.service.health import Health
@@ -86,6 +87,7 @@ class Service:
             on_end=self._job_ended,
             resting=lambda: studio.scheduler.n_resting,
         )
+        self.downloads = Downloads(self.jobs, outputs)
         studio.scheduler.stand_behind(self.jobs.any_wait, self.jobs.job_rests)
         self._listeners: list[Callable[[JobRecord], None]] = []
         self._photos = DecodedPhotos(settings.previews_bytes)

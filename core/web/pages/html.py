@@ -52,6 +52,9 @@ def words_html(texts: Texts) -> str:
     said = {"language": texts.language, "done": texts.notify_done, "failed": texts.error, "uploading": texts.uploading}
     said |= {"upload-broken": texts.upload_broken, "device-denied": texts.device_denied, "device-missing": texts.device_missing}
     said |= {"device-busy": texts.device_busy, "device-insecure": texts.device_insecure, "preview": texts.preview}
+    sharing = texts.sharing
+    said |= {"converting": sharing["converting"], "share-failed": sharing["share_failed"], "take-photo": sharing["take_photo"]}
+    said |= {"record": sharing["record"], "record-stop": sharing["record_stop"]}
     return "<span hidden " + " ".join(f'data-{name}="{escape(word)}"' for name, word in said.items()) + "></span>"
 
 

@@ -16,7 +16,7 @@ from core.web.pages.language import LANGUAGES
 from core.web.pages.scripts import PAGE_SCRIPTS, script
 from core.web.pages.tabs.avatars import AvatarsTab
 from core.web.pages.tabs.chat import build_chat
-from core.web.pages.tabs.common import Context, PageContents, owner_of_request
+from core.web.pages.tabs.common import Context, PageContents, from_phone, owner_of_request
 from core.web.pages.tabs.generate import GenerateTab
 from core.web.pages.tabs.status import build_status
 from core.web.pages.tabs.stream import build_stream
@@ -63,7 +63,7 @@ def _build(page: Page, context: Context) -> None:
         owner = owner_of_request(request)
         page.visited.set()
         draft = page.drafts.take(owner)
-        told = [subscription_html(page.subscriptions.add(owner, texts)), *generate.arrived(owner, draft)]
+        told = [subscription_html(page.subscriptions.add(owner, texts)), *generate.arrived(owner, draft, from_phone(request))]
         for part in others:
             if isinstance(part, AvatarsTab):
                 told += part.arrived(owner, generate.chosen_avatar(owner, draft))

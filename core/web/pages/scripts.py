@@ -6,7 +6,10 @@ from pathlib import Path
 
 STATIC = Path(__file__).resolve().parent / "static"
 FAVICON = STATIC / "favicon.svg"
-PAGE_SCRIPTS = ("language.js", "formats.js", "uploads.js", "devices.js", "running.js", "preview.js", "keyboard.js")
+PAGE_SCRIPTS = (
+    *("language.js", "formats.js", "uploads.js", "devices.js", "running.js"),
+    *("preview.js", "download.js", "phone.js", "keyboard.js"),
+)
 """What every page runs, in this order; `element` in them holds the words they say (html.words_html)."""
 
 

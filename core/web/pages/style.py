@@ -91,7 +91,7 @@ footer .divider { display: none; }
   .th-head h1 { font-size: 1.45rem; }
   .th-head p { font-size: 0.95rem; }
 }
-""" + script("layout.css", "chat.css", "examples.css", "preview.css")
+""" + script("layout.css", "chat.css", "examples.css", "preview.css", "sharing.css")
 
 
 def theme() -> Any:

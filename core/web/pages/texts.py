@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from core.web.pages.chat_texts import ChatTexts
 from core.web.pages.media_texts import MediaErrors, NoticeTexts
 from core.web.pages.picture_texts import PictureTexts
+from core.web.pages.sharing_texts import SharingTexts
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Texts:
     video: str
     preview: str
     download: str
+    sharing: SharingTexts
     example_photo: str
     examples: str
     example: str

@@ -20,6 +20,11 @@ from core.web.pages.widgets import quiet
 SIZES = (256, 320, 512, 768)
 
 
+def first_choice(phone: bool) -> dict[str, Any]:
+    """What is set for a visitor who has chosen nothing yet (`GenerateTab.arrived`): portrait videos on a phone."""
+    return {"controls": {"aspect": "9:16"}} if phone else {}
+
+
 @dataclass(frozen=True)
 class ControlInputs:
     """The components of the settings. by_name: of the controls that a name of `core.options` stands for."""
