@@ -53,8 +53,7 @@ def words_html(texts: Texts) -> str:
     said |= {"upload-broken": texts.upload_broken, "device-denied": texts.device_denied, "device-missing": texts.device_missing}
     said |= {"device-busy": texts.device_busy, "device-insecure": texts.device_insecure, "preview": texts.preview}
     sharing = texts.sharing
-    said |= {"converting": sharing["converting"], "share-failed": sharing["share_failed"], "take-photo": sharing["take_photo"]}
-    said |= {"record": sharing["record"], "record-stop": sharing["record_stop"]}
+    said |= {"converting": sharing["converting"], "share-failed": sharing["share_failed"]}
     return "<span hidden " + " ".join(f'data-{name}="{escape(word)}"' for name, word in said.items()) + "></span>"
 
 

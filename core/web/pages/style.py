@@ -87,11 +87,11 @@ html, body { overflow-x: clip; }
 footer .divider { display: none; }
 /* in a media query Gradio puts every selector below its content */
 @media (max-width: 640px) {
-  .tab-container button { padding: 0 0.3rem !important; font-size: 0.85rem !important; }
+  .tab-container button { padding: 0 0.2rem !important; font-size: 0.8rem !important; }
   .th-head h1 { font-size: 1.45rem; }
   .th-head p { font-size: 0.95rem; }
 }
-""" + script("layout.css", "chat.css", "examples.css", "preview.css", "sharing.css")
+""" + script("layout.css", "player.css", "live.css", "chat.css", "examples.css", "preview.css", "sharing.css")
 
 
 def theme() -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.web.pages.chat_texts import ChatTexts
+from core.web.pages.live_texts import LiveTexts, PlayerTexts
 from core.web.pages.media_texts import MediaErrors, NoticeTexts
 from core.web.pages.picture_texts import PictureTexts
 from core.web.pages.sharing_texts import SharingTexts
@@ -131,6 +132,10 @@ class Texts:
 
     # chat
     chat: ChatTexts
+
+    # live, and the buttons beneath videos
+    live: LiveTexts
+    player: PlayerTexts
 
     # the picture of the video
     picture: PictureTexts

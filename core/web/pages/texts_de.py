@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from core.web.pages.chat_texts import GERMAN as GERMAN_CHAT
+from core.web.pages.live_texts import GERMAN as GERMAN_LIVE
+from core.web.pages.live_texts import GERMAN_PLAYER
 from core.web.pages.media_texts_de import ERRORS, NOTICES
 from core.web.pages.picture_texts import GERMAN as GERMAN_PICTURE
 from core.web.pages.sharing_texts import GERMAN as SHARING
@@ -338,6 +340,8 @@ GERMAN = Texts(
         "key_reused": "Dieser Idempotenzschlüssel wurde schon für etwas anderes verwendet. Wähle für jede Anfrage einen neuen.",
     },
     chat=GERMAN_CHAT,
+    live=GERMAN_LIVE,
+    player=GERMAN_PLAYER,
     picture=GERMAN_PICTURE,
     media_errors=ERRORS,
     notices=NOTICES,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from core.web.pages.chat_texts import ENGLISH as ENGLISH_CHAT
+from core.web.pages.live_texts import ENGLISH as ENGLISH_LIVE
+from core.web.pages.live_texts import ENGLISH_PLAYER
 from core.web.pages.media_texts_en import ERRORS, NOTICES
 from core.web.pages.picture_texts import ENGLISH as ENGLISH_PICTURE
 from core.web.pages.sharing_texts import ENGLISH as SHARING
@@ -333,6 +335,8 @@ ENGLISH = Texts(
         "key_reused": "This idempotency key was used for something else. Choose a new one for each request.",
     },
     chat=ENGLISH_CHAT,
+    live=ENGLISH_LIVE,
+    player=ENGLISH_PLAYER,
     picture=ENGLISH_PICTURE,
     media_errors=ERRORS,
     notices=NOTICES,

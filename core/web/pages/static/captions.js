@@ -37,5 +37,5 @@ element.addEventListener('change', () => {
   for (const each of document.querySelectorAll(`${PLACE} track`)) each.track.mode = mode();
 });
 watch('value', update);
-new MutationObserver(put).observe(document.querySelector(PLACE), { childList: true, subtree: true }); // the video may be made anew
+new MutationObserver(put).observe(document.querySelector(PLACE) || document.body, { childList: true, subtree: true }); // the video may be made anew
 update();

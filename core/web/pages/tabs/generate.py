@@ -16,11 +16,11 @@ from core.service.job_store import UNENDED
 from core.service.job_views import JobView
 from core.service.requests import VideoInputs
 from core.types import Framing
-from core.web.pages.download_html import download_html
 from core.web.pages.error_texts import sentence
 from core.web.pages.examples_html import examples_html
 from core.web.pages.html import error_html, idle_html, note_html, notify_html, plain_html, progress_html, reading_html, result_html
 from core.web.pages.scripts import script
+from core.web.pages.sharing_html import download_html
 from core.web.pages.speech_html import captions_html
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.tabs.controls import ControlInputs, control_inputs, first_choice, honoured_controls

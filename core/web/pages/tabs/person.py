@@ -13,6 +13,7 @@ from core.service.avatars import AvatarService
 from core.service.face_previews import PhotoPreview
 from core.types import Avatar, Framing
 from core.web.pages.html import Choice, cards_html, preview_html
+from core.web.pages.sharing_html import camera_html
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.texts import Texts
 from core.web.pages.widgets import cards, kept_text, photo_input, quiet
@@ -113,6 +114,7 @@ def pick_face(context: Context, photo_id: str, faces_id: str) -> PhotoInputs:
     """A photo, and below it the cut of each of its faces, and what is wrong with it; the largest is chosen until another one is."""
     texts = context.texts
     photo = photo_input(texts, height=190, buttons=["fullscreen"], elem_id=photo_id)
+    gr.HTML(camera_html(texts, photo_id), elem_classes="th-html th-touch")
     faces = cards(visible=False, elem_id=faces_id)
     face, face_of = gr.Number(Framing.face_index, visible=False), kept_text()
 

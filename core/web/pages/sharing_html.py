@@ -1,4 +1,4 @@
-"""How a finished video is taken along: links to its formats, and a button for the share sheet. Everything that is not ours is escaped."""
+"""HTML of what is taken along and of what a phone gives: links to a video's formats, the share sheet, camera and recorder."""
 
 from __future__ import annotations
 
@@ -23,3 +23,15 @@ def download_html(texts: Texts, job: JobView, person: str) -> str:
         f'<div class="th-downloads" data-person="{escape(person)}" data-at="{job.ended_s:.0f}">{links}'
         f'<button type="button" class="th-share" hidden>{escape(sharing["share"])}</button><span role="status"></span></div>'
     )
+
+
+def camera_html(texts: Texts, photo_id: str) -> str:
+    """A large button that only touch screens show (static/phone.js). photo_id: of the component that gets the photo."""
+    return f'<button type="button" class="th-phone th-take" data-for="{photo_id}">{escape(texts.sharing["take_photo"])}</button>'
+
+
+def recorder_html(texts: Texts, speech_id: str) -> str:
+    """The same for a recording."""
+    begin, stop = escape(texts.sharing["record"]), escape(texts.sharing["record_stop"])
+    words = f'data-record="{begin}" data-stop="{stop}"'
+    return f'<button type="button" class="th-phone th-record" data-for="{speech_id}" {words}>{begin}</button>'
