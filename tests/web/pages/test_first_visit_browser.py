@@ -1,20 +1,23 @@
-"""The examples: three videos that are there already and play when they are pointed at; two clicks to a video of one's own."""
+"""A first visit: the examples, two clicks or four actions to a video, its first seconds while it is made, and taking it along."""
 
 from __future__ import annotations
 
+import re
 import urllib.error
 from collections.abc import Iterator
 from typing import Any
 
+import av
 import pytest
 
 from core.service.examples import EXAMPLES
 from tests.support.app_process import Server, start_app, stop_app
-from tests.support.browser import BROWSER_MARKS, LAPTOP, PHONE, RESULT_MS, Tab, Visitor
+from tests.support.browser import AS_PHONE, BROWSER_MARKS, CHROMIUM, FAKE_DEVICES, LAPTOP, PHONE, QUIET, RESULT_MS, Tab, Visitor
 from tests.support.paths import ASSETS, PORTRAIT, ROOT, SPEECH
 
 pytestmark = BROWSER_MARKS
 SCREENS = pytest.mark.parametrize("screen", [LAPTOP, PHONE], ids=["laptop", "phone"])
+SHARES = "() => { navigator.canShare = () => true; navigator.share = async ({ files }) => { window.shared = files[0]; }; }"
 PLAYS = "(card) => { const video = card.querySelector('video'); return !video.paused && video.currentTime > 0 && video.muted; }"
 
 
@@ -58,7 +61,23 @@ def test_a_video_in_two_clicks_from_an_example(browser: Any, server: Server, scr
     tab.page.locator("#th-status .th-result").wait_for(timeout=RESULT_MS)
     tab.page.locator("#th-video video").wait_for(timeout=RESULT_MS)
     assert visitor.actions == 2
+    if screen is LAPTOP:
+        takes_along(tab, server)
     tab.context.close()
+
+
+def takes_along(tab: Tab, server: Server) -> None:
+    """In each format, under a name that says who and when; nobody else can."""
+    for form in ("mp4", "webm", "gif"):
+        link = tab.page.locator(f"#th-download [data-form={form}]")
+        with tab.page.expect_download(timeout=2 * RESULT_MS) as download:
+            link.click()
+        assert re.fullmatch(rf"drawing \d{{4}}-\d\d-\d\d \d\d\.\d\d\.{form}", download.value.suggested_filename)
+        with av.open(str(download.value.path())) as file:
+            assert file.streams.video[0].width == 320
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            server.get(str(link.get_attribute("href")))
+    assert tab.page.locator(".th-share").is_hidden(), "this browser cannot share files"
 
 
 @SCREENS
@@ -71,6 +90,28 @@ def test_a_video_in_four_actions_from_a_photo_of_ones_own(browser: Any, server: 
     tab.page.locator("#th-status .th-result").wait_for(timeout=RESULT_MS)
     assert visitor.actions <= 4
     tab.context.close()
+
+
+def test_a_phone_takes_the_photo_and_records_in_four_actions_and_the_video_is_upright(browser: Any, server: Server) -> None:
+    with_devices = browser.browser_type.launch(executable_path=CHROMIUM, args=[*QUIET, *FAKE_DEVICES])
+    tab = Tab(with_devices, server, **AS_PHONE)
+    tab.page.evaluate(SHARES)
+    visitor = Visitor(tab, touch=True)
+    visitor.choose(".th-take", PORTRAIT)
+    tab.page.locator("#th-photo img").first.wait_for(timeout=RESULT_MS)
+    visitor.press(".th-record")
+    tab.page.locator(".th-record", has_text="Stop recording").first.wait_for(timeout=RESULT_MS)
+    tab.page.wait_for_timeout(1500)  # of speech
+    visitor.press("#th-generate")  # ends the recording
+    tab.page.locator("#th-status .th-result").wait_for(timeout=2 * RESULT_MS)
+    assert visitor.actions <= 4
+    tab.page.wait_for_function("document.querySelector('#th-video video')?.videoHeight > 0", timeout=RESULT_MS)
+    width, height = tab.page.locator("#th-video video").evaluate("(video) => [video.videoWidth, video.videoHeight]")
+    assert height / width == pytest.approx(16 / 9, abs=0.02)
+    tab.page.locator(".th-share").tap(timeout=RESULT_MS)
+    tab.page.wait_for_function("window.shared?.type === 'video/mp4' && window.shared.size > 1000", timeout=RESULT_MS)
+    assert tab.page.evaluate("window.shared.name").startswith("portrait 20")
+    with_devices.close()
 
 
 def test_the_first_seconds_play_while_the_rest_is_made(browser: Any, server: Server) -> None:
