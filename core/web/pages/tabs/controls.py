@@ -20,9 +20,9 @@ from core.web.pages.widgets import quiet
 SIZES = (256, 320, 512, 768)
 
 
-def first_choice(phone: bool) -> dict[str, Any]:
+def first_choice(size_px: int, phone: bool) -> dict[str, Any]:
     """What is set for a visitor who has chosen nothing yet (`GenerateTab.arrived`): portrait videos on a phone."""
-    return {"controls": {"aspect": "9:16"}} if phone else {}
+    return {"controls": {"size": str(size_px), **({"aspect": "9:16"} if phone else {})}}
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,8 @@ class GenerateTab:
             busy = self._busy(under_way)
             outputs = [busy[0], outputs[1], busy[2], *outputs[3:6], *busy[6:]]
         last = under_way or done
-        state = draft if draft is not None else last.client_state if last is not None else first_choice(phone)
+        state = draft if draft is not None else last.client_state if last is not None else {}
+        state = state or first_choice(service.page_size.px, phone)
         return [*outputs, *self._inputs.restored(state)]
 
     def draft_inputs(self) -> set[Any]:
