@@ -8,6 +8,7 @@ import logging
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from core.web.guards.visitor_files import FileSentences, VisitorFiles
 from core.web.live.page_sockets import PageSockets
 from core.web.pages.error_texts import told_in
 from core.web.pages.first_view import FirstView
+from core.web.pages.gradio_styles import Assets, GradioStyles
 from core.web.pages.language import LANGUAGES, NAMES, LanguagePages
 from core.web.pages.scripts import FAVICON
 
@@ -41,6 +43,13 @@ STOP_S = 2.0
 """How long conversations and live sessions may take to end."""
 
 
+def gradio_frontend() -> Path:
+    """Where Gradio has its files for browsers."""
+    import gradio
+
+    return Path(gradio.__file__).parent / "templates" / "frontend"
+
+
 def middleware(page: Page) -> list[Middleware]:
     """What stands before the pages in every program that shows them, the outermost first: each visitor's cookie, their language, the first
     thing they see, what they are told of their jobs, their streams, their downloads, what they say into the microphone, their uploads; then
@@ -54,13 +63,14 @@ def middleware(page: Page) -> list[Middleware]:
     from core.web.pages.stream_route import StreamRoute
     from core.web.pages.upload_route import UploadRoute
 
-    service = page.service
+    service, styles = page.service, GradioStyles(gradio_frontend())
     jobs = service.jobs
     sentences = FileSentences(page.texts.not_uploaded, page.texts.no_addresses)
     return [
         Middleware(VisitorCookie),
         Middleware(LanguagePages, languages=NAMES),
-        Middleware(FirstView, languages=LANGUAGES),
+        Middleware(FirstView, languages=LANGUAGES, styles=styles.links),
+        Middleware(Assets, styles=styles),
         Middleware(EventsRoute, jobs=jobs, subscriptions=page.subscriptions),
         Middleware(StreamRoute, jobs=jobs),
         Middleware(DownloadRoute, downloads=service.downloads, outputs=service.outputs),

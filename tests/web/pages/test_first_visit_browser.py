@@ -52,6 +52,20 @@ def test_each_video_plays_without_sound_while_it_is_pointed_at_or_has_the_focus(
     assert cards.nth(1).get_attribute("aria-label") == "Drawing, 5 s of speech"
 
 
+def test_the_page_asks_for_little_and_for_what_it_has_not_again(browser: Any, server: Server) -> None:
+    tab = Tab(browser, server, **LAPTOP)
+    styles = [address for address in tab.addresses if ".css" in address]
+    assert len(styles) <= 4, "static/gradio_styles.txt names those of this version of Gradio"
+    assert len(tab.addresses) <= 70
+    tab.page.locator(".th-example").first.wait_for(timeout=RESULT_MS)
+    again = tab.context.new_page()
+    again.goto(server.url)
+    again.locator("#th-generate").wait_for(timeout=RESULT_MS)
+    fetched = "performance.getEntriesByType('resource').filter((each) => /assets/.test(each.name) && each.transferSize > 0).length"
+    assert again.evaluate(fetched) == 0
+    tab.context.close()
+
+
 @SCREENS
 def test_a_video_in_two_clicks_from_an_example(browser: Any, server: Server, screen: dict[str, Any]) -> None:
     tab = Tab(browser, server, **screen)
