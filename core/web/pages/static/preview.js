@@ -11,10 +11,18 @@
   video.playsInline = true;
   note.textContent = words.preview;
   shown.append(video, note);
-  const whole = () => [...find('th-video').querySelectorAll('video')].find((each) => each !== video);
+  const whole = () => find('th-video').querySelector('video');
   let address = '', before = '', handing = false;
 
   const seen = new IntersectionObserver(([place]) => shown.classList.toggle('th-floats', !place.isIntersecting), { threshold: 0.3 });
+
+  // Over the place of the video, and not within it: what looks for the video there must not find the preview.
+  function lay() {
+    const around = find('th-result').getBoundingClientRect(), { left, top, width, height } = find('th-video').getBoundingClientRect();
+    const box = { x: left - around.left, y: top - around.top, w: width, h: height };
+    for (const [name, px] of Object.entries(box)) shown.style.setProperty(`--${name}`, `${px}px`);
+  }
+  const sizes = new ResizeObserver(lay);
 
   async function start(next) {
     address = next;
@@ -22,8 +30,10 @@
     if (!place) return;
     before = whole()?.src || '';
     handing = false;
-    place.append(shown);
+    find('th-result').append(shown);
+    lay();
     seen.observe(place);
+    sizes.observe(find('th-result'));
     video.muted = false;
     video.src = next;
     try {
@@ -39,6 +49,7 @@
     address = '';
     handing = false;
     seen.disconnect();
+    sizes.disconnect();
     shown.remove();
     video.pause();
     video.removeAttribute('src');
