@@ -94,7 +94,7 @@ class Service:
         self.listening = Listening(texts, outputs)
         self.recognition = SpeechRecognition(settings)
         self.uploads = VisitorUploads(outputs, settings)
-        self.videos = Videos(self.jobs)
+        self.videos = Videos(self.jobs, outputs)
         self.avatars = AvatarService(studio, self.videos, self.topics, self.speaker.cache)
         self.cache = cache
         self.health = Health(self)
