@@ -15,7 +15,7 @@ from core.web.pages.html import note_html, plain_html, summary
 from core.web.pages.speech_html import caption_links_html, track_html
 from core.web.pages.texts import Texts
 
-_NOT_IN_FILE_NAMES = re.compile(r"[^\w .()-]+")
+_NOT_IN_FILE_NAMES = re.compile(r"[^\w.()-]+")
 
 
 @dataclass(frozen=True)

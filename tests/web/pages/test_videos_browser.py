@@ -85,7 +85,7 @@ def test_everything_by_keyboard_and_nobody_elses(browser: Any, server: Server, t
     other.page.get_by_role("tab", name="Videos", exact=True).click()
     other.page.get_by_text("No videos yet").wait_for(timeout=SHOWS_MS)
     other.page.evaluate(
-        """(id) => { document.querySelector('#th-results .html-container, #th-results').insertAdjacentHTML('beforeend',
+        """(id) => { document.querySelector('#th-results .th-status').insertAdjacentHTML('afterend',
           `<div data-video="${id}"><button data-do="keep">x</button></div>`); }""",
         stolen,
     )
