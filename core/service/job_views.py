@@ -11,6 +11,7 @@ from typing import Any
 from core.errors import TalkingHeadError, disk_error, is_disk_full
 from core.service.errors import hide_paths
 from core.service.job_store import JobKind, JobRecord, JobState
+from core.service.outputs import PREVIEW_NAME
 from core.speech_synthesis.captions import Caption
 from core.types import GenerationInfo
 
@@ -35,6 +36,10 @@ class JobView:
     registers one is done. video: where its file is, once it is done. name: of the video, by its owner; "" without one. prolonged_s:
     when its time to live began anew, 0.0 where it did not. error: why it failed. client_state: what the adapter that submitted it noted
     for itself.
+    spoken; empty where they were not asked for, or the voice does not tell the times of words. avatar: the token, once a job that registers
+    one is done. video: where its file is, once it is done. preview: where
+    its first seconds are while the rest is made, where they were asked for. error: why it failed. client_state: what the adapter that
+    submitted it noted for itself.
     """
 
     id: str
@@ -57,6 +62,7 @@ class JobView:
     video: Path | None
     name: str
     prolonged_s: float
+    preview: Path | None
     error: TalkingHeadError | None
     client_state: Mapping[str, Any]
 
@@ -92,9 +98,17 @@ def view_of(record: JobRecord, position: int) -> JobView:
         video=Path(record.output) if record.output and record.state == "done" else None,
         name=str(result.get(NAME, "")),
         prolonged_s=float(result.get(PROLONGED, 0.0)),
+        preview=_preview(record),
         error=None if record.error is None else as_exception(record.error),
         client_state=record.request.get("client_state") or {},
     )
+
+
+def _preview(record: JobRecord) -> Path | None:
+    if record.state != "running" or not record.output or not record.request.get("preview"):
+        return None
+    path = Path(record.output).with_name(PREVIEW_NAME)
+    return path if path.is_file() else None
 
 
 def as_values(error: BaseException) -> dict[str, Any]:
