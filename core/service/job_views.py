@@ -37,9 +37,9 @@ class JobView:
     when its time to live began anew, 0.0 where it did not. error: why it failed. client_state: what the adapter that submitted it noted
     for itself.
     spoken; empty where they were not asked for, or the voice does not tell the times of words. avatar: the token, once a job that registers
-    one is done. video: where its file is, once it is done. preview: where
-    its first seconds are while the rest is made, where they were asked for. error: why it failed. client_state: what the adapter that
-    submitted it noted for itself.
+    one is done. video: where its file is, once it is done. name: of the video, by its owner; "" without one. prolonged_s: when its time to
+    live began anew, 0.0 where it did not. preview: where its first seconds are while the rest is made, where they were asked for. error:
+    why it failed. client_state: what the adapter that submitted it noted for itself.
     """
 
     id: str
