@@ -102,7 +102,7 @@ class Service:
         self.recognition = SpeechRecognition(settings)
         self.detection = Detection(settings)
         self.uploads = VisitorUploads(outputs, settings)
-        self.videos = Videos(self.jobs)
+        self.videos = Videos(self.jobs, outputs)
         self.avatars = AvatarService(studio, self.videos, self.topics, self.speaker.cache)
         self.cache = cache
         self.health = Health(self)
