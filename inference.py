@@ -68,7 +68,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     ditto.add_argument("--format", default="pytorch", choices=("pytorch", "onnx"), help="of the downloaded checkpoints (default: pytorch)")
     ditto.add_argument("--data_root", type=Path, help="folder of checkpoints, instead of the downloaded ones; with --cfg_pkl")
     ditto.add_argument("--cfg_pkl", type=Path, help="configuration file (.pkl), instead of the checkpoints' own")
-    ditto.add_argument("--device", help='"cuda", "cuda:1", "cuda:0,cuda:1" or "cpu" (default: a GPU where there is one)')
+    ditto.add_argument("--device", help='"cuda", "cuda:1", "cuda:0,cuda:1", "mps" or "cpu" (default: a GPU where there is one)')
     ditto.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs the networks (default: the fastest that runs here)")
     ditto.add_argument("--batch_size", type=int, metavar="N", help="frames drawn at once (default: 10 on a GPU, else 1)")
     profile = parser.add_argument_group("profile", "where the time goes")

@@ -253,7 +253,8 @@ class RenderOptions:
     seed: of everything random (blinks, sway); the same seed gives the same video. 0 .. 2**32 - 1.
     label: a small visible "AI" is drawn into every frame.
     Of the ditto engine, with their meaning in `Audio2MotionOptions`: online_mode, overlap_v2, sampling_timesteps, smo_k_d, fix_kp_cond,
-    fix_kp_cond_dim, v_min_max_for_clip; N_d: frames of the whole video where they are known beforehand, which the blinks are planned by.
+    fix_kp_cond_dim, v_min_max_for_clip, context_frames, emit_tail; N_d: frames of the whole video where they are known beforehand, which
+    the blinks are planned by.
     """
 
     size: int | Literal["source"] = 320
@@ -264,6 +265,8 @@ class RenderOptions:
     label: bool = False
     online_mode: bool | Default = DEFAULT
     overlap_v2: int | Default = DEFAULT
+    context_frames: int | Default = DEFAULT
+    emit_tail: bool | Default = DEFAULT
     sampling_timesteps: int | Default = DEFAULT
     smo_k_d: int | Default = DEFAULT
     fix_kp_cond: int | Default = DEFAULT
