@@ -161,7 +161,8 @@ def sample_by_gathers(volume: Tensor, where: Tensor) -> Tensor:
     """
     n, channels = volume.shape[:2]
     sizes = volume.shape[:1:-1]  # along x, y, z, as coordinates come
-    flat, out = volume.flatten(2), 0
+    flat = volume.flatten(2)
+    out = flat.new_zeros(n, channels, where[..., 0].flatten(1).shape[1])
     low, weights = [], []
     for axis_number, size in enumerate(sizes):
         at = ((where[..., axis_number] + 1) * size - 1) / 2
@@ -177,4 +178,4 @@ def sample_by_gathers(volume: Tensor, where: Tensor) -> Tensor:
             index = index * size + at.clamp(0, size - 1).to(torch.int64)
         voxels = flat.gather(2, index.flatten(1)[:, None].expand(n, channels, -1))
         out = out + voxels * weight.flatten(1)[:, None]
-    return torch.as_tensor(out).view(n, channels, *where.shape[1:-1])
+    return out.view(n, channels, *where.shape[1:-1])
