@@ -77,6 +77,10 @@ OPTION_TABLE: tuple[OptionEntry, ...] = (
         ]},
     ),
     OptionEntry(
+        "background", "render", '"keep", "blur", or a colour "#rrggbb"', "what is behind the person; kept, and told, where nobody is found",
+        {"type": "string", "pattern": "^(keep|blur|#[0-9a-fA-F]{6})$"},
+    ),
+    OptionEntry(
         "seed", "render", 'whole number, 0 to 4294967295, or "random"', "of blinks and sway; the same seed gives the same video",
         {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, {"const": "random"}]},
     ),
@@ -87,6 +91,7 @@ OPTION_TABLE: tuple[OptionEntry, ...] = (
     _control("blink", "blinks, relative to normal; 0: never"),
     _control("head_motion", "sway and nods, relative to normal; 0: still"),
     _control("mouth", "opening of the lips, relative to normal"),
+    _control("smile", "how much of the photo's smile is kept; 0: relaxed, 1: as in the photo"),
     _control("gaze_x", "where the eyes rest, from the viewer's left to right"),
     _control("gaze_y", "the same, from up to down"),
     OptionEntry(

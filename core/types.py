@@ -188,7 +188,8 @@ class Controls:
     """How the person acts. Only controls in an engine's `capabilities` may differ from their defaults.
 
     Of the lite engine. blink: blinks relative to normal, 0 (never) to 3. head_motion: sway and nods relative to normal, 0 (still) to 2.
-    mouth: lip opening relative to normal, 0.3 to 1.5. gaze_x, gaze_y: where the eyes rest, -1 (viewer's left, up) to 1.
+    mouth: lip opening relative to normal, 0.3 to 1.5. smile: 0 (relaxed) to 1 (as in the photo).
+    gaze_x, gaze_y: where the eyes rest, -1 (viewer's left, up) to 1.
 
     Of the ditto engine, under their published names. emo, eye_f0_mode: see `ConditionOptions`; ch_info: another character whose motion is
     used (a mapping with x_s_info_lst, sc, eye_open_lst, eye_ball_lst), None: the source's own. use_d_keys, relative_d, drive_eye,
@@ -199,6 +200,7 @@ class Controls:
     blink: float = 1.0
     head_motion: float = 1.0
     mouth: float = 1.0
+    smile: float = 1.0
     gaze_x: float = 0.0
     gaze_y: float = 0.0
     emo: int | Sequence[int] | Sequence[Sequence[int]] | NDArray[np.float32] | Default = DEFAULT
@@ -235,6 +237,7 @@ CONTROL_RANGES: dict[str, tuple[float, float]] = {
     "blink": (0.0, 3.0),
     "head_motion": (0.0, 2.0),
     "mouth": (0.3, 1.5),
+    "smile": (0.0, 1.0),
     "gaze_x": (-1.0, 1.0),
     "gaze_y": (-1.0, 1.0),
 }
@@ -252,6 +255,7 @@ class RenderOptions:
     "source": the whole photo. crop: the part of the photo that is shown, cut to `aspect` around its middle, moved to the face where needed.
     seed: of everything random (blinks, sway); the same seed gives the same video. 0 .. 2**32 - 1.
     label: a small visible "AI" is drawn into every frame.
+    background: of the lite engine, what is behind the person: "keep", "blur", or a colour "#rrggbb".
     Of the ditto engine, with their meaning in `Audio2MotionOptions`: online_mode, overlap_v2, sampling_timesteps, smo_k_d, fix_kp_cond,
     fix_kp_cond_dim, v_min_max_for_clip, context_frames, emit_tail; N_d: frames of the whole video where they are known beforehand, which
     the blinks are planned by.
@@ -261,6 +265,7 @@ class RenderOptions:
     max_size: int = 1920
     aspect: Aspect = "auto"
     crop: Crop | None = None
+    background: str = "keep"
     seed: int = 1234
     label: bool = False
     online_mode: bool | Default = DEFAULT
@@ -288,7 +293,7 @@ class RenderOptions:
                     code="size_out_of_range",
                     parameters={"name": name, "value": str(value), "low": MIN_SIZE_PX, "high": MAX_SIZE_PX},
                 )
-        verify_picture(self.aspect, self.crop)
+        verify_picture(self.aspect, self.crop, self.background)
         if not 0 <= self.seed < 2**32:
             hint = "It must lie between 0 and 4294967295."
             raise OptionError(

@@ -23,6 +23,8 @@ from core.types import Frame
 
 BAND_PIXELS = 160_000
 """A frame is drawn in bands of so many pixels at most: 10 to 20 ms on one core of a small server, and their arrays stay in its caches."""
+Background = Callable[[Frame, int, int, int, int], Frame]
+"""A picture and left, top, right, bottom of the face in it, pixels -> the picture with another background."""
 _LINE_REACH = 2.4
 """Distance from the dark line between closed lips, in its widths, from where on it changes no pixel."""
 MAX_TEXTURE_PX = 1400
@@ -31,11 +33,14 @@ MAX_TEXTURE_PX = 1400
 
 @dataclass(frozen=True)
 class Expression:
-    """The expression of the face in one frame; mouth values as in core.lite.mouth, gaze -1..1 (viewer's right, down), blink 0..1."""
+    """The expression of the face in one frame; mouth values as in core.lite.mouth, gaze -1..1 (viewer's right, down), blink 0..1,
+    smile 0..1 (relaxed..as in the photo).
+    """
 
     aperture: float = 0.0
     spread: float = 0.0
     tuck: float = 0.0
+    smile: float = 1.0
     blink: float = 0.0
     gaze_x: float = 0.0
     gaze_y: float = 0.0
@@ -43,12 +48,17 @@ class Expression:
 
 
 class Renderer:
-    """photo: (H, W, 3) uint8 RGB; cut: the part of it that is shown, at width x height output pixels. Thread-safe after construction."""
+    """photo: (H, W, 3) uint8 RGB; cut: the part of it that is shown, at width x height output pixels. background: puts another one behind
+    the person of a picture; face: left, top, right, bottom in it, pixels. Thread-safe after construction.
+    """
 
-    def __init__(self, photo: Frame, face: Face, cut: Cut, width: int, height: int) -> None:
+    def __init__(self, photo: Frame, face: Face, cut: Cut, width: int, height: int, background: Background | None = None) -> None:
         self.width, self.height = width, height
         self._scale = 2 if 2 * max(width, height) <= MAX_TEXTURE_PX else 1
         self._texture = cut_pixels(photo, cut, width * self._scale, height * self._scale)
+        if background is not None:
+            shown = np.array([cut.x, cut.y, cut.x, cut.y]), self._scale * np.array([width / cut.width, height / cut.height] * 2)
+            self._texture = background(self._texture, *((np.array(face.box) - shown[0]) * shown[1]).round().astype(int).tolist())
         self._still: Frame = (
             cv2.resize(self._texture, (width, height), interpolation=cv2.INTER_AREA) if self._scale > 1 else self._texture
         )
@@ -60,7 +70,8 @@ class Renderer:
         turn = max(float(np.cos(np.radians(face.yaw_deg))), 0.5)
         eye_distance = face.interocular_px * float(to_output[0]) / turn
         self.head = HeadWarp(points, box, width, height)
-        self.mouth = MouthWarp(points, eye_distance, face.blendshapes.get("jawOpen", 0.0))
+        smiling = (face.blendshapes.get("mouthSmileLeft", 0.0) + face.blendshapes.get("mouthSmileRight", 0.0)) / 2
+        self.mouth = MouthWarp(points, eye_distance, face.blendshapes.get("jawOpen", 0.0), smiling)
         self.eyes = [EyeWarp(points, side) for side in EYES]
         self._eyes_open = 1 - max(face.blendshapes.get("eyeBlinkLeft", 0.0), face.blendshapes.get("eyeBlinkRight", 0.0))
         self._interior = MouthInterior(self.mouth, self._texture, float(self._scale))
@@ -84,7 +95,7 @@ class Renderer:
         """The (height, width, 3) uint8 RGB picture of one expression. pause: called between two bands of a large one."""
         out: Frame = self._still.copy()
         displacement = self.head.displacement(expression.pose)
-        shape = self.mouth.shape(expression.aperture, expression.spread, expression.tuck)
+        shape = self.mouth.shape(expression.aperture, expression.spread, expression.tuck, expression.smile)
         x0, y0, x1, _ = self.head.box
         for nth, band in enumerate(self._bands):
             if nth:
