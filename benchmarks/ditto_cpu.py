@@ -34,6 +34,7 @@ from torch import Tensor, nn  # noqa: E402
 from core.models.export import example_arguments, export_network  # noqa: E402
 from core.models.inference import prepare_for_inference  # noqa: E402
 from core.models.onnx_files import SIGNATURES, OnnxNetwork  # noqa: E402
+from core.models.trt.grid_sample import without_volume_sampling  # noqa: E402
 from core.optimization.cpu_precision import BFLOAT16_FLAGS, has_bfloat16, processor_flags  # noqa: E402
 
 ROLES = ("warp_network", "decoder")
@@ -54,11 +55,14 @@ def exported(plain: dict[str, nn.Module], role: str, folder: Path) -> Path:
 
 def by_openvino(plain: dict[str, nn.Module], arguments: tuple[Tensor, ...], folder: Path, precision: str) -> Draw:
     """precision: of products, by OpenVINO's names."""
+    import onnx
     import openvino
 
     core, networks = openvino.Core(), {}
     for role in ROLES:
-        model = core.read_model(exported(plain, role, folder))
+        # Its reader of ONNX files knows GridSample of pictures only.
+        graph = without_volume_sampling(onnx.load(exported(plain, role, folder)))
+        model = core.read_model(graph.SerializeToString())
         model.reshape({port: [1, *list(port.get_partial_shape())[1:]] for port in model.inputs})
         networks[role] = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"})
     arrays = [argument.numpy() for argument in arguments]
