@@ -51,6 +51,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--face", default=Framing.face_index, type=int, help="which face, 0 is the largest (default: %(default)s)")
     parser.add_argument("--seed", default=str(RenderOptions.seed), help='of blinks and sway, or "random" (default: %(default)s)')
     parser.add_argument("--label", action="store_true", help='draw a small "AI" into the lower left corner')
+    parser.add_argument("--burn_captions", action="store_true", help="draw the words of a text into the picture while they are said")
     ditto = parser.add_argument_group("ditto", "of the ditto engine only")
     ditto.add_argument("--preset", choices=tuple(PRESETS), help="steps, overlap, smoothing and size under one name")
     ditto.add_argument("--controls", type=Path, metavar="FILE.json", help="options by name, from a file")
@@ -95,7 +96,7 @@ def given_by_name(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def parse_options(arguments: argparse.Namespace, given: Mapping[str, Any]) -> Options:
-    """Preset, then what is `given_by_name`: the later holds. --size, --face, --label and --seed where that does not say otherwise."""
+    """Preset, then what is `given_by_name`: the later holds. Flags where that does not say otherwise."""
     size, seed = arguments.size, arguments.seed
     if size != "source" and not size.isdecimal():
         raise OptionError(f"--size is {size!r}.", 'It must be a number of pixels, or "source".')
@@ -106,6 +107,7 @@ def parse_options(arguments: argparse.Namespace, given: Mapping[str, Any]) -> Op
         "seed": random.SystemRandom().randrange(2**32) if seed == "random" else int(seed),
         "face_index": arguments.face,
         "label": arguments.label,
+        "burn_captions": arguments.burn_captions,
         **(preset(arguments.preset) if arguments.preset else {}),
         **given,
     }
@@ -215,9 +217,11 @@ def list_voices(as_json: bool) -> int:
 
 
 def read_speech(
-    arguments: argparse.Namespace, settings: Settings, cancel: threading.Event, load_ahead: Callable[[], None]
+    arguments: argparse.Namespace, settings: Settings, cancel: threading.Event, load_ahead: Callable[[], None], burned: bool
 ) -> tuple[Audio, Speech | None]:
-    """The recording; or the text spoken, with the times of its words. load_ahead: called once the text is known to be good."""
+    """The recording; or the text spoken, with the times of its words. load_ahead: called once the text is known to be good.
+    burned: captions will be drawn into the video.
+    """
     from core.media.audio import load_audio
 
     if arguments.audio_path is not None:
@@ -234,6 +238,8 @@ def read_speech(
     try:
         voice = speaker.voice(arguments.voice)
         speaker.check(text, voice, arguments.speed)
+        if burned:
+            speaker.check_captions(text, voice)
         load_ahead()
         return spoken(speaker, settings, text, voice, arguments.speed, cancel=cancel)
     finally:
@@ -271,7 +277,7 @@ def check_captions(path: Path, speech: Speech) -> None:
 
 def write_captions(path: Path, speech: Speech) -> None:
     """Raises OutputError."""
-    from core.speech_synthesis.captions import captions, subrip, webvtt
+    from core.media.captions import captions, subrip, webvtt
 
     form = subrip if path.suffix.lower() == ".srt" else webvtt
     try:
@@ -306,7 +312,7 @@ def run(arguments: argparse.Namespace) -> int:
         engine = check_engine(arguments, given, studio)
         source = load_source(arguments.source_path, settings)
         with loading_beside(studio, engine) as load_ahead:
-            audio, speech = read_speech(arguments, settings, cancel, load_ahead)
+            audio, speech = read_speech(arguments, settings, cancel, load_ahead, options.render.burn_captions)
         if speech is not None and arguments.captions is not None:
             check_captions(arguments.captions, speech)
         request = Request(

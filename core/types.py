@@ -31,6 +31,19 @@ Samples = NDArray[np.float32]
 """Mono speech: (n,) float32 at 16 kHz, -1..1."""
 
 
+@dataclass(frozen=True)
+class Word:
+    """A word as it is written, and when it is heard: seconds from the start of its recording, 0 <= start_s <= end_s.
+
+    ends_piece: the last of a piece of speech, after which a new caption begins.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+    ends_piece: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Audio:
     """One recording: what the engine hears, and the original that is muxed.
@@ -39,6 +52,7 @@ class Audio:
     original: the bytes as they came (any container PyAV reads); arrays arrive here as 32-bit float WAV.
     rate_hz, channels: of the original.
     warnings: what a person should know about the recording ("the sound is clipped"), in plain words.
+    words: what is said, in order, where it is known.
     """
 
     samples: Samples
@@ -46,6 +60,7 @@ class Audio:
     rate_hz: int
     channels: int
     warnings: tuple[str, ...] = ()
+    words: tuple[Word, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -74,6 +89,10 @@ class AudioStream(Protocol):
     def channels(self) -> int: ...
     @property
     def warnings(self) -> tuple[str, ...]: ...
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """As of `Audio`, of at least what was given out in steps so far."""
+
     @property
     def n_frames(self) -> int | None:
         """As of `Audio`; None while it is not known, at the latest until the last step was given out."""
@@ -150,7 +169,7 @@ def check_honoured(options: Framing | Controls | RenderOptions, capabilities: fr
         )
 
 
-COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "seed", "label"})
+COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "seed", "label", "burn_captions"})
 """The options that every engine honours."""
 
 
@@ -248,7 +267,7 @@ class RenderOptions:
     size: side in pixels of the square, face-centred output (even, 64..1920), or "source" for the whole photo at its own size.
     max_size: bound on the longer side when size is "source".
     seed: of everything random (blinks, sway); the same seed gives the same video. 0 .. 2**32 - 1.
-    label: a small visible "AI" is drawn into every frame.
+    label: a small visible "AI" is drawn into every frame. burn_captions: the words are drawn into the frames while they are said.
     Of the ditto engine, with their meaning in `Audio2MotionOptions`: online_mode, overlap_v2, sampling_timesteps, smo_k_d, fix_kp_cond,
     fix_kp_cond_dim, v_min_max_for_clip; N_d: frames of the whole video where they are known beforehand, which the blinks are planned by.
     """
@@ -257,6 +276,7 @@ class RenderOptions:
     max_size: int = 1920
     seed: int = 1234
     label: bool = False
+    burn_captions: bool = False
     online_mode: bool | Default = DEFAULT
     overlap_v2: int | Default = DEFAULT
     sampling_timesteps: int | Default = DEFAULT
@@ -288,8 +308,9 @@ class RenderOptions:
                 code="option_out_of_range",
                 parameters={"name": "seed", "value": self.seed, "low": 0, "high": 2**32 - 1},
             )
-        if not isinstance(self.label, bool):
-            raise OptionError(f"label is {self.label!r}.", "It must be true or false.")
+        for name, value in (("label", self.label), ("burn_captions", self.burn_captions)):
+            if not isinstance(value, bool):
+                raise OptionError(f"{name} is {value!r}.", "It must be true or false.")
 
 
 @dataclass(frozen=True)

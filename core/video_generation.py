@@ -9,6 +9,7 @@ from core.avatars import Avatars
 from core.engine_selection import EngineSelector
 from core.errors import OptionError
 from core.generation_run import GenerationRun, whole
+from core.media.burned_captions import check_words
 from core.provenance.signing import Signer
 from core.result_reuse import ResultReuse
 from core.run_request import RunRequest
@@ -56,6 +57,8 @@ class VideoGenerator:
         """The request for an engine. Raises InputError, EngineUnavailable or BusyError for what is known to fail."""
         if isinstance(request.source, Avatar) and request.framing != Framing():
             raise OptionError("A framing is given with an avatar, which has its own.", "Leave it out, or register the photo anew with it.")
+        if request.options.burn_captions and isinstance(request.audio, Audio):
+            check_words(request.audio.words)
         n_frames = request.audio.n_frames
         return self.checked_run(
             RunRequest(request.source, request.owner, request.engine, request.framing, request.controls, request.options, n_frames)

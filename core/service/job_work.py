@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from core.errors import disk_error
+from core.media.captions import captions
 from core.scheduler import Job
 from core.service import options
 from core.service.job_inputs import JobInputs
@@ -19,11 +20,9 @@ from core.service.job_store import JobRecord
 from core.service.leases import Lease
 from core.service.spoken_texts import SpokenText, SpokenTexts, in_record
 from core.settings import Settings
-from core.speech_synthesis.base import Word
-from core.speech_synthesis.captions import captions
 from core.speech_synthesis.recording import SpokenAudio
 from core.studio import Studio
-from core.types import Audio, AudioStream, Avatar, Generation, GenerationInfo, Progress, Request, Source
+from core.types import Audio, AudioStream, Avatar, Generation, GenerationInfo, Progress, Request, Source, Word
 
 T = TypeVar("T")
 

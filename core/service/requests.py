@@ -94,7 +94,8 @@ class Requests:
         request = {"avatar": inputs.avatar, "engine": inputs.engine, "options": settled, "image": "", "audio": ""}
         audio: Audio | SpokenAudio | None = None
         if inputs.text is not None:
-            said = await on_thread(self._texts.settled, inputs.text, inputs.voice, inputs.speed, inputs.captions)
+            burned = bool(settled.get("burn_captions"))
+            said = await on_thread(self._texts.settled, inputs.text, inputs.voice, inputs.speed, inputs.captions, burned)
             audio = self._texts.coming(said, owner)
             request["speech"] = dataclasses.asdict(said)
         try:

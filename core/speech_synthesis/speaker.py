@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from core.errors import AudioError, EngineUnavailable, OptionError, TextError
+from core.media.burned_captions import check_letters, check_words
 from core.optimization.cache_folder import CacheFolder
 from core.settings import Settings
 from core.speech_synthesis import espeak, kokoro
@@ -100,6 +101,15 @@ class Speaker:
         """Raises TextError or OptionError for what `speak` would refuse; loads nothing."""
         check_speed(speed)
         read_text(text, voice.language, self._settings.max_text_chars)
+
+    def check_captions(self, text: str, voice: Voice) -> None:
+        """Raises OptionError where the words of the text cannot be drawn into a video: the voice does not tell when it says them, or no
+        font has their letters. text: as checked.
+        """
+        if _family(voice) == "service":
+            check_words(())
+        said = read_text(text, voice.language, self._settings.max_text_chars)
+        check_letters(" ".join(part.text for part in said if not isinstance(part, Pause)))
 
     def warmup(self, voice: Voice) -> None:
         """Loads what the voice needs. Raises EngineUnavailable."""

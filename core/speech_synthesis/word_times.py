@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from core.speech_synthesis.base import Word
+from core.types import Word
 
 
 def word_times(text: str, heard: Iterable[tuple[int, float, float]]) -> tuple[Word, ...]:

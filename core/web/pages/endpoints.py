@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 
 from core.errors import OptionError
+from core.media.captions import webvtt
 from core.service.job_views import JobView
 from core.service.requests import AvatarInputs, VideoInputs, hide_paths
-from core.speech_synthesis.captions import webvtt
 from core.types import Avatar, Framing, RenderOptions
 from core.web.pages.client_jobs import finished
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
@@ -21,14 +21,16 @@ PROCESS = (
     "engine: auto, or an engine's name. "
     "size: side of the video in pixels, or source. seed: of blinks and nods. face: which face, 0 is the largest. "
     "consent: the person shown agreed (needed where the deployment says so). text: what is said, plain or SSML, instead of a recording. "
-    "voice: of the text, its id as /list_voices tells it, or empty for the default. speed: of the text, 0.5 to 2. Returns an mp4 file."
+    "voice: of the text, its id as /list_voices tells it, or empty for the default. speed: of the text, 0.5 to 2. "
+    "burn_captions: the words of the text are drawn into the picture. Returns an mp4 file."
 )
 PROCESS_OPTIMIZED = (
     "Makes a talking-head video of a photo or a registered avatar. audio: a recording of speech, or None with a text. "
     "image: a photo, or None with a token. "
     "token: of an avatar from /preload_avatar, or empty. options: by name, such as "
     '{"engine": "auto", "preset": "fast", "size": 320, "seed": 1234 or "random", "face_index": 0, "blink": 1.0, "head_motion": 1.0, '
-    '"mouth": 1.0, "gaze_x": 0.0, "gaze_y": 0.0, "emo": "happy", "consent": true}; an option that the engine does not honour is refused. '
+    '"mouth": 1.0, "gaze_x": 0.0, "gaze_y": 0.0, "emo": "happy", "burn_captions": false, "consent": true}; '
+    "an option that the engine does not honour is refused. "
     "text: what is said, plain or SSML, instead of a recording. voice: of the text, its id as /list_voices tells it, or empty for the "
     "default. speed: of the text, 0.5 to 2. Returns an mp4 file, and what is known about it: engine and why, cache_hit, first_frame_ms, "
     "rtf, seed, warnings and more; of a text also its voice, and captions (WebVTT)."
@@ -56,7 +58,7 @@ def build_process(context: Context) -> None:
         audio, image = speech_input(texts), photo_input(texts)
         engine, size = gr.Textbox("auto"), gr.Textbox(str(RenderOptions.size))
         seed, face, consent = gr.Number(RenderOptions.seed), gr.Number(Framing.face_index), gr.Checkbox(False)
-        text, voice, speed = gr.Textbox(""), gr.Textbox(""), gr.Number(1.0)
+        text, voice, speed, burned = gr.Textbox(""), gr.Textbox(""), gr.Number(1.0), gr.Checkbox(False)
         video = video_output(texts)
 
         async def process_talking_head(
@@ -70,16 +72,18 @@ def build_process(context: Context) -> None:
             text: str = "",
             voice: str = "",
             speed: float | None = 1.0,
+            burn_captions: bool = False,
             request: gr.Request = None,  # Gradio fills it in
             progress: gr.Progress = gr.Progress(),  # noqa: B008  # how Gradio is told that the function reports
         ) -> str:
             options = {"size": size, "seed": RenderOptions.seed if seed is None else seed, "face_index": face}
+            options["burn_captions"] = burn_captions is True
             inputs = VideoInputs(
                 uploaded(audio), uploaded(image), engine=str(engine), options=options, consent=consent is True, **_said(text, voice, speed)
             )
             return str((await _video(context, inputs, request, progress)).video)
 
-        given = [audio, image, engine, size, seed, face, consent, text, voice, speed]
+        given = [audio, image, engine, size, seed, face, consent, text, voice, speed, burned]
         _expose(process_talking_head, given, video, PROCESS)
 
 

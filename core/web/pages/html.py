@@ -171,7 +171,7 @@ def videos_html(texts: Texts, videos: Sequence[JobView], ttl_s: float) -> str:
     if not videos:
         return _line("th-idle", texts.results_none.format(minutes=minutes))
     items = "".join(
-        f'<li><video controls preload="metadata" playsinline src="{_address(video)}">{track_html(texts, video.captions)}</video>'
+        f'<li><video controls preload="metadata" playsinline src="{_address(video)}">{track_html(texts, video)}</video>'
         f"<div><b>{escape(texts.results_ago.format(minutes=round((time.time() - video.ended_s) / 60)))}</b> "
         f"<span>{escape(summary(texts, video.info.to_dict()) if video.info is not None else '')}</span></div>"
         f'<a class="th-link" href="{_address(video)}" download="talking-head.mp4">{escape(texts.download)}</a>'

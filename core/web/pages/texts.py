@@ -122,6 +122,7 @@ class Texts:
     captions: str
     captions_show: str
     captions_get: str
+    captions_burn: str
 
     # chat
     chat: ChatTexts

@@ -135,7 +135,7 @@ class GenerateTab:
         texts = self._context.texts
         idle = self._idle("")
         if job.info is not None and job.video is not None:
-            path, captions = str(job.video), captions_html(texts, job.captions)
+            path, captions = str(job.video), captions_html(texts, job)
             return ["", job.id, result_html(texts, job.info, heading), path, gr.update(value=path, visible=True), captions, *idle[6:]]
         if job.error is None or job.state == "cancelled":
             return self._idle(plain_html(texts.stopped))
@@ -183,7 +183,7 @@ class _Inputs:
     def video_inputs(self, values: Mapping[Any, Any], context: Context) -> VideoInputs:
         token, engine = str(values[self.person.token] or ""), str(values[self.controls.engine] or "auto")
         photo = values[self.person.picked.photo]
-        options = self.controls.options(values, honoured_controls(context.service.studio, engine))
+        options = self.controls.options(values, honoured_controls(context.service.studio, engine)) | self.speech.options(values)
         if not token:
             options["face_index"] = values[self.person.picked.face]
         image = None if token else uploaded(photo)

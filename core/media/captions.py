@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, takewhile
 
-from core.speech_synthesis.base import Word
+from core.types import Word
 
 MAX_LINE_CHARS = 42
 MAX_LINES = 2
@@ -25,14 +26,33 @@ class Caption:
     lines: tuple[str, ...]
 
 
-def captions(words: Sequence[Word]) -> list[Caption]:
-    """Captions in order that do not overlap: sentence by sentence, each of MAX_LINES lines of MAX_LINE_CHARS where words allow it."""
-    groups = list(_groups(words))
+def short_enough(line: str) -> bool:
+    return len(line) <= MAX_LINE_CHARS
+
+
+def captions(words: Sequence[Word], fits: Callable[[str], bool] = short_enough) -> list[Caption]:
+    """Captions in order that do not overlap: sentence by sentence, each of MAX_LINES lines that fit where words allow it."""
+    groups = list(_groups(words, fits))
     starts = [*(group[0].start_s for group in groups), float("inf")][1:]
     return [
-        Caption(group[0].start_s, max(min(group[-1].end_s + LINGER_S, following), group[0].start_s + 0.001), tuple(_lines(group)))
+        Caption(group[0].start_s, max(min(group[-1].end_s + LINGER_S, following), group[0].start_s + 0.001), tuple(_lines(group, fits)))
         for group, following in zip(groups, starts, strict=True)
     ]
+
+
+def broken(words: Iterable[Word], fits: Callable[[str], bool]) -> list[Word]:
+    """The same with every word that does not fit a line (as where a language writes no blanks) in parts that do, each with its share of
+    the word's time by its length.
+    """
+    parts: list[Word] = []
+    for word in words:
+        text, start_s, second_each = word.text, word.start_s, (word.end_s - word.start_s) / max(1, len(word.text))
+        while len(text) > 1 and not fits(text):
+            n = max(1, sum(1 for _ in takewhile(fits, accumulate(text))))
+            parts.append(Word(text[:n], start_s, start_s + n * second_each))
+            text, start_s = text[n:], start_s + n * second_each
+        parts.append(replace(word, text=text, start_s=start_s))
+    return parts
 
 
 def webvtt(shown: Iterable[Caption], settings: str = "") -> str:
@@ -50,13 +70,14 @@ def subrip(shown: Iterable[Caption]) -> str:
     return "\n".join(parts)
 
 
-def _groups(words: Sequence[Word]) -> Iterator[list[Word]]:
+def _groups(words: Sequence[Word], fits: Callable[[str], bool]) -> Iterator[list[Word]]:
     group: list[Word] = []
     for word in words:
         if group and (
-            word.start_s - group[-1].end_s > MAX_GAP_S
+            group[-1].ends_piece
+            or word.start_s - group[-1].end_s > MAX_GAP_S
             or group[-1].text.rstrip("\"'”’»)").endswith(_SENTENCE_ENDS)
-            or len(_lines([*group, word])) > MAX_LINES
+            or len(_lines([*group, word], fits)) > MAX_LINES
         ):
             yield group
             group = []
@@ -65,11 +86,11 @@ def _groups(words: Sequence[Word]) -> Iterator[list[Word]]:
         yield group
 
 
-def _lines(group: Sequence[Word]) -> list[str]:
+def _lines(group: Sequence[Word], fits: Callable[[str], bool]) -> list[str]:
     lines: list[str] = []
     for word in group:
-        if lines and len(lines[-1]) + 1 + len(word.text) <= MAX_LINE_CHARS:
-            lines[-1] += f" {word.text}"
+        if lines and fits(longer := f"{lines[-1]} {word.text}"):
+            lines[-1] = longer
         else:
             lines.append(word.text)
     return lines
