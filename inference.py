@@ -24,6 +24,7 @@ from core.engines.capabilities import CAPABILITIES
 from core.engines.ditto_backends import BACKENDS
 from core.errors import EngineUnavailable, OptionError, OutputError, disk_error
 from core.options import PRESETS, Options, preset, read_assignments, read_file, read_options
+from core.picture_options import ASPECTS
 from core.types import COMMON_OPTIONS, Audio, Framing, Progress, RenderOptions, Request
 
 if TYPE_CHECKING:
@@ -47,7 +48,15 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--source_path", type=Path, help="photo: png, jpg, webp, bmp; for ditto also a video: mp4, mov, webm")
     parser.add_argument("--output_path", type=Path, help="video to write (.mp4)")
     parser.add_argument("--engine", default="auto", choices=("auto", "lite", "ditto"), help="default: auto")
-    parser.add_argument("--size", default=str(RenderOptions.size), help='side of the video in pixels, or "source" (default: %(default)s)')
+    parser.add_argument(
+        "--size", default=str(RenderOptions.size), help='shorter side of the video in pixels, or "source" (default: %(default)s)'
+    )
+    parser.add_argument(
+        "--aspect", default=RenderOptions.aspect, choices=("auto", *ASPECTS, "source"), help="width to height (default: 1:1)"
+    )
+    parser.add_argument(
+        "--crop", metavar="X,Y,W,H", help="part of the photo that is shown, in shares of its width and height: 0.1,0,0.8,0.9"
+    )
     parser.add_argument("--face", default=Framing.face_index, type=int, help="which face, 0 is the largest (default: %(default)s)")
     parser.add_argument("--seed", default=str(RenderOptions.seed), help='of blinks and sway, or "random" (default: %(default)s)')
     parser.add_argument("--label", action="store_true", help='draw a small "AI" into the lower left corner')
@@ -105,6 +114,8 @@ def parse_options(arguments: argparse.Namespace, given: Mapping[str, Any]) -> Op
     values: dict[str, Any] = {
         "size": "source" if size == "source" else int(size),
         "seed": random.SystemRandom().randrange(2**32) if seed == "random" else int(seed),
+        "aspect": arguments.aspect,
+        "crop": arguments.crop,
         "face_index": arguments.face,
         "label": arguments.label,
         "burn_captions": arguments.burn_captions,

@@ -99,7 +99,7 @@ class Avatars:
                 )
                 kept = _png(first) if isinstance(source, Photo) else source.data
                 thumbnail = _thumbnail(first, registration)
-                return self.store.put(avatar, kept, thumbnail, engine.name, engine.revision, engine.save(registration))
+                return self.store.put(avatar, kept, thumbnail, engine, registration)
         self.registration(job, engine, avatar, avatar.framing, owner)
         if name or (consent and not avatar.consent):
             return self.store.rename(avatar, name or avatar.name, consent)
@@ -141,17 +141,12 @@ class Avatars:
 
     def _from_disk(self, job: Job[Any] | None, engine: Engine, avatar: Avatar, check: Callable[[], None]) -> Registration:
         with self.store.using(avatar), self.store.locked(avatar.token, check):
-            saved = self.store.load(avatar, engine.name, engine.revision)
-            if saved is not None:
-                try:
-                    restored = engine.restore(saved, lambda: self._source(avatar))
-                except (KeyError, ValueError):
-                    pass  # of a format that is no more: made anew, below
-                else:
-                    self._count_hit(engine)
-                    return restored
+            registration = self.store.restore(avatar, engine, lambda: self._source(avatar))
+            if registration is not None:
+                self._count_hit(engine)
+                return registration
             registration = self._made(job, engine, self._source(avatar), avatar.framing)
-            self.store.save(avatar, engine.name, engine.revision, engine.save(registration))
+            self.store.save(avatar, engine, registration)
             return registration
 
     def _made(self, job: Job[Any] | None, engine: Engine, source: Source, framing: Framing) -> Registration:

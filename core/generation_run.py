@@ -142,7 +142,7 @@ class GenerationRun:
             register_ms=prepared.register_ms,
             load_ms=prepared.loaded.load_ms,
             seed=self.options.seed,
-            warnings=(*prepared.warnings, *self.audio.warnings),
+            warnings=(*prepared.warnings, *self.session.warnings, *self.audio.warnings),
             avatar=prepared.avatar,
             label=self.options.label,
         )

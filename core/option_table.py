@@ -10,6 +10,7 @@ import dataclasses
 from typing import Any
 
 from core.engines.capabilities import CAPABILITIES
+from core.picture_options import ASPECTS
 from core.types import COMMON_OPTIONS, CONTROL_RANGES, DEFAULT, MAX_SIZE_PX, MIN_SIZE_PX, Controls, Framing, RenderOptions
 
 
@@ -59,10 +60,22 @@ def _control(name: str, meaning: str) -> OptionEntry:
 OPTION_TABLE: tuple[OptionEntry, ...] = (
     OptionEntry(
         "size", "render", f'even number, {MIN_SIZE_PX} to {MAX_SIZE_PX}, or "source"',
-        'side of the square video around the face, pixels; "source": the whole picture at its own size',
+        'shorter side of the video, pixels; the longer is at most 1920; "source": the photo\'s own pixels',
         {"anyOf": [_SIDE, {"const": "source"}]},
     ),
     OptionEntry("max_size", "render", f"even number, {MIN_SIZE_PX} to {MAX_SIZE_PX}", "bound on the longer side, pixels", _SIDE),
+    OptionEntry(
+        "aspect", "render", '"auto", "1:1", "9:16", "16:9", "4:5", "source"',
+        'width to height, around the face; "source": the whole photo; "auto": as the crop, else 1:1, at size "source" the whole photo',
+        {"enum": ["auto", *ASPECTS, "source"]},
+    ),
+    OptionEntry(
+        "crop", "render", "four numbers, 0 to 1, or null",
+        "the part of the photo that is shown: left, top, width, height, in shares of its sides; moved where the face is not in it",
+        {"anyOf": [
+            {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 4, "maxItems": 4}, {"type": "null"}
+        ]},
+    ),
     OptionEntry(
         "seed", "render", 'whole number, 0 to 4294967295, or "random"', "of blinks and sway; the same seed gives the same video",
         {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, {"const": "random"}]},

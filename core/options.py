@@ -115,7 +115,9 @@ def _plain(name: str, value: Any) -> Any:
         raise OptionError(f"{name} is {value!r}.", hint, code="not_a_number", parameters={"name": name, "value": str(value)[:40]})
     if name == "emo":
         return _emotion(value)
-    if name in ("fix_kp_cond_dim", "fade_out_keys", "use_d_keys") and isinstance(value, list):
+    if name == "crop" and isinstance(value, str):
+        return _numbers(value)
+    if name in ("crop", "fix_kp_cond_dim", "fade_out_keys", "use_d_keys") and isinstance(value, list):
         return tuple(value)
     if name == "ctrl_info" and isinstance(value, dict):
         try:
@@ -123,6 +125,16 @@ def _plain(name: str, value: Any) -> Any:
         except (TypeError, ValueError):
             raise OptionError("ctrl_info has a key that is not the number of a frame.", 'Write it as {"0": {...}, "1": {...}}.') from None
     return value
+
+
+def _numbers(text: str) -> Any:
+    """ "0.1,0,0.8,0.9" -> four numbers, "" -> None; any other text stays as it is, for whoever uses it to refuse."""
+    if not text.strip():
+        return None
+    try:
+        return tuple(float(each) for each in text[:200].split(","))
+    except ValueError:
+        return text
 
 
 def _emotion(value: Any) -> Any:

@@ -98,6 +98,13 @@ class Settings(BaseSettings):
     chat_answer_s: float = Field(default=120.0, gt=0, le=3600, description="How long one answer may take in all")
     chat_answer_chars: int = Field(default=4000, ge=100, le=100_000, description="Longest answer; what is beyond is left out")
     chat_echo: bool = Field(default=True, description="Without a model, a built-in echo answers live conversations, under that name")
+    recognition_url: str | None = Field(
+        default=None, pattern=r"^https?://[^\s?#]+$", description="Speech recognition with OpenAI's protocol, such as https://api.example.org/v1"
+    )
+    recognition_key: SecretStr | None = Field(default=None, description="Its key; it stays on the server")
+    recognition_model: str = Field(default="whisper-1", min_length=1, max_length=200, description="Its model")
+    recognition_timeout_s: float = Field(default=20.0, gt=0, le=300, description="How long it may send nothing")
+    recognition_answer_s: float = Field(default=60.0, gt=0, le=3600, description="How long its answer may take to arrive once it has begun")
     says_per_minute: int = Field(default=120, ge=1, description="Texts that one owner's live sessions are asked to say")
     chats_per_minute: int = Field(default=30, ge=1, description="Messages of one owner's conversations")
     max_live: int = Field(default=4, ge=0, description="Live sessions at the same time")

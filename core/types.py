@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from core.errors import OptionError
+from core.picture_options import Aspect, Crop, verify_picture
 
 SAMPLE_RATE_HZ = 16_000
 """Rate of the samples an engine hears."""
@@ -169,7 +170,7 @@ def check_honoured(options: Framing | Controls | RenderOptions, capabilities: fr
         )
 
 
-COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "seed", "label", "burn_captions"})
+COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "aspect", "crop", "seed", "label", "burn_captions"})
 """The options that every engine honours."""
 
 
@@ -264,8 +265,10 @@ MIN_SIZE_PX, MAX_SIZE_PX = 64, 1920
 class RenderOptions:
     """How the video is made.
 
-    size: side in pixels of the square, face-centred output (even, 64..1920), or "source" for the whole photo at its own size.
+    size: shorter side of the picture in pixels (even, 64..1920), or "source" for the photo's own pixels.
     max_size: bound on the longer side when size is "source".
+    aspect: proportions of the picture. "auto": those of the crop; without one a square, or the whole photo when size is "source".
+    "source": the whole photo. crop: the part of the photo that is shown, cut to `aspect` around its middle, moved to the face where needed.
     seed: of everything random (blinks, sway); the same seed gives the same video. 0 .. 2**32 - 1.
     label: a small visible "AI" is drawn into every frame. burn_captions: the words are drawn into the frames while they are said.
     Of the ditto engine, with their meaning in `Audio2MotionOptions`: online_mode, overlap_v2, sampling_timesteps, smo_k_d, fix_kp_cond,
@@ -274,6 +277,8 @@ class RenderOptions:
 
     size: int | Literal["source"] = 320
     max_size: int = 1920
+    aspect: Aspect = "auto"
+    crop: Crop | None = None
     seed: int = 1234
     label: bool = False
     burn_captions: bool = False
@@ -300,6 +305,7 @@ class RenderOptions:
                     code="size_out_of_range",
                     parameters={"name": name, "value": str(value), "low": MIN_SIZE_PX, "high": MAX_SIZE_PX},
                 )
+        verify_picture(self.aspect, self.crop)
         if not 0 <= self.seed < 2**32:
             hint = "It must lie between 0 and 4294967295."
             raise OptionError(

@@ -66,6 +66,29 @@ def test_what_cannot_be_meant_is_refused(values: dict[str, object], message: str
         read_options(values)
 
 
+def test_a_crop_is_written_in_three_ways() -> None:
+    for crop in ([0.1, 0, 0.8, 0.9], "0.1,0,0.8,0.9", (0.1, 0, 0.8, 0.9)):
+        render = read_options({"crop": crop, "aspect": "9:16"}).render
+        render.verify()
+        assert render.crop == (0.1, 0, 0.8, 0.9)
+    assert read_options({"crop": ""}).render.crop is None
+
+
+@pytest.mark.parametrize(
+    "crop",
+    ["0.1,0,0.8", "a,b,c,d", [0, 0, 1, 1.5], [0.5, 0, 0.6, 1], [0, 0, 0, 1], [-0.1, 0, 1, 1], [0, 0, float("nan"), 1], [True, 0, 1, 1], 5],
+)
+def test_a_crop_outside_the_photo_is_refused(crop: object) -> None:
+    with pytest.raises(OptionError, match="crop is .*left, top, width and height"):
+        read_options({"crop": crop}).render.verify()
+
+
+def test_an_aspect_that_does_not_exist_is_refused() -> None:
+    for aspect in ("9:17", ["9:16"], None):
+        with pytest.raises(OptionError, match="aspect is .*9:16"):
+            read_options({"aspect": aspect}).render.verify()
+
+
 def test_assignments() -> None:
     texts = ["emo=happy", "relative_d=False", "use_d_keys=None", "crop_scale = 2.5", 'fade_type=""', "fix_kp_cond_dim=[0, 202]"]
     expected = {"emo": "happy", "relative_d": False, "use_d_keys": None, "crop_scale": 2.5, "fade_type": "", "fix_kp_cond_dim": [0, 202]}

@@ -91,6 +91,8 @@ class Session(ABC):
 
     width: int
     height: int
+    warnings: tuple[str, ...] = ()
+    """Of what was asked for: what was changed so that it could be shown."""
     look_ahead_samples: int = 0
     """Sound after the end of a frame that must be there before the frame is certain, the most of all frames of an utterance."""
     step_frames: int = 5

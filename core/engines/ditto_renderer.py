@@ -21,7 +21,7 @@ from core.atomic_components.warp_f3d import WarpF3D
 from core.engines.render_server import FrameRequest, RenderServer
 from core.optimization.gpu_optimization import Placement
 from core.optimization.parallel_processing import StageRunner
-from core.optimization.resolution_optimization import face_cut, output_size
+from core.optimization.resolution_optimization import Cut, framed
 from core.stage_times import stage
 from core.types import FPS, Frame, RenderOptions
 
@@ -43,16 +43,16 @@ Pictured = list[tuple[StitchedFrame, Frame]]
 class DittoRenderer:
     """The pictures of one session. `draw` and `put_back` may run on a thread each; width, height: of the pictures."""
 
-    def __init__(
-        self, source: DittoRegistration, warp: WarpF3D, decode: DecodeF3D, placement: Placement, render: RenderOptions
-    ) -> None:
+    def __init__(self, source: DittoRegistration, warp: WarpF3D, decode: DecodeF3D, placement: Placement, render: RenderOptions) -> None:
         self._source, self._warp, self._decode, self._placement = source, warp, decode, placement
-        if render.size == "source":
-            self.width, self.height = output_size(source.source_width, source.source_height, render)
-            self._cut = None
-        else:
-            self.width = self.height = render.size
-            self._cut = face_cut(source.width, source.height, source.face_box)
+        shown = framed(source.width, source.height, source.face_box, render)
+        self.width, self.height, self.warnings = shown.width, shown.height, shown.warnings
+        self._cut = None if shown.cut == Cut(0, 0, source.width, source.height) else shown.cut
+        if render.size == "source":  # the pixels are counted before the source was bounded
+            sx, sy = source.source_width / source.width, source.source_height / source.height
+            x0, y0, x1, y1 = source.face_box
+            whole = framed(source.source_width, source.source_height, (x0 * sx, y0 * sy, x1 * sx, y1 * sy), render)
+            self.width, self.height = whole.width, whole.height
         self._canvases: dict[int, Canvas | DeviceCanvas] = {}
         self._at_once = placement.batch
         self._settled: FrameRequest | None = None  # source and canvas of one whose computation was waited for

@@ -79,7 +79,7 @@ class DittoSession(Session):
         self._motion = engine.motion(source, options, self._features.silence, render.seed)
         self._stitch = engine.stitch(source, options, render.seed)
         renderer = self._renderer = DittoRenderer(source, engine.warp(source), engine.decode, engine.placement, render)
-        self.width, self.height = renderer.width, renderer.height
+        self.width, self.height, self.warnings = renderer.width, renderer.height, renderer.warnings
         self._drawing = engine.drawing(renderer, watched=options.motion.online_mode)
         self.takes_turns = self._drawing.takes_turns
         self._first_batch = self._begin_with = self._batch if self.takes_turns else min(self._batch, FIRST_BATCH)

@@ -101,7 +101,7 @@ class ZeroGpuSession(Session):
         self._motion = near.motion(registration.source, options, self._features.silence, render.seed).detached()
         self._stitch = near.stitch(registration.source, options, render.seed).detached()
         renderer = DittoRenderer(registration.source, near.warp(registration.source), near.decode, near.placement, render)
-        self.width, self.height = renderer.width, renderer.height
+        self.width, self.height, self.warnings = renderer.width, renderer.height, renderer.warnings
         self._steps, self._valid = options.motion.sampling_timesteps, options.motion.valid
         self._shown: StitchedFrame | None = None
         self._speaking = False

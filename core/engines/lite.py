@@ -27,7 +27,7 @@ from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOOK_AHEAD_SAMPLES, LOUD
 from core.lite.photo_quality import face_warnings
 from core.lite.renderer import Expression, Renderer
 from core.optimization.blas_threads import use_one_blas_thread
-from core.optimization.resolution_optimization import Cut, cut_pixels, face_cut, output_size
+from core.optimization.resolution_optimization import Framed, cut_pixels, face_cut, framed
 from core.stage_times import stage
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
@@ -55,7 +55,7 @@ class LiteRegistration(Registration):
 
     def __init__(self, pixels: Frame, face: Face, warnings: tuple[str, ...], calibration: Calibration) -> None:
         self.pixels, self.face, self.warnings, self.calibration = pixels, face, warnings, calibration
-        self._renderers: dict[tuple[int, int], Renderer] = {}
+        self._renderers: dict[Framed, Renderer] = {}
         self._lock = threading.Lock()
 
     @property
@@ -70,16 +70,18 @@ class LiteRegistration(Registration):
         return x0 / width, y0 / height, x1 / width, y1 / height
 
     def renderer(self, options: RenderOptions) -> Renderer:
-        photo_h, photo_w = self.pixels.shape[:2]
-        width, height = output_size(photo_w, photo_h, options)
-        cut = Cut(0, 0, photo_w, photo_h) if options.size == "source" else face_cut(photo_w, photo_h, self.face.box)
-        key = (width, height) if options.size == "source" else (width, 0)
+        key = self.framed(options)
         with self._lock:
             if key not in self._renderers:
                 if len(self._renderers) >= MAX_RENDERERS:
                     self._renderers.pop(next(iter(self._renderers)))
-                self._renderers[key] = Renderer(self.pixels, self.face, cut, width, height)
+                self._renderers[key] = Renderer(self.pixels, self.face, key.cut, key.width, key.height)
             return self._renderers[key]
+
+    def framed(self, options: RenderOptions) -> Framed:
+        """What a video with these options shows."""
+        height, width = self.pixels.shape[:2]
+        return framed(width, height, self.face.box, options)
 
 
 CLOSING, CLOSED = np.float32(0.6), 0.02
@@ -93,8 +95,8 @@ class LiteSession(Session):
 
     look_ahead_samples = LOOK_AHEAD_SAMPLES
 
-    def __init__(self, renderer: Renderer, calibration: Calibration, controls: Controls, seed: int) -> None:
-        self.width, self.height = renderer.width, renderer.height
+    def __init__(self, renderer: Renderer, calibration: Calibration, controls: Controls, seed: int, warnings: tuple[str, ...] = ()) -> None:
+        self.width, self.height, self.warnings = renderer.width, renderer.height, warnings
         self._renderer = renderer
         self._calibration = calibration
         self._controls = controls
@@ -225,7 +227,8 @@ class LiteEngine(Engine):
             raise TypeError(f"a {type(registration).__name__} was not made by the lite engine")
         controls.verify(self.capabilities, self.name)
         options.verify()
-        return LiteSession(registration.renderer(options), registration.calibration, controls, options.seed)
+        renderer, warnings = registration.renderer(options), registration.framed(options).warnings
+        return LiteSession(renderer, registration.calibration, controls, options.seed, warnings)
 
 
 def _towards(shown: Controls, wanted: Controls) -> Controls:

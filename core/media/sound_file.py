@@ -9,6 +9,7 @@ from typing import Literal
 import av
 import numpy as np
 import soxr
+from numpy.typing import NDArray
 
 from core.errors import EncodingError
 from core.types import Samples
@@ -28,7 +29,7 @@ class SoundWriter:
     def __init__(self, form: SoundFormat, rate_hz: int) -> None:
         self._resampler = soxr.ResampleStream(rate_hz, RATE_HZ, 1, dtype="float32", quality="HQ") if rate_hz != RATE_HZ else None
         self._mp3 = _Mp3() if form == "mp3" else None
-        self._head = _wav_head() if form == "wav" else b""
+        self._head = _wav_head(RATE_HZ, None) if form == "wav" else b""
 
     def write(self, samples: Samples) -> bytes:
         """samples: (n,) float32, -1..1. What is ready of the file; may be nothing."""
@@ -42,7 +43,7 @@ class SoundWriter:
     def _written(self, samples: Samples, last: bool) -> bytes:
         if self._resampler is not None:
             samples = self._resampler.resample_chunk(samples, last=last)
-        raw = (np.clip(samples, -1.0, 32767 / 32768) * 32768).round().astype("<i2")
+        raw = _int16(samples)
         head, self._head = self._head, b""
         return self._mp3.write(raw) if self._mp3 is not None else head + raw.tobytes()
 
@@ -95,6 +96,18 @@ class _Sink(io.RawIOBase):
         return data
 
 
-def _wav_head() -> bytes:
-    form = struct.pack("<HHIIHH", 1, 1, RATE_HZ, 2 * RATE_HZ, 2, 16)
-    return b"RIFF" + struct.pack("<I", _UNKNOWN) + b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", _UNKNOWN)
+def wav_file(samples: Samples, rate_hz: int) -> bytes:
+    """A whole WAV file (16 bits, mono). samples: (n,) float32, -1..1."""
+    raw = _int16(samples).tobytes()
+    return _wav_head(rate_hz, len(raw)) + raw
+
+
+def _int16(samples: Samples) -> NDArray[np.int16]:
+    return (np.clip(samples, -1.0, 32767 / 32768) * 32768).round().astype("<i2")
+
+
+def _wav_head(rate_hz: int, nbytes: int | None) -> bytes:
+    """nbytes: of the samples; None where it is not known yet."""
+    form = struct.pack("<HHIIHH", 1, 1, rate_hz, 2 * rate_hz, 2, 16)
+    whole, data = (_UNKNOWN, _UNKNOWN) if nbytes is None else (20 + len(form) + nbytes, nbytes)
+    return b"RIFF" + struct.pack("<I", whole) + b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", data)

@@ -27,10 +27,10 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from core.engines.base import Registration, Saved
+from core.engines.base import Engine, Registration, Saved
 from core.errors import AvatarError, OptionError, OutputError, disk_error
 from core.optimization.cache_folder import CacheFolder, checked_json, nbytes_of, no_check, read_checked
-from core.types import Avatar, Default, Framing
+from core.types import Avatar, Default, Framing, Source
 
 log = logging.getLogger(__name__)
 
@@ -88,14 +88,14 @@ class AvatarStore:
             text = f"There are {n} avatars already, as many as one may have."
             raise OptionError(text, "Delete one that is not needed any more.", code="too_many_avatars", parameters={"n": n})
 
-    def put(self, avatar: Avatar, source: bytes, thumbnail: bytes, engine: str, revision: str, saved: Saved) -> Avatar:
-        """Keeps a new avatar, in the place of what is there. Raises OutputError where it cannot be written."""
+    def put(self, avatar: Avatar, source: bytes, thumbnail: bytes, engine: Engine, registration: Registration) -> Avatar:
+        """Keeps a new avatar and its registration by one engine, in the place of what is there. Raises OutputError where that fails."""
         path = self._path(avatar.token, avatar.owner)
         staged = self._folder.staged()
         try:
             (staged / "source").write_bytes(source)
             (staged / "thumbnail.jpg").write_bytes(thumbnail)
-            (staged / _file(engine)).write_bytes(_packed(revision, saved))
+            (staged / _file(engine.name)).write_bytes(_packed(engine, registration))
             (staged / MARKER).write_bytes(_as_json(avatar, hashlib.sha256(source).hexdigest()))
             if not self._folder.publish(staged, path, durable=True):
                 self._folder.remove(path)  # a folder without a description: damage
@@ -135,26 +135,33 @@ class AvatarStore:
         with contextlib.suppress(OSError, OutputError):  # it will be made again
             self._folder.write_into(self._path(avatar.token, avatar.owner) / "thumbnail.jpg", thumbnail)
 
-    def load(self, avatar: Avatar, engine: str, revision: str) -> Saved | None:
-        """The registration that `engine` saved at this revision; None where there is none, or it is damaged."""
+    def restore(self, avatar: Avatar, engine: Engine, source: Callable[[], Source]) -> Registration | None:
+        """The registration that this revision of the engine saved; None where there is none, it is damaged, or of a format that is no more.
+
+        source: reads the source of the avatar, as in `Engine.restore`.
+        """
         path = self._path(avatar.token, avatar.owner)
         try:
-            return _unpacked(path / _file(engine), revision)
+            saved = _unpacked(path / _file(engine.name), engine.revision)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
-            log.warning("what the %s engine kept of avatar %s is damaged (%s): it is made anew", engine, avatar.token[:8], error)
+            log.warning("what the %s engine kept of avatar %s is damaged (%s): it is made anew", engine.name, avatar.token[:8], error)
+            return None
+        try:
+            return None if saved is None else engine.restore(saved, source)
+        except (KeyError, ValueError):
             return None
 
     def mark_used(self, avatar: Avatar) -> None:
         """The avatars unused longest make room for new ones."""
         self._folder.mark_used(self._subfolder, self._path(avatar.token, avatar.owner) / MARKER)
 
-    def save(self, avatar: Avatar, engine: str, revision: str, saved: Saved) -> None:
+    def save(self, avatar: Avatar, engine: Engine, registration: Registration) -> None:
         """Keeps a registration made later. That it cannot be kept is no error: it is made again next time."""
         path = self._path(avatar.token, avatar.owner)
         try:
-            self._folder.write_into(path / _file(engine), _packed(revision, saved))
+            self._folder.write_into(path / _file(engine.name), _packed(engine, registration))
         except (OSError, OutputError) as error:
             log.warning("a registration of avatar %s cannot be kept: %s", avatar.token[:8], error)
         self._trim(path)
@@ -370,11 +377,11 @@ def _from_json(data: bytes, token: str, owner: str, nbytes: int) -> Avatar:
     return Avatar(owner=owner, nbytes=nbytes, framing=framing, warnings=warnings, **values)
 
 
-def _packed(revision: str, saved: Saved) -> bytes:
-    tensors, meta = saved
+def _packed(engine: Engine, registration: Registration) -> bytes:
+    tensors, meta = engine.save(registration)
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     about = json.dumps(meta)
-    stamp = {"format": str(FORMAT), "revision": revision, "meta": about, "digest": _digest(arrays, about)}
+    stamp = {"format": str(FORMAT), "revision": engine.revision, "meta": about, "digest": _digest(arrays, about)}
     packed: bytes = safetensors.numpy.save(arrays, metadata=stamp)
     return packed
 

@@ -1,7 +1,7 @@
 """Framing: the part of the photo that a video shows, and its size in pixels.
 
-The square cut holds head and shoulders and is centred on the face; it stays inside the photo where the photo is large enough.
-Where it is not, the photo's edge is drawn out and increasingly blurred: no hard edge, and no second, mirrored face.
+Unless a crop is asked for, the cut holds head and shoulders and is centred on the face; it stays inside the photo where the photo is large
+enough. Where it is not, the photo's edge is drawn out and increasingly blurred: no hard edge, and no second, mirrored face.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from core.types import Frame, RenderOptions
+from core.notices import notice
+from core.picture_options import ASPECTS, Crop
+from core.types import MAX_SIZE_PX, Frame, RenderOptions
 
 CUT_PER_FACE = 2.1
 """Side of the cut over the longer side of the face oval: the face fills a little less than half of the picture."""
@@ -20,7 +22,11 @@ MIN_CUT_PER_FACE = 1.3
 ROOM_BELOW = 0.12
 """This part of the face stays free below the chin, even beyond the photo's edge: a wide mouth lowers the chin by 0.08."""
 FACE_CENTRE_Y = 0.47
-"""Height of the middle of the face in the cut, from the top, as a share of the cut: shoulders lie below, space above."""
+"""Height of the middle of the face in a square cut, from the top, as a share of the cut: shoulders lie below, space above."""
+ROOM_ABOVE = 0.35
+"""Share of what a tall cut has more than a square one that lies above the head."""
+FACE_MARGIN = 0.05
+"""Share of the face's width that a crop keeps free beside and above it: the head sways."""
 
 _SOFTENING = ((0.03, 0.03), (0.16, 0.12))
 """(distance from the photo's edge, sigma of the blur there), parts of the cut's side: streaks of hair dissolve soon."""
@@ -38,22 +44,90 @@ class Cut:
     height: float
 
 
-def face_cut(photo_width: int, photo_height: int, face_box: tuple[float, float, float, float]) -> Cut:
-    """The square cut around `face_box` (x0, y0, x1, y1)."""
+@dataclass(frozen=True)
+class Framed:
+    """What a video shows: `cut` of the photo, at width x height pixels. moved: a crop was moved or enlarged to keep the face in."""
+
+    cut: Cut
+    width: int
+    height: int
+    moved: bool = False
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return (notice("crop_moved"),) if self.moved else ()
+
+
+Box = tuple[float, float, float, float]
+
+
+def framed(photo_width: int, photo_height: int, face_box: Box, options: RenderOptions) -> Framed:
+    """The picture that `options` ask for (`size`, `max_size`, `aspect`, `crop`) of a photo with `face_box` (x0, y0, x1, y1), all in pixels.
+
+    size is the shorter side, the longer one follows from the proportions and is at most MAX_SIZE_PX; "source" leaves the photo's own
+    pixels, with max_size as bound on the longer side. Both sides are even.
+    """
+    whole = options.aspect == "source" or (options.aspect == "auto" and options.size == "source")
+    ratio = ASPECTS.get(options.aspect)
+    moved = False
+    if options.crop is not None:
+        asked = _cropped(photo_width, photo_height, options.crop, photo_width / photo_height if options.aspect == "source" else ratio)
+        cut = _with_face(asked, photo_width, photo_height, face_box)
+        moved = cut != asked
+    elif whole:
+        cut = Cut(0, 0, photo_width, photo_height)
+    else:
+        cut = face_cut(photo_width, photo_height, face_box, ratio or 1.0)
+    return Framed(cut, *_output_size(cut, options), moved)
+
+
+def face_cut(photo_width: int, photo_height: int, face_box: Box, ratio: float = 1.0) -> Cut:
+    """The cut around `face_box` (x0, y0, x1, y1). ratio: its width over its height; the shorter side is that of a square cut."""
     x0, y0, x1, y1 = face_box
     face = max(x1 - x0, y1 - y0)
-    side = max(min(CUT_PER_FACE * face, photo_width, photo_height), MIN_CUT_PER_FACE * face)
-    x = (x0 + x1) / 2 - side / 2
-    y = (y0 + y1) / 2 - FACE_CENTRE_Y * side
-    lowest = y1 + ROOM_BELOW * face - side
-    return Cut(_inside(x, side, photo_width), max(_inside(y, side, photo_height), lowest), side, side)
+    across, down = max(ratio, 1.0), max(1 / ratio, 1.0)
+    side = max(min(CUT_PER_FACE * face, photo_width / across, photo_height / down), MIN_CUT_PER_FACE * face)
+    width, height = side * across, side * down
+    x = (x0 + x1) / 2 - width / 2
+    y = (y0 + y1) / 2 - FACE_CENTRE_Y * side - ROOM_ABOVE * (height - side)
+    lowest = y1 + ROOM_BELOW * face - height
+    return Cut(_inside(x, width, photo_width), max(_inside(y, height, photo_height), lowest), width, height)
 
 
-def output_size(photo_width: int, photo_height: int, options: RenderOptions) -> tuple[int, int]:
-    """Width and height of the video in pixels, even. `size` says how large; `max_size` bounds the source when size is "source"."""
-    if options.size != "source":
-        return options.size, options.size
-    return source_size(photo_width, photo_height, options.max_size)
+def _cropped(photo_width: int, photo_height: int, crop: Crop, ratio: float | None) -> Cut:
+    """The crop in pixels; with a ratio the largest part of it that has it, around its middle."""
+    x, y = crop[0] * photo_width, crop[1] * photo_height
+    width, height = min(crop[2] * photo_width, photo_width - x), min(crop[3] * photo_height, photo_height - y)
+    if ratio is None:
+        return Cut(x, y, width, height)
+    fitting_w, fitting_h = min(width, height * ratio), min(height, width / ratio)
+    return Cut(x + (width - fitting_w) / 2, y + (height - fitting_h) / 2, fitting_w, fitting_h)
+
+
+def _with_face(cut: Cut, photo_width: int, photo_height: int, face_box: Box) -> Cut:
+    """The same cut where the face and the room that a wide mouth needs are in it, else one moved, and enlarged where that is not enough."""
+    x0, y0, x1, y1 = face_box
+    margin, room = FACE_MARGIN * (x1 - x0), ROOM_BELOW * max(x1 - x0, y1 - y0)
+    x0, y0 = max(0.0, x0 - margin), max(0.0, y0 - margin)
+    x1, y1 = min(float(photo_width), x1 + margin), min(float(photo_height), y1 + room)
+    if cut.x <= x0 and cut.y <= y0 and x1 <= cut.x + cut.width and y1 <= cut.y + cut.height:
+        return cut
+    scale = max(1.0, (x1 - x0) / cut.width, (y1 - y0) / cut.height)
+    width, height = cut.width * scale, cut.height * scale
+    x, y = cut.x + (cut.width - width) / 2, cut.y + (cut.height - height) / 2
+    x, y = _inside(min(max(x, x1 - width), x0), width, photo_width), _inside(min(max(y, y1 - height), y0), height, photo_height)
+    return Cut(x, y, width, height)
+
+
+def _output_size(cut: Cut, options: RenderOptions) -> tuple[int, int]:
+    """Width and height of the video in pixels."""
+    if options.size == "source":
+        return source_size(round(cut.width), round(cut.height), options.max_size)
+    shorter = options.size
+    longer = min(MAX_SIZE_PX, _even(round(shorter * max(cut.width, cut.height) / min(cut.width, cut.height))))
+    if longer == MAX_SIZE_PX:
+        shorter = _even(round(longer * min(cut.width, cut.height) / max(cut.width, cut.height)))
+    return (longer, shorter) if cut.width > cut.height else (shorter, longer)
 
 
 def source_size(width: int, height: int, max_size: int) -> tuple[int, int]:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import threading
-import wave
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.errors import Cancelled
+from core.media.sound_file import wav_file
 from core.service.errors import TooMany
 from core.service.outputs import OutputFolder
 from core.service.quotas import RateLimit
 from core.service.spoken_texts import SpokenText, SpokenTexts
 from core.service.threads import on_thread
-from core.speech_synthesis.base import Speech, to_int16
 
 AT_ONCE = 2
 """Texts that are spoken at the same time; those that wait hold nothing but their words."""
@@ -115,18 +113,10 @@ class Listening:
 
     def _file(self, said: SpokenText, owner: str, cancel: threading.Event) -> Heard:
         _, speech = self._texts.speak(said, owner, cancel, lambda progress: None)
-        return Heard(self._outputs.new_file(NAME, _wav(speech), owner), speech.duration_s)
+        return Heard(self._outputs.new_file(NAME, wav_file(speech.samples, speech.sample_rate_hz), owner), speech.duration_s)
 
 
 def _cancelled() -> Cancelled:
     return Cancelled("The speech was cancelled.", code="cancelled")
 
 
-def _wav(speech: Speech) -> bytes:
-    data = io.BytesIO()
-    with wave.open(data, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(speech.sample_rate_hz)
-        file.writeframes(to_int16(speech.samples).astype("<i2").tobytes())
-    return data.getvalue()

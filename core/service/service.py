@@ -20,6 +20,7 @@ from core.service.jobs import Jobs
 from core.service.listening import Listening
 from core.service.outputs import INPUTS, OutputFolder
 from core.service.requests import Requests
+from core.service.speech_recognition import SpeechRecognition
 from core.service.spoken_sounds import SpokenSounds
 from core.service.spoken_texts import SpokenTexts
 from core.service.sqlite_store import SqliteJobStore
@@ -91,6 +92,7 @@ class Service:
         self.requests = Requests(studio, settings, self.jobs, outputs, self._photos, texts)
         self.face_previews = FacePreviews(studio, self.requests, outputs, self._photos)
         self.listening = Listening(texts, outputs)
+        self.recognition = SpeechRecognition(settings)
         self.uploads = VisitorUploads(outputs, settings)
         self.videos = Videos(self.jobs)
         self.avatars = AvatarService(studio, self.videos, self.topics, self.speaker.cache)
@@ -118,6 +120,7 @@ class Service:
         self._freed_memory.close()
         self.jobs.close(grace_s, timeout_s)
         self.speaker.close()
+        self.recognition.close()
         self.cache.close()
 
     def queue(self) -> dict[str, int]:

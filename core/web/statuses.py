@@ -56,7 +56,8 @@ _STATUS: tuple[tuple[type[TalkingHeadError], int], ...] = (
     (WrongKind, 415),
     (TooMany, 429),
 )
-_STATUS_OF_CODE = {"speech_not_installed": 501, "speech_service_failed": 502, "chat_not_set": 501, "chat_service_failed": 502}
+_STATUS_OF_CODE = {"speech_not_installed": 501, "speech_service_failed": 502, "chat_not_set": 501, "chat_service_failed": 502,
+                   "recognition_not_set": 501, "recognition_service_failed": 502}  # fmt: skip
 """Of errors that trying again a little later does not help."""
 
 

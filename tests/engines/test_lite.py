@@ -9,6 +9,7 @@ import pytest
 
 from core.engines.lite import LiteEngine, LiteRegistration
 from core.errors import OptionError
+from core.notices import read_notice
 from core.studio import Studio
 from core.types import Audio, Controls, Frame, Framing, Photo, RenderOptions, Samples
 
@@ -109,6 +110,21 @@ def test_controls_out_of_range_are_refused_by_name(engine: LiteEngine, registrat
 def test_options_out_of_range_are_refused_by_name(engine: LiteEngine, registration: LiteRegistration, options: RenderOptions) -> None:
     with pytest.raises(OptionError, match=r"(size|seed) is "):
         engine.session(registration, Controls(), options)
+
+
+def test_a_crop_is_the_same_part_of_the_whole_picture(engine: LiteEngine, registration: LiteRegistration, speech: Audio) -> None:
+    """At the photo's own pixels nothing is resampled, so what both show is the same."""
+    samples, still = [speech.samples[:3200]], Controls(head_motion=0)
+    whole = film(engine, registration, samples, still, RenderOptions(size="source"))
+    part = film(engine, registration, samples, still, RenderOptions(size="source", crop=(0.125, 0.0, 0.5, 0.75)))
+    assert part[0].shape == (384, 256, 3)
+    assert np.abs(whole[-1][:384, 64:320].astype(int) - part[-1]).mean() < 1
+
+
+def test_a_crop_that_was_moved_is_told(engine: LiteEngine, registration: LiteRegistration) -> None:
+    moved = engine.session(registration, Controls(), RenderOptions(size=128, crop=(0.0, 0.8, 0.2, 0.2)))
+    assert [read_notice(each) for each in moved.warnings] == [("crop_moved", {})]
+    assert engine.session(registration, Controls(), RenderOptions(size=128, aspect="9:16")).warnings == ()
 
 
 def test_idle_lives_and_interrupt_forgets(engine: LiteEngine, registration: LiteRegistration, speech: Audio) -> None:

@@ -124,6 +124,8 @@ def test_bad_input(case: str, tmp_path: Path, capfd: pytest.CaptureFixture[str])
         (["--size", "big"], "--size is 'big'"),
         (["--seed", "-1"], "--seed"),
         (["--seed", "x"], "--seed is 'x'"),
+        (["--aspect", "2:1"], "--aspect"),
+        (["--crop", "0,0,2,1"], "crop is (0.0, 0.0, 2.0, 1.0)"),
         (["--face", "4"], "Face 4"),
         (["--engine", "best"], "--engine"),
         (["--nonsense"], "--nonsense"),

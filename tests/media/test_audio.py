@@ -193,6 +193,10 @@ def header_only_wav() -> bytes:
         (wav(np.zeros(160), 16000), "10 ms"),
         (b"#!AMR\n" + bytes(100), "not supported"),
     ],
+    ids=[
+        "empty", "text", "playlist", "ffconcat", "image", "PDF", "unknown", "header only", "cut header", "no index", "cut Ogg", "no FLAC",
+        "NaN", "too short", "AMR",
+    ],  # names of their own: an Ogg file has a random serial number
 )
 def test_unusable_files(tmp_path: Path, data: bytes, text: str, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "speech.wav"

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from core.errors import Cancelled, InputError, TalkingHeadError, TextError
 from core.service.chat.event_log import EventLog
-from core.service.chat.history import History
+from core.service.chat.history import MAX_MESSAGE_CHARS, History
 from core.service.chat.latency import Latency
 from core.service.chat.partner import Partner
 from core.service.chat.sentences import Sentences, cleaned, speakable
@@ -28,7 +28,6 @@ from core.service.service import Service
 
 logger = logging.getLogger(__name__)
 
-MAX_MESSAGE_CHARS = 4000
 REMEMBERED_IDS = 100
 """Of messages that were taken; one of them that comes again is not taken twice."""
 Reason = Literal["end", "length", "interrupted", "failed"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from core.service.chat.partner import Message
 
+MAX_MESSAGE_CHARS = 4000
+"""Of what a user says at once."""
 MAX_MESSAGES = 40
 MAX_CHARS = 24_000
 """Of all messages that are kept; the oldest are forgotten first, the latest never."""

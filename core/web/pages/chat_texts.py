@@ -11,7 +11,6 @@ class ChatTexts(TypedDict):
     tab: str
     intro: str
     start: str
-    example: str
     preparing: str
     no_voices: str
     no_video: str
@@ -36,12 +35,16 @@ class ChatTexts(TypedDict):
     elsewhere: str
     muted: str
     microphone: str
+    microphone_service: str
     no_microphone: str
     listening: str
+    recognising: str
     not_heard: str
+    recognition_lost: str
     recognition_failed: str
     microphone_denied: str
     microphone_missing: str
+    microphone_insecure: str
 
 
 ENGLISH = ChatTexts(
@@ -49,7 +52,6 @@ ENGLISH = ChatTexts(
     intro="Talk with a person on a photo: you write or speak, the answer is written and said at once. A new photo "
     "is kept among your avatars.",
     start="Start the conversation",
-    example="Use the example photo",
     preparing="Getting ready …",
     no_voices="The answers are text only, without a face: no voices are installed here. Whoever runs this page can add them: "
     "./setup.sh speech.",
@@ -75,19 +77,23 @@ ENGLISH = ChatTexts(
     elsewhere="The face is shown in another window now. Reload this page to have it here.",
     muted="The sound is off until you click or press a key: your browser wants that after a reload.",
     microphone="Speak: your browser recognises the words itself; some browsers send the sound to their maker for that.",
+    microphone_service="Speak: the microphone stays open until you press it again, and each pause ends what you say. The sound "
+    "goes to this server, and from there to its speech recognition.",
     no_microphone="This browser does not recognise speech, so you write here. Chrome, Edge and Safari do.",
     listening="Listening …",
+    recognising="Recognising what you said …",
     not_heard="Nothing was heard. Press Speak and try again.",
+    recognition_lost="What you said did not arrive. Say it again, or write.",
     recognition_failed="The browser could not recognise the speech. Write instead, or try again.",
     microphone_denied="The microphone is not allowed here. Allow it in the browser's address bar, then press Speak again.",
     microphone_missing="No microphone was found. Connect one, then press Speak again.",
+    microphone_insecure="Browsers lend the microphone only to pages with https. Write instead, or open the page by its https address.",
 )
 GERMAN = ChatTexts(
     tab="Chat",
     intro="Sprich mit einer Person auf einem Foto: Du schreibst oder sprichst, die Antwort wird sofort geschrieben und gesprochen. Ein "
     "neues Foto bleibt unter deinen Avataren.",
     start="Gespräch beginnen",
-    example="Beispielfoto nehmen",
     preparing="Wird vorbereitet …",
     no_voices="Die Antworten sind nur Text, ohne Gesicht: Hier sind keine Stimmen installiert. Der Betreiber dieser Seite kann sie "
     "nachholen: ./setup.sh speech.",
@@ -113,10 +119,15 @@ GERMAN = ChatTexts(
     elsewhere="Das Gesicht ist jetzt in einem anderen Fenster zu sehen. Lade diese Seite neu, um es hier zu haben.",
     muted="Der Ton ist aus, bis du klickst oder eine Taste drückst: Dein Browser will das nach dem Neuladen so.",
     microphone="Sprechen: Dein Browser erkennt die Worte selbst; manche Browser schicken den Ton dafür an ihren Hersteller.",
+    microphone_service="Sprechen: Das Mikrofon bleibt offen, bis du noch einmal drückst, und jede Pause beendet, was du sagst. Der Ton "
+    "geht an diesen Server und von dort an seine Spracherkennung.",
     no_microphone="Dieser Browser erkennt keine Sprache, hier schreibst du also. Chrome, Edge und Safari können es.",
     listening="Ich höre zu …",
+    recognising="Das Gesprochene wird erkannt …",
     not_heard="Es war nichts zu hören. Drücke Sprechen und versuche es noch einmal.",
+    recognition_lost="Was du gesagt hast, kam nicht an. Sage es noch einmal, oder schreibe.",
     recognition_failed="Der Browser konnte das Gesprochene nicht erkennen. Schreibe, oder versuche es noch einmal.",
     microphone_denied="Das Mikrofon ist hier nicht erlaubt. Erlaube es in der Adresszeile des Browsers und drücke noch einmal Sprechen.",
     microphone_missing="Es ist kein Mikrofon da. Schließe eines an und drücke noch einmal Sprechen.",
+    microphone_insecure="Browser geben das Mikrofon nur Seiten mit https. Schreibe, oder öffne die Seite über ihre https-Adresse.",
 )

@@ -35,6 +35,8 @@ class MediaErrors(TypedDict):
     preset_not_honoured: str
     option_out_of_range: str
     size_out_of_range: str
+    bad_aspect: str
+    bad_crop: str
     unknown_preset: str
     unknown_option: str
     not_a_number: str
@@ -62,3 +64,4 @@ class NoticeTexts(TypedDict):
     sound_quiet: str
     sound_noisy: str
     video_cut: str
+    crop_moved: str

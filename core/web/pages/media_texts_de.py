@@ -34,6 +34,8 @@ ERRORS = MediaErrors(
     preset_not_honoured="Das Verfahren {engine} kennt die Vorgabe {name} nicht. Wähle ein anderes Verfahren, oder keine Vorgabe.",
     option_out_of_range="{name} ist {value}. Möglich ist {low} bis {high}.",
     size_out_of_range="Die Größe des Videos ist {value}. Möglich ist eine gerade Zahl von Pixeln von {low} bis {high}.",
+    bad_aspect="Das Format ist {value}. Möglich sind: {offered}.",
+    bad_crop="Der Ausschnitt ist {value}. Nötig sind vier Zahlen von 0 bis 1: links, oben, Breite und Höhe.",
     unknown_preset="Eine Vorgabe {name} gibt es nicht. Wähle eine von: {offered}.",
     unknown_option="Eine Einstellung {name} gibt es nicht.",
     not_a_number="{name} ist {value}. Es muss eine Zahl sein.",
@@ -59,4 +61,5 @@ NOTICES = NoticeTexts(
     sound_quiet="Die Aufnahme ist sehr leise ({db} dB): Sprich näher am Mikrofon, oder stelle es lauter.",
     sound_noisy="Auf der Aufnahme ist viel Rauschen oder Musik: Die Lippen folgen deutlicher Sprache am besten.",
     video_cut="Nur die ersten {seconds} Sekunden des Videos werden verwendet; es läuft vor und zurück.",
+    crop_moved="Im gewählten Ausschnitt fehlte das Gesicht; er wurde so verschoben, dass es darin ist.",
 )

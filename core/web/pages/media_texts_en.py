@@ -32,6 +32,8 @@ ERRORS = MediaErrors(
     preset_not_honoured="The {engine} engine does not know the preset {name}. Choose another engine, or no preset.",
     option_out_of_range="{name} is {value}. It must lie between {low} and {high}.",
     size_out_of_range="The video size is {value}. It must be an even number of pixels from {low} to {high}.",
+    bad_aspect="The format is {value}. Choose one of: {offered}.",
+    bad_crop="The part of the photo is {value}. It must be four numbers from 0 to 1: left, top, width and height.",
     unknown_preset="There is no preset {name}. Choose one of: {offered}.",
     unknown_option="There is no setting {name}.",
     not_a_number="{name} is {value}. It must be a number.",
@@ -57,4 +59,5 @@ NOTICES = NoticeTexts(
     sound_quiet="The recording is very quiet ({db} dB): move closer to the microphone or raise its level.",
     sound_noisy="There seems to be much noise or music: the lips follow clear speech best.",
     video_cut="Only the first {seconds} seconds of the video are used; it plays forth and back.",
+    crop_moved="The chosen part of the photo left out the face; it was moved to keep the face in.",
 )

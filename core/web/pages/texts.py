@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from core.web.pages.chat_texts import ChatTexts
 from core.web.pages.media_texts import MediaErrors, NoticeTexts
+from core.web.pages.picture_texts import PictureTexts
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Texts:
     engine_named: str
     size: str
     size_hint: str
-    size_square: str
+    size_px: str
     size_source: str
     seed: str
     seed_hint: str
@@ -72,6 +73,7 @@ class Texts:
     cancel: str
     video: str
     download: str
+    example_photo: str
     examples: str
     example: str
     idle: str
@@ -126,6 +128,9 @@ class Texts:
 
     # chat
     chat: ChatTexts
+
+    # the picture of the video
+    picture: PictureTexts
 
     # results
     results_none: str

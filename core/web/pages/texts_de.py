@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.web.pages.chat_texts import GERMAN as GERMAN_CHAT
 from core.web.pages.media_texts_de import ERRORS, NOTICES
+from core.web.pages.picture_texts import GERMAN as GERMAN_PICTURE
 from core.web.pages.texts import Texts
 
 GERMAN = Texts(
@@ -32,9 +33,9 @@ GERMAN = Texts(
     engine_auto="automatisch",
     engine_named="{name}",
     size="Größe des Videos",
-    size_hint="Seite des Quadrats in Pixeln, um das Gesicht geschnitten",
-    size_square="{px} × {px}",
-    size_source="Größe des Fotos",
+    size_hint="Kürzere Seite des Bildes in Pixeln",
+    size_px="{px} Pixel",
+    size_source="wie im Foto",
     seed="Startwert",
     seed_hint="Derselbe Startwert blinzelt und nickt gleich",
     seed_random="Jedes Mal ein neuer Startwert",
@@ -76,6 +77,7 @@ GERMAN = Texts(
     cancel="Abbrechen",
     video="Video",
     download="Herunterladen",
+    example_photo="Beispielfoto nehmen",
     examples="Ein Beispiel ausprobieren",
     example="Porträt, {seconds} s Sprache",
     idle="Gib ein Foto mit einem deutlichen Gesicht hinein, dann eine Sprachaufnahme oder einen Text. Das Video erscheint hier.",
@@ -321,6 +323,9 @@ GERMAN = Texts(
         "chat_not_set": "Hier ist kein Sprachmodell eingestellt. Sage es dem Betreiber dieser Seite.",
         "chat_busy": "Das Sprachmodell hat zu viel zu tun. Versuche es in einer Minute noch einmal.",
         "chat_service_failed": "Das Sprachmodell antwortet nicht recht. Versuche es noch einmal, oder sage es dem Betreiber dieser Seite.",
+        "recognition_not_set": "Hier ist keine Spracherkennung eingestellt. Sage es dem Betreiber dieser Seite.",
+        "recognition_busy": "Die Spracherkennung hat zu viel zu tun. Schreibe, oder versuche es in einer Minute noch einmal.",
+        "recognition_service_failed": "Die Spracherkennung antwortet nicht recht. Schreibe, oder sage es dem Betreiber dieser Seite.",
         "message_empty": "Die Nachricht ist leer. Schreibe etwas.",
         "message_too_long": "Die Nachricht hat {chars} Zeichen; höchstens {max_chars} werden angenommen.",
         "unknown_chat": "Jenes Gespräch ist hier nicht mehr aufgehoben. Ein neues hat begonnen.",
@@ -329,6 +334,7 @@ GERMAN = Texts(
         "key_reused": "Dieser Idempotenzschlüssel wurde schon für etwas anderes verwendet. Wähle für jede Anfrage einen neuen.",
     },
     chat=GERMAN_CHAT,
+    picture=GERMAN_PICTURE,
     media_errors=ERRORS,
     notices=NOTICES,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.web.pages.chat_texts import ENGLISH as ENGLISH_CHAT
 from core.web.pages.media_texts_en import ERRORS, NOTICES
+from core.web.pages.picture_texts import ENGLISH as ENGLISH_PICTURE
 from core.web.pages.texts import Texts
 
 ENGLISH = Texts(
@@ -32,9 +33,9 @@ ENGLISH = Texts(
     engine_auto="automatic",
     engine_named="{name}",
     size="Video size",
-    size_hint="Side of the square in pixels, cut around the face",
-    size_square="{px} × {px}",
-    size_source="the photo's own size",
+    size_hint="Shorter side of the picture in pixels",
+    size_px="{px} pixels",
+    size_source="as in the photo",
     seed="Seed",
     seed_hint="The same seed blinks and nods the same way",
     seed_random="A new seed each time",
@@ -76,6 +77,7 @@ ENGLISH = Texts(
     cancel="Cancel",
     video="Video",
     download="Download",
+    example_photo="Use the example photo",
     examples="Try an example",
     example="Portrait, {seconds} s of speech",
     idle="Add a photo with one clear face, then a recording of speech or a text. The video appears here.",
@@ -316,6 +318,9 @@ ENGLISH = Texts(
         "chat_not_set": "No language model is set here. Tell whoever runs this page.",
         "chat_busy": "The language model has too much to do. Try again in a minute.",
         "chat_service_failed": "The language model does not answer as it should. Try again, or tell whoever runs this page.",
+        "recognition_not_set": "No speech recognition is set here. Tell whoever runs this page.",
+        "recognition_busy": "The speech recognition has too much to do. Write, or try again in a minute.",
+        "recognition_service_failed": "The speech recognition does not answer as it should. Write, or tell whoever runs this page.",
         "message_empty": "The message is empty. Write something.",
         "message_too_long": "The message has {chars} characters; at most {max_chars} are taken.",
         "unknown_chat": "That conversation is no longer kept here. A new one has begun.",
@@ -324,6 +329,7 @@ ENGLISH = Texts(
         "key_reused": "This idempotency key was used for something else. Choose a new one for each request.",
     },
     chat=ENGLISH_CHAT,
+    picture=ENGLISH_PICTURE,
     media_errors=ERRORS,
     notices=NOTICES,
 )

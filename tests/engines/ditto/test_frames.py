@@ -190,6 +190,26 @@ def test_whole_source_keeps_every_pixel_outside_the_face(engine: DittoEngine, re
     assert not np.array_equal(frame, portrait.pixels)
 
 
+def test_framing(engine: DittoEngine, registered: DittoRegistered) -> None:
+    for options, expected in (
+        ({"size": 96, "aspect": "9:16"}, (170, 96)),
+        ({"size": 96, "aspect": "source"}, (96, 96)),
+        ({"size": 96, "crop": (0.0, 0.0, 1.0, 0.5)}, (96, 192)),
+        ({"size": "source", "crop": (0.0, 0.0, 1.0, 0.75)}, (384, 512)),
+    ):
+        made = session(engine, registered, **options)
+        assert spoken(made, sound(10))[0].shape == (*expected, 3)
+        assert made.warnings == ()
+    assert len(session(engine, registered, crop=(0.0, 0.9, 0.1, 0.1)).warnings) == 1
+
+
+def test_a_crop_is_the_same_part_of_the_whole_picture(engine: DittoEngine, registered: DittoRegistered) -> None:
+    whole = spoken(session(engine, registered, size="source"), sound(10))[0]
+    part = spoken(session(engine, registered, size="source", crop=(0.125, 0.0, 0.5, 0.75)), sound(10))[0]
+    here, beside = (float(np.abs(whole[:384, x : x + 256].astype(int) - part).mean()) for x in (64, 68))
+    assert here < 0.3 * beside
+
+
 def test_a_video_source_moves_under_the_face(engine: DittoEngine, clip: DittoRegistered) -> None:
     assert len(clip.source) == 6
     made = session(engine, clip, size="source")

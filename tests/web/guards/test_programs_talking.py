@@ -15,6 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.web.guards.conftest import PATIENCE_S, Audited
 
 LIVE, CHAT = "talking_head_live?avatar=" + "0" * 32, "talking_head_chat"
+RECOGNITION = "talking_head_recognition"
 SECRET = "what was said in confidence"  # noqa: S105 - a message
 
 
@@ -93,6 +94,16 @@ def test_a_conversation_is_the_visitors_alone_and_goes_on(program: Audited, visi
 def test_other_addresses_take_no_websocket(program: Audited, visitor: str) -> None:
     for path in ("", "queue/data", "talking_head_chat/x"):
         assert refused(program, path, visitor)[0] in (401, 403)
+
+
+def test_what_is_said_is_taken_of_visitors_only_and_bounded(program: Audited, visitor: str) -> None:
+    with program.client(visitor) as client, program.client() as stranger:
+        assert client.post(RECOGNITION, content=b"x", headers={"Origin": "https://evil.example"}).status_code == 403
+        assert stranger.post(RECOGNITION, content=b"x").status_code in (401, 403)
+        assert client.post(RECOGNITION, content=bytes(2**20 + 2**18)).status_code == 413
+        unset = client.post(f"{RECOGNITION}?lang=de&language=de-DE", content=b"x")
+        assert (unset.status_code, unset.json()["error"]["message"][:26]) == (501, "Hier ist keine Spracherken")
+        assert client.get(RECOGNITION).status_code == 404
 
 
 def test_one_visitor_has_so_many_connections(program: Audited, visitor: str) -> None:

@@ -7,16 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.app_process import Server
-from tests.support.browser import CHROMIUM, QUIET, Tab
+from tests.support.browser import Tab, browser_with
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+    with browser_with() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 
 from tests.support.app_process import Server, start_app, stop_app
-from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab, faults
-from tests.support.paths import PORTRAIT, ROOT
+from tests.support.browser import BROWSER_MARKS, RESULT_MS, SHOWS_MS, faults
+from tests.support.chat_page import PHONE, answer, open_chat, quiet, say, start
+from tests.support.paths import ROOT
 
 pytestmark = BROWSER_MARKS
-DESK, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
-SHOWS_MS = 10_000
 LONG = "one two three four five six seven eight nine ten " * 6
 NO_VOICES = """
 import sys, app
@@ -46,44 +45,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     stop_app(server)
 
 
-def open_chat(browser: Any, server: Server, script: str = "", **options: Any) -> Tab:
-    tab = Tab(browser, server, viewport=DESK, **options) if "viewport" not in options else Tab(browser, server, **options)
-    if script:
-        tab.page.add_init_script(script)
-        tab.page.reload()
-        tab.page.locator("#th-generate").wait_for(timeout=20_000)
-    tab.page.get_by_role("tab", name="Chat", exact=True).click()
-    tab.page.locator("#th-chat-start").wait_for(timeout=SHOWS_MS)
-    return tab
-
-
-def start(page: Any) -> None:
-    page.locator("#th-chat-photo input[type=file]").first.set_input_files(PORTRAIT)
-    page.locator("#th-chat-photo img").first.wait_for(timeout=SHOWS_MS)
-    page.locator("#th-chat-consent input").check()
-    page.locator("#th-chat-start").click()
-    page.get_by_text("a built-in echo").wait_for(timeout=RESULT_MS)
-
-
-def say(page: Any, text: str) -> None:
-    field = page.locator("#th-chat-panel textarea")
-    field.fill(text)
-    field.press("Enter")
-
-
-def answer(page: Any, text: str) -> Any:
-    line = page.locator(".th-chat-answer", has_text=text)
-    line.wait_for(timeout=RESULT_MS)
-    return line
-
-
 def shown_s(page: Any) -> float:
     return float(page.locator("#th-chat-panel video").evaluate("video => video.currentTime"))
-
-
-def quiet(page: Any) -> None:
-    """Nothing is written or spoken any more."""
-    page.wait_for_function("document.querySelector('[data-do=stop]').disabled", timeout=RESULT_MS)
 
 
 def test_the_face_speaks_the_answer_and_a_reload_goes_on(browser: Any, server: Server) -> None:
@@ -119,7 +82,7 @@ def test_the_face_speaks_the_answer_and_a_reload_goes_on(browser: Any, server: S
     page.reload()
     page.get_by_role("tab", name="Chat", exact=True).click()
     page.locator("#th-chat-start").wait_for(timeout=SHOWS_MS)  # what was ended does not come back
-    assert page.locator("#th-chat-person [data-key]").count() == 2, "the photo is among the avatars"
+    page.locator("#th-chat-person [data-key]").nth(1).wait_for(timeout=SHOWS_MS)  # the photo is among the avatars
     assert tab.outside() == []
     assert tab.forbidden == []
     tab.context.close()

@@ -78,12 +78,22 @@ def test_positional_arguments_come_in_the_documented_order(client) -> None:
     assert probe(path)[:2] == (128, 128)
 
 
+def test_framing_is_asked_for_by_name(server: Server, client) -> None:
+    from gradio_client import handle_file
+
+    files = {"audio": handle_file(str(SPEECH)), "image": handle_file(str(PORTRAIT)), "size": "128"}
+    path = client.predict(**files, aspect="9:16", crop="0.1,0,0.6,1", api_name="/process_talking_head")
+    assert probe(path)[:2] == (128, 228)
+    assert "9:17" in refusal(server, client, SPEECH, PORTRAIT, aspect="9:17")
+    assert "left, top, width" in refusal(server, client, SPEECH, PORTRAIT, crop="0.1,0,0.6,7")
+
+
 def test_one_endpoint_is_named_and_every_other_is_private(server: Server, client) -> None:
     about = client.view_api(return_format="dict")
     assert list(about["named_endpoints"]) == ["/process_talking_head"]
     assert about["unnamed_endpoints"] == {}
     parameters = about["named_endpoints"]["/process_talking_head"]["parameters"]
-    names = ["audio", "image", "engine", "size", "seed", "face", "consent", "text", "voice", "speed"]
+    names = ["audio", "image", "engine", "size", "seed", "face", "consent", "text", "voice", "speed", "aspect", "crop", "burn_captions"]
     assert [each["parameter_name"] for each in parameters] == names
     assert all(each["parameter_has_default"] for each in parameters), "a recording is given, or a text"
     assert [each["example_input"]["path"] for each in parameters[:2]] == ["speech.wav", "portrait.png"]

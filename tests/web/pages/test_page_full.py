@@ -22,7 +22,7 @@ pytestmark = CLIENT_MARKS
 APP = (str(ROOT / "app_optimized.py"),)
 KEYS = ("a key of the first one", "a key of the second one")
 ENDPOINTS = {
-    "/process_talking_head": ["audio", "image", "engine", "size", "seed", "face", "consent", "text", "voice", "speed"],
+    "/process_talking_head": ["audio", "image", "engine", "size", "seed", "face", "consent", "text", "voice", "speed", "aspect", "crop", "burn_captions"],
     "/process_talking_head_optimized": ["audio", "image", "token", "options", "text", "voice", "speed"],
     "/preload_avatar": ["image", "name", "consent", "face"],
     "/clear_cache": ["which"],
@@ -255,7 +255,7 @@ def test_twenty_clients_at_once_get_a_video_or_are_told_to_try_again(server: Ser
 
     def call(n: int) -> str:
         client = connect(server, tmp_path / str(n), None)
-        ready.wait(60)
+        ready.wait(300)
         try:
             given = {"audio": handle_file(str(SPEECH)), "image": handle_file(str(PORTRAIT)), "size": "128", "seed": n}
             return str(probe(client.predict(**given, api_name="/process_talking_head"))[:2])

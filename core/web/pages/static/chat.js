@@ -1,5 +1,5 @@
-// The conversation of the Chat tab (docs/chat.md): what was said as text, the face above it, the keyboard, and the browser's own
-// recognition of speech. All that comes from the model is shown as text. A reload goes on with the conversation. Gradio runs this once
+// The conversation of the Chat tab (docs/chat.md): what was said as text, the face above it, the keyboard, and speech, which the server's
+// service recognises or else the browser itself. All that comes from the model is shown as text. A reload goes on with the conversation. Gradio runs this once
 // when the component appears, with `element`.
 
 const KEPT = 'talking-head-chat';
@@ -20,7 +20,8 @@ let face = null, socket = null, bound = '', live = false, partner = { name: '' }
 let unsent = [];      // messages whose answer has not begun
 let turn = -1, lines = new Map();
 let problem = null;   // why the server is about to close the connection
-let listening = null;
+let listening = null; // the browser's recognition
+let microphone = null, recognising = Promise.resolve();
 
 function keep() {
   try {
@@ -175,8 +176,8 @@ function connect() {
 
 function begin() {
   document.getElementById('th-chat').classList.add('th-chatting');
-  part('microphone').textContent = Recognition ? words.microphone : words.no_microphone;
-  button('speak').hidden = !Recognition;
+  part('microphone').textContent = words.service ? words.microphone_service : Recognition ? words.microphone : words.no_microphone;
+  button('speak').hidden = !words.service && !Recognition;
   part('face').hidden = kept.mode !== 'live';
   say(kept.mode === 'live' ? words.preparing : words.no_voices);
   if (kept.mode !== 'live') {
@@ -218,6 +219,7 @@ function start(settings) {
 
 function end() {
   listening?.abort();
+  closeMicrophone();
   send({ type: 'close' });
   kept = null;
   keep();
@@ -237,15 +239,83 @@ function end() {
 function submit() {
   const text = field.value.trim();
   if (!text || !kept) return;
+  submitText(text);
+  field.value = '';
+}
+
+function submitText(text) {
   const message = { type: 'message', text, id: crypto.randomUUID?.() || `${Date.now()}-${Math.random()}` };
   unsent.push(message);
   send(message);
-  field.value = '';
 }
 
 const interrupt = () => send({ type: 'interrupt' });
 
+const FAILED = {
+  NotAllowedError: 'microphone_denied', NotFoundError: 'microphone_missing', SecurityError: 'microphone_insecure',
+};
+
+// The microphone stays open until the button is pressed again: what is said is sent at each pause.
+async function talk() {
+  if (microphone) {
+    closeMicrophone();
+    return;
+  }
+  const pressed = microphone = { close() {} }; // until the visitor has allowed it
+  button('speak').setAttribute('aria-pressed', 'true');
+  try {
+    const opened = await Microphone.open({
+      began: () => {
+        if (!button('stop').disabled) interrupt();
+      },
+      spoken: (recording) => { recognising = recognising.then(() => recognise(recording)); },
+      dropped: () => {},
+      lost: () => {
+        closeMicrophone();
+        say(words.microphone_missing);
+      },
+    }, () => live && !button('stop').disabled);
+    if (microphone !== pressed) opened.close();
+    else {
+      microphone = opened;
+      say(words.listening);
+    }
+  } catch (error) {
+    if (microphone !== pressed) return;
+    closeMicrophone();
+    say(words[FAILED[error.name] || 'microphone_missing']);
+  }
+}
+
+function closeMicrophone() {
+  const open = microphone;
+  microphone = null;
+  open?.close();
+  button('speak').setAttribute('aria-pressed', 'false');
+  if (part('note').textContent === words.listening) say('');
+}
+
+async function recognise(recording) {
+  const of = kept, listens = () => (microphone ? words.listening : '');
+  say(words.recognising);
+  try {
+    const address = new URL('talking_head_recognition', document.baseURI);
+    address.search = new URLSearchParams({ language: kept.language, lang: words.page });
+    const answer = await fetch(address, { method: 'POST', body: recording, headers: { 'Content-Type': 'application/octet-stream' } });
+    const told = await answer.json();
+    if (kept !== of) return;
+    if (told.text) submitText(told.text);
+    say(told.error ? told.error.message : told.text ? listens() : words.not_heard);
+  } catch {
+    if (kept === of) say(words.recognition_lost);
+  }
+}
+
 function listen() {
+  if (words.service) {
+    talk();
+    return;
+  }
   if (listening) {
     listening.stop();
     return;

@@ -5,19 +5,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from html import escape
 from typing import Any
 
 import gradio as gr
 
-from core.errors import OptionError
-from core.service.requests import AvatarInputs
 from core.web.pages.error_texts import sentence
 from core.web.pages.html import error_html, note_html, plain_html
 from core.web.pages.scripts import script
-from core.web.pages.tabs.common import Context, owner_of_request, uploaded
-from core.web.pages.tabs.person import PersonInputs, person_inputs
+from core.web.pages.tabs.common import Context, owner_of_request
+from core.web.pages.tabs.live_person import live_person
+from core.web.pages.tabs.person import PersonInputs
 from core.web.pages.texts import Texts
 from core.web.pages.voices import voice_choices
 from core.web.pages.widgets import kept_text, quiet
@@ -35,21 +34,15 @@ def build_chat(context: Context) -> PersonInputs:
             if not voices:
                 gr.HTML(note_html(texts.chat["no_voices"]), elem_classes="th-html th-inset", elem_id="th-chat-no-voices")
             with gr.Column(elem_classes="th-plain-column", visible=bool(voices)):
-                person = person_inputs(context, "th-chat")
-                with gr.Column(elem_classes="th-plain-column") as new:
-                    any_photo = bool(context.contents.examples)
-                    example = gr.Button(texts.chat["example"], size="md", visible=any_photo, elem_id="th-chat-example")
-                    consent = gr.Checkbox(False, label=texts.consent, container=False, elem_id="th-chat-consent")
+                speaker = live_person(context, "th-chat")
                 wanted, ids = service.settings.voice, [id for _, id in voices]
                 first = wanted if wanted in ids else next(iter(ids), None)
                 voice = gr.Dropdown(voices, value=first, label=texts.voice, elem_id="th-chat-voice")
             start = gr.Button(texts.chat["start"], variant="primary", elem_id="th-chat-start")
             status = gr.HTML(elem_id="th-chat-status", elem_classes="th-html")
-        gr.HTML(_panel_html(texts), js_on_load=script("face.js", "chat.js"), elem_id="th-chat-panel", elem_classes="th-html")
-    person.picked.ask_anew(consent)
-    person.token.change(lambda token: gr.update(visible=not token), person.token, new, **quiet(queue=False))
-    photos = [str(each.photo) for each in context.contents.examples[:1]]
-    example.click(lambda: (photos[0], True), None, [person.picked.photo, consent], **quiet(queue=False))
+        code = script("face.js", "microphone.js", "chat.js")
+        panel = _panel_html(texts, service.recognition.available)
+        gr.HTML(panel, js_on_load=code, elem_id="th-chat-panel", elem_classes="th-html")
     settings = kept_text()
 
     async def begin(values: dict[Any, Any], request: gr.Request) -> AsyncIterator[tuple[str, str]]:
@@ -58,32 +51,16 @@ def build_chat(context: Context) -> PersonInputs:
         try:
             chosen = {"mode": "text"}
             if voices:
-                avatar = await _avatar(context, person, consent, values, owner_of_request(request))
+                avatar = await speaker.avatar(context, values, owner_of_request(request))
                 chosen = {"mode": "live", "avatar": avatar, "voice": str(values[voice] or "")}
         except Exception as error:
             yield "", error_html(texts, sentence(texts, error))
             return
         yield json.dumps({**chosen, "language": _language(context, chosen.get("voice", ""))}), ""
 
-    inputs = {*person.components(), consent, voice}
+    inputs = {*speaker.components(), voice}
     start.click(begin, inputs, [settings, status], **quiet(concurrency_limit=None)).then(None, settings, None, js=START)
-    return person
-
-
-async def _avatar(context: Context, person: PersonInputs, consent: Any, values: Mapping[Any, Any], owner: str) -> str:
-    """The token of the chosen avatar, or of a new one of the photo. Raises what is wrong with the photo."""
-    token, service = str(values[person.token] or ""), context.service
-    if token:
-        return token
-    photo = uploaded(values[person.picked.photo])
-    if photo is not None and values[consent] is not True:
-        raise OptionError("The consent was not declared.", code="consent_missing")
-    options = {"face_index": values[person.picked.face]}
-    job = await service.requests.avatar(AvatarInputs(photo, options=options, consent=True), owner)
-    ended = await service.jobs.ended(job.id, owner)
-    if ended.error is not None:
-        raise ended.error
-    return str(ended.avatar)
+    return speaker.person
 
 
 def _language(context: Context, voice: str) -> str:
@@ -92,9 +69,10 @@ def _language(context: Context, voice: str) -> str:
     return known or context.texts.language
 
 
-def _panel_html(texts: Texts) -> str:
+def _panel_html(texts: Texts, recognition: bool) -> str:
+    """recognition: what is spoken is recognised by a service of the server's."""
     said = {name: escape(str(word)) for name, word in texts.chat.items()}
-    words = escape(json.dumps({**texts.chat, "page": texts.language}))
+    words = escape(json.dumps({**texts.chat, "page": texts.language, "service": recognition}))
     buttons = "".join(
         f'<button type="{kind}" data-do="{name}"{more}>{said[name]}</button>'
         for name, kind, more in (("send", "submit", ""), ("stop", "button", " disabled"), ("speak", "button", ' aria-pressed="false"'))

@@ -26,12 +26,13 @@ class ControlInputs:
 
     engine: Any
     size: Any
+    aspect: Any
     seed: Any
     new_seed: Any
     by_name: Mapping[str, Any]
 
     def components(self) -> set[Any]:
-        return {self.engine, self.size, self.seed, self.new_seed, *self.by_name.values()}
+        return {self.engine, self.size, self.aspect, self.seed, self.new_seed, *self.by_name.values()}
 
     def chosen(self, values: Mapping[Any, Any]) -> dict[str, Any]:
         """What is set, so that `restored` can set it again."""
@@ -45,13 +46,15 @@ class ControlInputs:
         return list(self._named().values())
 
     def _named(self) -> dict[str, Any]:
-        return {"engine": self.engine, "size": self.size, "seed": self.seed, "new_seed": self.new_seed, **self.by_name}
+        named = {"engine": self.engine, "size": self.size, "aspect": self.aspect, "seed": self.seed, "new_seed": self.new_seed}
+        return {**named, **self.by_name}
 
     def options(self, values: Mapping[Any, Any], honoured: frozenset[str]) -> dict[str, Any]:
         """Options by name from the components' values; those that nobody changed, or that the engine does not honour, are left out."""
         seed = values[self.seed]
         options: dict[str, Any] = {
             "size": values[self.size],
+            "aspect": values[self.aspect] or RenderOptions.aspect,
             "seed": "random" if values[self.new_seed] else RenderOptions.seed if seed is None else seed,
         }
         for name, component in self.by_name.items():
@@ -80,7 +83,7 @@ def control_inputs(context: Context) -> ControlInputs:
             named = [(texts.engine_named.format(name=name), name) for name in names]
             named = [(texts.engine_auto, "auto"), *named]
             engine = gr.Dropdown(named, value="auto", label=texts.engine, info=texts.engine_hint, min_width=170)
-            sides = [(texts.size_square.format(px=px), str(px)) for px in SIZES]
+            sides = [(texts.size_px.format(px=px), str(px)) for px in SIZES]
             size = gr.Dropdown(
                 [*sides, (texts.size_source, "source")],
                 value=str(RenderOptions.size),
@@ -89,6 +92,10 @@ def control_inputs(context: Context) -> ControlInputs:
                 allow_custom_value=True,  # any size the options allow may be typed
                 min_width=170,
             )
+        aspects = [(label, value) for value, label in texts.picture["aspects"].items()]
+        aspect = gr.Dropdown(
+            aspects, value=RenderOptions.aspect, label=texts.picture["aspect"], info=texts.picture["aspect_hint"], min_width=170
+        )
         with gr.Group(visible=bool(honoured & LITE)) as lite:
             sliders = _sliders(context)
         if context.contents.everything or "ditto" in names:
@@ -107,7 +114,7 @@ def control_inputs(context: Context) -> ControlInputs:
             return [gr.update(visible=bool(can & LITE)), gr.update(visible=bool(can & DITTO))]
 
         engine.change(shown, engine, [lite, ditto], **quiet(queue=False))
-    return ControlInputs(engine, size, seed, new_seed, {**sliders, **choices})
+    return ControlInputs(engine, size, aspect, seed, new_seed, {**sliders, **choices})
 
 
 def _sliders(context: Context) -> dict[str, Any]:

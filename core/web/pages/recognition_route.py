@@ -1,0 +1,71 @@
+"""Takes what a visitor says into the microphone, and answers with the words.
+
+POST talking_head_recognition?language=en-US&lang=en     the body is a recording; the answer {"text": ...}, or {"error": ...}
+
+language: of what is spoken. lang: of the page, in which it is told what is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any, cast
+from urllib.parse import parse_qs
+
+from starlette.responses import JSONResponse
+
+from core.errors import TalkingHeadError
+from core.service.owners import Asgi, Receive, Scope, Send
+from core.service.speech_recognition import MAX_SPOKEN_BYTES, SpeechRecognition
+from core.web.addresses import path_below
+from core.web.guards.refusals import Forbidden, TooLargeBody, TooSlow, answer
+from core.web.guards.visitor_files import visitor_of
+from core.web.pages.error_texts import told_in
+from core.web.statuses import headers_of, status_of
+
+RECOGNITION = "talking_head_recognition"
+_LANGUAGE = re.compile(r"[A-Za-z0-9-]{0,20}")
+
+
+class RecognitionRoute:
+    """ASGI middleware. timeout_s: how long a recording may take to arrive."""
+
+    def __init__(self, app: Asgi, recognition: SpeechRecognition, timeout_s: float) -> None:
+        self._app, self._recognition, self._timeout_s = app, recognition, timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        ours = scope["type"] == "http" and scope["method"] == "POST" and path_below(scope).rpartition("/")[2] == RECOGNITION
+        if not ours:
+            await self._app(scope, receive, send)
+            return
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        language = query.get("language", [""])[0]
+        try:
+            owner = visitor_of(scope)
+            if not owner.startswith(("visitor:", "key:")):
+                raise Forbidden("It is not said whose this is.", "Open the page first, and allow its cookie.")
+            recording = await self._read(receive)
+            if recording is None:
+                return  # the client went away
+            text = await self._recognition.recognise(recording, language if _LANGUAGE.fullmatch(language) else "", owner)
+        except TalkingHeadError as error:
+            told = told_in(query.get("lang", [""])[0])(error)
+            await answer(status_of(error), {"error": told}, headers_of(error), scope, receive, send)
+            return
+        await JSONResponse({"text": text}, headers={"Cache-Control": "no-store"})(cast(Any, scope), receive, cast(Any, send))
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    body += message.get("body", b"")
+                    if len(body) > MAX_SPOKEN_BYTES:
+                        raise TooLargeBody(f"The recording has more than {MAX_SPOKEN_BYTES // 2**20} MiB.", "Say less at once.")
+                    if not message.get("more_body", False):
+                        return bytes(body)
+        except TimeoutError:
+            raise TooSlow(f"The recording was not complete after {self._timeout_s:g} s.", "Send less, or over a faster line.") from None

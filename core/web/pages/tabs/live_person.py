@@ -1,0 +1,55 @@
+"""Who is moved live: an avatar of the visitor, or a new photo, which becomes one; for the tabs with a live face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from core.errors import OptionError
+from core.service.requests import AvatarInputs
+from core.web.pages.tabs.common import Context, uploaded
+from core.web.pages.tabs.person import PersonInputs, person_inputs
+from core.web.pages.widgets import quiet
+
+
+@dataclass(frozen=True)
+class LivePerson:
+    """The components that say who is moved. consent: asked for with a new photo."""
+
+    person: PersonInputs
+    consent: Any
+
+    def components(self) -> set[Any]:
+        return {*self.person.components(), self.consent}
+
+    async def avatar(self, context: Context, values: Mapping[Any, Any], owner: str) -> str:
+        """The token of the chosen avatar, or of a new one of the photo. Raises what is wrong with the photo."""
+        token, service = str(values[self.person.token] or ""), context.service
+        if token:
+            return token
+        photo = uploaded(values[self.person.picked.photo])
+        if photo is not None and values[self.consent] is not True:
+            raise OptionError("The consent was not declared.", code="consent_missing")
+        options = {"face_index": values[self.person.picked.face]}
+        job = await service.requests.avatar(AvatarInputs(photo, options=options, consent=True), owner)
+        ended = await service.jobs.ended(job.id, owner)
+        if ended.error is not None:
+            raise ended.error
+        return str(ended.avatar)
+
+
+def live_person(context: Context, name: str) -> LivePerson:
+    """name: what the ids of its parts begin with."""
+    texts = context.texts
+    person = person_inputs(context, name)
+    photos = [str(each.photo) for each in context.contents.examples[:1]]
+    with gr.Column(elem_classes="th-plain-column") as new:
+        example = gr.Button(texts.example_photo, size="md", visible=bool(photos), elem_id=f"{name}-example")
+        consent = gr.Checkbox(False, label=texts.consent, container=False, elem_id=f"{name}-consent")
+    person.picked.ask_anew(consent)
+    person.token.change(lambda token: gr.update(visible=not token), person.token, new, **quiet(queue=False))
+    example.click(lambda: (photos[0], True), None, [person.picked.photo, consent], **quiet(queue=False))
+    return LivePerson(person, consent)
