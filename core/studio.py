@@ -40,7 +40,7 @@ from core.types import (
     Request,
     Source,
 )
-from core.video_generation import VideoGenerator
+from core.video_generation import VideoGenerator, check_captions
 
 T = TypeVar("T")
 __all__ = ["ENGINE_NAMES", "EngineSource", "Studio", "open_studio"]
@@ -104,6 +104,7 @@ class Studio:
 
     def stream(self, request: Request, on_progress: ProgressCallback | None = None) -> SegmentStream:
         """Queues one video and returns its pieces as they are made (`core.streaming`); close it to stop. Raises as `submit`."""
+        check_captions(request)
         owner, checked = request.owner, [(self._videos.checked(request), request.audio)]
         del request
         return SegmentStream(

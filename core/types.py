@@ -366,9 +366,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a job: `done` of `total` frames in `stage` (total 0: not known yet). speech: a text is being spoken."""
+    """The progress of a job: `done` of `total` frames in `stage` (total 0: not known yet). speech: a text is being spoken;
+    recognising: the words of a recording are found."""
 
-    stage: Literal["queued", "speech", "loading", "registering", "animating", "finishing", "done"]
+    stage: Literal["queued", "recognising", "speech", "loading", "registering", "animating", "finishing", "done"]
     done: int = 0
     total: int = 0
 

@@ -28,6 +28,7 @@ class VideoGenerator:
 
     def enqueue(self, request: Request, output: Path, on_progress: ProgressCallback | None) -> Job[Generation]:
         """As `core.studio.Studio.submit`."""
+        check_captions(request)
         run_request, kept = self.find(request, output)
         audio, owner = whole(request.audio), request.owner
 
@@ -57,8 +58,6 @@ class VideoGenerator:
         """The request for an engine. Raises InputError, EngineUnavailable or BusyError for what is known to fail."""
         if isinstance(request.source, Avatar) and request.framing != Framing():
             raise OptionError("A framing is given with an avatar, which has its own.", "Leave it out, or register the photo anew with it.")
-        if request.options.burn_captions and isinstance(request.audio, Audio):
-            check_words(request.audio.words)
         n_frames = request.audio.n_frames
         return self.checked_run(
             RunRequest(request.source, request.owner, request.engine, request.framing, request.controls, request.options, n_frames)
@@ -75,3 +74,9 @@ class VideoGenerator:
         job.report(Progress("loading"))
         prepared, session = self._avatars.open_session(job, self._selector.load_engine(run_request, job.check))
         return GenerationRun(prepared, session, audio, self._scheduler)
+
+
+def check_captions(request: Request) -> None:
+    """Raises OptionError where captions are to be drawn and the words are not known."""
+    if request.options.burn_captions and isinstance(request.audio, Audio):
+        check_words(request.audio.words)

@@ -125,6 +125,7 @@ class Texts:
     captions_show: str
     captions_get: str
     captions_burn: str
+    captions_recording: str
 
     # chat
     chat: ChatTexts
