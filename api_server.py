@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from pathlib import Path
 
 from core.command_line import OneLineParser, exit_code, log_to_stderr
 from core.service.outputs import Sweeper, service_outputs
@@ -20,9 +19,6 @@ from core.web.api.settings import ServerSettings
 from core.web.gradio_environment import prepare_environment
 from manager.ditto import MODES, offer_ditto
 from manager.kokoro import offer_kokoro
-
-ASSETS = Path(__file__).resolve().parent / "assets"
-EXAMPLES = tuple((ASSETS / "portrait.png", ASSETS / f"speech_{seconds}s.wav", seconds) for seconds in (3, 7))
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -43,6 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
     outputs.prepare()
     prepare_environment(str(outputs.root))
 
+    from core.service.examples import EXAMPLES
     from core.service.service import Service
     from core.studio import open_studio
     from core.web.api.app import build_api

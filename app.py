@@ -11,7 +11,6 @@ import os
 import sys
 import threading
 from functools import partial
-from pathlib import Path
 
 from core.command_line import OneLineParser, exit_code, log_to_stderr
 from core.optimization.cold_start_optimization import EngineSource
@@ -25,10 +24,8 @@ from manager.ditto import MODES, Mode, make_ditto, missing_bytes, offer_ditto
 from manager.kokoro import offer_kokoro
 from manager.store import Store
 
-ASSETS = Path(__file__).resolve().parent / "assets"
 GRACE_S = 2.0
 """Jobs that run when the page is ended have so long to finish; then they are left to the next start."""
-SPEECHES = (("speech_3s.wav", 3), ("speech_7s.wav", 7))
 
 
 def parse_arguments(argv: list[str] | None, name: str) -> argparse.Namespace:
@@ -62,25 +59,23 @@ def run(arguments: argparse.Namespace, everything: bool) -> None:
 
     ditto = offer_lent(settings, arguments.ditto) if on_zero_gpu() else offer_ditto(settings, arguments.ditto)
 
-    from core.service.examples import make_examples
+    from core.service.examples import EXAMPLES, make_examples
     from core.service.service import Service
     from core.studio import open_studio
     from core.web.pages.page import build_page  # Gradio is imported only now, in the environment prepared for it
-    from core.web.pages.tabs.common import Example, PageContents
+    from core.web.pages.tabs.common import PageContents
 
     studio = open_studio(settings, ditto, serving=True)
     service = Service(studio, outputs, kokoro_file=offer_kokoro(fetch=settings.fetch_ditto))
     sweeper = Sweeper(outputs)
-    examples = [Example(ASSETS / "portrait.png", ASSETS / name, seconds) for name, seconds in SPEECHES]
-    page = build_page(service, PageContents(everything, examples))
+    page = build_page(service, PageContents(everything, EXAMPLES))
     try:
         address = launch(page, host, port)
         service.start()
         sweeper.start()
-        pairs = [(example.photo, example.speech) for example in examples]
         # On a Space somebody tries them soon. A GPU that is lent is lent to a visitor: there the first who tries one makes it for all.
         soon = bool(os.environ.get("SPACE_ID")) and not on_zero_gpu()
-        warm_up(studio, page.visited, partial(make_examples, studio, settings, pairs if soon else []))
+        warm_up(studio, page.visited, partial(make_examples, studio, settings, EXAMPLES if soon else ()))
         sys.stdout.write(f"Talking Head is ready: open {address} (Ctrl-C ends it)\n")
         sys.stdout.flush()
         wait_for_signal()

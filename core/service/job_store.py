@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-JobKind = Literal["video", "stream", "avatar"]
+JobKind = Literal["video", "stream", "avatar", "idle"]
+"""idle: a video of the person at rest, which is nobody's result."""
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 ATTEMPTS_IN_PLACE = 3
 """So often a job whose process died keeps its place in the queue."""

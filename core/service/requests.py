@@ -81,7 +81,8 @@ class Requests:
     async def video(
         self, inputs: VideoInputs, owner: str, *, kind: JobKind = "video", kept: bool = True, idempotency_key: str = ""
     ) -> JobView:
-        """Accepts a video. kind: "stream" where it is read while it is made. kept, idempotency_key: as in `NewJob`.
+        """Accepts a video. kind: "stream" where it is read while it is made, "idle" where it is no result of its own. kept,
+        idempotency_key: as in `NewJob`.
 
         Raises what is known to fail: InputError, OptionError, AvatarError, BusyError, EngineUnavailable. Error messages name files, never
         folders.
@@ -123,7 +124,7 @@ class Requests:
 
         def accept() -> JobView:
             output, done = None, None
-            if kind == "video":
+            if kind != "stream":
                 output = self._outputs.new_video(owner)
             try:
                 if output is None or not isinstance(audio, Audio) or recognised:

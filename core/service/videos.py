@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from core.service.job_store import JobKind
 from core.service.job_views import JobView
 from core.service.jobs import Jobs
 
@@ -18,7 +19,10 @@ class Videos:
 
     def of(self, owner: str) -> list[JobView]:
         """The newest first; each has `video` and `info`."""
-        return [job for job in self._jobs.of(owner, ("done",), ("video",)) if job.video is not None and job.info is not None]
+        return self._done(owner, "video")
+
+    def _done(self, owner: str, *kinds: JobKind) -> list[JobView]:
+        return [job for job in self._jobs.of(owner, ("done",), kinds) if job.video is not None and job.info is not None]
 
     def forget(self, owner: str, avatar: str | None = None) -> int:
         """Removes the owner's videos (avatar: those made with it). Bytes freed."""
@@ -29,4 +33,4 @@ class Videos:
         return self._forget(owner, lambda job: job.info is not None and job.info.avatar is not None)
 
     def _forget(self, owner: str, wanted: Wanted) -> int:
-        return sum(self._jobs.forget(job.id, owner) for job in self.of(owner) if wanted(job))
+        return sum(self._jobs.forget(job.id, owner) for job in self._done(owner, "video", "idle") if wanted(job))

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.app_process import Server
 from tests.support.paths import PORTRAIT, SPEECH
+from tests.support.server_process import Process
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -40,7 +41,8 @@ def browser_with(*arguments: str) -> Iterator[Any]:
 class Tab:
     """An open page, every address it asked for, and what the browser did not let it do."""
 
-    def __init__(self, browser, server: Server, **options: object) -> None:
+    def __init__(self, browser, server: Server | Process, key: str = "", **options: object) -> None:
+        """key: what the server lets in."""
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         self.page = self.context.new_page()
         self.addresses: list[str] = []
@@ -48,6 +50,9 @@ class Tab:
         self.page.on("console", lambda message: self.forbidden.append(message.text) if "Security Policy" in message.text else None)
         self.page.on("request", lambda request: self.addresses.append(request.url))
         self.page.goto(server.url, wait_until="domcontentloaded")
+        if key:
+            self.page.get_by_label("Key").fill(key)
+            self.page.get_by_role("button", name="Log in").click()
         self.page.locator("#th-generate").wait_for(timeout=20_000)
 
     def give(self, photo: Path | None = PORTRAIT, speech: Path | None = SPEECH) -> None:
@@ -65,6 +70,32 @@ class Tab:
         """Addresses beyond this machine."""
         inside = ("127.0.0.1", "localhost", None)
         return [address for address in self.addresses if urllib.parse.urlsplit(address).hostname not in inside]
+
+
+LAPTOP = {"viewport": {"width": 1280, "height": 720}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+class Visitor:
+    """Someone who has never seen the page, and how often they do something: a click, a tap, a file that is chosen."""
+
+    def __init__(self, tab: Tab, touch: bool) -> None:
+        self.page, self._touch = tab.page, touch
+        self.actions = 0
+
+    def press(self, selector: str) -> None:
+        self.actions += 1
+        target = self.page.locator(selector).locator("visible=true").first
+        if self._touch:
+            target.tap()
+        else:
+            target.click()
+
+    def choose(self, selector: str, file: Path) -> None:
+        """Presses what opens the choice of a file, and chooses one."""
+        with self.page.expect_file_chooser(timeout=RESULT_MS) as chooser:
+            self.press(selector)
+        chooser.value.set_files(file)
 
 
 def faults(page: Any) -> list[str]:

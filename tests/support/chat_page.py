@@ -7,11 +7,12 @@ from typing import Any
 from tests.support.app_process import Server
 from tests.support.browser import RESULT_MS, SHOWS_MS, Tab
 from tests.support.paths import PORTRAIT
+from tests.support.server_process import Process
 
 DESK, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
 
 
-def open_chat(browser: Any, server: Server, script: str = "", **options: Any) -> Tab:
+def open_chat(browser: Any, server: Server | Process, script: str = "", **options: Any) -> Tab:
     """script: runs before the page's own."""
     tab = Tab(browser, server, **{"viewport": DESK, **options})
     if script:
@@ -23,8 +24,10 @@ def open_chat(browser: Any, server: Server, script: str = "", **options: Any) ->
     return tab
 
 
-def start(page: Any, partner: str = "a built-in echo") -> None:
+def start(page: Any, partner: str = "a built-in echo", clips: bool = False) -> None:
     """partner: what the page then says of who answers."""
+    if clips:
+        page.get_by_label("Clips: the text at once").check()
     page.locator("#th-chat-photo input[type=file]").first.set_input_files(PORTRAIT)
     page.locator("#th-chat-photo img").first.wait_for(timeout=SHOWS_MS)
     page.locator("#th-chat-consent input").check()

@@ -38,6 +38,11 @@ class Process:
         with self.client() as client:
             wait_for(lambda: client.get("/health").status_code == 200)
 
+    def page_ready(self, key: str = KEY) -> None:
+        """The page is made while the server already answers."""
+        with self.client(key) as client:
+            wait_for(lambda: client.get("/").status_code == 200)
+
     def stop(self) -> int:
         self.process.terminate()
         return self.process.wait(START_S)

@@ -9,20 +9,21 @@ import secrets
 import time
 import traceback
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from core.errors import Cancelled, InputError, TalkingHeadError, TextError
+from core.errors import InputError, TalkingHeadError, TextError
+from core.service.chat.clips import Clips
 from core.service.chat.event_log import EventLog
 from core.service.chat.history import MAX_MESSAGE_CHARS, History
 from core.service.chat.latency import Latency
+from core.service.chat.options import ChatOptions
 from core.service.chat.partner import Partner
-from core.service.chat.sentences import Sentences, cleaned, speakable
+from core.service.chat.sentences import Sentences, cleaned
 from core.service.chat.voice import LiveVoice
 from core.service.job_views import InternalError, error_view
-from core.service.requests import VideoInputs
 from core.service.resumable_session import ResumableSession
 from core.service.service import Service
 
@@ -31,20 +32,6 @@ logger = logging.getLogger(__name__)
 REMEMBERED_IDS = 100
 """Of messages that were taken; one of them that comes again is not taken twice."""
 Reason = Literal["end", "length", "interrupted", "failed"]
-
-
-@dataclass(frozen=True)
-class ChatOptions:
-    """mode: "live" speaks over a live session, "clips" makes a video of each answer, "text" does neither. avatar, options, engine: of the
-    videos. voice, speed: of the speech.
-    """
-
-    mode: Literal["live", "clips", "text"] = "text"
-    avatar: str = ""
-    engine: str = "auto"
-    options: Mapping[str, Any] = field(default_factory=dict)
-    voice: str = ""
-    speed: float = 1.0
 
 
 @dataclass(eq=False)
@@ -62,7 +49,9 @@ class _Turn:
 
 
 class Conversation:
-    """Used on one event loop. live: the session that speaks, which the client may bind anew. used_s: when something was said last."""
+    """Used on one event loop. live: the session that speaks, which the client may bind anew. used_s: when something was said last.
+    idle_job: of the video of the person at rest; "" while there is none.
+    """
 
     def __init__(self, service: Service, owner: str, partner: Partner, options: ChatOptions, live: ResumableSession | None = None) -> None:
         self._service, self.owner, self.partner, self.options, self.live = service, owner, partner, options, live
@@ -74,6 +63,10 @@ class Conversation:
         self._turn: _Turn | None = None
         self._answering: asyncio.Task[None] | None = None
         self._rendering: set[asyncio.Task[None]] = set()
+        self._clips = Clips(service, owner, options)
+        self.idle_job = ""
+        self._making_idle = False
+        self.shows_idle = False
 
     @property
     def busy(self) -> bool:
@@ -260,29 +253,46 @@ class Conversation:
 
     # ---- its video
 
+    def show_idle(self) -> None:
+        """Has a video of the person at rest made, where there are clips and it is not there yet. What fails is tried again with the next
+        answer, whose own video then tells why.
+        """
+        self.shows_idle = True
+        if self.options.mode == "clips" and not self.idle_job and not self._making_idle:
+            self._making_idle = True
+            self._in_background(self._idle())
+
+    async def _idle(self) -> None:
+        try:
+            job = await self._clips.begin_idle()
+            await self._clips.made(job)
+            self.idle_job = job
+            self.log.add("idle_ready", {"job": job})
+        except TalkingHeadError as error:
+            logger.info("the person at rest cannot be shown: %s", type(error).__name__)
+        finally:
+            self._making_idle = False
+
     async def _render(self, turn: _Turn) -> None:
         """Begins the video; it goes on when the next message comes."""
-        options = self.options
-        text = speakable(turn.text).strip()
-        inputs = VideoInputs(
-            None, avatar=options.avatar, text=text, voice=options.voice, speed=options.speed, engine=options.engine, options=options.options
-        )
         try:
-            turn.job = (await self._service.requests.video(inputs, self.owner)).id
+            turn.job = await self._clips.begin(turn.text)
         except TalkingHeadError as error:
             turn.video_error = error_view(error)
             self.log.add("error", {"turn": turn.number, "error": error})
             return
-        task = asyncio.ensure_future(self._rendered(turn))
-        self._rendering.add(task)
-        task.add_done_callback(self._rendering.discard)
+        self._in_background(self._rendered(turn))
+        if self.shows_idle:
+            self.show_idle()
 
     async def _rendered(self, turn: _Turn) -> None:
         try:
-            view = await self._service.jobs.ended(turn.job, self.owner)
-            if view.state != "done":
-                raise view.error or Cancelled("The job was cancelled.", code="cancelled")
-            self.log.add("video_ready", {"turn": turn.number, "job": turn.job})
+            await self._clips.made(turn.job)
+            self.log.add("video_ready", {"turn": turn.number, "job": turn.job, "after_s": turn.latency.elapsed_s()})
         except TalkingHeadError as error:
             self.log.add("error", {"turn": turn.number, "error": error})
 
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._rendering.add(task)
+        task.add_done_callback(self._rendering.discard)

@@ -7,11 +7,13 @@ import contextlib
 import hmac
 import threading
 import time
+from pathlib import Path
 
 from core.errors import TalkingHeadError
-from core.service.chat.conversation import ChatOptions, Conversation
+from core.service.chat.conversation import Conversation
+from core.service.chat.options import ChatOptions
 from core.service.chat.partner import Partner, partner_of
-from core.service.errors import TooMany, UnknownChat
+from core.service.errors import TooMany, UnknownChat, UnknownJob
 from core.service.live_sessions import LiveSessions
 from core.service.quotas import RateLimit
 from core.service.service import Service
@@ -43,9 +45,12 @@ class Conversations:
             self._model = partner
         return partner
 
-    async def begin(self, owner: str, options: ChatOptions, live: tuple[str, str] | None = None, echo: bool = True) -> Conversation:
-        """live: id and secret of the session that speaks. Raises ModelUnavailable, AvatarError, OptionError, UnknownLiveSession, TooMany,
-        EngineUnavailable.
+    async def begin(
+        self, owner: str, options: ChatOptions, live: tuple[str, str] | None = None, echo: bool = True, idle: bool = False
+    ) -> Conversation:
+        """live: id and secret of the session that speaks. idle: the client shows the person at rest between clips.
+
+        Raises ModelUnavailable, AvatarError, OptionError, UnknownLiveSession, TooMany, EngineUnavailable.
         """
         partner = self.partner(echo)
         session = self._live.find(*live, owner) if live is not None else None
@@ -55,6 +60,8 @@ class Conversations:
         self._held[conversation.id] = conversation
         if options.mode == "live":
             self._load_voice(options.voice)
+        if idle:
+            conversation.show_idle()
         return conversation
 
     def find(self, id: str, secret: str, owner: str, live: tuple[str, str] | None = None) -> Conversation:
@@ -67,6 +74,13 @@ class Conversations:
             conversation.live = self._live.find(*live, owner)
         conversation.used_s = time.monotonic()
         return conversation
+
+    def video(self, job: str, owner: str) -> Path | None:
+        """Of an answer, or of the person at rest; None where it is kept no longer. Reads the store."""
+        try:
+            return self._service.jobs.get(job, owner).video
+        except UnknownJob:
+            return None
 
     def take(self, owner: str) -> None:
         """One more message of the owner. Raises TooMany."""

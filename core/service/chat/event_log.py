@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-EventKind = Literal["answer", "text", "answer_done", "spoken", "cut", "latency", "video_ready", "error", "gap"]
+EventKind = Literal["answer", "text", "answer_done", "spoken", "cut", "latency", "video_ready", "idle_ready", "error", "gap"]
 MAX_EVENTS = 4000
 MAX_CHARS = 2**18
 """Of the texts in the events that are kept, about."""

@@ -20,6 +20,10 @@ class Latency:
         """The first time counts. at_s: by time.monotonic, where it was not now."""
         self._reached.setdefault(stage, (time.monotonic() if at_s is None else at_s) - self._began_s)
 
+    def elapsed_s(self) -> float:
+        """Until now."""
+        return round(time.monotonic() - self._began_s, 3)
+
     def view(self) -> dict[str, float | None]:
         """Seconds; None for what was not reached."""
         return {f"{stage}_s": round(self._reached[stage], 3) if stage in self._reached else None for stage in STAGES}

@@ -55,7 +55,7 @@ class JobStatus(_Answer):
     )  # fmt: skip
 
     id: str = Field(description="Cannot be guessed; good for its owner only")
-    kind: Literal["video", "stream", "avatar"]
+    kind: Literal["video", "stream", "avatar", "idle"]
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     stage: Literal["queued", "recognising", "speech", "loading", "registering", "animating", "finishing", "done"]
     done: int = Field(description="Frames done in this stage")

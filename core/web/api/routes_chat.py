@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, WebSocket
 
-from core.service.chat.conversation import ChatOptions
+from core.service.chat.options import ChatOptions
 from core.service.job_views import error_view
 from core.web.api import spec
 from core.web.api.chat_models import ChatAnswer, ChatRequest
@@ -39,5 +39,9 @@ async def chat(request: ChatRequest, context: Here, owner: Owner) -> ChatAnswer:
 
 @router.websocket("/chat")
 async def chat_socket(socket: WebSocket, context: Here, owner: Owner) -> None:
+
+    async def video_of(job: str) -> str:
+        return f"{context.settings.root_path}/jobs/{job}/result"
+
     with context.watchers.slot(owner):
-        await serve_chat(socket, context.chats, owner, context.settings.root_path, error_view)
+        await serve_chat(socket, context.chats, owner, video_of, error_view)

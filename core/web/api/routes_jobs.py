@@ -116,7 +116,7 @@ async def job_result(job_id: str, context: Here, owner: Owner) -> Response:
     job = await asyncio.to_thread(context.jobs.get, job_id, owner)
     if not job.ended:
         raise JobNotReady(f"The job is still {job.state}.", "Wait for its end at /jobs/{id}/events.", code="job_not_ready")
-    if job.kind != "video":
+    if job.kind not in ("video", "idle"):
         raise JobNotReady("This job makes no file.", "What it made is in the job's status.", code="job_without_file")
     if job.state != "done":
         raise job.error or Cancelled("The job was cancelled.", code="cancelled")

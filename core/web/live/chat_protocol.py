@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from core.service.chat.conversation import ChatOptions, Conversation
+from core.service.chat.conversation import Conversation
 from core.service.chat.event_log import ChatEvent
+from core.service.chat.options import ChatOptions
 from core.service.errors import Malformed
 from core.web.live.connection import Told
 
@@ -37,6 +38,7 @@ class Start(_Message):
     options: dict[str, Any] = Field(default_factory=dict, description="In the clips way: of the videos, as in POST /generate")
     voice: str = Field(default="", max_length=100)
     speed: Annotated[float, Field(strict=False)] = 1.0
+    idle: bool = Field(default=False, description="In the clips way: a video of the person at rest is made, too")
 
 
 class Resume(_Message):
@@ -99,8 +101,10 @@ def binding(live: LiveBinding | None) -> tuple[str, str] | None:
     return None if live is None else (live.session, live.secret)
 
 
-def ready(conversation: Conversation, resumed: bool) -> str:
-    """The first message to each connection, and again where events are kept no longer: all that they would tell."""
+def ready(conversation: Conversation, resumed: bool, idle: str | None) -> str:
+    """The first message to each connection, and again where events are kept no longer: all that they would tell. idle: where the video of
+    the person at rest is, once there is one.
+    """
     about = {
         "chat": conversation.id,
         "secret": conversation.secret,
@@ -109,17 +113,19 @@ def ready(conversation: Conversation, resumed: bool) -> str:
         "partner": {"name": conversation.partner.name, "echo": conversation.partner.echo},
         "messages": conversation.history.view(),
         "answering": conversation.answering(),
+        "idle": idle,
         "next_event": conversation.log.next_number,
     }
     return json.dumps({"type": "ready", **about})
 
 
-def encoded(event: ChatEvent, root_path: str, told: Told) -> str:
+def encoded(event: ChatEvent, url: str | None, told: Told) -> str:
+    """url: where the video of the event's job is."""
     about = {"type": event.kind, "event": event.number, **event.data}
     if event.kind == "error":
         about["error"] = told(event.data["error"])
-    if event.kind == "video_ready":
-        about["url"] = f"{root_path}/jobs/{event.data['job']}/result"
+    if "job" in event.data:
+        about["url"] = url
     return json.dumps(about)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -16,15 +17,17 @@ from core.web.live.connection import Told, accept, close, close_code, tell
 
 FIRST_MESSAGE_S = 10.0
 PING_S = 30.0
+VideoOf = Callable[[str], Awaitable[str | None]]
+"""Where a client finds the video of a job; None where it is kept no longer."""
 MAX_ERRORS = 20
 """Refused messages after which a client is cut off."""
 
 
-async def serve_chat(socket: WebSocket, chats: Conversations, owner: str, root_path: str, told: Told) -> None:
+async def serve_chat(socket: WebSocket, chats: Conversations, owner: str, video_of: VideoOf, told: Told) -> None:
     """From the handshake to the end."""
     await accept(socket)
     try:
-        await _serve(socket, chats, owner, root_path, told)
+        await _serve(socket, chats, owner, video_of, told)
     except WebSocketDisconnect:
         return
     except TalkingHeadError as error:
@@ -32,7 +35,7 @@ async def serve_chat(socket: WebSocket, chats: Conversations, owner: str, root_p
         await close(socket, close_code(error), told(error)["message"])
 
 
-async def _serve(socket: WebSocket, chats: Conversations, owner: str, root_path: str, told: Told) -> None:
+async def _serve(socket: WebSocket, chats: Conversations, owner: str, video_of: VideoOf, told: Told) -> None:
     try:
         first = read_first(await asyncio.wait_for(_text(socket), FIRST_MESSAGE_S))
     except TimeoutError:
@@ -42,10 +45,10 @@ async def _serve(socket: WebSocket, chats: Conversations, owner: str, root_path:
         newest = conversation.log.next_number - 1
         last = newest if first.event is None else min(first.event, newest)
     else:
-        conversation = await chats.begin(owner, options_of(first), binding(first.live))
+        conversation = await chats.begin(owner, options_of(first), binding(first.live), idle=first.idle)
         last = -1
-    await socket.send_text(ready(conversation, isinstance(first, Resume)))
-    telling = asyncio.ensure_future(_tell_events(socket, conversation, last, root_path, told))
+    await socket.send_text(await _ready(conversation, isinstance(first, Resume), video_of))
+    telling = asyncio.ensure_future(_tell_events(socket, conversation, last, video_of, told))
     pinging = asyncio.ensure_future(_ping(socket))
     hearing = asyncio.ensure_future(_hear(socket, chats, owner, conversation, told))
     try:
@@ -63,12 +66,17 @@ async def _serve(socket: WebSocket, chats: Conversations, owner: str, root_path:
         await close(socket, 1001, "The conversation has ended.")
 
 
-async def _tell_events(socket: WebSocket, conversation: Conversation, last: int, root_path: str, told: Told) -> None:
+async def _tell_events(socket: WebSocket, conversation: Conversation, last: int, video_of: VideoOf, told: Told) -> None:
     async for event in conversation.log.watch(last):
         if event.kind == "gap":  # what the events told is in the history
-            await socket.send_text(ready(conversation, resumed=True))
+            await socket.send_text(await _ready(conversation, True, video_of))
         else:
-            await socket.send_text(encoded(event, root_path, told))
+            url = await video_of(event.data["job"]) if "job" in event.data else None
+            await socket.send_text(encoded(event, url, told))
+
+
+async def _ready(conversation: Conversation, resumed: bool, video_of: VideoOf) -> str:
+    return ready(conversation, resumed, await video_of(conversation.idle_job) if conversation.idle_job else None)
 
 
 async def _ping(socket: WebSocket) -> None:

@@ -8,19 +8,21 @@ At these addresses wherever the pages are mounted. lang: of the page, in which i
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from core.errors import TalkingHeadError
-from core.service.owners import Asgi, Receive, Scope, Send, root_of
+from core.service.owners import Asgi, Receive, Scope, Send
 from core.service.quotas import ConcurrencyLimit
 from core.service.talking import Talking
 from core.web.addresses import path_below
 from core.web.guards.refusals import Forbidden, answer, refuse
-from core.web.guards.visitor_files import visitor_of
+from core.web.guards.visitor_files import FILE, visitor_of
 from core.web.live.chat_socket import serve_chat
 from core.web.live.connection import Told
 from core.web.live.live_socket import serve_live
@@ -57,10 +59,16 @@ class PageSockets:
         try:
             with self._places.slot(owner):
                 if name == CHAT:
-                    await serve_chat(socket, talking.chats, owner, root_of(scope), told)
+                    await serve_chat(socket, talking.chats, owner, partial(_video_of, talking, owner), told)
                 else:
                     await serve_live(socket, talking.live, owner, query.get("avatar", [""])[0][:MAX_TOKEN_CHARS], told)
         except WebSocketDisconnect:
             return
         except TalkingHeadError as error:  # before the handshake
             await answer(status_of(error), {"error": told(error)}, headers_of(error), scope, receive, send)
+
+
+async def _video_of(talking: Talking, owner: str, job: str) -> str | None:
+    """Relative to the page."""
+    video = await asyncio.to_thread(talking.chats.video, job, owner)
+    return None if video is None else f"{FILE}{quote(str(video))}"

@@ -11,6 +11,9 @@ class ChatTexts(TypedDict):
     tab: str
     intro: str
     start: str
+    way: str
+    way_live: str
+    way_clips: str
     preparing: str
     no_voices: str
     no_video: str
@@ -25,6 +28,9 @@ class ChatTexts(TypedDict):
     stop: str
     speak: str
     anew: str
+    clip_coming: str
+    clip_after: str
+    clip_lost: str
     interrupted: str
     cut_off: str
     first_word: str
@@ -52,6 +58,9 @@ ENGLISH = ChatTexts(
     intro="Talk with a person on a photo: you write or speak, the answer is written and said at once. A new photo "
     "is kept among your avatars.",
     start="Start the conversation",
+    way="How the person answers",
+    way_live="Live: says it while it is written",
+    way_clips="Clips: the text at once, a video of it later",
     preparing="Getting ready …",
     no_voices="The answers are text only, without a face: no voices are installed here. Whoever runs this page can add them: "
     "./setup.sh speech.",
@@ -67,6 +76,9 @@ ENGLISH = ChatTexts(
     stop="Stop",
     speak="Speak",
     anew="End",
+    clip_coming="The video of this answer is being made …",
+    clip_after="video {s} s",
+    clip_lost="The video of this answer could not be loaded.",
     interrupted="interrupted",
     cut_off="The answer was cut off: it became too long.",
     first_word="First word after {s} s",
@@ -94,6 +106,9 @@ GERMAN = ChatTexts(
     intro="Sprich mit einer Person auf einem Foto: Du schreibst oder sprichst, die Antwort wird sofort geschrieben und gesprochen. Ein "
     "neues Foto bleibt unter deinen Avataren.",
     start="Gespräch beginnen",
+    way="Wie die Person antwortet",
+    way_live="Live: spricht, während geschrieben wird",
+    way_clips="Clips: der Text sofort, später ein Video davon",
     preparing="Wird vorbereitet …",
     no_voices="Die Antworten sind nur Text, ohne Gesicht: Hier sind keine Stimmen installiert. Der Betreiber dieser Seite kann sie "
     "nachholen: ./setup.sh speech.",
@@ -109,6 +124,9 @@ GERMAN = ChatTexts(
     stop="Anhalten",
     speak="Sprechen",
     anew="Beenden",
+    clip_coming="Das Video dieser Antwort wird gemacht …",
+    clip_after="Video {s} s",
+    clip_lost="Das Video dieser Antwort ließ sich nicht laden.",
     interrupted="unterbrochen",
     cut_off="Die Antwort ist abgeschnitten: Sie wurde zu lang.",
     first_word="Erstes Wort nach {s} s",

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 from fastapi import FastAPI
 
+from core.service.examples import Example
 from core.service.service import Service
 from core.web.pages.launch import page_settings
 
 
-def page_app(service: Service, examples: Sequence[tuple[Path, Path, int]]) -> FastAPI:
-    """Takes seconds: Gradio is imported here. The environment is prepared (core/web/pages/launch.py). examples: photo, recording and its
-    seconds.
-    """
+def page_app(service: Service, examples: Sequence[Example]) -> FastAPI:
+    """Takes seconds: Gradio is imported here. The environment is prepared (core/web/pages/launch.py)."""
     import gradio as gr
 
     from core.web.pages.page import build_page
-    from core.web.pages.tabs.common import Example, PageContents
+    from core.web.pages.tabs.common import PageContents
 
-    page = build_page(service, PageContents(everything=True, examples=[Example(*each) for each in examples]))
+    page = build_page(service, PageContents(everything=True, examples=examples))
     page.has_launched = True  # else Gradio does not check which files a request names
     # Gradio warns that it leaves out what it was told to leave out.
     warnings.filterwarnings("ignore", "SSR mode is not supported", UserWarning)

@@ -13,11 +13,12 @@ from core.service.service import Service
 from core.web.pages.endpoints import build_endpoints, build_process
 from core.web.pages.html import head_html, ready_html, subscription_html, words_html
 from core.web.pages.language import LANGUAGES
-from core.web.pages.scripts import PAGE_SCRIPTS, script
+from core.web.pages.scripts import PAGE_SCRIPTS, WORKLET, script
 from core.web.pages.tabs.avatars import AvatarsTab
 from core.web.pages.tabs.chat import build_chat
 from core.web.pages.tabs.common import Context, PageContents, owner_of_request
 from core.web.pages.tabs.generate import GenerateTab
+from core.web.pages.tabs.live import build_live
 from core.web.pages.tabs.status import build_status
 from core.web.pages.tabs.stream import build_stream
 from core.web.pages.tabs.videos import VideosTab
@@ -32,7 +33,8 @@ def build_page(service: Service, contents: PageContents) -> Page:
     first = LANGUAGES[0]
     page = Page(first, service, title=first.title)
     service.studio.share_results((example.photo, example.speech) for example in contents.examples)
-    page.public_files = [path for example in contents.examples for path in (example.photo, example.speech)]
+    examples = [path for example in contents.examples for path in (example.photo, example.speech, example.video)]
+    page.public_files = [WORKLET, *examples]
     gr.set_static_paths(page.public_files)  # else Gradio keeps copies
     for texts in LANGUAGES:
         with page if texts is first else page.route(texts.language_name, f"/{texts.language}"):
@@ -112,10 +114,12 @@ def _tabs(context: Context) -> list[Any]:
             generate = GenerateTab(context)
         with gr.Tab(texts.tab_stream, id="stream"):
             streamed = build_stream(context)
+        with gr.Tab(texts.live["tab"], id="live"):
+            lived = build_live(context)
         with gr.Tab(texts.chat["tab"], id="chat"):
             chatted = build_chat(context)
         with gr.Tab(texts.tab_avatars, id="avatars"):
-            avatars = AvatarsTab(context, [generate.person, streamed, chatted], tabs, GENERATE)
+            avatars = AvatarsTab(context, [generate.person, streamed, lived, chatted], tabs, GENERATE)
         with gr.Tab(texts.tab_results, id="results") as videos_tab:
             videos = VideosTab(context, videos_tab)
         with gr.Tab(texts.tab_about, id="about") as status_tab:

@@ -6,8 +6,7 @@ from typing import Any
 
 from core.web.pages.scripts import script
 
-CSS = (
-    """
+CSS = """
 html, body { overflow-x: clip; }
 .nav-holder { display: none !important; } /* Gradio lists the languages there as pages */
 .gradio-container { width: 100% !important; max-width: 1120px !important; margin: 0 auto !important; }
@@ -88,13 +87,12 @@ html, body { overflow-x: clip; }
 footer .divider { display: none; }
 /* in a media query Gradio puts every selector below its content */
 @media (max-width: 640px) {
-  .tab-container button { padding: 0 0.3rem !important; font-size: 0.85rem !important; }
+  .tab-container button { padding: 0 0.2rem !important; font-size: 0.8rem !important; }
   .th-head h1 { font-size: 1.45rem; }
   .th-head p { font-size: 0.95rem; }
 }
-"""
-    + script("layout.css", "chat.css")
-)
+""" + script("layout.css", "player.css", "live.css", "chat.css", "examples.css")
+
 
 def theme() -> Any:
     """Gradio's default theme with the system's own fonts: nothing is fetched for it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.web.pages.chat_texts import ChatTexts
+from core.web.pages.live_texts import LiveTexts, PlayerTexts
 from core.web.pages.media_texts import MediaErrors, NoticeTexts
 from core.web.pages.picture_texts import PictureTexts
 
@@ -76,6 +77,7 @@ class Texts:
     example_photo: str
     examples: str
     example: str
+    example_names: dict[str, str]
     idle: str
     label_note: str
 
@@ -129,6 +131,10 @@ class Texts:
 
     # chat
     chat: ChatTexts
+
+    # live, and the buttons beneath videos
+    live: LiveTexts
+    player: PlayerTexts
 
     # the picture of the video
     picture: PictureTexts

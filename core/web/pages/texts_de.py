@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from core.web.pages.chat_texts import GERMAN as GERMAN_CHAT
+from core.web.pages.live_texts import GERMAN as GERMAN_LIVE
+from core.web.pages.live_texts import GERMAN_PLAYER
 from core.web.pages.media_texts_de import ERRORS, NOTICES
 from core.web.pages.picture_texts import GERMAN as GERMAN_PICTURE
 from core.web.pages.texts import Texts
@@ -79,7 +81,8 @@ GERMAN = Texts(
     download="Herunterladen",
     example_photo="Beispielfoto nehmen",
     examples="Ein Beispiel ausprobieren",
-    example="Porträt, {seconds} s Sprache",
+    example="{name}, {seconds} s Sprache",
+    example_names={"person": "Mensch", "drawing": "Zeichnung", "painting": "Gemälde"},
     idle="Gib ein Foto mit einem deutlichen Gesicht hinein, dann eine Sprachaufnahme oder einen Text. Das Video erscheint hier.",
     label_note="Videos von hier tragen ein kleines „AI“ in der Ecke und in der Datei den Vermerk, dass sie künstlich erzeugt sind.",
     avatars_intro="Ein Foto einmal anlegen: Spätere Videos dieser Person beginnen sofort.",
@@ -337,6 +340,8 @@ GERMAN = Texts(
         "key_reused": "Dieser Idempotenzschlüssel wurde schon für etwas anderes verwendet. Wähle für jede Anfrage einen neuen.",
     },
     chat=GERMAN_CHAT,
+    live=GERMAN_LIVE,
+    player=GERMAN_PLAYER,
     picture=GERMAN_PICTURE,
     media_errors=ERRORS,
     notices=NOTICES,

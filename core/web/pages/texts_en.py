@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from core.web.pages.chat_texts import ENGLISH as ENGLISH_CHAT
+from core.web.pages.live_texts import ENGLISH as ENGLISH_LIVE
+from core.web.pages.live_texts import ENGLISH_PLAYER
 from core.web.pages.media_texts_en import ERRORS, NOTICES
 from core.web.pages.picture_texts import ENGLISH as ENGLISH_PICTURE
 from core.web.pages.texts import Texts
@@ -79,7 +81,8 @@ ENGLISH = Texts(
     download="Download",
     example_photo="Use the example photo",
     examples="Try an example",
-    example="Portrait, {seconds} s of speech",
+    example="{name}, {seconds} s of speech",
+    example_names={"person": "Person", "drawing": "Drawing", "painting": "Painting"},
     idle="Add a photo with one clear face, then a recording of speech or a text. The video appears here.",
     label_note="Videos made here carry a small “AI” in the corner, and a note in the file that they are synthetic.",
     avatars_intro="Register a photo once: later videos of that person start at once.",
@@ -332,6 +335,8 @@ ENGLISH = Texts(
         "key_reused": "This idempotency key was used for something else. Choose a new one for each request.",
     },
     chat=ENGLISH_CHAT,
+    live=ENGLISH_LIVE,
+    player=ENGLISH_PLAYER,
     picture=ENGLISH_PICTURE,
     media_errors=ERRORS,
     notices=NOTICES,

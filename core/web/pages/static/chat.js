@@ -1,5 +1,5 @@
-// The conversation of the Chat tab (docs/chat.md): what was said as text, the face above it, the keyboard, and speech, which the server's
-// service recognises or else the browser itself. All that comes from the model is shown as text. A reload goes on with the conversation. Gradio runs this once
+// The conversation of the Chat tab (docs/chat.md): what was said as text, the face above it, the keyboard, and speech, which
+// speech.js hears. All that comes from the model is shown as text. A reload goes on with the conversation. Gradio runs this once
 // when the component appears, with `element`.
 
 const KEPT = 'talking-head-chat';
@@ -10,18 +10,18 @@ const panel = element.querySelector('.th-chat');
 const words = JSON.parse(panel.dataset.words);
 const part = (name) => panel.querySelector(`.th-chat-${name}`);
 const button = (name) => panel.querySelector(`[data-do=${name}]`);
-const log = part('log'), field = panel.querySelector('textarea'), video = panel.querySelector('video');
-const Recognition = window.SpeechRecognition || window.webkitSpeechRecognition;
+const log = part('log'), field = panel.querySelector('textarea'), videos = [...panel.querySelectorAll('video')];
 const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const say = (sentence) => { part('note').textContent = sentence; };
 
 let kept = null;      // what a reload needs: how it was started, and the conversation
-let face = null, socket = null, bound = '', live = false, partner = { name: '' };
+let face = null, clips = null, socket = null, bound = '', live = false, partner = { name: '' };
 let unsent = [];      // messages whose answer has not begun
-let turn = -1, lines = new Map();
+let turn = -1, unwanted = -1; // the last answer, and that of which no clip is shown any more
+let busy = false, coming = false; // something is written or spoken; a clip of it is being made
+let told = null, follows = false; // number of the last event; what comes next goes on from it
+let lines = new Map();
 let problem = null;   // why the server is about to close the connection
-let listening = null; // the browser's recognition
-let microphone = null, recognising = Promise.resolve();
 
 function keep() {
   try {
@@ -59,7 +59,8 @@ function write(number, text) {
   log.scrollTop = log.scrollHeight;
 }
 
-function rest(busy) { // nothing is written or spoken any more
+function rest(now) { // false: nothing is written or spoken any more
+  busy = now;
   log.setAttribute('aria-busy', String(busy));
   button('stop').disabled = !busy;
 }
@@ -79,6 +80,12 @@ function redraw(ready) {
   rest(Boolean(ready.answering));
 }
 
+function clipOver() {
+  coming = false;
+  if (part('note').textContent === words.clip_coming) say('');
+  rest(false);
+}
+
 // ---- the connection
 
 const heard = {
@@ -89,13 +96,21 @@ const heard = {
     partner = event.partner;
     live = event.mode === 'live';
     part('partner').textContent = fill(partner.echo ? words.echo : words.partner, partner);
-    redraw(event);
-    if (part('note').textContent === words.preparing || part('note').textContent === words.lost) say('');
+    if (follows) {
+      follows = false;
+      rest(busy);
+    } else {
+      told = event.next_event - 1;
+      redraw(event);
+    }
+    if (event.idle) clips?.rest(event.idle);
+    if ([words.preparing, words.lost].includes(part('note').textContent)) say(coming ? words.clip_coming : '');
     for (const message of unsent) send(message);
   },
   answer({ turn: number, message }) {
     unsent.shift();
     turn = number;
+    clips?.drop();
     line(words.you, message, 'user');
     write(number, '');
     rest(true);
@@ -108,7 +123,11 @@ const heard = {
     if (!live || reason !== 'interrupted') write(number, text); // else `cut` told what was spoken of it
     if (reason === 'length') remark(number, words.cut_off);
     log.setAttribute('aria-busy', 'false'); // it is whole, and is read out
-    if (live || reason === 'end' || reason === 'length') return; // it is spoken, or its latency follows
+    if (live || reason === 'end' || reason === 'length') { // it is spoken, or its latency follows
+      coming = Boolean(clips && text && number === turn && unwanted < turn);
+      if (coming) say(words.clip_coming);
+      return;
+    }
     if (reason === 'interrupted') remark(number, words.interrupted);
     if (number === turn) rest(false);
   },
@@ -121,14 +140,24 @@ const heard = {
     if (number === turn) rest(false);
   },
   latency(event) {
-    if (event.first_picture_s === null && event.turn === turn) rest(false); // nothing of it is spoken
-    const told = Object.entries(LATENCY).filter(([name]) => event[name] !== null);
-    part('latency').textContent = told.map(([name, word]) => fill(words[word], { s: event[name].toFixed(2) })).join(' · ');
+    if (event.first_picture_s === null && event.turn === turn && !coming) rest(false); // nothing of it is spoken
+    const reached = Object.entries(LATENCY).filter(([name]) => event[name] !== null);
+    part('latency').textContent = reached.map(([name, word]) => fill(words[word], { s: event[name].toFixed(2) })).join(' · ');
+  },
+  idle_ready({ url }) {
+    if (url) clips?.rest(url);
+  },
+  video_ready({ turn: number, url, after_s: after }) {
+    if (!clips || number !== turn || number <= unwanted || !url) return;
+    part('latency').textContent += ` · ${fill(words.clip_after, { s: after.toFixed(2) })}`;
+    clips.play(url);
   },
   error({ turn: number, error }) {
     const sentence = [error.message, error.hint].filter(Boolean).join(' ');
-    if (number !== undefined) remark(number, sentence);
-    else {
+    if (number !== undefined) {
+      remark(number, sentence);
+      if (clips && number === turn) clipOver();
+    } else {
       problem = error.type;
       const refused = unsent.shift();
       if (refused && !field.value) field.value = refused.text;
@@ -143,9 +172,11 @@ const send = (message) => {
 
 function connect() {
   const binding = face?.binding || undefined;
-  const first = kept.chat ? { type: 'resume', chat: kept.chat, secret: kept.secret, live: binding }
-    : { type: 'start', ...(binding ? { mode: 'live', live: binding, voice: kept.voice } : { mode: 'text' }) };
+  const first = kept.chat ? { type: 'resume', chat: kept.chat, secret: kept.secret, live: binding, ...(told === null ? {} : { event: told }) }
+    : { type: 'start', ...(binding ? { mode: 'live', live: binding, voice: kept.voice }
+      : clips ? { mode: 'clips', avatar: kept.avatar, voice: kept.voice, idle: true } : { mode: 'text' }) };
   bound = binding?.session;
+  follows = Boolean(kept.chat) && told !== null;
   const here = socket = new WebSocket(at('talking_head_chat', { lang: words.page }));
   problem = null;
   let opened = false;
@@ -156,13 +187,15 @@ function connect() {
   here.onmessage = ({ data }) => {
     if (here !== socket) return;
     const event = JSON.parse(data);
+    if ('event' in event) told = event.event;
     heard[event.type]?.(event);
   };
   here.onclose = ({ code }) => {
     if (here !== socket || !kept) return;
-    rest(false);
+    button('stop').disabled = true;
     if (problem === 'UnknownChat') {
       kept.chat = kept.secret = undefined;
+      told = null;
       unsent = [];
       connect();
     } else if (problem !== 'UnknownLiveSession' && opened && (code === 1008 || code === 1011)) {
@@ -176,10 +209,25 @@ function connect() {
 
 function begin() {
   document.getElementById('th-chat').classList.add('th-chatting');
-  part('microphone').textContent = words.service ? words.microphone_service : Recognition ? words.microphone : words.no_microphone;
-  button('speak').hidden = !words.service && !Recognition;
-  part('face').hidden = kept.mode !== 'live';
-  say(kept.mode === 'live' ? words.preparing : words.no_voices);
+  part('microphone').textContent = speech.about;
+  button('speak').hidden = !speech.possible;
+  part('face').hidden = kept.mode === 'text';
+  part('face').classList.toggle('th-chat-clips', kept.mode === 'clips');
+  say(kept.mode === 'text' ? words.no_voices : words.preparing);
+  if (kept.mode === 'clips') {
+    clips = new Clips(videos, {
+      began: () => {
+        clipOver();
+        rest(true);
+      },
+      ended: clipOver,
+      blocked: () => say(words.muted),
+      lost: () => {
+        clipOver();
+        say(words.clip_lost);
+      },
+    });
+  }
   if (kept.mode !== 'live') {
     connect();
     return;
@@ -190,7 +238,7 @@ function begin() {
     connect();
     say(`${words.no_video} ${sentence || words.no_face}`);
   };
-  face = new Face(video, { avatar: kept.avatar, lang: words.page }, {
+  face = new Face(videos[0], { avatar: kept.avatar, lang: words.page }, {
     ready: () => {
       if (part('note').textContent === words.lost) say('');
       if (socket && bound === face.binding.session) return;
@@ -209,7 +257,9 @@ function start(settings) {
   if (!settings) return;
   kept = JSON.parse(settings);
   keep();
-  turn = -1;
+  turn = unwanted = -1;
+  told = null;
+  coming = false;
   unsent = [];
   log.replaceChildren();
   part('partner').textContent = part('latency').textContent = '';
@@ -218,8 +268,7 @@ function start(settings) {
 }
 
 function end() {
-  listening?.abort();
-  closeMicrophone();
+  speech.end();
   send({ type: 'close' });
   kept = null;
   keep();
@@ -227,7 +276,8 @@ function end() {
   socket = null;
   closing?.close();
   face?.end();
-  face = null;
+  clips?.end();
+  face = clips = null;
   rest(false);
   say('');
   document.getElementById('th-chat').classList.remove('th-chatting');
@@ -249,106 +299,25 @@ function submitText(text) {
   send(message);
 }
 
-const interrupt = () => send({ type: 'interrupt' });
-
-const FAILED = {
-  NotAllowedError: 'microphone_denied', NotFoundError: 'microphone_missing', SecurityError: 'microphone_insecure',
-};
-
-// The microphone stays open until the button is pressed again: what is said is sent at each pause.
-async function talk() {
-  if (microphone) {
-    closeMicrophone();
-    return;
-  }
-  const pressed = microphone = { close() {} }; // until the visitor has allowed it
-  button('speak').setAttribute('aria-pressed', 'true');
-  try {
-    const opened = await Microphone.open({
-      began: () => {
-        if (!button('stop').disabled) interrupt();
-      },
-      spoken: (recording) => { recognising = recognising.then(() => recognise(recording)); },
-      dropped: () => {},
-      lost: () => {
-        closeMicrophone();
-        say(words.microphone_missing);
-      },
-    }, () => live && !button('stop').disabled);
-    if (microphone !== pressed) opened.close();
-    else {
-      microphone = opened;
-      say(words.listening);
-    }
-  } catch (error) {
-    if (microphone !== pressed) return;
-    closeMicrophone();
-    say(words[FAILED[error.name] || 'microphone_missing']);
-  }
+function interrupt() {
+  send({ type: 'interrupt' });
+  if (!clips) return;
+  unwanted = turn; // also where it is still being made
+  clips.drop();
+  if (coming) clipOver();
 }
 
-function closeMicrophone() {
-  const open = microphone;
-  microphone = null;
-  open?.close();
-  button('speak').setAttribute('aria-pressed', 'false');
-  if (part('note').textContent === words.listening) say('');
-}
-
-async function recognise(recording) {
-  const of = kept, listens = () => (microphone ? words.listening : '');
-  say(words.recognising);
-  try {
-    const address = new URL('talking_head_recognition', document.baseURI);
-    address.search = new URLSearchParams({ language: kept.language, lang: words.page });
-    const answer = await fetch(address, { method: 'POST', body: recording, headers: { 'Content-Type': 'application/octet-stream' } });
-    const told = await answer.json();
-    if (kept !== of) return;
-    if (told.text) submitText(told.text);
-    say(told.error ? told.error.message : told.text ? listens() : words.not_heard);
-  } catch {
-    if (kept === of) say(words.recognition_lost);
-  }
-}
-
-function listen() {
-  if (words.service) {
-    talk();
-    return;
-  }
-  if (listening) {
-    listening.stop();
-    return;
-  }
-  const recognition = listening = new Recognition();
-  let failed = false, whole = false;
-  recognition.lang = kept.language;
-  recognition.interimResults = true;
-  recognition.onspeechstart = interrupt;
-  recognition.onresult = ({ results }) => {
-    field.value = [...results].map((each) => each[0].transcript).join('');
-    whole = results[results.length - 1].isFinal;
-  };
-  recognition.onerror = ({ error }) => {
-    failed = true;
-    say({ 'not-allowed': words.microphone_denied, 'service-not-allowed': words.recognition_failed, 'audio-capture': words.microphone_missing,
-      'no-speech': words.not_heard, aborted: '' }[error] ?? words.recognition_failed);
-  };
-  recognition.onend = () => {
-    listening = null;
-    button('speak').setAttribute('aria-pressed', 'false');
-    if (!failed) say('');
-    if (whole) submit();
-  };
-  button('speak').setAttribute('aria-pressed', 'true');
-  say(words.listening);
-  try {
-    recognition.start();
-  } catch {
-    recognition.onerror({ error: 'unknown' });
-    recognition.onend();
-  }
-}
+const speech = new Speech(button('speak'), words, {
+  began: () => {
+    if (!button('stop').disabled) interrupt();
+  },
+  over: () => (clips ? clips.speaks : live && busy),
+  draft: (text) => { field.value = text; },
+  words: submitText,
+  say,
+  saying: () => part('note').textContent,
+  language: () => kept?.language || words.page,
+});
 
 panel.querySelector('form').addEventListener('submit', (event) => {
   event.preventDefault();
@@ -363,12 +332,10 @@ button('stop').addEventListener('click', () => {
   interrupt();
   field.focus(); // the button rests now
 });
-button('speak').addEventListener('click', listen);
 button('anew').addEventListener('click', end);
 for (const kind of ['pointerdown', 'keydown']) {
   document.addEventListener(kind, () => {
-    if (!video.muted) return;
-    video.muted = false;
+    for (const video of videos) video.muted = Boolean(video.dataset.rests);
     if (part('note').textContent === words.muted) say('');
   });
 }
@@ -383,6 +350,6 @@ if (kept) {
   new IntersectionObserver((seen, observer) => { // a face costs work: not before somebody looks
     if (!seen.some((each) => each.isIntersecting) || !kept) return;
     observer.disconnect();
-    if (!face && !socket) begin();
+    if (!face && !clips && !socket) begin();
   }).observe(panel);
 }

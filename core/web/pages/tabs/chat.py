@@ -38,9 +38,11 @@ def build_chat(context: Context) -> PersonInputs:
                 wanted, ids = service.settings.voice, [id for _, id in voices]
                 first = wanted if wanted in ids else next(iter(ids), None)
                 voice = gr.Dropdown(voices, value=first, label=texts.voice, elem_id="th-chat-voice")
+                ways = [(texts.chat["way_live"], "live"), (texts.chat["way_clips"], "clips")]
+                way = gr.Radio(ways, value="live", label=texts.chat["way"], elem_id="th-chat-way")
             start = gr.Button(texts.chat["start"], variant="primary", elem_id="th-chat-start")
             status = gr.HTML(elem_id="th-chat-status", elem_classes="th-html")
-        code = script("face.js", "microphone.js", "chat.js")
+        code = script("face.js", "clips.js", "microphone.js", "speech.js", "chat.js")
         panel = _panel_html(texts, service.recognition.available)
         gr.HTML(panel, js_on_load=code, elem_id="th-chat-panel", elem_classes="th-html")
     settings = kept_text()
@@ -52,13 +54,13 @@ def build_chat(context: Context) -> PersonInputs:
             chosen = {"mode": "text"}
             if voices:
                 avatar = await speaker.avatar(context, values, owner_of_request(request))
-                chosen = {"mode": "live", "avatar": avatar, "voice": str(values[voice] or "")}
+                chosen = {"mode": "clips" if values[way] == "clips" else "live", "avatar": avatar, "voice": str(values[voice] or "")}
         except Exception as error:
             yield "", error_html(texts, sentence(texts, error))
             return
         yield json.dumps({**chosen, "language": _language(context, chosen.get("voice", ""))}), ""
 
-    inputs = {*speaker.components(), voice}
+    inputs = {*speaker.components(), voice, way}
     start.click(begin, inputs, [settings, status], **quiet(concurrency_limit=None)).then(None, settings, None, js=START)
     return speaker.person
 
@@ -79,7 +81,7 @@ def _panel_html(texts: Texts, recognition: bool) -> str:
     )
     return (
         f'<div class="th-chat" data-words="{words}">'
-        '<div class="th-chat-face"><video playsinline></video></div>'
+        '<div class="th-chat-face"><video playsinline></video><video playsinline></video><video playsinline></video></div>'
         '<div class="th-chat-talk">'
         f'<div class="th-chat-head"><p class="th-chat-partner"></p><button type="button" data-do="anew">{said["anew"]}</button></div>'
         f'<div class="th-chat-log" role="log" aria-live="polite" aria-label="{said["log"]}" tabindex="0"></div>'

@@ -8,19 +8,11 @@ from pathlib import Path
 
 import gradio as gr
 
+from core.service.examples import Example
 from core.service.owners import owner_of
 from core.service.service import Service
 from core.web.pages.texts import Texts
 from core.zero_gpu import TOKEN_HEADER, visitor_tokens
-
-
-@dataclass(frozen=True)
-class Example:
-    """Files a visitor can try without any of their own; they are served from where they lie."""
-
-    photo: Path
-    speech: Path
-    seconds: int
 
 
 @dataclass(frozen=True)

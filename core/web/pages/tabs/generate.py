@@ -9,14 +9,17 @@ from typing import Any
 import gradio as gr
 
 from core.service.errors import UnknownJob
+from core.service.examples import Example
 from core.service.job_store import UNENDED
 from core.service.job_views import JobView
 from core.service.requests import VideoInputs
 from core.types import Framing
 from core.web.pages.error_texts import sentence
+from core.web.pages.examples_html import examples_html
 from core.web.pages.html import error_html, idle_html, note_html, notify_html, plain_html, progress_html, reading_html, result_html
+from core.web.pages.scripts import script
 from core.web.pages.speech_html import captions_html
-from core.web.pages.tabs.common import Context, Example, owner_of_request, uploaded
+from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.tabs.controls import ControlInputs, control_inputs, honoured_controls
 from core.web.pages.tabs.person import PersonInputs, person_inputs
 from core.web.pages.tabs.speech_input import RECORDING, SpeechInputs, speech_inputs
@@ -220,17 +223,16 @@ class _Inputs:
 
 
 def _examples(examples: Sequence[Example], person: PersonInputs, speech: SpeechInputs, texts: Texts) -> None:
-    """A row of buttons that put example files into the inputs."""
-    choices = gr.Dataset(
-        components=[gr.Textbox(visible=False, render=False)],
-        samples=[[texts.example.format(seconds=example.seconds)] for example in examples],
-        label=texts.examples,
-        type="index",
-        elem_id="th-examples",
-    )
+    """Cards that put example files into the inputs."""
+    board = gr.HTML(examples_html(texts, examples), js_on_load=script("examples.js"), elem_id="th-examples", elem_classes="th-html")
 
-    def choose(index: int, token: str) -> tuple[Any, str, str]:
-        return gr.skip() if token else str(examples[index].photo), RECORDING, str(examples[index].speech)
+    def choose(token: str, event: gr.EventData) -> tuple[Any, Any, Any]:
+        name = str(event._data.get("key", ""))
+        chosen = next((example for example in examples if example.name == name), None)
+        if chosen is None:
+            return gr.skip(), gr.skip(), gr.skip()
+        return gr.skip() if token else str(chosen.photo), RECORDING, str(chosen.speech)
 
     outputs = [person.picked.photo, speech.kind, speech.recording]
-    choices.click(choose, [choices, person.token], outputs, **quiet(queue=False))
+    chosen = board.select(choose, person.token, outputs, **quiet(queue=False))
+    chosen.then(None, None, None, js="() => window.talkingHeadChosen()", **quiet())

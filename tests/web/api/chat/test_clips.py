@@ -7,10 +7,12 @@ import io
 
 import av
 
+from core.service.chat.clips import IDLE_S
+from core.service.owners import owner_name
 from tests.support.chat_caller import chatting, resume
 from tests.support.chat_server import ANSWER
 from tests.support.live_caller import run
-from tests.support.serving import Serving
+from tests.support.serving import KEY, Serving
 
 OPTIONS = {"size": 64}
 
@@ -31,11 +33,34 @@ def test_the_video_of_an_answer_is_told_when_it_is_ready(server: Serving, token:
         last = caller.events[-1]["event"]
         async with chatting(server, **resume(ready, event=last)) as again:
             told = await again.event("video_ready", turn=0)
+            assert told["after_s"] > 0
             assert told["url"] == f"/jobs/{told['job']}/result"
             assert await asyncio.to_thread(video_of, server, told["url"]) >= len(ANSWER) * 20 // 40 - 5
             await again.say("markup")  # the next one is not SSML
             await again.event("video_ready", turn=1)
             assert again.of("error") == []
+
+    run(test)
+
+
+def test_the_person_at_rest_is_shown_where_it_is_asked_for(server: Serving, token: str) -> None:
+    async def test() -> None:
+        async with chatting(server, type="start", mode="clips", avatar=token, options=OPTIONS, idle=True) as caller:
+            ready = await caller.event("ready")
+            assert ready["idle"] is None
+            told = await caller.event("idle_ready")
+            assert await asyncio.to_thread(video_of, server, told["url"]) == IDLE_S * 25
+            await caller.say("Who are you?")
+            await caller.event("video_ready", turn=0)
+            assert len(caller.of("idle_ready")) == 1, "it is made once"
+        async with chatting(server, **resume(ready)) as again:
+            assert (await again.event("ready"))["idle"] == told["url"]
+            await again.send(type="close")
+        with server.client() as client:
+            kind, job = client.get(f"/jobs/{told['job']}").json()["kind"], told["job"]
+        owner = owner_name("api", KEY)
+        assert kind == "idle"
+        assert job not in {video.id for video in server.context.service.videos.of(owner)}, "it is nobody's result"
 
     run(test)
 
