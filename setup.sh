@@ -123,7 +123,7 @@ FILES = {
     "gpu": ("requirements-lite.txt", "requirements-gpu.txt"),
     "tensorrt": ("requirements-tensorrt.txt",),
     "speech": ("requirements-speech.txt",),
-    "dev": ("requirements-dev.txt", "requirements-speech.txt", "requirements-recognition.txt"),
+    "dev": ("requirements-dev.txt", "requirements-speech.txt"),
 }
 python = "%d.%d %s %s" % (*sys.version_info[:2], platform.system(), platform.machine())
 def stamp(part):

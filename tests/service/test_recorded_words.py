@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from core.service.speech_recognition import SpeechRecognition
 from core.settings import Settings
 from core.speech_recognition import sphinx
 from core.studio import Studio
-from core.types import SAMPLE_RATE_HZ
+from core.types import SAMPLE_RATE_HZ, Word
 from tests.support.paths import PORTRAIT, SPEECH
 from tests.support.recognition_server import KEY, RecognitionServer, recognition_server
 from tests.support.serving import wait_for
@@ -34,9 +35,10 @@ def server() -> Iterator[RecognitionServer]:
         yield server
 
 
-def asked(server: RecognitionServer, hears: str) -> SpeechRecognition:
+def timed_words(server: RecognitionServer, hears: str, samples: int) -> tuple[Word, ...]:
     server.hears = hears
-    return SpeechRecognition(Settings(recognition_url=server.url, recognition_key=KEY, recognition_timeout_s=2.0))
+    with closing(SpeechRecognition(Settings(recognition_url=server.url, recognition_key=KEY, recognition_timeout_s=2.0))) as service:
+        return service.timed_words(np.zeros(samples, np.float32))
 
 
 def test_words_of_a_recording_and_when_they_are_said() -> None:
@@ -73,15 +75,14 @@ def test_it_ends_when_it_is_cancelled() -> None:
 
 
 def test_words_by_a_service(server: RecognitionServer) -> None:
-    service = asked(server, "Good evening, <b>Ada</b>.")
-    words = service.timed_words(np.zeros(SAMPLE_RATE_HZ // 2, np.float32))
+    words = timed_words(server, "Good evening, <b>Ada</b>.", SAMPLE_RATE_HZ // 2)
     assert [word.text for word in words] == ["Good", "evening,", "<b>Ada</b>."]
     assert [(word.start_s, word.end_s) for word in words] == [(0.2, 0.4), (0.4, 0.5), (0.5, 0.5)], "within the recording"
     sent = server.requests[-1]
     assert (sent["response_format"], sent["timestamp_granularities[]"], sent["rate_hz"]) == ("verbose_json", "word", SAMPLE_RATE_HZ)
     for hears in ("wordless", "dropping", "endless"):
         with pytest.raises(EngineUnavailable):
-            asked(server, hears).timed_words(np.zeros(SAMPLE_RATE_HZ, np.float32))
+            timed_words(server, hears, SAMPLE_RATE_HZ)
 
 
 def test_without_a_recogniser_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
