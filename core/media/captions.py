@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, takewhile
@@ -17,6 +19,9 @@ LINGER_S = 0.4
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "।")
 
 
+_UNSPACED = re.compile("[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
+
+
 @dataclass(frozen=True)
 class Caption:
     """lines: one or two. 0 <= start_s < end_s."""
@@ -27,7 +32,8 @@ class Caption:
 
 
 def short_enough(line: str) -> bool:
-    return len(line) <= MAX_LINE_CHARS
+    """Letters of Chinese, Japanese and Korean are twice as wide as others."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in line) <= MAX_LINE_CHARS
 
 
 def captions(words: Sequence[Word], fits: Callable[[str], bool] = short_enough) -> list[Caption]:
@@ -89,11 +95,16 @@ def _groups(words: Sequence[Word], fits: Callable[[str], bool]) -> Iterator[list
 def _lines(group: Sequence[Word], fits: Callable[[str], bool]) -> list[str]:
     lines: list[str] = []
     for word in group:
-        if lines and fits(longer := f"{lines[-1]} {word.text}"):
+        if lines and fits(longer := f"{lines[-1]}{_between(lines[-1], word.text)}{word.text}"):
             lines[-1] = longer
         else:
             lines.append(word.text)
     return lines
+
+
+def _between(line: str, word: str) -> str:
+    """A blank, but where both are written without."""
+    return "" if _UNSPACED.match(line[-1:]) and _UNSPACED.match(word[:1]) else " "
 
 
 def _time(seconds: float, point: str) -> str:

@@ -68,7 +68,8 @@ class Speaker:
 
     def offers(self) -> tuple[Offer, ...]:
         """All voices that are known here, the default first, then the natural ones; of what is not installed, those known without it."""
-        found = [Offer(voice, "kokoro", kokoro.is_installed(self._kokoro_file)) for voice in kokoro.VOICES]
+        installed = {language: kokoro.is_installed(self._kokoro_file, language) for language in ("", kokoro.JAPANESE)}
+        found = [Offer(voice, "kokoro", installed.get(voice.language, installed[""])) for voice in kokoro.VOICES]
         for name in ("service", "espeak"):
             try:
                 found += [Offer(voice, name, True) for voice in self._synthesiser(name).voices]
@@ -90,6 +91,8 @@ class Speaker:
         wanted = id or self._settings.voice
         found = next((voice for voice in voices if voice.id == wanted), None) if wanted else voices[0]
         if found is None:
+            for known in (each for each in kokoro.VOICES if each.id == wanted):
+                kokoro.check_installed(self._kokoro_file, known.language)
             some = ", ".join(voice.id for voice in voices[:NAMED])
             raise OptionError(
                 f"There is no voice {wanted[:100]!r}.", f"The command line's --list_voices and GET /voices show them, such as {some}.",

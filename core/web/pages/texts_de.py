@@ -130,6 +130,7 @@ GERMAN = Texts(
         "hu": "Ungarisch",
         "it": "Italienisch",
         "ja": "Japanisch",
+        "ja-JP": "Japanisch",
         "ko": "Koreanisch",
         "no": "Norwegisch",
         "nl": "Niederländisch",

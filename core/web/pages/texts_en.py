@@ -130,6 +130,7 @@ ENGLISH = Texts(
         "hu": "Hungarian",
         "it": "Italian",
         "ja": "Japanese",
+        "ja-JP": "Japanese",
         "ko": "Korean",
         "no": "Norwegian",
         "nl": "Dutch",
