@@ -12,6 +12,7 @@ from core.errors import TalkingHeadError, disk_error, is_disk_full
 from core.media.captions import Caption
 from core.service.errors import hide_paths
 from core.service.job_store import JobKind, JobRecord, JobState
+from core.service.outputs import PREVIEW_NAME
 from core.types import GenerationInfo
 
 INTERNAL = "InternalError"
@@ -29,10 +30,11 @@ class JobView:
     stage, done, total: as in `core.types.Progress`. position: how many queued jobs are before it, itself counted; 0 where it is not queued.
     fps: frames made in a second, 0.0 while not known. left_s: seconds left, about; None while not known. info: of a video that is done.
     voice: id of the one that speaks a text; "" for a recording. captions: of a text, once the job is done, and of a stream as far as it is
-    spoken; empty where they were not asked for, or the voice does not tell the times of words. captions_burned: they are in the
-    picture. avatar: the token, once a job that registers
-    one is done. video: where its file is, once it is done. error: why it failed. client_state: what the adapter that submitted it noted for
-    itself.
+    spoken; empty where they were not asked for, or the voice does not tell the times of words. captions_burned:
+    they are in the picture. avatar: the token, once a job that registers
+    one is done. video: where its file is, once it is done. preview: where
+    its first seconds are while the rest is made, where they were asked for. error: why it failed. client_state: what the adapter that
+    submitted it noted for itself.
     """
 
     id: str
@@ -54,6 +56,7 @@ class JobView:
     captions_burned: bool
     avatar: str | None
     video: Path | None
+    preview: Path | None
     error: TalkingHeadError | None
     client_state: Mapping[str, Any]
 
@@ -88,9 +91,17 @@ def view_of(record: JobRecord, position: int) -> JobView:
         captions_burned=bool((record.request.get("options") or {}).get("burn_captions")),
         avatar=result.get("avatar"),
         video=Path(record.output) if record.output and record.state == "done" else None,
+        preview=_preview(record),
         error=None if record.error is None else as_exception(record.error),
         client_state=record.request.get("client_state") or {},
     )
+
+
+def _preview(record: JobRecord) -> Path | None:
+    if record.state != "running" or not record.output or not record.request.get("preview"):
+        return None
+    path = Path(record.output).with_name(PREVIEW_NAME)
+    return path if path.is_file() else None
 
 
 def as_values(error: BaseException) -> dict[str, Any]:

@@ -40,7 +40,8 @@ class VideoInputs:
     text, None none. voice: the id of the one that speaks it, "" the default. speed: relative to the voice's usual one. captions: the words
     are kept with their times, those of a text where the voice tells them, those of a recording
     as they are recognised; None: of a text only. options: by name, as `core.service.options` settles them. consent: the
-    person shown agreed (asked for where the deployment requires it). client_state: what the adapter notes for itself.
+    person shown agreed (asked for where the deployment requires it). preview: the first seconds can be seen while the rest is made.
+    client_state: what the adapter notes for itself.
     """
 
     audio: Path | None
@@ -54,6 +55,7 @@ class VideoInputs:
     voice: str = ""
     speed: Any = 1.0
     captions: bool | None = None
+    preview: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ class Requests:
         settled = options.settled(inputs.options, self.settings, avatar=bool(inputs.avatar))
         self._jobs.check_room(owner)
         request: dict[str, Any] = {"avatar": inputs.avatar, "engine": inputs.engine, "options": settled, "image": "", "audio": ""}
+        if inputs.preview:
+            request["preview"] = True
         audio: Audio | SpokenAudio | None = None
         burned = bool(settled.get("burn_captions"))
         recognised = inputs.text is None and (burned or inputs.captions is True)

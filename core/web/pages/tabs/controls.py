@@ -21,6 +21,11 @@ SIZES = (256, 320, 512, 768)
 SQUARE = "1:1"
 
 
+def first_choice(size_px: int, phone: bool) -> dict[str, Any]:
+    """What is set for a visitor who has chosen nothing yet (`GenerateTab.arrived`): portrait videos on a phone."""
+    return {"controls": {"size": str(size_px), **({"aspect": "9:16"} if phone else {})}}
+
+
 @dataclass(frozen=True)
 class ControlInputs:
     """The components of the settings. by_name: of the controls that a name of `core.options` stands for. sliders: those of them that
