@@ -102,7 +102,7 @@ class Service:
         self.stills = Stills(studio, self.requests, outputs)
         self.listening = Listening(texts, outputs)
         self.uploads = VisitorUploads(outputs, settings)
-        self.videos = Videos(self.jobs)
+        self.videos = Videos(self.jobs, outputs)
         self.avatars = AvatarService(studio, self.videos, self.topics, self.speaker.cache)
         self.cache = cache
         self.health = Health(self)

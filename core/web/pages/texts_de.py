@@ -9,6 +9,7 @@ from core.web.pages.media_texts_de import ERRORS, NOTICES
 from core.web.pages.picture_texts import GERMAN as GERMAN_PICTURE
 from core.web.pages.sharing_texts import GERMAN as SHARING
 from core.web.pages.texts import Texts
+from core.web.pages.videos_texts import GERMAN as GERMAN_VIDEOS
 
 GERMAN = Texts(
     language="de",
@@ -354,6 +355,7 @@ GERMAN = Texts(
     chat=GERMAN_CHAT,
     live=GERMAN_LIVE,
     player=GERMAN_PLAYER,
+    videos=GERMAN_VIDEOS,
     picture=GERMAN_PICTURE,
     media_errors=ERRORS,
     notices=NOTICES,

@@ -9,6 +9,7 @@ from core.web.pages.media_texts_en import ERRORS, NOTICES
 from core.web.pages.picture_texts import ENGLISH as ENGLISH_PICTURE
 from core.web.pages.sharing_texts import ENGLISH as SHARING
 from core.web.pages.texts import Texts
+from core.web.pages.videos_texts import ENGLISH as ENGLISH_VIDEOS
 
 ENGLISH = Texts(
     language="en",
@@ -349,6 +350,7 @@ ENGLISH = Texts(
     chat=ENGLISH_CHAT,
     live=ENGLISH_LIVE,
     player=ENGLISH_PLAYER,
+    videos=ENGLISH_VIDEOS,
     picture=ENGLISH_PICTURE,
     media_errors=ERRORS,
     notices=NOTICES,

@@ -23,7 +23,7 @@ from core.web.pages.sharing_html import download_html
 from core.web.pages.speech_html import captions_html
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.tabs.controls import ControlInputs, control_inputs, first_choice, honoured_controls
-from core.web.pages.tabs.person import PersonInputs, person_inputs
+from core.web.pages.tabs.person import PersonInputs, cards_of, person_inputs, shown
 from core.web.pages.tabs.speech_input import RECORDING, SpeechInputs, speech_inputs
 from core.web.pages.tabs.still import follow_with_stills
 from core.web.pages.texts import Texts
@@ -108,6 +108,16 @@ class GenerateTab:
         state = draft if draft is not None else last.client_state if last is not None else {}
         state = state or first_choice(service.page_size.px, phone)
         return [*outputs, *self._inputs.restored(state)]
+
+    def reused_outputs(self) -> list[Any]:
+        """The components that `reused` updates."""
+        return [*self._inputs.outputs(), *(self.person.outputs() if self.person.cards is not None else ())]
+
+    def reused(self, owner: str, state: Mapping[str, Any]) -> list[Any]:
+        """With what another video was asked for. state: as `draft` made it."""
+        avatars = cards_of(self._context.service.avatars, owner)
+        person = shown(self._context.texts, avatars, str(state.get("avatar", ""))) if self.person.cards is not None else []
+        return [*self._inputs.restored(state), *person]
 
     def draft_inputs(self) -> set[Any]:
         """The components that `draft` reads."""
