@@ -85,6 +85,7 @@ OPTION_TABLE: tuple[OptionEntry, ...] = (
         {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, {"const": "random"}]},
     ),
     _switch("render", "label", 'a small "AI" in the picture; where the deployment sets it, it cannot be left out'),
+    _switch("render", "burn_captions", "the words in the picture while they are said; where it is known when; not in live sessions"),
     OptionEntry(
         "face_index", "framing", "whole number from 0", "which face of the photo; 0 is the largest", {"type": "integer", "minimum": 0}
     ),
