@@ -17,6 +17,7 @@ import numpy as np
 
 from core.engines.base import Session
 from core.errors import OptionError
+from core.media.burned_captions import BurnedCaptions
 from core.media.label import Label
 from core.media.video import VideoWriter
 from core.provenance.signing import Signer
@@ -95,6 +96,7 @@ class GenerationRun:
         """Every frame once; reports to `job` after each step. Close it to free what the session holds."""
         width, height = self.session.width, self.session.height
         label = Label(width, height) if self.options.label else None
+        captions = BurnedCaptions(width, height) if self.options.burn_captions else None
         mark = self.prepared.loaded.marker.mark(width, height) if self.options.mark else None
         job.report(Progress("animating", 0, self.total))
         try:
@@ -105,6 +107,8 @@ class GenerationRun:
                     for frame in frames:
                         if label is not None:
                             label.draw(frame)
+                        if captions is not None:
+                            captions.draw(frame, self.audio.words, self.n_frames / FPS)
                         if mark is not None:
                             mark.draw(frame)
                         if not self.n_frames:

@@ -133,6 +133,8 @@ class Texts:
     captions: str
     captions_show: str
     captions_get: str
+    captions_burn: str
+    captions_recording: str
 
     # chat
     chat: ChatTexts

@@ -58,7 +58,7 @@ def _item(texts: Texts, listed: ListedVideo, number: int) -> str:
         f'<li data-video="{escape(video.id)}" data-delete="{escape(words["delete"])}" '
         f'data-sure="{escape(words["delete_sure"])}">'
         f'<video controls preload="metadata" playsinline aria-label="{escape(name)}" src="{_address(video.video)}"{poster}>'
-        f"{track_html(texts, video.captions)}</video>"
+        f"{track_html(texts, video)}</video>"
         f'<form hidden><input maxlength="80" aria-label="{label}" value="{escape(video.name)}"><button>{escape(words["save"])}</button>'
         f'<button type="button" data-do="cancel">{escape(words["cancel"])}</button></form>'
         f"<b>{escape(name)}</b><span>{escape(' · '.join(filter(None, about)))}</span>"

@@ -153,7 +153,7 @@ class GenerateTab:
         texts = self._context.texts
         idle = self._idle("")
         if job.info is not None and job.video is not None:
-            captions = captions_html(texts, job.captions)
+            captions = captions_html(texts, job)
             download = gr.update(value=download_html(texts, job, self._person_of(job)), visible=True)
             return ["", job.id, result_html(texts, job.info, heading), str(job.video), download, captions, *idle[6:]]
         if job.error is None or job.state == "cancelled":
@@ -212,7 +212,7 @@ class _Inputs:
     def video_inputs(self, values: Mapping[Any, Any], context: Context) -> VideoInputs:
         token, engine = str(values[self.person.token] or ""), str(values[self.controls.engine] or "auto")
         photo = values[self.person.picked.photo]
-        options = self.controls.options(values, honoured_controls(context.service.studio, engine))
+        options = self.controls.options(values, honoured_controls(context.service.studio, engine)) | self.speech.options(values)
         if not token:
             options = {**self.person.picked.options(values), **options}
         image = None if token else uploaded(photo)
