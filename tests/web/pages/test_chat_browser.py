@@ -102,7 +102,7 @@ def test_stop_and_a_new_message_end_the_answer(browser: Any, server: Server) -> 
     say(page, LONG)
     page.wait_for_function("document.querySelectorAll('.th-chat-answer p')[1]?.textContent.includes('three')", timeout=RESULT_MS)
     say(page, "Something else")
-    answer(page, "Something else")  # after the message before, of whose answer nothing was spoken
+    answer(page, "You said: Something else")
     assert page.locator(".th-chat-answer small").count() == 2
     quiet(page)
     tab.context.close()
