@@ -91,7 +91,7 @@ class Service:
         self._photos = DecodedPhotos(settings.previews_bytes)
         self.requests = Requests(studio, settings, self.jobs, outputs, self._photos, texts)
         self.face_previews = FacePreviews(studio, self.requests, outputs, self._photos)
-        self.listening = Listening(texts, outputs)
+        self.listening = Listening(texts, settings)
         self.recognition = SpeechRecognition(settings)
         self.uploads = VisitorUploads(outputs, settings)
         self.videos = Videos(self.jobs)

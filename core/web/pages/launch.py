@@ -43,12 +43,13 @@ STOP_S = 2.0
 
 def middleware(page: Page) -> list[Middleware]:
     """What stands before the pages in every program that shows them, the outermost first: each visitor's cookie, their language, the first
-    thing they see, what they are told of their jobs, their streams, what they say into the microphone, their uploads; then before
-    Gradio itself which of its routes are open, and whose files are whose.
+    thing they see, what they are told of their jobs, their streams, the texts they hear, what they say into the microphone, their
+    uploads; then before Gradio itself which of its routes are open, and whose files are whose.
     """
     from starlette.middleware import Middleware
 
     from core.web.pages.events_route import EventsRoute
+    from core.web.pages.heard_route import HeardRoute
     from core.web.pages.recognition_route import RecognitionRoute
     from core.web.pages.stream_route import StreamRoute
     from core.web.pages.upload_route import UploadRoute
@@ -62,6 +63,7 @@ def middleware(page: Page) -> list[Middleware]:
         Middleware(FirstView, languages=LANGUAGES),
         Middleware(EventsRoute, jobs=jobs, subscriptions=page.subscriptions),
         Middleware(StreamRoute, jobs=jobs),
+        Middleware(HeardRoute, listening=service.listening),
         Middleware(RecognitionRoute, recognition=service.recognition, timeout_s=service.settings.upload_timeout_s),
         Middleware(UploadRoute, uploads=service.uploads, languages=LANGUAGES, timeout_s=service.settings.upload_timeout_s),
         Middleware(GradioRoutes, pages=NAMES[1:]),
