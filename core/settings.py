@@ -152,6 +152,9 @@ class Settings(BaseSettings):
     fetch_ditto: bool = Field(default=True, description="Pages and servers fetch Ditto where a GPU is there and it is missing")
     zero_gpu_call_s: float = Field(default=60.0, ge=10, description="Longest call on a GPU that is lent (ZeroGPU), seconds")
     zero_gpu_video_s: float = Field(default=120.0, ge=10, description="GPU seconds that one video may take there")
+    zero_gpu_compile_s: float = Field(
+        default=600.0, ge=0, le=3000, description="Seconds of that GPU in which Ditto is compiled at each start; 0: it is not"
+    )
     max_connections: int = Field(default=512, ge=8, description="Requests at the same time; more are told to come back")
     address_connections: int = Field(default=128, ge=8, description="The same, from one address")
     header_timeout_s: float = Field(default=10.0, gt=0, description="How long the head of a request may take")

@@ -17,6 +17,7 @@ from core.engine_selection import ENGINE_NAMES, EngineSelector
 from core.engines.base import Engine, FrameCost
 from core.errors import OptionError
 from core.generation_run import session_turn
+from core.media.kept_stream import KeptStream
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.cold_start_optimization import Engines, EngineSource
 from core.provenance.signing import open_signer
@@ -62,7 +63,7 @@ class Studio:
         serving: bool = False,
     ) -> None:
         self.settings = settings
-        signer = open_signer(settings)
+        self._signer = signer = open_signer(settings)
         self.scheduler = Scheduler(settings.max_jobs, settings.max_queue)
         self.engines = Engines(engines)
         self.live_load = LiveLoad()
@@ -102,14 +103,19 @@ class Studio:
         """`submit`, then wait. An interrupt (Ctrl-C) of the waiting thread cancels the job before it is raised again."""
         return _awaited(self.submit(request, output, on_progress))
 
-    def stream(self, request: Request, on_progress: ProgressCallback | None = None) -> SegmentStream:
-        """Queues one video and returns its pieces as they are made (`core.streaming`); close it to stop. Raises as `submit`."""
+    def stream(self, request: Request, on_progress: ProgressCallback | None = None, keep: Path | None = None) -> SegmentStream:
+        """Queues one video and returns its pieces as they are made (`core.streaming`); close it to stop. Raises as `submit`.
+
+        keep: where the whole video is written besides, by the end of its job; its folder exists.
+        """
+        kept = None if keep is None else KeptStream(keep, None if self._signer is None else self._signer.sign)
         owner, checked = request.owner, [(self._videos.checked(request), request.audio)]
         del request
         return SegmentStream(
             lambda job: self._videos.start(job, *checked.pop()),  # once: the reader keeps the stream, and would keep what it is made of
             lambda work: self.scheduler.schedule(work, owner, on_progress),
             self._spool_room,
+            kept,
         )
 
     def live(

@@ -21,6 +21,7 @@ from core.engines.ditto_tensorrt import engines_beside, load_engines, sampler_on
 from core.engines.motion_server import MotionServer
 from core.errors import EngineUnavailable
 from core.models import LMDM, AppearanceExtractor, Decoder, MotionExtractor, MotionInfo, StitchNetwork, WarpNetwork
+from core.models.ahead_of_time import CompilableCall
 from core.models.checkpoint import load_checkpoint
 from core.models.config import MotionConfig
 from core.models.fused.kernel_check import enable_kernels
@@ -53,6 +54,13 @@ class Warp(Protocol):
     def from_source(self, source: Any, kp_driving: Tensor) -> Tensor: ...
 
 
+class Sizes(NamedTuple):
+    """What the shapes of arguments depend on. condition: of the motion diffusion, a frame. volume: of a source's appearance."""
+
+    condition: int = 1103
+    volume: tuple[int, int, int, int] = (32, 16, 64, 64)
+
+
 @dataclass(frozen=True)
 class Networks:
     """Arguments and results are those of the torch modules in `core/models`; tensors lie on `Placement.device`."""
@@ -76,6 +84,10 @@ class Networks:
     """Whether frames of several sources can be drawn in one batch."""
     close: Callable[[], None] = lambda: None  # noqa: E731 - a default, not a definition
     """Ends what the networks do on threads of their own."""
+    compilable: tuple[CompilableCall, ...] = ()
+    """What of them can be compiled ahead of time, in the order in which it is worth it."""
+    sizes: Sizes = Sizes()
+    """Of these networks; known for those that can be compiled."""
 
 
 def load_networks(
@@ -175,7 +187,8 @@ def _torch_networks(paths: Mapping[str, Path], placement: Placement, config: Mot
 def load_lent_networks(paths: Mapping[str, Path], placement: Placement, config: MotionConfig) -> Networks:
     """Those that make motion and pictures, for a GPU that is lent call by call: the program that loads them has none itself.
 
-    So nothing is compiled, recorded or tried out, no thread is started, and weights are prepared on the CPU before they go to the device.
+    So nothing is recorded or tried out, no thread is started, and weights are prepared on the CPU before they go to the device. What takes
+    most of the time can be compiled ahead of time (`compilable`): a frame's decoder and warp, and one step of the motion diffusion.
     """
 
     def loaded(role: str, **more: int) -> Any:
@@ -186,7 +199,22 @@ def load_lent_networks(paths: Mapping[str, Path], placement: Placement, config: 
 
     lmdm = loaded("lmdm", cond_dim=config.audio_feat_dim, frames=config.seq_frames)
     stitch = _loaded("stitch_network", paths, placement, prepare_for_inference, torch.device("cpu"), {})
-    return Networks(none, none, loaded("warp_network"), loaded("decoder"), stitch_of(stitch), lambda steps: sampler_of(lmdm, steps))
+    warp = loaded("warp_network")
+    frame = CompilableCall("warp network", warp, "from_source")
+    decode = CompilableCall("decoder", loaded("decoder"))
+    step = CompilableCall("step of motion", lmdm, "x_start")
+    lmdm.x_start = step  # what the sampling loop calls
+    return Networks(
+        none, none, _LentWarp(warp.source, frame), decode, stitch_of(stitch), lambda steps: sampler_of(lmdm, steps),
+        compilable=(decode, frame, step), sizes=Sizes(config.audio_feat_dim, (*warp.volume, 64, 64)),
+    )  # fmt: skip
+
+
+class _LentWarp(NamedTuple):
+    """A `Warp` whose frames may be compiled."""
+
+    source: Callable[[Tensor, Tensor], Any]
+    from_source: Callable[[Any, Tensor], Tensor]
 
 
 def _loaded(

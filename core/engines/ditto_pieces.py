@@ -9,27 +9,32 @@ from __future__ import annotations
 import itertools
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
 
 from core.atomic_components import saved_registration
-from core.atomic_components.audio2motion import Audio2Motion
+from core.atomic_components.audio2motion import WINDOW_FRAMES, Audio2Motion
 from core.atomic_components.decode_f3d import DecodeF3D
 from core.atomic_components.motion_stitch import MotionStitch, StitchedFrame
-from core.atomic_components.pose import Array
+from core.atomic_components.pose import MOTION_DIM, Array
 from core.atomic_components.registration import MAX_STORE_BYTES, DittoRegistration
 from core.atomic_components.warp_f3d import WarpF3D
 from core.engines.base import Saved
 from core.engines.ditto_networks import Networks
 from core.engines.ditto_renderer import DittoRenderer
 from core.errors import TalkingHeadError
+from core.models.ahead_of_time import CompilableCall, Layout, apart, layout_of, said
 from core.optimization.gpu_optimization import Placement
 from core.types import Frame, RenderOptions
 
+COMPILED_ERROR = 1e-2
+"""Most by which compiled code may differ from the network, as a part of its result: the pictures are the same to 50 dB."""
 SOURCES = 8
 """Registered photos that a process keeps on the GPU, for its next calls."""
 
@@ -62,6 +67,14 @@ class PieceEnd:
     stitch: MotionStitch
     shown: StitchedFrame | None
     seconds: float
+
+
+class CompiledCall(NamedTuple):
+    """What became of a call that was to be compiled. code: for `spaces.aoti_apply`; None: nothing, and obstacle says why."""
+
+    code: Any
+    layout: Layout
+    obstacle: str
 
 
 Part = list[Frame] | PieceEnd | TalkingHeadError
@@ -98,6 +111,43 @@ class LentDevice:
             yield PieceEnd(motion.detached(), stitch.detached(), shown, time.perf_counter() - began)
         except TalkingHeadError as error:
             yield error
+
+    @property
+    def compilable(self) -> tuple[CompilableCall, ...]:
+        return self._networks.compilable
+
+    def rehearse(self) -> None:
+        """A window of motion and a batch of pictures of nobody, in the shapes in which calls compute."""
+        torch.set_num_threads(1)
+        noise, device = np.random.default_rng(0), self._placement.device
+
+        def normal(*shape: int) -> Array:
+            return noise.standard_normal(shape, dtype=np.float32)
+
+        n, window = self._networks.sizes, (1, WINDOW_FRAMES, MOTION_DIM)
+        self._networks.sampler(2)(normal(1, MOTION_DIM), normal(1, WINDOW_FRAMES, n.condition), normal(*window), normal(1, *window))
+        feature = torch.from_numpy(normal(1, *n.volume)).to(device)
+        points = torch.from_numpy(normal(self._placement.batch, 21, 3) * 0.3).to(device)
+        with torch.inference_mode():
+            self._decode(self._networks.warp.from_source(self._networks.warp.source(feature, points[:1]), points))
+
+    def compile(
+        self, number: int, capture: Callable[[CompilableCall, str], AbstractContextManager[Any]], compiler: Callable[[Any], Any]
+    ) -> CompiledCall:
+        """One of `compilable`, as a call on the GPU does it. capture, compiler: `spaces.aoti_capture` and `spaces.aoti_compile`.
+
+        What fails is told in the result: as an exception its words would be lost.
+        """
+        call = self.compilable[number]
+        try:
+            with capture(call, "eager") as captured:
+                self.rehearse()
+            code = compiler(call.program(captured.args))
+            if (error := apart(call, code, captured.args)) > COMPILED_ERROR:
+                return CompiledCall(None, (), f"its results are {error:.1e} off")
+            return CompiledCall(code, layout_of(captured.args), "")
+        except Exception as error:
+            return CompiledCall(None, (), said(error))
 
     def _source(self, piece: Piece) -> DittoRegistration:
         if piece.key not in self._sources:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -39,19 +39,20 @@ def lend(near: DittoEngine, device: str) -> LentDevice:
 class ZeroGpuDitto(Engine):
     """near: the engine on the CPU, which finds faces and hears speech; its motion and pictures are never used.
 
-    call_s: the longest call to ask for. video_s: of the GPU, for one video. call: does it.
+    call_s: the longest call to ask for. video_s: of the GPU, for one video. call: does it. compiled: what of it was compiled ahead of time.
     """
 
     name = "ditto"
     capabilities = DITTO - {"video"}
 
-    def __init__(self, near: DittoEngine, call: Call, call_s: float, video_s: float) -> None:
-        self.near, self.call, self.call_s, self.video_s = near, call, call_s, video_s
+    def __init__(self, near: DittoEngine, call: Call, call_s: float, video_s: float, compiled: Sequence[str] = ()) -> None:
+        self.near, self.call, self.call_s, self.video_s, self.compiled = near, call, call_s, video_s, tuple(compiled)
         self.speed = GpuSpeed()
 
     @property
     def revision(self) -> str:
-        return f"{self.near.revision}.lent"
+        compiled = "".join(f".{name.replace(' ', '-')}" for name in self.compiled)  # rounds in other places
+        return f"{self.near.revision}.lent{compiled}"
 
     @property
     def defaults(self) -> SetupDefaults:

@@ -78,10 +78,10 @@ class VideoWriter:
         """Frames written so far."""
 
     def __enter__(self) -> Self:
-        target = _regular(self._path)
-        self._made = _make_parents(target.parent)
+        target = regular(self._path)
+        self._made = make_parents(target.parent)
         try:
-            self._part, sink = _open_beside(target)
+            self._part, sink = open_beside(target)
             self._thread = threading.Thread(target=self._run, args=(sink, self._part), name="video-encoder", daemon=True)
             self._thread.start()
         except BaseException:
@@ -118,9 +118,9 @@ class VideoWriter:
             if self._sign is not None:
                 self._sign(self._part)
             try:
-                os.replace(self._part, _regular(self._path))
+                os.replace(self._part, regular(self._path))
             except OSError as error:
-                raise _as_project_error(error, self._path) from error
+                raise as_project_error(error, self._path) from error
         except BaseException:
             self._give_up()
             raise
@@ -157,7 +157,7 @@ class VideoWriter:
                 self._encode(sink, part, track, pictures)
                 sink.close()  # flushes: the last bytes may not fit either
         except Exception as error:
-            self._error = _as_project_error(error, self._path)
+            self._error = as_project_error(error, self._path)
             for _ in pictures:  # to the end, if that has not come yet
                 pass
         finally:
@@ -193,10 +193,10 @@ def encode(
 
 def check_writable(path: Path) -> None:
     """Raises OutputError when no file can be put at `path`, by trying; leaves nothing behind. For before any work is done."""
-    target = _regular(Path(path))
-    made = _make_parents(target.parent)
+    target = regular(Path(path))
+    made = make_parents(target.parent)
     try:
-        part, sink = _open_beside(target)
+        part, sink = open_beside(target)
         sink.close()
         part.unlink()
     finally:
@@ -205,7 +205,7 @@ def check_writable(path: Path) -> None:
                 folder.rmdir()
 
 
-def _regular(path: Path) -> Path:
+def regular(path: Path) -> Path:
     """The path with links followed. Raises OutputError when something stands there that is not a file."""
     try:
         target = path.resolve()
@@ -213,7 +213,7 @@ def _regular(path: Path) -> Path:
     except FileNotFoundError:
         return target
     except OSError as error:  # a file where a folder belongs, a name too long
-        raise _as_project_error(error, path) from error
+        raise as_project_error(error, path) from error
     except (RuntimeError, ValueError) as error:  # a loop of links, a NUL in the path
         raise OutputError(f"{path!r} is not a usable path ({error}).", "Give another path.") from error
     if stat.S_ISDIR(mode):
@@ -223,7 +223,7 @@ def _regular(path: Path) -> Path:
     return target
 
 
-def _make_parents(folder: Path) -> list[Path]:
+def make_parents(folder: Path) -> list[Path]:
     """Makes `folder`; returns those that were missing, outermost first."""
     missing: list[Path] = []
     try:
@@ -237,20 +237,20 @@ def _make_parents(folder: Path) -> list[Path]:
         for made in reversed(missing):
             with contextlib.suppress(OSError):
                 made.rmdir()
-        raise _as_project_error(error, missing[-1]) from error
+        raise as_project_error(error, missing[-1]) from error
     return missing
 
 
-def _open_beside(target: Path) -> tuple[Path, BinaryIO]:
+def open_beside(target: Path) -> tuple[Path, BinaryIO]:
     """A new file next to `target` (the same file system, so that moving it is one step), hidden and with a name of its own."""
     part = target.parent / f".{secrets.token_hex(8)}.mp4.part"
     try:
         return part, part.open("xb")
     except OSError as error:
-        raise _as_project_error(error, target) from error
+        raise as_project_error(error, target) from error
 
 
-def _as_project_error(error: Exception, path: Path) -> TalkingHeadError:
+def as_project_error(error: Exception, path: Path) -> TalkingHeadError:
     """Converts an error of the file system or the encoders to one that the caller may see."""
     if isinstance(error, TalkingHeadError):
         return error

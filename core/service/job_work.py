@@ -6,7 +6,7 @@ import dataclasses
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,12 +71,7 @@ class JobWork:
         if said is not None:
             request, about = self._spoken(running, request, said)
         output = Path(record.output)
-        try:
-            output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lease = Lease(output.parent)  # nobody makes room with what is being made
-        except OSError as error:
-            raise disk_error(error, "The video cannot be written", "Make the folder for videos usable.") from error
-        with lease:
+        with _made_room(output):
             made: Generation = self._awaited(running, self._studio.submit(request, output, running.report))
         return {"info": made.info.to_dict(), **about}
 
@@ -101,9 +96,11 @@ class JobWork:
 
     def _stream(self, running: Running, request: Request, stop: Callable[[], None] = lambda: None) -> Mapping[str, Any]:
         """stop: called too where the job is cancelled."""
-        pieces = self._studio.stream(request, running.report)
-        self._handles(running.record.id).set_result(pieces)
-        info: GenerationInfo = self._awaited(running, pieces.job, stop)
+        output = Path(running.record.output) if running.record.output else None
+        with nullcontext() if output is None else _made_room(output):
+            pieces = self._studio.stream(request, running.report, output)
+            self._handles(running.record.id).set_result(pieces)
+            info: GenerationInfo = self._awaited(running, pieces.job, stop)
         return {"info": info.to_dict()}
 
     def _avatar(self, running: Running, source: Source) -> Mapping[str, Any]:
@@ -139,6 +136,15 @@ class JobWork:
 
     def _source(self, record: JobRecord) -> Source:
         return read_source(self._inputs.path(record.id, record.request["image"]), self._studio, self._settings)
+
+
+def _made_room(output: Path) -> Lease:
+    """The folder of a video that is to be made, so that nobody makes room with it. Raises OutputError, DiskFull."""
+    try:
+        output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Lease(output.parent)
+    except OSError as error:
+        raise disk_error(error, "The video cannot be written", "Make the folder for videos usable.") from error
 
 
 def _captions(said: SpokenText, words: Sequence[Word]) -> dict[str, Any]:

@@ -76,18 +76,21 @@ class Requests:
         self._readers = asyncio.Semaphore(READERS)
 
     async def video(
-        self, inputs: VideoInputs, owner: str, *, kind: JobKind = "video", kept: bool = True, idempotency_key: str = ""
-    ) -> JobView:
+        self, inputs: VideoInputs, owner: str, *, kind: JobKind = "video", kept: bool = True, idempotency_key: str = "",
+        keep_stream: bool = False,
+    ) -> JobView:  # fmt: skip
         """Accepts a video. kind: "stream" where it is read while it is made, "idle" where it is no result of its own. kept,
-        idempotency_key: as in `NewJob`.
+        idempotency_key: as in `NewJob`. keep_stream: a stream that is complete is one of the owner's videos.
 
         Raises what is known to fail: InputError, OptionError, AvatarError, BusyError, EngineUnavailable. Error messages name files, never
         folders.
         """
         with self._outputs.using(inputs.audio, inputs.image):
-            return await self._video(inputs, owner, kind, kept, idempotency_key)
+            return await self._video(inputs, owner, kind, kept, idempotency_key, keep_stream)
 
-    async def _video(self, inputs: VideoInputs, owner: str, kind: JobKind, kept: bool, idempotency_key: str) -> JobView:
+    async def _video(
+        self, inputs: VideoInputs, owner: str, kind: JobKind, kept: bool, idempotency_key: str, keep_stream: bool
+    ) -> JobView:
         self._check_inputs(inputs)
         options.check_engine(inputs.engine, self._studio.engines.names)
         settled = options.settled(inputs.options, self.settings, avatar=bool(inputs.avatar))
@@ -116,10 +119,10 @@ class Requests:
 
         def accept() -> JobView:
             output, done = None, None
-            if kind != "stream":
+            if kind != "stream" or keep_stream:
                 output = self._outputs.new_video(owner)
             try:
-                if output is None or not isinstance(audio, Audio):
+                if kind == "stream" or output is None or not isinstance(audio, Audio):
                     self._studio.check(decoded)
                 else:
                     known = self._studio.find_result(decoded, output)

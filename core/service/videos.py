@@ -18,8 +18,8 @@ class Videos:
         self._jobs = jobs
 
     def of(self, owner: str) -> list[JobView]:
-        """The newest first; each has `video` and `info`."""
-        return self._done(owner, "video")
+        """The newest first; each has `video` and `info`. Streams that were kept are among them."""
+        return self._done(owner, "video", "stream")
 
     def _done(self, owner: str, *kinds: JobKind) -> list[JobView]:
         return [job for job in self._jobs.of(owner, ("done",), kinds) if job.video is not None and job.info is not None]
@@ -33,4 +33,4 @@ class Videos:
         return self._forget(owner, lambda job: job.info is not None and job.info.avatar is not None)
 
     def _forget(self, owner: str, wanted: Wanted) -> int:
-        return sum(self._jobs.forget(job.id, owner) for job in self._done(owner, "video", "idle") if wanted(job))
+        return sum(self._jobs.forget(job.id, owner) for job in self._done(owner, "video", "stream", "idle") if wanted(job))

@@ -18,6 +18,7 @@ from core.errors import Cancelled, EncodingError, TalkingHeadError
 from core.generation_run import STEP_FRAMES, GenerationRun
 from core.media.encoders import AAC_FRAME, as_picture
 from core.media.fragmented_mp4 import FragmentedMp4, Segment
+from core.media.kept_stream import KeptStream
 from core.media.sound_track import SoundTrack
 from core.scheduler import Job
 from core.streaming.spool import Spool, SpoolRoom
@@ -35,8 +36,9 @@ AHEAD_S, ENOUGH_S = 3.0, 2.0
 class SegmentStream(Iterator[Segment]):
     """Pieces of one video as they are made. One reader; `close` may come from any thread.
 
-    room: for what the reader has not taken. job: of the scheduler; its result, which does not wait for the reader, tells what was made
-    (first_frame_ms: to the first media piece). It fails with OutputError where the room or the disk is full.
+    room: for what the reader has not taken. keep: where the whole video is kept besides, once it is complete. job: of the scheduler; its
+    result, which does not wait for the reader, tells what was made (first_frame_ms: to the first media piece). It fails with OutputError
+    where the room or the disk is full.
     mime_type: with codecs, as Media Source Extensions ask for it; known with the first piece.
     """
 
@@ -45,8 +47,9 @@ class SegmentStream(Iterator[Segment]):
         start_run: Callable[[Job[GenerationInfo]], GenerationRun],
         submit: Callable[[Work], Job[GenerationInfo]],
         room: SpoolRoom,
+        keep: KeptStream | None = None,
     ) -> None:
-        self._start_run = start_run
+        self._start_run, self._keep = start_run, keep
         self._changed = threading.Condition()  # guards these
         self._spool = Spool(room)
         self._made = self._read_all = False
@@ -107,6 +110,13 @@ class SegmentStream(Iterator[Segment]):
             self._changed.notify_all()
 
     def _work(self, job: Job[GenerationInfo]) -> GenerationInfo:
+        try:
+            return self._make(job)
+        finally:
+            if self._keep is not None:
+                self._keep.close()
+
+    def _make(self, job: Job[GenerationInfo]) -> GenerationInfo:
         run = self._start_run(job)
         session, audio = run.session, run.audio
         with closing(SoundTrack(audio)) as track, closing(run.frames(job)) as frames:
@@ -134,6 +144,8 @@ class SegmentStream(Iterator[Segment]):
             self._put(video.cut(final=True))
             if not wanted:
                 run.first_out()
+            if self._keep is not None:
+                self._keep.finish(run.metadata)
         job.report(Progress("done", run.n_frames, run.total))
         return run.info()
 
@@ -152,6 +164,8 @@ class SegmentStream(Iterator[Segment]):
                 raise Cancelled("The stream was closed.")
             self._spool.put(segment)
             self._changed.notify_all()
+        if self._keep is not None:
+            self._keep.write(segment.data)
 
     def _wake(self) -> None:
         with self._changed:

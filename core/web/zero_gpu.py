@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import os
 import re
+import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +22,18 @@ from core.zero_gpu import TOKEN_HEADER, DurationRefused, QuotaExceeded, visitor_
 if TYPE_CHECKING:
     from core.engines.base import Engine
     from core.engines.ditto import DittoEngine
-    from core.engines.ditto_pieces import LentDevice, Part, Piece
+    from core.engines.ditto_pieces import CompiledCall, LentDevice, Part, Piece
     from core.engines.ditto_zero_gpu import ZeroGpuDitto
 
 log = logging.getLogger(__name__)
 
 DEVICE = "cuda"
 """Where the networks are put."""
+LEAST_COMPILE_S = 30.0
+"""With less time left nothing more is compiled."""
 _REQUESTED = re.compile(r"\((\d+)s(?: requested vs\. (-?\d+)s left)?\)")
 _WAIT = re.compile(r"Try again in ([\d:]+(?:\.\d+)?)")
+_program = os.getpid()
 _device: LentDevice | None = None
 _engine: ZeroGpuDitto | None = None
 
@@ -44,6 +50,54 @@ def seconds_of(piece: Piece) -> int:
     if _engine is None:
         return 60
     return -int(-_engine.speed.seconds(piece.frames, piece.steps, piece.pixels) // 1)
+
+
+def compile_call(number: int, seconds: int) -> CompiledCall:
+    """One of the device's calls, compiled where the GPU is. What takes longer than `seconds` ends with the process it is in."""
+    import spaces
+
+    if _device is None:
+        raise RuntimeError("no networks were loaded before the first call")
+    over = threading.Timer(seconds, os._exit, (1,))
+    over.daemon = True
+    if os.getpid() != _program:  # the host warns of a call that is late, and may or may not end it
+        over.start()
+    try:
+        return _device.compile(number, spaces.aoti_capture, spaces.aoti_compile)
+    finally:
+        over.cancel()
+
+
+def compile_ahead(device: LentDevice, budget_s: float) -> list[str]:
+    """Compiles what of the device's calls can be, each by a call on the GPU, all of them within `budget_s`; 0: none.
+
+    Here, before the page is launched: compiled code that comes later is not there in the calls. What cannot be compiled runs as it is, and
+    the log says why. Returns the names of what was.
+    """
+    import spaces
+
+    compiler = spaces.GPU(duration=lambda number, seconds: seconds)(compile_call)
+    began, done = time.monotonic(), []
+    for number, call in enumerate(device.compilable):
+        left = budget_s - (time.monotonic() - began)
+        if left < LEAST_COMPILE_S:
+            obstacle = f"of {budget_s:.0f} s for compiling {max(0.0, left):.0f} s are left"
+        else:
+            try:
+                compiled: CompiledCall = compiler(number, int(left))
+            except Exception as error:  # of `spaces`: no GPU was free, or the process was ended
+                obstacle = f"{getattr(error, 'title', type(error).__name__)}: {getattr(error, 'message', error)}"
+            else:
+                obstacle = compiled.obstacle
+                if compiled.code is not None:
+                    spaces.aoti_apply(compiled.code, call.slot)
+                    call.use(compiled.layout)
+                    done.append(call.name)
+        if obstacle:
+            log.warning("ditto's %s runs uncompiled: %s", call.name, obstacle)
+    if done:
+        log.info("ditto: compiled ahead of time in %.0f s: %s", time.monotonic() - began, ", ".join(done))
+    return done
 
 
 def offer_lent_ditto(settings: Settings, make_near: Callable[[], DittoEngine] | None) -> EngineSource | None:
@@ -66,7 +120,8 @@ def offer_lent_ditto(settings: Settings, make_near: Callable[[], DittoEngine] | 
 
         near = make_near()
         _device = lend(near, DEVICE)
-        _engine = ZeroGpuDitto(near, call, settings.zero_gpu_call_s, settings.zero_gpu_video_s)
+        compiled = compile_ahead(_device, settings.zero_gpu_compile_s)
+        _engine = ZeroGpuDitto(near, call, settings.zero_gpu_call_s, settings.zero_gpu_video_s, compiled)
     except TalkingHeadError as error:
         log.warning("ditto is not offered: %s", error)
         return _unavailable(error)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
-import json
 import os
 import pickle
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,80 +17,18 @@ import core.web.zero_gpu as adapter
 from core.engines.ditto import DittoEngine, DittoRegistered
 from core.engines.ditto_pieces import LentDevice, PieceEnd
 from core.engines.ditto_renderer import DittoRenderer
-from core.engines.ditto_zero_gpu import ZeroGpuDitto, ZeroGpuSession
 from core.errors import EngineUnavailable, OptionError
-from core.options import read_options
-from core.settings import Settings
-from core.types import Frame, Framing, Photo
+from core.types import Frame
 from core.zero_gpu import START_S, DurationRefused, GpuSpeed, QuotaExceeded, VisitorTokens, current_visitor, visitor_tokens
-from tests.support.ditto_sessions import QUICK, same, session, sound, spoken
-from tests.support.synthetic_checkpoints import TINY, checkpoints, tiny_networks, write_checkpoints
+from tests.support.ditto_sessions import same, session, sound, spoken
+from tests.support.lent_host import Host
 
-FAKE = Path(__file__).resolve().parent.parent / "support" / "fake_spaces"
 FRAMES = 170
-
-
-@pytest.fixture(scope="module")
-def near(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DittoEngine]:
-    with tiny_networks():
-        yield DittoEngine(checkpoints(write_checkpoints(tmp_path_factory.mktemp("checkpoints"), TINY)), "cpu")
-
-
-@pytest.fixture(scope="module")
-def registered(near: DittoEngine, portrait: Photo) -> DittoRegistered:
-    return near.register(portrait, Framing())
 
 
 def through(value: Any) -> Any:
     """As it arrives on the other side."""
     return pickle.loads(pickle.dumps(value))  # noqa: S301 - it was made here
-
-
-class Host:
-    """The simulated host: its engine, and what calls it saw."""
-
-    def __init__(self, engine: ZeroGpuDitto, log: Path) -> None:
-        self.engine, self._log = engine, log
-
-    @property
-    def calls(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self._log.read_text().splitlines()] if self._log.exists() else []
-
-    def session(self, registered: DittoRegistered, **values: Any) -> ZeroGpuSession:
-        options = read_options({**QUICK, **values})
-        return self.engine.session(registered, options.controls, options.render)
-
-
-@pytest.fixture
-def host(near: DittoEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Host]]:
-    def start(call_s: float = 60.0, video_s: float = 600.0, **environment: str) -> Host:
-        log = tmp_path / "calls"
-        for name, value in {"SPACES_ZERO_GPU": "true", "FAKE_SPACES_LOG": str(log), **environment}.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.syspath_prepend(str(FAKE))
-        sys.modules.pop("spaces", None)
-        importlib.import_module("spaces")
-        settings = Settings(zero_gpu_video_s=video_s)
-        monkeypatch.setattr(adapter, "DEVICE", "cpu")
-        source = adapter.offer_lent_ditto(settings, lambda: near)
-        assert source is not None
-        engine = source.make()
-        assert isinstance(engine, ZeroGpuDitto)
-        engine.call_s = call_s  # shorter than a deployment may set it
-        monkeypatch.setattr(engine.speed, "took", lambda *measured: None)  # how fast this machine is must not say where it is cut
-        return Host(engine, log)
-
-    import gradio as gr
-
-    launch = gr.Blocks.launch
-    yield start
-    spaces = sys.modules.pop("spaces", None)
-    for worker in getattr(spaces, "_workers", {}).values():
-        worker.process.kill()
-        worker.process.join()
-    monkeypatch.setattr(gr.Blocks, "launch", launch)
-    monkeypatch.setattr(adapter, "_engine", None)
-    monkeypatch.setattr(adapter, "_device", None)
 
 
 @pytest.fixture
@@ -247,9 +182,7 @@ def test_a_call_that_may_not_be_so_long_is_cut(host: Callable[..., Host], regist
         spoken(host(FAKE_SPACES_LONGEST="1").session(registered), sound(640 * FRAMES))
 
 
-def test_what_breaks_there_is_told_here(
-    host: Callable[..., Host], registered: DittoRegistered, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_breaks_there_is_told_here(host: Callable[..., Host], registered: DittoRegistered, monkeypatch: pytest.MonkeyPatch) -> None:
     lent = host()
 
     def broken(*arguments: Any) -> Any:

@@ -230,7 +230,7 @@ def test_a_file_system_that_takes_no_more(tmp_path: Path, limit: int) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """/dev/full answers every write as a full disk does."""
-    monkeypatch.setattr(module, "_open_beside", lambda target: (tmp_path / "part", Path("/dev/full").open("wb")))
+    monkeypatch.setattr(module, "open_beside", lambda target: (tmp_path / "part", Path("/dev/full").open("wb")))
     with pytest.raises(OutputError, match="the disk is full"):
         encode(numbered(75), tmp_path / "video.mp4", speech(3.0), SIDE, SIDE)
     assert list(tmp_path.iterdir()) == []

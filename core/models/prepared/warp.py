@@ -94,6 +94,7 @@ class PreparedWarpNetwork(nn.Module):
         super().__init__()
         self.dense_motion_network = PreparedDenseMotion(network.dense_motion_network)
         self.third, self.fourth = PlainBlock(network.third), network.fourth
+        self.volume = (network.volume_channels, network.volume_depth)
 
     def source(self, feature_3d: Tensor, kp_source: Tensor) -> WarpSource:
         """feature_3d: (n, 32, 16, 64, 64); kp_source: (n, 21, 3)."""

@@ -13,13 +13,14 @@ from core.service.service import Service
 from core.web.pages.endpoints import build_endpoints, build_process
 from core.web.pages.html import head_html, ready_html, subscription_html, words_html
 from core.web.pages.language import LANGUAGES
-from core.web.pages.scripts import PAGE_SCRIPTS, script
+from core.web.pages.scripts import PAGE_SCRIPTS, WORKLET, script
 from core.web.pages.tabs.avatars import AvatarsTab
 from core.web.pages.tabs.chat import build_chat
 from core.web.pages.tabs.common import Context, PageContents, owner_of_request
 from core.web.pages.tabs.generate import GenerateTab
+from core.web.pages.tabs.live import build_live
 from core.web.pages.tabs.status import build_status
-from core.web.pages.tabs.stream import build_stream
+from core.web.pages.tabs.stream import StreamTab
 from core.web.pages.tabs.videos import VideosTab
 from core.web.pages.widgets import Page, quiet
 
@@ -32,7 +33,8 @@ def build_page(service: Service, contents: PageContents) -> Page:
     first = LANGUAGES[0]
     page = Page(first, service, title=first.title)
     service.studio.share_results((example.photo, example.speech) for example in contents.examples)
-    page.public_files = [path for example in contents.examples for path in (example.photo, example.speech, example.video)]
+    examples = [path for example in contents.examples for path in (example.photo, example.speech, example.video)]
+    page.public_files = [WORKLET, *examples]
     gr.set_static_paths(page.public_files)  # else Gradio keeps copies
     for texts in LANGUAGES:
         with page if texts is first else page.route(texts.language_name, f"/{texts.language}"):
@@ -54,24 +56,30 @@ def _build(page: Page, context: Context) -> None:
     events = gr.HTML(subscription_html(""), js_on_load=script("events.js"), elem_id="th-events", elem_classes="th-html")
     words = gr.HTML(words_html(texts), js_on_load=script(*PAGE_SCRIPTS), elem_id="th-words", elem_classes="th-html")
     if context.contents.everything:
-        parts = _tabs(context)
+        parts, streamed = _tabs(context)
     else:
-        parts = [GenerateTab(context)]
+        parts, streamed = [GenerateTab(context)], None
     generate, others = parts[0], parts[1:]
 
     def arrive(request: gr.Request) -> list[Any]:
         owner = owner_of_request(request)
         page.visited.set()
         draft = page.drafts.take(owner)
+        stream_draft = (draft or {}).get("stream", {})
         told = [subscription_html(page.subscriptions.add(owner, texts)), *generate.arrived(owner, draft)]
+        if streamed is not None:
+            told += streamed.arrived(stream_draft)
         for part in others:
             if isinstance(part, AvatarsTab):
-                told += part.arrived(owner, generate.chosen_avatar(owner, draft))
+                told += part.arrived(owner, generate.chosen_avatar(owner, draft), stream_draft.get("avatar", ""))
         return told
 
     def leave(values: dict[Any, Any], request: gr.Request) -> None:
         """For the same page in another language."""
-        page.drafts.keep(owner_of_request(request), generate.draft(values))
+        draft = generate.draft(values)
+        if streamed is not None:
+            draft["stream"] = streamed.draft(values)
+        page.drafts.keep(owner_of_request(request), draft)
 
     def refresh(request: gr.Request, *values: Any) -> list[Any]:
         owner, told, left = owner_of_request(request), list[Any](), list(values)
@@ -90,12 +98,13 @@ def _build(page: Page, context: Context) -> None:
         yield gr.update(visible=False)
 
     avatars = [output for part in others if isinstance(part, AvatarsTab) for output in part.outputs()]
-    arrived = [events, *generate.outputs(), *generate.inputs(), *avatars]
+    left_behind = generate.draft_inputs() | (streamed.draft_inputs() if streamed is not None else set())
+    arrived = [events, *generate.outputs(), *generate.inputs(), *(streamed.inputs() if streamed is not None else ()), *avatars]
     followed = [each for part in parts for each in part.follows()], [each for part in parts for each in part.outputs()]
     root: Any = gr.context.Context.root_block
     root.load(arrive, None, arrived, **quiet(queue=False))
     root.load(get_ready, None, ready, **quiet(concurrency_limit=None))
-    left = words.submit(leave, generate.draft_inputs(), None, **quiet(queue=False))
+    left = words.submit(leave, left_behind, None, **quiet(queue=False))
     left.then(None, None, None, js="() => window.talkingHeadLeave()")
     events.submit(arrive, None, arrived, **quiet(queue=False))
     events.select(refresh, *followed, **quiet(queue=False, trigger_mode="always_last"))
@@ -104,23 +113,25 @@ def _build(page: Page, context: Context) -> None:
             part.submitted.then(refresh, *followed, **quiet(queue=False))  # it may have ended before the page knew of it
 
 
-def _tabs(context: Context) -> list[Any]:
-    """Generate first; the others that are kept up to date as well."""
+def _tabs(context: Context) -> tuple[list[Any], StreamTab]:
+    """Those that are kept up to date, Generate first; and the one with streams."""
     texts = context.texts
     with gr.Tabs(selected=GENERATE) as tabs:
         with gr.Tab(texts.tab_generate, id=GENERATE):
             generate = GenerateTab(context)
         with gr.Tab(texts.tab_stream, id="stream"):
-            streamed = build_stream(context)
+            streamed = StreamTab(context)
+        with gr.Tab(texts.live["tab"], id="live"):
+            lived = build_live(context)
         with gr.Tab(texts.chat["tab"], id="chat"):
             chatted = build_chat(context)
         with gr.Tab(texts.tab_avatars, id="avatars"):
-            avatars = AvatarsTab(context, [generate.person, streamed, chatted], tabs, GENERATE)
+            avatars = AvatarsTab(context, [generate.person, streamed.person, lived, chatted], tabs, GENERATE)
         with gr.Tab(texts.tab_results, id="results") as videos_tab:
             videos = VideosTab(context, videos_tab)
         with gr.Tab(texts.tab_about, id="about") as status_tab:
             build_status(context, status_tab)
-    return [generate, avatars, videos]
+    return [generate, avatars, videos], streamed
 
 
 def _loading(service: Service) -> dict[str, LoadState]:

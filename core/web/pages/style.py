@@ -59,11 +59,8 @@ html, body { overflow-x: clip; }
 .th-results li::marker { content: none; }
 .th-results video { width: 100%; aspect-ratio: 1; border-radius: var(--radius-md); background: var(--background-fill-secondary); }
 .th-results span { color: var(--body-text-color-subdued); }
-.th-stage > div { position: relative; width: 100%; max-width: 420px; aspect-ratio: 1; margin: 0 auto; overflow: hidden;
-  border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); background: var(--background-fill-secondary); }
-.th-stage video { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; opacity: 0;
-  transition: opacity 0.3s linear; }
-.th-stage video.th-front { z-index: 1; opacity: 1; }
+.th-stage .th-screen video { position: absolute; inset: 0; opacity: 0; transition: opacity 0.3s linear; }
+.th-stage video.th-front { z-index: 1; opacity: 1 !important; }
 .th-stage-note { min-height: 1.5em; margin: 0.4rem 0 0; text-align: center; color: var(--body-text-color-subdued);
   font-variant-numeric: tabular-nums; }
 .th-written { gap: 0.6rem; }
@@ -87,11 +84,11 @@ html, body { overflow-x: clip; }
 footer .divider { display: none; }
 /* in a media query Gradio puts every selector below its content */
 @media (max-width: 640px) {
-  .tab-container button { padding: 0 0.3rem !important; font-size: 0.85rem !important; }
+  .tab-container button { padding: 0 0.2rem !important; font-size: 0.8rem !important; }
   .th-head h1 { font-size: 1.45rem; }
   .th-head p { font-size: 0.95rem; }
 }
-""" + script("layout.css", "chat.css", "examples.css")
+""" + script("layout.css", "player.css", "live.css", "chat.css", "examples.css")
 
 
 def theme() -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.web.pages.chat_texts import ChatTexts
+from core.web.pages.live_texts import LiveTexts, PlayerTexts
 from core.web.pages.media_texts import MediaErrors, NoticeTexts
 from core.web.pages.picture_texts import PictureTexts
 
@@ -102,6 +103,7 @@ class Texts:
     stream_intro: str
     stream_play: str
     stream_stop: str
+    stream_kept: str
     stream_waiting: str
     stream_first: str
 
@@ -128,6 +130,10 @@ class Texts:
 
     # chat
     chat: ChatTexts
+
+    # live, and the buttons beneath videos
+    live: LiveTexts
+    player: PlayerTexts
 
     # the picture of the video
     picture: PictureTexts

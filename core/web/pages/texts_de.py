@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from core.web.pages.chat_texts import GERMAN as GERMAN_CHAT
+from core.web.pages.live_texts import GERMAN as GERMAN_LIVE
+from core.web.pages.live_texts import GERMAN_PLAYER
 from core.web.pages.media_texts_de import ERRORS, NOTICES
 from core.web.pages.picture_texts import GERMAN as GERMAN_PICTURE
 from core.web.pages.texts import Texts
@@ -102,6 +104,7 @@ GERMAN = Texts(
     stream_intro="Das Video läuft, während es entsteht. Das nächste folgt, wenn das vorige zu Ende ist.",
     stream_play="Abspielen",
     stream_stop="Anhalten",
+    stream_kept="Das fertige Video liegt unter Videos.",
     stream_waiting="Wird vorbereitet …",
     stream_first="Erstes Bild nach {ms} ms",
     speech_recording="Aufnahme",
@@ -331,6 +334,8 @@ GERMAN = Texts(
         "key_reused": "Dieser Idempotenzschlüssel wurde schon für etwas anderes verwendet. Wähle für jede Anfrage einen neuen.",
     },
     chat=GERMAN_CHAT,
+    live=GERMAN_LIVE,
+    player=GERMAN_PLAYER,
     picture=GERMAN_PICTURE,
     media_errors=ERRORS,
     notices=NOTICES,

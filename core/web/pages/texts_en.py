@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from core.web.pages.chat_texts import ENGLISH as ENGLISH_CHAT
+from core.web.pages.live_texts import ENGLISH as ENGLISH_LIVE
+from core.web.pages.live_texts import ENGLISH_PLAYER
 from core.web.pages.media_texts_en import ERRORS, NOTICES
 from core.web.pages.picture_texts import ENGLISH as ENGLISH_PICTURE
 from core.web.pages.texts import Texts
@@ -102,6 +104,7 @@ ENGLISH = Texts(
     stream_intro="The video plays while it is being made. The next one follows when the one before it ends.",
     stream_play="Play",
     stream_stop="Stop",
+    stream_kept="The finished video is under Videos.",
     stream_waiting="Getting ready …",
     stream_first="First picture after {ms} ms",
     speech_recording="Recording",
@@ -326,6 +329,8 @@ ENGLISH = Texts(
         "key_reused": "This idempotency key was used for something else. Choose a new one for each request.",
     },
     chat=ENGLISH_CHAT,
+    live=ENGLISH_LIVE,
+    player=ENGLISH_PLAYER,
     picture=ENGLISH_PICTURE,
     media_errors=ERRORS,
     notices=NOTICES,

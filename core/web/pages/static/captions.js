@@ -37,5 +37,11 @@ element.addEventListener('change', () => {
   for (const each of document.querySelectorAll(`${PLACE} track`)) each.track.mode = mode();
 });
 watch('value', update);
-new MutationObserver(put).observe(document.querySelector(PLACE), { childList: true, subtree: true }); // the video may be made anew
+const placed = setInterval(() => { // what holds the video may come later, when its tab is first opened
+  const place = document.querySelector(PLACE);
+  if (!place) return;
+  clearInterval(placed);
+  new MutationObserver(put).observe(place, { childList: true, subtree: true }); // the video may be made anew
+  put();
+}, 200);
 update();

@@ -4,7 +4,8 @@
 {
   const words = element.querySelector('[data-language]').dataset;
   const SAVED_MS = 15000; // how long a recording may take to be saved
-  const CAMERAS = ['th-photo', 'th-stream-photo', 'th-chat-photo', 'th-avatar-photo'], MICROPHONES = ['th-speech', 'th-stream-speech'];
+  const CAMERAS = ['th-photo', 'th-stream-photo', 'th-chat-photo', 'th-live-photo', 'th-avatar-photo'];
+  const MICROPHONES = ['th-speech', 'th-stream-speech', 'th-live-start'];
   const STARTS = { 'th-generate': 'th-speech', 'th-stream-play': 'th-stream-speech' };
 
   const visible = (node) => node && node.offsetParent !== null;
@@ -30,6 +31,7 @@
     OverconstrainedError: words.deviceMissing, NotReadableError: words.deviceBusy,
   }[error.name] || words.deviceBusy);
 
+  window.talkingHeadDevices = { say, insecure: words.deviceInsecure };
   const devices = navigator.mediaDevices;
   if (devices?.getUserMedia) {
     const ask = devices.getUserMedia.bind(devices);

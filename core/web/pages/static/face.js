@@ -1,11 +1,14 @@
 // The moving face of a conversation: one live session (core/web/live/live_protocol.py) over as many connections as it takes, played by
 // Media Source Extensions.
 
-const HEADER_BYTES = 24, INIT = 1, SEGMENT = 2;
+const HEADER_BYTES = 24, INIT = 1, SEGMENT = 2, SPEAKS = 1;
 const KEEP_S = 20;      // so much of what was played is kept
 const LATE_S = 1.0;     // what is shown is at most so old
+const HURRY_S = 0.45;   // and plays a little faster while it is older than that
+const HURRIED = 1.08;
 const RECONNECT_MS = 3000;
 const TAKEN_OVER = 4409;
+const Source = window.ManagedMediaSource || window.MediaSource; // the first is the only one on an iPhone
 
 const at = (name, query) => {
   const address = new URL(name, document.baseURI);
@@ -18,7 +21,8 @@ const at = (name, query) => {
 class Player {
   // blocked: called where the browser plays no sound before the visitor has touched the page.
   constructor(video, type, blocked) {
-    Object.assign(this, { video, blocked, waiting: [], buffer: null, starting: false, source: new MediaSource() });
+    Object.assign(this, { video, blocked, waiting: [], buffer: null, starting: false, source: new Source() });
+    video.disableRemotePlayback = true; // else an iPhone does not begin
     video.src = URL.createObjectURL(this.source);
     this.source.addEventListener('sourceopen', () => {
       URL.revokeObjectURL(video.src);
@@ -40,6 +44,7 @@ class Player {
     if (shown.length) {
       const newest = shown.end(shown.length - 1), oldest = shown.start(shown.length - 1);
       if (video.currentTime < oldest || newest - video.currentTime > LATE_S) video.currentTime = Math.max(oldest, newest - 0.2);
+      video.playbackRate = newest - video.currentTime > HURRY_S ? HURRIED : 1;
       if (video.paused) this.play();
       if (video.currentTime - shown.start(0) > 2 * KEEP_S) {
         buffer.remove(0, video.currentTime - KEEP_S);
@@ -71,9 +76,10 @@ class Player {
 }
 
 class Face {
-  // on: ready(session), failed(sentence), lost(), moved(), blocked().
-  constructor(video, query, on) {
-    Object.assign(this, { video, query, on, session: null, problem: '', over: false, ever: false });
+  // on: ready(session), failed(sentence), lost(), moved(), blocked(); and where they are wanted piece(head), event(message).
+  // start: what the session is started with besides.
+  constructor(video, query, on, start = {}) {
+    Object.assign(this, { video, query, on, start, session: null, problem: '', over: false, ever: false, open: false });
     this.connect();
   }
 
@@ -85,10 +91,11 @@ class Face {
     const socket = this.socket = new WebSocket(at('talking_head_live', this.query));
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => socket.send(JSON.stringify(this.session
-      ? { type: 'resume', ...this.binding, received: this.received, event: this.told } : { type: 'start', format: 'fmp4' }));
+      ? { type: 'resume', ...this.binding, received: this.received, event: this.told } : { type: 'start', format: 'fmp4', ...this.start }));
     socket.onmessage = ({ data }) => (typeof data === 'string' ? this.hear(JSON.parse(data)) : this.show(data));
     socket.onclose = ({ code }) => {
       if (this.over || socket !== this.socket) return;
+      this.open = false;
       if (code === TAKEN_OVER) {
         this.over = true;
         this.on.moved();
@@ -103,8 +110,24 @@ class Face {
     };
   }
 
+  // False where there is no connection: what is said live is not kept for later.
+  put(message) {
+    if (!this.open || this.socket.readyState !== WebSocket.OPEN) return false;
+    this.socket.send(message);
+    return true;
+  }
+
+  tell(message) {
+    return this.put(JSON.stringify(message));
+  }
+
+  sound(bytes) {
+    return this.put(bytes);
+  }
+
   hear(event) {
     if ('event' in event) this.told = event.event;
+    this.on.event?.(event);
     if (event.type === 'ready') {
       this.ever = true;
       if (!this.session) {
@@ -114,6 +137,7 @@ class Face {
         this.player = new Player(this.video, event.mime_type, this.on.blocked);
       }
       this.session = event;
+      this.open = true;
       this.on.ready();
     } else if (event.type === 'interrupted') {
       this.generation = event.generation;
@@ -124,6 +148,8 @@ class Face {
   show(data) {
     const head = new DataView(data, 0, HEADER_BYTES), kind = head.getUint8(1);
     this.received = head.getUint32(8);
+    const speaks = (head.getUint16(2) & SPEAKS) !== 0;
+    this.on.piece?.({ speaks, at_s: Number(head.getBigUint64(12)) / 1e6, duration_s: head.getUint32(20) / 1e6 });
     if (kind === INIT || (kind === SEGMENT && head.getUint32(4) >= this.generation)) this.player.add(data.slice(HEADER_BYTES));
   }
 

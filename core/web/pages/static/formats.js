@@ -7,8 +7,10 @@
     audio: ['wav', 'mp3', 'm4a', 'aac', 'flac', 'ogg', 'oga', 'opus', 'aif', 'aiff', 'webm', 'mkv', 'mp4', 'm4v', 'mov'],
   };
 
-  const kindOf = (input) => (input.closest('#th-photo, #th-stream-photo, #th-avatar-photo') ? 'image' : 'audio');
-  const ours = (node) => node.closest?.('#th-photo, #th-stream-photo, #th-avatar-photo, #th-speech, #th-stream-speech');
+  const PHOTOS = '#th-photo, #th-stream-photo, #th-chat-photo, #th-live-photo, #th-avatar-photo';
+
+  const kindOf = (input) => (input.closest(PHOTOS) ? 'image' : 'audio');
+  const ours = (node) => node.closest?.(`${PHOTOS}, #th-speech, #th-stream-speech`);
   const ending = (name) => name.slice(name.lastIndexOf('.') + 1).toLowerCase();
 
   // The same bytes under the kind that the component asks for; others are left for Gradio to refuse.

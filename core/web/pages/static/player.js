@@ -1,6 +1,6 @@
 // Plays videos while they are made: fragmented MP4 from an address, through Media Source Extensions, gaplessly.
 // Two video elements lie on each other; the next clip is buffered in the one behind and takes over in FADE_MS when the
-// one before it ends. Gradio runs this once when the component appears, with `element` and `trigger`.
+// one before it ends. The buttons beneath are player_bar.js. Gradio runs this once when the component appears, with `element` and `trigger`.
 
 const FADE_MS = 300;
 const AHEAD_S = 30;    // so much is buffered; beyond it the download, and with it the work, waits
@@ -12,6 +12,20 @@ const videos = [...stage.querySelectorAll('video')];
 let front = 0;
 let clips = [];
 let pressedAt = 0;   // when the visitor pressed Play; 0 after Stop
+let fading = false;
+
+const bar = new PlayerBar(stage.querySelector('.th-player'), () => videos[front], {
+  volume: (level) => {
+    for (const video of videos) video.muted = level === 0;
+    if (!fading) videos[front].volume = level;
+  },
+  paused: (paused) => {
+    const video = videos[front];
+    if (!video.getAttribute('src')) return;
+    if (paused) video.pause();
+    else video.play().catch(() => {});
+  },
+});
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const ended = (video) => video.ended || !video.getAttribute('src');
@@ -74,12 +88,17 @@ function fade(from, to) {
   const played = from.src;
   to.classList.add('th-front');
   from.classList.remove('th-front');
+  fading = true;
   const step = (now) => {
     const share = Math.min(1, Math.max(0, (now - began) / FADE_MS));
-    to.volume = share;
-    from.volume = 1 - share;
-    if (share < 1) requestAnimationFrame(step);
-    else if (from.src === played) { from.pause(); from.removeAttribute('src'); from.load(); from.volume = 1; }
+    to.volume = share * bar.heard;
+    from.volume = (1 - share) * bar.heard;
+    if (share < 1) {
+      requestAnimationFrame(step);
+      return;
+    }
+    fading = false;
+    if (from.src === played) { from.pause(); from.removeAttribute('src'); from.load(); from.volume = bar.heard; }
   };
   requestAnimationFrame(step);
 }
@@ -101,6 +120,7 @@ async function show(clip) {
   else clip.video.requestVideoFrameCallback(() => tell(performance.now() - clip.pressedAt));
   clip.video.volume = 0;
   await clip.video.play();
+  bar.pause(false);
   fade(before, clip.video);
   stage.dataset.clips = Number(stage.dataset.clips || 0) + 1;
 }
@@ -135,9 +155,15 @@ function stop() {
   clips = [];
   pressedAt = 0;
   for (const video of videos) { video.pause(); video.removeAttribute('src'); video.load(); }
+  bar.pause(false);
   note.textContent = '';
+}
+
+function ask() {
+  pressedAt = performance.now();
+  if (!ended(videos[front])) bar.pause(false); // what is shown goes on, and the next one follows
 }
 
 const videoOf = (address) => clips.find((clip) => clip.address === address)?.video;
 
-window.talkingHead = { play, stop, videoOf, ask: () => { pressedAt = performance.now(); } };
+window.talkingHead = { play, stop, videoOf, ask };

@@ -68,11 +68,11 @@ class AvatarsTab:
         """What `followed` and `arrived` update: how the registration stands, and the avatars, here and in the other tabs."""
         return [*self._progress(), *self._lists()]
 
-    def arrived(self, owner: str, spoken: str) -> list[Any]:
-        """For a page that was just opened. spoken: the token of the avatar that speaks, "" for a new photo."""
+    def arrived(self, owner: str, *spoken: str) -> list[Any]:
+        """For a page that was just opened. spoken: the token of the avatar that speaks in each of the first tabs, "" for a new photo."""
         under_way = next(iter(self._context.service.jobs.of(owner, UNENDED, ("avatar",))), None)
         progress = self._idle("") if under_way is None else self._busy(under_way)
-        return [*progress, *self._shown(owner, "", [spoken, *[""] * (len(self._persons) - 1)])]
+        return [*progress, *self._shown(owner, "", [*spoken, *[""] * (len(self._persons) - len(spoken))])]
 
     def followed(self, owner: str, job_id: str, version: str, token: str, *spoken: str) -> list[Any]:
         """How the registration stands that the page waits for, once it has ended; and the avatars where others are shown."""

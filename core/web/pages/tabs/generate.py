@@ -13,7 +13,6 @@ from core.service.examples import Example
 from core.service.job_store import UNENDED
 from core.service.job_views import JobView
 from core.service.requests import VideoInputs
-from core.types import Framing
 from core.web.pages.error_texts import sentence
 from core.web.pages.examples_html import examples_html
 from core.web.pages.html import error_html, idle_html, note_html, notify_html, plain_html, progress_html, reading_html, result_html
@@ -91,7 +90,7 @@ class GenerateTab:
         draft: what had been put into the page before (`draft`), which is put in instead.
         """
         service, texts = self._context.service, self._context.texts
-        done = next(iter(service.videos.of(owner)), None)
+        done = next((video for video in service.videos.of(owner) if video.kind == "video"), None)
         under_way = next((job for job in service.jobs.of(owner, UNENDED, ("video",)) if job.client_state), None)
         if done is None:
             outputs = self._idle(idle_html(texts))
@@ -198,9 +197,7 @@ class _Inputs:
     def state(self, values: Mapping[Any, Any]) -> dict[str, Any]:
         """What was put in, so that `restored` can put it in again."""
         return {
-            "photo": values[self.person.picked.photo] or "",
-            "face": values[self.person.picked.face],
-            "avatar": str(values[self.person.token] or ""),
+            **self.person.chosen(values),
             **self.speech.chosen(values),
             "consent": values[self.consent] is True,
             "controls": self.controls.chosen(values),
@@ -211,11 +208,8 @@ class _Inputs:
 
     def restored(self, state: Mapping[str, Any]) -> list[Any]:
         """Updates of `outputs`. state: as `video_inputs` made it, {} for a job from elsewhere; files that are gone are left out."""
-        photo = uploaded(state.get("photo"))
-        face = state.get("face", Framing.face_index)
-        picked = self.person.picked
         return [
-            *(picked.restored(str(photo), face) if photo is not None and photo.is_file() else [gr.skip()] * len(picked.outputs())),
+            *self.person.restored(state),
             *self.speech.restored(state),
             gr.update(value=state["consent"]) if "consent" in state else gr.skip(),
             *self.controls.restored(state.get("controls", {})),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,18 @@ class PersonInputs:
 
     def components(self) -> set[Any]:
         return {self.picked.photo, self.picked.face, self.token}
+
+    def chosen(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """What is set, so that `restored` can set it again."""
+        photo, face = values[self.picked.photo] or "", values[self.picked.face]
+        return {"photo": photo, "face": face, "avatar": str(values[self.token] or "")}
+
+    def restored(self, state: Mapping[str, Any]) -> list[Any]:
+        """Updates of `picked.outputs`. state: as `chosen` made it; a photo that is gone is left out."""
+        photo, outputs = uploaded(state.get("photo")), self.picked.outputs()
+        if photo is None or not photo.is_file():
+            return [gr.skip()] * len(outputs)
+        return self.picked.restored(str(photo), state.get("face", Framing.face_index))
 
     def outputs(self) -> list[Any]:
         """What `shown` updates."""

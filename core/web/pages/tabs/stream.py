@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -16,90 +15,122 @@ from core.service.errors import UnknownJob
 from core.service.requests import VideoInputs
 from core.web.pages.error_texts import sentence
 from core.web.pages.html import error_html, note_html, plain_html, result_html
+from core.web.pages.player_html import player_html
+from core.web.pages.scripts import script
 from core.web.pages.speech_html import captions_html
 from core.web.pages.stream_route import job_at, stream_address
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
-from core.web.pages.tabs.person import PersonInputs, person_inputs
+from core.web.pages.tabs.person import person_inputs
 from core.web.pages.tabs.speech_input import speech_inputs
 from core.web.pages.texts import Texts
 from core.web.pages.widgets import captions_board, kept_text, quiet
 
 END_S = 2.0
 """How long the end of a job is waited for when its stream has ended."""
-PLAYER = Path(__file__).resolve().parents[1] / "static" / "player.js"
 ASK, PLAY, STOP = "() => window.talkingHead.ask()", "(address) => window.talkingHead.play(address)", "() => window.talkingHead.stop()"
 
 
-def build_stream(context: Context) -> PersonInputs:
-    """The tab; returns who speaks, where an avatar can be chosen."""
-    service, texts = context.service, context.texts
-    with gr.Row(equal_height=False):
-        with gr.Column(min_width=300):
-            gr.HTML(note_html(texts.stream_intro), elem_classes="th-html")
-            person = person_inputs(context, "th-stream")
-            speech = speech_inputs(context, "th-stream")
-            consent = gr.Checkbox(False, label=texts.consent, container=False, visible=service.settings.require_consent)
-            with gr.Row():
-                play = gr.Button(texts.stream_play, variant="primary", elem_id="th-stream-play")
-                stop = gr.Button(texts.stream_stop, variant="stop", elem_id="th-stream-stop")
-        with gr.Column(min_width=300):
-            script = PLAYER.read_text(encoding="utf-8")
-            stage = gr.HTML(_stage_html(texts), js_on_load=script, elem_id="th-stage", elem_classes="th-html")
-            captions = captions_board("th-stream-captions", "#th-stage")
-            status = gr.HTML(elem_id="th-stream-status", elem_classes="th-html")
-    person.picked.ask_anew(consent)
-    address = kept_text()
+class StreamTab:
+    """person: who speaks, where an avatar can be chosen."""
 
-    async def begin(values: dict[Any, Any], request: gr.Request) -> tuple[str, str]:
-        token = str(values[person.token] or "")
-        options = {} if token else {"face_index": values[person.picked.face]}
-        image = None if token else uploaded(values[person.picked.photo])
-        inputs = VideoInputs(**speech.given(values), image=image, avatar=token, options=options, consent=values[consent] is True)
-        try:
-            job = await service.requests.video(inputs, owner_of_request(request), kind="stream", kept=False)
-        except Exception as error:
-            said = sentence(texts, error)
-            return "", error_html(texts, said)
-        return stream_address(job.id), ""
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        service, texts = context.service, context.texts
+        with gr.Row(equal_height=False):
+            with gr.Column(min_width=300):
+                gr.HTML(note_html(texts.stream_intro), elem_classes="th-html")
+                self.person = person_inputs(context, "th-stream")
+                self._speech = speech_inputs(context, "th-stream")
+                self._consent = gr.Checkbox(False, label=texts.consent, container=False, visible=service.settings.require_consent)
+                with gr.Row(elem_classes="th-sticky"):
+                    play = gr.Button(texts.stream_play, variant="primary", elem_id="th-stream-play")
+                    stop = gr.Button(texts.stream_stop, variant="stop", elem_id="th-stream-stop")
+            with gr.Column(min_width=300):
+                player = script("player_bar.js", "player.js")
+                stage = gr.HTML(_stage_html(texts), js_on_load=player, elem_id="th-stage", elem_classes="th-html")
+                captions = captions_board("th-stream-captions", "#th-stage")
+                status = gr.HTML(elem_id="th-stream-status", elem_classes="th-html")
+        self.person.picked.ask_anew(self._consent)
+        self._wire(play, stop, stage, captions, status)
 
-    async def follow(address: str, request: gr.Request) -> AsyncIterator[str]:
-        """The captions of a text as it is spoken; nothing in their place at the end where there are none."""
-        shown: str | None = None
-        with contextlib.suppress(UnknownJob, BusyError):  # stopped, or the service stops
-            async for job in service.jobs.watch(job_at(address), owner_of_request(request)):
-                html = captions_html(texts, job.captions, address)
-                if html != shown and (html or job.ended):
-                    yield html
-                    shown = html
+    def draft_inputs(self) -> set[Any]:
+        """The components that `draft` reads."""
+        return {*self.person.components(), *self._speech.components(), self._consent}
 
-    async def through(event: gr.EventData, request: gr.Request) -> Any:
-        """What came out, when the player has it all or can get no more."""
-        try:
-            ended = service.jobs.ended(job_at(str(event._data.get("address", ""))), owner_of_request(request))
-            job = await asyncio.wait_for(ended, END_S)
-        except (UnknownJob, TimeoutError):
-            return gr.skip()  # stopped, and that was said
-        if job.info is not None:
-            return result_html(texts, job.info)
-        if job.error is None or job.state == "cancelled":
-            return plain_html(texts.stopped)
-        return error_html(texts, sentence(texts, job.error))
+    def draft(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """What the visitor has put in."""
+        return {**self.person.chosen(values), **self._speech.chosen(values), "consent": values[self._consent] is True}
 
-    def end(address: str, request: gr.Request) -> tuple[str, str, str]:
-        service.jobs.abandon(job_at(address), owner_of_request(request))
-        return "", plain_html(texts.stopped), ""
+    def inputs(self) -> list[Any]:
+        """The components that `arrived` updates."""
+        return [*self.person.picked.outputs(), *self._speech.outputs(), self._consent]
 
-    play.click(None, js=ASK)
-    begun = play.click(begin, {*person.components(), *speech.components(), consent}, [address, status], **quiet(concurrency_limit=None))
-    begun.then(None, address, None, js=PLAY)
-    begun.then(follow, address, captions, **quiet(concurrency_limit=None, trigger_mode="multiple"))
-    stop.click(None, js=STOP)
-    stop.click(end, address, [address, status, captions], **quiet(queue=False))
-    stage.submit(through, None, status, **quiet(concurrency_limit=None))
-    return person
+    def arrived(self, draft: Mapping[str, Any]) -> list[Any]:
+        """For a page that was just opened. draft: what had been put into the page before; {} for nothing."""
+        consent = gr.update(value=draft["consent"]) if "consent" in draft else gr.skip()
+        return [*self.person.restored(draft), *self._speech.restored(draft), consent]
+
+    def _wire(self, play: Any, stop: Any, stage: Any, captions: Any, status: Any) -> None:
+        service, texts, speech, person = self._context.service, self._context.texts, self._speech, self.person
+        address = kept_text()
+
+        async def begin(values: dict[Any, Any], request: gr.Request) -> tuple[str, str]:
+            token = str(values[person.token] or "")
+            options = {} if token else {"face_index": values[person.picked.face]}
+            image = None if token else uploaded(values[person.picked.photo])
+            inputs = VideoInputs(
+                **speech.given(values), image=image, avatar=token, options=options, consent=values[self._consent] is True,
+                client_state=self.draft(values),
+            )  # fmt: skip
+            try:
+                job = await service.requests.video(inputs, owner_of_request(request), kind="stream", kept=False, keep_stream=True)
+            except Exception as error:
+                said = sentence(texts, error)
+                return "", error_html(texts, said)
+            return stream_address(job.id), ""
+
+        async def follow(address: str, request: gr.Request) -> AsyncIterator[str]:
+            """The captions of a text as it is spoken; nothing in their place at the end where there are none."""
+            shown: str | None = None
+            with contextlib.suppress(UnknownJob, BusyError):  # stopped, or the service stops
+                async for job in service.jobs.watch(job_at(address), owner_of_request(request)):
+                    html = captions_html(texts, job.captions, address)
+                    if html != shown and (html or job.ended):
+                        yield html
+                        shown = html
+
+        async def through(event: gr.EventData, request: gr.Request) -> Any:
+            """What came out, when the player has it all or can get no more."""
+            try:
+                ended = service.jobs.ended(job_at(str(event._data.get("address", ""))), owner_of_request(request))
+                job = await asyncio.wait_for(ended, END_S)
+            except (UnknownJob, TimeoutError):
+                return gr.skip()  # stopped, and that was said
+            if job.info is not None:
+                return result_html(texts, job.info) + note_html(texts.stream_kept)
+            if job.error is None or job.state == "cancelled":
+                return plain_html(texts.stopped)
+            return error_html(texts, sentence(texts, job.error))
+
+        def end(address: str, request: gr.Request) -> tuple[str, str, str]:
+            """Nothing is left of a video that was not complete."""
+            owner = owner_of_request(request)
+            with contextlib.suppress(UnknownJob, BusyError):
+                if service.jobs.get(job_at(address), owner).state == "done":
+                    return "", plain_html(texts.stream_kept), ""
+            service.jobs.abandon(job_at(address), owner)
+            return "", plain_html(texts.stopped), ""
+
+        play.click(None, js=ASK)
+        begun = play.click(begin, self.draft_inputs(), [address, status], **quiet(concurrency_limit=None))
+        begun.then(None, address, None, js=PLAY)
+        begun.then(follow, address, captions, **quiet(concurrency_limit=None, trigger_mode="multiple"))
+        stop.click(None, js=STOP)
+        stop.click(end, address, [address, status, captions], **quiet(queue=False))
+        stage.submit(through, None, status, **quiet(concurrency_limit=None))
 
 
 def _stage_html(texts: Texts) -> str:
     words = f'data-waiting="{escape(texts.stream_waiting)}" data-first="{escape(texts.stream_first)}"'
-    videos = "<video playsinline></video>" * 2
-    return f'<div class="th-stage" {words}><div>{videos}</div><p class="th-stage-note" role="status"></p></div>'
+    player = player_html(texts, "<video playsinline></video>" * 2)
+    return f'<div class="th-stage" {words}>{player}<p class="th-stage-note" role="status"></p></div>'

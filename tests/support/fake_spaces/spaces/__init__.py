@@ -9,7 +9,8 @@
 - Whose quota it is is told by X-IP-Token of the request in Gradio's context.
 - An exception arrives as a gr.Error that tells its class alone.
 - A call that takes longer than it asked for is ended by force, where FAKE_SPACES_STRICT is set: networks on a CPU are no measure for a GPU.
-- No call may come before a page was launched with a decorated function, which launching checks.
+- No page may be launched without a decorated function. Calls may come before; they are on nobody's account.
+- Calls can be compiled ahead of time: aoti.py.
 
 FAKE_SPACES_LOG names a file that gets a line of JSON per call.
 """
@@ -35,6 +36,8 @@ _fork: Any = multiprocessing.get_context("fork")
 _decorated: list[Callable[..., Any]] = []
 _left = float(os.environ.get("FAKE_SPACES_LEFT", "inf"))
 _in_call = False
+compiling = False
+"""Whether this process compiled something."""
 END, VALUE, FAILED = "end", "value", "failed"
 
 
@@ -48,6 +51,19 @@ def GPU(task: Any = None, *, duration: Any = None, size: str | None = None) -> A
     made = _generator(task, duration) if inspect.isgeneratorfunction(task) else _regular(task, duration)
     _decorated.append(made)
     return made
+
+
+def in_call() -> bool:
+    return _in_call
+
+
+def __getattr__(name: str) -> Any:
+    """What is for compiling needs torch, and is imported when it is used."""
+    if not name.startswith("aoti_"):
+        raise AttributeError(name)
+    from spaces import aoti
+
+    return getattr(aoti, name)
 
 
 class _Worker:

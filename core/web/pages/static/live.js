@@ -1,0 +1,174 @@
+// The Live tab: the microphone moves the face (face.js) until it is stopped. Gradio runs this once when the component appears, with
+// `element`.
+
+const TOLD_MS = 1000;      // how often the delay is shown
+const MOST_DELAY_S = 2.5;  // a face that is further behind leaves out what it has not said
+const LATE_FACE_S = 0.9;   // one further behind than this leaves out pauses: slices below QUIET after PAUSE_S of them
+const QUIET = 0.02, PAUSE_S = 0.2;
+
+const panel = element.querySelector('.th-live');
+const words = JSON.parse(panel.dataset.words);
+const part = (name) => panel.querySelector(`.th-live-${name}`);
+const button = (name) => panel.querySelector(`[data-do=${name}]`);
+const video = panel.querySelector('video'), size = panel.querySelector('select');
+const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+const say = (sentence) => { part('note').textContent = sentence; };
+const setup = (name) => document.getElementById(`th-live-${name}`);
+
+let settings = null, microphone = null, face = null, delay = new Delay();
+let muted = false, opening = false, quiet_s = 0, behind_s = null, pings = 0, pinged = new Map(), network_ms = null, telling = 0;
+
+const bar = new PlayerBar(panel.querySelector('.th-player'), () => video, {
+  volume: (level) => {
+    video.volume = level;
+    video.muted = level === 0;
+    button('sound').setAttribute('aria-pressed', String(level > 0));
+    part('sound').hidden = level === 0;
+  },
+});
+
+const wrong = (sentence) => window.talkingHeadDevices.say(['th-live-start'], sentence);
+
+// ---- what the browser needs
+
+function missing() {
+  if (!navigator.mediaDevices?.getUserMedia || !window.AudioWorkletNode) return window.talkingHeadDevices.insecure;
+  return Source ? '' : words.needs_video;
+}
+
+// Before the server prepares anything: "yes" where there is a microphone.
+async function ask() {
+  wrong(missing());
+  if (missing() || opening) return '';
+  opening = true;
+  try {
+    microphone?.stop();
+    microphone = await Capture.open(panel.dataset.worklet, { sound, gone: () => end(words.microphone_lost) });
+  } catch (error) { // the page says so itself where it is the browser that has none (devices.js)
+    if (error instanceof DOMException === false) wrong(String(error.message));
+    microphone = null;
+  }
+  opening = false;
+  return microphone ? 'yes' : '';
+}
+
+// ---- while it runs
+
+function sound(bytes, seconds, level) {
+  part('level').value = level;
+  quiet_s = level < QUIET ? quiet_s + seconds : 0;
+  if (quiet_s > PAUSE_S && behind_s > LATE_FACE_S) return;
+  if (face?.sound(bytes)) delay.sound(seconds);
+}
+
+function connect() {
+  delay = new Delay();
+  behind_s = null;
+  pinged.clear();
+  face = new Face(video, { avatar: settings.avatar, lang: words.page }, {
+    ready: () => say(muted ? words.muted : words.ready),
+    failed: (sentence) => end(sentence || words.failed),
+    lost: () => say(words.lost),
+    moved: () => end(words.elsewhere),
+    blocked: () => bar.set(bar.level, true),
+    piece: ({ speaks, at_s, duration_s }) => speaks && delay.piece(at_s, duration_s),
+    event,
+  }, { rate: microphone.rate, options: { size: Number(size.value) } });
+}
+
+function event(told) {
+  if (told.type === 'interrupted') delay.cut();
+  else if (told.type === 'stats') delay.count(told);
+  else if (told.type === 'pong' && pinged.has(told.id)) {
+    network_ms = performance.now() - pinged.get(told.id);
+    pinged.delete(told.id);
+  } else if (told.type === 'speaking' && !muted) say(words.speaking);
+  else if (told.type === 'idle') say(muted ? words.muted : words.listening);
+  else if (told.type === 'error') say([told.error.message, told.error.hint].filter(Boolean).join(' '));
+}
+
+function tell() {
+  pings += 1;
+  if (face.tell({ type: 'ping', id: pings })) pinged.set(pings, performance.now());
+  behind_s = delay.at(video.currentTime);
+  if (behind_s === null) return;
+  panel.dataset.delayMs = Math.round(behind_s * 1000);
+  const told = [fill(words.delay, { s: behind_s.toFixed(2) })];
+  if (network_ms !== null) told.push(fill(words.network, { ms: Math.round(network_ms) }));
+  part('delay').textContent = told.join(' · ');
+  if (behind_s > MOST_DELAY_S) interrupt();
+}
+
+function interrupt() {
+  if (face?.tell({ type: 'interrupt' })) delay.interrupt();
+}
+
+function mute(off) {
+  muted = off;
+  microphone.muted = off;
+  if (off) {
+    face.tell({ type: 'end' });
+    part('level').value = 0;
+  }
+  button('mute').setAttribute('aria-pressed', String(off));
+  say(off ? words.muted : words.ready);
+}
+
+// ---- start and stop
+
+function start(chosen) {
+  if (!chosen || !microphone) {
+    microphone?.stop();
+    microphone = null;
+    return;
+  }
+  settings = JSON.parse(chosen);
+  size.value = String(settings.size);
+  muted = false;
+  network_ms = null;
+  button('mute').setAttribute('aria-pressed', 'false');
+  part('delay').textContent = '';
+  delete panel.dataset.delayMs;
+  document.getElementById('th-live').classList.add('th-running-live');
+  say(words.preparing);
+  connect();
+  clearInterval(telling);
+  telling = setInterval(tell, TOLD_MS);
+  button('stop').focus();
+}
+
+function end(why) {
+  clearInterval(telling);
+  microphone?.stop();
+  microphone = null;
+  face?.end();
+  face = null;
+  part('level').value = 0;
+  document.getElementById('th-live').classList.remove('th-running-live');
+  wrong(why === words.stopped ? '' : why);
+  say('');
+  setup('start')?.focus();
+}
+
+const DOES = {
+  stop: () => end(words.stopped),
+  mute: () => mute(!muted),
+  interrupt,
+  sound: () => bar.set(bar.level || 1, bar.heard > 0),
+};
+panel.addEventListener('click', ({ target }) => face && DOES[target.closest('[data-do]')?.dataset.do]?.());
+size.addEventListener('change', () => {
+  if (!face) return;
+  face.end();
+  say(words.preparing);
+  connect();
+});
+window.addEventListener('pagehide', () => face && end(words.stopped));
+
+bar.set(1, true); // the own voice, later, is not what one wants to hear
+new IntersectionObserver((seen, observer) => { // what is missing is said when somebody looks
+  if (!seen.some((each) => each.isIntersecting)) return;
+  observer.disconnect();
+  wrong(missing());
+}).observe(element);
+window.talkingHeadLive = { ask, start };
