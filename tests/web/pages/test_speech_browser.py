@@ -211,7 +211,7 @@ def test_speaking_can_be_stopped(tab: Tab, speech: SpeechServer) -> None:
     choose_voice(page, "stalling")
     page.locator("#th-text textarea").fill("This is a long first sentence of the text. And one more.")
     page.locator("#th-listen").click()
-    page.wait_for_function("document.querySelector('#th-heard audio')?.buffered.length > 0", timeout=RESULT_MS)  # while it is spoken
+    page.locator("#th-heard audio").wait_for(timeout=RESULT_MS)  # while it is spoken
     page.locator("#th-listen-stop").click(timeout=SHOWS_MS)
     page.locator("#th-listen-stop").wait_for(state="hidden", timeout=SHOWS_MS)
     assert page.locator("#th-heard audio").count() == 0
