@@ -19,8 +19,9 @@ from core.errors import AvatarError, OptionError
 from core.media.image import load_image
 from core.media.jpeg import as_jpeg
 from core.media.source import load_clip
-from core.optimization.avatar_cache import AvatarStore, Key, RegistrationMemory, clean_name, new_avatar
+from core.optimization.avatar_cache import AvatarStore, clean_name, new_avatar
 from core.optimization.cache_folder import CacheFolder
+from core.optimization.registration_memory import Key, RegistrationMemory
 from core.optimization.resolution_optimization import cut_pixels, face_cut
 from core.run_request import LoadedEngine, PreparedRun, RunRequest
 from core.scheduler import Job, Scheduler

@@ -87,6 +87,7 @@ OPTION_TABLE: tuple[OptionEntry, ...] = (
     _control("blink", "blinks, relative to normal; 0: never"),
     _control("head_motion", "sway and nods, relative to normal; 0: still"),
     _control("mouth", "opening of the lips, relative to normal"),
+    _control("smile", "how much of the photo's smile is kept; 0: relaxed, 1: as in the photo"),
     _control("gaze_x", "where the eyes rest, from the viewer's left to right"),
     _control("gaze_y", "the same, from up to down"),
     OptionEntry(

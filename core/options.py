@@ -37,7 +37,7 @@ for _place, _kind in (("framing", Framing), ("controls", Controls), ("render", R
         _PLACES[_field.name] = (*_PLACES.get(_field.name, ()), _place)
 
 _PLAIN_KINDS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("blink", "head_motion", "mouth", "gaze_x", "gaze_y"), (int, float)),
+    **dict.fromkeys(("blink", "head_motion", "mouth", "smile", "gaze_x", "gaze_y"), (int, float)),
     **dict.fromkeys(("face_index", "max_size", "seed", "fade_in", "fade_out"), (int,)),
 }
 

@@ -33,6 +33,7 @@ from core.streaming.spool import SpoolRoom, open_spool_file
 from core.types import (
     Avatar,
     Controls,
+    Frame,
     Framing,
     Generation,
     Progress,
@@ -155,6 +156,22 @@ class Studio:
     def find_result(self, request: Request, output: Path) -> Generation | None:
         """The very same video, put at `output`, where it is kept; None where it would have to be made. Raises as `submit`."""
         return self._videos.find(request, output)[1]
+
+    def still(
+        self, source: Source | Avatar, owner: str, framing: Framing, controls: Controls, options: RenderOptions, shown: str
+    ) -> Frame:
+        """One picture of the lite engine in which the control named `shown` is seen, as a video with these options would have it.
+
+        Registers on the caller's thread where that is not done yet. Raises as `submit`.
+        """
+        run_request = self._videos.checked_run(RunRequest(source, owner, "lite", framing, controls, options))
+        loaded = self._selector.load_engine(run_request)
+        registration = self._avatars.registration(None, loaded.engine, run_request.source, run_request.framing, owner)
+        with self.scheduler.device_turn():
+            drawn = loaded.engine.still(registration, controls, options, shown)
+        if drawn is None:
+            raise OptionError(f"The {loaded.engine.name} engine draws no single pictures.", "Make a video.")
+        return drawn
 
     # ---- avatars
 

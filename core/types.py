@@ -188,7 +188,8 @@ class Controls:
     """How the person acts. Only controls in an engine's `capabilities` may differ from their defaults.
 
     Of the lite engine. blink: blinks relative to normal, 0 (never) to 3. head_motion: sway and nods relative to normal, 0 (still) to 2.
-    mouth: lip opening relative to normal, 0.3 to 1.5. gaze_x, gaze_y: where the eyes rest, -1 (viewer's left, up) to 1.
+    mouth: lip opening relative to normal, 0.3 to 1.5. smile: 0 (relaxed) to 1 (as in the photo).
+    gaze_x, gaze_y: where the eyes rest, -1 (viewer's left, up) to 1.
 
     Of the ditto engine, under their published names. emo, eye_f0_mode: see `ConditionOptions`; ch_info: another character whose motion is
     used (a mapping with x_s_info_lst, sc, eye_open_lst, eye_ball_lst), None: the source's own. use_d_keys, relative_d, drive_eye,
@@ -199,6 +200,7 @@ class Controls:
     blink: float = 1.0
     head_motion: float = 1.0
     mouth: float = 1.0
+    smile: float = 1.0
     gaze_x: float = 0.0
     gaze_y: float = 0.0
     emo: int | Sequence[int] | Sequence[Sequence[int]] | NDArray[np.float32] | Default = DEFAULT
@@ -235,6 +237,7 @@ CONTROL_RANGES: dict[str, tuple[float, float]] = {
     "blink": (0.0, 3.0),
     "head_motion": (0.0, 2.0),
     "mouth": (0.3, 1.5),
+    "smile": (0.0, 1.0),
     "gaze_x": (-1.0, 1.0),
     "gaze_y": (-1.0, 1.0),
 }

@@ -174,6 +174,10 @@ class Engine(ABC):
         source: reads the source it was made of, for what is not worth keeping twice. Raises KeyError or ValueError for what does not fit.
         """
 
+    def still(self, registration: Registration, controls: Controls, options: RenderOptions, shown: str) -> Frame | None:
+        """One frame in which the control named `shown` is seen; None of an engine that cannot draw one alone."""
+        return None
+
     def frame_cost(self, registration: Registration, options: RenderOptions) -> FrameCost | None:
         """What a frame of a session is likely to cost here, found out by trying; None where only running it can tell."""
         return None

@@ -9,9 +9,9 @@ import dataclasses
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,14 @@ from core.engines.base import Engine, FrameCost, RegisterCallback, Registration,
 from core.engines.capabilities import LITE
 from core.errors import FaceError
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
+from core.lite.head_warp import HeadPose
 from core.lite.motion import LifeMotion
 from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOOK_AHEAD_SAMPLES, LOUDNESS, SPREAD, TUCK, WEIGHTS_PATH, MouthTracker
 from core.lite.photo_quality import face_warnings
 from core.lite.renderer import Expression, Renderer
 from core.optimization.blas_threads import use_one_blas_thread
-from core.optimization.resolution_optimization import Framed, cut_pixels, face_cut, framed
+from core.optimization.resolution_optimization import Box, Framed, cut_pixels, face_cut, framed, kept_box
+from core.picture_options import Aspect, Crop
 from core.stage_times import stage
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
@@ -37,17 +39,26 @@ PREVIEW_PX = 320
 TRIALS = 3
 ENCODING_S, HEARING_S = 2e-8, 0.002
 """CPU seconds of a frame beside drawing it: for each of its pixels, and for its sound; as measured on a small server."""
+STILL_APERTURE, STILL_TURN_DEG = 0.7, 3.4
+"""Of a picture that shows how far the lips open, and how far the head turns: vowels, and twice the spread of the sway."""
 MAX_RENDERERS = 2
 """Sizes kept ready per registration."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FacePreview:
-    """One face of a photo before a video is made. cut: what the video would show, (320, 320, 3). error: why it cannot be animated."""
+    """One face of a photo before a video is made. cut: what the video would show, (320, 320, 3). error: why it cannot be animated.
+
+    place: of the face in the photo, kept: what every crop holds of it, parts: what is shown at each `aspect` where no crop is chosen; all
+    left, top, width and height in shares of the photo.
+    """
 
     cut: Frame
     warnings: tuple[str, ...]
     error: FaceError | None
+    place: Crop
+    kept: Crop
+    parts: Mapping[str, Crop]
 
 
 class LiteRegistration(Registration):
@@ -139,6 +150,7 @@ class LiteSession(Session):
                 aperture=self._calibration.gap(float(np.clip(row[APERTURE], 0, 1.25)) * shown.mouth),
                 spread=float(np.clip(row[SPREAD], -1, 1)),
                 tuck=float(np.clip(row[TUCK], 0, 1)),
+                smile=shown.smile,
                 blink=life.blink,
                 gaze_x=life.gaze_x,
                 gaze_y=life.gaze_y,
@@ -181,7 +193,18 @@ class LiteEngine(Engine):
             error = None
         except FaceError as cut_off:
             error = cut_off
-        return FacePreview(cut_pixels(pixels, cut, PREVIEW_PX, PREVIEW_PX), face_warnings(pixels, face), error)
+        height, width = pixels.shape[:2]
+        parts = {
+            aspect: framed(width, height, face.box, RenderOptions(aspect=aspect)).cut for aspect in get_args(Aspect) if aspect != "auto"
+        }
+        return FacePreview(
+            cut_pixels(pixels, cut, PREVIEW_PX, PREVIEW_PX),
+            face_warnings(pixels, face),
+            error,
+            _share(face.box, width, height),
+            _share(kept_box(width, height, face.box), width, height),
+            {name: (part.x / width, part.y / height, part.width / width, part.height / height) for name, part in parts.items()},
+        )
 
     def register(self, photo: Photo, framing: Framing, on_frame: RegisterCallback = ignore_progress) -> LiteRegistration:
         face = self._finder.pick(photo.pixels, framing.face_index)
@@ -222,6 +245,22 @@ class LiteEngine(Engine):
         turn_s = min(costs)
         return FrameCost(turn_s + HEARING_S + ENCODING_S * renderer.width * renderer.height, turn_s)
 
+    def still(self, registration: Registration, controls: Controls, options: RenderOptions, shown: str) -> Frame:
+        """One frame: lips parted for "mouth", lids closed for "blink", the head turned for "head_motion", else at rest."""
+        if not isinstance(registration, LiteRegistration):
+            raise TypeError(f"a {type(registration).__name__} was not made by the lite engine")
+        turned = controls.head_motion if shown == "head_motion" else 0.0
+        return registration.renderer(options).draw(
+            Expression(
+                aperture=registration.calibration.gap(STILL_APERTURE * controls.mouth) if shown == "mouth" else 0.0,
+                smile=controls.smile,
+                blink=float(shown == "blink" and controls.blink > 0),
+                gaze_x=controls.gaze_x,
+                gaze_y=controls.gaze_y,
+                pose=HeadPose(yaw=turned * STILL_TURN_DEG, roll=turned * STILL_TURN_DEG / 2),
+            )
+        )
+
     def session(self, registration: Registration, controls: Controls, options: RenderOptions) -> LiteSession:
         if not isinstance(registration, LiteRegistration):
             raise TypeError(f"a {type(registration).__name__} was not made by the lite engine")
@@ -231,11 +270,17 @@ class LiteEngine(Engine):
         return LiteSession(renderer, registration.calibration, controls, options.seed, warnings)
 
 
+def _share(box: Box, width: int, height: int) -> Crop:
+    """x0, y0, x1, y1 in pixels as a part of a photo of that size."""
+    x0, y0, x1, y1 = box
+    return x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height
+
+
 def _towards(shown: Controls, wanted: Controls) -> Controls:
     """One frame nearer. How often somebody blinks has no in-between."""
     if shown == wanted:
         return shown
-    steps = {name: getattr(wanted, name) - getattr(shown, name) for name in ("head_motion", "mouth", "gaze_x", "gaze_y")}
+    steps = {name: getattr(wanted, name) - getattr(shown, name) for name in ("head_motion", "mouth", "smile", "gaze_x", "gaze_y")}
     if max(map(abs, steps.values())) < 0.01:
         return wanted
     return dataclasses.replace(wanted, **{name: getattr(shown, name) + EASE * step for name, step in steps.items()})

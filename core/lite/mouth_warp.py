@@ -33,6 +33,8 @@ ROUND_NARROWING, SPREAD_WIDENING = 0.36, 0.13
 """Change of the mouth's width at full rounding and full spreading."""
 ROUND_FLATTENING = 0.35
 """Rounded lips lose this part of a smile's curve."""
+RELAXED_FLATTENING, RELAXED_NARROWING, RELAXED_DROP = 0.85, 0.16, 0.8
+"""A full smile that relaxes loses this part of its curve and of its width; its corners drop by this part of the curve that is lost."""
 OPEN_NARROWING = 0.13
 """An aperture of 1 draws the corners together by this part of the width."""
 CORNER_DROP = 0.10
@@ -58,10 +60,12 @@ class MouthShape:
 class MouthWarp:
     """The mouth of one portrait.
 
-    points: (478, 3) mesh in output pixels. eye_distance_px: of the outer eye corners, undone for head turn. jaw_open: blendshape 0..1.
+    points: (478, 3) mesh in output pixels. eye_distance_px: of the outer eye corners, undone for head turn. jaw_open, smiling: blendshapes
+    0..1.
     """
 
-    def __init__(self, points: Array, eye_distance_px: float, jaw_open: float) -> None:
+    def __init__(self, points: Array, eye_distance_px: float, jaw_open: float, smiling: float = 0.0) -> None:
+        self._smiling = smiling
         left, right = points_of(points, CORNERS)
         self.frame = frame = LocalFrame(left, right, reach_per_half=4.0)
         self.half = half = frame.half
@@ -110,16 +114,18 @@ class MouthWarp:
         bottom = max(self.neck_y, 2.0 * half)
         self.bounds = (-min(frame.reach, 1.25 * jaw_half), 1.02 * self.nose_y, min(frame.reach, 1.25 * jaw_half), bottom)
 
-    def shape(self, aperture: float, spread: float, tuck: float) -> MouthShape:
-        """The lips for aperture 0..1.2, spread -1..1 (rounded..spread), tuck 0..1."""
+    def shape(self, aperture: float, spread: float, tuck: float, smile: float = 1.0) -> MouthShape:
+        """The lips for aperture 0..1.2, spread -1..1 (rounded..spread), tuck 0..1, smile 0..1 (relaxed..as in the photo)."""
         gap = self.opening_px * aperture
         rounding, spreading = max(-spread, 0.0), max(spread, 0.0)
         bow = self._bow + (self._round_bow - self._bow) * np.float32(rounding)
-        common = np.float32(CORNER_DROP * gap) * self._near
+        relaxed = self._smiling * (1 - smile)
+        curve = RELAXED_FLATTENING * relaxed * max(float(self.contact.max()), 0.0)
+        common = np.float32(CORNER_DROP * gap + RELAXED_DROP * curve) * self._near
         upper_src = self.upper_src
         # f, v: the lower lip rolls in, so its inner part disappears, and the upper lip gives the teeth free
         lower_src = self.lower_src + np.float32(0.4 * tuck) * self.lower_lip * self._bow
-        contact = self.contact * np.float32(1 - ROUND_FLATTENING * rounding)
+        contact = self.contact * np.float32(1 - min(ROUND_FLATTENING * rounding + RELAXED_FLATTENING * relaxed, 1.0))
         upper = contact + common - (UPPER_SHARE * gap + 0.12 * tuck * float(self.upper_lip.max())) * bow
         lower = contact + common + ((1 - UPPER_SHARE) * gap) * bow
         lower = np.maximum(lower, upper)
@@ -130,6 +136,7 @@ class MouthWarp:
         d_lower_outer = common + (lower - self.lower_src - common) * 0.85 + pout * self.lower_lip
 
         scale = 1 - ROUND_NARROWING * rounding + SPREAD_WIDENING * spreading - OPEN_NARROWING * aperture * (1 - rounding)
+        scale -= RELAXED_NARROWING * relaxed * (1 - rounding)
         d_x = self._sideways(float(scale))
         return MouthShape(
             upper=upper.astype(np.float32),

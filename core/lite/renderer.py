@@ -31,11 +31,14 @@ MAX_TEXTURE_PX = 1400
 
 @dataclass(frozen=True)
 class Expression:
-    """The expression of the face in one frame; mouth values as in core.lite.mouth, gaze -1..1 (viewer's right, down), blink 0..1."""
+    """The expression of the face in one frame; mouth values as in core.lite.mouth, gaze -1..1 (viewer's right, down), blink 0..1,
+    smile 0..1 (relaxed..as in the photo).
+    """
 
     aperture: float = 0.0
     spread: float = 0.0
     tuck: float = 0.0
+    smile: float = 1.0
     blink: float = 0.0
     gaze_x: float = 0.0
     gaze_y: float = 0.0
@@ -60,7 +63,8 @@ class Renderer:
         turn = max(float(np.cos(np.radians(face.yaw_deg))), 0.5)
         eye_distance = face.interocular_px * float(to_output[0]) / turn
         self.head = HeadWarp(points, box, width, height)
-        self.mouth = MouthWarp(points, eye_distance, face.blendshapes.get("jawOpen", 0.0))
+        smiling = (face.blendshapes.get("mouthSmileLeft", 0.0) + face.blendshapes.get("mouthSmileRight", 0.0)) / 2
+        self.mouth = MouthWarp(points, eye_distance, face.blendshapes.get("jawOpen", 0.0), smiling)
         self.eyes = [EyeWarp(points, side) for side in EYES]
         self._eyes_open = 1 - max(face.blendshapes.get("eyeBlinkLeft", 0.0), face.blendshapes.get("eyeBlinkRight", 0.0))
         self._interior = MouthInterior(self.mouth, self._texture, float(self._scale))
@@ -84,7 +88,7 @@ class Renderer:
         """The (height, width, 3) uint8 RGB picture of one expression. pause: called between two bands of a large one."""
         out: Frame = self._still.copy()
         displacement = self.head.displacement(expression.pose)
-        shape = self.mouth.shape(expression.aperture, expression.spread, expression.tuck)
+        shape = self.mouth.shape(expression.aperture, expression.spread, expression.tuck, expression.smile)
         x0, y0, x1, _ = self.head.box
         for nth, band in enumerate(self._bands):
             if nth:

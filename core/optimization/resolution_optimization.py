@@ -94,6 +94,15 @@ def face_cut(photo_width: int, photo_height: int, face_box: Box, ratio: float = 
     return Cut(_inside(x, width, photo_width), max(_inside(y, height, photo_height), lowest), width, height)
 
 
+def kept_box(photo_width: int, photo_height: int, face_box: Box) -> Box:
+    """The part of the photo that every crop holds: the face, and the room that a wide mouth needs."""
+    x0, y0, x1, y1 = face_box
+    margin, room = FACE_MARGIN * (x1 - x0), ROOM_BELOW * max(x1 - x0, y1 - y0)
+    return (
+        max(0.0, x0 - margin), max(0.0, y0 - margin), min(float(photo_width), x1 + margin), min(float(photo_height), y1 + room)
+    )  # fmt: skip
+
+
 def _cropped(photo_width: int, photo_height: int, crop: Crop, ratio: float | None) -> Cut:
     """The crop in pixels; with a ratio the largest part of it that has it, around its middle."""
     x, y = crop[0] * photo_width, crop[1] * photo_height
@@ -106,10 +115,7 @@ def _cropped(photo_width: int, photo_height: int, crop: Crop, ratio: float | Non
 
 def _with_face(cut: Cut, photo_width: int, photo_height: int, face_box: Box) -> Cut:
     """The same cut where the face and the room that a wide mouth needs are in it, else one moved, and enlarged where that is not enough."""
-    x0, y0, x1, y1 = face_box
-    margin, room = FACE_MARGIN * (x1 - x0), ROOM_BELOW * max(x1 - x0, y1 - y0)
-    x0, y0 = max(0.0, x0 - margin), max(0.0, y0 - margin)
-    x1, y1 = min(float(photo_width), x1 + margin), min(float(photo_height), y1 + room)
+    x0, y0, x1, y1 = kept_box(photo_width, photo_height, face_box)
     if cut.x <= x0 and cut.y <= y0 and x1 <= cut.x + cut.width and y1 <= cut.y + cut.height:
         return cut
     scale = max(1.0, (x1 - x0) / cut.width, (y1 - y0) / cut.height)

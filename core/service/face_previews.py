@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import FaceError, TalkingHeadError
+from core.picture_options import Crop
 from core.service.decoded_photos import DecodedPhotos
 from core.service.outputs import OutputFolder
 from core.service.requests import Requests, without_folders
@@ -24,11 +26,16 @@ _UNSEEN = ("HEIF",)
 
 @dataclass(frozen=True)
 class SeenFace:
-    """cut: what a video of it would show, JPEG. warnings: as in Photo. error: why it cannot be animated."""
+    """cut: what a video of it would show, JPEG. warnings: as in Photo. error: why it cannot be animated. place, kept, parts: as in
+    `core.engines.lite.FacePreview`.
+    """
 
     cut: bytes
     warnings: tuple[str, ...]
     error: FaceError | None
+    place: Crop
+    kept: Crop
+    parts: Mapping[str, Crop]
 
 
 @dataclass(frozen=True)
@@ -109,4 +116,5 @@ class FacePreviews:
                 found = engine.faces(photo)
         except FaceError as error:
             return PhotoPreview(error=error, shown=shown)
-        return PhotoPreview(tuple(SeenFace(as_jpeg(face.cut), face.warnings, face.error) for face in found), None, shown)
+        faces = (SeenFace(as_jpeg(face.cut), face.warnings, face.error, face.place, face.kept, face.parts) for face in found)
+        return PhotoPreview(tuple(faces), None, shown)

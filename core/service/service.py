@@ -24,6 +24,7 @@ from core.service.speech_recognition import SpeechRecognition
 from core.service.spoken_sounds import SpokenSounds
 from core.service.spoken_texts import SpokenTexts
 from core.service.sqlite_store import SqliteJobStore
+from core.service.stills import Stills
 from core.service.topics import Topics
 from core.service.videos import Videos
 from core.service.visitor_uploads import VisitorUploads
@@ -91,6 +92,7 @@ class Service:
         self._photos = DecodedPhotos(settings.previews_bytes)
         self.requests = Requests(studio, settings, self.jobs, outputs, self._photos, texts)
         self.face_previews = FacePreviews(studio, self.requests, outputs, self._photos)
+        self.stills = Stills(studio, self.requests, outputs)
         self.listening = Listening(texts, settings)
         self.recognition = SpeechRecognition(settings)
         self.uploads = VisitorUploads(outputs, settings)

@@ -55,6 +55,20 @@ def test_lips_round_and_spread(finder: FaceFinder, renderer: Renderer) -> None:
     assert rounded < neutral < spread
 
 
+def test_a_smile_relaxes_and_its_lips_still_close(finder: FaceFinder, renderer: Renderer) -> None:
+    def smiling(picture: Frame) -> float:
+        (face,) = finder.find(picture)
+        return (face.blendshapes["mouthSmileLeft"] + face.blendshapes["mouthSmileRight"]) / 2
+
+    faces = [renderer.draw(Expression(smile=value)) for value in (1.0, 0.5, 0.0)]
+    assert np.array_equal(faces[0], renderer.draw(Expression()))
+    smiles = [smiling(face) for face in faces]
+    assert smiles[0] > smiles[1] > smiles[2]
+    assert smiles[0] - smiles[2] > 0.25
+    apertures = [lips(finder, renderer.draw(Expression(aperture=value, smile=0.0)))[0] for value in (0.0, 0.6)]
+    assert apertures[0] < 0.2 * apertures[1]
+
+
 def test_tuck_hides_part_of_the_lower_lip(renderer: Renderer) -> None:
     plain, tucked = (renderer.mouth.shape(0.12, 0.0, value) for value in (0.0, 1.0))
     middle = len(renderer.mouth.frame.x) // 2

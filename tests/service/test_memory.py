@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from core.optimization.avatar_cache import PASSING_SHARE, RegistrationMemory
+from core.optimization.registration_memory import PASSING_SHARE, RegistrationMemory
 from core.service.freed_memory import FreedMemory, give_back
 from core.studio import Studio
 from core.types import Audio, Framing, Photo, Request

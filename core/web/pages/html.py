@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -83,7 +84,8 @@ def preview_html(texts: Texts, preview: PhotoPreview, chosen: int) -> str:
     said = "".join(
         f'<div data-of="{n}"{"" if n == chosen else " hidden"}>{_said_of(texts, face)}</div>' for n, face in enumerate(preview.faces)
     )
-    return cards + said
+    places = escape(json.dumps([face.place for face in preview.faces]))
+    return f'<div data-places="{places}">{cards}{said}</div>'
 
 
 def _said_of(texts: Texts, face: SeenFace) -> str:

@@ -11,28 +11,65 @@ class PictureTexts(TypedDict):
     aspect: str
     aspect_hint: str
     aspects: dict[str, str]
+    still: str
+    still_blinks: str
+    still_no_blinks: str
+    part_choose: str
+    part_title: str
+    part_hint: str
+    part_frame: str
+    part_zoom: str
+    part_size: str
+    part_reset: str
+    part_cancel: str
+    part_use: str
 
 
 ENGLISH = PictureTexts(
     aspect="Format",
     aspect_hint="Width to height",
     aspects={
-        "auto": "square (1:1)",
+        "1:1": "square (1:1)",
         "9:16": "portrait (9:16)",
         "4:5": "portrait (4:5)",
         "16:9": "landscape (16:9)",
         "source": "the whole photo",
     },
+    still="Preview",
+    still_blinks="about {n} blinks a minute",
+    still_no_blinks="no blinks",
+    part_choose="Choose the part …",
+    part_title="The part of the photo that the video shows",
+    part_hint="Drag the frame, or move it with the arrow keys. Zoom with two fingers, the wheel, + and −, or here. The face stays in it.",
+    part_frame="Frame: arrow keys move it, + and − change its size",
+    part_zoom="Zoom",
+    part_size="{width} × {height} pixels of the photo",
+    part_reset="Around the face",
+    part_cancel="Cancel",
+    part_use="Use this part",
 )
 
 GERMAN = PictureTexts(
     aspect="Format",
     aspect_hint="Breite zu Höhe",
     aspects={
-        "auto": "Quadrat (1:1)",
+        "1:1": "Quadrat (1:1)",
         "9:16": "Hochformat (9:16)",
         "4:5": "Hochformat (4:5)",
         "16:9": "Querformat (16:9)",
         "source": "das ganze Foto",
     },
+    still="Vorschau",
+    still_blinks="etwa {n} Lidschläge in der Minute",
+    still_no_blinks="keine Lidschläge",
+    part_choose="Ausschnitt wählen …",
+    part_title="Der Teil des Fotos, den das Video zeigt",
+    part_hint="Zieh den Rahmen, oder bewege ihn mit den Pfeiltasten. Vergrößern mit zwei Fingern, dem Rad, + und − oder hier. "
+    "Das Gesicht bleibt darin.",
+    part_frame="Rahmen: Pfeiltasten bewegen ihn, + und − ändern seine Größe",
+    part_zoom="Vergrößerung",
+    part_size="{width} × {height} Pixel des Fotos",
+    part_reset="Rund um das Gesicht",
+    part_cancel="Abbrechen",
+    part_use="Diesen Teil nehmen",
 )

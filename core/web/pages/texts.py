@@ -57,6 +57,8 @@ class Texts:
     head_motion_hint: str
     mouth: str
     mouth_hint: str
+    smile: str
+    smile_hint: str
     gaze_x: str
     gaze_x_hint: str
     gaze_y: str

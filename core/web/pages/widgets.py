@@ -21,6 +21,7 @@ from core.service.service import Service
 from core.web.pages.drafts import Drafts
 from core.web.pages.error_texts import sentence
 from core.web.pages.events_route import Subscriptions
+from core.web.pages.scripts import script
 from core.web.pages.texts import Texts
 from core.web.pages.texts_en import ENGLISH
 
@@ -97,6 +98,15 @@ def video_output(texts: Texts, **options: Any) -> Any:
 def cards(html: str = "", **options: Any) -> Any:
     """Cards to choose from (`html.cards_html`). Its `select` event carries the `key` of the card that was chosen."""
     return gr.HTML(html, js_on_load=CHOOSE_CARD, elem_classes="th-html", **options)
+
+
+def photo_board(photo_id: str, **options: Any) -> Any:
+    """As `cards`, for the faces of a photo, which can be chosen on the photo, too. Its `submit` event carries the `crop` that was chosen.
+
+    photo_id: of the photo's component.
+    """
+    scripts = f"{CHOOSE_CARD}\nconst PHOTO = {json.dumps(photo_id)};\n{script('photo.js', 'part.js')}"
+    return gr.HTML(js_on_load=scripts, elem_classes="th-html", **options)
 
 
 def captions_board(elem_id: str, place: str) -> Any:

@@ -62,9 +62,10 @@ def test_a_dropdown_that_is_left_closes(tab: Tab) -> None:
     page.get_by_text("More options").click()
     size = page.get_by_label("Video size")
     size.click()
-    page.locator("ul[role=listbox]").wait_for(timeout=10_000)
+    sizes = page.locator("ul[role=listbox]", has_text="320")
+    sizes.wait_for(timeout=10_000)
     page.keyboard.press("Tab")
-    page.locator("ul[role=listbox]").wait_for(state="detached", timeout=10_000)
+    sizes.wait_for(state="detached", timeout=10_000)
     assert page.evaluate("document.activeElement.tagName") != "BODY"
 
 

@@ -18,11 +18,14 @@ from core.web.pages.tabs.common import Context
 from core.web.pages.widgets import quiet
 
 SIZES = (256, 320, 512, 768)
+SQUARE = "1:1"
 
 
 @dataclass(frozen=True)
 class ControlInputs:
-    """The components of the settings. by_name: of the controls that a name of `core.options` stands for."""
+    """The components of the settings. by_name: of the controls that a name of `core.options` stands for. sliders: those of them that
+    move the face. still: where a picture shows what they do. fold: what holds them.
+    """
 
     engine: Any
     size: Any
@@ -30,6 +33,9 @@ class ControlInputs:
     seed: Any
     new_seed: Any
     by_name: Mapping[str, Any]
+    sliders: Mapping[str, Any]
+    still: Any
+    fold: Any
 
     def components(self) -> set[Any]:
         return {self.engine, self.size, self.aspect, self.seed, self.new_seed, *self.by_name.values()}
@@ -54,9 +60,11 @@ class ControlInputs:
         seed = values[self.seed]
         options: dict[str, Any] = {
             "size": values[self.size],
-            "aspect": values[self.aspect] or RenderOptions.aspect,
             "seed": "random" if values[self.new_seed] else RenderOptions.seed if seed is None else seed,
         }
+        aspect = values[self.aspect] or SQUARE
+        if aspect != SQUARE or options["size"] == "source":  # else it is a square by itself
+            options["aspect"] = aspect
         for name, component in self.by_name.items():
             value = values[component]
             needs = "sampling_timesteps" if name == "preset" else name
@@ -78,7 +86,7 @@ def control_inputs(context: Context) -> ControlInputs:
     studio, texts = context.service.studio, context.texts
     names = studio.engines.names
     honoured = honoured_controls(studio, "auto")
-    with gr.Accordion(texts.options, open=False):
+    with gr.Accordion(texts.options, open=False, elem_id="th-options") as fold:
         with gr.Row():
             named = [(texts.engine_named.format(name=name), name) for name in names]
             named = [(texts.engine_auto, "auto"), *named]
@@ -94,10 +102,14 @@ def control_inputs(context: Context) -> ControlInputs:
             )
         aspects = [(label, value) for value, label in texts.picture["aspects"].items()]
         aspect = gr.Dropdown(
-            aspects, value=RenderOptions.aspect, label=texts.picture["aspect"], info=texts.picture["aspect_hint"], min_width=170
+            aspects, value=SQUARE, label=texts.picture["aspect"], info=texts.picture["aspect_hint"], min_width=170
         )
+        aspect.change(None, aspect, None, js="(aspect) => window.talkingHeadPart.aspect(aspect)", **quiet())
         with gr.Group(visible=bool(honoured & LITE)) as lite:
-            sliders = _sliders(context)
+            with gr.Row(equal_height=False):
+                still = gr.HTML(visible=False, elem_id="th-still", elem_classes="th-html", min_width=150)
+                with gr.Column(scale=3, min_width=260):
+                    sliders = _sliders(context)
         if context.contents.everything or "ditto" in names:
             offered = "ditto" in names
             with gr.Group(visible=bool(honoured & DITTO) or not offered) as ditto:
@@ -114,7 +126,7 @@ def control_inputs(context: Context) -> ControlInputs:
             return [gr.update(visible=bool(can & LITE)), gr.update(visible=bool(can & DITTO))]
 
         engine.change(shown, engine, [lite, ditto], **quiet(queue=False))
-    return ControlInputs(engine, size, aspect, seed, new_seed, {**sliders, **choices})
+    return ControlInputs(engine, size, aspect, seed, new_seed, {**sliders, **choices}, sliders, still, fold)
 
 
 def _sliders(context: Context) -> dict[str, Any]:
@@ -123,16 +135,19 @@ def _sliders(context: Context) -> dict[str, Any]:
         "blink": (texts.blink, texts.blink_hint),
         "head_motion": (texts.head_motion, texts.head_motion_hint),
         "mouth": (texts.mouth, texts.mouth_hint),
+        "smile": (texts.smile, texts.smile_hint),
         "gaze_x": (texts.gaze_x, texts.gaze_x_hint),
         "gaze_y": (texts.gaze_y, texts.gaze_y_hint),
     }
     sliders = {}
-    for row in (("blink", "head_motion"), ("gaze_x", "gaze_y"), ("mouth",)):
+    for row in (("blink", "head_motion"), ("gaze_x", "gaze_y"), ("mouth", "smile")):
         with gr.Row():
             for name in row:
                 low, high = CONTROL_RANGES[name]
                 label, hint = words[name]
-                sliders[name] = gr.Slider(low, high, getattr(Controls, name), step=0.1, label=label, info=hint, min_width=140)
+                sliders[name] = gr.Slider(
+                    low, high, getattr(Controls, name), step=0.1, label=label, info=hint, min_width=140, elem_id=f"th-{name}"
+                )
     return sliders
 
 

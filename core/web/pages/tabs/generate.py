@@ -22,6 +22,7 @@ from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.tabs.controls import ControlInputs, control_inputs, honoured_controls
 from core.web.pages.tabs.person import PersonInputs, person_inputs
 from core.web.pages.tabs.speech_input import RECORDING, SpeechInputs, speech_inputs
+from core.web.pages.tabs.still import follow_with_stills
 from core.web.pages.texts import Texts
 from core.web.pages.widgets import captions_board, kept_text, quiet, video_output
 
@@ -54,6 +55,7 @@ class GenerateTab:
                 if context.service.settings.label:
                     gr.HTML(note_html(texts.label_note), elem_classes="th-html")
         self.person.picked.ask_anew(consent)
+        follow_with_stills(context, self.person, controls)
         self._inputs = _Inputs(self.person, speech, controls, consent)
         self.submitted = self._wire()
 
@@ -187,7 +189,7 @@ class _Inputs:
         photo = values[self.person.picked.photo]
         options = self.controls.options(values, honoured_controls(context.service.studio, engine))
         if not token:
-            options["face_index"] = values[self.person.picked.face]
+            options = {**self.person.picked.options(values), **options}
         image = None if token else uploaded(photo)
         said, consent = self.speech.given(values), values[self.consent] is True
         return VideoInputs(

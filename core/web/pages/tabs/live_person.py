@@ -44,7 +44,7 @@ class LivePerson:
 def live_person(context: Context, name: str) -> LivePerson:
     """name: what the ids of its parts begin with."""
     texts = context.texts
-    person = person_inputs(context, name)
+    person = person_inputs(context, name, parts=False)
     photos = [str(each.photo) for each in context.contents.examples[:1]]
     with gr.Column(elem_classes="th-plain-column") as new:
         example = gr.Button(texts.example_photo, size="md", visible=bool(photos), elem_id=f"{name}-example")

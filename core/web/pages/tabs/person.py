@@ -13,32 +13,44 @@ from core.service.avatars import AvatarService
 from core.service.face_previews import PhotoPreview
 from core.types import Avatar, Framing
 from core.web.pages.html import Choice, cards_html, preview_html
+from core.web.pages.part_html import part_html
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.texts import Texts
-from core.web.pages.widgets import cards, kept_text, photo_input, quiet
+from core.web.pages.widgets import cards, kept_text, photo_board, photo_input, quiet
 
 NEW_PHOTO = "new"
 
 
 @dataclass(frozen=True)
 class PhotoInputs:
-    """A photo and which of its faces. face: its number. face_of: the photo whose face was chosen before it was shown."""
+    """A photo, which of its faces, and which part of it. face: its number. face_of: the photo whose face was chosen before it was shown.
+    crop: as the option is written; "" for what is around the face.
+    """
 
     photo: Any
     faces: Any
     face: Any
     face_of: Any
+    crop: Any
+
+    def components(self) -> set[Any]:
+        return {self.photo, self.face, self.crop}
+
+    def options(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """By name, of the components' values. A crop is for a square, where no other format is chosen."""
+        crop = str(values[self.crop] or "")
+        return {"face_index": values[self.face], **({"crop": crop, "aspect": "1:1"} if crop else {})}
 
     def ask_anew(self, consent: Any) -> None:
         """Unticks the consent when the visitor chooses another photo: it may show somebody else."""
         self.photo.input(None, None, consent, js="() => false", **quiet())
 
-    def restored(self, path: str, face: int) -> list[Any]:
+    def restored(self, path: str, face: int, crop: str) -> list[Any]:
         """Updates of `outputs`."""
-        return [gr.update(value=path), face, path]
+        return [gr.update(value=path), face, path, crop]
 
     def outputs(self) -> list[Any]:
-        return [self.photo, self.face, self.face_of]
+        return [self.photo, self.face, self.face_of, self.crop]
 
 
 @dataclass(frozen=True)
@@ -51,31 +63,31 @@ class PersonInputs:
     new: Any
 
     def components(self) -> set[Any]:
-        return {self.picked.photo, self.picked.face, self.token}
+        return {*self.picked.components(), self.token}
 
     def chosen(self, values: Mapping[Any, Any]) -> dict[str, Any]:
         """What is set, so that `restored` can set it again."""
         photo, face = values[self.picked.photo] or "", values[self.picked.face]
-        return {"photo": photo, "face": face, "avatar": str(values[self.token] or "")}
+        return {"photo": photo, "face": face, "crop": str(values[self.picked.crop] or ""), "avatar": str(values[self.token] or "")}
 
     def restored(self, state: Mapping[str, Any]) -> list[Any]:
         """Updates of `picked.outputs`. state: as `chosen` made it; a photo that is gone is left out."""
         photo, outputs = uploaded(state.get("photo")), self.picked.outputs()
         if photo is None or not photo.is_file():
             return [gr.skip()] * len(outputs)
-        return self.picked.restored(str(photo), state.get("face", Framing.face_index))
+        return self.picked.restored(str(photo), state.get("face", Framing.face_index), str(state.get("crop", "")))
 
     def outputs(self) -> list[Any]:
         """What `shown` updates."""
         return [self.token, self.cards, self.new]
 
 
-def person_inputs(context: Context, name: str = "th") -> PersonInputs:
-    """name: what the ids of its parts begin with."""
+def person_inputs(context: Context, name: str = "th", parts: bool = True) -> PersonInputs:
+    """name: what the ids of its parts begin with. parts: a part of the photo can be chosen."""
     token = kept_text()
     board = cards(visible=False, elem_id=f"{name}-person") if context.contents.everything else None
     with gr.Column(elem_classes="th-plain-column") as new:
-        picked = pick_face(context, f"{name}-photo", f"{name}-faces")
+        picked = pick_face(context, f"{name}-photo", f"{name}-faces", parts=parts)
     inputs = PersonInputs(picked, token, board, new)
     if board is not None:
 
@@ -121,28 +133,36 @@ def avatar_choices(texts: Texts, avatars: Sequence[Card]) -> list[Choice]:
     return [Choice(card.token, card.name or texts.avatar_unnamed, card.thumbnail) for card in avatars]
 
 
-def pick_face(context: Context, photo_id: str, faces_id: str) -> PhotoInputs:
-    """A photo, and below it the cut of each of its faces, and what is wrong with it; the largest is chosen until another one is."""
+def pick_face(context: Context, photo_id: str, faces_id: str, parts: bool = False) -> PhotoInputs:
+    """A photo, and below it the cut of each of its faces, and what is wrong with it; the largest is chosen until another one is.
+
+    parts: also which part of the photo is shown.
+    """
     texts = context.texts
     photo = photo_input(texts, height=190, buttons=["fullscreen"], elem_id=photo_id)
-    faces = cards(visible=False, elem_id=faces_id)
-    face, face_of = gr.Number(Framing.face_index, visible=False), kept_text()
+    faces = photo_board(photo_id, visible=False, elem_id=faces_id)
+    face, face_of, crop = gr.Number(Framing.face_index, visible=False), kept_text(), kept_text()
 
-    async def look(path: str | None, face: float | None, face_of: str, request: gr.Request) -> tuple[Any, Any, Any]:
+    async def look(path: str | None, face: float | None, face_of: str, crop: str, request: gr.Request) -> list[Any]:
         given = uploaded(path)
         preview = PhotoPreview() if given is None else await context.service.face_previews.of(given, owner_of_request(request))
         if preview is None:  # another photo was chosen meanwhile
-            return gr.skip(), gr.skip(), gr.skip()
+            return [gr.skip()] * 4
         known = path and path == face_of and 0 <= int(face or 0) < len(preview.faces)
         chosen = int(face or 0) if known else Framing.face_index
-        html = preview_html(texts, preview, chosen)
+        crop = str(crop or "") if known else ""
+        html = preview_html(texts, preview, chosen) + (part_html(texts, preview, crop) if parts else "")
         shown = gr.skip() if preview.shown is None else str(preview.shown)
-        return gr.update(value=html, visible=bool(html)), chosen, shown
+        return [gr.update(value=html, visible=bool(html)), chosen, shown, crop]
 
-    def choose(event: gr.EventData) -> int:
+    def choose(event: gr.EventData) -> tuple[int, str]:
         key = str(event._data.get("key", ""))
-        return int(key) if key.isdecimal() and len(key) < 4 else Framing.face_index
+        return int(key) if key.isdecimal() and len(key) < 4 else Framing.face_index, ""
 
-    photo.change(look, [photo, face, face_of], [faces, face, photo], **quiet(concurrency_limit=None))
-    faces.select(choose, None, face, **quiet(queue=False))
-    return PhotoInputs(photo, faces, face, face_of)
+    def choose_part(event: gr.EventData) -> str:
+        return str(event._data.get("crop", ""))[:80]
+
+    photo.change(look, [photo, face, face_of, crop], [faces, face, photo, crop], **quiet(concurrency_limit=None))
+    faces.select(choose, None, [face, crop], **quiet(queue=False))
+    faces.submit(choose_part, None, crop, **quiet(queue=False))
+    return PhotoInputs(photo, faces, face, face_of, crop)

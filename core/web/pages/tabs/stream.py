@@ -76,7 +76,7 @@ class StreamTab:
 
         async def begin(values: dict[Any, Any], request: gr.Request) -> tuple[str, str]:
             token = str(values[person.token] or "")
-            options = {} if token else {"face_index": values[person.picked.face]}
+            options = {} if token else person.picked.options(values)
             image = None if token else uploaded(values[person.picked.photo])
             inputs = VideoInputs(
                 **speech.given(values), image=image, avatar=token, options=options, consent=values[self._consent] is True,

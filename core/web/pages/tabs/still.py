@@ -1,0 +1,68 @@
+"""A picture beside the sliders of the face: what each change does, at once."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from core.errors import TalkingHeadError
+from core.web.pages.error_texts import sentence
+from core.web.pages.html import note_html
+from core.web.pages.tabs.common import Context, owner_of_request, uploaded
+from core.web.pages.tabs.controls import ControlInputs, honoured_controls
+from core.web.pages.tabs.person import PersonInputs
+from core.web.pages.texts import Texts
+
+MEAN_GAP_S = 3.4
+"""From one blink to the next, of normal blinking (core/lite/motion.py)."""
+
+
+def follow_with_stills(context: Context, person: PersonInputs, controls: ControlInputs) -> None:
+    """Draws anew when a slider, the format or the part of the photo changes, and when the options are opened."""
+    texts = context.texts
+
+    async def drawn(values: Mapping[Any, Any], request: gr.Request, shown: str) -> Any:
+        token, photo = str(values[person.token] or ""), uploaded(values[person.picked.photo])
+        engine = str(values[controls.engine] or "auto")
+        honoured = honoured_controls(context.service.studio, engine)
+        if "smile" not in honoured or not (token or photo):
+            return gr.update(visible=False)
+        options = {**({} if token else person.picked.options(values)), **controls.options(values, honoured)}
+        try:
+            still = await context.service.stills.of(token or photo or "", owner_of_request(request), options, shown)
+        except TalkingHeadError as error:
+            return gr.update(value=note_html(sentence(texts, error)), visible=True)
+        said = _blinks(texts, values[controls.sliders["blink"]]) if shown == "blink" else texts.picture["still"]
+        data = base64.b64encode(still).decode()
+        picture = f'<img alt="{escape(texts.picture["still"])}" src="data:image/jpeg;base64,{data}">'
+        html = f'<figure class="th-still">{picture}<figcaption>{escape(said)}</figcaption></figure>'
+        return gr.update(value=html, visible=bool(still))
+
+    def follow(event: Any, shown: str) -> None:
+        async def draw(values: dict[Any, Any], request: gr.Request) -> Any:
+            return await drawn(values, request, shown)
+
+        components = {*person.components(), *controls.components()}
+        event(draw, components, controls.still, **quiet_last())
+
+    for name, slider in controls.sliders.items():
+        follow(slider.input, name)
+        follow(slider.release, name)
+    follow(controls.aspect.input, "aspect")
+    follow(controls.fold.expand, "all")
+    follow(person.picked.crop.change, "crop")
+
+
+def quiet_last() -> dict[str, Any]:
+    """Of an event that may come often: the newest counts."""
+    return {"show_progress": "hidden", "api_visibility": "private", "queue": False, "trigger_mode": "always_last"}
+
+
+def _blinks(texts: Texts, rate: float | None) -> str:
+    if not rate:
+        return texts.picture["still_no_blinks"]
+    return texts.picture["still_blinks"].format(n=round(60 * rate / MEAN_GAP_S))
