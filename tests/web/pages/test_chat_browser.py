@@ -46,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def shown_s(page: Any) -> float:
-    return float(page.locator("#th-chat-panel video").evaluate("video => video.currentTime"))
+    return float(page.locator("#th-chat-panel video").first.evaluate("video => video.currentTime"))
 
 
 def test_the_face_speaks_the_answer_and_a_reload_goes_on(browser: Any, server: Server) -> None:
@@ -164,7 +164,7 @@ def test_a_conversation_that_is_gone_is_told_and_a_new_one_begins(browser: Any, 
     page.keyboard.press("Enter")
     answer(page, "You said: Good morning")
     quiet(page)
-    assert page.locator("#th-chat-panel video").is_hidden()
+    assert page.locator("#th-chat-panel video").first.is_hidden()
     assert faults(page) == []
     page.evaluate("""() => {
       const kept = JSON.parse(sessionStorage.getItem('talking-head-chat'));
