@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import threading
 
 from core.command_line import OneLineParser, exit_code, log_to_stderr
 from core.service.outputs import Sweeper, service_outputs
@@ -57,6 +58,8 @@ def run(arguments: argparse.Namespace) -> None:
             app = build_api(service, settings, page, loopback=loopback, host=arguments.host)
             service.start()
             studio.load_ahead()
+            if page is not None:
+                threading.Thread(target=service.page_size.measure, args=(EXAMPLES[0],), name="measure", daemon=True).start()
             sweeper.start()
             line = f"Talking Head answers at {address(arguments.host, sock.getsockname()[1])} (Ctrl-C ends it)"
             make_server(app, settings, service, lambda: print(line, flush=True)).run([sock])  # noqa: T201

@@ -76,7 +76,13 @@ def run(arguments: argparse.Namespace, everything: bool) -> None:
         sweeper.start()
         # On a Space somebody tries them soon. A GPU that is lent is lent to a visitor: there the first who tries one makes it for all.
         soon = bool(os.environ.get("SPACE_ID")) and not on_zero_gpu()
-        warm_up(studio, page.visited, partial(make_examples, studio, settings, EXAMPLES if soon else ()))
+
+        def prepare() -> None:
+            if not on_zero_gpu():
+                service.page_size.measure(EXAMPLES[0])
+            make_examples(studio, settings, EXAMPLES if soon else (), service.page_size.px)
+
+        warm_up(studio, page.visited, prepare)
         sys.stdout.write(f"Talking Head is ready: open {address} (Ctrl-C ends it)\n")
         sys.stdout.flush()
         wait_for_signal()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,6 +33,8 @@ class Turn(Protocol):
 
 TURN_S = 0.02
 """A turn of a run ends about then, with the frame it is at: live sessions have frames due every 40 ms."""
+PREVIEW_FRAMES = 2 * FPS
+"""Of a preview: what can be looked at while the rest is made."""
 STEP_FRAMES = 5
 """As much of the recording is heard at a time; the session says how many frames are taken in one turn on the device."""
 
@@ -67,15 +69,25 @@ class GenerationRun:
         """Whether more frames will follow those made so far."""
         return not self.total or self.n_frames < self.total
 
-    def write_video(self, job: Job[Any], output: Path, signer: Signer | None) -> Generation:
-        """Writes every frame and the sound into a video file, signed where there is a signer."""
+    def write_video(self, job: Job[Any], output: Path, signer: Signer | None, preview: Path | None = None) -> Generation:
+        """Writes every frame and the sound into a video file, signed where there is a signer.
+
+        preview: the first PREVIEW_FRAMES of a longer video are written there as well, and can be seen as soon as they are made.
+        """
         sign = None if signer is None else partial(signer.sign, metadata=self.metadata)
-        with (
-            closing(self.frames(job)) as frames,
-            VideoWriter(output, self.session.width, self.session.height, whole(self.audio), metadata=self.metadata, sign=sign) as writer,
-        ):
+        audio, size = whole(self.audio), (self.session.width, self.session.height)
+        with ExitStack() as stack:
+            frames = stack.enter_context(closing(self.frames(job)))
+            writer = stack.enter_context(VideoWriter(output, *size, audio, metadata=self.metadata, sign=sign))
+            first = None
+            if preview is not None and self.total > PREVIEW_FRAMES:
+                first = stack.enter_context(VideoWriter(preview, *size, audio, metadata=self.metadata, sign=sign))
             for frame in frames:
                 writer.write(frame)
+                if first is not None and self.n_frames <= PREVIEW_FRAMES:
+                    first.write(frame)
+                    if self.n_frames == PREVIEW_FRAMES:
+                        first.close()
             job.report(Progress("finishing", self.n_frames, self.total))
         return Generation(output, self.info())
 

@@ -77,6 +77,10 @@ OPTION_TABLE: tuple[OptionEntry, ...] = (
         ]},
     ),
     OptionEntry(
+        "background", "render", '"keep", "blur", or a colour "#rrggbb"', "what is behind the person; kept, and told, where nobody is found",
+        {"type": "string", "pattern": "^(keep|blur|#[0-9a-fA-F]{6})$"},
+    ),
+    OptionEntry(
         "seed", "render", 'whole number, 0 to 4294967295, or "random"', "of blinks and sway; the same seed gives the same video",
         {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, {"const": "random"}]},
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from core.errors import OptionError
@@ -17,8 +18,11 @@ ROUNDING = 1e-4
 """Sums of shares that were rounded may reach so far over 1."""
 
 
-def verify_picture(aspect: object, crop: object) -> None:
-    """Raises OptionError for what is no Aspect, or neither a Crop nor None."""
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+def verify_picture(aspect: object, crop: object, background: object) -> None:
+    """Raises OptionError for what is no Aspect, neither a Crop nor None, or no background: "keep", "blur" or "#rrggbb"."""
     offered = ["auto", *ASPECTS, "source"]
     if not isinstance(aspect, str) or aspect not in offered:
         shown = str(aspect)[:40]
@@ -28,6 +32,11 @@ def verify_picture(aspect: object, crop: object) -> None:
         shown = str(crop)[:80]
         hint = "It must be left, top, width and height of a part of the photo, in shares of its width and height, such as 0.1,0,0.8,0.9."
         raise OptionError(f"crop is {shown}.", hint, code="bad_crop", parameters={"value": shown})
+
+    if not isinstance(background, str) or (background not in ("keep", "blur") and not _COLOUR.fullmatch(background)):
+        shown = str(background)[:40]
+        hint = 'It must be "keep", "blur" or a colour such as "#00b140".'
+        raise OptionError(f"background is {shown!r}.", hint, code="bad_background", parameters={"value": shown})
 
 
 def _is_crop(crop: object) -> bool:

@@ -147,6 +147,13 @@ class Settings(BaseSettings):
     results_ttl_s: float = Field(default=86_400.0, gt=0, description="How long a finished video is kept")
     share_caches: bool = Field(default=False, description="One owner's finished videos may answer another's same request")
     require_consent: bool = Field(default=False, description="Avatars need the declared consent of the person shown")
+    page_size: int | None = Field(
+        default=None,
+        ge=64,
+        le=1920,
+        multiple_of=2,
+        description="Side of the pages' videos where a visitor chooses none, pixels (default: 512 on a fast machine, else 320)",
+    )
     label: bool = Field(default=True, description='Pages and servers draw a small "AI" into their videos')
     shared_batches: bool = Field(default=False, description="On a GPU, Ditto draws the frames of all sessions in shared batches")
     fetch_ditto: bool = Field(default=True, description="Pages and servers fetch Ditto where a GPU is there and it is missing")

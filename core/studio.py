@@ -92,13 +92,17 @@ class Studio:
 
     # ---- videos
 
-    def submit(self, request: Request, output: Path, on_progress: ProgressCallback | None = None) -> Job[Generation]:
+    def submit(
+        self, request: Request, output: Path, on_progress: ProgressCallback | None = None, preview: Path | None = None
+    ) -> Job[Generation]:
         """Queues one video and returns at once; where the very same video is kept, the job is done already.
+
+        preview: where the first two seconds of a longer video are put as soon as they are made; the caller removes them.
 
         Raises InputError, EngineUnavailable or BusyError for what is known to fail. `output` appears only when it is whole. The job's own
         errors come from `job.result()`.
         """
-        return self._videos.enqueue(request, output, on_progress)
+        return self._videos.enqueue(request, output, on_progress, preview)
 
     def generate(self, request: Request, output: Path, on_progress: ProgressCallback | None = None) -> Generation:
         """`submit`, then wait. An interrupt (Ctrl-C) of the waiting thread cancels the job before it is raised again."""

@@ -255,6 +255,7 @@ class RenderOptions:
     "source": the whole photo. crop: the part of the photo that is shown, cut to `aspect` around its middle, moved to the face where needed.
     seed: of everything random (blinks, sway); the same seed gives the same video. 0 .. 2**32 - 1.
     label: a small visible "AI" is drawn into every frame.
+    background: of the lite engine, what is behind the person: "keep", "blur", or a colour "#rrggbb".
     Of the ditto engine, with their meaning in `Audio2MotionOptions`: online_mode, overlap_v2, sampling_timesteps, smo_k_d, fix_kp_cond,
     fix_kp_cond_dim, v_min_max_for_clip; N_d: frames of the whole video where they are known beforehand, which the blinks are planned by.
     """
@@ -263,6 +264,7 @@ class RenderOptions:
     max_size: int = 1920
     aspect: Aspect = "auto"
     crop: Crop | None = None
+    background: str = "keep"
     seed: int = 1234
     label: bool = False
     online_mode: bool | Default = DEFAULT
@@ -288,7 +290,7 @@ class RenderOptions:
                     code="size_out_of_range",
                     parameters={"name": name, "value": str(value), "low": MIN_SIZE_PX, "high": MAX_SIZE_PX},
                 )
-        verify_picture(self.aspect, self.crop)
+        verify_picture(self.aspect, self.crop, self.background)
         if not 0 <= self.seed < 2**32:
             hint = "It must lie between 0 and 4294967295."
             raise OptionError(

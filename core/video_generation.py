@@ -25,7 +25,9 @@ class VideoGenerator:
         self._selector, self._avatars, self._results = selector, avatars, results
         self._scheduler, self._signer = scheduler, signer
 
-    def enqueue(self, request: Request, output: Path, on_progress: ProgressCallback | None) -> Job[Generation]:
+    def enqueue(
+        self, request: Request, output: Path, on_progress: ProgressCallback | None, preview: Path | None = None
+    ) -> Job[Generation]:
         """As `core.studio.Studio.submit`."""
         run_request, kept = self.find(request, output)
         audio, owner = whole(request.audio), request.owner
@@ -37,7 +39,7 @@ class VideoGenerator:
                 if slot.generation is None:
                     prepared, session = self._avatars.open_session(job, loaded)
                     run = GenerationRun(prepared, session, audio, self._scheduler)
-                    slot.generation = run.write_video(job, output, self._signer)
+                    slot.generation = run.write_video(job, output, self._signer, preview)
             n_frames = slot.generation.info.frames
             job.report(Progress("done", n_frames, n_frames))
             return slot.generation

@@ -83,6 +83,12 @@ def test_a_crop_outside_the_photo_is_refused(crop: object) -> None:
         read_options({"crop": crop}).render.verify()
 
 
+@pytest.mark.parametrize("background", ["beach", "#fff", "#12345g", "url(x)", "", None, 7, "#00b140 "])
+def test_a_background_that_does_not_exist_is_refused(background: object) -> None:
+    with pytest.raises(OptionError, match='background is .*"keep", "blur" or a colour'):
+        read_options({"background": background}).render.verify()
+
+
 def test_an_aspect_that_does_not_exist_is_refused() -> None:
     for aspect in ("9:17", ["9:16"], None):
         with pytest.raises(OptionError, match="aspect is .*9:16"):

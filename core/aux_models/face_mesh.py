@@ -81,7 +81,7 @@ class _Landmarker:
         """whole: with expression scores and head pose."""
         if not MODEL_PATH.is_file():
             raise EngineUnavailable(f"The face landmark model assets/{MODEL_PATH.name} is missing.", "Restore it from the repository.")
-        with _quiet_native_log():
+        with quiet_native_log():
             try:
                 import mediapipe as mp
                 from mediapipe.tasks.python import BaseOptions, vision
@@ -241,7 +241,7 @@ def _distinct(faces: Sequence[Face]) -> list[Face]:
 
 
 @contextmanager
-def _quiet_native_log() -> Iterator[None]:
+def quiet_native_log() -> Iterator[None]:
     """Keeps the native start-up log of MediaPipe off stderr, where the command line promises one line; other output passes."""
     sys.stderr.flush()
     try:

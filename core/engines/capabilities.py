@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-LITE = frozenset({"blink", "head_motion", "mouth", "smile", "gaze_x", "gaze_y"})
+LITE_CONTROLS = frozenset({"blink", "head_motion", "mouth", "smile", "gaze_x", "gaze_y"})
+LITE = LITE_CONTROLS | {"background"}
 
 DITTO_FRAMING = frozenset({"max_size", "template_n_frames", "crop_scale", "crop_vx_ratio", "crop_vy_ratio", "crop_flag_do_rot", "smo_k_s"})
 DITTO_CONTROLS = frozenset(

@@ -18,15 +18,18 @@ from numpy.typing import NDArray
 
 from core.aux_models.face_mesh import Face, FaceFinder
 from core.aux_models.landmarks import check_face, check_whole
+from core.aux_models.person_mask import PersonFinder
 from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, Session, ignore_progress
 from core.engines.capabilities import LITE
 from core.errors import FaceError
+from core.lite.background import BackgroundChange
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
 from core.lite.head_warp import HeadPose
 from core.lite.motion import LifeMotion
 from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOOK_AHEAD_SAMPLES, LOUDNESS, SPREAD, TUCK, WEIGHTS_PATH, MouthTracker
 from core.lite.photo_quality import face_warnings
 from core.lite.renderer import Expression, Renderer
+from core.notices import notice
 from core.optimization.blas_threads import use_one_blas_thread
 from core.optimization.resolution_optimization import Box, Framed, cut_pixels, face_cut, framed, kept_box
 from core.picture_options import Aspect, Crop
@@ -64,15 +67,18 @@ class FacePreview:
 class LiteRegistration(Registration):
     """The photo, its face, and the renderers of the sizes asked for last."""
 
-    def __init__(self, pixels: Frame, face: Face, warnings: tuple[str, ...], calibration: Calibration) -> None:
+    def __init__(
+        self, pixels: Frame, face: Face, warnings: tuple[str, ...], calibration: Calibration, people: PersonFinder | None = None
+    ) -> None:
         self.pixels, self.face, self.warnings, self.calibration = pixels, face, warnings, calibration
-        self._renderers: dict[Framed, Renderer] = {}
+        self._people = people or PersonFinder()
+        self._renderers: dict[tuple[Framed, str], tuple[Renderer, tuple[str, ...]]] = {}
         self._lock = threading.Lock()
 
     @property
     def nbytes(self) -> int:
         with self._lock:
-            return self.pixels.nbytes + sum(renderer.nbytes for renderer in self._renderers.values())
+            return self.pixels.nbytes + sum(renderer.nbytes for renderer, _ in self._renderers.values())
 
     @property
     def face_box(self) -> tuple[float, float, float, float]:
@@ -81,12 +87,20 @@ class LiteRegistration(Registration):
         return x0 / width, y0 / height, x1 / width, y1 / height
 
     def renderer(self, options: RenderOptions) -> Renderer:
-        key = self.framed(options)
+        return self.prepared(options)[0]
+
+    def prepared(self, options: RenderOptions) -> tuple[Renderer, tuple[str, ...]]:
+        """The renderer, and warnings of what could not be shown as it was asked for."""
+        shown, background = self.framed(options), options.background
+        key = shown, background
         with self._lock:
             if key not in self._renderers:
                 if len(self._renderers) >= MAX_RENDERERS:
                     self._renderers.pop(next(iter(self._renderers)))
-                self._renderers[key] = Renderer(self.pixels, self.face, key.cut, key.width, key.height)
+                change = None if background == "keep" else BackgroundChange(self._people.mask, background)
+                renderer = Renderer(self.pixels, self.face, shown.cut, shown.width, shown.height, change)
+                kept = (notice("background_kept"),) if change is not None and not change.person_found else ()
+                self._renderers[key] = renderer, (*shown.warnings, *kept)
             return self._renderers[key]
 
     def framed(self, options: RenderOptions) -> Framed:
@@ -169,6 +183,7 @@ class LiteEngine(Engine):
     def __init__(self) -> None:
         use_one_blas_thread()
         self._finder = FaceFinder()
+        self._people = PersonFinder()
         self._revision = f"{FORMAT}.{_digest(WEIGHTS_PATH, JAW_WEIGHTS_PATH)}"
 
     @property
@@ -208,7 +223,7 @@ class LiteEngine(Engine):
 
     def register(self, photo: Photo, framing: Framing, on_frame: RegisterCallback = ignore_progress) -> LiteRegistration:
         face = self._finder.pick(photo.pixels, framing.face_index)
-        registration = LiteRegistration(photo.pixels, face, face_warnings(photo.pixels, face), UNCORRECTED)
+        registration = LiteRegistration(photo.pixels, face, face_warnings(photo.pixels, face), UNCORRECTED, self._people)
         renderer = registration.renderer(RenderOptions())
 
         def drawn(gap: float) -> Frame:
@@ -231,7 +246,7 @@ class LiteEngine(Engine):
         arrays, values = saved
         face = Face(arrays["points"], values["blendshapes"], values["yaw_deg"], values["pitch_deg"], values["roll_deg"])
         calibration = Calibration(arrays["wanted"], arrays["gaps"])
-        return LiteRegistration(arrays["pixels"], face, tuple(values["warnings"]), calibration)
+        return LiteRegistration(arrays["pixels"], face, tuple(values["warnings"]), calibration, self._people)
 
     def frame_cost(self, registration: Registration, options: RenderOptions) -> FrameCost | None:
         if not isinstance(registration, LiteRegistration):
@@ -266,7 +281,7 @@ class LiteEngine(Engine):
             raise TypeError(f"a {type(registration).__name__} was not made by the lite engine")
         controls.verify(self.capabilities, self.name)
         options.verify()
-        renderer, warnings = registration.renderer(options), registration.framed(options).warnings
+        renderer, warnings = registration.prepared(options)
         return LiteSession(renderer, registration.calibration, controls, options.seed, warnings)
 
 

@@ -23,6 +23,8 @@ from core.types import Frame
 
 BAND_PIXELS = 160_000
 """A frame is drawn in bands of so many pixels at most: 10 to 20 ms on one core of a small server, and their arrays stay in its caches."""
+Background = Callable[[Frame, int, int, int, int], Frame]
+"""A picture and left, top, right, bottom of the face in it, pixels -> the picture with another background."""
 _LINE_REACH = 2.4
 """Distance from the dark line between closed lips, in its widths, from where on it changes no pixel."""
 MAX_TEXTURE_PX = 1400
@@ -46,12 +48,17 @@ class Expression:
 
 
 class Renderer:
-    """photo: (H, W, 3) uint8 RGB; cut: the part of it that is shown, at width x height output pixels. Thread-safe after construction."""
+    """photo: (H, W, 3) uint8 RGB; cut: the part of it that is shown, at width x height output pixels. background: puts another one behind
+    the person of a picture; face: left, top, right, bottom in it, pixels. Thread-safe after construction.
+    """
 
-    def __init__(self, photo: Frame, face: Face, cut: Cut, width: int, height: int) -> None:
+    def __init__(self, photo: Frame, face: Face, cut: Cut, width: int, height: int, background: Background | None = None) -> None:
         self.width, self.height = width, height
         self._scale = 2 if 2 * max(width, height) <= MAX_TEXTURE_PX else 1
         self._texture = cut_pixels(photo, cut, width * self._scale, height * self._scale)
+        if background is not None:
+            shown = np.array([cut.x, cut.y, cut.x, cut.y]), self._scale * np.array([width / cut.width, height / cut.height] * 2)
+            self._texture = background(self._texture, *((np.array(face.box) - shown[0]) * shown[1]).round().astype(int).tolist())
         self._still: Frame = (
             cv2.resize(self._texture, (width, height), interpolation=cv2.INTER_AREA) if self._scale > 1 else self._texture
         )

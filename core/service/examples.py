@@ -14,6 +14,7 @@ from core.service import options
 from core.service.job_work import read_audio, read_source, video_request
 from core.settings import Settings
 from core.studio import Studio
+from core.types import RenderOptions
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +43,11 @@ EXAMPLES = (
 )
 
 
-def make_examples(studio: Studio, settings: Settings, examples: Iterable[Example]) -> None:
-    """Makes the videos of examples that `Studio.share_results` was given, each as a visitor's with nothing chosen would be. They are kept
-    where results are; one that is kept already is not made again. Takes seconds; what goes wrong is logged.
+def make_examples(studio: Studio, settings: Settings, examples: Iterable[Example], size_px: int = int(RenderOptions.size)) -> None:
+    """Makes the videos of examples that `Studio.share_results` was given, each as a visitor's with nothing chosen would be (size_px: the
+    pages' size). They are kept where results are; one that is kept already is not made again. Takes seconds; what goes wrong is logged.
     """
-    request = {"avatar": "", "engine": "auto", "options": options.settled({}, settings, avatar=False)}
+    request = {"avatar": "", "engine": "auto", "options": options.settled({"size": size_px}, settings, avatar=False)}
     for example in examples:
         try:
             with tempfile.TemporaryDirectory() as folder:

@@ -11,6 +11,7 @@ from typing import Any
 from core.errors import TalkingHeadError, disk_error, is_disk_full
 from core.service.errors import hide_paths
 from core.service.job_store import JobKind, JobRecord, JobState
+from core.service.outputs import PREVIEW_NAME
 from core.speech_synthesis.captions import Caption
 from core.types import GenerationInfo
 
@@ -30,8 +31,9 @@ class JobView:
     fps: frames made in a second, 0.0 while not known. left_s: seconds left, about; None while not known. info: of a video that is done.
     voice: id of the one that speaks a text; "" for a recording. captions: of a text, once the job is done, and of a stream as far as it is
     spoken; empty where they were not asked for, or the voice does not tell the times of words. avatar: the token, once a job that registers
-    one is done. video: where its file is, once it is done. error: why it failed. client_state: what the adapter that submitted it noted for
-    itself.
+    one is done. video: where its file is, once it is done. preview: where
+    its first seconds are while the rest is made, where they were asked for. error: why it failed. client_state: what the adapter that
+    submitted it noted for itself.
     """
 
     id: str
@@ -52,6 +54,7 @@ class JobView:
     captions: tuple[Caption, ...]
     avatar: str | None
     video: Path | None
+    preview: Path | None
     error: TalkingHeadError | None
     client_state: Mapping[str, Any]
 
@@ -85,9 +88,17 @@ def view_of(record: JobRecord, position: int) -> JobView:
         captions=tuple(Caption(start_s, end_s, tuple(lines)) for start_s, end_s, lines in result.get("captions") or ()),
         avatar=result.get("avatar"),
         video=Path(record.output) if record.output and record.state == "done" else None,
+        preview=_preview(record),
         error=None if record.error is None else as_exception(record.error),
         client_state=record.request.get("client_state") or {},
     )
+
+
+def _preview(record: JobRecord) -> Path | None:
+    if record.state != "running" or not record.output or not record.request.get("preview"):
+        return None
+    path = Path(record.output).with_name(PREVIEW_NAME)
+    return path if path.is_file() else None
 
 
 def as_values(error: BaseException) -> dict[str, Any]:

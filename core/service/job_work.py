@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from core.service.job_inputs import JobInputs
 from core.service.job_runner import Running
 from core.service.job_store import JobRecord
 from core.service.leases import Lease
+from core.service.outputs import PREVIEW_NAME
 from core.service.spoken_texts import SpokenText, SpokenTexts, in_record
 from core.settings import Settings
 from core.speech_synthesis.base import Word
@@ -71,8 +73,12 @@ class JobWork:
         if said is not None:
             request, about = self._spoken(running, request, said)
         output = Path(record.output)
+        preview = output.with_name(PREVIEW_NAME) if record.request.get("preview") else None
         with _made_room(output):
-            made: Generation = self._awaited(running, self._studio.submit(request, output, running.report))
+            made: Generation = self._awaited(running, self._studio.submit(request, output, running.report, preview))
+            if preview is not None:
+                with contextlib.suppress(OSError):
+                    preview.unlink(missing_ok=True)
         return {"info": made.info.to_dict(), **about}
 
     def _spoken(self, running: Running, request: Request, said: SpokenText) -> tuple[Request, dict[str, Any]]:

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 VIDEO_NAME = "talking-head.mp4"
 """What a downloaded video is called; the folder above it is what nobody can guess."""
+PREVIEW_NAME = "preview.mp4"
+"""The first seconds of a video that is being made, beside where it will be."""
 INPUTS = "inputs"
 """Folder of what unended jobs were given (job_inputs.py), which is not ours to sweep."""
 _NAME_BYTES = 24

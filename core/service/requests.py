@@ -38,7 +38,8 @@ class VideoInputs:
     image: a new photo; avatar: the token of a known one instead. text: what is said, plain or SSML, in place of `audio`; "" is an empty
     text, None none. voice: the id of the one that speaks it, "" the default. speed: relative to the voice's usual one. captions: its words
     are kept with their times, where the voice tells them. options: by name, as `core.service.options` settles them. consent: the
-    person shown agreed (asked for where the deployment requires it). client_state: what the adapter notes for itself.
+    person shown agreed (asked for where the deployment requires it). preview: the first seconds can be seen while the rest is made.
+    client_state: what the adapter notes for itself.
     """
 
     audio: Path | None
@@ -52,6 +53,7 @@ class VideoInputs:
     voice: str = ""
     speed: Any = 1.0
     captions: bool = True
+    preview: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,9 @@ class Requests:
         options.check_engine(inputs.engine, self._studio.engines.names)
         settled = options.settled(inputs.options, self.settings, avatar=bool(inputs.avatar))
         self._jobs.check_room(owner)
-        request = {"avatar": inputs.avatar, "engine": inputs.engine, "options": settled, "image": "", "audio": ""}
+        request: dict[str, Any] = {"avatar": inputs.avatar, "engine": inputs.engine, "options": settled, "image": "", "audio": ""}
+        if inputs.preview:
+            request["preview"] = True
         audio: Audio | SpokenAudio | None = None
         if inputs.text is not None:
             said = await on_thread(self._texts.settled, inputs.text, inputs.voice, inputs.speed, inputs.captions)

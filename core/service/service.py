@@ -10,6 +10,7 @@ from typing import Any
 from core.optimization.cache_folder import CacheFolder
 from core.service.avatars import AvatarService
 from core.service.decoded_photos import DecodedPhotos
+from core.service.downloads import Downloads
 from core.service.face_previews import FacePreviews
 from core.service.freed_memory import FreedMemory
 from core.service.health import Health
@@ -19,6 +20,7 @@ from core.service.job_work import JobWork
 from core.service.jobs import Jobs
 from core.service.listening import Listening
 from core.service.outputs import INPUTS, OutputFolder
+from core.service.page_size import PageSize
 from core.service.requests import Requests
 from core.service.speech_recognition import SpeechRecognition
 from core.service.spoken_sounds import SpokenSounds
@@ -87,8 +89,10 @@ class Service:
             on_end=self._job_ended,
             resting=lambda: studio.scheduler.n_resting,
         )
+        self.page_size = PageSize(studio, settings, cache)
+        self.downloads = Downloads(self.jobs, outputs)
         studio.scheduler.stand_behind(self.jobs.any_wait, self.jobs.job_rests)
-        self._listeners: list[Callable[[JobRecord], None]] = []
+        self._listeners: list[Callable[[JobRecord], None]] = [self.page_size.job_ended]
         self._photos = DecodedPhotos(settings.previews_bytes)
         self.requests = Requests(studio, settings, self.jobs, outputs, self._photos, texts)
         self.face_previews = FacePreviews(studio, self.requests, outputs, self._photos)

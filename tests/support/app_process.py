@@ -55,7 +55,7 @@ def start_app(
     log = folder / "app.log"
     arguments = ("--host", host, "--port", str(port)) if told else ()
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "TALKING_HEAD_OUTPUT_DIR": str(folder / "out"),
-                 "TALKING_HEAD_CACHE_DIR": str(folder / "cache"), **environment}  # fmt: skip
+                 "TALKING_HEAD_CACHE_DIR": str(folder / "cache"), "TALKING_HEAD_PAGE_SIZE": "320", **environment}  # fmt: skip
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, *command, *arguments],

@@ -76,6 +76,11 @@ LAPTOP = {"viewport": {"width": 1280, "height": 720}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
+AS_PHONE = {**PHONE, "user_agent": "Mozilla/5.0 (Linux; Android 14; Pixel 7) AppleWebKit/537.36 Chrome/130.0.0.0 Mobile Safari/537.36"}
+"""A phone that says that it is one."""
+FAKE_DEVICES = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+
+
 class Visitor:
     """Someone who has never seen the page, and how often they do something: a click, a tap, a file that is chosen."""
 

@@ -52,6 +52,7 @@ class Process:
 def running(folder: Path, *arguments: str, **environment: str) -> Iterator[Process]:
     log = folder / "server.log"
     folders = {"TALKING_HEAD_OUTPUT_DIR": str(folder / "out"), "TALKING_HEAD_CACHE_DIR": str(folder / "cache")}
+    folders["TALKING_HEAD_PAGE_SIZE"] = "320"  # nothing is measured beside a test
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "api_server.py"), "--port", "0", *arguments],

@@ -19,12 +19,13 @@ _LEVEL = 5
 
 class FirstView:
     """ASGI middleware before Gradio. languages: the page of the first lies at the root, the others below their name.
+    styles: links to the styles of what follows.
 
     static/language.js removes the view when the page is there.
     """
 
-    def __init__(self, app: Asgi, languages: Sequence[Texts]) -> None:
-        self._app = app
+    def __init__(self, app: Asgi, languages: Sequence[Texts], styles: str = "") -> None:
+        self._app, self._styles = app, styles
         self._pages = {"" if texts is languages[0] else texts.language: texts for texts in languages}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,14 +35,14 @@ class FirstView:
         if texts is None:
             await self._app(scope, receive, send)
         else:
-            await _Page(texts, "gzip" in header(scope, "accept-encoding"), send).pass_on(self._app, scope, receive)
+            await _Page(texts, self._styles, "gzip" in header(scope, "accept-encoding"), send).pass_on(self._app, scope, receive)
 
 
 class _Page:
     """One answer, held until it is whole; what is no page passes as it is."""
 
-    def __init__(self, texts: Texts, packed: bool, send: Send) -> None:
-        self._texts, self._packed, self._send = texts, packed, send
+    def __init__(self, texts: Texts, styles: str, packed: bool, send: Send) -> None:
+        self._texts, self._styles, self._packed, self._send = texts, styles, packed, send
         self._start: Message | None = None
         self._body = bytearray()
 
@@ -60,7 +61,7 @@ class _Page:
                 await self._finish(self._start)
 
     async def _finish(self, start: Message) -> None:
-        body = with_view(self._body.decode(), self._texts).encode()
+        body = with_view(self._body.decode(), self._texts, self._styles).encode()
         dropped = (b"content-length", b"etag")
         headers = [(name, value) for name, value in start["headers"] if name.lower() not in dropped]
         headers.append((b"vary", b"Accept-Encoding"))
@@ -71,7 +72,7 @@ class _Page:
         await self._send({"type": "http.response.body", "body": body})
 
 
-def with_view(page: str, texts: Texts) -> str:
+def with_view(page: str, texts: Texts, styles: str = "") -> str:
     """Gradio's page with the view before its application, the language of its words, and an icon."""
     title, subtitle = escape(texts.title), escape(texts.subtitle)
     view = (
@@ -81,7 +82,7 @@ def with_view(page: str, texts: Texts) -> str:
     )
     page = page.replace('lang="en"', f'lang="{texts.language}"', 1)
     page = page.replace("</head>", '<link rel="icon" type="image/svg+xml" href="favicon.ico"></head>', 1)
-    return page.replace("<gradio-app", f"{view}<gradio-app", 1)
+    return page.replace("<gradio-app", f"{view}{styles}<gradio-app", 1)
 
 
 def _is_page(start: Message) -> bool:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -51,7 +52,9 @@ def words_html(texts: Texts) -> str:
     """Nothing to be seen: what the pages' scripts say (scripts.py)."""
     said = {"language": texts.language, "done": texts.notify_done, "failed": texts.error, "uploading": texts.uploading}
     said |= {"upload-broken": texts.upload_broken, "device-denied": texts.device_denied, "device-missing": texts.device_missing}
-    said |= {"device-busy": texts.device_busy, "device-insecure": texts.device_insecure}
+    said |= {"device-busy": texts.device_busy, "device-insecure": texts.device_insecure, "preview": texts.preview}
+    sharing = texts.sharing
+    said |= {"converting": sharing["converting"], "share-failed": sharing["share_failed"]}
     return "<span hidden " + " ".join(f'data-{name}="{escape(word)}"' for name, word in said.items()) + "></span>"
 
 
@@ -110,7 +113,7 @@ def note_html(said: str) -> str:
 def progress_html(texts: Texts, job: JobView) -> str:
     """Stage, bar, and frames, speed and time left as far as they are known. The bar moves by itself while the total is not known.
 
-    `data-job` is where static/events.js puts the same of a later moment.
+    `data-job` is where static/events.js puts the same of a later moment; `data-preview` is what static/preview.js plays meanwhile.
     """
     facts = []
     if job.position:
@@ -121,7 +124,8 @@ def progress_html(texts: Texts, job: JobView) -> str:
         facts.append(texts.rate.format(fps=job.fps))
     if job.left_s is not None and job.done < job.total:
         facts.append(_left(texts, job.left_s))
-    return _bar(texts.stages.get(job.stage, job.stage), facts, job.done, job.total, job.id)
+    preview = "" if job.preview is None else _file_address(job.preview)
+    return _bar(texts.stages.get(job.stage, job.stage), facts, job.done, job.total, job.id, preview)
 
 
 def reading_html(texts: Texts) -> str:
@@ -244,10 +248,11 @@ def _left(texts: Texts, left_s: float) -> str:
     return texts.left_minutes.format(minutes=round(seconds / 60)) if seconds >= 100 else texts.left_seconds.format(seconds=seconds)
 
 
-def _bar(title: str, said: Sequence[str], done: int, total: int, job: str = "") -> str:
+def _bar(title: str, said: Sequence[str], done: int, total: int, job: str = "", preview: str = "") -> str:
     percent = 100 * done // total if total else 0
     value = f'aria-valuenow="{percent}" ' if total else ""
     mark = f' data-job="{escape(job)}"' if job else ""
+    mark += f' data-preview="{escape(preview)}"' if preview else ""
     return (
         f'<div class="th-status" role="status"{mark}>'
         f'<div class="th-row"><b>{escape(title)}</b><span>{escape(" · ".join(said))}</span></div>'
@@ -264,7 +269,11 @@ def _picture(choice: Choice) -> str:
 
 
 def _address(video: JobView) -> str:
-    return f"gradio_api/file={quote(str(video.video))}"
+    return _file_address(video.video or Path())
+
+
+def _file_address(path: Path) -> str:
+    return f"gradio_api/file={quote(str(path))}"
 
 
 def _alert(title: str, said: str) -> str:

@@ -8,6 +8,7 @@ import logging
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from core.web.guards.visitor_files import FileSentences, VisitorFiles
 from core.web.live.page_sockets import PageSockets
 from core.web.pages.error_texts import told_in
 from core.web.pages.first_view import FirstView
+from core.web.pages.gradio_styles import Assets, GradioStyles
 from core.web.pages.language import LANGUAGES, NAMES, LanguagePages
 from core.web.pages.scripts import FAVICON
 
@@ -41,29 +43,39 @@ STOP_S = 2.0
 """How long conversations and live sessions may take to end."""
 
 
+def gradio_frontend() -> Path:
+    """Where Gradio has its files for browsers."""
+    import gradio
+
+    return Path(gradio.__file__).parent / "templates" / "frontend"
+
+
 def middleware(page: Page) -> list[Middleware]:
     """What stands before the pages in every program that shows them, the outermost first: each visitor's cookie, their language, the first
-    thing they see, what they are told of their jobs, their streams, the texts they hear, what they say into the microphone, their
-    uploads; then before Gradio itself which of its routes are open, and whose files are whose.
+    thing they see, what they are told of their jobs, their streams, the texts they hear, their downloads, what they say into the microphone,
+    their uploads; then before Gradio itself which of its routes are open, and whose files are whose.
     """
     from starlette.middleware import Middleware
 
+    from core.web.pages.download_route import DownloadRoute
     from core.web.pages.events_route import EventsRoute
     from core.web.pages.heard_route import HeardRoute
     from core.web.pages.recognition_route import RecognitionRoute
     from core.web.pages.stream_route import StreamRoute
     from core.web.pages.upload_route import UploadRoute
 
-    service = page.service
+    service, styles = page.service, GradioStyles(gradio_frontend())
     jobs = service.jobs
     sentences = FileSentences(page.texts.not_uploaded, page.texts.no_addresses)
     return [
         Middleware(VisitorCookie),
         Middleware(LanguagePages, languages=NAMES),
-        Middleware(FirstView, languages=LANGUAGES),
+        Middleware(FirstView, languages=LANGUAGES, styles=styles.links),
+        Middleware(Assets, styles=styles),
         Middleware(EventsRoute, jobs=jobs, subscriptions=page.subscriptions),
         Middleware(StreamRoute, jobs=jobs),
         Middleware(HeardRoute, listening=service.listening),
+        Middleware(DownloadRoute, downloads=service.downloads, outputs=service.outputs),
         Middleware(RecognitionRoute, recognition=service.recognition, timeout_s=service.settings.upload_timeout_s),
         Middleware(UploadRoute, uploads=service.uploads, languages=LANGUAGES, timeout_s=service.settings.upload_timeout_s),
         Middleware(GradioRoutes, pages=NAMES[1:]),

@@ -37,6 +37,7 @@ class MediaErrors(TypedDict):
     size_out_of_range: str
     bad_aspect: str
     bad_crop: str
+    bad_background: str
     unknown_preset: str
     unknown_option: str
     not_a_number: str
@@ -65,3 +66,4 @@ class NoticeTexts(TypedDict):
     sound_noisy: str
     video_cut: str
     crop_moved: str
+    background_kept: str

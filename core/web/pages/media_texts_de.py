@@ -36,6 +36,7 @@ ERRORS = MediaErrors(
     size_out_of_range="Die Größe des Videos ist {value}. Möglich ist eine gerade Zahl von Pixeln von {low} bis {high}.",
     bad_aspect="Das Format ist {value}. Möglich sind: {offered}.",
     bad_crop="Der Ausschnitt ist {value}. Nötig sind vier Zahlen von 0 bis 1: links, oben, Breite und Höhe.",
+    bad_background="Der Hintergrund ist {value}. Er kann bleiben, unscharf sein oder eine Farbe haben, etwa #00b140.",
     unknown_preset="Eine Vorgabe {name} gibt es nicht. Wähle eine von: {offered}.",
     unknown_option="Eine Einstellung {name} gibt es nicht.",
     not_a_number="{name} ist {value}. Es muss eine Zahl sein.",
@@ -61,5 +62,6 @@ NOTICES = NoticeTexts(
     sound_quiet="Die Aufnahme ist sehr leise ({db} dB): Sprich näher am Mikrofon, oder stelle es lauter.",
     sound_noisy="Auf der Aufnahme ist viel Rauschen oder Musik: Die Lippen folgen deutlicher Sprache am besten.",
     video_cut="Nur die ersten {seconds} Sekunden des Videos werden verwendet; es läuft vor und zurück.",
+    background_kept="Die Person war nicht vom Hintergrund zu trennen; er bleibt, wie er ist.",
     crop_moved="Im gewählten Ausschnitt fehlte das Gesicht; er wurde so verschoben, dass es darin ist.",
 )

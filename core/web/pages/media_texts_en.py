@@ -34,6 +34,7 @@ ERRORS = MediaErrors(
     size_out_of_range="The video size is {value}. It must be an even number of pixels from {low} to {high}.",
     bad_aspect="The format is {value}. Choose one of: {offered}.",
     bad_crop="The part of the photo is {value}. It must be four numbers from 0 to 1: left, top, width and height.",
+    bad_background="The background is {value}. It can stay, be blurred, or be a colour such as #00b140.",
     unknown_preset="There is no preset {name}. Choose one of: {offered}.",
     unknown_option="There is no setting {name}.",
     not_a_number="{name} is {value}. It must be a number.",
@@ -59,5 +60,6 @@ NOTICES = NoticeTexts(
     sound_quiet="The recording is very quiet ({db} dB): move closer to the microphone or raise its level.",
     sound_noisy="There seems to be much noise or music: the lips follow clear speech best.",
     video_cut="Only the first {seconds} seconds of the video are used; it plays forth and back.",
+    background_kept="The person could not be told from the background; it stays as it is.",
     crop_moved="The chosen part of the photo left out the face; it was moved to keep the face in.",
 )

@@ -16,7 +16,7 @@ from core.web.pages.language import LANGUAGES
 from core.web.pages.scripts import PAGE_SCRIPTS, WORKLET, script
 from core.web.pages.tabs.avatars import AvatarsTab
 from core.web.pages.tabs.chat import build_chat
-from core.web.pages.tabs.common import Context, PageContents, owner_of_request
+from core.web.pages.tabs.common import Context, PageContents, from_phone, owner_of_request
 from core.web.pages.tabs.generate import GenerateTab
 from core.web.pages.tabs.live import build_live
 from core.web.pages.tabs.status import build_status
@@ -66,7 +66,7 @@ def _build(page: Page, context: Context) -> None:
         page.visited.set()
         draft = page.drafts.take(owner)
         stream_draft = (draft or {}).get("stream", {})
-        told = [subscription_html(page.subscriptions.add(owner, texts)), *generate.arrived(owner, draft)]
+        told = [subscription_html(page.subscriptions.add(owner, texts)), *generate.arrived(owner, draft, from_phone(request))]
         if streamed is not None:
             told += streamed.arrived(stream_draft)
         for part in others:

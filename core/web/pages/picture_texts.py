@@ -11,6 +11,9 @@ class PictureTexts(TypedDict):
     aspect: str
     aspect_hint: str
     aspects: dict[str, str]
+    background: str
+    background_hint: str
+    backgrounds: dict[str, str]
     still: str
     still_blinks: str
     still_no_blinks: str
@@ -35,6 +38,17 @@ ENGLISH = PictureTexts(
         "16:9": "landscape (16:9)",
         "source": "the whole photo",
     },
+    background="Background",
+    background_hint="Or a colour, such as #00b140",
+    backgrounds={
+        "keep": "as in the photo",
+        "blur": "blurred",
+        "#ffffff": "white",
+        "#d1d5db": "light grey",
+        "#1f2937": "dark grey",
+        "#1d4ed8": "blue",
+        "#00b140": "green (to be replaced)",
+    },
     still="Preview",
     still_blinks="about {n} blinks a minute",
     still_no_blinks="no blinks",
@@ -58,6 +72,17 @@ GERMAN = PictureTexts(
         "4:5": "Hochformat (4:5)",
         "16:9": "Querformat (16:9)",
         "source": "das ganze Foto",
+    },
+    background="Hintergrund",
+    background_hint="Oder eine Farbe, etwa #00b140",
+    backgrounds={
+        "keep": "wie im Foto",
+        "blur": "unscharf",
+        "#ffffff": "weiß",
+        "#d1d5db": "hellgrau",
+        "#1f2937": "dunkelgrau",
+        "#1d4ed8": "blau",
+        "#00b140": "grün (zum Ersetzen)",
     },
     still="Vorschau",
     still_blinks="etwa {n} Lidschläge in der Minute",

@@ -88,7 +88,7 @@ footer .divider { display: none; }
   .th-head h1 { font-size: 1.45rem; }
   .th-head p { font-size: 0.95rem; }
 }
-""" + script("layout.css", "player.css", "live.css", "chat.css", "examples.css")
+""" + script("layout.css", "player.css", "live.css", "chat.css", "examples.css", "preview.css", "sharing.css")
 
 
 def theme() -> Any:

@@ -12,6 +12,7 @@ from core.web.pages.chat_texts import ChatTexts
 from core.web.pages.live_texts import LiveTexts, PlayerTexts
 from core.web.pages.media_texts import MediaErrors, NoticeTexts
 from core.web.pages.picture_texts import PictureTexts
+from core.web.pages.sharing_texts import SharingTexts
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ class Texts:
     generate: str
     cancel: str
     video: str
+    preview: str
     download: str
+    sharing: SharingTexts
     example_photo: str
     examples: str
     example: str

@@ -7,6 +7,7 @@ from core.web.pages.live_texts import GERMAN as GERMAN_LIVE
 from core.web.pages.live_texts import GERMAN_PLAYER
 from core.web.pages.media_texts_de import ERRORS, NOTICES
 from core.web.pages.picture_texts import GERMAN as GERMAN_PICTURE
+from core.web.pages.sharing_texts import GERMAN as SHARING
 from core.web.pages.texts import Texts
 
 GERMAN = Texts(
@@ -80,7 +81,9 @@ GERMAN = Texts(
     generate="Erzeugen",
     cancel="Abbrechen",
     video="Video",
+    preview="Die ersten Sekunden; der Rest entsteht noch.",
     download="Herunterladen",
+    sharing=SHARING,
     example_photo="Beispielfoto nehmen",
     examples="Ein Beispiel ausprobieren",
     example="{name}, {seconds} s Sprache",
@@ -268,6 +271,10 @@ GERMAN = Texts(
         "emo": "Gefühl",
     },
     errors={
+        "gif_too_long": "Das Video dauert {seconds} s; ein GIF fasst höchstens {limit_s} s. Nimm WebM oder MP4.",
+        "conversion_too_slow": "Das Umwandeln dauerte länger als {limit_s} s. Nimm das MP4.",
+        "conversion_too_large": "Die Datei hätte mehr als {limit}. Nimm das MP4.",
+        "conversions_full": "Gerade werden viele Videos umgewandelt. Versuche es in einer Minute noch einmal.",
         "no_inputs": "Ein Foto und eine Aufnahme fehlen. Gib beides hinein, oder statt der Aufnahme einen Text.",
         "no_photo": "Das Foto fehlt. Lade eines hoch oder nimm eines mit der Kamera auf.",
         "no_audio": "Die Aufnahme fehlt. Lade eine hoch, nimm eine mit dem Mikrofon auf, oder schreibe einen Text.",

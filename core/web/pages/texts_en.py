@@ -7,6 +7,7 @@ from core.web.pages.live_texts import ENGLISH as ENGLISH_LIVE
 from core.web.pages.live_texts import ENGLISH_PLAYER
 from core.web.pages.media_texts_en import ERRORS, NOTICES
 from core.web.pages.picture_texts import ENGLISH as ENGLISH_PICTURE
+from core.web.pages.sharing_texts import ENGLISH as SHARING
 from core.web.pages.texts import Texts
 
 ENGLISH = Texts(
@@ -80,7 +81,9 @@ ENGLISH = Texts(
     generate="Generate",
     cancel="Cancel",
     video="Video",
+    preview="The first seconds; the rest is being made.",
     download="Download",
+    sharing=SHARING,
     example_photo="Use the example photo",
     examples="Try an example",
     example="{name}, {seconds} s of speech",
@@ -266,6 +269,10 @@ ENGLISH = Texts(
         "emo": "Emotion",
     },
     errors={
+        "gif_too_long": "The video lasts {seconds} s; a GIF holds {limit_s} s at most. Take the WebM or the MP4.",
+        "conversion_too_slow": "Making the file took more than {limit_s} s. Take the MP4.",
+        "conversion_too_large": "The file would have more than {limit}. Take the MP4.",
+        "conversions_full": "Many videos are being converted just now. Try again in a minute.",
         "no_inputs": "A photo and a recording are missing. Add both, or write a text in place of the recording.",
         "no_photo": "The photo is missing. Upload one or take one with the camera.",
         "no_audio": "The recording is missing. Upload one, record it with the microphone, or write a text.",

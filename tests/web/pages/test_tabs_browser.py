@@ -137,8 +137,8 @@ def test_the_video_before_stays_while_a_new_one_is_made_and_when_it_is_cancelled
     assert video.is_visible()
     assert video.get_attribute("src") == before
     with page.expect_download(timeout=SHOWS_MS) as download:
-        page.locator("#th-download").click()
-    assert download.value.suggested_filename == "talking-head.mp4"
+        page.locator("#th-download a").first.click()
+    assert download.value.suggested_filename.endswith(".mp4")
 
 
 def test_a_queued_job_is_cancelled_while_another_runs(browser, server: Server, tab: Tab) -> None:

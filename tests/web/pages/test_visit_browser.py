@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 
 from tests.support.app_process import Server, start_app, stop_app
-from tests.support.browser import BROWSER_MARKS, CHROMIUM, QUIET, RESULT_MS, Tab
+from tests.support.browser import BROWSER_MARKS, CHROMIUM, FAKE_DEVICES, QUIET, RESULT_MS, Tab
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 
 pytestmark = BROWSER_MARKS
-FAKE_DEVICES = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,11 @@ def owner_of_request(request: gr.Request) -> str:
     return owner
 
 
+def from_phone(request: gr.Request) -> bool:
+    """As browsers say it of themselves."""
+    return "Mobi" in str(request.headers.get("user-agent", ""))
+
+
 def uploaded(path: object) -> Path | None:
     """The file that a component handed over; None where it is empty."""
     return Path(path) if isinstance(path, str) and path else None

@@ -21,6 +21,11 @@ SIZES = (256, 320, 512, 768)
 SQUARE = "1:1"
 
 
+def first_choice(size_px: int, phone: bool) -> dict[str, Any]:
+    """What is set for a visitor who has chosen nothing yet (`GenerateTab.arrived`): portrait videos on a phone."""
+    return {"controls": {"size": str(size_px), **({"aspect": "9:16"} if phone else {})}}
+
+
 @dataclass(frozen=True)
 class ControlInputs:
     """The components of the settings. by_name: of the controls that a name of `core.options` stands for. sliders: those of them that
@@ -68,7 +73,7 @@ class ControlInputs:
         for name, component in self.by_name.items():
             value = values[component]
             needs = "sampling_timesteps" if name == "preset" else name
-            if needs in honoured and value not in (None, "") and value != getattr(Controls, name, None):
+            if needs in honoured and value not in (None, "") and value != getattr(Controls, name, getattr(RenderOptions, name, None)):
                 options[name] = value
         return options
 
@@ -106,6 +111,14 @@ def control_inputs(context: Context) -> ControlInputs:
         )
         aspect.change(None, aspect, None, js="(aspect) => window.talkingHeadPart.aspect(aspect)", **quiet())
         with gr.Group(visible=bool(honoured & LITE)) as lite:
+            backgrounds = [(label, value) for value, label in texts.picture["backgrounds"].items()]
+            background = gr.Dropdown(
+                backgrounds,
+                value=RenderOptions.background,
+                label=texts.picture["background"],
+                info=texts.picture["background_hint"],
+                allow_custom_value=True,  # any colour may be typed
+            )
             with gr.Row(equal_height=False):
                 still = gr.HTML(visible=False, elem_id="th-still", elem_classes="th-html", min_width=150)
                 with gr.Column(scale=3, min_width=260):
@@ -126,7 +139,7 @@ def control_inputs(context: Context) -> ControlInputs:
             return [gr.update(visible=bool(can & LITE)), gr.update(visible=bool(can & DITTO))]
 
         engine.change(shown, engine, [lite, ditto], **quiet(queue=False))
-    return ControlInputs(engine, size, aspect, seed, new_seed, {**sliders, **choices}, sliders, still, fold)
+    return ControlInputs(engine, size, aspect, seed, new_seed, {"background": background, **sliders, **choices}, sliders, still, fold)
 
 
 def _sliders(context: Context) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from core.errors import AvatarError
 from core.service.errors import UnknownJob
 from core.service.examples import Example
 from core.service.job_store import UNENDED
@@ -17,9 +19,10 @@ from core.web.pages.error_texts import sentence
 from core.web.pages.examples_html import examples_html
 from core.web.pages.html import error_html, idle_html, note_html, notify_html, plain_html, progress_html, reading_html, result_html
 from core.web.pages.scripts import script
+from core.web.pages.sharing_html import download_html
 from core.web.pages.speech_html import captions_html
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
-from core.web.pages.tabs.controls import ControlInputs, control_inputs, honoured_controls
+from core.web.pages.tabs.controls import ControlInputs, control_inputs, first_choice, honoured_controls
 from core.web.pages.tabs.person import PersonInputs, person_inputs
 from core.web.pages.tabs.speech_input import RECORDING, SpeechInputs, speech_inputs
 from core.web.pages.tabs.still import follow_with_stills
@@ -50,7 +53,7 @@ class GenerateTab:
                 self._video = video_output(texts, autoplay=True, buttons=[], height=360, elem_id="th-video")
                 self._status = gr.HTML(idle_html(texts), elem_id="th-status", elem_classes="th-html")
                 gr.HTML(notify_html(texts), elem_classes="th-html")
-                self._download = gr.DownloadButton(texts.download, visible=False, elem_id="th-download")
+                self._download = gr.HTML(visible=False, elem_id="th-download", elem_classes="th-html")
                 self._captions = captions_board("th-captions", "#th-video")
                 if context.service.settings.label:
                     gr.HTML(note_html(texts.label_note), elem_classes="th-html")
@@ -86,10 +89,10 @@ class GenerateTab:
             return [gr.skip(), "", status, None, gr.update(visible=False), "", gr.skip(), gr.skip()]
         return [gr.skip()] * len(self.outputs())
 
-    def arrived(self, owner: str, draft: Mapping[str, Any] | None = None) -> list[Any]:
+    def arrived(self, owner: str, draft: Mapping[str, Any] | None = None, phone: bool = False) -> list[Any]:
         """For a page that was just opened: the job that is under way or else the last video, and with what it was asked for.
 
-        draft: what had been put into the page before (`draft`), which is put in instead.
+        draft: what had been put into the page before (`draft`), which is put in instead. phone: the visitor comes from one.
         """
         service, texts = self._context.service, self._context.texts
         done = next((video for video in service.videos.of(owner) if video.kind == "video"), None)
@@ -103,6 +106,7 @@ class GenerateTab:
             outputs = [busy[0], outputs[1], busy[2], *outputs[3:6], *busy[6:]]
         last = under_way or done
         state = draft if draft is not None else last.client_state if last is not None else {}
+        state = state or first_choice(service.page_size.px, phone)
         return [*outputs, *self._inputs.restored(state)]
 
     def draft_inputs(self) -> set[Any]:
@@ -139,11 +143,22 @@ class GenerateTab:
         texts = self._context.texts
         idle = self._idle("")
         if job.info is not None and job.video is not None:
-            path, captions = str(job.video), captions_html(texts, job.captions)
-            return ["", job.id, result_html(texts, job.info, heading), path, gr.update(value=path, visible=True), captions, *idle[6:]]
+            captions = captions_html(texts, job.captions)
+            download = gr.update(value=download_html(texts, job, self._person_of(job)), visible=True)
+            return ["", job.id, result_html(texts, job.info, heading), str(job.video), download, captions, *idle[6:]]
         if job.error is None or job.state == "cancelled":
             return self._idle(plain_html(texts.stopped))
         return self._idle(error_html(texts, sentence(texts, job.error)))
+
+    def _person_of(self, job: JobView) -> str:
+        """What the person in a video is called: as the avatar, or else the photo."""
+        token = str(job.client_state.get("avatar", ""))
+        if token:
+            try:
+                return self._context.service.studio.avatar(token, job.owner).name
+            except AvatarError:  # deleted meanwhile
+                return ""
+        return Path(str(job.client_state.get("photo", ""))).stem
 
     def _wire(self) -> Any:
         context, texts = self._context, self._context.texts
@@ -192,8 +207,9 @@ class _Inputs:
             options = {**self.person.picked.options(values), **options}
         image = None if token else uploaded(photo)
         said, consent = self.speech.given(values), values[self.consent] is True
+        state = self.state(values)
         return VideoInputs(
-            **said, image=image, avatar=token, engine=engine, options=options, consent=consent, client_state=self.state(values)
+            **said, image=image, avatar=token, engine=engine, options=options, consent=consent, client_state=state, preview=True
         )
 
     def state(self, values: Mapping[Any, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from core.service.face_previews import PhotoPreview
 from core.types import Avatar, Framing
 from core.web.pages.html import Choice, cards_html, preview_html
 from core.web.pages.part_html import part_html
+from core.web.pages.sharing_html import camera_html
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.texts import Texts
 from core.web.pages.widgets import cards, kept_text, photo_board, photo_input, quiet
@@ -140,6 +141,7 @@ def pick_face(context: Context, photo_id: str, faces_id: str, parts: bool = Fals
     """
     texts = context.texts
     photo = photo_input(texts, height=190, buttons=["fullscreen"], elem_id=photo_id)
+    gr.HTML(camera_html(texts, photo_id), elem_classes="th-html th-touch")
     faces = photo_board(photo_id, visible=False, elem_id=faces_id)
     face, face_of, crop = gr.Number(Framing.face_index, visible=False), kept_text(), kept_text()
 

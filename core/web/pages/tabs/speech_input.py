@@ -14,6 +14,7 @@ from core.speech_synthesis.base import MAX_SPEED, MIN_SPEED
 from core.web.pages.client_jobs import while_asked_for
 from core.web.pages.error_texts import sentence
 from core.web.pages.html import error_html, note_html, plain_html
+from core.web.pages.sharing_html import recorder_html
 from core.web.pages.speech_html import heard_html
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.texts import Texts
@@ -74,6 +75,7 @@ def speech_inputs(context: Context, name: str = "th") -> SpeechInputs:
     kind = gr.Radio(kinds, value=RECORDING, label=texts.speech, show_label=False, container=False, elem_id=f"{name}-kind")
     with gr.Column(elem_classes="th-plain-column") as recorded:
         recording = speech_input(texts, buttons=[], elem_id=f"{name}-speech")
+        gr.HTML(recorder_html(texts, f"{name}-speech"), elem_classes="th-html th-touch")
     with gr.Column(elem_classes="th-plain-column th-written", visible=False) as text:
         voices = voice_choices(texts, context.service.speaker.voices())
         written = _written(context, name, voices) if voices else {}

@@ -53,6 +53,7 @@ def follow_with_stills(context: Context, person: PersonInputs, controls: Control
         follow(slider.input, name)
         follow(slider.release, name)
     follow(controls.aspect.input, "aspect")
+    follow(controls.by_name["background"].input, "background")
     follow(controls.fold.expand, "all")
     follow(person.picked.crop.change, "crop")
 
