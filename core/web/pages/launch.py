@@ -52,8 +52,8 @@ def gradio_frontend() -> Path:
 
 def middleware(page: Page) -> list[Middleware]:
     """What stands before the pages in every program that shows them, the outermost first: each visitor's cookie, their language, the first
-    thing they see, what they are told of their jobs, their streams, the texts they hear, their downloads, what they say into the microphone,
-    their uploads; then before Gradio itself which of its routes are open, and whose files are whose.
+    thing they see, what they are told of their jobs, their streams, the texts they hear, their downloads, what they say into the
+    microphone, their uploads; then before Gradio itself which of its routes are open, and whose files are whose.
     """
     from starlette.middleware import Middleware
 
