@@ -14,7 +14,7 @@ ENV DEBIAN_FRONTEND=noninteractive
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates libegl1 libgl1 libgles2 libglib2.0-0t64 python3
+    && apt-get install -y --no-install-recommends ca-certificates libegl1 libfribidi0 libgl1 libgles2 libglib2.0-0t64 python3
 RUN groupadd --gid 1000 talking-head \
     && useradd --uid 1000 --gid 1000 --no-create-home --home-dir /cache --shell /usr/sbin/nologin talking-head \
     && install -d -o 1000 -g 1000 -m 700 /cache /models /outputs

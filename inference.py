@@ -30,7 +30,6 @@ from core.types import COMMON_OPTIONS, Audio, Framing, Progress, RenderOptions, 
 if TYPE_CHECKING:
     from core.engines.base import Engine
     from core.settings import Settings
-    from core.speech_synthesis.base import Speech
     from core.studio import Studio
 
 
@@ -44,7 +43,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     voice = parser.add_argument_group("voice", "of a text")
     voice.add_argument("--voice", default="", help="its id, as --list_voices shows it (default: the first)")
     voice.add_argument("--speed", default=1.0, type=float, help="0.5 to 2, relative to the voice's usual speed (default: %(default)s)")
-    voice.add_argument("--captions", type=Path, metavar="FILE", help="write captions (.vtt or .srt)")
+    voice.add_argument("--captions", type=Path, metavar="FILE", help="write captions (.vtt or .srt); of a recording as they are recognised")
     parser.add_argument("--source_path", type=Path, help="photo: png, jpg, webp, bmp; for ditto also a video: mp4, mov, webm")
     parser.add_argument("--output_path", type=Path, help="video to write (.mp4)")
     parser.add_argument("--engine", default="auto", choices=("auto", "lite", "ditto"), help="default: auto")
@@ -60,6 +59,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--face", default=Framing.face_index, type=int, help="which face, 0 is the largest (default: %(default)s)")
     parser.add_argument("--seed", default=str(RenderOptions.seed), help='of blinks and sway, or "random" (default: %(default)s)')
     parser.add_argument("--label", action="store_true", help='draw a small "AI" into the lower left corner')
+    parser.add_argument("--burn_captions", action="store_true", help="draw the words of a text into the picture while they are said")
     ditto = parser.add_argument_group("ditto", "of the ditto engine only")
     ditto.add_argument("--preset", choices=tuple(PRESETS), help="steps, overlap, smoothing and size under one name")
     ditto.add_argument("--controls", type=Path, metavar="FILE.json", help="options by name, from a file")
@@ -68,7 +68,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     ditto.add_argument("--format", default="pytorch", choices=("pytorch", "onnx"), help="of the downloaded checkpoints (default: pytorch)")
     ditto.add_argument("--data_root", type=Path, help="folder of checkpoints, instead of the downloaded ones; with --cfg_pkl")
     ditto.add_argument("--cfg_pkl", type=Path, help="configuration file (.pkl), instead of the checkpoints' own")
-    ditto.add_argument("--device", help='"cuda", "cuda:1", "cuda:0,cuda:1" or "cpu" (default: a GPU where there is one)')
+    ditto.add_argument("--device", help='"cuda", "cuda:1", "cuda:0,cuda:1", "mps" or "cpu" (default: a GPU where there is one)')
     ditto.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs the networks (default: the fastest that runs here)")
     ditto.add_argument("--batch_size", type=int, metavar="N", help="frames drawn at once (default: 10 on a GPU, else 1)")
     profile = parser.add_argument_group("profile", "where the time goes")
@@ -92,8 +92,8 @@ def check_complete(parser: argparse.ArgumentParser, arguments: argparse.Namespac
     missing = [flag for flag in ("--source_path", "--output_path") if getattr(arguments, flag[2:]) is None]
     if missing:
         parser.error(f"the following arguments are required: {', '.join(missing)}")
-    if arguments.audio_path is not None and (arguments.voice or arguments.speed != 1.0 or arguments.captions):
-        parser.error("--voice, --speed and --captions are for --text and --text_file")
+    if arguments.audio_path is not None and (arguments.voice or arguments.speed != 1.0):
+        parser.error("--voice and --speed are for --text and --text_file")
     if arguments.captions is not None and arguments.captions.suffix.lower() not in (".vtt", ".srt"):
         parser.error("the name of --captions must end in .vtt or .srt")
 
@@ -104,7 +104,7 @@ def given_by_name(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def parse_options(arguments: argparse.Namespace, given: Mapping[str, Any]) -> Options:
-    """Preset, then what is `given_by_name`: the later holds. The flags --size to --label where that does not say otherwise."""
+    """Preset, then what is `given_by_name`: the later holds. Flags where that does not say otherwise."""
     size, seed = arguments.size, arguments.seed
     if size != "source" and not size.isdecimal():
         raise OptionError(f"--size is {size!r}.", 'It must be a number of pixels, or "source".')
@@ -117,6 +117,7 @@ def parse_options(arguments: argparse.Namespace, given: Mapping[str, Any]) -> Op
         "crop": arguments.crop,
         "face_index": arguments.face,
         "label": arguments.label,
+        "burn_captions": arguments.burn_captions,
         **(preset(arguments.preset) if arguments.preset else {}),
         **given,
     }
@@ -226,13 +227,15 @@ def list_voices(as_json: bool) -> int:
 
 
 def read_speech(
-    arguments: argparse.Namespace, settings: Settings, cancel: threading.Event, load_ahead: Callable[[], None]
-) -> tuple[Audio, Speech | None]:
-    """The recording; or the text spoken, with the times of its words. load_ahead: called once the text is known to be good."""
+    arguments: argparse.Namespace, settings: Settings, cancel: threading.Event, load_ahead: Callable[[], None], burned: bool
+) -> Audio:
+    """The recording; or the text spoken, with the times of its words. load_ahead: called once the text is known to be good.
+    burned: captions will be drawn into the video.
+    """
     from core.media.audio import load_audio
 
     if arguments.audio_path is not None:
-        return load_audio(arguments.audio_path, settings), None
+        return load_audio(arguments.audio_path, settings)
     from core.speech_synthesis.recording import spoken
     from core.speech_synthesis.speaker import Speaker
     from core.speech_synthesis.text import read_text_file
@@ -245,8 +248,10 @@ def read_speech(
     try:
         voice = speaker.voice(arguments.voice)
         speaker.check(text, voice, arguments.speed)
+        if burned:
+            speaker.check_captions(text, voice)
         load_ahead()
-        return spoken(speaker, settings, text, voice, arguments.speed, cancel=cancel)
+        return spoken(speaker, settings, text, voice, arguments.speed, cancel=cancel)[0]
     finally:
         bar.end()
         speaker.close()
@@ -272,21 +277,35 @@ def loading_beside(studio: Studio, engine: str) -> Iterator[Callable[[], None]]:
                 studio.engine(engine)
 
 
-def check_captions(path: Path, speech: Speech) -> None:
+def recognised(audio: Audio, settings: Settings, cancel: threading.Event) -> Audio:
+    """The recording with its words. Raises OptionError where there is no recogniser."""
+    from core.service.recorded_words import RecordedWords
+    from core.service.speech_recognition import SpeechRecognition
+
+    service = SpeechRecognition(settings)
+    try:
+        recorded = RecordedWords(service)
+        recorded.check()
+        return dataclasses.replace(audio, words=recorded.begin(audio, cancel).words())
+    finally:
+        service.close()
+
+
+def check_captions(path: Path, audio: Audio) -> None:
     """Before the video is made: raises OptionError for a voice that tells no times, OutputError for a folder that is not there."""
-    if not speech.words:
+    if not audio.words:
         raise OptionError("The voice does not tell when its words are said, which --captions needs.", "Choose another voice.")
     if not path.absolute().parent.is_dir():
         raise OutputError(f"{path} cannot be written: its folder does not exist.", "Choose another place.")
 
 
-def write_captions(path: Path, speech: Speech) -> None:
+def write_captions(path: Path, audio: Audio) -> None:
     """Raises OutputError."""
-    from core.speech_synthesis.captions import captions, subrip, webvtt
+    from core.media.captions import captions, subrip, webvtt
 
     form = subrip if path.suffix.lower() == ".srt" else webvtt
     try:
-        path.write_text(form(captions(speech.words)), "utf-8")
+        path.write_text(form(captions(audio.words)), "utf-8")
     except OSError as error:
         raise disk_error(error, f"{path} cannot be written", "Choose a place you may write to.") from error
 
@@ -317,9 +336,12 @@ def run(arguments: argparse.Namespace) -> int:
         engine = check_engine(arguments, given, studio)
         source = load_source(arguments.source_path, settings)
         with loading_beside(studio, engine) as load_ahead:
-            audio, speech = read_speech(arguments, settings, cancel, load_ahead)
-        if speech is not None and arguments.captions is not None:
-            check_captions(arguments.captions, speech)
+            audio = read_speech(arguments, settings, cancel, load_ahead, options.render.burn_captions)
+        if arguments.audio_path is not None and (arguments.captions is not None or options.render.burn_captions):
+            bar(Progress("recognising"))
+            audio = recognised(audio, settings, cancel)
+        if arguments.captions is not None:
+            check_captions(arguments.captions, audio)
         request = Request(
             audio=audio,
             source=source,
@@ -329,8 +351,8 @@ def run(arguments: argparse.Namespace) -> int:
             options=options.render,
         )
         generation = studio.generate(request, output, bar)
-        if speech is not None and arguments.captions is not None:
-            write_captions(arguments.captions, speech)
+        if arguments.captions is not None:
+            write_captions(arguments.captions, audio)
         if arguments.profile is not None:  # after a run that takes memory, registers the face and chooses kernels
             folder = output.with_suffix(".profile") if arguments.profile == Path() else arguments.profile
             again = partial(studio.generate, request, output, bar)

@@ -5,13 +5,15 @@
 Weights are synthetic, of the published size (`--small`: few channels). In every round each way draws the same frame once, in turn, so that
 what else the machine does hits all of them; a ratio is the median over the rounds of plain's time by the other's in the same round, of
 wall time and of processor time. `db`: the frame against plain's. bfloat16 is left out where the processor does not multiply in it. Files
-for ONNX Runtime are exported first, and kept in --onnx_dir if it is given. Ends with one line of JSON.
+for ONNX Runtime and OpenVINO are exported first, and kept in --onnx_dir if it is given. OpenVINO, which the project does not use, is left
+out where it is not installed (pip install openvino). Ends with one line of JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import importlib.util
 import json
 import os
 import statistics
@@ -32,24 +34,43 @@ from torch import Tensor, nn  # noqa: E402
 from core.models.export import example_arguments, export_network  # noqa: E402
 from core.models.inference import prepare_for_inference  # noqa: E402
 from core.models.onnx_files import SIGNATURES, OnnxNetwork  # noqa: E402
+from core.models.trt.grid_sample import without_volume_sampling  # noqa: E402
 from core.optimization.cpu_precision import BFLOAT16_FLAGS, has_bfloat16, processor_flags  # noqa: E402
 
 ROLES = ("warp_network", "decoder")
-WAYS = ("prepared", "bfloat16", "onnxruntime")
+WAYS = ("prepared", "bfloat16", "onnxruntime", "openvino", "openvino-bfloat16")
 WANTED = 1.7
 """How many times as fast as plain PyTorch the best way is to be."""
 Draw = Callable[[], Tensor]
 
 
-def by_onnx_runtime(plain: dict[str, nn.Module], arguments: tuple[Tensor, ...], folder: Path) -> Draw:
-    networks = {}
+def exported(plain: dict[str, nn.Module], role: str, folder: Path) -> Path:
+    path = folder / SIGNATURES[role].files[0]
+    if not path.is_file():
+        print(f"exporting {path}", flush=True)
+        prepared = prepare_for_inference(plain[role])  # type: ignore[call-overload]
+        export_network(prepared, role, path, tuple(example_arguments(plain[role]).values()))
+    return path
+
+
+def by_openvino(plain: dict[str, nn.Module], arguments: tuple[Tensor, ...], folder: Path, precision: str) -> Draw:
+    """precision: of products, by OpenVINO's names."""
+    import onnx
+    import openvino
+
+    core, networks = openvino.Core(), {}
     for role in ROLES:
-        path = folder / SIGNATURES[role].files[0]
-        if not path.is_file():
-            print(f"exporting {path}", flush=True)
-            prepared = prepare_for_inference(plain[role])  # type: ignore[call-overload]
-            export_network(prepared, role, path, tuple(example_arguments(plain[role]).values()))
-        networks[role] = OnnxNetwork(role, path)
+        # Its reader of ONNX files knows GridSample of pictures only.
+        graph = without_volume_sampling(onnx.load(exported(plain, role, folder)))
+        model = core.read_model(graph.SerializeToString())
+        model.reshape({port: [1, *list(port.get_partial_shape())[1:]] for port in model.inputs})
+        networks[role] = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"})
+    arrays = [argument.numpy() for argument in arguments]
+    return lambda: torch.from_numpy(networks["decoder"]([networks["warp_network"](arrays)[0]])[0])
+
+
+def by_onnx_runtime(plain: dict[str, nn.Module], arguments: tuple[Tensor, ...], folder: Path) -> Draw:
+    networks = {role: OnnxNetwork(role, exported(plain, role, folder)) for role in ROLES}
     arrays = [argument.numpy() for argument in arguments]
     return lambda: torch.from_numpy(networks["decoder"](networks["warp_network"](*arrays)[0])[0])
 
@@ -71,6 +92,9 @@ def ways(plain: dict[str, nn.Module], arguments: tuple[Tensor, ...], names: list
         out["bfloat16"] = torch_way(torch.bfloat16)
     if "onnxruntime" in names:
         out["onnxruntime"] = by_onnx_runtime(plain, arguments, folder)
+    for name, precision in (("openvino", "f32"), ("openvino-bfloat16", "bf16")):
+        if name in names:
+            out[name] = by_openvino(plain, arguments, folder, precision)
     return out
 
 
@@ -99,9 +123,12 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     names = list(options.ways)
-    if "bfloat16" in names and not has_bfloat16():
-        names.remove("bfloat16")
+    if not has_bfloat16():
+        names = [name for name in names if "bfloat16" not in name]
         print(f"this processor has none of {', '.join(sorted(BFLOAT16_FLAGS))}: bfloat16 is left out")
+    if importlib.util.find_spec("openvino") is None:
+        names = [name for name in names if "openvino" not in name]
+        print("OpenVINO is not installed, and is left out")
     plain = plain_networks(SMALL if options.small else None)
     generator = torch.Generator().manual_seed(SEED)
     given = example_arguments(plain["warp_network"], 1)

@@ -1,11 +1,13 @@
-"""Measures what a shorter delay of live speech costs: for several overlaps, the delay, the work, and how the motion differs.
+"""Measures what a shorter delay of live speech costs: by policy of the motion stage the delay, the work, and how the motion differs.
 
-    python benchmarks/ditto_latency.py [--device cpu] [--overlaps 75 78 79] [--seconds 4] [--steps 10] [--small] [--out FOLDER]
+    python benchmarks/ditto_latency.py [--device cpu] [--policies 75 75+tail 79 75+context10] [--seconds 4] [--steps 10] [--small]
+                                       [--out FOLDER]
 
-Weights are synthetic (`--small`: few channels), so differences show how much depends on the overlap, not how it looks. `delay_ms`: sound
-that must be there after the end of a frame. `error`: of the 265 numbers against the first overlap, as a part of their spread over time;
-other overlaps meet other noise, which is in it. `jump`: step from frame to frame where two windows join, as a part of the usual step. Ends
-with one line of JSON.
+A policy is an overlap, and with "+tail" `emit_tail`, with "+contextN" N `context_frames`. Weights are synthetic (`--small`: few channels),
+so differences show how much depends on the policy, not how it looks. `delay_ms`: sound that must be there after the end of a frame.
+`error`: of the 265 numbers against the first policy, as a part of their spread over time; where windows lie otherwise they meet other
+noise, which is in it. `jump`: step from frame to frame where two windows join, as a part of the usual step. Writes latency.json and
+latency.md; ends with one line of JSON.
 """
 
 from __future__ import annotations
@@ -29,11 +31,26 @@ from core.options import PRESETS, read_options  # noqa: E402
 from core.types import FPS  # noqa: E402
 
 Row = dict[str, Any]
+POLICIES = ["75", "75+tail", "78", "78+tail", "79", "79+tail", "75+context10", "75+context10+tail"]
 
 
-def rows_of(engine: SyntheticEngine, overlap: int, steps: int, samples: Array) -> tuple[Array, Row]:
-    """(frames, 265) motion of the samples with this overlap, and what it cost."""
-    read = read_options({**PRESETS["realtime"], "sampling_timesteps": steps, "overlap_v2": overlap})
+def policy_of(name: str) -> dict[str, Any]:
+    """The options of a policy by its name. Raises ValueError for a name that is none."""
+    overlap, *more = name.split("+")
+    options: dict[str, Any] = {"overlap_v2": int(overlap)}
+    for part in more:
+        if part == "tail":
+            options["emit_tail"] = True
+        elif part.startswith("context"):
+            options["context_frames"] = int(part.removeprefix("context"))
+        else:
+            raise ValueError(name)
+    return options
+
+
+def rows_of(engine: SyntheticEngine, policy: str, steps: int, samples: Array) -> tuple[Array, Row]:
+    """(frames, 265) motion of the samples by this policy, and what it cost."""
+    read = read_options({**PRESETS["realtime"], "sampling_timesteps": steps, **policy_of(policy)})
     options = session_options(read.controls, read.render, engine.defaults)
     features = engine.features(online_mode=True)
     motion = engine.motion(engine.person().source, options, features.silence, SEED)
@@ -42,7 +59,7 @@ def rows_of(engine: SyntheticEngine, overlap: int, steps: int, samples: Array) -
     rows += list(motion.flush())
     wall_s = time.perf_counter() - began
     row: Row = {
-        "overlap": overlap, "new_frames": options.motion.valid, "delay_ms": look_ahead(options.motion) / 16,
+        "policy": policy, "new_frames": options.motion.valid, "delay_ms": look_ahead(options.motion) / 16,
         "windows_per_s": round(FPS / options.motion.valid, 2), "rtf": round(wall_s * 16000 / len(samples), 3),
     }  # fmt: skip
     return np.stack(rows), row
@@ -55,10 +72,21 @@ def jump(rows: Array, new_frames: int) -> float:
     return float(steps[joins].mean() / steps[~joins].mean()) if joins.any() and not joins.all() else 1.0
 
 
+def known(name: str) -> str:
+    policy_of(name)
+    return name
+
+
+def table(rows: list[Row]) -> str:
+    """In Markdown."""
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(map(str, row.values())) for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", help='"cuda" or "cpu" (default: a GPU where there is one)')
-    parser.add_argument("--overlaps", type=int, nargs="+", default=[75, 78, 79], help="the first is what others are compared with")
+    parser.add_argument("--policies", type=known, nargs="+", default=POLICIES, help="the first is what others are compared with")
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--steps", type=int, default=10, help="of the motion diffusion (default: %(default)s)")
     parser.add_argument("--small", action="store_true", help="networks with few channels, to try the benchmark on a CPU")
@@ -69,8 +97,8 @@ def main() -> None:
         torch.set_num_threads(1)  # for work this small, more only wait for each other
     engine = SyntheticEngine(plain_networks(SMALL if options.small else None), options.device)
     samples, first, rows = speech(options.seconds), None, []
-    for overlap in options.overlaps:
-        motion, row = rows_of(engine, overlap, options.steps, samples)
+    for policy in options.policies:
+        motion, row = rows_of(engine, policy, options.steps, samples)
         first = motion if first is None else first
         spread = np.maximum(first.std(axis=0), 1e-6)
         row["error"] = round(float(np.sqrt(np.square((motion - first) / spread).mean())), 4)
@@ -83,6 +111,7 @@ def main() -> None:
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "latency.json").write_text(json.dumps(report, indent=1))
+        (options.out / "latency.md").write_text(table(rows))
     print(json.dumps(report))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from core.engines.base import Session
 from core.errors import OptionError
+from core.media.burned_captions import BurnedCaptions
 from core.media.label import Label
 from core.media.video import VideoWriter
 from core.provenance.signing import Signer
@@ -93,7 +94,9 @@ class GenerationRun:
 
     def frames(self, job: Job[Any]) -> Generator[Frame, None, None]:
         """Every frame once; reports to `job` after each step. Close it to free what the session holds."""
-        label = Label(self.session.width, self.session.height) if self.options.label else None
+        width, height = self.session.width, self.session.height
+        label = Label(width, height) if self.options.label else None
+        captions = BurnedCaptions(width, height) if self.options.burn_captions else None
         job.report(Progress("animating", 0, self.total))
         try:
             for chunk in itertools.chain(self.audio.steps(STEP_FRAMES * SAMPLES_PER_FRAME), [np.zeros(0, np.float32)]):
@@ -103,6 +106,8 @@ class GenerationRun:
                     for frame in frames:
                         if label is not None:
                             label.draw(frame)
+                        if captions is not None:
+                            captions.draw(frame, self.audio.words, self.n_frames / FPS)
                         if not self.n_frames:
                             self.first_out()
                         self.n_frames += 1

@@ -85,6 +85,7 @@ OPTION_TABLE: tuple[OptionEntry, ...] = (
         {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, {"const": "random"}]},
     ),
     _switch("render", "label", 'a small "AI" in the picture; where the deployment sets it, it cannot be left out'),
+    _switch("render", "burn_captions", "the words in the picture while they are said; where it is known when; not in live sessions"),
     OptionEntry(
         "face_index", "framing", "whole number from 0", "which face of the photo; 0 is the largest", {"type": "integer", "minimum": 0}
     ),
@@ -101,6 +102,8 @@ OPTION_TABLE: tuple[OptionEntry, ...] = (
     _whole("render", "sampling_timesteps", 1, 1000, "denoising steps of the motion model: fewer are faster"),
     _switch("render", "online_mode", "motion made window by window while the speech comes in"),
     _whole("render", "overlap_v2", 0, 79, "frames that two windows of motion share"),
+    _whole("render", "context_frames", 0, 79, "with online_mode, frames before the new ones in a window of motion; 0: all that overlap"),
+    _switch("render", "emit_tail", "with online_mode, motion is shown without waiting for the next window to be faded in: a shorter delay"),
     _whole("render", "smo_k_d", 0, 80, "frames over which scale, angles and position of the head are averaged"),
     _whole("render", "fix_kp_cond", 0, 1_000_000, "every so many windows start from the source's motion; 0: never"),
     OptionEntry(

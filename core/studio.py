@@ -42,7 +42,7 @@ from core.types import (
     Request,
     Source,
 )
-from core.video_generation import VideoGenerator
+from core.video_generation import VideoGenerator, check_captions
 
 T = TypeVar("T")
 __all__ = ["ENGINE_NAMES", "EngineSource", "Studio", "open_studio"]
@@ -113,6 +113,7 @@ class Studio:
 
         keep: where the whole video is written besides, by the end of its job; its folder exists.
         """
+        check_captions(request)
         kept = None if keep is None else KeptStream(keep, None if self._signer is None else self._signer.sign)
         owner, checked = request.owner, [(self._videos.checked(request), request.audio)]
         del request
@@ -137,6 +138,8 @@ class Studio:
         """A live session on a person (`core.streaming`). Loads and registers on the caller's thread where that is not done yet, which may
         take long. clock: as in LiveSession. Raises as `submit`, and BusyError where it would not keep real time beside those that run.
         """
+        if options.burn_captions:
+            raise OptionError("Live sessions have no captions in the picture.", "Leave burn_captions out.", code="captions_live")
         run_request = self._videos.checked_run(RunRequest(source, owner, engine, framing, controls, options))
         loaded = self._selector.load_engine(run_request)
         prepared, session = self._avatars.open_session(None, loaded)

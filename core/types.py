@@ -32,6 +32,19 @@ Samples = NDArray[np.float32]
 """Mono speech: (n,) float32 at 16 kHz, -1..1."""
 
 
+@dataclass(frozen=True)
+class Word:
+    """A word as it is written, and when it is heard: seconds from the start of its recording, 0 <= start_s <= end_s.
+
+    ends_piece: the last of a piece of speech, after which a new caption begins.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+    ends_piece: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Audio:
     """One recording: what the engine hears, and the original that is muxed.
@@ -40,6 +53,7 @@ class Audio:
     original: the bytes as they came (any container PyAV reads); arrays arrive here as 32-bit float WAV.
     rate_hz, channels: of the original.
     warnings: what a person should know about the recording ("the sound is clipped"), in plain words.
+    words: what is said, in order, where it is known.
     """
 
     samples: Samples
@@ -47,6 +61,7 @@ class Audio:
     rate_hz: int
     channels: int
     warnings: tuple[str, ...] = ()
+    words: tuple[Word, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -75,6 +90,10 @@ class AudioStream(Protocol):
     def channels(self) -> int: ...
     @property
     def warnings(self) -> tuple[str, ...]: ...
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """As of `Audio`, of at least what was given out in steps so far."""
+
     @property
     def n_frames(self) -> int | None:
         """As of `Audio`; None while it is not known, at the latest until the last step was given out."""
@@ -151,7 +170,7 @@ def check_honoured(options: Framing | Controls | RenderOptions, capabilities: fr
         )
 
 
-COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "aspect", "crop", "seed", "label"})
+COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "aspect", "crop", "seed", "label", "burn_captions"})
 """The options that every engine honours."""
 
 
@@ -254,10 +273,11 @@ class RenderOptions:
     aspect: proportions of the picture. "auto": those of the crop; without one a square, or the whole photo when size is "source".
     "source": the whole photo. crop: the part of the photo that is shown, cut to `aspect` around its middle, moved to the face where needed.
     seed: of everything random (blinks, sway); the same seed gives the same video. 0 .. 2**32 - 1.
-    label: a small visible "AI" is drawn into every frame.
+    label: a small visible "AI" is drawn into every frame. burn_captions: the words are drawn into the frames while they are said.
     background: of the lite engine, what is behind the person: "keep", "blur", or a colour "#rrggbb".
     Of the ditto engine, with their meaning in `Audio2MotionOptions`: online_mode, overlap_v2, sampling_timesteps, smo_k_d, fix_kp_cond,
-    fix_kp_cond_dim, v_min_max_for_clip; N_d: frames of the whole video where they are known beforehand, which the blinks are planned by.
+    fix_kp_cond_dim, v_min_max_for_clip, context_frames, emit_tail; N_d: frames of the whole video where they are known beforehand, which
+    the blinks are planned by.
     """
 
     size: int | Literal["source"] = 320
@@ -267,8 +287,11 @@ class RenderOptions:
     background: str = "keep"
     seed: int = 1234
     label: bool = False
+    burn_captions: bool = False
     online_mode: bool | Default = DEFAULT
     overlap_v2: int | Default = DEFAULT
+    context_frames: int | Default = DEFAULT
+    emit_tail: bool | Default = DEFAULT
     sampling_timesteps: int | Default = DEFAULT
     smo_k_d: int | Default = DEFAULT
     fix_kp_cond: int | Default = DEFAULT
@@ -299,8 +322,9 @@ class RenderOptions:
                 code="option_out_of_range",
                 parameters={"name": "seed", "value": self.seed, "low": 0, "high": 2**32 - 1},
             )
-        if not isinstance(self.label, bool):
-            raise OptionError(f"label is {self.label!r}.", "It must be true or false.")
+        for name, value in (("label", self.label), ("burn_captions", self.burn_captions)):
+            if not isinstance(value, bool):
+                raise OptionError(f"{name} is {value!r}.", "It must be true or false.")
 
 
 @dataclass(frozen=True)
@@ -350,9 +374,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a job: `done` of `total` frames in `stage` (total 0: not known yet). speech: a text is being spoken."""
+    """The progress of a job: `done` of `total` frames in `stage` (total 0: not known yet). speech: a text is being spoken;
+    recognising: the words of a recording are found."""
 
-    stage: Literal["queued", "speech", "loading", "registering", "animating", "finishing", "done"]
+    stage: Literal["queued", "recognising", "speech", "loading", "registering", "animating", "finishing", "done"]
     done: int = 0
     total: int = 0
 

@@ -9,6 +9,7 @@ from core.avatars import Avatars
 from core.engine_selection import EngineSelector
 from core.errors import OptionError
 from core.generation_run import GenerationRun, whole
+from core.media.burned_captions import check_words
 from core.provenance.signing import Signer
 from core.result_reuse import ResultReuse
 from core.run_request import RunRequest
@@ -29,6 +30,7 @@ class VideoGenerator:
         self, request: Request, output: Path, on_progress: ProgressCallback | None, preview: Path | None = None
     ) -> Job[Generation]:
         """As `core.studio.Studio.submit`."""
+        check_captions(request)
         run_request, kept = self.find(request, output)
         audio, owner = whole(request.audio), request.owner
 
@@ -74,3 +76,9 @@ class VideoGenerator:
         job.report(Progress("loading"))
         prepared, session = self._avatars.open_session(job, self._selector.load_engine(run_request, job.check))
         return GenerationRun(prepared, session, audio, self._scheduler)
+
+
+def check_captions(request: Request) -> None:
+    """Raises OptionError where captions are to be drawn and the words are not known."""
+    if request.options.burn_captions and isinstance(request.audio, Audio):
+        check_words(request.audio.words)

@@ -10,7 +10,11 @@
 #   stages     milliseconds of each stage by batch, beside the published way
 #   recording  16 s of sound whole, beside the published way
 #   streams    delay of the first frame, and how many streams keep real time
-#   latency    delay, work and motion of shorter windows
+#   latency    delay, work and motion of shorter windows and of a shorter context
+#   tensorrt_build  engines by scripts/cvt_onnx_to_trt.py, of networks exported to ONNX; what was built stays when it is run again
+#   tensorrt   these engines against plain networks in float32, and their speed beside PyTorch's
+#
+# The last two need requirements-tensorrt.txt, onnx, onnxscript and onnxruntime as well, and are left out where one is missing.
 #
 # Needs bash, coreutils and a Python with torch, numpy and OpenCV; none of what decodes, encodes, finds faces or serves. In the environment:
 # OUT, the folder of the results (default: gpu_check below the current one); PYTHON; DEVICE, such as cuda:1; SMALL=1, networks with few
@@ -22,7 +26,7 @@ ROOT="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)"
 OUT="${OUT:-gpu_check}"
 SECTION_S="${SECTION_S:-480}"
 PYTHON="${PYTHON:-python3}"
-SECTIONS=(env kernels parity servers stages recording streams latency)
+SECTIONS=(env kernels parity servers stages recording streams latency tensorrt_build tensorrt)
 
 mkdir -p "$OUT" || exit 1
 common=()
@@ -47,6 +51,8 @@ section() {
       python "$ROOT/benchmarks/ditto_end_to_end.py" --parts "$1" --out "$OUT/$1" "${!name+"${!name}"}"
       ;;
     latency) python "$ROOT/benchmarks/ditto_latency.py" --out "$OUT" "${latency[@]+"${latency[@]}"}" ;;
+    tensorrt_build) python "$ROOT/benchmarks/ditto_tensorrt.py" build --work "$OUT/tensorrt" --out "$OUT" ;;
+    tensorrt) python "$ROOT/benchmarks/ditto_tensorrt.py" check --work "$OUT/tensorrt" --out "$OUT" ;;
     *)
       printf 'gpu_check.sh: there is no section %s; there are: %s\n' "$1" "${SECTIONS[*]}" >&2
       return 2

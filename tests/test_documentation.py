@@ -22,9 +22,13 @@ PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 BOUNDED = [entry for entry in OPTION_TABLE if "minimum" in entry.schema]
 
 
+TOGETHER: dict[str, dict[str, object]] = {"context_frames": {"online_mode": True, "overlap_v2": 79}}
+"""What an option needs beside it to take its largest value."""
+
+
 def take(name: str, value: object) -> None:
     """What is done with an option before anything is computed."""
-    options = read_options({name: value})
+    options = read_options({**TOGETHER.get(name, {}), name: value})
     options.framing.verify()
     options.render.verify()
     options.controls.verify(frozenset().union(*CAPABILITIES.values()), "any")

@@ -12,6 +12,11 @@ online   windows start with `overlap_v2` frames of silence before the speech, so
          80 - overlap_v2. The first window is not shown where it lies before the speech; its first frame is what relative motion is
          measured from.
 
+A shorter delay or less context, online only: `emit_tail` hands out a window's rows without waiting for the next one to be faded in; what
+the next starts off by is taken back over its own rows. `context_frames` gives windows so many frames before the new ones instead of all
+that overlap; the rest of the 80 is what the model makes of sound that has not come (the last of it, repeated), and is dropped: with overlap
+75 and a context of 10, 5 new frames and 65 that are only generated.
+
 Both give exactly one row per feature, in order, none missing and none too many, whatever the overlap and however short the speech.
 """
 
@@ -19,123 +24,20 @@ from __future__ import annotations
 
 import copy
 import itertools
-import operator
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from core.atomic_components.condition_handler import ConditionHandler
+from core.atomic_components.motion_options import WINDOW_FRAMES, Audio2MotionOptions
 from core.atomic_components.pose import LAYOUT, MOTION_DIM, POSE_DIM, Array, SourceMotion
 from core.atomic_components.wav2feat import FEATURE_DIM
-from core.errors import OptionError, TalkingHeadError
+from core.errors import TalkingHeadError
 from core.stage_times import stage
 
-WINDOW_FRAMES = 80
-MAX_STEPS = 1000
-MAX_SMOOTHING = WINDOW_FRAMES
 KEPT_ROWS = 2 * WINDOW_FRAMES
 """Rows that later windows or the second smoothing may still read: fade (79) + its smoothing (40), or lag of the output (79 + 40)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Audio2MotionOptions:
-    """Names and defaults as published.
-
-    overlap_v2: frames that windows share, 0..79. online_mode: the window policy, see above. sampling_timesteps: denoising steps, 1..1000.
-    smo_k_d: frames averaged to smooth scale, angles and translation, 0..80 (0 and 1: off; even values act as the next odd one).
-    fix_kp_cond: every so many windows start from the source's motion instead of the last frame, 0 = never. fix_kp_cond_dim: (start, end) of
-    the 265 dims that go on from the last frame all the same; (0, 202) resets the expression only.
-    v_min_max_for_clip: array (2 or more, 265), rows 0 and 1 are bounds of every row made.
-    whole: False makes the offline policy leave out the second smoothing, as the published online class does with online_mode off.
-    published_count: True emits the rows that the published online pipeline emits: up to `valid` too many at the end, none at all for
-    speech shorter than `valid`, and 80 - 2 * overlap_v2 too few at the start for overlaps below 40. For comparison only.
-    """
-
-    overlap_v2: int = 10
-    online_mode: bool = False
-    sampling_timesteps: int = 50
-    smo_k_d: int = 3
-    fix_kp_cond: int = 0
-    fix_kp_cond_dim: tuple[int, int] | None = None
-    v_min_max_for_clip: ArrayLike | None = None
-    whole: bool = True
-    published_count: bool = False
-
-    def __post_init__(self) -> None:
-        ranges = {
-            "overlap_v2": (0, WINDOW_FRAMES - 1),
-            "sampling_timesteps": (1, MAX_STEPS),
-            "smo_k_d": (0, MAX_SMOOTHING),
-            "fix_kp_cond": (0, 1_000_000),
-        }
-        for name, (low, high) in ranges.items():
-            object.__setattr__(self, name, whole_number(name, getattr(self, name), low, high))
-        for name in ("online_mode", "whole", "published_count"):
-            if not isinstance(getattr(self, name), bool | np.bool_):
-                raise OptionError(f"{name} is {getattr(self, name)!r}.", "It must be True or False.")
-        if self.fix_kp_cond_dim is not None:
-            object.__setattr__(self, "fix_kp_cond_dim", _span(self.fix_kp_cond_dim))
-        if self.v_min_max_for_clip is not None:
-            object.__setattr__(self, "v_min_max_for_clip", _bounds(self.v_min_max_for_clip))
-
-    @property
-    def valid(self) -> int:
-        """New frames of each window after the first."""
-        return WINDOW_FRAMES - self.overlap_v2
-
-    @property
-    def fuse(self) -> int:
-        """Frames over which a window is faded into the one before."""
-        return min(self.overlap_v2, self.valid) if self.online_mode else self.overlap_v2
-
-    @property
-    def lead_in(self) -> int:
-        """Frames of silence before the speech."""
-        return self.overlap_v2 if self.online_mode else 0
-
-    def features_before(self, row: int) -> int:
-        """Features that must have come before row number `row` (from 0) is handed out, unless the speech ends before."""
-        late = self.smo_k_d // 2 if not self.online_mode and self.whole and self.smo_k_d > 1 else 0
-        at_once = WINDOW_FRAMES - self.lead_in  # features of the first window, whose last `fuse` rows wait for the next one
-        windows_more = max(0, -(-(row + 1 + late + self.fuse - at_once) // self.valid))
-        return at_once + windows_more * self.valid
-
-
-def whole_number(name: str, value: Any, low: int, high: int) -> int:
-    """`value` as an int of low..high; OptionError otherwise."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = low - 1
-    if isinstance(value, bool) or not low <= number <= high:
-        raise OptionError(f"{name} is {value!r}.", f"It must be a whole number from {low} to {high}.")
-    return number
-
-
-def _span(value: Any) -> tuple[int, int]:
-    start, end = value if isinstance(value, list | tuple) and len(value) == 2 else (None, None)
-    try:
-        return (
-            whole_number("fix_kp_cond_dim[0]", start, 0, MOTION_DIM),
-            whole_number("fix_kp_cond_dim[1]", end, int(start or 0), MOTION_DIM),
-        )
-    except (OptionError, TypeError):
-        raise OptionError(f"fix_kp_cond_dim is {value!r}.", f"It must be (start, end) with 0 <= start <= end <= {MOTION_DIM}.") from None
-
-
-def _bounds(value: ArrayLike) -> Array:
-    remedy = f"It must be an array (2 or more, {MOTION_DIM}) whose row 0 is nowhere above row 1."
-    try:
-        bounds = np.array(value, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise OptionError("v_min_max_for_clip is not an array of numbers.", remedy) from None
-    if bounds.ndim != 2 or len(bounds) < 2 or bounds.shape[1] != MOTION_DIM or not (bounds[0] <= bounds[1]).all():
-        raise OptionError(f"v_min_max_for_clip is an array {bounds.shape} with row 0 above row 1 or of the wrong shape.", remedy)
-    bounds.flags.writeable = False
-    return bounds
 
 
 class MotionSampler(Protocol):
@@ -278,7 +180,7 @@ class Audio2Motion:
         yield from self._ready()
         options, left = self._options, self._waiting
         end = options.lead_in + self._heard
-        if self._heard and left:
+        if self._heard and left and not (options.emit_tail and self._next == end):
             unshown = not self._windows
             self._window()
             while self._waiting and not options.online_mode and options.whole:
@@ -293,22 +195,22 @@ class Audio2Motion:
         while True:  # rows first: a consumer that left an earlier iterator half-read is owed the rest of it
             if self._windows:
                 # What the next window fades into, and what smoothing there touches, is not certain yet.
-                yield from self._hand_out(self._base + len(self._rows) - options.fuse, ended=False)
-            if self._waiting < WINDOW_FRAMES:
+                yield from self._hand_out(self._base + len(self._rows) - options.lag, ended=False)
+            if self._waiting < options.window:
                 return
             self._window()
             if options.published_count and options.online_mode and self._windows == 1:
                 self._next = WINDOW_FRAMES - options.fuse
 
     def _window(self) -> None:
-        """Runs the model on the next 80 features, or as many as there are, joins its frames to the rows, and moves on."""
+        """Runs the model on the features of the next window, or as many as there are, joins its frames to the rows, and moves on."""
         options = self._options
         features = self._pieces[0] if len(self._pieces) == 1 else np.concatenate(self._pieces)
         rest = features[options.valid :]
-        self._pieces = [rest.copy() if len(rest) < WINDOW_FRAMES else rest]
+        self._pieces = [rest.copy() if len(rest) < options.window else rest]
         self._waiting = len(rest)
         frame = self._first_frame + self._start - options.lead_in
-        cond = self._conditions(features[:WINDOW_FRAMES], frame)
+        cond = self._conditions(features[: options.window], frame)
         noise = self._noise()
         with stage("motion window"):
             made = np.asarray(self._sample(self._cond_frame, cond[None], noise, self._step_noises), np.float32)
@@ -316,10 +218,10 @@ class Audio2Motion:
             raise TalkingHeadError(
                 f"The motion model returned an array {made.shape}, or values that are not numbers.", "Check its checkpoint and precision."
             )
-        self._join(made[0])
+        self._join(made[0, : options.window])
         self._start += options.valid
         self._windows += 1
-        last = self._rows[None, len(self._rows) - options.overlap_v2 - 1]
+        last = self._rows[None, len(self._rows) - options.shared - 1]
         self._cond_frame = last.copy()
         if options.fix_kp_cond and self._windows % options.fix_kp_cond == 0:
             self._cond_frame = self._source_row.copy()
@@ -342,13 +244,30 @@ class Audio2Motion:
             if options.online_mode:
                 self.reference = self._clipped(self._rows[0])
             return
-        rows, overlap, fuse = self._rows, options.overlap_v2, options.fuse
+        rows, overlap, fuse = self._rows, options.shared, options.fuse
+        if options.emit_tail:
+            self._follow(made, k)
+            return
         joint = len(rows) - fuse
         faded = rows[joint:] * (1 - self._fade) + made[overlap - fuse : overlap] * self._fade
         rows = np.concatenate([rows[:joint], faded, made[overlap:]])
         end = len(rows) - options.valid + 1
         rows[joint:end] = smoothed(rows, joint, end, k)
-        surplus = max(0, len(rows) - KEPT_ROWS - options.valid)
+        self._keep(rows)
+
+    def _follow(self, made: Array, k: int) -> None:
+        """Joins new frames to rows that were handed out: the difference at the last of those is taken back over the new ones."""
+        rows, overlap, fuse = self._rows, self._options.shared, self._options.fuse
+        new = made[overlap:].copy()
+        if overlap:
+            left = 1 - np.arange(1, fuse + 1, dtype=np.float32) / np.float32(fuse + 1)
+            new[:fuse] += left[:, None] * (rows[-1] - made[overlap - 1])
+        joined = np.concatenate([rows, new])
+        joined[len(rows) :] = smoothed(joined, len(rows), len(joined), k)
+        self._keep(joined)
+
+    def _keep(self, rows: Array) -> None:
+        surplus = max(0, len(rows) - KEPT_ROWS - self._options.valid)
         self._rows, self._base = rows[surplus:], self._base + surplus
 
     def _hand_out(self, end: int, ended: bool) -> Iterator[Array]:

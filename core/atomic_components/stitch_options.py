@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from core.atomic_components.audio2motion import whole_number
+from core.atomic_components.motion_options import whole_number
 from core.atomic_components.pose import N_KEYPOINTS, Array
 from core.errors import OptionError
 

@@ -13,8 +13,11 @@ DITTO_CONTROLS = frozenset(
     }
 )  # fmt: skip
 DITTO_RENDER = frozenset(
-    {"online_mode", "overlap_v2", "sampling_timesteps", "smo_k_d", "fix_kp_cond", "fix_kp_cond_dim", "v_min_max_for_clip", "N_d"}
-)
+    {
+        "online_mode", "overlap_v2", "context_frames", "emit_tail", "sampling_timesteps", "smo_k_d", "fix_kp_cond", "fix_kp_cond_dim",
+        "v_min_max_for_clip", "N_d",
+    }
+)  # fmt: skip
 DITTO = DITTO_FRAMING | DITTO_CONTROLS | DITTO_RENDER | {"video"}
 
 CAPABILITIES = {"lite": LITE, "ditto": DITTO}

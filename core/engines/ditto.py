@@ -142,7 +142,8 @@ class DittoEngine(Engine):
     def warmup(self) -> None:
         """On a GPU, runs every network once at the sizes that it will have: memory is taken and kernels are chosen now."""
         self._hubert(np.zeros((1, 6480), np.float32))
-        if "CUDAExecutionProvider" in self.placement.providers:  # on a CPU nothing is chosen at run time, and one frame takes ten seconds
+        on_gpu = self.placement.device.type != "cpu" or "CUDAExecutionProvider" in self.placement.providers
+        if on_gpu:  # on a CPU nothing is chosen at run time, and one frame takes ten seconds
             self._run_networks()
 
     def _run_networks(self) -> None:

@@ -120,7 +120,8 @@ def load_networks(
                 networks = dataclasses.replace(networks, warp=_CompiledWarp(networks.warp), decode=torch.compile(networks.decode))
             elif backend == "auto" and placement.device.type == "cpu":
                 networks, placement = in_best_precision(networks, placement)
-        if placement.providers[0] != "CPUExecutionProvider" or attempt.backend in (TENSORRT, "torch-compile"):
+        tried = placement.device.type != "cpu" or placement.providers[0] != "CPUExecutionProvider"
+        if tried or attempt.backend in (TENSORRT, "torch-compile"):
             draw_once(networks, placement)
         return networks, placement
 
@@ -167,7 +168,10 @@ class _CompiledWarp:
 
 def _torch_networks(paths: Mapping[str, Path], placement: Placement, config: MotionConfig, shared_batches: bool) -> Networks:
     def loaded(role: str, **more: int) -> Any:
-        return _loaded(role, paths, placement, form.convert, placement.device, more)
+        # Norms are folded in float64, which an Apple GPU does not have.
+        where = torch.device("cpu") if placement.device.type == "mps" else placement.device
+        network = _loaded(role, paths, placement, form.convert, where, more)
+        return network if where == placement.device or role == "stitch_network" else network.to(placement.device)
 
     form = inference_form(placement)
     lmdm = loaded("lmdm", cond_dim=config.audio_feat_dim, frames=config.seq_frames)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from core.atomic_components.audio2motion import Audio2MotionOptions
 from core.atomic_components.condition_handler import ConditionOptions
+from core.atomic_components.motion_options import Audio2MotionOptions
 from core.atomic_components.pose import Motion, SourceMotion
 from core.atomic_components.source_options import SourceOptions
 from core.atomic_components.stitch_options import MotionStitchOptions, with_fades

@@ -19,8 +19,9 @@ import numpy as np
 import torch
 
 from core.atomic_components import saved_registration
-from core.atomic_components.audio2motion import WINDOW_FRAMES, Audio2Motion
+from core.atomic_components.audio2motion import Audio2Motion
 from core.atomic_components.decode_f3d import DecodeF3D
+from core.atomic_components.motion_options import WINDOW_FRAMES
 from core.atomic_components.motion_stitch import MotionStitch, StitchedFrame
 from core.atomic_components.pose import MOTION_DIM, Array
 from core.atomic_components.registration import MAX_STORE_BYTES, DittoRegistration

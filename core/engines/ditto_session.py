@@ -10,8 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
-from core.atomic_components.audio2motion import WINDOW_FRAMES, Audio2Motion, Audio2MotionOptions
+from core.atomic_components.audio2motion import Audio2Motion
 from core.atomic_components.decode_f3d import DecodeF3D
+from core.atomic_components.motion_options import WINDOW_FRAMES, Audio2MotionOptions
 from core.atomic_components.motion_stitch import MotionStitch, StitchedFrame
 from core.atomic_components.pose import Array, mirror_index
 from core.atomic_components.registration import DittoRegistration

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import Frame
+from core.media.overlay import Overlay
 
 _HEIGHT, _LEAST_HEIGHT_PX = 0.07, 12
 """Height of the label as a share of the picture's shorter side, and its least height in pixels, at which the letters can be read."""
@@ -23,26 +23,13 @@ _STROKES = (((0, 1), (0.42, 0)), ((0.42, 0), (0.84, 1)), ((0.17, 0.68), (0.67, 0
 _TEXT_WIDTH = 1.28
 
 
-class Label:
-    """The label for pictures of one size, prepared once.
-
-    box: (top, bottom, left, right) of the pixels that `draw` may change.
-    """
+class Label(Overlay):
+    """The label for pictures of one size, prepared once."""
 
     def __init__(self, width: int, height: int) -> None:
         tall = max(_LEAST_HEIGHT_PX, round(_HEIGHT * min(width, height)))
         wide, margin = round(_WIDTH * tall), round(_MARGIN * tall)
-        self.box = (height - margin - tall, height - margin, margin, margin + wide)
-        white, dark = _layers(tall, wide)
-        # In 256ths, with 127 to round: at most 255 * 256 + 255, which 16 bits hold.
-        self._keep = np.round((1 - white) * (1 - dark) * 256).astype(np.uint16)[..., None]
-        self._add = np.round(white * 255 * 256 + 127).astype(np.uint16)[..., None]
-
-    def draw(self, frame: Frame) -> None:
-        """Draws into `frame`, (height, width, 3) uint8 RGB, in place."""
-        top, bottom, left, right = self.box
-        region = frame[top:bottom, left:right]
-        region[...] = (region * self._keep + self._add) >> 8
+        super().__init__(height - margin - tall, margin, *_layers(tall, wide))
 
 
 def _layers(tall: int, wide: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -61,9 +48,7 @@ def _layers(tall: int, wide: int) -> tuple[NDArray[np.float64], NDArray[np.float
     return np.maximum(rim, np.clip(half_stroke - away + 0.5, 0, 1)), inside * _DARKENING
 
 
-def _distance(
-    x: NDArray[np.float64], y: NDArray[np.float64], start: tuple[float, float], end: tuple[float, float]
-) -> NDArray[np.float64]:
+def _distance(x: NDArray[np.float64], y: NDArray[np.float64], start: tuple[float, float], end: tuple[float, float]) -> NDArray[np.float64]:
     """Distances of the points from the line between `start` and `end`."""
     dx, dy = end[0] - start[0], end[1] - start[1]
     along = np.clip(((x - start[0]) * dx + (y - start[1]) * dy) / (dx * dx + dy * dy), 0, 1)

@@ -69,6 +69,8 @@ def _driver_answer() -> tuple[int, int]:
 
 def gpu_obstacle(device: str | None = None) -> str | None:
     """Why Ditto has no GPU here, in a few words; None where it has one. device: the one it was told to run on, if it was."""
+    if device is not None and device.startswith("mps"):
+        return mps_obstacle()
     if device is not None and not device.startswith("cuda"):
         return f"ditto was told to run on {device}"
     if on_zero_gpu():
@@ -81,6 +83,17 @@ def gpu_obstacle(device: str | None = None) -> str | None:
     except ImportError:
         return "PyTorch is not installed"
     return None if torch.cuda.is_available() else f"the installed PyTorch cannot use the GPU{_cuda_complaint()}"
+
+
+def mps_obstacle() -> str | None:
+    """Why PyTorch has no Apple GPU here, in a few words; None where it has one."""
+    try:
+        import torch
+    except ImportError:
+        return "PyTorch is not installed"
+    if torch.backends.mps.is_available():
+        return None
+    return "this machine has no Apple GPU with Metal" if torch.backends.mps.is_built() else "the installed PyTorch was built without MPS"
 
 
 def _cuda_complaint() -> str:
@@ -100,7 +113,7 @@ def leaves_gpu_unused(session: onnxruntime.InferenceSession, providers: Sequence
 
 
 def place(device: str | None = None) -> Placement:
-    """The placement on `device` ("cuda", "cuda:1", "cpu"; None: the first GPU, else the CPU).
+    """The placement on `device` ("cuda", "cuda:1", "mps", "cpu"; None: the first GPU of NVIDIA's, else the CPU).
 
     Raises EngineUnavailable without torch or without the GPU asked for, OptionError for anything that is not a device.
     """
@@ -119,10 +132,14 @@ def place(device: str | None = None) -> Placement:
             chosen, why = torch.device(device), "it was asked for"
         except RuntimeError:
             chosen = torch.device("meta")
-        if chosen.type not in ("cuda", "cpu"):
-            raise OptionError(f"{device!r} is not a device that the ditto engine runs on.", 'Use "cuda", "cuda:1" or "cpu".')
+        if chosen.type not in ("cuda", "mps", "cpu"):
+            raise OptionError(f"{device!r} is not a device that the ditto engine runs on.", 'Use "cuda", "cuda:1", "mps" or "cpu".')
     if chosen.type == "cpu":
         placement = Placement(chosen, torch.float32, 1, 1, ("CPUExecutionProvider",), f"CPU, float32: {why}")
+    elif chosen.type == "mps":
+        if (obstacle := mps_obstacle()) is not None:
+            raise EngineUnavailable(f"There is no GPU mps for the ditto engine: {obstacle}.", 'Use another device, or "cpu".')
+        placement = Placement(chosen, torch.float32, 1, 1, ("CPUExecutionProvider",), f"Apple GPU (MPS, not tried out yet), float32: {why}")
     else:
         if not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count():
             raise EngineUnavailable(f"There is no GPU {chosen} for the ditto engine.", 'Use another device, or "cpu".')
@@ -156,6 +173,8 @@ def place_onnx(device: str | None = None, provider: str = "CUDAExecutionProvider
         return dataclasses.replace(placement, providers=(provider, "CPUExecutionProvider"), reason="OpenVINO on the CPU: it was asked for")
     if placement.device.type == "cpu":
         return placement
+    if placement.device.type == "mps":
+        raise EngineUnavailable("ONNX Runtime does not run on mps.", 'Use PyTorch checkpoints (--format pytorch), or the device "cpu".')
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         if device is None:
             return place("cpu")

@@ -118,6 +118,9 @@ class JobStore(Protocol):
     def cancel(self, job_id: str, now_s: float) -> JobState | None:
         """Ends a queued job as cancelled, and asks for the end of a running one. Its state afterwards; None where it is unknown."""
 
+    def note(self, job_id: str, notes: Mapping[str, Any], now_s: float) -> None:
+        """Puts values, of plain JSON types, into the result of a job that is done."""
+
     def keep(self, job_id: str) -> None:
         """Makes a job go on when nobody waits for it."""
 

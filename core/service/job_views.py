@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import TalkingHeadError, disk_error, is_disk_full
+from core.media.captions import Caption
 from core.service.errors import hide_paths
 from core.service.job_store import JobKind, JobRecord, JobState
 from core.service.outputs import PREVIEW_NAME
-from core.speech_synthesis.captions import Caption
 from core.types import GenerationInfo
 
+NAME, PROLONGED = "name", "prolonged_s"
+"""Of a video that is done, in its result."""
 INTERNAL = "InternalError"
 """Recorded as the type of an error that is none of ours: a defect, which was logged."""
 
@@ -30,10 +32,10 @@ class JobView:
     stage, done, total: as in `core.types.Progress`. position: how many queued jobs are before it, itself counted; 0 where it is not queued.
     fps: frames made in a second, 0.0 while not known. left_s: seconds left, about; None while not known. info: of a video that is done.
     voice: id of the one that speaks a text; "" for a recording. captions: of a text, once the job is done, and of a stream as far as it is
-    spoken; empty where they were not asked for, or the voice does not tell the times of words. avatar: the token, once a job that registers
-    one is done. video: where its file is, once it is done. preview: where
-    its first seconds are while the rest is made, where they were asked for. error: why it failed. client_state: what the adapter that
-    submitted it noted for itself.
+    spoken; empty where they were not asked for, or the voice does not tell the times of words. captions_burned: they are in the picture.
+    avatar: the token, once a job that registers one is done. video: where its file is, once it is done. name: of the video, by its owner;
+    "" without one. prolonged_s: when its time to live began anew, 0.0 where it did not. preview: where its first seconds are while the rest
+    is made, where they were asked for. error: why it failed. client_state: what the adapter that submitted it noted for itself.
     """
 
     id: str
@@ -52,8 +54,11 @@ class JobView:
     info: GenerationInfo | None
     voice: str
     captions: tuple[Caption, ...]
+    captions_burned: bool
     avatar: str | None
     video: Path | None
+    name: str
+    prolonged_s: float
     preview: Path | None
     error: TalkingHeadError | None
     client_state: Mapping[str, Any]
@@ -86,8 +91,11 @@ def view_of(record: JobRecord, position: int) -> JobView:
         info=None if info is None else GenerationInfo(**{**info, "warnings": tuple(info["warnings"])}),
         voice=(record.request.get("speech") or {}).get("voice", ""),
         captions=tuple(Caption(start_s, end_s, tuple(lines)) for start_s, end_s, lines in result.get("captions") or ()),
+        captions_burned=bool((record.request.get("options") or {}).get("burn_captions")),
         avatar=result.get("avatar"),
         video=Path(record.output) if record.output and record.state == "done" else None,
+        name=str(result.get(NAME, "")),
+        prolonged_s=float(result.get(PROLONGED, 0.0)),
         preview=_preview(record),
         error=None if record.error is None else as_exception(record.error),
         client_state=record.request.get("client_state") or {},

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from core.errors import disk_error
+from core.generation_run import whole
+from core.media.captions import captions
 from core.scheduler import Job
 from core.service import options
 from core.service.job_inputs import JobInputs
@@ -19,13 +21,12 @@ from core.service.job_runner import Running
 from core.service.job_store import JobRecord
 from core.service.leases import Lease
 from core.service.outputs import PREVIEW_NAME
+from core.service.recorded_words import RecordedWords
 from core.service.spoken_texts import SpokenText, SpokenTexts, in_record
 from core.settings import Settings
-from core.speech_synthesis.base import Word
-from core.speech_synthesis.captions import captions
 from core.speech_synthesis.recording import SpokenAudio
 from core.studio import Studio
-from core.types import Audio, AudioStream, Avatar, Generation, GenerationInfo, Progress, Request, Source
+from core.types import Audio, AudioStream, Avatar, Generation, GenerationInfo, Progress, Request, Source, Word
 
 T = TypeVar("T")
 
@@ -54,12 +55,16 @@ def video_request(record: Mapping[str, Any], owner: str, audio: Audio | AudioStr
 
 
 class JobWork:
-    """texts: speaks those given in place of recordings. handles: gives the future through which a stream is handed to its reader."""
+    """texts: speaks those given in place of recordings. recorded: recognises the words of recordings.
+    handles: gives the future through which a stream is handed to its reader.
+    """
 
     def __init__(
-        self, studio: Studio, settings: Settings, inputs: JobInputs, texts: SpokenTexts, handles: Callable[[str], Future[Any]]
-    ) -> None:
+        self, studio: Studio, settings: Settings, inputs: JobInputs, texts: SpokenTexts, recorded: RecordedWords,
+        handles: Callable[[str], Future[Any]],
+    ) -> None:  # fmt: skip
         self._studio, self._settings, self._inputs, self._texts, self._handles = studio, settings, inputs, texts, handles
+        self._recorded = recorded
 
     def __call__(self, running: Running, decoded: Any | None) -> Mapping[str, Any]:
         record = running.record
@@ -68,8 +73,10 @@ class JobWork:
         request: Request = decoded if decoded is not None else self._request(record)
         running.check()
         said, about = in_record(record.request), dict[str, Any]()
+        if said is None and (request.options.burn_captions or record.request.get("captions")):
+            request, about = self._recognised(running, request)
         if record.kind == "stream":
-            return self._stream(running, request) if said is None else self._spoken_stream(running, request, said)
+            return {**self._stream(running, request), **about} if said is None else self._spoken_stream(running, request, said)
         if said is not None:
             request, about = self._spoken(running, request, said)
         output = Path(record.output)
@@ -81,24 +88,34 @@ class JobWork:
                     preview.unlink(missing_ok=True)
         return {"info": made.info.to_dict(), **about}
 
+    def _recognised(self, running: Running, request: Request) -> tuple[Request, dict[str, Any]]:
+        """The request with the words of its recording, and what the result tells about them."""
+        recognition = self._recorded.begin(whole(request.audio))
+        running.stop_with(recognition.cancel)
+        running.report(Progress("recognising"))
+        audio = dataclasses.replace(whole(request.audio), words=recognition.words())
+        about = _captions(audio.words)
+        running.note(about)
+        return dataclasses.replace(request, audio=audio), about
+
     def _spoken(self, running: Running, request: Request, said: SpokenText) -> tuple[Request, dict[str, Any]]:
         """The request with its text as a recording, and what the result tells about it."""
         cancel = threading.Event()
         running.stop_with(cancel.set)
         audio, speech = self._texts.speak(said, request.owner, cancel, running.report)
-        return dataclasses.replace(request, audio=audio), _captions(said, speech.words)
+        return dataclasses.replace(request, audio=audio), _spoken_captions(said, speech.words)
 
     def _spoken_stream(self, running: Running, request: Request, said: SpokenText) -> Mapping[str, Any]:
         """It is spoken while it is shown."""
 
         def told(audio: SpokenAudio) -> None:
-            running.note(_captions(said, audio.words))
+            running.note(_spoken_captions(said, audio.words))
 
         running.report(Progress("speech"))
         with closing(self._texts.coming(said, request.owner, told)) as audio:
             audio.start()
             result = self._stream(running, dataclasses.replace(request, audio=audio), audio.close)
-            return {**result, **_captions(said, audio.words)}
+            return {**result, **_spoken_captions(said, audio.words)}
 
     def _stream(self, running: Running, request: Request, stop: Callable[[], None] = lambda: None) -> Mapping[str, Any]:
         """stop: called too where the job is cancelled."""
@@ -153,7 +170,10 @@ def _made_room(output: Path) -> Lease:
         raise disk_error(error, "The video cannot be written", "Make the folder for videos usable.") from error
 
 
-def _captions(said: SpokenText, words: Sequence[Word]) -> dict[str, Any]:
+def _spoken_captions(said: SpokenText, words: Sequence[Word]) -> dict[str, Any]:
     """What the result of a job tells about its text."""
-    shown = captions(words) if said.captions else []
-    return {"voice": said.voice, "captions": [[each.start_s, each.end_s, list(each.lines)] for each in shown]}
+    return {"voice": said.voice, **_captions(words if said.captions else ())}
+
+
+def _captions(words: Sequence[Word]) -> dict[str, Any]:
+    return {"captions": [[each.start_s, each.end_s, list(each.lines)] for each in captions(words)]}

@@ -22,7 +22,7 @@ from core.service.job_handles import JobHandles
 from core.service.job_inputs import DecodedInputs, JobInputs
 from core.service.job_runner import QUEUE, JobRunner, Running, cancel_topic, job_topic, owner_topic
 from core.service.job_store import Admission, JobKind, JobRecord, JobState, JobStore
-from core.service.job_views import JobView, view_of
+from core.service.job_views import PROLONGED, JobView, view_of
 from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
 from core.service.topics import Topics
@@ -233,6 +233,19 @@ class Jobs:
             self.topics.publish(owner_topic(owner))
         return freed
 
+    def note(self, job_id: str, owner: str, notes: Mapping[str, Any]) -> None:
+        """Puts values into the result of a job that is done. Raises UnknownJob."""
+        self.get(job_id, owner)
+        self._store.note(job_id, notes, time.time())
+        self.topics.publish(owner_topic(owner))
+
+    def prolong(self, job_id: str, owner: str) -> None:
+        """The time to live of a job that is done, and of its video, begins anew. Raises UnknownJob."""
+        view = self.get(job_id, owner)
+        if view.video is not None:
+            self._outputs.renew(view.video)
+        self.note(job_id, owner, {PROLONGED: time.time()})
+
     def keep(self, job_id: str) -> None:
         """Makes it go on when nobody waits for it."""
         self._store.keep(job_id)
@@ -252,7 +265,7 @@ class Jobs:
             if not record.ended:
                 continue
             owners[record.owner] = owners.get(record.owner, 0) + 1
-            if self._lost(record) or now_s - record.ended_s > self._ttl_s or owners[record.owner] > MAX_PER_OWNER:
+            if self._lost(record) or now_s - _since_s(record) > self._ttl_s or owners[record.owner] > MAX_PER_OWNER:
                 gone.append(record)
         self._remove(gone)
         self._tell_owners(gone)
@@ -330,6 +343,11 @@ class Jobs:
     def _tell_owners(self, records: list[JobRecord]) -> None:
         for owner in {record.owner for record in records}:
             self.topics.publish(owner_topic(owner))
+
+
+def _since_s(record: JobRecord) -> float:
+    """When the time to live of an ended job began."""
+    return max(record.ended_s, float((record.result or {}).get(PROLONGED, 0.0)))
 
 
 def stopping() -> BusyError:

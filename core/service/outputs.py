@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import OutputError, disk_error
+from core.errors import EncodingError, OutputError, disk_error
 from core.service.leases import Lease, remove_unleased, unleased
 from core.service.owned_folders import UPLOAD, folder_name
 from core.settings import Settings
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 VIDEO_NAME = "talking-head.mp4"
 """What a downloaded video is called; the folder above it is what nobody can guess."""
+THUMBNAIL_NAME = "thumbnail.jpg"
 PREVIEW_NAME = "preview.mp4"
 """The first seconds of a video that is being made, beside where it will be."""
 INPUTS = "inputs"
@@ -164,6 +165,29 @@ class OutputFolder:
         Raises FileNotFoundError where its folder is gone.
         """
         return Lease(file.parent)
+
+    def renew(self, video: Path) -> None:
+        """A video that counts as made now: `trim` and `sweep` leave it longer. One that is gone is passed over."""
+        with contextlib.suppress(OSError):
+            for path in (*video.parent.iterdir(), video.parent):
+                os.utime(path)
+
+    def thumbnail(self, video: Path) -> Path | None:
+        """A small JPEG of the first picture of a video, beside it; None where it cannot be made."""
+        path = video.parent / THUMBNAIL_NAME
+        if path.is_file():
+            return path
+        from core.media.thumbnails import first_picture
+
+        try:
+            about = video.parent.stat()
+            part = video.parent / f".{secrets.token_hex(8)}.part"
+            part.write_bytes(first_picture(video))
+            os.replace(part, path)
+            os.utime(video.parent, ns=(about.st_atime_ns, about.st_mtime_ns))  # the video is as old as before
+        except (OSError, EncodingError):
+            return None
+        return path
 
     def discard(self, video: Path) -> None:
         """Removes a video (from `new_video`) that nobody will fetch, and its folder."""

@@ -19,6 +19,7 @@ from core.service.job_work import read_audio, read_source, video_request
 from core.service.jobs import Jobs
 from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
+from core.service.recorded_words import RecordedWords
 from core.service.spoken_texts import SpokenTexts
 from core.service.threads import on_thread
 from core.settings import Settings
@@ -36,8 +37,9 @@ class VideoInputs:
     """What was handed in for a video, as it came: files by path, the rest unchecked.
 
     image: a new photo; avatar: the token of a known one instead. text: what is said, plain or SSML, in place of `audio`; "" is an empty
-    text, None none. voice: the id of the one that speaks it, "" the default. speed: relative to the voice's usual one. captions: its words
-    are kept with their times, where the voice tells them. options: by name, as `core.service.options` settles them. consent: the
+    text, None none. voice: the id of the one that speaks it, "" the default. speed: relative to the voice's usual one. captions: the words
+    are kept with their times, those of a text where the voice tells them, those of a recording
+    as they are recognised; None: of a text only. options: by name, as `core.service.options` settles them. consent: the
     person shown agreed (asked for where the deployment requires it). preview: the first seconds can be seen while the rest is made.
     client_state: what the adapter notes for itself.
     """
@@ -52,7 +54,7 @@ class VideoInputs:
     text: str | None = field(default=None, repr=False)
     voice: str = ""
     speed: Any = 1.0
-    captions: bool = True
+    captions: bool | None = None
     preview: bool = False
 
 
@@ -71,10 +73,11 @@ class Requests:
     """Accepts jobs. Thread-safe; used on one event loop at a time."""
 
     def __init__(
-        self, studio: Studio, settings: Settings, jobs: Jobs, outputs: OutputFolder, photos: DecodedPhotos, texts: SpokenTexts
-    ) -> None:
+        self, studio: Studio, settings: Settings, jobs: Jobs, outputs: OutputFolder, photos: DecodedPhotos, texts: SpokenTexts,
+        recorded_words: RecordedWords,
+    ) -> None:  # fmt: skip
         self._studio, self.settings, self._jobs, self._outputs, self._photos = studio, settings, jobs, outputs, photos
-        self._texts = texts
+        self._texts, self._recorded_words = texts, recorded_words
         self._readers = asyncio.Semaphore(READERS)
 
     async def video(
@@ -101,8 +104,13 @@ class Requests:
         if inputs.preview:
             request["preview"] = True
         audio: Audio | SpokenAudio | None = None
+        burned = bool(settled.get("burn_captions"))
+        recognised = inputs.text is None and (burned or inputs.captions is True)
+        if recognised:
+            self._recorded_words.check()
+            request |= {"captions": inputs.captions is True}
         if inputs.text is not None:
-            said = await on_thread(self._texts.settled, inputs.text, inputs.voice, inputs.speed, inputs.captions)
+            said = await on_thread(self._texts.settled, inputs.text, inputs.voice, inputs.speed, inputs.captions is not False, burned)
             audio = self._texts.coming(said, owner)
             request["speech"] = dataclasses.asdict(said)
         try:
@@ -126,7 +134,7 @@ class Requests:
             if kind != "stream" or keep_stream:
                 output = self._outputs.new_video(owner)
             try:
-                if kind == "stream" or output is None or not isinstance(audio, Audio):
+                if kind == "stream" or output is None or not isinstance(audio, Audio) or recognised:
                     self._studio.check(decoded)
                 else:
                     known = self._studio.find_result(decoded, output)

@@ -21,6 +21,7 @@ from core.service.jobs import Jobs
 from core.service.listening import Listening
 from core.service.outputs import INPUTS, OutputFolder
 from core.service.page_size import PageSize
+from core.service.recorded_words import RecordedWords
 from core.service.requests import Requests
 from core.service.speech_recognition import SpeechRecognition
 from core.service.spoken_sounds import SpokenSounds
@@ -68,6 +69,8 @@ class Service:
         self.studio, self.outputs, self.settings = studio, outputs, settings
         self.topics = Topics(str(cache.root))
         self.speaker = Speaker(settings, cache, kokoro_file)
+        self.recognition = SpeechRecognition(settings)
+        self.recorded_words = RecordedWords(self.recognition)
         self.texts = texts = SpokenTexts(self.speaker, settings)
         self.sounds = SpokenSounds(texts, settings)
         inputs = JobInputs([kept_inputs, passing_inputs])
@@ -76,7 +79,7 @@ class Service:
             self.topics,
             inputs,
             outputs,
-            JobWork(studio, settings, inputs, texts, lambda job_id: self.jobs.handle(job_id)),
+            JobWork(studio, settings, inputs, texts, self.recorded_words, lambda job_id: self.jobs.handle(job_id)),
             jobs_folder,
             slots=settings.max_jobs,
             admission=Admission(
@@ -94,13 +97,12 @@ class Service:
         studio.scheduler.stand_behind(self.jobs.any_wait, self.jobs.job_rests)
         self._listeners: list[Callable[[JobRecord], None]] = [self.page_size.job_ended]
         self._photos = DecodedPhotos(settings.previews_bytes)
-        self.requests = Requests(studio, settings, self.jobs, outputs, self._photos, texts)
+        self.requests = Requests(studio, settings, self.jobs, outputs, self._photos, texts, self.recorded_words)
         self.face_previews = FacePreviews(studio, self.requests, outputs, self._photos)
         self.stills = Stills(studio, self.requests, outputs)
         self.listening = Listening(texts, settings)
-        self.recognition = SpeechRecognition(settings)
         self.uploads = VisitorUploads(outputs, settings)
-        self.videos = Videos(self.jobs)
+        self.videos = Videos(self.jobs, outputs)
         self.avatars = AvatarService(studio, self.videos, self.topics, self.speaker.cache)
         self.cache = cache
         self.health = Health(self)

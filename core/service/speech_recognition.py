@@ -18,13 +18,14 @@ from core.service.chat.sentences import cleaned
 from core.service.quotas import ConcurrencyLimit, RateLimit
 from core.service.threads import on_thread
 from core.settings import Settings
-from core.types import SAMPLE_RATE_HZ
+from core.types import SAMPLE_RATE_HZ, Samples, Word
 
 MAX_SPOKEN_S = 60.0
 MIN_SPOKEN_S = 0.1
 MAX_SPOKEN_BYTES = 2**20
 """Of one recording, as a browser compresses it."""
-MAX_ANSWER_BYTES = 2**18
+MAX_ANSWER_BYTES, MAX_WORDS_BYTES = 2**18, 2**22
+MAX_WORD_CHARS = 100
 AT_ONCE, OWNER_AT_ONCE = 8, 2
 """Recordings that are recognised at the same time."""
 _NO_SOUND = ("recording_too_short", "recording_empty", "recording_mute")
@@ -44,6 +45,7 @@ class SpeechRecognition:
         self._rate = RateLimit(settings.chats_per_minute, "recordings to recognise")
         self._places = ConcurrencyLimit(AT_ONCE, OWNER_AT_ONCE, "recordings")
         self._model, self._longest_s = settings.recognition_model, settings.recognition_answer_s
+        self._timeout_s = settings.recognition_timeout_s
         self._url, self._client = "", None
         if settings.recognition_url is not None:
             key = settings.recognition_key.get_secret_value() if settings.recognition_key else ""
@@ -66,8 +68,7 @@ class SpeechRecognition:
         Raises AudioError, TooMany, BusyError, EngineUnavailable.
         """
         if self._client is None:
-            hint = "Set TALKING_HEAD_RECOGNITION_URL, TALKING_HEAD_RECOGNITION_KEY and TALKING_HEAD_RECOGNITION_MODEL (docs/chat.md)."
-            raise EngineUnavailable("No speech recognition is set.", hint, code="recognition_not_set")
+            raise _not_set()
         self._rate.take(owner)
         with self._places.slot(owner):
             return await on_thread(self._recognise, self._client, recording, language)
@@ -80,18 +81,30 @@ class SpeechRecognition:
                 return ""
             raise
         known = _LANGUAGE.match(language.lower())
-        about = {"model": self._model, "response_format": "json", **({"language": known[0]} if known else {})}
+        about = {"response_format": "json", **({"language": known[0]} if known else {})}
+        return _text_in(self._answer(client, samples, about, self._timeout_s, MAX_ANSWER_BYTES))
+
+    def timed_words(self, samples: Samples) -> tuple[Word, ...]:
+        """The words of a recording of any length, with their times, in order. Waits; raises EngineUnavailable, BusyError."""
+        if self._client is None:
+            raise _not_set()
+        about = {"response_format": "verbose_json", "timestamp_granularities[]": "word"}
+        answer = self._answer(self._client, samples, about, self._timeout_s + len(samples) / SAMPLE_RATE_HZ, MAX_WORDS_BYTES)
+        return _words_in(answer, len(samples) / SAMPLE_RATE_HZ)
+
+    def _answer(self, client: httpx.Client, samples: Samples, about: dict[str, str], timeout_s: float, most: int) -> bytes:
         file = ("speech.wav", wav_file(samples, SAMPLE_RATE_HZ), "audio/wav")
+        data = {"model": self._model, **about}
         try:
-            with client.stream("POST", self._url, data=about, files={"file": file}) as response:
+            with client.stream("POST", self._url, data=data, files={"file": file}, timeout=timeout_s) as response:
                 if response.status_code != 200:
                     raise _SERVICE.refused(response.status_code, response.headers, self._read(response, MAX_ERROR_BYTES))
-                answer = self._read(response, MAX_ANSWER_BYTES)
+                answer = self._read(response, most)
         except httpx.HTTPError as error:
             raise _SERVICE.unreachable(error) from error
-        if len(answer) > MAX_ANSWER_BYTES:
-            raise _SERVICE.failed(f"sent more than {MAX_ANSWER_BYTES // 2**10} KiB for one recording")
-        return _text_in(answer)
+        if len(answer) > most:
+            raise _SERVICE.failed(f"sent more than {most // 2**10} KiB for one recording")
+        return answer
 
     def _read(self, response: httpx.Response, most: int) -> bytes:
         """The body; no more than a chunk beyond `most` bytes of it."""
@@ -103,6 +116,27 @@ class SpeechRecognition:
             if time.monotonic() > until_s:
                 raise _SERVICE.failed("took too long for one recording")
         return body
+
+
+def _not_set() -> EngineUnavailable:
+    hint = "Set TALKING_HEAD_RECOGNITION_URL, TALKING_HEAD_RECOGNITION_KEY and TALKING_HEAD_RECOGNITION_MODEL (docs/chat.md)."
+    return EngineUnavailable("No speech recognition is set.", hint, code="recognition_not_set")
+
+
+def _words_in(answer: bytes, duration_s: float) -> tuple[Word, ...]:
+    """Times are put in order and within the recording, whatever the service says."""
+    words: list[Word] = []
+    at_s = 0.0
+    try:
+        for each in json.loads(answer)["words"]:
+            text = cleaned(each["word"]).strip()[:MAX_WORD_CHARS]
+            start_s = min(max(float(each["start"]), at_s), duration_s)
+            at_s = min(max(float(each["end"]), start_s), duration_s)
+            if text:
+                words.append(Word(text, start_s, at_s))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+        raise _SERVICE.failed("sent no words with their times") from None
+    return tuple(words)
 
 
 def _text_in(answer: bytes) -> str:

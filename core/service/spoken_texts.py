@@ -37,14 +37,17 @@ class SpokenTexts:
     def __init__(self, speaker: Speaker, settings: Settings) -> None:
         self._speaker, self._settings = speaker, settings
 
-    def settled(self, text: str, voice: str, speed: Any, captions: bool) -> SpokenText:
-        """The text as it will be spoken, with the voice written out; nothing is loaded. voice: "" is the default.
+    def settled(self, text: str, voice: str, speed: Any, captions: bool, burned: bool = False) -> SpokenText:
+        """The text as it will be spoken, with the voice written out; nothing is loaded. voice: "" is the default. burned: captions will be
+        drawn into the frames.
 
         Raises TextError, OptionError, and EngineUnavailable where there are no voices.
         """
         chosen = self._speaker.voice(voice)
         number = _speed(speed)
         self._speaker.check(text, chosen, number)
+        if burned:
+            self._speaker.check_captions(text, chosen)
         return SpokenText(text, chosen.id, number, captions)
 
     def pieces(self, said: SpokenText, owner: str, cancel: threading.Event) -> Iterator[Speech]:

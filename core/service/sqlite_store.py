@@ -150,6 +150,15 @@ class SqliteJobStore:
 
         return self._transaction(work)
 
+    def note(self, job_id: str, notes: Mapping[str, Any], now_s: float) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            record = _one(db, "id = ? AND state = 'done'", job_id)
+            if record is not None:
+                result = json.dumps({**(record.result or {}), **notes})
+                db.execute("UPDATE jobs SET result = ?, updated_s = ? WHERE id = ?", (result, now_s, job_id))
+
+        self._transaction(work)
+
     def keep(self, job_id: str) -> None:
         self._transaction(lambda db: db.execute("UPDATE jobs SET kept = 1 WHERE id = ?", (job_id,)))
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import Cancelled
+from core.types import Word
 
 MIN_SPEED, MAX_SPEED = 0.5, 2.0
 """Bounds of a speed relative to the voice's usual one."""
@@ -35,21 +36,12 @@ class Voice:
     natural: bool
 
 
-@dataclass(frozen=True)
-class Word:
-    """A word as it is written, and when it is heard: seconds from the start of its piece, 0 <= start_s <= end_s."""
-
-    text: str
-    start_s: float
-    end_s: float
-
-
 @dataclass(frozen=True, eq=False)
 class Speech:
     """One piece of speech.
 
-    samples: (n,) float32, mono, -1..1, n >= 1. text: what is said in it; "" for a pause. words: in order; empty where the synthesiser
-    does not know them.
+    samples: (n,) float32, mono, -1..1, n >= 1. text: what is said in it; "" for a pause. words: in order, their times from its start; empty
+    where the synthesiser does not know them.
     """
 
     samples: NDArray[np.float32]
@@ -100,13 +92,19 @@ def check_cancel(cancel: threading.Event) -> None:
         raise Cancelled("The speech was cancelled.")
 
 
+def words_at(piece: Speech, at_s: float) -> tuple[Word, ...]:
+    """The words of a piece that begins at `at_s` of a recording."""
+    last = len(piece.words) - 1
+    return tuple(Word(word.text, word.start_s + at_s, word.end_s + at_s, index == last) for index, word in enumerate(piece.words))
+
+
 def joined(pieces: Iterable[Speech]) -> Speech:
     """All pieces as one; the times of the words count from its start. At least one piece, all of one sampling rate."""
     parts = list(pieces)
     words: list[Word] = []
     at_s = 0.0
     for part in parts:
-        words += [Word(word.text, word.start_s + at_s, word.end_s + at_s) for word in part.words]
+        words += words_at(part, at_s)
         at_s += part.duration_s
     text = " ".join(part.text for part in parts if part.text)
     return Speech(np.concatenate([part.samples for part in parts]), parts[0].sample_rate_hz, text, tuple(words))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import os
+import re
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,7 +125,10 @@ class EspeakLibrary:
         return bytes(self._library.espeak_Info(None) or b"").decode("ascii", "replace").split(" ")[0]
 
     def _listed(self) -> dict[str, tuple[str, str]]:
-        """By every code of each language: its name, and what the library calls its voice."""
+        """By every code of each language: its name, and what the library calls its voice. Without those that cannot speak."""
+        data = ctypes.c_char_p()
+        self._library.espeak_Info(ctypes.byref(data))
+        folder = Path(os.fsdecode(data.value or b""))
         found: dict[str, tuple[str, str]] = {}
         entries = self._library.espeak_ListVoices(None)
         index = 0
@@ -130,7 +136,7 @@ class EspeakLibrary:
             entry = entries[index].contents
             index += 1
             identifier = (entry.identifier or b"").decode()
-            if not identifier.startswith(("mb/", "!v/")):
+            if not identifier.startswith(("mb/", "!v/")) and _has_dictionary(folder, identifier):
                 for code in _codes(ctypes.addressof(entry.languages.contents)):
                     found.setdefault(code, ((entry.name or b"").decode(), identifier))
         return found
@@ -165,6 +171,16 @@ class EspeakLibrary:
             name = bytes(event.id.string).split(b"\0")[0].decode("utf-8", "ignore") if event.type == _PHONE else ""
             self._events.append((event.type, event.text_position, event.length, event.sample, name))
         return 0
+
+
+def _has_dictionary(data: Path, identifier: str) -> bool:
+    """A few languages are listed whose dictionary is not there, without which nothing is said. True where that cannot be told."""
+    try:
+        named = re.search(r"^dictionary\s+(\S+)", (data / "lang" / identifier).read_text("utf-8", "replace"), re.MULTILINE)
+    except OSError:
+        return True
+    name = named[1] if named else identifier.rpartition("/")[2].partition("-")[0]
+    return (data / f"{name}_dict").exists()
 
 
 def _codes(address: int) -> list[str]:

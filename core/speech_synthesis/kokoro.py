@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import EngineUnavailable
+from core.speech_synthesis import japanese
 from core.speech_synthesis.base import Speech, Voice, check_cancel
 from core.speech_synthesis.espeak_library import EspeakLibrary, espeak_library, has_system_library
-from core.speech_synthesis.kokoro_letters import Letters, letters_of
+from core.speech_synthesis.kokoro_letters import Letters, letters_of, said_of
 from core.speech_synthesis.kokoro_network import KokoroNetwork, NetworkFile, missing_part, not_installed
 from core.speech_synthesis.pronunciations import FOLDER
-from core.speech_synthesis.word_times import word_times
+from core.speech_synthesis.word_times import phrase_times, word_times
 from core.thread_priority import PATIENT_SPEECH, by_patient_thread
 
 RATE_HZ = 24_000
@@ -36,6 +37,7 @@ CANCEL_POLL_S = 0.05
 _WIDTH, _ROWS = 256, 510
 _LICENCE = "Apache-2.0"
 
+JAPANESE = "ja-JP"
 VOICES = tuple(
     Voice(id, name, language, RATE_HZ, _LICENCE, True)
     for id, name, language in (
@@ -49,6 +51,7 @@ VOICES = tuple(
         ("if_sara", "Sara", "it"),
         ("pf_dora", "Dora", "pt-BR"),
         ("hf_alpha", "Alpha", "hi"),
+        ("jf_alpha", "Alpha", JAPANESE),
     )
 )
 _ESPEAK_CODES = {"en-US": "en-us", "en-GB": "en-gb", "es": "es", "fr": "fr", "it": "it", "pt-BR": "pt-br", "hi": "hi"}
@@ -66,7 +69,7 @@ class Kokoro:
         ended = cancel or threading.Event()
         self._network = by_patient_thread(lambda: KokoroNetwork(threads, file, ended), PATIENT_SPEECH)
         self._tables: dict[str, NDArray[np.float32]] = {}
-        self.revision = f"kokoro-82m {self._network.revision} espeak-ng {self._espeak.version} 2"
+        self.revision = f"kokoro-82m {self._network.revision} espeak-ng {self._espeak.version} 3"
 
     def warmup(self) -> None:
         for _ in self.speak("Hello.", VOICES[0], 1.0, threading.Event()):
@@ -74,14 +77,17 @@ class Kokoro:
 
     def speak(self, text: str, voice: Voice, speed: float, cancel: threading.Event) -> Iterator[Speech]:
         """As `Synthesiser.speak`. A text longer than the network takes becomes several pieces."""
-        read = self._espeak.read(text, _ESPEAK_CODES[voice.language], 1.0, cancel)
-        pieces = letters_of(text, read.words, voice.language)
+        if voice.language == JAPANESE:
+            said = japanese.said(text)
+        else:
+            said = said_of(text, self._espeak.read(text, _ESPEAK_CODES[voice.language], 1.0, cancel).words, voice.language)
+        pieces = letters_of(text, said)
         for index, letters in enumerate(pieces):
             check_cancel(cancel)
             samples, units = self._run(letters, voice, speed, cancel)
             first = letters.words[0].start if index else 0
             last = pieces[index + 1].words[0].start if index + 1 < len(pieces) else len(text)
-            yield _piece(text[first:last], first, letters, samples, units)
+            yield _piece(text[first:last], first, letters, samples, units, voice.language != JAPANESE)
 
     def _run(self, letters: Letters, voice: Voice, speed: float, cancel: threading.Event) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """(samples, units of each letter with the silence before and after)."""
@@ -98,12 +104,14 @@ class Kokoro:
         return table
 
 
-def _piece(text: str, offset: int, letters: Letters, samples: NDArray[np.float32], units: NDArray[np.int64]) -> Speech:
-    """text: what is said in it. offset: its first character in the text that the letters' words count in."""
+def _piece(
+    text: str, offset: int, letters: Letters, samples: NDArray[np.float32], units: NDArray[np.int64], blanks: bool
+) -> Speech:  # fmt: skip
+    """text: what is said in it. offset: its first character in the text that the letters' words count in. blanks: they part its words."""
     cut = max(0, int(units[0]) - EARLY_UNITS - LEAD_UNITS)
     edges = np.maximum(np.concatenate(([0], np.cumsum(units))) - EARLY_UNITS - cut, 0) * UNIT / RATE_HZ
     heard = [(word.start - offset, float(edges[word.first + 1]), float(edges[word.after + 1])) for word in letters.words]
-    return Speech(samples[cut * UNIT :], RATE_HZ, text.strip(), word_times(text, heard))
+    return Speech(samples[cut * UNIT :], RATE_HZ, text.strip(), word_times(text, heard) if blanks else phrase_times(text, heard))
 
 
 @contextlib.contextmanager
@@ -132,8 +140,12 @@ def _ended_by(cancel: threading.Event) -> Iterator[Any]:
         watcher.join()
 
 
-def check_installed(file: NetworkFile | None = None) -> None:
-    """Raises EngineUnavailable naming the first package that is missing; loads nothing. file: of the network, without its packages."""
+def check_installed(file: NetworkFile | None = None, language: str = "") -> None:
+    """Raises EngineUnavailable naming the first package that is missing; loads nothing. file: of the network, without its packages.
+    language: of the voice.
+    """
+    if language == JAPANESE:
+        japanese.check_installed()
     for module in ("onnxruntime", "espeakng_loader"):
         if importlib.util.find_spec(module) is None and not (module == "espeakng_loader" and has_system_library()):
             raise not_installed(module.replace("_", "-"))
@@ -141,9 +153,9 @@ def check_installed(file: NetworkFile | None = None) -> None:
         raise not_installed(package)
 
 
-def is_installed(file: NetworkFile | None = None) -> bool:
+def is_installed(file: NetworkFile | None = None, language: str = "") -> bool:
     try:
-        check_installed(file)
+        check_installed(file, language)
     except EngineUnavailable:
         return False
     return True

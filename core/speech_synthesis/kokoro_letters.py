@@ -65,9 +65,10 @@ def spelled(phones: Iterable[str], language: str) -> str:
     return "".join(letter for letter in "".join(out) if letter in known)
 
 
-def letters_of(text: str, words: Sequence[SpokenWord], language: str) -> list[Letters]:
-    """The text as one or more pieces of at most MAX_LETTERS, cut between written words where that is possible. Empty where nothing is
-    said.
+def letters_of(text: str, said: Sequence[tuple[int, str, str]]) -> list[Letters]:
+    """The text as one or more pieces of at most MAX_LETTERS, cut between written words where that is possible. Empty where nothing is said.
+
+    said: (first character, letters, mark of the pause after it) of what is said, one by one, as `said_of` gives it.
     """
     pieces: list[Letters] = []
     line = ""
@@ -80,7 +81,7 @@ def letters_of(text: str, words: Sequence[SpokenWord], language: str) -> list[Le
         line = ""
         spans.clear()
 
-    for written in _written_words(text, words, language):
+    for written in _written_words(text, said):
         if len(line) + sum(len(letters) + 2 for _, letters, _ in written) > MAX_LETTERS:
             finish()
         for start, letters, pause in written:
@@ -93,18 +94,18 @@ def letters_of(text: str, words: Sequence[SpokenWord], language: str) -> list[Le
     return pieces
 
 
-def _written_words(text: str, words: Sequence[SpokenWord], language: str) -> list[list[tuple[int, str, str]]]:
-    """(first character, letters, mark of the pause after it) of what is said, gathered by the words between blanks."""
+def _written_words(text: str, said: Sequence[tuple[int, str, str]]) -> list[list[tuple[int, str, str]]]:
+    """The same gathered by the words between blanks."""
     found: list[list[tuple[int, str, str]]] = []
-    for start, letters, pause in _said(text, words, language):
+    for start, letters, pause in said:
         if not found or any(character.isspace() for character in text[found[-1][-1][0] : start]):
             found.append([])
         found[-1].append((start, letters, pause))
     return found
 
 
-def _said(text: str, words: Sequence[SpokenWord], language: str) -> list[tuple[int, str, str]]:
-    """The same, one by one: by the dictionary of the language where it has all words of what is said at once, else by espeak-ng."""
+def said_of(text: str, words: Sequence[SpokenWord], language: str) -> list[tuple[int, str, str]]:
+    """What is said, one by one: by the dictionary of the language where it has all words of what is said at once, else by espeak-ng."""
     said: list[tuple[int, tuple[str, str], str]] = []  # letters before a consonant or pause, and before a vowel
     for index, word in enumerate(words):
         following = words[index + 1] if index + 1 < len(words) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -9,7 +10,7 @@ from functools import partial
 from core.media.audio import load_audio
 from core.media.coming_audio import ComingAudio
 from core.settings import Settings
-from core.speech_synthesis.base import Speech, Voice, Word, joined
+from core.speech_synthesis.base import Speech, Voice, joined, words_at
 from core.speech_synthesis.speaker import Speaker
 from core.types import Audio, Samples
 
@@ -31,7 +32,8 @@ def spoken(
             yield piece
 
     speech = joined(pieces())
-    return load_audio((speech.sample_rate_hz, speech.samples), settings), speech
+    audio = load_audio((speech.sample_rate_hz, speech.samples), settings)
+    return dataclasses.replace(audio, words=speech.words), speech
 
 
 class SpokenAudio(ComingAudio):
@@ -42,15 +44,12 @@ class SpokenAudio(ComingAudio):
         told: Callable[[SpokenAudio], None] = lambda audio: None,
     ) -> None:  # fmt: skip
         super().__init__(voice.sample_rate_hz, self._spoken)
-        self.words: tuple[Word, ...] = ()
-        """With their times, of what was spoken so far."""
         self.spoken_s = 0.0
         self._speak, self._told = partial(speaker.speak, text, voice, speed, owner), told
 
     def _spoken(self, cancel: threading.Event) -> Iterator[Samples]:
         for piece in self._speak(cancel):
-            at_s = self.spoken_s
-            self.words += tuple(Word(word.text, word.start_s + at_s, word.end_s + at_s) for word in piece.words)
+            self.words += words_at(piece, self.spoken_s)
             self.spoken_s += piece.duration_s
             self._told(self)
             yield piece.samples

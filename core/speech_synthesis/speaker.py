@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from core.errors import AudioError, EngineUnavailable, OptionError, TextError
+from core.media.burned_captions import check_letters, check_words
 from core.optimization.cache_folder import CacheFolder
 from core.settings import Settings
 from core.speech_synthesis import espeak, kokoro
@@ -67,7 +68,8 @@ class Speaker:
 
     def offers(self) -> tuple[Offer, ...]:
         """All voices that are known here, the default first, then the natural ones; of what is not installed, those known without it."""
-        found = [Offer(voice, "kokoro", kokoro.is_installed(self._kokoro_file)) for voice in kokoro.VOICES]
+        installed = {language: kokoro.is_installed(self._kokoro_file, language) for language in ("", kokoro.JAPANESE)}
+        found = [Offer(voice, "kokoro", installed.get(voice.language, installed[""])) for voice in kokoro.VOICES]
         for name in ("service", "espeak"):
             try:
                 found += [Offer(voice, name, True) for voice in self._synthesiser(name).voices]
@@ -89,6 +91,8 @@ class Speaker:
         wanted = id or self._settings.voice
         found = next((voice for voice in voices if voice.id == wanted), None) if wanted else voices[0]
         if found is None:
+            for known in (each for each in kokoro.VOICES if each.id == wanted):
+                kokoro.check_installed(self._kokoro_file, known.language)
             some = ", ".join(voice.id for voice in voices[:NAMED])
             raise OptionError(
                 f"There is no voice {wanted[:100]!r}.", f"The command line's --list_voices and GET /voices show them, such as {some}.",
@@ -100,6 +104,15 @@ class Speaker:
         """Raises TextError or OptionError for what `speak` would refuse; loads nothing."""
         check_speed(speed)
         read_text(text, voice.language, self._settings.max_text_chars)
+
+    def check_captions(self, text: str, voice: Voice) -> None:
+        """Raises OptionError where the words of the text cannot be drawn into a video: the voice does not tell when it says them, or no
+        font has their letters. text: as checked.
+        """
+        if _family(voice) == "service":
+            check_words(())
+        said = read_text(text, voice.language, self._settings.max_text_chars)
+        check_letters(" ".join(part.text for part in said if not isinstance(part, Pause)))
 
     def warmup(self, voice: Voice) -> None:
         """Loads what the voice needs. Raises EngineUnavailable."""

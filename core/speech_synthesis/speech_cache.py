@@ -22,7 +22,8 @@ import numpy as np
 
 from core.errors import OutputError
 from core.optimization.cache_folder import CacheFolder, checked_json, read_checked
-from core.speech_synthesis.base import Speech, Voice, Word, from_int16, to_int16
+from core.speech_synthesis.base import Speech, Voice, from_int16, to_int16
+from core.types import Word
 
 log = logging.getLogger(__name__)
 

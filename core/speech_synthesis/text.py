@@ -13,6 +13,7 @@ from typing import Any
 
 from core.errors import TextError
 from core.media.files import FileKind
+from core.speech_synthesis import japanese
 from core.speech_synthesis.spoken_forms import as_said, without_marks
 from core.speech_synthesis.ssml import Passage, Pause, is_ssml, read_ssml
 from core.speech_synthesis.writing import foreign_script
@@ -86,8 +87,11 @@ def read_text(text: str, language: str, max_chars: int) -> list[Said | Pause]:
         raise TextError("The text has nothing that can be said.", "Write words.", code="text_empty")
     script = foreign_script(said, language) if language else ""
     if script:
+        japanese_missing = (script == "Japanese" or language == "ja") and not japanese.is_installed()
+        more = " The one for Japanese comes with requirements-japanese.txt (docs/usage.md)." if japanese_missing else ""
+        hint = f"Choose a voice of the text's language.{more}"
         raise TextError(
-            f"The text is in {script} letters, which a voice for {language!r} cannot read.", "Choose a voice of the text's language.",
+            f"The text is in {script} letters, which a voice for {language!r} cannot read.", hint,
             code="text_language", parameters={"script": script, "language": language},
         )  # fmt: skip
     return parts

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from core.speech_synthesis.base import Word
+from core.types import Word
 
 
 def word_times(text: str, heard: Iterable[tuple[int, float, float]]) -> tuple[Word, ...]:
@@ -40,3 +40,10 @@ def word_times(text: str, heard: Iterable[tuple[int, float, float]]) -> tuple[Wo
             words.append(Word(token, begin, start_s + (end_s - start_s) * done / total if done < total else end_s))
         index = group
     return tuple(words)
+
+
+def phrase_times(text: str, heard: Sequence[tuple[int, float, float]]) -> tuple[Word, ...]:
+    """The same of a text that has no blanks between words: what is heard as one is one."""
+    ends = [*(at for at, _, _ in heard[1:]), len(text)]
+    cuts = zip([0, *ends[:-1]], ends, heard, strict=True) if heard else ()
+    return tuple(Word(text[start:end].strip(), start_s, end_s) for start, end, (_, start_s, end_s) in cuts)

@@ -31,7 +31,7 @@ _SCRIPTS = {
     "HANGUL": "ko",
     "HIRAGANA": "ja",
     "KATAKANA": "ja",
-    "CJK": "zh cmn yue hak",
+    "CJK": "zh cmn yue hak ja-jp",
     "SHAVIAN": "en",
     "KLINGON": "",
 }
@@ -47,12 +47,15 @@ def foreign_script(text: str, language: str) -> str:
 
     Letters of the Latin script are read in every language.
     """
-    own = _OF_LANGUAGE.get(language.split("-")[0].lower(), set()) | {"LATIN"}
+    code = language.lower()
+    own = _OF_LANGUAGE.get(code.split("-")[0], set()) | _OF_LANGUAGE.get(code, set()) | {"LATIN"}  # espeak-ng's "ja" reads kana alone
     scripts = Counter(_script_of(letter) for letter in text if letter.isalpha())
     foreign = {script: n for script, n in scripts.items() if script in _SCRIPTS and script not in own}
     if sum(foreign.values()) <= MAX_FOREIGN * sum(scripts.values()):
         return ""
     script = max(foreign, key=lambda each: foreign[each])
+    if script == "CJK" and "HIRAGANA" in foreign:
+        script = "HIRAGANA"  # kanji among kana
     return _NAMES.get(script, script.capitalize())
 
 

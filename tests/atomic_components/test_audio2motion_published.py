@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from core.atomic_components import audio2motion
-from core.atomic_components.audio2motion import Audio2Motion, Audio2MotionOptions, row_parts, seeded_noise, smoothed
+from core.atomic_components.audio2motion import Audio2Motion, row_parts, seeded_noise, smoothed
 from core.atomic_components.condition_handler import ConditionHandler
+from core.atomic_components.motion_options import Audio2MotionOptions
 from core.atomic_components.pose import SourceMotion, mirror_index
 from tests.support import golden_io
 from tests.support.ditto_motion import Sampled, a2m_of, before_speech, dream, indexed, no_noise, spoken

@@ -22,8 +22,11 @@ def test_no_frame_needs_more_sound_than_promised_and_one_needs_all_of_it(photo: 
     arrivals: list[int] = []  # samples heard when each feature came
     for heard in range(GRAIN, FRAMES * SAMPLES_PER_FRAME, GRAIN):
         arrivals += [heard] * sum(map(len, features.push(np.zeros(GRAIN, np.float32))))
-    for overlap in range(80):
-        stage = a2m_of(Sampled(carry_index), photo, sampling_timesteps=1, smo_k_d=3, overlap_v2=overlap, online_mode=online)
+    policies = [(75, 10, True), (75, 10, False), (75, 0, True), (78, 3, True), (66, 1, False), (30, 7, True)]
+    shorter = [{"overlap_v2": overlap, "context_frames": context, "emit_tail": tail} for overlap, context, tail in policies]
+    for overlap in [*range(80), *(shorter if online else [])]:
+        more = overlap if isinstance(overlap, dict) else {"overlap_v2": overlap}
+        stage = a2m_of(Sampled(carry_index), photo, sampling_timesteps=1, smo_k_d=3, online_mode=online, **more)
         came = [n for n in range(len(arrivals)) for _ in stage.push(indexed(n, 1))]
         waited = [arrivals[n] - (row + 1) * SAMPLES_PER_FRAME for row, n in enumerate(came)]
         assert max(waited) == look_ahead(stage._options), overlap

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.atomic_components.audio2motion import Audio2Motion, Audio2MotionOptions, seeded_noise
+from core.atomic_components.audio2motion import Audio2Motion, seeded_noise
 from core.atomic_components.condition_handler import ConditionHandler
+from core.atomic_components.motion_options import Audio2MotionOptions
 from core.atomic_components.motion_stitch import MotionStitch
 from core.atomic_components.pose import Motion, SourceMotion
 from core.atomic_components.stitch_options import MotionStitchOptions

@@ -28,6 +28,8 @@ from tests.support.paths import ROOT
 COMMAND = ["--audio_path", str(ROOT / "assets/speech_3s.wav"), "--source_path", str(ROOT / "assets/portrait.png"), "--output_path"]
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "overlap_v2": ({"overlap_v2": 80}, "overlap_v2 is 80"),
+    "context_frames": ({"online_mode": True, "overlap_v2": 75, "context_frames": 76}, "context_frames is 76"),
+    "emit_tail": ({"emit_tail": True}, "emit_tail is for speech that comes in"),
     "sampling_timesteps": ({"sampling_timesteps": 0}, "sampling_timesteps is 0"),
     "smo_k_d": ({"smo_k_d": 1.5}, "smo_k_d is 1.5"),
     "online_mode": ({"online_mode": "yes"}, "online_mode is 'yes'"),

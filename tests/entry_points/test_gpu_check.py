@@ -23,7 +23,9 @@ FILES = {
     "stages": ("stages/stages.json", "stages/profile.txt"),
     "recording": ("recording/end_to_end.json",),
     "streams": ("streams/end_to_end.json",),
-    "latency": ("latency.json",),
+    "latency": ("latency.json", "latency.md"),
+    "tensorrt_build": ("tensorrt_build.json",),
+    "tensorrt": ("tensorrt.json",),
 }
 LACKING = ("av", "soxr", "mediapipe", "soundfile", "onnx", "onnxruntime", "gradio", "fastapi", "pytest", "matplotlib")
 

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from core.errors import InputError, OptionError, TextError
+from core.media.captions import webvtt
 from core.media.image import load_image
 from core.service.job_views import JobView
 from core.service.outputs import OutputFolder
 from core.service.requests import VideoInputs
 from core.service.service import Service
 from core.settings import Settings
-from core.speech_synthesis.captions import webvtt
 from core.speech_synthesis.recording import spoken
 from core.speech_synthesis.speaker import Speaker
 from core.studio import Studio

@@ -11,6 +11,7 @@ from core.errors import Cancelled, EngineUnavailable
 from core.speech_synthesis import espeak_library
 from core.speech_synthesis.base import Speech
 from core.speech_synthesis.espeak import Espeak
+from core.web.pages.voices import sample_sentence
 
 
 def say(espeak: Espeak, text: str, language: str, speed: float = 1.0) -> list[Speech]:
@@ -23,6 +24,11 @@ def test_there_are_a_hundred_languages(espeak: Espeak) -> None:
     assert len(ids) == len(set(ids)) >= 100
     assert {"espeak-de", "espeak-en-us", "espeak-fr", "espeak-pl", "espeak-zh"} <= set(ids)
     assert not any(voice.natural for voice in espeak.voices)
+
+
+def test_every_voice_that_is_listed_says_its_sample(espeak: Espeak) -> None:
+    silent = [voice.id for voice in espeak.voices if not list(espeak.speak(sample_sentence(voice), voice, 2.0, threading.Event()))]
+    assert silent == []
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from core.errors import BusyError, Cancelled, EngineUnavailable
 from core.speech_synthesis import speech_service
 from core.speech_synthesis.base import Speech, joined
 from core.speech_synthesis.speech_service import PIECE_SAMPLES, RATE_HZ, SoundFormat, SpeechService
+from tests.support.serving import wait_for
 from tests.support.speech_server import KEY, SpeechServer, speech_server, tone
 
 VOICES = ("alloy", "busy", "broken", "strange", "dropping", "stalling", "empty", "endless")
@@ -121,3 +122,24 @@ def test_cancelling_ends_the_request(server: SpeechServer) -> None:
     with pytest.raises(Cancelled):
         list(pieces)
     service.close()
+
+
+def test_cancelling_is_noticed_while_the_service_says_nothing(server: SpeechServer) -> None:
+    server.go_on.clear()
+    service = SpeechService(server.url, KEY, "tts-1", VOICES, "wav", 30)
+    cancel, ended = threading.Event(), threading.Event()
+
+    def listen() -> None:
+        with pytest.raises(Cancelled):
+            list(service.speak(TEXT, service.voices[VOICES.index("stalling")], 1.0, cancel))
+        ended.set()
+
+    before = len(server.requests)
+    listener = threading.Thread(target=listen)
+    listener.start()
+    wait_for(lambda: len(server.requests) > before)
+    cancel.set()
+    assert ended.wait(15), "the service goes on only after the test, and would be given up after 30 s"
+    listener.join()
+    service.close()
+    server.go_on.set()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.speech_synthesis.base import Speech, Word, from_int16, joined, to_int16
+from core.speech_synthesis.base import Speech, from_int16, joined, to_int16
 from core.speech_synthesis.word_times import word_times
+from core.types import Word
 
 
 def test_each_written_word_has_its_time() -> None:
@@ -36,7 +37,7 @@ def test_pieces_are_joined_with_times_from_the_start() -> None:
     ]
     whole = joined(pieces)
     assert (whole.text, whole.duration_s, whole.sample_rate_hz) == ("a b", 1.6, 100)
-    assert whole.words == (Word("a", 0.1, 0.2), Word("b", 1.5, 1.6))
+    assert whole.words == (Word("a", 0.1, 0.2, ends_piece=True), Word("b", 1.5, 1.6, ends_piece=True))
 
 
 def test_samples_of_16_bits_are_bounded_and_come_back() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from core.atomic_components.audio2motion import Audio2Motion, Audio2MotionOptions
+from core.atomic_components.audio2motion import Audio2Motion
 from core.atomic_components.condition_handler import ConditionHandler
+from core.atomic_components.motion_options import Audio2MotionOptions
 from core.atomic_components.pose import Motion, SourceMotion
 from core.atomic_components.wav2feat import FeatureOptions, Wav2Feat
 from tests.support.golden_io import SEED

@@ -64,7 +64,8 @@ class _Handler(OpenAIHandler):
                 self.server_of_tests.go_on.wait(30)
                 self.answer(200, {"text": WORDS})
             case words:
-                self.answer(200, {"text": words})
+                timed = [{"word": word, "start": 0.2 * n, "end": 0.2 * n + 0.2} for n, word in enumerate(words.split(), 1)]
+                self.answer(200, {"text": words, **({"words": timed} if body.get("response_format") == "verbose_json" else {})})
 
 
 @contextmanager

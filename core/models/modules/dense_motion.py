@@ -17,6 +17,8 @@ from core.models.modules.shapes import broadcast, unflatten
 
 KP_VARIANCE = 0.01
 """Of the Gaussian spot around a keypoint."""
+WITHOUT_VOLUME_SAMPLING = frozenset({"mps"})
+"""Devices on which PyTorch samples pictures only."""
 
 
 class DenseMotion(NamedTuple):
@@ -146,5 +148,34 @@ def deform(compressed: Tensor, motions: Tensor) -> Tensor:
 
 def sample_volume(volume: Tensor, where: Tensor) -> Tensor:
     """Trilinear sampling, zero outside, at float32 coordinates; the result has the volume's dtype."""
+    if volume.device.type in WITHOUT_VOLUME_SAMPLING:
+        return sample_by_gathers(volume.to(where.dtype), where).to(volume.dtype)
     sampled = F.grid_sample(volume.to(where.dtype), where, mode="bilinear", padding_mode="zeros", align_corners=False)
     return sampled.to(volume.dtype)
+
+
+def sample_by_gathers(volume: Tensor, where: Tensor) -> Tensor:
+    """As F.grid_sample of a volume, trilinear and zero outside: (n, c, d, h, w), (n, d', h', w', 3) -> (n, c, d', h', w').
+
+    Each of the eight voxels around a place is gathered and weighted; those outside weigh nothing.
+    """
+    n, channels = volume.shape[:2]
+    sizes = volume.shape[:1:-1]  # along x, y, z, as coordinates come
+    flat = volume.flatten(2)
+    out = flat.new_zeros(n, channels, where[..., 0].flatten(1).shape[1])
+    low, weights = [], []
+    for axis_number, size in enumerate(sizes):
+        at = ((where[..., axis_number] + 1) * size - 1) / 2
+        below = at.floor()
+        low.append(below)
+        weights.append((1 - (at - below), at - below))
+    for corner in range(8):
+        index, weight = torch.zeros_like(low[0], dtype=torch.int64), torch.ones_like(low[0])
+        for axis_number in (2, 1, 0):
+            size, upper = sizes[axis_number], corner >> axis_number & 1
+            at = low[axis_number] + upper
+            weight = weight * weights[axis_number][upper] * ((at >= 0) & (at < size))
+            index = index * size + at.clamp(0, size - 1).to(torch.int64)
+        voxels = flat.gather(2, index.flatten(1)[:, None].expand(n, channels, -1))
+        out = out + voxels * weight.flatten(1)[:, None]
+    return out.view(n, channels, *where.shape[1:-1])

@@ -57,7 +57,7 @@ class JobStatus(_Answer):
     id: str = Field(description="Cannot be guessed; good for its owner only")
     kind: Literal["video", "stream", "avatar", "idle"]
     state: Literal["queued", "running", "done", "failed", "cancelled"]
-    stage: Literal["queued", "speech", "loading", "registering", "animating", "finishing", "done"]
+    stage: Literal["queued", "recognising", "speech", "loading", "registering", "animating", "finishing", "done"]
     done: int = Field(description="Frames done in this stage")
     total: int = Field(description="Frames of this stage; 0 while not known")
     progress: float = Field(ge=0, le=1)

@@ -44,7 +44,7 @@ async def accept_video(http: HttpRequest, context: Context, owner: str, kind: Jo
             text=text,
             voice=form.fields.get("voice", ""),
             speed=form.fields.get("speed") or 1.0,
-            captions=_flag(form, "captions", True),
+            captions=_flag(form, "captions", False) if form.fields.get("captions", "").strip() else None,
         )
         return await context.service.requests.video(inputs, owner, kind=kind, kept=kept, idempotency_key=idempotency_key)
 

@@ -13,10 +13,10 @@ from fastapi.responses import FileResponse, JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from core.errors import BusyError, Cancelled
+from core.media.captions import Caption, subrip, webvtt
 from core.service.errors import JobNotReady, UnknownJob
 from core.service.job_views import JobView
 from core.service.leases import Lease
-from core.speech_synthesis.captions import Caption, subrip, webvtt
 from core.web.api import spec
 from core.web.api.connection import gone, serve_while_connected
 from core.web.api.context import Async, Context, Here, IdempotencyKey, Owner

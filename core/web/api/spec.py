@@ -45,7 +45,10 @@ _VIDEO = {
     "text": {"type": "string", "maxLength": 100_000, "description": "What is said, plain or SSML, instead of audio"},
     "voice": {"type": "string", "description": "Of the text: its id, as GET /voices tells it; without one the default"},
     "speed": {"type": "number", "minimum": MIN_SPEED, "maximum": MAX_SPEED, "default": 1.0, "description": "Relative to usual"},
-    "captions": {"type": "boolean", "default": True, "description": "Keep captions of the text, where the voice tells the times of words"},
+    "captions": {
+        "type": "boolean",
+        "description": "Keep captions: of a text, unless false, where the voice tells the times; of a recording, if true, as recognised",
+    },
 }
 _AVATAR = {
     "image": {**_FILE, "description": "The person: PNG, JPEG, HEIC, AVIF, WebP, BMP, or a video for Ditto"},

@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 
 from core.errors import OptionError
+from core.media.captions import webvtt
 from core.service.job_views import JobView
 from core.service.requests import AvatarInputs, VideoInputs, hide_paths
-from core.speech_synthesis.captions import webvtt
 from core.types import Avatar, Framing, RenderOptions
 from core.web.pages.client_jobs import finished
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
@@ -23,7 +23,8 @@ PROCESS = (
     "consent: the person shown agreed (needed where the deployment says so). text: what is said, plain or SSML, instead of a recording. "
     "voice: of the text, its id as /list_voices tells it, or empty for the default. speed: of the text, 0.5 to 2. "
     "aspect: auto, 1:1, 9:16, 16:9, 4:5 or source. crop: left, top, width, height of the part of the photo that is shown, in shares of its "
-    "width and height, such as 0.1,0,0.8,0.9, or empty. Returns an mp4 file."
+    "width and height, such as 0.1,0,0.8,0.9, or empty. burn_captions: the words of the text are drawn into the picture. "
+    "Returns an mp4 file."
 )
 PROCESS_OPTIMIZED = (
     "Makes a talking-head video of a photo or a registered avatar. audio: a recording of speech, or None with a text. "
@@ -31,7 +32,7 @@ PROCESS_OPTIMIZED = (
     "token: of an avatar from /preload_avatar, or empty. options: by name, such as "
     '{"engine": "auto", "preset": "fast", "size": 320, "aspect": "9:16", "crop": [0.1, 0, 0.8, 0.9], '
     '"seed": 1234 or "random", "face_index": 0, "blink": 1.0, "head_motion": 1.0, '
-    '"mouth": 1.0, "smile": 1.0, "gaze_x": 0.0, "gaze_y": 0.0, "emo": "happy", "consent": true}; '
+    '"mouth": 1.0, "smile": 1.0, "gaze_x": 0.0, "gaze_y": 0.0, "emo": "happy", "burn_captions": false, "consent": true}; '
     "an option that the engine does not honour is refused. "
     "text: what is said, plain or SSML, instead of a recording. voice: of the text, its id as /list_voices tells it, or empty for the "
     "default. speed: of the text, 0.5 to 2. Returns an mp4 file, and what is known about it: engine and why, cache_hit, first_frame_ms, "
@@ -61,7 +62,7 @@ def build_process(context: Context) -> None:
         engine, size = gr.Textbox("auto"), gr.Textbox(str(RenderOptions.size))
         seed, face, consent = gr.Number(RenderOptions.seed), gr.Number(Framing.face_index), gr.Checkbox(False)
         text, voice, speed = gr.Textbox(""), gr.Textbox(""), gr.Number(1.0)
-        aspect, crop = gr.Textbox(RenderOptions.aspect), gr.Textbox("")
+        aspect, crop, burned = gr.Textbox(RenderOptions.aspect), gr.Textbox(""), gr.Checkbox(False)
         video = video_output(texts)
 
         async def process_talking_head(
@@ -77,17 +78,18 @@ def build_process(context: Context) -> None:
             speed: float | None = 1.0,
             aspect: str = RenderOptions.aspect,
             crop: str = "",
+            burn_captions: bool = False,
             request: gr.Request = None,  # Gradio fills it in
             progress: gr.Progress = gr.Progress(),  # noqa: B008  # how Gradio is told that the function reports
         ) -> str:
             options = {"size": size, "seed": RenderOptions.seed if seed is None else seed, "face_index": face}
-            options |= {"aspect": str(aspect or RenderOptions.aspect), "crop": str(crop or "")}
+            options |= {"aspect": str(aspect or RenderOptions.aspect), "crop": str(crop or ""), "burn_captions": burn_captions is True}
             inputs = VideoInputs(
                 uploaded(audio), uploaded(image), engine=str(engine), options=options, consent=consent is True, **_said(text, voice, speed)
             )
             return str((await _video(context, inputs, request, progress)).video)
 
-        given = [audio, image, engine, size, seed, face, consent, text, voice, speed, aspect, crop]
+        given = [audio, image, engine, size, seed, face, consent, text, voice, speed, aspect, crop, burned]
         _expose(process_talking_head, given, video, PROCESS)
 
 

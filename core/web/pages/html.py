@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -17,7 +16,6 @@ from core.service.face_previews import PhotoPreview, SeenFace
 from core.service.job_views import JobView
 from core.types import GenerationInfo
 from core.web.pages.error_texts import reason, sentence, warning
-from core.web.pages.speech_html import caption_links_html, track_html
 from core.web.pages.texts import Texts
 
 
@@ -171,22 +169,6 @@ def facts(texts: Texts, about: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def videos_html(texts: Texts, videos: Sequence[JobView], ttl_s: float) -> str:
-    """The visitor's videos, to play and to fetch. Their addresses are the page's own, and cannot be guessed."""
-    minutes = round(ttl_s / 60)
-    if not videos:
-        return _line("th-idle", texts.results_none.format(minutes=minutes))
-    items = "".join(
-        f'<li><video controls preload="metadata" playsinline src="{_address(video)}">{track_html(texts, video.captions)}</video>'
-        f"<div><b>{escape(texts.results_ago.format(minutes=round((time.time() - video.ended_s) / 60)))}</b> "
-        f"<span>{escape(summary(texts, video.info.to_dict()) if video.info is not None else '')}</span></div>"
-        f'<a class="th-link" href="{_address(video)}" download="talking-head.mp4">{escape(texts.download)}</a>'
-        f"{caption_links_html(texts, video.captions)}</li>"
-        for video in videos
-    )
-    return f'<p class="th-quiet">{escape(texts.results_intro.format(minutes=minutes))}</p><ul class="th-results">{items}</ul>'
-
-
 def ready_html(texts: Texts, loading: Mapping[str, LoadState]) -> str:
     """Which engines are on their way, and that lite serves meanwhile where it does."""
     said = []
@@ -266,10 +248,6 @@ def _picture(choice: Choice) -> str:
         return '<i aria-hidden="true">+</i>'
     data = base64.b64encode(choice.picture).decode()
     return f'<img alt="" src="data:image/jpeg;base64,{data}">'
-
-
-def _address(video: JobView) -> str:
-    return _file_address(video.video or Path())
 
 
 def _file_address(path: Path) -> str:

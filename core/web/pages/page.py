@@ -128,7 +128,7 @@ def _tabs(context: Context) -> tuple[list[Any], StreamTab]:
         with gr.Tab(texts.tab_avatars, id="avatars"):
             avatars = AvatarsTab(context, [generate.person, streamed.person, lived, chatted], tabs, GENERATE)
         with gr.Tab(texts.tab_results, id="results") as videos_tab:
-            videos = VideosTab(context, videos_tab)
+            videos = VideosTab(context, videos_tab, generate, tabs, GENERATE)
         with gr.Tab(texts.tab_about, id="about") as status_tab:
             build_status(context, status_tab)
     return [generate, avatars, videos], streamed

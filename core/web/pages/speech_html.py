@@ -6,7 +6,8 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-from core.speech_synthesis.captions import Caption, subrip, webvtt
+from core.media.captions import Caption, subrip, webvtt
+from core.service.job_views import JobView
 from core.web.pages.heard_route import FOLDER as HEARD
 from core.web.pages.texts import Texts
 
@@ -19,10 +20,15 @@ def heard_html(texts: Texts, token: str) -> str:
     return f'<audio class="th-heard" controls autoplay src="{HEARD}/{token}" aria-label="{escape(texts.listened)}"></audio>'
 
 
-def captions_html(texts: Texts, shown: Sequence[Caption], address: str = "") -> str:
-    """A switch and the files; nothing without captions. static/captions.js puts them on the video. address: of a stream, "" else."""
+def captions_html(texts: Texts, job: JobView, address: str = "") -> str:
+    """A switch and the files; nothing without captions, no switch where they are in the picture. static/captions.js puts them on the video.
+    address: of a stream, "" else.
+    """
+    shown = job.captions
     if not shown:
         return ""
+    if job.captions_burned:
+        return f'<div class="th-captions">{caption_links_html(texts, shown)}</div>'
     return (
         f'<div class="th-captions" data-address="{escape(address)}" data-track="{_track_address(shown)}"><label>'
         f'<input type="checkbox" checked> {escape(texts.captions_show)}</label> {caption_links_html(texts, shown)}</div>'
@@ -40,9 +46,11 @@ def caption_links_html(texts: Texts, shown: Sequence[Caption]) -> str:
     )
 
 
-def track_html(texts: Texts, shown: Sequence[Caption]) -> str:
+def track_html(texts: Texts, job: JobView) -> str:
     """Of a video element: its player has a switch."""
-    return f'<track kind="captions" label="{escape(texts.captions)}" default src="{_track_address(shown)}">' if shown else ""
+    if not job.captions or job.captions_burned:
+        return ""
+    return f'<track kind="captions" label="{escape(texts.captions)}" default src="{_track_address(job.captions)}">'
 
 
 def _track_address(shown: Sequence[Caption]) -> str:

@@ -59,6 +59,17 @@ html, body { overflow-x: clip; }
 .th-results li::marker { content: none; }
 .th-results video { width: 100%; aspect-ratio: 1; border-radius: var(--radius-md); background: var(--background-fill-secondary); }
 .th-results span { color: var(--body-text-color-subdued); }
+.th-results b { overflow-wrap: anywhere; }
+.th-results form { display: flex; flex-wrap: wrap; gap: 0.3rem; margin: 0; }
+.th-results form[hidden], .th-results b[hidden] { display: none; }
+.th-results input { flex: 1 1 100%; min-width: 0; min-height: 36px; padding: 0.3rem 0.5rem; border: 1px solid var(--border-color-primary);
+  border-radius: var(--radius-md); font: inherit; background: var(--input-background-fill); color: var(--body-text-color); }
+.th-does { display: flex; flex-wrap: wrap; gap: 0.3rem; margin-top: auto; }
+#th-results .th-results button { margin: 0; padding: 0.25rem 0.6rem; border: 1px solid var(--border-color-primary); cursor: pointer;
+  border-radius: var(--radius-md); font: inherit; background: var(--button-secondary-background-fill);
+  color: var(--button-secondary-text-color); }
+#th-results .th-results button[data-sure] { border-color: transparent; background: var(--button-cancel-background-fill);
+  color: var(--button-cancel-text-color); }
 .th-stage .th-screen video { position: absolute; inset: 0; opacity: 0; transition: opacity 0.3s linear; }
 .th-stage video.th-front { z-index: 1; opacity: 1 !important; }
 .th-stage-note { min-height: 1.5em; margin: 0.4rem 0 0; text-align: center; color: var(--body-text-color-subdued);

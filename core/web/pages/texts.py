@@ -13,6 +13,7 @@ from core.web.pages.live_texts import LiveTexts, PlayerTexts
 from core.web.pages.media_texts import MediaErrors, NoticeTexts
 from core.web.pages.picture_texts import PictureTexts
 from core.web.pages.sharing_texts import SharingTexts
+from core.web.pages.videos_texts import VideosTexts
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,8 @@ class Texts:
     captions: str
     captions_show: str
     captions_get: str
+    captions_burn: str
+    captions_recording: str
 
     # chat
     chat: ChatTexts
@@ -139,6 +142,9 @@ class Texts:
     # live, and the buttons beneath videos
     live: LiveTexts
     player: PlayerTexts
+
+    # what can be done with a past video
+    videos: VideosTexts
 
     # the picture of the video
     picture: PictureTexts

@@ -9,6 +9,7 @@ from core.web.pages.media_texts_de import ERRORS, NOTICES
 from core.web.pages.picture_texts import GERMAN as GERMAN_PICTURE
 from core.web.pages.sharing_texts import GERMAN as SHARING
 from core.web.pages.texts import Texts
+from core.web.pages.videos_texts import GERMAN as GERMAN_VIDEOS
 
 GERMAN = Texts(
     language="de",
@@ -136,6 +137,7 @@ GERMAN = Texts(
         "hu": "Ungarisch",
         "it": "Italienisch",
         "ja": "Japanisch",
+        "ja-JP": "Japanisch",
         "ko": "Koreanisch",
         "no": "Norwegisch",
         "nl": "Niederländisch",
@@ -159,6 +161,8 @@ GERMAN = Texts(
     captions="Untertitel",
     captions_show="Untertitel zeigen",
     captions_get="Untertitel als {kind}",
+    captions_burn="Untertitel im Bild",
+    captions_recording="Untertitel der Aufnahme, von der Maschine erkannt: mit Fehlern",
     results_none="Noch keine Videos. Was du erzeugst, steht hier {minutes} Minuten lang.",
     results_intro="Nur für dich zu sehen, {minutes} Minuten lang nach dem Erzeugen.",
     results_again="Dein letztes Video",
@@ -218,6 +222,7 @@ GERMAN = Texts(
         "reading": "Dateien werden gelesen",
         "queued": "Wartet",
         "speech": "Text wird gesprochen",
+        "recognising": "Wörter werden erkannt",
         "loading": "Verfahren wird geladen",
         "registering": "Gesicht wird gesucht",
         "animating": "Wird animiert",
@@ -299,6 +304,10 @@ GERMAN = Texts(
         "unknown_engine": "Ein Verfahren {name} gibt es hier nicht. Wähle eines von: {offered}.",
         "unknown_cache": "{value} lässt sich nicht leeren. Wähle avatars, results, speech oder all.",
         "audio_and_text": "Eine Aufnahme und ein Text sind angegeben. Gib eines von beiden an.",
+        "captions_no_words": "Untertitel im Bild brauchen die Zeiten der Wörter. Wähle eine andere Stimme, oder lass sie weg.",
+        "captions_no_recogniser": "Untertitel einer Aufnahme brauchen eine Spracherkennung, und dieser Server hat keine. Lass sie weg.",
+        "captions_no_font": "Keine Schrift des Servers kann {letters} zeigen, was die Untertitel im Bild brauchen. Lass sie weg.",
+        "captions_live": "Live-Sitzungen haben keine Untertitel im Bild. Lass sie weg.",
         "voice_without_text": "Eine Stimme oder ein Tempo ist ohne Text angegeben. Schreibe den Text, oder lass sie weg.",
         "text_empty": "Im Text steht nichts, das sich sagen lässt. Schreibe Wörter.",
         "text_too_long": "Der Text hat {chars} Zeichen; höchstens {max_chars} werden angenommen.",
@@ -328,7 +337,7 @@ GERMAN = Texts(
         "cancelled": "Abgebrochen. Es wurde nichts behalten.",
         "unknown_job": "Dieses Video ist hier nicht mehr bekannt. Erzeuge es noch einmal.",
         "job_not_ready": "Es ist noch nicht fertig. Warte, bis es zu Ende ist.",
-        "job_without_captions": "Dies hat keine Untertitel: Es gibt sie zu Texten, wo die Stimme die Zeiten der Wörter kennt.",
+        "job_without_captions": "Dies hat keine Untertitel: Ein Text hat sie, wo die Stimme Zeiten kennt, eine Aufnahme auf Wunsch.",
         "job_without_file": "Hiervon lässt sich nichts herunterladen.",
         "chat_not_set": "Hier ist kein Sprachmodell eingestellt. Sage es dem Betreiber dieser Seite.",
         "chat_busy": "Das Sprachmodell hat zu viel zu tun. Versuche es in einer Minute noch einmal.",
@@ -346,6 +355,7 @@ GERMAN = Texts(
     chat=GERMAN_CHAT,
     live=GERMAN_LIVE,
     player=GERMAN_PLAYER,
+    videos=GERMAN_VIDEOS,
     picture=GERMAN_PICTURE,
     media_errors=ERRORS,
     notices=NOTICES,

@@ -9,6 +9,7 @@ from core.web.pages.media_texts_en import ERRORS, NOTICES
 from core.web.pages.picture_texts import ENGLISH as ENGLISH_PICTURE
 from core.web.pages.sharing_texts import ENGLISH as SHARING
 from core.web.pages.texts import Texts
+from core.web.pages.videos_texts import ENGLISH as ENGLISH_VIDEOS
 
 ENGLISH = Texts(
     language="en",
@@ -136,6 +137,7 @@ ENGLISH = Texts(
         "hu": "Hungarian",
         "it": "Italian",
         "ja": "Japanese",
+        "ja-JP": "Japanese",
         "ko": "Korean",
         "no": "Norwegian",
         "nl": "Dutch",
@@ -159,6 +161,8 @@ ENGLISH = Texts(
     captions="Captions",
     captions_show="Show captions",
     captions_get="Captions as {kind}",
+    captions_burn="Captions in the picture",
+    captions_recording="Captions of the recording, recognised by machine: with errors",
     results_none="No videos yet. What you generate is listed here for {minutes} minutes.",
     results_intro="Seen by you alone, for {minutes} minutes after they were made.",
     results_again="Your last video",
@@ -217,6 +221,7 @@ ENGLISH = Texts(
         "reading": "Reading the files",
         "queued": "Waiting",
         "speech": "Speaking the text",
+        "recognising": "Recognising the words",
         "loading": "Loading the engine",
         "registering": "Finding the face",
         "animating": "Animating",
@@ -294,6 +299,10 @@ ENGLISH = Texts(
         "unknown_engine": "There is no engine {name} here. Choose one of: {offered}.",
         "unknown_cache": "{value} is not something that can be cleared. Choose avatars, results, speech or all.",
         "audio_and_text": "A recording and a text are given. Give one of them.",
+        "captions_no_words": "Captions in the picture need the times of the words. Choose another voice, or leave them out.",
+        "captions_no_recogniser": "Captions of a recording need a speech recogniser, and this server has none. Leave them out.",
+        "captions_no_font": "No font of the server can show {letters}, which the captions in the picture need. Leave them out.",
+        "captions_live": "Live sessions have no captions in the picture. Leave them out.",
         "voice_without_text": "A voice or a speed is given without a text. Write the text, or leave them out.",
         "text_empty": "There is nothing in the text that can be said. Write words.",
         "text_too_long": "The text has {chars} characters; at most {max_chars} are taken.",
@@ -323,7 +332,7 @@ ENGLISH = Texts(
         "cancelled": "Cancelled. Nothing was kept.",
         "unknown_job": "This video is no longer known here. Make it again.",
         "job_not_ready": "It is not done yet. Wait for its end.",
-        "job_without_captions": "This has no captions: they come with texts, where the voice tells the times of words.",
+        "job_without_captions": "This has no captions: a text has them where the voice tells the times of words, a recording on request.",
         "job_without_file": "Nothing can be downloaded of this.",
         "chat_not_set": "No language model is set here. Tell whoever runs this page.",
         "chat_busy": "The language model has too much to do. Try again in a minute.",
@@ -341,6 +350,7 @@ ENGLISH = Texts(
     chat=ENGLISH_CHAT,
     live=ENGLISH_LIVE,
     player=ENGLISH_PLAYER,
+    videos=ENGLISH_VIDEOS,
     picture=ENGLISH_PICTURE,
     media_errors=ERRORS,
     notices=NOTICES,

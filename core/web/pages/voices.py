@@ -8,7 +8,9 @@ from core.speech_synthesis.base import Voice
 from core.web.pages.texts import Texts
 
 SAMPLES = {
+    "chr": "Osiyo!",
     "cs": "Dobrý den, takto zní můj hlas.",
+    "cv": "Салам!",
     "da": "Goddag, sådan lyder min stemme.",
     "de": "Guten Tag, so klingt meine Stimme.",
     "en": "Hello, this is how my voice sounds.",
@@ -24,6 +26,7 @@ SAMPLES = {
     "pt": "Olá, é assim que soa a minha voz.",
     "ro": "Bună ziua, așa sună vocea mea.",
     "ru": "Здравствуйте, так звучит мой голос.",
+    "sjn": "Mae govannen!",
     "sv": "Hej, så här låter min röst.",
     "tr": "Merhaba, sesim böyle.",
     "uk": "Добрий день, так звучить мій голос.",

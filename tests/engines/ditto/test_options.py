@@ -41,6 +41,8 @@ EFFECTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "emo": ({}, {"emo": 3}),
     "ch_info": ({}, {"ch_info": CHARACTER}),
     "overlap_v2": ({"n_frames": 90}, {"n_frames": 90, "overlap_v2": 20}),
+    "context_frames": ({"online_mode": True, "overlap_v2": 75}, {"online_mode": True, "overlap_v2": 75, "context_frames": 10}),
+    "emit_tail": ({"online_mode": True, "overlap_v2": 75}, {"online_mode": True, "overlap_v2": 75, "emit_tail": True}),
     "fix_kp_cond": ({"n_frames": 160}, {"n_frames": 160, "fix_kp_cond": 1}),
     "fix_kp_cond_dim": ({"n_frames": 160, "fix_kp_cond": 1}, {"n_frames": 160, "fix_kp_cond": 1, "fix_kp_cond_dim": (0, 202)}),
     "sampling_timesteps": ({}, {"sampling_timesteps": 3}),

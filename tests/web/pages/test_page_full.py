@@ -22,7 +22,9 @@ pytestmark = CLIENT_MARKS
 APP = (str(ROOT / "app_optimized.py"),)
 KEYS = ("a key of the first one", "a key of the second one")
 ENDPOINTS = {
-    "/process_talking_head": ["audio", "image", "engine", "size", "seed", "face", "consent", "text", "voice", "speed", "aspect", "crop"],
+    "/process_talking_head": [
+        "audio", "image", "engine", "size", "seed", "face", "consent", "text", "voice", "speed", "aspect", "crop", "burn_captions",
+    ],
     "/process_talking_head_optimized": ["audio", "image", "token", "options", "text", "voice", "speed"],
     "/preload_avatar": ["image", "name", "consent", "face"],
     "/clear_cache": ["which"],

@@ -23,7 +23,7 @@ from core.web.pages.sharing_html import download_html
 from core.web.pages.speech_html import captions_html
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.tabs.controls import ControlInputs, control_inputs, first_choice, honoured_controls
-from core.web.pages.tabs.person import PersonInputs, person_inputs
+from core.web.pages.tabs.person import PersonInputs, cards_of, person_inputs, shown
 from core.web.pages.tabs.speech_input import RECORDING, SpeechInputs, speech_inputs
 from core.web.pages.tabs.still import follow_with_stills
 from core.web.pages.texts import Texts
@@ -109,6 +109,16 @@ class GenerateTab:
         state = state or first_choice(service.page_size.px, phone)
         return [*outputs, *self._inputs.restored(state)]
 
+    def reused_outputs(self) -> list[Any]:
+        """The components that `reused` updates."""
+        return [*self._inputs.outputs(), *(self.person.outputs() if self.person.cards is not None else ())]
+
+    def reused(self, owner: str, state: Mapping[str, Any]) -> list[Any]:
+        """With what another video was asked for. state: as `draft` made it."""
+        avatars = cards_of(self._context.service.avatars, owner)
+        person = shown(self._context.texts, avatars, str(state.get("avatar", ""))) if self.person.cards is not None else []
+        return [*self._inputs.restored(state), *person]
+
     def draft_inputs(self) -> set[Any]:
         """The components that `draft` reads."""
         return self._inputs.components()
@@ -143,7 +153,7 @@ class GenerateTab:
         texts = self._context.texts
         idle = self._idle("")
         if job.info is not None and job.video is not None:
-            captions = captions_html(texts, job.captions)
+            captions = captions_html(texts, job)
             download = gr.update(value=download_html(texts, job, self._person_of(job)), visible=True)
             return ["", job.id, result_html(texts, job.info, heading), str(job.video), download, captions, *idle[6:]]
         if job.error is None or job.state == "cancelled":
@@ -202,7 +212,7 @@ class _Inputs:
     def video_inputs(self, values: Mapping[Any, Any], context: Context) -> VideoInputs:
         token, engine = str(values[self.person.token] or ""), str(values[self.controls.engine] or "auto")
         photo = values[self.person.picked.photo]
-        options = self.controls.options(values, honoured_controls(context.service.studio, engine))
+        options = self.controls.options(values, honoured_controls(context.service.studio, engine)) | self.speech.options(values)
         if not token:
             options = {**self.person.picked.options(values), **options}
         image = None if token else uploaded(photo)

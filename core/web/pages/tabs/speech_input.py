@@ -28,32 +28,44 @@ USUAL_SPEED = 1.0
 @dataclass(frozen=True)
 class SpeechInputs:
     """The components of what is said. kind: RECORDING or TEXT, which of the others count. written: text, voice and speed by name; empty
-    where there are no voices. voices: ids of those that can be chosen.
+    where there are no voices. burned: whether the words are drawn into the picture. recognised: whether a
+    recording gets captions; None where there is no recogniser. voices: ids of those that can be chosen.
     """
 
     kind: Any
     recording: Any
     written: Mapping[str, Any]
+    burned: Any
+    recognised: Any | None
     voices: frozenset[str]
 
     def components(self) -> set[Any]:
-        return {self.kind, self.recording, *self.written.values()}
+        return {*self.outputs()}
 
     def outputs(self) -> list[Any]:
         """What `restored` updates."""
-        return [self.kind, self.recording, *self.written.values()]
+        known = [] if self.recognised is None else [self.recognised]
+        return [self.kind, self.recording, *self.written.values(), self.burned, *known]
 
     def given(self, values: Mapping[Any, Any]) -> dict[str, Any]:
         """The part of `VideoInputs` that says what is said."""
         if values[self.kind] != TEXT:
-            return {"audio": uploaded(values[self.recording])}
+            asked = self.recognised is not None and values[self.recognised] is True
+            return {"audio": uploaded(values[self.recording]), "captions": asked}
         written = {name: values[component] for name, component in self.written.items()}
         return {"audio": None, **written, "text": written.get("text") or "", "voice": written.get("voice") or ""}
+
+    def options(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """Those of the video that belong to what is said."""
+        return {"burn_captions": True} if values[self.burned] and (self.recognised is not None or values[self.kind] == TEXT) else {}
 
     def chosen(self, values: Mapping[Any, Any]) -> dict[str, Any]:
         """What is set, so that `restored` can set it again."""
         written = {name: values[component] for name, component in self.written.items()}
-        return {"speech_kind": values[self.kind], "speech": values[self.recording] or "", "written": written}
+        recording = values[self.recording] or ""
+        asked = self.recognised is not None and values[self.recognised] is True
+        chosen = {"speech_kind": values[self.kind], "speech": recording, "written": written}
+        return {**chosen, "burned": values[self.burned], "recognised": asked}
 
     def restored(self, state: Mapping[str, Any]) -> list[Any]:
         """Updates of `outputs`. state: as `chosen` made it; a recording or a voice that is gone is left out."""
@@ -65,6 +77,10 @@ class SpeechInputs:
             gr.update(value=state["speech_kind"]) if state.get("speech_kind") in (RECORDING, TEXT) else gr.skip(),
             gr.update(value=str(recording)) if recording is not None and recording.is_file() else gr.skip(),
             *(gr.update(value=written[name]) if name in written else gr.skip() for name in self.written),
+            *(
+                gr.update(value=state[name] is True) if name in state else gr.skip()
+                for name in ("burned", "recognised")[: 1 if self.recognised is None else 2]
+            ),
         ]
 
 
@@ -76,17 +92,25 @@ def speech_inputs(context: Context, name: str = "th") -> SpeechInputs:
     with gr.Column(elem_classes="th-plain-column") as recorded:
         recording = speech_input(texts, buttons=[], elem_id=f"{name}-speech")
         gr.HTML(recorder_html(texts, f"{name}-speech"), elem_classes="th-html th-touch")
+        recognised = None
+        if context.service.recorded_words.available:
+            recognised = gr.Checkbox(False, label=texts.captions_recording, container=False, elem_id=f"{name}-recognise")
     with gr.Column(elem_classes="th-plain-column th-written", visible=False) as text:
         voices = voice_choices(texts, context.service.speaker.voices())
         written = _written(context, name, voices) if voices else {}
         if not voices:
             gr.HTML(note_html(texts.speech_missing), elem_classes="th-html th-inset", elem_id=f"{name}-no-voices")
 
-    def shown(chosen: str) -> list[Any]:
-        return [gr.update(visible=chosen != TEXT), gr.update(visible=chosen == TEXT)]
+    burned = gr.Checkbox(
+        False, label=texts.captions_burn, container=False, visible=recognised is not None, elem_id=f"{name}-burn"
+    )  # fmt: skip
 
-    kind.change(shown, kind, [recorded, text], **quiet(queue=False))
-    return SpeechInputs(kind, recording, written, frozenset(id for _, id in voices))
+    def shown(chosen: str) -> list[Any]:
+        written_or_heard = bool(voices) if chosen == TEXT else recognised is not None
+        return [gr.update(visible=chosen != TEXT), gr.update(visible=chosen == TEXT), gr.update(visible=written_or_heard)]
+
+    kind.change(shown, kind, [recorded, text, burned], **quiet(queue=False))
+    return SpeechInputs(kind, recording, written, burned, recognised, frozenset(id for _, id in voices))
 
 
 def _written(context: Context, name: str, voices: Sequence[tuple[str, str]]) -> dict[str, Any]:

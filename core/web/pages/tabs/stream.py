@@ -76,7 +76,7 @@ class StreamTab:
 
         async def begin(values: dict[Any, Any], request: gr.Request) -> tuple[str, str]:
             token = str(values[person.token] or "")
-            options = {} if token else person.picked.options(values)
+            options = speech.options(values) | ({} if token else person.picked.options(values))
             image = None if token else uploaded(values[person.picked.photo])
             inputs = VideoInputs(
                 **speech.given(values), image=image, avatar=token, options=options, consent=values[self._consent] is True,
@@ -94,7 +94,7 @@ class StreamTab:
             shown: str | None = None
             with contextlib.suppress(UnknownJob, BusyError):  # stopped, or the service stops
                 async for job in service.jobs.watch(job_at(address), owner_of_request(request)):
-                    html = captions_html(texts, job.captions, address)
+                    html = captions_html(texts, job, address)
                     if html != shown and (html or job.ended):
                         yield html
                         shown = html

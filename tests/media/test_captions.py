@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.speech_synthesis.base import Word
-from core.speech_synthesis.captions import MAX_LINE_CHARS, MAX_LINES, Caption, captions, subrip, webvtt
+from core.media.captions import MAX_LINE_CHARS, MAX_LINES, Caption, captions, subrip, webvtt
+from core.types import Word
 
 
 def spoken(text: str, word_s: float = 0.25) -> list[Word]:
