@@ -14,6 +14,7 @@ import threading
 from core.command_line import OneLineParser, exit_code, log_to_stderr
 from core.service.outputs import Sweeper, service_outputs
 from core.settings import read_settings
+from core.thread_priority import switch_often
 from core.web.addresses import address, is_loopback, listen, port_number
 from core.web.api.http import check_keys, make_server
 from core.web.api.settings import ServerSettings
@@ -68,14 +69,10 @@ def run(arguments: argparse.Namespace) -> None:
         sweeper.stop()
 
 
-SWITCH_S = 0.0002
-"""How long a thread that computes may keep Python's lock from one whose frame is due: the usual 5 ms are an eighth of a frame's time."""
-
-
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     log_to_stderr()
-    sys.setswitchinterval(SWITCH_S)
+    switch_often()
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of each connection that sends nonsense
     return exit_code(lambda: run(arguments), interrupted="")
 

@@ -16,6 +16,7 @@ from core.command_line import OneLineParser, exit_code, log_to_stderr
 from core.optimization.cold_start_optimization import EngineSource
 from core.service.outputs import Sweeper, service_outputs
 from core.settings import Settings, load_settings
+from core.thread_priority import switch_often
 from core.web.addresses import free_port, port_number
 from core.web.gradio_environment import prepare_environment, server_name, server_port
 from core.web.pages.launch import launch, shut_down, wait_for_signal, warm_up
@@ -96,6 +97,8 @@ def run(arguments: argparse.Namespace, everything: bool) -> None:
 def main(argv: list[str] | None = None, *, everything: bool = False, name: str = "app.py") -> int:
     arguments = parse_arguments(argv, name)
     log_to_stderr()
+    if everything:  # there are live faces
+        switch_often()
     return exit_code(lambda: run(arguments, everything), interrupted="")
 
 

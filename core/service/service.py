@@ -101,7 +101,7 @@ class Service:
         self.requests = Requests(studio, settings, self.jobs, outputs, self._photos, texts, self.recorded_words)
         self.face_previews = FacePreviews(studio, self.requests, outputs, self._photos)
         self.stills = Stills(studio, self.requests, outputs)
-        self.listening = Listening(texts, outputs)
+        self.listening = Listening(texts, settings)
         self.detection = Detection(settings)
         self.uploads = VisitorUploads(outputs, settings)
         self.videos = Videos(self.jobs, outputs)

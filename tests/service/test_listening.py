@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import wave
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from pydantic import SecretStr
 
-from core.errors import Cancelled, TextError
+from core.errors import Cancelled, EngineUnavailable, TextError
 from core.service import listening
 from core.service.errors import TooMany
 from core.service.listening import Heard
 from core.service.outputs import OutputFolder
-from core.service.owned_folders import belongs
 from core.service.requests import VideoInputs
 from core.service.service import Service
 from core.settings import Settings
-from core.speech_synthesis.base import joined, to_int16
+from core.speech_synthesis.base import joined
 from core.studio import Studio
 from tests.support.paths import PORTRAIT
 from tests.support.speech_server import KEY, SpeechServer, speech_server
 
-TEXT, VOICE = "Nobody hears this twice. It is said once.", "service-alloy"
+TEXT, VOICE = "Nobody hears this sentence more often than twice. It is said once.", "service-alloy"
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def server() -> Iterator[SpeechServer]:
 def service(studio: Studio, tmp_path: Path, server: SpeechServer) -> Iterator[Service]:
     settings = Settings(
         output_dir=tmp_path / "out", cache_dir=tmp_path / "cache", keep_results=False, label=False,
-        speech_url=server.url, speech_key=SecretStr(KEY), speech_voices=("alloy", "stalling"),
+        speech_url=server.url, speech_key=SecretStr(KEY), speech_voices=("alloy", "stalling", "dropping", "broken"),
     )  # fmt: skip
     outputs = OutputFolder(tmp_path / "out", 3600.0)
     outputs.prepare()
@@ -48,25 +48,35 @@ def service(studio: Studio, tmp_path: Path, server: SpeechServer) -> Iterator[Se
     service.close(0.0)
 
 
-def heard(service: Service, text: str = TEXT, voice: str = VOICE, speed: float = 1.0, owner: str = "ada") -> Heard:
-    return asyncio.run(service.listening.heard(text, voice, speed, owner))
+async def spoken(service: Service, text: str = TEXT, voice: str = VOICE, speed: float = 1.0, owner: str = "ada") -> bytes:
+    """The whole file, as two who read it while it is spoken get it."""
+    heard = await service.listening.begin(text, voice, speed, owner)
+    assert service.listening.find(heard.token) is heard
+    first, second = await asyncio.gather(_read(heard), _read(heard))
+    await heard.whole()
+    assert first == second
+    return first
 
 
-def samples(path: Path) -> np.ndarray:
-    with wave.open(str(path)) as file:
-        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 24_000)
-        return np.frombuffer(file.readframes(file.getnframes()), "<i2")
+async def _read(heard: Heard) -> bytes:
+    return b"".join([piece async for piece in heard.data()])
 
 
-async def stalled(service: Service, server: SpeechServer) -> asyncio.Task[Heard]:
-    """Somebody whose first sentence is being spoken, until `go_on` is set."""
-    task = asyncio.ensure_future(service.listening.heard(TEXT, "service-stalling", 1.0, "ada"))
-    while not server.requests:
-        await asyncio.sleep(0.01)
+def heard(service: Service, text: str = TEXT, voice: str = VOICE, speed: float = 1.0, owner: str = "ada") -> bytes:
+    return asyncio.run(spoken(service, text, voice, speed, owner))
+
+
+async def stalled(service: Service, server: SpeechServer, owner: str = "ada") -> asyncio.Task[None]:
+    """Somebody who hears the beginning of the first sentence, and waits for the rest until `go_on` is set."""
+    heard = await service.listening.begin(TEXT, "service-stalling", 1.0, owner)
+    assert len(await anext(heard.data())) > 0
+    assert not server.go_on.is_set(), "it is heard before it is whole"
+    task = asyncio.ensure_future(heard.whole())
+    await asyncio.sleep(0)
     return task
 
 
-async def is_cancelled(service: Service, task: asyncio.Task[Heard], server: SpeechServer) -> None:
+async def is_cancelled(service: Service, task: asyncio.Task[None], server: SpeechServer) -> None:
     """At once for who waits; and the second sentence is not asked for."""
     with pytest.raises((Cancelled, asyncio.CancelledError)):
         await asyncio.wait_for(task, 10)
@@ -76,13 +86,25 @@ async def is_cancelled(service: Service, task: asyncio.Task[Heard], server: Spee
     assert [request["voice"] for request in server.requests].count("stalling") == 1
 
 
-def test_what_is_heard_is_what_the_voice_says_and_belongs_to_who_asked(service: Service) -> None:
+def test_what_is_heard_is_what_the_voice_says(service: Service) -> None:
     speech = joined(service.speaker.speak(TEXT, service.speaker.voice(VOICE), 1.0, "eve"))
-    answer = heard(service)
-    assert np.array_equal(samples(answer.path), to_int16(speech.samples))
-    assert answer.duration_s == pytest.approx(speech.duration_s)
-    assert belongs(answer.path, service.outputs.root, "ada")
-    assert not belongs(answer.path, service.outputs.root, "eve")
+    with av.open(io.BytesIO(heard(service))) as file:
+        assert file.format.name == "mp3"
+        samples = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
+        assert len(samples) / file.streams.audio[0].rate == pytest.approx(speech.duration_s, abs=0.15)
+    assert np.sqrt(np.mean(samples**2)) == pytest.approx(np.sqrt(np.mean(speech.samples**2)), rel=0.1)
+
+
+def test_what_breaks_off_is_told_after_what_was_heard(service: Service) -> None:
+    async def broken() -> None:
+        said = await service.listening.begin(TEXT, "service-dropping", 1.0, "ada")
+        assert await _read(said)
+        with pytest.raises(EngineUnavailable):
+            await said.whole()
+        with pytest.raises(EngineUnavailable):
+            await service.listening.begin(TEXT, "service-broken", 1.0, "ada")
+
+    asyncio.run(broken())
 
 
 def test_the_video_that_follows_says_the_speech_that_was_heard(service: Service, server: SpeechServer) -> None:
@@ -126,13 +148,13 @@ def test_what_is_stopped_ends(service: Service, server: SpeechServer) -> None:
 
 
 def test_another_text_takes_the_place_of_the_one_before(service: Service, server: SpeechServer) -> None:
-    async def both() -> Heard:
+    async def both() -> bytes:
         task = await stalled(service, server)
-        second = await service.listening.heard(TEXT, VOICE, 1.0, "ada")
+        second = await spoken(service)
         await is_cancelled(service, task, server)
         return second
 
-    assert asyncio.run(both()).path.is_file()
+    assert asyncio.run(both())
 
 
 def test_a_caller_who_goes_away_ends_the_work(service: Service, server: SpeechServer) -> None:
@@ -147,31 +169,31 @@ def test_a_caller_who_goes_away_ends_the_work(service: Service, server: SpeechSe
 
 
 def test_those_that_wait_are_bounded_and_get_their_turn(service: Service, server: SpeechServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "MAX_WAITING", 3)
+    at_once = service.settings.max_spoken
+    monkeypatch.setattr(listening, "MAX_WAITING", at_once + 1)
 
     async def crowd() -> None:
-        speak = service.listening.heard
-        tasks = [asyncio.ensure_future(speak(TEXT, "service-stalling", 1.0, f"visitor {n}")) for n in range(3)]
-        while len(server.requests) < listening.AT_ONCE:
+        tasks = [await stalled(service, server, f"visitor {n}") for n in range(at_once)]
+        waiting = asyncio.ensure_future(spoken(service))
+        while service.listening.at_work <= at_once:
             await asyncio.sleep(0.01)
         with pytest.raises(TooMany, match="waiting"):
-            await speak(TEXT, VOICE, 1.0, "ada")
-        assert len(server.requests) == listening.AT_ONCE, "the third waits"
+            await service.listening.begin(TEXT, VOICE, 1.0, "eve")
+        assert len(server.requests) == at_once, "the last one waits"
         server.go_on.set()
-        for answer in await asyncio.gather(*tasks):
-            assert answer.path.is_file()
-        await speak(TEXT, VOICE, 1.0, "ada")
+        await asyncio.gather(*tasks)
+        assert await waiting
 
     asyncio.run(crowd())
 
 
-def test_only_the_newest_files_are_kept(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_newest_sounds_are_kept(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "KEPT", 2)
 
     async def three() -> list[Heard]:
-        return [await service.listening.heard(TEXT, VOICE, speed, "ada") for speed in (1.0, 1.1, 1.2)]
+        return [await service.listening.begin(TEXT, VOICE, speed, "ada") for speed in (1.0, 1.1, 1.2)]
 
-    assert [answer.path.is_file() for answer in asyncio.run(three())] == [False, True, True]
+    assert [service.listening.find(each.token) is each for each in asyncio.run(three())] == [False, True, True]
 
 
 def test_the_end_of_the_service_ends_what_is_spoken(service: Service, server: SpeechServer) -> None:

@@ -118,6 +118,21 @@ def test_failures_are_told_and_hold_nothing_of_what_was_said(
     assert KEY not in str(failed.value) + caplog.text
 
 
+def test_what_is_said_is_in_no_log(server: RecognitionServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    assert recognised(server, webm(0.5)) == WORDS
+    assert WORDS not in caplog.text
+
+
+def test_the_server_of_these_tests_speaks_the_protocol_that_openais_client_knows(server: RecognitionServer) -> None:
+    openai = pytest.importorskip("openai")
+    with openai.OpenAI(base_url=server.url, api_key=KEY, max_retries=0) as client:
+        assert client.audio.transcriptions.create(model="hears", file=("speech.wav", wav(0.5)), language="en").text == WORDS
+        server.hears = "busy"
+        with pytest.raises(openai.RateLimitError):
+            client.audio.transcriptions.create(model="hears", file=("speech.wav", wav(0.5)))
+
+
 def test_a_wrong_key_a_busy_service_and_none_at_all(server: RecognitionServer) -> None:
     with pytest.raises(EngineUnavailable, match="refused the key"):
         recognised(server, webm(0.5), recognition_key=SecretStr("wrong"))

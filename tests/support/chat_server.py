@@ -36,7 +36,7 @@ class _Handler(OpenAIHandler):
     server_of_tests: ChatServer
 
     def wanted(self, body: dict[str, Any]) -> str:
-        return str(body["messages"][-1]["content"].rsplit("\n", 1)[-1])
+        return str(body["messages"][-1]["content"])
 
     def respond(self, body: dict[str, Any]) -> None:
         wanted = self.wanted(body)

@@ -6,6 +6,7 @@ from core.service.chat.partner import Message
 
 MAX_MESSAGE_CHARS = 4000
 """Of what a user says at once."""
+UNHEARD = "…"
 MAX_MESSAGES = 40
 MAX_CHARS = 24_000
 """Of all messages that are kept; the oldest are forgotten first, the latest never."""
@@ -28,12 +29,14 @@ class History:
         self._forget()
 
     def messages(self) -> list[Message]:
-        """For a model: beginning with a user's, and no two in a row of one side."""
+        """For a model: beginning with a user's, and the sides in turn. An answer of which nothing was heard is UNHEARD: without it the two
+        messages around it would be one, and the first answered again.
+        """
         joined: list[Message] = []
         for _, message in self._turns:
-            if joined and joined[-1].role == message.role:
-                joined[-1] = Message(message.role, f"{joined[-1].text}\n{message.text}")
-            elif joined or message.role == "user":
+            if joined and joined[-1].role == message.role == "user":
+                joined.append(Message("assistant", UNHEARD))
+            if joined or message.role == "user":
                 joined.append(message)
         return joined
 

@@ -5,29 +5,24 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from core.service.chat.conversation import Conversation
 from core.service.chat.event_log import ChatEvent
 from core.service.chat.options import ChatOptions
 from core.service.errors import Malformed
 from core.web.live.connection import Told
-
-MAX_MESSAGE_BYTES = 64 * 1024
-
-
-class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+from core.web.live.messages import Message, Ping, read
 
 
-class LiveBinding(_Message):
+class LiveBinding(Message):
     """The live session that speaks: what its "ready" told."""
 
     session: str = Field(max_length=64)
     secret: str = Field(max_length=64)
 
 
-class Start(_Message):
+class Start(Message):
     """A new conversation."""
 
     type: Literal["start"]
@@ -41,7 +36,7 @@ class Start(_Message):
     idle: bool = Field(default=False, description="In the clips way: a video of the person at rest is made, too")
 
 
-class Resume(_Message):
+class Resume(Message):
     """The conversation goes on, after a lost connection or a reload."""
 
     type: Literal["resume"]
@@ -51,7 +46,7 @@ class Resume(_Message):
     live: LiveBinding | None = None
 
 
-class Say(_Message):
+class Say(Message):
     """What the user says."""
 
     type: Literal["message"]
@@ -59,18 +54,13 @@ class Say(_Message):
     id: str = Field(default="", max_length=64, description="Chosen by the client: sent again with the same id it is one message")
 
 
-class Interrupt(_Message):
+class Interrupt(Message):
     """The user begins to speak, or wants silence."""
 
     type: Literal["interrupt"]
 
 
-class Ping(_Message):
-    type: Literal["ping"]
-    id: int | str | None = None
-
-
-class Close(_Message):
+class Close(Message):
     """The conversation is over, and forgotten."""
 
     type: Literal["close"]
@@ -82,7 +72,7 @@ _LATER: TypeAdapter[Say | Interrupt | Ping | Close] = TypeAdapter(Annotated[Say 
 
 def read_first(text: str) -> Start | Resume:
     """Raises Malformed."""
-    first: Start | Resume = _read(_FIRST, text, '{"type": "start", "mode": "live", ...}')
+    first: Start | Resume = read(_FIRST, text, '{"type": "start", "mode": "live", ...}')
     if isinstance(first, Start) and first.mode == "live" and first.live is None:
         raise Malformed("The live session that speaks is missing.", 'Open WS /live, and give "live": {"session": ..., "secret": ...}.')
     return first
@@ -90,7 +80,7 @@ def read_first(text: str) -> Start | Resume:
 
 def read_later(text: str) -> Say | Interrupt | Ping | Close:
     """Raises Malformed."""
-    return _read(_LATER, text, '{"type": "message", "text": ...}')  # type: ignore[no-any-return]
+    return read(_LATER, text, '{"type": "message", "text": ...}')  # type: ignore[no-any-return]
 
 
 def options_of(start: Start) -> ChatOptions:
@@ -127,16 +117,3 @@ def encoded(event: ChatEvent, url: str | None, told: Told) -> str:
     if "job" in event.data:
         about["url"] = url
     return json.dumps(about)
-
-
-def _read(adapter: TypeAdapter[Any], text: str, example: str) -> Any:
-    if len(text) > MAX_MESSAGE_BYTES:
-        raise Malformed(f"A message has {len(text)} characters.", f"At most {MAX_MESSAGE_BYTES}.")
-    try:
-        return adapter.validate_python(json.loads(text))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Malformed(f"A message is wrong{f' at {where}' if where else ''}: {first['msg']}.", f"Write it as {example}.") from None
-    except (ValueError, RecursionError):
-        raise Malformed("A message is not JSON.", f"Write it as {example}.") from None

@@ -12,8 +12,9 @@ from core.errors import InputError, TalkingHeadError
 from core.service.chat.conversation import Conversation
 from core.service.chat.conversations import Conversations
 from core.service.errors import Malformed, TooMany
-from core.web.live.chat_protocol import Close, Interrupt, Ping, Resume, Say, binding, encoded, options_of, read_first, read_later, ready
+from core.web.live.chat_protocol import Close, Interrupt, Resume, Say, binding, encoded, options_of, read_first, read_later, ready
 from core.web.live.connection import Told, accept, close, close_code, tell
+from core.web.live.messages import Ping
 
 FIRST_MESSAGE_S = 10.0
 PING_S = 30.0

@@ -27,25 +27,21 @@ import json
 import struct
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
-from core.service.errors import Malformed
 from core.service.live_sessions import RESUME_S
 from core.service.resumable_session import LiveMessage, LiveRequest, MediaPiece, PieceKind, ResumableSession
+from core.web.live.messages import Message, Ping, read
 
 HEADER = struct.Struct(">BBHIIQI")
 VERSION = 1
 INIT, SEGMENT, PICTURE, SOUND = 1, 2, 3, 4
 KINDS: dict[PieceKind, int] = {"init": INIT, "segment": SEGMENT, "picture": PICTURE, "sound": SOUND}
 SPEAKS = 1
-MAX_CONTROL_CHARS = 64 * 1024
+_EXAMPLE = '{"type": "start", ...}'
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class Start(_Message):
+class Start(Message):
     """The first message of a new session."""
 
     type: Literal["start"]
@@ -56,7 +52,7 @@ class Start(_Message):
     options: dict[str, Any] = Field(default_factory=dict, description="By name, as in POST /generate")
 
 
-class Resume(_Message):
+class Resume(Message):
     """The first message after a connection was lost."""
 
     type: Literal["resume"]
@@ -67,13 +63,13 @@ class Resume(_Message):
     next: int | None = Field(default=None, ge=0, lt=2**53, description="Number of the first message that will be sent")
 
 
-class End(_Message):
+class End(Message):
     """The utterance is over: it is spoken to its end without waiting for more."""
 
     type: Literal["end"]
 
 
-class SayMessage(_Message):
+class SayMessage(Message):
     """A text is spoken, after all that was sent before it."""
 
     type: Literal["say"]
@@ -83,25 +79,20 @@ class SayMessage(_Message):
     id: str = Field(default="", max_length=64, description="By which events tell of it; else its number among the texts of the session")
 
 
-class Interrupt(_Message):
+class Interrupt(Message):
     """All speech that was not sent yet is forgotten."""
 
     type: Literal["interrupt"]
 
 
-class ControlsMessage(_Message):
+class ControlsMessage(Message):
     """How the person acts from now on."""
 
     type: Literal["controls"]
     controls: dict[str, Any]
 
 
-class Ping(_Message):
-    type: Literal["ping"]
-    id: int | str | None = Field(default=None)
-
-
-class Close(_Message):
+class Close(Message):
     """The session is over and cannot be resumed."""
 
     type: Literal["close"]
@@ -115,12 +106,12 @@ _LATER: TypeAdapter[End | SayMessage | Interrupt | ControlsMessage | Ping | Clos
 
 def read_first(text: str) -> Start | Resume | Ping | Close:
     """Raises Malformed."""
-    return _read(_FIRST, text)  # type: ignore[no-any-return]
+    return read(_FIRST, text, _EXAMPLE, _known)  # type: ignore[no-any-return]
 
 
 def read_later(text: str) -> End | SayMessage | Interrupt | ControlsMessage | Ping | Close | Start:
     """Raises Malformed."""
-    return _read(_LATER, text)  # type: ignore[no-any-return]
+    return read(_LATER, text, _EXAMPLE, _known)  # type: ignore[no-any-return]
 
 
 def request_of(start: Start) -> LiveRequest:
@@ -165,23 +156,10 @@ def encoded(message: LiveMessage) -> bytes | str:
     return header + message.data
 
 
-def _read(adapter: TypeAdapter[Any], text: str) -> Any:
-    if len(text) > MAX_CONTROL_CHARS:
-        raise Malformed(f"A message has {len(text)} characters.", f"At most {MAX_CONTROL_CHARS}.")
-    try:
-        return adapter.validate_python(json.loads(text))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Malformed(f"A message is wrong{f' at {where}' if where else ''}: {first['msg']}.", _known(first["loc"])) from None
-    except (ValueError, RecursionError):
-        raise Malformed("A message is not JSON.", 'Write it as {"type": "start", ...}.') from None
-
-
 def _known(place: tuple[int | str, ...]) -> str:
-    """What the message at fault may hold; where its type is at fault, the error names the types itself."""
+    """What the message at fault may hold; "" where its type is at fault: the error names the types itself."""
     for kind in (Start, Resume, End, SayMessage, Interrupt, ControlsMessage, Ping, Close):
         name = get_args(kind.model_fields["type"].annotation)[0]
         if place[:1] == (name,):
             return f"{name} may hold {', '.join(field for field in kind.model_fields if field != 'type') or 'nothing else'}."
-    return 'Write it as {"type": "start", ...}.'
+    return ""

@@ -24,7 +24,6 @@ from core.web.live.live_protocol import (
     ControlsMessage,
     End,
     Interrupt,
-    Ping,
     Resume,
     SayMessage,
     Start,
@@ -37,6 +36,7 @@ from core.web.live.live_protocol import (
     ready,
     request_of,
 )
+from core.web.live.messages import Ping
 
 FIRST_MESSAGE_S = 10.0
 STEP_S = 0.25

@@ -6,7 +6,7 @@ from typing import TypedDict
 
 
 class ChatTexts(TypedDict):
-    """partner, echo: with {name}. first_...: the parts of an answer's latency, each with {s}, its seconds."""
+    """partner, echo: with {name}. first_..., clip_after: the parts of an answer's latency, each with {s}, its seconds."""
 
     tab: str
     intro: str

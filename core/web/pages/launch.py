@@ -52,13 +52,14 @@ def gradio_frontend() -> Path:
 
 def middleware(page: Page) -> list[Middleware]:
     """What stands before the pages in every program that shows them, the outermost first: each visitor's cookie, their language, the first
-    thing they see, what they are told of their jobs, their streams, their downloads, what they say into the microphone, their uploads; then
-    before Gradio itself which of its routes are open, and whose files are whose.
+    thing they see, what they are told of their jobs, their streams, the texts they hear, their downloads, what they say into the
+    microphone, their uploads; then before Gradio itself which of its routes are open, and whose files are whose.
     """
     from starlette.middleware import Middleware
 
     from core.web.pages.download_route import DownloadRoute
     from core.web.pages.events_route import EventsRoute
+    from core.web.pages.heard_route import HeardRoute
     from core.web.pages.recognition_route import RecognitionRoute
     from core.web.pages.stream_route import StreamRoute
     from core.web.pages.upload_route import UploadRoute
@@ -73,6 +74,7 @@ def middleware(page: Page) -> list[Middleware]:
         Middleware(Assets, styles=styles),
         Middleware(EventsRoute, jobs=jobs, subscriptions=page.subscriptions),
         Middleware(StreamRoute, jobs=jobs),
+        Middleware(HeardRoute, listening=service.listening),
         Middleware(DownloadRoute, downloads=service.downloads, outputs=service.outputs),
         Middleware(RecognitionRoute, recognition=service.recognition, timeout_s=service.settings.upload_timeout_s),
         Middleware(UploadRoute, uploads=service.uploads, languages=LANGUAGES, timeout_s=service.settings.upload_timeout_s),

@@ -5,21 +5,19 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
-from urllib.parse import quote
 
 from core.media.captions import Caption, subrip, webvtt
 from core.service.job_views import JobView
+from core.web.pages.heard_route import FOLDER as HEARD
 from core.web.pages.texts import Texts
 
 ABOVE_LABEL = "line:-5"
 """The last lines are left free: the label of synthetic videos stands there, and players lay their controls over them."""
 
 
-def heard_html(texts: Texts, path: Path, duration_s: float) -> str:
-    """Plays at once, as the visitor pressed a button for it."""
-    said = escape(texts.listened.format(seconds=duration_s))
-    return f'<audio class="th-heard" controls autoplay src="gradio_api/file={quote(str(path))}" aria-label="{said}"></audio>'
+def heard_html(texts: Texts, token: str) -> str:
+    """Plays at once, as the visitor pressed a button for it, while the rest is still being spoken. token: of `Listening`."""
+    return f'<audio class="th-heard" controls autoplay src="{HEARD}/{token}" aria-label="{escape(texts.listened)}"></audio>'
 
 
 def captions_html(texts: Texts, job: JobView, address: str = "") -> str:

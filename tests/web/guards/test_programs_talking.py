@@ -104,6 +104,7 @@ def test_what_is_said_is_taken_of_visitors_only_and_bounded(program: Audited, vi
         unset = client.post(f"{RECOGNITION}?lang=de&language=de-DE", content=b"x")
         assert (unset.status_code, unset.json()["error"]["message"][:26]) == (501, "Hier ist keine Spracherken")
         assert client.get(RECOGNITION).status_code == 404
+        assert client.get(f"talking_head_heard/{'x' * 43}").status_code == 404
 
 
 def test_one_visitor_has_so_many_connections(program: Audited, visitor: str) -> None:

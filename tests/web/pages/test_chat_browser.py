@@ -46,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def shown_s(page: Any) -> float:
-    return float(page.locator("#th-chat-panel video").evaluate("video => video.currentTime"))
+    return float(page.locator("#th-chat-panel video").first.evaluate("video => video.currentTime"))
 
 
 def test_the_face_speaks_the_answer_and_a_reload_goes_on(browser: Any, server: Server) -> None:
@@ -102,7 +102,7 @@ def test_stop_and_a_new_message_end_the_answer(browser: Any, server: Server) -> 
     say(page, LONG)
     page.wait_for_function("document.querySelectorAll('.th-chat-answer p')[1]?.textContent.includes('three')", timeout=RESULT_MS)
     say(page, "Something else")
-    answer(page, "Something else")  # after the message before, of whose answer nothing was spoken
+    answer(page, "You said: Something else")
     assert page.locator(".th-chat-answer small").count() == 2
     quiet(page)
     tab.context.close()
@@ -164,7 +164,7 @@ def test_a_conversation_that_is_gone_is_told_and_a_new_one_begins(browser: Any, 
     page.keyboard.press("Enter")
     answer(page, "You said: Good morning")
     quiet(page)
-    assert page.locator("#th-chat-panel video").is_hidden()
+    assert page.locator("#th-chat-panel video").first.is_hidden()
     assert faults(page) == []
     page.evaluate("""() => {
       const kept = JSON.parse(sessionStorage.getItem('talking-head-chat'));

@@ -63,6 +63,7 @@ def listened(page: Any, button: str = "#th-listen") -> float:
     page.locator(button).click()
     page.wait_for_function("document.querySelector('#th-heard audio')?.currentTime > 0.1", timeout=RESULT_MS)
     page.locator("#th-listen-stop").wait_for(state="hidden", timeout=SHOWS_MS)
+    page.wait_for_function("Number.isFinite(document.querySelector('#th-heard audio').duration)", timeout=RESULT_MS)
     return float(page.locator("#th-heard audio").evaluate("audio => audio.duration"))
 
 
@@ -208,7 +209,9 @@ def test_speaking_can_be_stopped(tab: Tab, speech: SpeechServer) -> None:
     page = tab.page
     write(page)
     choose_voice(page, "stalling")
+    page.locator("#th-text textarea").fill("This is a long first sentence of the text. And one more.")
     page.locator("#th-listen").click()
+    page.locator("#th-heard audio").wait_for(timeout=RESULT_MS)  # while it is spoken
     page.locator("#th-listen-stop").click(timeout=SHOWS_MS)
     page.locator("#th-listen-stop").wait_for(state="hidden", timeout=SHOWS_MS)
     assert page.locator("#th-heard audio").count() == 0

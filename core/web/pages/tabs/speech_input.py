@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,19 +146,24 @@ def _wire(context: Context, written: Mapping[str, Any], listen: Any, sample: Any
     def begin() -> list[Any]:
         return [plain_html(texts.listening), *_buttons(busy=True)]
 
-    async def speak(text: str, voice: str, speed: float, request: gr.Request) -> list[Any]:
+    async def speak(text: str, voice: str, speed: float, request: gr.Request) -> AsyncIterator[list[Any]]:
+        """It is heard from its first piece on, and can be stopped until its last one is there."""
         owner = owner_of_request(request)
         try:
-            spoken = await while_asked_for(service.listening.heard(text or "", voice or "", speed, owner))
+            heard = await while_asked_for(service.listening.begin(text or "", voice or "", speed, owner))
+            yield [heard_html(texts, heard.token), *_buttons(busy=True)]
+            await while_asked_for(heard.whole())
         except Cancelled:
-            return [gr.skip(), *_buttons(busy=False)]  # it was stopped, or something else is spoken by now
+            yield [gr.skip(), *_buttons(busy=False)]  # it was stopped, or something else is spoken by now
         except Exception as error:
-            return [error_html(texts, sentence(texts, error)), *_buttons(busy=False)]
-        return [heard_html(texts, spoken.path, spoken.duration_s), *_buttons(busy=False)]
+            yield [error_html(texts, sentence(texts, error)), *_buttons(busy=False)]
+        else:
+            yield [gr.skip(), *_buttons(busy=False)]
 
-    async def speak_sample(voice: str, speed: float, request: gr.Request) -> list[Any]:
+    async def speak_sample(voice: str, speed: float, request: gr.Request) -> AsyncIterator[list[Any]]:
         known = next((each for each in service.speaker.voices() if each.id == voice), None)
-        return await speak("" if known is None else sample_sentence(known), voice, speed, request)
+        async for shown in speak("" if known is None else sample_sentence(known), voice, speed, request):
+            yield shown
 
     def end(request: gr.Request) -> list[Any]:
         service.listening.stop(owner_of_request(request))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,18 +10,12 @@ import pytest
 from core.studio import Studio
 from tests.support import chat_server as chat
 from tests.support import speech_server as speech
-from tests.support.serving import Serving, form, serving
+from tests.support.serving import Serving, serving
 
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[chat.ChatServer]:
     with chat.chat_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def voices() -> Iterator[speech.SpeechServer]:
-    with speech.speech_server() as server:
         yield server
 
 
@@ -38,15 +31,6 @@ def server(
         yield server
 
 
-@pytest.fixture(scope="module")
-def token(server: Serving) -> Iterator[str]:
-    with server.client() as client:
-        token = client.post("/avatars", **form(audio=None)).json()["token"]
-        yield token
-        client.delete(f"/avatars/{token}")
-
-
 @pytest.fixture(autouse=True)
-def _a_busy_machine_refuses_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LATE_S", "SHARE", "OWN_SHARE"):
-        monkeypatch.setattr(f"core.streaming.load.{name}", math.inf)
+def _no_session_is_refused(never_too_busy: None) -> None:
+    pass

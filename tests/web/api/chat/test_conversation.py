@@ -222,7 +222,7 @@ def test_history_is_bounded_and_begins_with_the_user(monkeypatch: pytest.MonkeyP
     said.answer(4, "answ")
     assert [message.text for message in said.messages()] == ["question 4", "answ", "question 5"]
     said.answer(4, "")
-    assert [message.text for message in said.messages()] == ["question 4\nquestion 5"]
+    assert [message.text for message in said.messages()] == ["question 4", "…", "question 5"]
     monkeypatch.setattr(history, "MAX_CHARS", 20)
     said.ask(6, "x" * 30)
     assert [len(message.text) for message in said.messages()] == [30]

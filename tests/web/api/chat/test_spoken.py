@@ -125,7 +125,7 @@ def test_an_interrupt_before_anything_is_heard_leaves_nothing_of_the_answer(serv
             assert caller.of("cut")[0]["text"] == ""
             await caller.say("Hello")
             await caller.event("answer_done", turn=1)
-            assert [message["content"] for message in model.requests[-1]["messages"]][1:] == ["stalling\nHello"]
+            assert [message["content"] for message in model.requests[-1]["messages"]][1:] == ["stalling", "…", "Hello"]
         model.go_on.set()
 
     run(test)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from core.studio import Studio
-from tests.support.serving import Serving, forget_people, form, serving, wait_for
+from tests.support.serving import Serving, forget_people, serving, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -15,14 +15,6 @@ def server(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with serving(studio, tmp_path_factory.mktemp("server"), max_live=3, owner_max_live=2) as server:
         yield server
     forget_people(studio)
-
-
-@pytest.fixture(scope="module")
-def token(server: Serving) -> Iterator[str]:
-    with server.client() as client:
-        token = client.post("/avatars", **form(audio=None)).json()["token"]
-        yield token
-        client.delete(f"/avatars/{token}")
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import subprocess
 import sys
@@ -20,19 +19,13 @@ from core.studio import Studio
 from core.web.live.live_protocol import SOUND, SPEAKS
 from tests.support.live_caller import START, Caller, call, run, speech
 from tests.support.paths import PORTRAIT, ROOT
-from tests.support.serving import KEY, Serving, form, serving, wait_for
+from tests.support.serving import KEY, Serving, serving, wait_for
 from tests.support.speech_server import KEY as SPEECH_KEY
-from tests.support.speech_server import SpeechServer, speech_server
+from tests.support.speech_server import SpeechServer
 
 TEXT = "One two three. And four more words. The last of them."
 SOUND_MS = 20
 """Of each character, as the speech server of the tests speaks."""
-
-
-@pytest.fixture(scope="module")
-def voices() -> Iterator[SpeechServer]:
-    with speech_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -45,18 +38,9 @@ def server(studio: Studio, voices: SpeechServer, tmp_path_factory: pytest.TempPa
         yield server
 
 
-@pytest.fixture(scope="module")
-def token(server: Serving) -> Iterator[str]:
-    with server.client() as client:
-        token = client.post("/avatars", **form(audio=None)).json()["token"]
-        yield token
-        client.delete(f"/avatars/{token}")
-
-
 @pytest.fixture(autouse=True)
-def _a_busy_machine_refuses_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LATE_S", "SHARE", "OWN_SHARE"):
-        monkeypatch.setattr(f"core.streaming.load.{name}", math.inf)
+def _no_session_is_refused(never_too_busy: None) -> None:
+    pass
 
 
 async def begin(caller: Caller) -> dict[str, Any]:
