@@ -151,7 +151,7 @@ def test_the_job_goes_on_when_the_page_is_left_and_another_tab_finds_it(browser,
     other.goto(server.url)
     other.locator("#th-status").get_by_text(running).wait_for(timeout=RESULT_MS)
     other.get_by_text("More options").click()  # what is folded is not in the page yet
-    assert other.get_by_label("Video size").input_value() == "768 × 768"
+    assert other.get_by_label("Video size").input_value() == "768 pixels"
     assert other.locator("#th-photo img").count() > 0
     other.reload()
     other.locator("#th-status .th-result").wait_for(timeout=2 * RESULT_MS)
