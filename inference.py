@@ -24,7 +24,7 @@ from core.engines.capabilities import CAPABILITIES
 from core.engines.ditto_backends import BACKENDS
 from core.errors import EngineUnavailable, OptionError, OutputError, disk_error
 from core.options import PRESETS, Options, preset, read_assignments, read_file, read_options
-from core.picture_options import ASPECTS
+from core.picture_options import ASPECTS, is_background
 from core.types import COMMON_OPTIONS, Audio, Framing, Progress, RenderOptions, Request
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--crop", metavar="X,Y,W,H", help="part of the photo that is shown, in shares of its width and height: 0.1,0,0.8,0.9"
     )
+    parser.add_argument("--background", metavar="WHAT", help='behind the person: "keep", "blur", "#rrggbb" or the path of a picture (lite)')
     parser.add_argument("--face", default=Framing.face_index, type=int, help="which face, 0 is the largest (default: %(default)s)")
     parser.add_argument("--seed", default=str(RenderOptions.seed), help='of blinks and sway, or "random" (default: %(default)s)')
     parser.add_argument("--label", action="store_true", help='draw a small "AI" into the lower left corner')
@@ -118,6 +119,7 @@ def parse_options(arguments: argparse.Namespace, given: Mapping[str, Any]) -> Op
         "seed": random.SystemRandom().randrange(2**32) if seed == "random" else int(seed),
         "aspect": arguments.aspect,
         "crop": arguments.crop,
+        **({} if arguments.background is None or background_picture(arguments, given) else {"background": arguments.background}),
         "face_index": arguments.face,
         "label": arguments.label,
         "mark": arguments.mark == "on",
@@ -126,6 +128,12 @@ def parse_options(arguments: argparse.Namespace, given: Mapping[str, Any]) -> Op
         **given,
     }
     return read_options(values)
+
+
+def background_picture(arguments: argparse.Namespace, given: Mapping[str, Any]) -> Path | None:
+    """The picture that is to be behind the person; None where there is to be none."""
+    text = arguments.background
+    return Path(text) if text and "background" not in given and not is_background(text) else None
 
 
 def check_engine(arguments: argparse.Namespace, given: Mapping[str, Any], studio: Studio) -> str:
@@ -327,6 +335,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.profile is None and (arguments.profile_memory or arguments.num_profile_runs > 1):
         raise OptionError("A profile is described, but not asked for.", "Say --profile too.")
 
+    from core.media.image import load_image
     from core.media.source import load_source  # the heavy imports come after the arguments are known to be good
     from core.profiling import profile
     from core.settings import load_settings
@@ -338,7 +347,9 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         studio = open_studio(settings, ditto_factory(arguments, settings, cancel), arguments.device)
         engine = check_engine(arguments, given, studio)
-        source = load_source(arguments.source_path, settings)
+        source, picture = load_source(arguments.source_path, settings), background_picture(arguments, given)
+        if picture is not None:
+            options = dataclasses.replace(options, render=dataclasses.replace(options.render, background=load_image(picture, settings)))
         with loading_beside(studio, engine) as load_ahead:
             audio = read_speech(arguments, settings, cancel, load_ahead, options.render.burn_captions)
         if arguments.audio_path is not None and (arguments.captions is not None or options.render.burn_captions):

@@ -33,10 +33,15 @@ def verify_picture(aspect: object, crop: object, background: object) -> None:
         hint = "It must be left, top, width and height of a part of the photo, in shares of its width and height, such as 0.1,0,0.8,0.9."
         raise OptionError(f"crop is {shown}.", hint, code="bad_crop", parameters={"value": shown})
 
-    if not isinstance(background, str) or (background not in ("keep", "blur") and not _COLOUR.fullmatch(background)):
+    if not isinstance(background, str) or not is_background(background):
         shown = str(background)[:40]
         hint = 'It must be "keep", "blur" or a colour such as "#00b140".'
         raise OptionError(f"background is {shown!r}.", hint, code="bad_background", parameters={"value": shown})
+
+
+def is_background(text: str) -> bool:
+    """Whether the option `background` may be this."""
+    return text in ("keep", "blur") or _COLOUR.fullmatch(text) is not None
 
 
 def _is_crop(crop: object) -> bool:

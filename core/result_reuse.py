@@ -18,7 +18,7 @@ from core.optimization.cache_folder import CacheFolder
 from core.optimization.inference_cache import InferenceCache
 from core.run_request import LoadedEngine, RunRequest
 from core.settings import Settings
-from core.types import Audio, Avatar, Generation, is_video
+from core.types import Audio, Avatar, Generation, Photo, RenderOptions, is_video
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class ResultReuse:
             "source": ["video" if moving else "photo", source, run_request.framing],
             "audio": [audio.original, audio.samples, audio.words if run_request.options.burn_captions else ()],
             "controls": run_request.controls,
-            "options": run_request.options,
+            "options": _comparable(run_request.options),
             "said": [loaded.disclosure, loaded.marker.fingerprint, self._signature],
             "limits": [settings.max_video_s, settings.max_video_store_bytes] if moving else [],
         }
@@ -139,3 +139,9 @@ class ResultReuse:
 
     def stats(self) -> dict[str, float]:
         return self._cache.stats()
+
+
+def _comparable(options: RenderOptions) -> RenderOptions:
+    """A picture in the background counts as its content's digest, which no other value of the option can be."""
+    background = options.background
+    return dataclasses.replace(options, background=f"picture {background.sha256}") if isinstance(background, Photo) else options

@@ -275,7 +275,7 @@ class RenderOptions:
     seed: of everything random (blinks, sway); the same seed gives the same video. 0 .. 2**32 - 1.
     label: a small visible "AI" is drawn into every frame. mark: the imperceptible mark is.
     burn_captions: the words are drawn into the frames while they are said.
-    background: of the lite engine, what is behind the person: "keep", "blur", or a colour "#rrggbb".
+    background: of the lite engine, what is behind the person: "keep", "blur", a colour "#rrggbb", or a picture that fills the frame.
     Of the ditto engine, with their meaning in `Audio2MotionOptions`: online_mode, overlap_v2, sampling_timesteps, smo_k_d, fix_kp_cond,
     fix_kp_cond_dim, v_min_max_for_clip, context_frames, emit_tail; N_d: frames of the whole video where they are known beforehand, which
     the blinks are planned by.
@@ -285,7 +285,7 @@ class RenderOptions:
     max_size: int = 1920
     aspect: Aspect = "auto"
     crop: Crop | None = None
-    background: str = "keep"
+    background: str | Photo = "keep"
     seed: int = 1234
     label: bool = False
     mark: bool = False
@@ -315,7 +315,7 @@ class RenderOptions:
                     code="size_out_of_range",
                     parameters={"name": name, "value": str(value), "low": MIN_SIZE_PX, "high": MAX_SIZE_PX},
                 )
-        verify_picture(self.aspect, self.crop, self.background)
+        verify_picture(self.aspect, self.crop, "keep" if isinstance(self.background, Photo) else self.background)
         if not 0 <= self.seed < 2**32:
             hint = "It must lie between 0 and 4294967295."
             raise OptionError(

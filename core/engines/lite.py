@@ -73,12 +73,14 @@ class LiteRegistration(Registration):
         self.pixels, self.face, self.warnings, self.calibration = pixels, face, warnings, calibration
         self._people = people or PersonFinder()
         self._renderers: dict[tuple[Framed, str], tuple[Renderer, tuple[str, ...]]] = {}
+        self._masks: dict[Framed, NDArray[np.float32]] = {}
         self._lock = threading.Lock()
 
     @property
     def nbytes(self) -> int:
         with self._lock:
-            return self.pixels.nbytes + sum(renderer.nbytes for renderer, _ in self._renderers.values())
+            renderers = sum(renderer.nbytes for renderer, _ in self._renderers.values())
+            return self.pixels.nbytes + renderers + sum(mask.nbytes for mask in self._masks.values())
 
     @property
     def face_box(self) -> tuple[float, float, float, float]:
@@ -92,16 +94,24 @@ class LiteRegistration(Registration):
     def prepared(self, options: RenderOptions) -> tuple[Renderer, tuple[str, ...]]:
         """The renderer, and warnings of what could not be shown as it was asked for."""
         shown, background = self.framed(options), options.background
-        key = shown, background
+        key = shown, background.sha256 if isinstance(background, Photo) else background
         with self._lock:
             if key not in self._renderers:
                 if len(self._renderers) >= MAX_RENDERERS:
                     self._renderers.pop(next(iter(self._renderers)))
-                change = None if background == "keep" else BackgroundChange(self._people.mask, background)
+                change = None if background == "keep" else BackgroundChange(lambda picture: self._mask(shown, picture), background)
                 renderer = Renderer(self.pixels, self.face, shown.cut, shown.width, shown.height, change)
                 kept = (notice("background_kept"),) if change is not None and not change.person_found else ()
                 self._renderers[key] = renderer, (*shown.warnings, *kept)
             return self._renderers[key]
+
+    def _mask(self, shown: Framed, picture: Frame) -> NDArray[np.float32]:
+        """Where the person is in what is shown: the same for every background."""
+        if shown not in self._masks:
+            if len(self._masks) >= MAX_RENDERERS:
+                self._masks.pop(next(iter(self._masks)))
+            self._masks[shown] = self._people.mask(picture)
+        return self._masks[shown]
 
     def framed(self, options: RenderOptions) -> Framed:
         """What a video with these options shows."""

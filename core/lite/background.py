@@ -1,4 +1,4 @@
-"""Puts something else behind the person of a still picture: a blur of what is there, or a colour.
+"""Puts something else behind the person of a still picture: a blur of what is there, a colour, or another picture.
 
 It is done once, before anything moves: the head's movement fades out around the head, so what is behind it stays where it is.
 """
@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import Frame
+from core.optimization.resolution_optimization import Cut, cut_pixels
+from core.types import Frame, Photo
 
 Array = NDArray[np.float32]
 
@@ -35,7 +36,7 @@ class BackgroundChange:
     person_found: False where the face is not among what was found, as in many drawings: then the picture stays as it is.
     """
 
-    def __init__(self, find: Callable[[Frame], Array], background: str) -> None:
+    def __init__(self, find: Callable[[Frame], Array], background: str | Photo) -> None:
         self._find, self._background = find, background
         self.person_found = False
 
@@ -47,18 +48,30 @@ class BackgroundChange:
         return with_background(picture, mask, self._background) if self.person_found else picture
 
 
-def with_background(picture: Frame, mask: Array, background: str) -> Frame:
-    """The person of a (H, W, 3) picture before another background. mask: (H, W), 1 on the person. background: "blur" or "#rrggbb"."""
+def with_background(picture: Frame, mask: Array, background: str | Photo) -> Frame:
+    """The person of a (H, W, 3) picture before another background. mask: (H, W), 1 on the person. background: "blur", "#rrggbb" or a
+    picture.
+    """
     image = picture.astype(np.float32) / np.float32(255)
     side = min(picture.shape[:2])
     alpha: Array = fine_mask(image, mask)[..., None]
     person, behind = _apart(image, alpha, max(1, round(SPILL_RADIUS * side)))
-    if background == "blur":
+    if isinstance(background, Photo):
+        new = covering(background.pixels, picture.shape[1], picture.shape[0]).astype(np.float32) / np.float32(255)
+    elif background == "blur":
         new = _blurred(image, alpha, BLUR_SIGMA * side)
     else:
         new = np.array([int(background[i : i + 2], 16) for i in (1, 3, 5)], np.float32) / np.float32(255)
     out: Frame = np.rint(np.clip(person * alpha + new * (1 - alpha), 0, 1) * 255).astype(np.uint8)
     return out
+
+
+def covering(pixels: Frame, width: int, height: int) -> Frame:
+    """The middle of a (H, W, 3) picture that fills (height, width, 3) to all edges, its proportions kept."""
+    high, wide = pixels.shape[:2]
+    scale = max(width / wide, height / high)
+    shown_width, shown_height = width / scale, height / scale
+    return cut_pixels(pixels, Cut((wide - shown_width) / 2, (high - shown_height) / 2, shown_width, shown_height), width, height)
 
 
 def fine_mask(image: Array, mask: Array) -> Array:

@@ -26,7 +26,7 @@ from core.service.spoken_texts import SpokenText, SpokenTexts, in_record
 from core.settings import Settings
 from core.speech_synthesis.recording import SpokenAudio
 from core.studio import Studio
-from core.types import Audio, AudioStream, Avatar, Generation, GenerationInfo, Progress, Request, Source, Word
+from core.types import Audio, AudioStream, Avatar, Generation, GenerationInfo, Photo, Progress, Request, Source, Word
 
 T = TypeVar("T")
 
@@ -41,6 +41,13 @@ def read_source(path: Path, studio: Studio, settings: Settings) -> Source:
     return source
 
 
+def read_picture(path: Path, settings: Settings) -> Photo:
+    """A visitor's picture of a background. Raises ImageError."""
+    from core.media.image import load_image
+
+    return load_image(path, settings)
+
+
 def read_audio(path: Path, settings: Settings) -> Audio:
     """Raises AudioError."""
     from core.media.audio import load_audio
@@ -48,10 +55,13 @@ def read_audio(path: Path, settings: Settings) -> Audio:
     return load_audio(path, settings)
 
 
-def video_request(record: Mapping[str, Any], owner: str, audio: Audio | AudioStream, source: Source | Avatar) -> Request:
-    """The request that a recorded one stands for."""
+def video_request(
+    record: Mapping[str, Any], owner: str, audio: Audio | AudioStream, source: Source | Avatar, background: Photo | None
+) -> Request:
+    """The request that a recorded one stands for. background: the picture of its own, where it has one."""
     chosen = options.read(record["options"])
-    return Request(audio, source, record["engine"], chosen.framing, chosen.controls, chosen.render, owner=owner)
+    render = chosen.render if background is None else dataclasses.replace(chosen.render, background=background)
+    return Request(audio, source, record["engine"], chosen.framing, chosen.controls, render, owner=owner)
 
 
 class JobWork:
@@ -152,10 +162,13 @@ class JobWork:
         request = record.request
         source: Source | Avatar
         source = self._studio.avatar(request["avatar"], record.owner) if request["avatar"] else self._source(record)
-        said = in_record(request)
+        picture = request.get("background", "")
+        background = read_picture(self._inputs.path(record.id, picture), self._settings) if picture else None
+        said, audio = in_record(request), request["audio"]
         if said is not None:
-            return video_request(request, record.owner, self._texts.coming(said, record.owner), source)
-        return video_request(request, record.owner, read_audio(self._inputs.path(record.id, request["audio"]), self._settings), source)
+            return video_request(request, record.owner, self._texts.coming(said, record.owner), source, background)
+        recording = read_audio(self._inputs.path(record.id, audio), self._settings)
+        return video_request(request, record.owner, recording, source, background)
 
     def _source(self, record: JobRecord) -> Source:
         return read_source(self._inputs.path(record.id, record.request["image"]), self._studio, self._settings)

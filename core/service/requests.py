@@ -15,7 +15,7 @@ from core.service import options
 from core.service.decoded_photos import DecodedPhotos
 from core.service.job_store import JobKind
 from core.service.job_views import JobView
-from core.service.job_work import read_audio, read_source, video_request
+from core.service.job_work import read_audio, read_picture, read_source, video_request
 from core.service.jobs import Jobs
 from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
@@ -41,7 +41,8 @@ class VideoInputs:
     are kept with their times, those of a text where the voice tells them, those of a recording
     as they are recognised; None: of a text only. options: by name, as `core.service.options` settles them. consent: the
     person shown agreed (asked for where the deployment requires it). preview: the first seconds can be seen while the rest is made.
-    client_state: what the adapter notes for itself.
+    background: a picture that is shown behind the person, instead of the option `background`. client_state: what the adapter notes for
+    itself.
     """
 
     audio: Path | None
@@ -56,6 +57,7 @@ class VideoInputs:
     speed: Any = 1.0
     captions: bool | None = None
     preview: bool = False
+    background: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Requests:
         Raises what is known to fail: InputError, OptionError, AvatarError, BusyError, EngineUnavailable. Error messages name files, never
         folders.
         """
-        with self._outputs.using(inputs.audio, inputs.image):
+        with self._outputs.using(inputs.audio, inputs.image, inputs.background):
             return await self._video(inputs, owner, kind, kept, idempotency_key, keep_stream)
 
     async def _video(
@@ -119,15 +121,17 @@ class Requests:
                 source = await asyncio.to_thread(self._studio.avatar, inputs.avatar, owner)
             else:
                 source = await self.source(inputs.image, owner)
+            background = None if inputs.background is None else await self.picture(inputs.background, owner)
             if audio is None:
                 async with self._readers:
                     audio = await on_thread(read_audio, inputs.audio or Path(), self.settings)
         except TalkingHeadError as error:
-            raise without_folders(error, inputs.audio, inputs.image) from error
-        decoded = video_request(request, owner, audio, source)
+            raise without_folders(error, inputs.audio, inputs.image, inputs.background) from error
+        decoded = video_request(request, owner, audio, source, background)
         nbytes = audio.samples.nbytes + len(audio.original) if isinstance(audio, Audio) else 0
-        nbytes += source.pixels.nbytes if isinstance(source, Photo) else 0
-        files = {name: path for name, path in (("audio", inputs.audio), ("image", inputs.image)) if path is not None}
+        nbytes += sum(picture.pixels.nbytes for picture in (source, background) if isinstance(picture, Photo))
+        given = {"audio": inputs.audio, "image": inputs.image, "background": inputs.background}
+        files = {name: path for name, path in given.items() if path is not None}
 
         def accept() -> JobView:
             output, done = None, None
@@ -184,12 +188,30 @@ class Requests:
         async with self._readers:
             return await on_thread(self._read_source, path or Path(), owner)
 
+    async def picture(self, path: Path, owner: str, kept: bool = False) -> Photo:
+        """One that is shown behind a person, decoded within the bounds of photos; it needs no face. Raises ImageError.
+
+        kept: it will be asked for again soon, and is then not decoded again.
+        """
+        async with self._readers:
+            return await on_thread(self._read_picture, path, owner, kept)
+
     def _read_source(self, path: Path, owner: str) -> Source:
+        return self._known(path, owner) or read_source(path, self._studio, self.settings)
+
+    def _read_picture(self, path: Path, owner: str, kept: bool) -> Photo:
+        picture = self._known(path, owner)
+        if picture is None:
+            picture = read_picture(path, self.settings)
+            if kept:
+                self._photos.keep(owner, picture)
+        return picture
+
+    def _known(self, path: Path, owner: str) -> Photo | None:
         try:
-            known = self._photos.find(owner, path)
+            return self._photos.find(owner, path)
         except OSError:
-            known = None  # why it cannot be read is said by who reads it
-        return known if known is not None else read_source(path, self._studio, self.settings)
+            return None  # why it cannot be read is said by who reads it
 
     def check_consent(self, given: bool) -> None:
         """Raises OptionError where it is required and was not declared."""
@@ -215,7 +237,9 @@ class Requests:
             raise InputError("The photo is missing, and no avatar is given.", "Give a photo, or the token of an avatar.", code="no_photo")
         if not speech:
             raise InputError("The recording is missing.", "Give a recording of speech, or a text.", code="no_audio")
-        for path in filter(None, (inputs.image, inputs.audio)):
+        if inputs.background is not None and "background" in inputs.options:
+            raise InputError("Both a picture and another background are given.", "Give one of the two.", code="background_twice")
+        for path in filter(None, (inputs.image, inputs.audio, inputs.background)):
             check_file(path)
         if not inputs.avatar:
             self.check_consent(inputs.consent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,11 @@ class Stills:
         self._places = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
 
-    async def of(self, person: Path | str, owner: str, chosen: Mapping[str, Any], shown: str) -> bytes:
-        """JPEG. person: a photo, or the token of an avatar. chosen: options by name. shown: as in `LiteEngine.still`.
+    async def of(
+        self, person: Path | str, owner: str, chosen: Mapping[str, Any], shown: str, background: Path | None = None
+    ) -> bytes:  # fmt: skip
+        """JPEG. person: a photo, or the token of an avatar. chosen: options by name. shown: as in `LiteEngine.still`. background: a picture
+        behind the person.
 
         Raises InputError, FaceError, AvatarError, OptionError for what a video would not be made of; BusyError where too many wait.
         """
@@ -38,19 +42,20 @@ class Stills:
         self._waiting += 1
         try:
             async with self._places:
-                if isinstance(person, str):
-                    return await on_thread(self._drawn, self._studio.avatar(person, owner), owner, chosen, shown)
-                with self._outputs.using(person):
-                    source = await self._requests.source(person, owner)
-                    return await on_thread(self._drawn, source, owner, chosen, shown)
+                with self._outputs.using(person if isinstance(person, Path) else None, background):
+                    behind = None if background is None else await self._requests.picture(background, owner, kept=True)
+                    source: Source | Avatar
+                    source = self._studio.avatar(person, owner) if isinstance(person, str) else await self._requests.source(person, owner)
+                    return await on_thread(self._drawn, source, owner, chosen, shown, behind)
         finally:
             self._waiting -= 1
 
-    def _drawn(self, source: Source | Avatar, owner: str, chosen: Mapping[str, Any], shown: str) -> bytes:
+    def _drawn(self, source: Source | Avatar, owner: str, chosen: Mapping[str, Any], shown: str, behind: Photo | None) -> bytes:
         from core.media.jpeg import as_jpeg  # imported when first needed: the page must answer before it is loaded
 
         if not isinstance(source, Photo | Avatar):
             return b""
         settled = options.settled({**chosen, "size": SIZE_PX}, self._studio.settings, avatar=isinstance(source, Avatar))
         read = options.read(settled)
-        return as_jpeg(self._studio.still(source, owner, read.framing, read.controls, read.render, shown))
+        render = read.render if behind is None else dataclasses.replace(read.render, background=behind)
+        return as_jpeg(self._studio.still(source, owner, read.framing, read.controls, render, shown))

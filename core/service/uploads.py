@@ -29,12 +29,13 @@ MAX_CHAR_BYTES = 4
 MAX_NAME = 80
 """Characters of a file's name, and three times as many bytes: file systems count those."""
 
-Part = Literal["sound", "person", "media", "video", "text"]
+Part = Literal["sound", "person", "picture", "media", "video", "text"]
 """media: sound or person."""
 _SOUND = "a recording (WAV, MP3, M4A, FLAC, Ogg, or a WebM, MP4 or MOV video with sound)"
-_PERSON = "a photo (PNG, JPEG, HEIC, AVIF, WebP or BMP), or a video for Ditto"
+_PICTURES = "PNG, JPEG, HEIC, AVIF, WebP or BMP"
+_PERSON = f"a photo ({_PICTURES}), or a video for Ditto"
 _VIDEO = "a video (MP4, MOV, WebM or Matroska)"
-_SAY = {"sound": _SOUND, "person": _PERSON, "media": f"{_SOUND}, or {_PERSON}", "video": _VIDEO}
+_SAY = {"sound": _SOUND, "person": _PERSON, "picture": f"a picture ({_PICTURES})", "media": f"{_SOUND}, or {_PERSON}", "video": _VIDEO}
 _HINT = "The folder for videos must be there, and writable."
 _UNSAFE = re.compile(r"[^\w.() -]")
 
@@ -101,11 +102,10 @@ class ContentJudge:
         limits = []
         if kind in ("sound", "media") and content.kind == "sound":
             limits.append(settings.max_audio_bytes)
-        if kind in ("person", "media", "video"):
-            if content.kind == "image" and kind != "video":
-                limits.append(settings.max_image_bytes)
-            elif content.decoder in ("mov", "matroska"):
-                limits.append(settings.max_video_bytes)
+        if kind in ("person", "picture", "media") and content.kind == "image":
+            limits.append(settings.max_image_bytes)
+        elif kind in ("person", "media", "video") and content.decoder in ("mov", "matroska"):
+            limits.append(settings.max_video_bytes)
         return max(limits, default=None)
 
 

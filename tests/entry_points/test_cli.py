@@ -17,6 +17,7 @@ import soundfile
 from PIL import Image
 
 import inference
+from tests.support.backdrops import BLUE, RED, backdrop, first_frame, is_behind
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 
 
@@ -201,3 +202,18 @@ def test_interrupt_stops_and_leaves_nothing(end: signal.Signals, tmp_path: Path)
     assert process.returncode == 130
     assert b"Traceback" not in stderr
     assert not folder.exists() or list(folder.iterdir()) == []
+
+
+def test_a_picture_behind_the_person(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "v.mp4"
+    asked = [*command(SPEECH, PORTRAIT, output, "--size", "128")[2:], "--background"]
+    assert inference.main([*asked, str(backdrop(tmp_path / "red.png"))]) == 0
+    assert is_behind(RED, first_frame(output))
+    assert inference.main([*asked, "#1428be"]) == 0
+    assert is_behind(BLUE, first_frame(output))
+    capsys.readouterr()
+    for wrong, said in ((SPEECH, "is not a photo"), (tmp_path / "beach.jpg", "beach.jpg")):
+        assert inference.main([*asked, str(wrong)]) == 2
+        assert said in capsys.readouterr().err
+    assert inference.main([*asked, str(tmp_path / "red.png"), "--engine", "ditto"]) == 2
+    assert "background" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.engines.lite import LiteEngine, LiteRegistration
-from core.lite.background import fine_mask, with_background
+from core.lite.background import covering, fine_mask, with_background
 from core.media.image import load_image
 from core.notices import read_notice
 from core.studio import Studio
@@ -29,7 +29,7 @@ def registration(engine: LiteEngine, portrait: Photo) -> LiteRegistration:
     return engine.register(portrait, Framing())
 
 
-def first(engine: LiteEngine, registration: LiteRegistration, background: str, speech: Audio) -> Frame:
+def first(engine: LiteEngine, registration: LiteRegistration, background: str | Photo, speech: Audio) -> Frame:
     session = engine.session(registration, Controls(), RenderOptions(background=background))
     assert session.warnings == ()
     return list(session.push(speech.samples[:8000]))[0]
@@ -54,6 +54,32 @@ def test_hair_keeps_no_rim_of_the_old_background(engine: LiteEngine, registratio
     rim[170:] = False  # below the hair
     assert rim.sum() > 1000
     assert np.percentile(black[rim], 98) < np.median(kept[:60, :40])
+
+
+def test_a_picture_fills_the_frame_behind_the_person(engine: LiteEngine, registration: LiteRegistration, speech: Audio) -> None:
+    pixels = np.zeros((300, 900, 3), np.uint8)
+    pixels[:, :450], pixels[:, 450:] = (250, 0, 0), (0, 0, 250)  # of a landscape the middle third is seen
+    pixels[:, :280] = pixels[:, -280:] = 255
+    own = Photo(pixels, "of this picture")
+    shown, kept = first(engine, registration, own, speech).astype(int), first(engine, registration, "keep", speech)
+    assert np.abs(shown[:60, :40] - (250, 0, 0)).max() <= 4
+    assert np.abs(shown[:60, -40:] - (0, 0, 250)).max() <= 4
+    assert np.abs(shown[90:210, 110:210] - kept[90:210, 110:210]).mean() < 1
+    assert len(registration._masks) == 1, "the person is found once, for every background"
+
+
+@pytest.mark.parametrize(("width", "height"), [(900, 64), (64, 900), (64, 64), (3000, 2000)])
+def test_any_picture_covers_any_frame(width: int, height: int) -> None:
+    middle = np.zeros((height, width, 3), np.uint8)
+    middle[height // 2 - 8 : height // 2 + 8, width // 2 - 8 : width // 2 + 8] = 200
+    for size in ((320, 320), (180, 320), (320, 180)):
+        covered = covering(middle, *size)
+        assert covered.shape == (size[1], size[0], 3)
+        assert covered[size[1] // 2, size[0] // 2, 0] > 100
+        assert not covered[0].any()
+        bright = np.argwhere(covered[..., 0] > 100)
+        extent = np.ptp(bright, axis=0)
+        assert abs(int(extent[0]) - int(extent[1])) <= 2, "nothing is stretched"
 
 
 def test_blur_leaves_the_person_and_takes_detail_from_what_is_behind() -> None:

@@ -18,7 +18,7 @@ from core.web.api.uploads import Form, read_form
 
 VIDEO_PARTS: dict[str, Part] = {
     "audio": "sound", "image": "person", "avatar": "text", "engine": "text", "options": "text", "consent": "text",
-    "text": "text", "voice": "text", "speed": "text", "captions": "text",
+    "text": "text", "voice": "text", "speed": "text", "captions": "text", "background": "picture",
 }  # fmt: skip
 AVATAR_PARTS: dict[str, Part] = {
     "image": "person", "name": "text", "engine": "text", "options": "text", "consent": "text",
@@ -45,6 +45,7 @@ async def accept_video(http: HttpRequest, context: Context, owner: str, kind: Jo
             voice=form.fields.get("voice", ""),
             speed=form.fields.get("speed") or 1.0,
             captions=_flag(form, "captions", False) if form.fields.get("captions", "").strip() else None,
+            background=form.files.get("background"),
         )
         return await context.service.requests.video(inputs, owner, kind=kind, kept=kept, idempotency_key=idempotency_key)
 

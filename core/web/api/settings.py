@@ -28,8 +28,8 @@ class ServerSettings(Settings):
 
     @property
     def max_body_bytes(self) -> int:
-        """Of any request: the largest recording and the largest source, and the form around them."""
-        return self.max_audio_bytes + max(self.max_image_bytes, self.max_video_bytes) + 2**20
+        """Of any request: the largest recording, source and picture of a background, and the form around them."""
+        return self.max_audio_bytes + max(self.max_image_bytes, self.max_video_bytes) + self.max_image_bytes + 2**20
 
     @property
     def max_plain_body_bytes(self) -> int:

@@ -49,6 +49,9 @@ _VIDEO = {
         "type": "boolean",
         "description": "Keep captions: of a text, unless false, where the voice tells the times; of a recording, if true, as recognised",
     },
+    "background": {
+        **_FILE, "description": "A picture behind the person, instead of the option background: PNG, JPEG, HEIC, AVIF, WebP or BMP (lite)"
+    },
 }
 _AVATAR = {
     "image": {**_FILE, "description": "The person: PNG, JPEG, HEIC, AVIF, WebP, BMP, or a video for Ditto"},
@@ -61,6 +64,7 @@ _AVATAR = {
 _KINDS = {
     "audio": "audio/wav, audio/mpeg, audio/mp4, audio/flac, audio/ogg, audio/webm",
     "image": "image/png, image/jpeg, image/webp, image/bmp, video/mp4, video/webm",
+    "background": "image/png, image/jpeg, image/webp, image/bmp",
     "options": "application/json",
     "video": "video/mp4, video/quicktime, video/webm, video/x-matroska",
 }

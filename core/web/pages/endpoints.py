@@ -14,7 +14,7 @@ from core.service.requests import AvatarInputs, VideoInputs, hide_paths
 from core.types import Avatar, Framing, RenderOptions
 from core.web.pages.client_jobs import finished
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
-from core.web.pages.widgets import photo_input, speech_input, video_output
+from core.web.pages.widgets import photo_input, picture_input, speech_input, video_output
 
 PROCESS = (
     "Makes a talking-head video. audio: a recording of speech, or None with a text. image: a photo with a face. "
@@ -24,6 +24,7 @@ PROCESS = (
     "voice: of the text, its id as /list_voices tells it, or empty for the default. speed: of the text, 0.5 to 2. "
     "aspect: auto, 1:1, 9:16, 16:9, 4:5 or source. crop: left, top, width, height of the part of the photo that is shown, in shares of its "
     "width and height, such as 0.1,0,0.8,0.9, or empty. burn_captions: the words of the text are drawn into the picture. "
+    "background: a picture behind the person (lite engine), or None. "
     "Returns an mp4 file."
 )
 PROCESS_OPTIMIZED = (
@@ -35,7 +36,8 @@ PROCESS_OPTIMIZED = (
     '"mouth": 1.0, "smile": 1.0, "gaze_x": 0.0, "gaze_y": 0.0, "emo": "happy", "burn_captions": false, "consent": true}; '
     "an option that the engine does not honour is refused. "
     "text: what is said, plain or SSML, instead of a recording. voice: of the text, its id as /list_voices tells it, or empty for the "
-    "default. speed: of the text, 0.5 to 2. Returns an mp4 file, and what is known about it: engine and why, cache_hit, first_frame_ms, "
+    "default. speed: of the text, 0.5 to 2. background: a picture behind the person, or None; what else may be there is an option. "
+    "Returns an mp4 file, and what is known about it: engine and why, cache_hit, first_frame_ms, "
     "rtf, seed, warnings and more; of a text also its voice, and captions (WebVTT)."
 )
 PRELOAD_AVATAR = (
@@ -63,6 +65,7 @@ def build_process(context: Context) -> None:
         seed, face, consent = gr.Number(RenderOptions.seed), gr.Number(Framing.face_index), gr.Checkbox(False)
         text, voice, speed = gr.Textbox(""), gr.Textbox(""), gr.Number(1.0)
         aspect, crop, burned = gr.Textbox(RenderOptions.aspect), gr.Textbox(""), gr.Checkbox(False)
+        background = picture_input(texts.picture["background_picture"])
         video = video_output(texts)
 
         async def process_talking_head(
@@ -79,17 +82,19 @@ def build_process(context: Context) -> None:
             aspect: str = RenderOptions.aspect,
             crop: str = "",
             burn_captions: bool = False,
+            background: str | None = None,
             request: gr.Request = None,  # Gradio fills it in
             progress: gr.Progress = gr.Progress(),  # noqa: B008  # how Gradio is told that the function reports
         ) -> str:
             options = {"size": size, "seed": RenderOptions.seed if seed is None else seed, "face_index": face}
             options |= {"aspect": str(aspect or RenderOptions.aspect), "crop": str(crop or ""), "burn_captions": burn_captions is True}
             inputs = VideoInputs(
-                uploaded(audio), uploaded(image), engine=str(engine), options=options, consent=consent is True, **_said(text, voice, speed)
-            )
+                uploaded(audio), uploaded(image), engine=str(engine), options=options, consent=consent is True,
+                **_said(text, voice, speed), background=uploaded(background),
+            )  # fmt: skip
             return str((await _video(context, inputs, request, progress)).video)
 
-        given = [audio, image, engine, size, seed, face, consent, text, voice, speed, aspect, crop, burned]
+        given = [audio, image, engine, size, seed, face, consent, text, voice, speed, aspect, crop, burned, background]
         _expose(process_talking_head, given, video, PROCESS)
 
 
@@ -99,6 +104,7 @@ def build_endpoints(context: Context) -> None:
     with gr.Column(visible=False):
         audio, image, token, options = speech_input(texts), photo_input(texts), gr.Textbox(""), gr.JSON({})
         text, voice, speed = gr.Textbox(""), gr.Textbox(""), gr.Number(1.0)
+        background = picture_input(texts.picture["background_picture"])
         video, info = video_output(texts), gr.JSON()
 
         async def process_talking_head_optimized(
@@ -109,6 +115,7 @@ def build_endpoints(context: Context) -> None:
             text: str = "",
             voice: str = "",
             speed: float | None = 1.0,
+            background: str | None = None,
             request: gr.Request = None,  # Gradio fills it in
             progress: gr.Progress = gr.Progress(),  # noqa: B008
         ) -> tuple[str, dict[str, Any]]:
@@ -118,15 +125,17 @@ def build_endpoints(context: Context) -> None:
             given = dict(options or {})
             engine, consent = str(given.pop("engine", "auto")), given.pop("consent", False) is True
             inputs = VideoInputs(
-                uploaded(audio), uploaded(image), str(token or "").strip(), engine, given, consent, **_said(text, voice, speed)
-            )
+                uploaded(audio), uploaded(image), str(token or "").strip(), engine, given, consent,
+                **_said(text, voice, speed), background=uploaded(background),
+            )  # fmt: skip
             job = await _video(context, inputs, request, progress)
             about = {} if job.info is None else job.info.to_dict()
             if job.voice:
                 about |= {"voice": job.voice, "captions": webvtt(job.captions) if job.captions else ""}
             return str(job.video), about
 
-        _expose(process_talking_head_optimized, [audio, image, token, options, text, voice, speed], [video, info], PROCESS_OPTIMIZED)
+        asked = [audio, image, token, options, text, voice, speed, background]
+        _expose(process_talking_head_optimized, asked, [video, info], PROCESS_OPTIMIZED)
 
         name, consent, face = gr.Textbox(""), gr.Checkbox(False), gr.Number(Framing.face_index)
         preview = photo_input(texts, interactive=False)

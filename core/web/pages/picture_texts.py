@@ -14,6 +14,7 @@ class PictureTexts(TypedDict):
     background: str
     background_hint: str
     backgrounds: dict[str, str]
+    background_picture: str
     still: str
     still_blinks: str
     still_no_blinks: str
@@ -48,7 +49,9 @@ ENGLISH = PictureTexts(
         "#1f2937": "dark grey",
         "#1d4ed8": "blue",
         "#00b140": "green (to be replaced)",
+        "picture": "a picture of your own",
     },
+    background_picture="Background picture",
     still="Preview",
     still_blinks="about {n} blinks a minute",
     still_no_blinks="no blinks",
@@ -83,7 +86,9 @@ GERMAN = PictureTexts(
         "#1f2937": "dunkelgrau",
         "#1d4ed8": "blau",
         "#00b140": "grün (zum Ersetzen)",
+        "picture": "ein eigenes Bild",
     },
+    background_picture="Hintergrundbild",
     still="Vorschau",
     still_blinks="etwa {n} Lidschläge in der Minute",
     still_no_blinks="keine Lidschläge",

@@ -325,6 +325,8 @@ GERMAN = Texts(
         "unknown_engine": "Ein Verfahren {name} gibt es hier nicht. Wähle eines von: {offered}.",
         "unknown_cache": "{value} lässt sich nicht leeren. Wähle avatars, results, speech oder all.",
         "audio_and_text": "Eine Aufnahme und ein Text sind angegeben. Gib eines von beiden an.",
+        "background_twice": "Ein Bild und ein anderer Hintergrund sind angegeben. Gib eines von beiden an.",
+        "background_missing": "Das Bild für den Hintergrund fehlt. Lade eines hoch, oder wähle einen anderen Hintergrund.",
         "captions_no_words": "Untertitel im Bild brauchen die Zeiten der Wörter. Wähle eine andere Stimme, oder lass sie weg.",
         "captions_no_recogniser": "Untertitel einer Aufnahme brauchen eine Spracherkennung, und dieser Server hat keine. Lass sie weg.",
         "captions_no_font": "Keine Schrift des Servers kann {letters} zeigen, was die Untertitel im Bild brauchen. Lass sie weg.",

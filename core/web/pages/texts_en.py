@@ -320,6 +320,8 @@ ENGLISH = Texts(
         "unknown_engine": "There is no engine {name} here. Choose one of: {offered}.",
         "unknown_cache": "{value} is not something that can be cleared. Choose avatars, results, speech or all.",
         "audio_and_text": "A recording and a text are given. Give one of them.",
+        "background_twice": "A picture and another background are given. Give one of them.",
+        "background_missing": "The picture for the background is missing. Upload one, or choose another background.",
         "captions_no_words": "Captions in the picture need the times of the words. Choose another voice, or leave them out.",
         "captions_no_recogniser": "Captions of a recording need a speech recogniser, and this server has none. Leave them out.",
         "captions_no_font": "No font of the server can show {letters}, which the captions in the picture need. Leave them out.",

@@ -86,6 +86,11 @@ def photo_input(texts: Texts, **options: Any) -> Any:
     return _Photo(type="filepath", image_mode=None, label=texts.photo, sources=sources, webcam_options=_AS_SEEN, **options)
 
 
+def picture_input(label: str, **options: Any) -> Any:
+    """As `photo_input`, for a picture that nobody is looked for in."""
+    return _Photo(type="filepath", image_mode=None, label=label, sources=["upload", "clipboard"], **options)
+
+
 def speech_input(texts: Texts, **options: Any) -> Any:
     """An audio component that hands over the uploaded file as it is."""
     return _Speech(type="filepath", label=texts.speech, sources=["upload", "microphone"], **options)

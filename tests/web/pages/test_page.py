@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from tests.support.app_process import CLIENT_MARKS, Server, probe, start_app, stop_app
+from tests.support.backdrops import RED, backdrop, first_frame, is_behind
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 
 pytestmark = CLIENT_MARKS
@@ -88,12 +89,21 @@ def test_framing_is_asked_for_by_name(server: Server, client) -> None:
     assert "left, top, width" in refusal(server, client, SPEECH, PORTRAIT, crop="0.1,0,0.6,7")
 
 
+def test_a_picture_of_ones_own_is_behind_the_person(server: Server, client, tmp_path: Path) -> None:
+    from gradio_client import handle_file
+
+    picture = handle_file(str(backdrop(tmp_path / "red.png")))
+    assert is_behind(RED, first_frame(Path(ask(client, size="128", background=picture))))
+    assert "is not a photo" in refusal(server, client, background=handle_file(str(SPEECH)))
+
+
 def test_one_endpoint_is_named_and_every_other_is_private(server: Server, client) -> None:
     about = client.view_api(return_format="dict")
     assert list(about["named_endpoints"]) == ["/process_talking_head"]
     assert about["unnamed_endpoints"] == {}
     parameters = about["named_endpoints"]["/process_talking_head"]["parameters"]
-    names = ["audio", "image", "engine", "size", "seed", "face", "consent", "text", "voice", "speed", "aspect", "crop", "burn_captions"]
+    names = ["audio", "image", "engine", "size", "seed", "face", "consent", "text", "voice", "speed", "aspect", "crop", "burn_captions",
+             "background"]  # fmt: skip
     assert [each["parameter_name"] for each in parameters] == names
     assert all(each["parameter_has_default"] for each in parameters), "a recording is given, or a text"
     assert [each["example_input"]["path"] for each in parameters[:2]] == ["speech.wav", "portrait.png"]

@@ -24,8 +24,9 @@ KEYS = ("a key of the first one", "a key of the second one")
 ENDPOINTS = {
     "/process_talking_head": [
         "audio", "image", "engine", "size", "seed", "face", "consent", "text", "voice", "speed", "aspect", "crop", "burn_captions",
+        "background",
     ],
-    "/process_talking_head_optimized": ["audio", "image", "token", "options", "text", "voice", "speed"],
+    "/process_talking_head_optimized": ["audio", "image", "token", "options", "text", "voice", "speed", "background"],
     "/preload_avatar": ["image", "name", "consent", "face"],
     "/clear_cache": ["which"],
     "/list_voices": [],

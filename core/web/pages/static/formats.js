@@ -7,7 +7,8 @@
     audio: ['wav', 'mp3', 'm4a', 'aac', 'flac', 'ogg', 'oga', 'opus', 'aif', 'aiff', 'webm', 'mkv', 'mp4', 'm4v', 'mov'],
   };
 
-  const PHOTOS = '#th-photo, #th-stream-photo, #th-chat-photo, #th-live-photo, #th-avatar-photo';
+  const PHOTOS = '#th-photo, #th-stream-photo, #th-chat-photo, #th-live-photo, #th-avatar-photo, '
+    + '#th-background-picture, #th-stream-background-picture';
 
   const kindOf = (input) => (input.closest(PHOTOS) ? 'image' : 'audio');
   const ours = (node) => node.closest?.(`${PHOTOS}, #th-speech, #th-stream-speech`);

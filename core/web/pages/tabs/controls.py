@@ -14,6 +14,7 @@ from core.options import EMOTION_NAMES, PRESETS
 from core.studio import Studio
 from core.types import CONTROL_RANGES, Controls, RenderOptions
 from core.web.pages.html import note_html
+from core.web.pages.tabs.background import BackgroundInputs, background_inputs
 from core.web.pages.tabs.common import Context
 from core.web.pages.widgets import quiet
 
@@ -28,8 +29,8 @@ def first_choice(size_px: int, phone: bool) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ControlInputs:
-    """The components of the settings. by_name: of the controls that a name of `core.options` stands for. sliders: those of them that
-    move the face. still: where a picture shows what they do. fold: what holds them.
+    """The components of the settings. background: what is behind the person. by_name: of the controls that a name of `core.options` stands
+    for. sliders: those of them that move the face. still: where a picture shows what they do. fold: what holds them.
     """
 
     engine: Any
@@ -37,24 +38,26 @@ class ControlInputs:
     aspect: Any
     seed: Any
     new_seed: Any
+    background: BackgroundInputs
     by_name: Mapping[str, Any]
     sliders: Mapping[str, Any]
     still: Any
     fold: Any
 
     def components(self) -> set[Any]:
-        return {self.engine, self.size, self.aspect, self.seed, self.new_seed, *self.by_name.values()}
+        return {self.engine, self.size, self.aspect, self.seed, self.new_seed, *self.background.components(), *self.by_name.values()}
 
     def chosen(self, values: Mapping[Any, Any]) -> dict[str, Any]:
         """What is set, so that `restored` can set it again."""
-        return {name: values[component] for name, component in self._named().items()}
+        return {**{name: values[component] for name, component in self._named().items()}, **self.background.chosen(values)}
 
     def restored(self, chosen: Mapping[str, Any]) -> list[Any]:
         """Updates of `outputs`."""
-        return [gr.update(value=chosen[name]) if name in chosen else gr.skip() for name in self._named()]
+        own = [gr.update(value=chosen[name]) if name in chosen else gr.skip() for name in self._named()]
+        return [*own, *self.background.restored(chosen)]
 
     def outputs(self) -> list[Any]:
-        return list(self._named().values())
+        return [*self._named().values(), *self.background.outputs()]
 
     def _named(self) -> dict[str, Any]:
         named = {"engine": self.engine, "size": self.size, "aspect": self.aspect, "seed": self.seed, "new_seed": self.new_seed}
@@ -65,6 +68,7 @@ class ControlInputs:
         seed = values[self.seed]
         options: dict[str, Any] = {
             "size": values[self.size],
+            **self.background.options(values, honoured),
             "seed": "random" if values[self.new_seed] else RenderOptions.seed if seed is None else seed,
         }
         aspect = values[self.aspect] or SQUARE
@@ -73,7 +77,7 @@ class ControlInputs:
         for name, component in self.by_name.items():
             value = values[component]
             needs = "sampling_timesteps" if name == "preset" else name
-            if needs in honoured and value not in (None, "") and value != getattr(Controls, name, getattr(RenderOptions, name, None)):
+            if needs in honoured and value not in (None, "") and value != getattr(Controls, name, None):
                 options[name] = value
         return options
 
@@ -111,14 +115,7 @@ def control_inputs(context: Context) -> ControlInputs:
         )
         aspect.change(None, aspect, None, js="(aspect) => window.talkingHeadPart.aspect(aspect)", **quiet())
         with gr.Group(visible=bool(honoured & LITE)) as lite:
-            backgrounds = [(label, value) for value, label in texts.picture["backgrounds"].items()]
-            background = gr.Dropdown(
-                backgrounds,
-                value=RenderOptions.background,
-                label=texts.picture["background"],
-                info=texts.picture["background_hint"],
-                allow_custom_value=True,  # any colour may be typed
-            )
+            background = background_inputs(context, "th")
             with gr.Row(equal_height=False):
                 still = gr.HTML(visible=False, elem_id="th-still", elem_classes="th-html", min_width=150)
                 with gr.Column(scale=3, min_width=260):
@@ -139,7 +136,7 @@ def control_inputs(context: Context) -> ControlInputs:
             return [gr.update(visible=bool(can & LITE)), gr.update(visible=bool(can & DITTO))]
 
         engine.change(shown, engine, [lite, ditto], **quiet(queue=False))
-    return ControlInputs(engine, size, aspect, seed, new_seed, {"background": background, **sliders, **choices}, sliders, still, fold)
+    return ControlInputs(engine, size, aspect, seed, new_seed, background, {**sliders, **choices}, sliders, still, fold)
 
 
 def _sliders(context: Context) -> dict[str, Any]:

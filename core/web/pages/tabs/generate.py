@@ -212,15 +212,17 @@ class _Inputs:
     def video_inputs(self, values: Mapping[Any, Any], context: Context) -> VideoInputs:
         token, engine = str(values[self.person.token] or ""), str(values[self.controls.engine] or "auto")
         photo = values[self.person.picked.photo]
-        options = self.controls.options(values, honoured_controls(context.service.studio, engine)) | self.speech.options(values)
+        honoured = honoured_controls(context.service.studio, engine)
+        options = self.controls.options(values, honoured) | self.speech.options(values)
         if not token:
             options = {**self.person.picked.options(values), **options}
         image = None if token else uploaded(photo)
         said, consent = self.speech.given(values), values[self.consent] is True
         state = self.state(values)
         return VideoInputs(
-            **said, image=image, avatar=token, engine=engine, options=options, consent=consent, client_state=state, preview=True
-        )
+            **said, image=image, avatar=token, engine=engine, options=options, consent=consent, client_state=state, preview=True,
+            background=self.controls.background.checked_file(values, honoured),
+        )  # fmt: skip
 
     def state(self, values: Mapping[Any, Any]) -> dict[str, Any]:
         """What was put in, so that `restored` can put it in again."""

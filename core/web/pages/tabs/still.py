@@ -32,8 +32,9 @@ def follow_with_stills(context: Context, person: PersonInputs, controls: Control
         if "smile" not in honoured or not (token or photo):
             return gr.update(visible=False)
         options = {**({} if token else person.picked.options(values)), **controls.options(values, honoured)}
+        owner, background = owner_of_request(request), controls.background.file(values, honoured)
         try:
-            still = await context.service.stills.of(token or photo or "", owner_of_request(request), options, shown)
+            still = await context.service.stills.of(token or photo or "", owner, options, shown, background)
         except TalkingHeadError as error:
             return gr.update(value=note_html(sentence(texts, error)), visible=True)
         said = _blinks(texts, values[controls.sliders["blink"]]) if shown == "blink" else texts.picture["still"]
@@ -53,7 +54,8 @@ def follow_with_stills(context: Context, person: PersonInputs, controls: Control
         follow(slider.input, name)
         follow(slider.release, name)
     follow(controls.aspect.input, "aspect")
-    follow(controls.by_name["background"].input, "background")
+    follow(controls.background.choice.input, "background")
+    follow(controls.background.picture.input, "background")
     follow(controls.fold.expand, "all")
     follow(person.picked.crop.change, "crop")
 

@@ -19,7 +19,9 @@ from core.web.pages.player_html import player_html
 from core.web.pages.scripts import script
 from core.web.pages.speech_html import captions_html
 from core.web.pages.stream_route import job_at, stream_address
+from core.web.pages.tabs.background import background_inputs
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
+from core.web.pages.tabs.controls import honoured_controls
 from core.web.pages.tabs.person import person_inputs
 from core.web.pages.tabs.speech_input import speech_inputs
 from core.web.pages.texts import Texts
@@ -42,6 +44,9 @@ class StreamTab:
                 self.person = person_inputs(context, "th-stream")
                 self._speech = speech_inputs(context, "th-stream")
                 self._consent = gr.Checkbox(False, label=texts.consent, container=False, visible=service.settings.require_consent)
+                offered = "background" in honoured_controls(service.studio, "auto")
+                with gr.Accordion(texts.options, open=False, elem_id="th-stream-options", visible=offered):
+                    self._background = background_inputs(context, "th-stream")
                 with gr.Row(elem_classes="th-sticky"):
                     play = gr.Button(texts.stream_play, variant="primary", elem_id="th-stream-play")
                     stop = gr.Button(texts.stream_stop, variant="stop", elem_id="th-stream-stop")
@@ -55,20 +60,23 @@ class StreamTab:
 
     def draft_inputs(self) -> set[Any]:
         """The components that `draft` reads."""
-        return {*self.person.components(), *self._speech.components(), self._consent}
+        return {*self.person.components(), *self._speech.components(), self._consent, *self._background.components()}
 
     def draft(self, values: Mapping[Any, Any]) -> dict[str, Any]:
         """What the visitor has put in."""
-        return {**self.person.chosen(values), **self._speech.chosen(values), "consent": values[self._consent] is True}
+        consent = values[self._consent] is True
+        controls = self._background.chosen(values)
+        return {**self.person.chosen(values), **self._speech.chosen(values), "consent": consent, "controls": controls}
 
     def inputs(self) -> list[Any]:
         """The components that `arrived` updates."""
-        return [*self.person.picked.outputs(), *self._speech.outputs(), self._consent]
+        return [*self.person.picked.outputs(), *self._speech.outputs(), self._consent, *self._background.outputs()]
 
     def arrived(self, draft: Mapping[str, Any]) -> list[Any]:
         """For a page that was just opened. draft: what had been put into the page before; {} for nothing."""
         consent = gr.update(value=draft["consent"]) if "consent" in draft else gr.skip()
-        return [*self.person.restored(draft), *self._speech.restored(draft), consent]
+        background = self._background.restored(draft.get("controls", {}))
+        return [*self.person.restored(draft), *self._speech.restored(draft), consent, *background]
 
     def _wire(self, play: Any, stop: Any, stage: Any, captions: Any, status: Any) -> None:
         service, texts, speech, person = self._context.service, self._context.texts, self._speech, self.person
@@ -77,12 +85,13 @@ class StreamTab:
         async def begin(values: dict[Any, Any], request: gr.Request) -> tuple[str, str]:
             token = str(values[person.token] or "")
             options = speech.options(values) | ({} if token else person.picked.options(values))
-            image = None if token else uploaded(values[person.picked.photo])
-            inputs = VideoInputs(
-                **speech.given(values), image=image, avatar=token, options=options, consent=values[self._consent] is True,
-                client_state=self.draft(values),
-            )  # fmt: skip
+            honoured, image = honoured_controls(service.studio, "auto"), None if token else uploaded(values[person.picked.photo])
             try:
+                inputs = VideoInputs(
+                    **speech.given(values), image=image, avatar=token, consent=values[self._consent] is True,
+                    options=options | self._background.options(values, honoured), client_state=self.draft(values),
+                    background=self._background.checked_file(values, honoured),
+                )  # fmt: skip
                 job = await service.requests.video(inputs, owner_of_request(request), kind="stream", kept=False, keep_stream=True)
             except Exception as error:
                 said = sentence(texts, error)

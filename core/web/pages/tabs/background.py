@@ -1,0 +1,78 @@
+"""The choice of what is behind the person: as in the photo, blurred, a colour, or a picture of the visitor's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from core.errors import InputError
+from core.types import RenderOptions
+from core.web.pages.tabs.common import Context, uploaded
+from core.web.pages.widgets import picture_input, quiet
+
+PICTURE = "picture"
+
+
+@dataclass(frozen=True)
+class BackgroundInputs:
+    """choice: a value of the option `background`, or PICTURE. picture: the one that is then taken."""
+
+    choice: Any
+    picture: Any
+
+    def components(self) -> set[Any]:
+        return {self.choice, self.picture}
+
+    def options(self, values: Mapping[Any, Any], honoured: frozenset[str]) -> dict[str, Any]:
+        """By name, of the components' values; {} for a picture, and where the engine does not honour the option."""
+        choice = values[self.choice]
+        plain = choice in (None, "", RenderOptions.background, PICTURE) or "background" not in honoured
+        return {} if plain else {"background": choice}
+
+    def file(self, values: Mapping[Any, Any], honoured: frozenset[str]) -> Path | None:
+        """The picture that is to be behind the person; None where none is to be, or none was given yet."""
+        asked = values[self.choice] == PICTURE and "background" in honoured
+        return uploaded(values[self.picture]) if asked else None
+
+    def checked_file(self, values: Mapping[Any, Any], honoured: frozenset[str]) -> Path | None:
+        """As `file`. Raises InputError where a picture was chosen, but none given."""
+        file = self.file(values, honoured)
+        if file is None and values[self.choice] == PICTURE and "background" in honoured:
+            raise InputError("The picture for the background is missing.", "Give one.", code="background_missing")
+        return file
+
+    def chosen(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """What is set, so that `restored` can set it again."""
+        return {"background": values[self.choice], "background_picture": values[self.picture] or ""}
+
+    def restored(self, chosen: Mapping[str, Any]) -> list[Any]:
+        """Updates of `outputs`; a picture that is gone is left out."""
+        choice = gr.update(value=chosen["background"]) if "background" in chosen else gr.skip()
+        picture = uploaded(chosen.get("background_picture"))
+        if picture is None or not picture.is_file():
+            return [choice, gr.skip()]
+        return [choice, gr.update(value=str(picture), visible=chosen.get("background") == PICTURE)]
+
+    def outputs(self) -> list[Any]:
+        return [self.choice, self.picture]
+
+
+def background_inputs(context: Context, name: str) -> BackgroundInputs:
+    """name: what the ids of its parts begin with. The place for a picture is shown where one is to be given."""
+    texts = context.texts
+    choice = gr.Dropdown(
+        [(label, value) for value, label in texts.picture["backgrounds"].items()],
+        value=RenderOptions.background,
+        label=texts.picture["background"],
+        info=texts.picture["background_hint"],
+        allow_custom_value=True,  # any colour may be typed
+        elem_id=f"{name}-background",
+    )
+    label = texts.picture["background_picture"]
+    picture = picture_input(label, height=150, buttons=["fullscreen"], visible=False, elem_id=f"{name}-background-picture")
+    choice.change(lambda value: gr.update(visible=value == PICTURE), choice, picture, **quiet(queue=False))
+    return BackgroundInputs(choice, picture)

@@ -1,0 +1,111 @@
+"""A picture of one's own behind the person, on Generate and on Stream: chosen, seen before the video, kept in another language."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+
+from tests.support.app_process import Server, start_app, stop_app
+from tests.support.backdrops import BLUE, RED, backdrop, first_frame, is_behind
+from tests.support.browser import BROWSER_MARKS, LAPTOP, PHONE, RESULT_MS, SHOWS_MS, Tab, faults
+from tests.support.paths import PORTRAIT, ROOT, SPEECH
+
+pytestmark = BROWSER_MARKS
+OWN = {"en": "a picture of your own", "de": "ein eigenes Bild"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = start_app(tmp_path_factory.mktemp("background"), (str(ROOT / "app_optimized.py"),))
+    yield server
+    stop_app(server)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("pictures")
+    return backdrop(folder / "red.png"), backdrop(folder / "blue.png", BLUE)
+
+
+def open_options(page: Any, fold: str) -> None:
+    page.locator(f"{fold} button").first.click()
+
+
+def choose_own(page: Any, name: str, picture: Path | None) -> None:
+    """Of the open options."""
+    page.locator(f"#{name}-background input").click()
+    page.get_by_role("option", name=OWN["en"], exact=True).click()
+    place = page.locator(f"#{name}-background-picture")
+    place.wait_for(timeout=SHOWS_MS)
+    if picture is not None:
+        place.locator("input[type=file]").first.set_input_files(picture)
+        place.locator("img").first.wait_for(timeout=SHOWS_MS)
+
+
+def still(page: Any) -> np.ndarray:
+    data = page.locator("#th-still img").get_attribute("src").split(",", 1)[1]
+    return cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+
+
+def video_of(tab: Tab) -> bytes:
+    """The one that Generate shows."""
+    cookies = {each["name"]: each["value"] for each in tab.context.cookies()}
+    address = tab.page.locator("#th-download a").first.evaluate("(link) => link.href")
+    return httpx.get(address, cookies=cookies, trust_env=False, timeout=60).content
+
+
+def test_generate(browser: Any, server: Server, pictures: tuple[Path, Path]) -> None:
+    tab = Tab(browser, server, **LAPTOP)
+    page = tab.page
+    tab.give()
+    open_options(page, "#th-options")
+    choose_own(page, "th", None)
+    page.locator("#th-generate").click()
+    page.locator("#th-status", has_text="The picture for the background is missing.").wait_for(timeout=RESULT_MS)
+    choose_own(page, "th", pictures[0])
+    page.locator("#th-still img").wait_for(timeout=RESULT_MS)
+    shown = "() => window.stillBefore !== document.querySelector('#th-still img').src"
+    for _ in range(20):  # the still of the choice may come before that of the picture
+        if is_behind(RED, still(page)):
+            break
+        page.evaluate("window.stillBefore = document.querySelector('#th-still img').src")
+        page.wait_for_function(shown, timeout=RESULT_MS)
+    assert is_behind(RED, still(page))
+    assert faults(page) == []
+    page.locator(".th-language").click()
+    page.get_by_role("button", name="Erzeugen", exact=True).wait_for(timeout=RESULT_MS)
+    open_options(page, "#th-options")
+    page.locator("#th-background-picture img").first.wait_for(timeout=RESULT_MS)
+    assert page.locator("#th-background input").input_value() == OWN["de"]
+    page.locator("#th-photo img").first.wait_for(timeout=RESULT_MS)
+    page.locator("#th-generate").click()
+    page.locator("#th-status .th-result").wait_for(timeout=RESULT_MS)
+    assert is_behind(RED, first_frame(video_of(tab)))
+    tab.context.close()
+
+
+def test_stream(browser: Any, server: Server, pictures: tuple[Path, Path]) -> None:
+    tab = Tab(browser, server, **PHONE)
+    page = tab.page
+    page.get_by_role("tab", name="Stream", exact=True).click()
+    page.locator("#th-stream-photo input[type=file]").first.set_input_files(PORTRAIT)
+    page.locator("#th-stream-speech input[type=file]").first.set_input_files(SPEECH)
+    open_options(page, "#th-stream-options")
+    choose_own(page, "th-stream", pictures[1])
+    assert faults(page) == []
+    page.locator("#th-stream-play").click()
+    page.locator("#th-stream-status .th-result").wait_for(timeout=RESULT_MS)
+    page.locator(".th-language").click()
+    page.get_by_role("button", name="Erzeugen", exact=True).wait_for(timeout=RESULT_MS)
+    page.get_by_role("tab", name="Stream", exact=True).click()
+    open_options(page, "#th-stream-options")
+    page.locator("#th-stream-background-picture img").first.wait_for(timeout=RESULT_MS)
+    assert page.locator("#th-stream-background input").input_value() == OWN["de"]
+    tab.context.close()
