@@ -91,7 +91,8 @@ class ResultReuse:
             "limits": [settings.max_video_s, settings.max_video_store_bytes] if moving else [],
         }
         try:
-            shared = self._shared and (source, hashlib.sha256(audio.original).hexdigest()) in self._shared
+            own = isinstance(run_request.options.background, Photo)  # a visitor's picture is nobody else's
+            shared = self._shared and not own and (source, hashlib.sha256(audio.original).hexdigest()) in self._shared
             owner = SHARED_OWNER if shared else run_request.owner
             digest = self._cache.key(owner, parts)
         except OutputError as error:

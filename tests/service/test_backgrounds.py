@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -85,6 +86,19 @@ def test_a_kept_video_answers_for_its_own_picture_only(service: Service, tmp_pat
     assert kept.info.cache_hit
     assert is_behind(BLUE, shown(service, asked(service, blue)))
     assert not is_behind(RED, shown(service, asked(service, None)))
+
+
+def test_with_an_own_picture_even_the_video_of_an_example_is_ones_own(service: Service, tmp_path: Path) -> None:
+    service.studio.share_results([(PORTRAIT, SPEECH)])
+    red, inputs = backdrop(tmp_path / "red.png"), VideoInputs(SPEECH, PORTRAIT, options={"size": 128})
+    service.start()
+    for background in (None, red):
+        ended(service, asked(service, background))
+        other = asyncio.run(service.requests.video(dataclasses.replace(inputs, background=background), "another"))
+        made = asyncio.run(service.jobs.ended(other.id, "another"))
+        assert made.info is not None
+        assert made.info.cache_hit == (background is None)
+    assert service.studio.clear_cache("results", OWNER) > 0
 
 
 def test_hostile_pictures_are_refused_as_photos_are(service: Service, tmp_path: Path) -> None:
