@@ -84,6 +84,16 @@ class FacePreviews:
                 raise
             return None
 
+    async def of_background(self, path: Path, owner: str) -> PhotoPreview:
+        """Of a picture for behind a person, in which no face is looked for."""
+        async with self._places:
+            try:
+                with self._outputs.using(path):
+                    picture = await self._requests.picture(path, owner, kept=True)
+                    return PhotoPreview(shown=await on_thread(self._visible, path, picture, owner))
+            except TalkingHeadError as error:
+                return PhotoPreview(error=without_folders(error, path))
+
     def _forget(self, owner: str, task: asyncio.Task[PhotoPreview]) -> None:
         if self._newest[owner].task is task:
             del self._newest[owner]
@@ -103,11 +113,8 @@ class FacePreviews:
     def _looked_at(self, path: Path, photo: Photo, owner: str) -> PhotoPreview:
         from core.engines.lite import LiteEngine  # imported when first needed: the page must answer before they are loaded
         from core.media.jpeg import as_jpeg
-        from core.media.sniff import HEAD_BYTES, identify
 
-        with path.open("rb") as file:
-            unseen = identify(file.read(HEAD_BYTES)).decoder in _UNSEEN
-        shown = self._outputs.new_upload(f"{path.stem}.jpg", as_jpeg(photo.pixels, quality=95), owner) if unseen else None
+        shown = self._visible(path, photo, owner)
         engine = self._studio.engine("lite")
         if not isinstance(engine, LiteEngine):
             return PhotoPreview(shown=shown)
@@ -118,3 +125,12 @@ class FacePreviews:
             return PhotoPreview(error=error, shown=shown)
         faces = (SeenFace(as_jpeg(face.cut), face.warnings, face.error, face.place, face.kept, face.parts) for face in found)
         return PhotoPreview(tuple(faces), None, shown)
+
+    def _visible(self, path: Path, photo: Photo, owner: str) -> Path | None:
+        """The same picture for the browser; None where the file itself can be shown."""
+        from core.media.jpeg import as_jpeg
+        from core.media.sniff import HEAD_BYTES, identify
+
+        with path.open("rb") as file:
+            unseen = identify(file.read(HEAD_BYTES)).decoder in _UNSEEN
+        return self._outputs.new_upload(f"{path.stem}.jpg", as_jpeg(photo.pixels, quality=95), owner) if unseen else None

@@ -91,14 +91,21 @@ def test_generate(browser: Any, server: Server, pictures: tuple[Path, Path]) -> 
     tab.context.close()
 
 
-def test_stream(browser: Any, server: Server, pictures: tuple[Path, Path]) -> None:
-    tab = Tab(browser, server, **PHONE)
+def test_stream(browser: Any, server: Server, pictures: tuple[Path, Path], tmp_path: Path) -> None:
+    tab, broken = Tab(browser, server, **PHONE), tmp_path / "broken.png"
+    broken.write_bytes(pictures[1].read_bytes()[:60])
     page = tab.page
     page.get_by_role("tab", name="Stream", exact=True).click()
     page.locator("#th-stream-photo input[type=file]").first.set_input_files(PORTRAIT)
     page.locator("#th-stream-speech input[type=file]").first.set_input_files(SPEECH)
     open_options(page, "#th-stream-options")
-    choose_own(page, "th-stream", pictures[1])
+    choose_own(page, "th-stream", None)
+    page.locator("#th-stream-background-picture input[type=file]").first.set_input_files(broken)
+    page.locator("#th-stream-options .th-error", has_text="broken.png is damaged").wait_for(timeout=RESULT_MS)
+    page.locator("#th-stream-background-picture button[aria-label=Clear], #th-stream-background-picture button[title=Clear]").first.click()
+    page.locator("#th-stream-options .th-error").wait_for(state="hidden", timeout=SHOWS_MS)
+    page.locator("#th-stream-background-picture input[type=file]").first.set_input_files(pictures[1])
+    page.locator("#th-stream-background-picture img").first.wait_for(timeout=SHOWS_MS)
     assert faults(page) == []
     page.locator("#th-stream-play").click()
     page.locator("#th-stream-status .th-result").wait_for(timeout=RESULT_MS)

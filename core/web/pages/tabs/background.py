@@ -10,8 +10,11 @@ from typing import Any
 import gradio as gr
 
 from core.errors import InputError
+from core.service.face_previews import PhotoPreview
 from core.types import RenderOptions
-from core.web.pages.tabs.common import Context, uploaded
+from core.web.pages.error_texts import sentence
+from core.web.pages.html import error_html
+from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.widgets import picture_input, quiet
 
 PICTURE = "picture"
@@ -55,15 +58,15 @@ class BackgroundInputs:
         picture = uploaded(chosen.get("background_picture"))
         if picture is None or not picture.is_file():
             return [choice, gr.skip()]
-        return [choice, gr.update(value=str(picture), visible=chosen.get("background") == PICTURE)]
+        return [choice, gr.update(value=str(picture))]
 
     def outputs(self) -> list[Any]:
         return [self.choice, self.picture]
 
 
 def background_inputs(context: Context, name: str) -> BackgroundInputs:
-    """name: what the ids of its parts begin with. The place for a picture is shown where one is to be given."""
-    texts = context.texts
+    """name: what the ids of its parts begin with. The place for a picture, which tells what is wrong with it, is shown where one is wanted."""
+    texts, previews = context.texts, context.service.face_previews
     choice = gr.Dropdown(
         [(label, value) for value, label in texts.picture["backgrounds"].items()],
         value=RenderOptions.background,
@@ -73,6 +76,16 @@ def background_inputs(context: Context, name: str) -> BackgroundInputs:
         elem_id=f"{name}-background",
     )
     label = texts.picture["background_picture"]
-    picture = picture_input(label, height=150, buttons=["fullscreen"], visible=False, elem_id=f"{name}-background-picture")
-    choice.change(lambda value: gr.update(visible=value == PICTURE), choice, picture, **quiet(queue=False))
+    with gr.Column(visible=False, elem_classes="th-plain-column") as place:
+        picture = picture_input(label, height=150, buttons=["fullscreen"], elem_id=f"{name}-background-picture")
+        wrong = gr.HTML(visible=False, elem_classes="th-html")
+
+    async def look(path: str | None, request: gr.Request) -> list[Any]:
+        given = uploaded(path)
+        preview = PhotoPreview() if given is None else await previews.of_background(given, owner_of_request(request))
+        said = "" if preview.error is None else error_html(texts, sentence(texts, preview.error))
+        return [gr.skip() if preview.shown is None else str(preview.shown), gr.update(value=said, visible=bool(said))]
+
+    choice.change(lambda value: gr.update(visible=value == PICTURE), choice, place, **quiet(queue=False))
+    picture.change(look, picture, [picture, wrong], **quiet(concurrency_limit=None))
     return BackgroundInputs(choice, picture)
