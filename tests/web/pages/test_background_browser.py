@@ -102,7 +102,7 @@ def test_stream(browser: Any, server: Server, pictures: tuple[Path, Path], tmp_p
     choose_own(page, "th-stream", None)
     page.locator("#th-stream-background-picture input[type=file]").first.set_input_files(broken)
     page.locator("#th-stream-options .th-error", has_text="broken.png is damaged").wait_for(timeout=RESULT_MS)
-    page.locator("#th-stream-background-picture button[aria-label=Clear], #th-stream-background-picture button[title=Clear]").first.click()
+    page.locator("#th-stream-background-picture").get_by_label("Remove Image").click()
     page.locator("#th-stream-options .th-error").wait_for(state="hidden", timeout=SHOWS_MS)
     page.locator("#th-stream-background-picture input[type=file]").first.set_input_files(pictures[1])
     page.locator("#th-stream-background-picture img").first.wait_for(timeout=SHOWS_MS)

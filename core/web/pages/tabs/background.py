@@ -65,7 +65,7 @@ class BackgroundInputs:
 
 
 def background_inputs(context: Context, name: str) -> BackgroundInputs:
-    """name: what the ids of its parts begin with. The place for a picture, which tells what is wrong with it, is shown where one is wanted."""
+    """name: what the ids of its parts begin with. The place for a picture tells what is wrong with it, and is shown where one is wanted."""
     texts, previews = context.texts, context.service.face_previews
     choice = gr.Dropdown(
         [(label, value) for value, label in texts.picture["backgrounds"].items()],
