@@ -56,7 +56,7 @@ def read_audio(path: Path, settings: Settings) -> Audio:
 
 
 def video_request(
-    record: Mapping[str, Any], owner: str, audio: Audio | AudioStream, source: Source | Avatar, background: Photo | None
+    record: Mapping[str, Any], owner: str, audio: Audio | AudioStream, source: Source | Avatar, background: Photo | None = None
 ) -> Request:
     """The request that a recorded one stands for. background: the picture of its own, where it has one."""
     chosen = options.read(record["options"])
