@@ -99,7 +99,7 @@ def test_the_endpoints_are_named_typed_and_described(server: Server, client: Any
     assert all(len(endpoint["description"]) > 30 for endpoint in named.values())
     assert all(each["python_type"]["type"] for endpoint in named.values() for each in endpoint["returns"])
     optional = [each["parameter_has_default"] for each in named["/process_talking_head_optimized"]["parameters"]]
-    assert optional == [True] * 7
+    assert optional == [True] * 8
 
 
 def test_an_avatar_is_registered_used_and_deleted_with_its_videos(server: Server, client: Any) -> None:
