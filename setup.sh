@@ -435,7 +435,7 @@ run_tests() {
   fi
   say "ruff" && "$VPY" -m ruff check . || failed="$failed ruff"
   say "mypy" && "$VPY" -m mypy || failed="$failed mypy"
-  say "pytest" && "$VPY" -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "$markers" "$@" || failed="$failed pytest"
+  say "pytest" && "$VPY" -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "$markers" "$@" || failed="$failed pytest"
   if [ -n "$failed" ]; then die "failed:$failed"; fi
   say "All passed."
 }

@@ -6,8 +6,8 @@
 A policy is an overlap, and with "+tail" `emit_tail`, with "+contextN" N `context_frames`. Weights are synthetic (`--small`: few channels),
 so differences show how much depends on the policy, not how it looks. `delay_ms`: sound that must be there after the end of a frame.
 `error`: of the 265 numbers against the first policy, as a part of their spread over time; where windows lie otherwise they meet other
-noise, which is in it. `jump`: step from frame to frame where two windows join, as a part of the usual step. Writes latency.json and
-latency.md; ends with one line of JSON.
+noise, which is in it. `jump`: step from frame to frame where two windows join, as a part of the usual step. Writes latency.json
+and the table as Markdown beside it; ends with one line of JSON.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def main() -> None:
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "latency.json").write_text(json.dumps(report, indent=1))
-        (options.out / "latency.md").write_text(table(rows))
+        (options.out / "latency.json").with_suffix(".md").write_text(table(rows))
     print(json.dumps(report))
 
 

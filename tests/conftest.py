@@ -18,15 +18,7 @@ from core.settings import Settings
 from core.studio import Studio, open_studio
 from core.types import Audio, Frame, Photo
 from tests.support.golden_io import load, same_bytes
-from tests.support.paths import ASSETS, ROOT
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file share its fixtures, those of deployment a root file system and ports: one process runs them all."""
-    for item in items:
-        path = item.path.relative_to(ROOT)
-        group = path.parent if path.parent.name == "deployment" else path
-        item.add_marker(pytest.mark.xdist_group(group.as_posix()))
+from tests.support.paths import ASSETS
 
 
 @pytest.fixture(scope="session", autouse=True)

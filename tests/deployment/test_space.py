@@ -163,7 +163,7 @@ def test_a_host_that_lends_a_gpu(host: SpaceHost, tmp_path_factory: pytest.TempP
     write_checkpoints(folder, TINY)
     calls = host.home / "calls"
     program = (str(ROOT / "tests" / "support" / "zero_gpu_app.py"), str(folder))
-    host.start(program=program, FAKE_SPACES_LOG=str(calls), **HUB_IS_AWAY)
+    host.start(program=program, FAKE_SPACES_LOG=str(calls), TALKING_HEAD_ZERO_GPU_COMPILE_S="0", **HUB_IS_AWAY)
     visitor = secrets.token_hex(24)
     _, info = make(host, visitor, "header.payload.signature", engine="lite")
     assert not calls.exists()

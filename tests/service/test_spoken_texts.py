@@ -71,7 +71,7 @@ def test_a_text_becomes_the_video_that_its_recording_would(service: Services, se
     speaker = Speaker(settings, None)
     audio, speech = spoken(speaker, settings, TEXT, speaker.voice(SAME))
     photo = load_image(PORTRAIT, settings)
-    request = Request(audio, photo, options=RenderOptions(size=128, label=settings.label))
+    request = Request(audio, photo, options=RenderOptions(size=128, label=settings.label, mark=settings.mark))
     assert studio.generate(request, tmp_path / "same.mp4").info.frames == job.info.frames  # type: ignore[union-attr]
     assert digest(job.video) == digest(tmp_path / "same.mp4")
     assert [line for caption in job.captions for line in caption.lines] == ["A secret about Zanzibar.", "Nobody may read it."]

@@ -14,7 +14,7 @@ from core.speech_synthesis import kokoro_letters, kokoro_network
 from core.speech_synthesis.base import Speech, Voice, joined
 from core.speech_synthesis.espeak_library import SpokenWord
 from core.speech_synthesis.kokoro import RATE_HZ, UNIT, VOICES, Kokoro
-from core.speech_synthesis.kokoro_letters import MAX_LETTERS, alphabet, letters_of, spelled
+from core.speech_synthesis.kokoro_letters import MAX_LETTERS, alphabet, letters_of, said_of, spelled
 
 BY_ID = {voice.id: voice for voice in VOICES}
 HEART = BY_ID["af_heart"]
@@ -137,15 +137,16 @@ def test_phones_are_spelled_as_the_network_was_taught() -> None:
 def test_marks_are_read_at_the_ends_of_clauses_only() -> None:
     text = "a, b c?"
     spoken = [SpokenWord(0, 1, 0, ("a",), True), SpokenWord(3, 4, 0, ("b",), False), SpokenWord(5, 6, 0, ("k",), True)]
-    (letters,) = letters_of(text, spoken, "it")
+    (letters,) = letters_of(text, said_of(text, spoken, "it"))
     assert letters.numbers == tuple(alphabet()[letter] for letter in "a, b k?")
     assert [(word.start, word.first, word.after) for word in letters.words] == [(0, 0, 1), (3, 3, 4), (5, 5, 6)]
 
 
 def test_pieces_keep_to_what_the_network_takes() -> None:
-    pieces = letters_of("x " * 20, words(*[("k",) * 100] * 12, ("k",) * 2000), "it")
+    text = "x " * 20
+    pieces = letters_of(text, said_of(text, words(*[("k",) * 100] * 12, ("k",) * 2000), "it"))
     assert [len(piece.words) for piece in pieces] == [2] * 6 + [1]
-    one_written_word = letters_of("x" * 40, words(*[("k",) * 100] * 12), "it")
+    one_written_word = letters_of("x" * 40, said_of("x" * 40, words(*[("k",) * 100] * 12), "it"))
     assert [len(piece.words) for piece in one_written_word] == [2] * 6
     pieces += one_written_word
     assert all(len(piece.numbers) <= MAX_LETTERS for piece in pieces)

@@ -100,7 +100,9 @@ def test_the_network_of_the_hub_speaks_like_that_of_the_packages(tmp_path: Path,
     with served(content) as hub:
         store = store_for(hub, tmp_path)
         speaker = Speaker(Settings(), None, offer_kokoro(seen.append, store))
-        assert [voice.id for voice in speaker.voices() if voice.natural] == [voice.id for voice in VOICES]
+        assert [voice.id for voice in speaker.voices() if voice.natural and voice.language != "ja"] == [
+            voice.id for voice in VOICES if voice.language != "ja"
+        ]
         assert hub.seen == [], "a list of voices fetches nothing"
         speech = joined(speaker.speak("Hello, I am Ada.", speaker.voice("af_heart")))
     assert speech.words == expected.words

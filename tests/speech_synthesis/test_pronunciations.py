@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from core.speech_synthesis.espeak_library import espeak_library
-from core.speech_synthesis.kokoro_letters import alphabet, letters_of
+from core.speech_synthesis.kokoro_letters import alphabet, letters_of, said_of
 from core.speech_synthesis.pronunciations import LANGUAGES, _dictionary, _letters, look_up
 
 LETTER = {number: letter for letter, number in alphabet().items()}
@@ -15,7 +15,7 @@ LETTER = {number: letter for letter, number in alphabet().items()}
 
 def read(text: str, language: str = "en-US") -> str:
     words = espeak_library().read(text, {"en-US": "en-us", "en-GB": "en-gb"}[language], 1.0, threading.Event()).words
-    return " | ".join("".join(LETTER[number] for number in piece.numbers) for piece in letters_of(text, words, language))
+    return " | ".join("".join(LETTER[number] for number in piece.numbers) for piece in letters_of(text, said_of(text, words, language)))
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))

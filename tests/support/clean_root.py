@@ -236,7 +236,7 @@ class Container:
 
     def kill(self) -> None:
         if not self.ended:
-            self._process.kill()
+            os.kill(self._inside(), 9)  # the end of unshare alone does not end it: it has changed its user
             self._process.wait()
 
     def _inside(self) -> int:

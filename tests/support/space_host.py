@@ -79,7 +79,7 @@ class SpaceHost:
         began = time.monotonic()
         with self.log.open("wb") as log:
             command, variables = self._isolated(command, variables)
-            process = subprocess.Popen(command, cwd=self.app, env=variables, stdout=log, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(command, cwd=self.app, env=variables, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         self.processes.append(process)
         while time.monotonic() < began + START_S and self.processes[-1].poll() is None:
             if ready in self.log.read_bytes():
@@ -149,8 +149,8 @@ def space_host() -> Iterator[SpaceHost]:
         yield host
     finally:
         for process in host.processes:
-            if process.poll() is None:
-                process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # with the processes of lent GPUs
             process.wait()
         for path in [host.app, *host.app.rglob("*")]:
             path.chmod(0o755)

@@ -57,15 +57,17 @@ HEALTH = "Whether the service is live and ready, its engines, the loaded ones, a
 
 
 def build_process(context: Context) -> None:
-    """`/process_talking_head`. Its components are never shown; they type the endpoint."""
+    """`/process_talking_head`. Its components type the endpoint. Only an app that loads this one (`gr.load`) shows them."""
     texts = context.texts
     with gr.Column(visible=False):
         audio, image = speech_input(texts), photo_input(texts)
-        engine, size = gr.Textbox("auto"), gr.Textbox(str(RenderOptions.size))
-        seed, face, consent = gr.Number(RenderOptions.seed), gr.Number(Framing.face_index), gr.Checkbox(False)
-        text, voice, speed = gr.Textbox(""), gr.Textbox(""), gr.Number(1.0)
-        aspect, crop, burned = gr.Textbox(RenderOptions.aspect), gr.Textbox(""), gr.Checkbox(False)
-        background = picture_input(texts.picture["background_picture"])
+        engine, size = gr.Textbox("auto", label="engine"), gr.Textbox(str(RenderOptions.size), label="size")
+        seed, face = gr.Number(RenderOptions.seed, label="seed"), gr.Number(Framing.face_index, label="face")
+        consent = gr.Checkbox(False, label="consent")
+        text, voice, speed = gr.Textbox("", label="text"), gr.Textbox("", label="voice"), gr.Number(1.0, label="speed")
+        aspect, crop = gr.Textbox(RenderOptions.aspect, label="aspect"), gr.Textbox("", label="crop")
+        burned = gr.Checkbox(False, label="burn_captions")
+        background = picture_input("background")
         video = video_output(texts)
 
         async def process_talking_head(
@@ -104,7 +106,7 @@ def build_endpoints(context: Context) -> None:
     with gr.Column(visible=False):
         audio, image, token, options = speech_input(texts), photo_input(texts), gr.Textbox(""), gr.JSON({})
         text, voice, speed = gr.Textbox(""), gr.Textbox(""), gr.Number(1.0)
-        background = picture_input(texts.picture["background_picture"])
+        background = picture_input("background")
         video, info = video_output(texts), gr.JSON()
 
         async def process_talking_head_optimized(

@@ -53,13 +53,15 @@ def gradio_frontend() -> Path:
 def middleware(page: Page) -> list[Middleware]:
     """What stands before the pages in every program that shows them, the outermost first: each visitor's cookie, their language, the first
     thing they see, what they are told of their jobs, their streams, the texts they hear, their downloads, what they say into the
-    microphone, their uploads; then before Gradio itself which of its routes are open, and whose files are whose.
+    microphone, their uploads; what programs are told of the app; then before Gradio itself which of its routes are open, and whose
+    files are whose.
     """
     from starlette.middleware import Middleware
 
     from core.web.pages.download_route import DownloadRoute
     from core.web.pages.events_route import EventsRoute
     from core.web.pages.heard_route import HeardRoute
+    from core.web.pages.program_config import ProgramConfig
     from core.web.pages.recognition_route import RecognitionRoute
     from core.web.pages.stream_route import StreamRoute
     from core.web.pages.upload_route import UploadRoute
@@ -78,6 +80,7 @@ def middleware(page: Page) -> list[Middleware]:
         Middleware(DownloadRoute, downloads=service.downloads, outputs=service.outputs),
         Middleware(RecognitionRoute, recognition=service.recognition, timeout_s=service.settings.upload_timeout_s),
         Middleware(UploadRoute, uploads=service.uploads, languages=LANGUAGES, timeout_s=service.settings.upload_timeout_s),
+        Middleware(ProgramConfig),
         Middleware(GradioRoutes, pages=NAMES[1:]),
         Middleware(VisitorFiles, outputs=service.outputs, public=page.public_files, sentences=sentences),
     ]

@@ -125,7 +125,7 @@ def test_voices_are_told(client: httpx.Client) -> None:
 def test_voices_that_are_not_installed_are_told_too(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     from core.speech_synthesis import kokoro
 
-    monkeypatch.setattr(kokoro, "is_installed", lambda file: False)
+    monkeypatch.setattr(kokoro, "is_installed", lambda file, language="": False)
     told = client.get("/voices").json()
     voices = {voice["id"]: voice for voice in told["voices"]}
     assert not voices["af_heart"]["installed"]

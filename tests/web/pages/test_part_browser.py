@@ -99,6 +99,6 @@ def test_the_video_shows_the_part_in_the_chosen_format(two: Tab, tmp_path: Path)
     page.locator(".th-part-use").click()
     two.generate()
     with page.expect_download(timeout=RESULT_MS) as download:
-        page.locator("#th-download").click(timeout=RESULT_MS)
+        page.locator("#th-download [data-form=mp4]").click(timeout=RESULT_MS)
     download.value.save_as(tmp_path / "v.mp4")
     assert probe(tmp_path / "v.mp4")[:2] == (320, 568)

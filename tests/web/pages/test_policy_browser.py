@@ -2,52 +2,29 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from tests.support.app_process import Server, start_app, stop_app
 from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab
+from tests.support.foreign_site import ForeignSite, foreign_site
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 
 pytestmark = BROWSER_MARKS
 APP = (str(ROOT / "app_optimized.py"),)
 
 
-class Framing(BaseHTTPRequestHandler):
-    """A page of another origin with ours in a frame."""
-
-    shown = ""
-
-    def do_GET(self) -> None:
-        page = f"<!doctype html><title>frame</title><iframe src='{self.shown}' width=900 height=900></iframe>".encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.send_header("Content-Length", str(len(page)))
-        self.end_headers()
-        self.wfile.write(page)
-
-    def log_message(self, *args: object) -> None:
-        pass
+@pytest.fixture(scope="module")
+def site() -> Iterator[ForeignSite]:
+    with foreign_site() as site:
+        yield site
 
 
 @pytest.fixture(scope="module")
-def framing() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Framing)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://localhost:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, framing: str) -> Iterator[Server]:
-    server = start_app(tmp_path_factory.mktemp("policy"), APP, TALKING_HEAD_FRAME_ANCESTORS=framing)
-    Framing.shown = server.url
+def server(tmp_path_factory: pytest.TempPathFactory, site: ForeignSite) -> Iterator[Server]:
+    server = start_app(tmp_path_factory.mktemp("policy"), APP, TALKING_HEAD_FRAME_ANCESTORS=site.origin("localhost"))
+    site.pages["/"] = f"<iframe src='{server.url}' width=900 height=900></iframe>"
     yield server
     stop_app(server)
 
@@ -82,13 +59,13 @@ def test_a_script_cannot_send_anything_elsewhere(tab: Tab) -> None:
     assert any("connect-src" in said for said in tab.forbidden)
 
 
-def test_only_who_may_shows_the_page_in_a_frame(browser, server: Server, framing: str) -> None:
+def test_only_who_may_shows_the_page_in_a_frame(browser, server: Server, site: ForeignSite) -> None:
     page = browser.new_page()
-    page.goto(framing)
+    page.goto(site.origin("localhost"))
     page.frame_locator("iframe").locator("#th-generate").wait_for(timeout=20_000)
     forbidden: list[str] = []
     page.on("console", lambda message: forbidden.append(message.text))
-    page.goto(framing.replace("localhost", "127.0.0.1"))  # another origin
+    page.goto(site.origin())  # another origin
     page.wait_for_timeout(1000)
     assert page.frame_locator("iframe").locator("#th-generate").count() == 0
     assert any("frame-ancestors" in said for said in forbidden)
