@@ -49,7 +49,7 @@ def test_the_loaded_page_makes_the_video(client: Any, tmp_path: Path) -> None:
     from gradio_client import handle_file
 
     files = handle_file(str(SPEECH)), handle_file(str(PORTRAIT))
-    video = client.predict(*files, "lite", "128", 5, 0, True, "", "", 1.0, "1:1", "", False, api_name="/process_talking_head")
+    video = client.predict(*files, "lite", "128", 5, 0, True, "", "", 1.0, "1:1", "", False, None, api_name="/process_talking_head")
     assert "/proxy=" in video["url"], "the browser has it from the app that loads ours"
     shown = httpx.get(video["url"])
     shown.raise_for_status()
@@ -58,7 +58,7 @@ def test_the_loaded_page_makes_the_video(client: Any, tmp_path: Path) -> None:
 
 
 def test_an_error_of_the_loaded_page_says_what_is_wrong(client: Any) -> None:
-    arguments = [None, None, "lite", "128", 5, 0, True, "", "", 1.0, "1:1", "", False]
+    arguments = [None, None, "lite", "128", 5, 0, True, "", "", 1.0, "1:1", "", False, None]
     with pytest.raises(Exception, match="photo"):
         client.predict(*arguments, api_name="/process_talking_head")
 
