@@ -9,7 +9,7 @@ from core.avatars import Avatars
 from core.engine_selection import EngineSelector
 from core.errors import OptionError
 from core.generation_run import GenerationRun, whole
-from core.media.burned_captions import check_words
+from core.media.burned_captions import BurnedCaptions
 from core.provenance.signing import Signer
 from core.result_reuse import ResultReuse
 from core.run_request import RunRequest
@@ -30,7 +30,6 @@ class VideoGenerator:
         self, request: Request, output: Path, on_progress: ProgressCallback | None, preview: Path | None = None
     ) -> Job[Generation]:
         """As `core.studio.Studio.submit`."""
-        check_captions(request)
         run_request, kept = self.find(request, output)
         audio, owner = whole(request.audio), request.owner
 
@@ -48,6 +47,7 @@ class VideoGenerator:
 
         if kept is not None:
             return Job.finished(kept, owner, on_progress)
+        check_captions(request)
         return self._scheduler.schedule(work, owner, on_progress)
 
     def find(self, request: Request, output: Path) -> tuple[RunRequest, Generation | None]:
@@ -81,4 +81,4 @@ class VideoGenerator:
 def check_captions(request: Request) -> None:
     """Raises OptionError where captions are to be drawn and the words are not known."""
     if request.options.burn_captions and isinstance(request.audio, Audio):
-        check_words(request.audio.words)
+        BurnedCaptions.check(request.audio.words)

@@ -34,6 +34,16 @@ class BurnedCaptions:
         self._at = 0
         self._shown: tuple[Caption, Overlay] | None = None
 
+    @staticmethod
+    def check(words: Sequence[Word]) -> None:
+        """Raises OptionError where captions cannot be made of these words."""
+        if not words:
+            raise OptionError(
+                "burn_captions is given, but it is not known when which word is said.",
+                "Give a text and a voice that tells it, or leave burn_captions out.", code="captions_no_words",
+            )  # fmt: skip
+        check_letters(" ".join(word.text for word in words))
+
     def draw(self, frame: Frame, words: Sequence[Word], at_s: float) -> None:
         """Draws into `frame`, (height, width, 3) uint8 RGB, in place, what is shown at `at_s`, which never gets less.
 
@@ -71,16 +81,6 @@ class BurnedCaptions:
 @functools.lru_cache(maxsize=1024)
 def _width(line: str, size_px: int) -> float:
     return sum(font.getlength(text) for text, font in runs(line, size_px))
-
-
-def check_words(words: Sequence[Word]) -> None:
-    """Raises OptionError where captions cannot be made of these words."""
-    if not words:
-        raise OptionError(
-            "burn_captions is given, but it is not known when which word is said.",
-            "Give a text and a voice that tells it, or leave burn_captions out.", code="captions_no_words",
-        )  # fmt: skip
-    check_letters(" ".join(word.text for word in words))
 
 
 def check_letters(text: str) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from core.errors import AudioError, EngineUnavailable, OptionError, TextError
-from core.media.burned_captions import check_letters, check_words
+from core.media.burned_captions import BurnedCaptions, check_letters
 from core.optimization.cache_folder import CacheFolder
 from core.settings import Settings
 from core.speech_synthesis import espeak, kokoro
@@ -110,7 +110,7 @@ class Speaker:
         font has their letters. text: as checked.
         """
         if _family(voice) == "service":
-            check_words(())
+            BurnedCaptions.check(())
         said = read_text(text, voice.language, self._settings.max_text_chars)
         check_letters(" ".join(part.text for part in said if not isinstance(part, Pause)))
 

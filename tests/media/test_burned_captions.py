@@ -14,7 +14,7 @@ from PIL import ImageFont
 
 from core.errors import OptionError
 from core.media import caption_font
-from core.media.burned_captions import BurnedCaptions, check_words
+from core.media.burned_captions import BurnedCaptions
 from core.media.caption_font import font, path_for, runs
 from core.media.captions import broken, captions
 from core.media.coming_audio import ComingAudio
@@ -102,12 +102,12 @@ def test_right_to_left() -> None:
 
 @pytest.mark.usefixtures("only_the_usual_font")
 def test_letters_that_no_font_has_are_refused_and_signs_left_out() -> None:
-    check_words(spoken("Größe наш שלום مرحبا – 3 €"))
+    BurnedCaptions.check(spoken("Größe наш שלום مرحبا – 3 €"))
     with pytest.raises(OptionError, match="日本") as caught:
-        check_words(spoken("This is 日本."))
+        BurnedCaptions.check(spoken("This is 日本."))
     assert caught.value.code == "captions_no_font"
     with pytest.raises(OptionError) as caught:
-        check_words([])
+        BurnedCaptions.check([])
     assert caught.value.code == "captions_no_words"
     assert "".join(text for text, _ in runs("a 𓀀 b", 20)).replace(" ", "") == "a𓀀b".replace("𓀀", "")
 
