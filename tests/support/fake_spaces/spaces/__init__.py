@@ -17,6 +17,7 @@ FAKE_SPACES_LOG names a file that gets a line of JSON per call.
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import multiprocessing
@@ -82,6 +83,7 @@ class _Worker:
     def _run(self, task: Callable[..., Any]) -> None:
         global _in_call
         _in_call = True
+        gc.freeze()  # what the program left to its collector is not ended here, where its threads are not: that would wait for ever
         signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))  # the program's own handlers came along
         while True:
             args, kwargs = pickle.loads(self.calls.get())  # noqa: S301 - from this program
