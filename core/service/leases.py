@@ -31,6 +31,8 @@ class Lease:
 
     def close(self) -> None:
         if self._handle >= 0:
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._handle, fcntl.LOCK_UN)  # a child that is just being started has the handle, too, and would hold on
             os.close(self._handle)
         self._handle = -1
 

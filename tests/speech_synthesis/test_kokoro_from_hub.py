@@ -17,7 +17,7 @@ from core.errors import Cancelled, EngineUnavailable
 from core.settings import Settings
 from core.speech_synthesis import kokoro_network
 from core.speech_synthesis.base import joined
-from core.speech_synthesis.kokoro import VOICES, Kokoro, is_installed
+from core.speech_synthesis.kokoro import JAPANESE, VOICES, Kokoro, is_installed
 from core.speech_synthesis.speaker import Speaker
 from manager import hub as hub_access
 from manager.catalogue import Catalogue, CatalogueFile
@@ -100,8 +100,8 @@ def test_the_network_of_the_hub_speaks_like_that_of_the_packages(tmp_path: Path,
     with served(content) as hub:
         store = store_for(hub, tmp_path)
         speaker = Speaker(Settings(), None, offer_kokoro(seen.append, store))
-        assert [voice.id for voice in speaker.voices() if voice.natural and voice.language != "ja"] == [
-            voice.id for voice in VOICES if voice.language != "ja"
+        assert [voice.id for voice in speaker.voices() if voice.natural and voice.language != JAPANESE] == [
+            voice.id for voice in VOICES if voice.language != JAPANESE
         ]
         assert hub.seen == [], "a list of voices fetches nothing"
         speech = joined(speaker.speak("Hello, I am Ada.", speaker.voice("af_heart")))
