@@ -101,12 +101,14 @@ class StreamTab:
         async def follow(address: str, request: gr.Request) -> AsyncIterator[str]:
             """The captions of a text as it is spoken; nothing in their place at the end where there are none."""
             shown: str | None = None
-            with contextlib.suppress(UnknownJob, BusyError):  # stopped, or the service stops
+            try:
                 async for job in service.jobs.watch(job_at(address), owner_of_request(request)):
-                    html = captions_html(texts, job, address)
+                    html = "" if job.state == "cancelled" else captions_html(texts, job, address)
                     if html != shown and (html or job.ended):
                         yield html
                         shown = html
+            except (UnknownJob, BusyError):  # stopped, or the service stops: captions on their way may come after those of Stop
+                yield ""
 
         async def through(event: gr.EventData, request: gr.Request) -> Any:
             """What came out, when the player has it all or can get no more."""
