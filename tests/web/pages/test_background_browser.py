@@ -49,8 +49,8 @@ def choose_own(page: Any, name: str, picture: Path | None) -> None:
         place.locator("img").first.wait_for(timeout=SHOWS_MS)
 
 
-def still(page: Any) -> np.ndarray:
-    data = page.locator("#th-still img").get_attribute("src").split(",", 1)[1]
+def pixels(source: str) -> np.ndarray:
+    data = source.split(",", 1)[1]
     return cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
 
 
@@ -70,14 +70,11 @@ def test_generate(browser: Any, server: Server, pictures: tuple[Path, Path]) -> 
     page.locator("#th-generate").click()
     page.locator("#th-status", has_text="The picture for the background is missing.").wait_for(timeout=RESULT_MS)
     choose_own(page, "th", pictures[0])
-    page.locator("#th-still img").wait_for(timeout=RESULT_MS)
-    shown = "() => window.stillBefore !== document.querySelector('#th-still img').src"
-    for _ in range(20):  # the still of the choice may come before that of the picture
-        if is_behind(RED, still(page)):
-            break
-        page.evaluate("window.stillBefore = document.querySelector('#th-still img').src")
-        page.wait_for_function(shown, timeout=RESULT_MS)
-    assert is_behind(RED, still(page))
+    still = page.locator("#th-still img").get_attribute("src", timeout=RESULT_MS)
+    other = "(before) => document.querySelector('#th-still img').src !== before"
+    while not is_behind(RED, pixels(still)):  # the still of the choice may come before that of the picture
+        page.wait_for_function(other, arg=still, timeout=RESULT_MS)
+        still = page.locator("#th-still img").get_attribute("src")
     assert faults(page) == []
     page.locator(".th-language").click()
     page.get_by_role("button", name="Erzeugen", exact=True).wait_for(timeout=RESULT_MS)
