@@ -67,3 +67,4 @@ class NoticeTexts(TypedDict):
     video_cut: str
     crop_moved: str
     background_kept: str
+    captions_failed: str

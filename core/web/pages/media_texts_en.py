@@ -61,5 +61,6 @@ NOTICES = NoticeTexts(
     sound_noisy="There seems to be much noise or music: the lips follow clear speech best.",
     video_cut="Only the first {seconds} seconds of the video are used; it plays forth and back.",
     background_kept="The person could not be told from the background; it stays as it is.",
+    captions_failed="The words of the recording could not be found, so there are no captions.",
     crop_moved="The chosen part of the photo left out the face; it was moved to keep the face in.",
 )

@@ -94,7 +94,8 @@ def speech_inputs(context: Context, name: str = "th") -> SpeechInputs:
         gr.HTML(recorder_html(texts, f"{name}-speech"), elem_classes="th-html th-touch")
         recognised = None
         if context.service.recorded_words.available:
-            recognised = gr.Checkbox(False, label=texts.captions_recording, container=False, elem_id=f"{name}-recognise")
+            usual = context.service.settings.caption_recordings and context.service.recorded_words.understands(texts.language)
+            recognised = gr.Checkbox(usual, label=texts.captions_recording, container=False, elem_id=f"{name}-recognise")
     with gr.Column(elem_classes="th-plain-column th-written", visible=False) as text:
         voices = voice_choices(texts, context.service.speaker.voices())
         written = _written(context, name, voices) if voices else {}
