@@ -126,7 +126,10 @@ def _read(path: Path, file: BinaryIO, size: int, anchors: str | None) -> Provena
     top = boxes(file, 0, size)
     first = next(top, None)
     if first is None or first.kind != b"ftyp":
-        raise InputError(f"{path} is not a video that can be read.", "Give an MP4, MOV, WebM or Matroska file.")
+        raise InputError(
+            f"{path} is not a video that can be read.", "Give an MP4, MOV, WebM or Matroska file.", code="not_a_video",
+            parameters={"name": path.name},
+        )  # fmt: skip
     metadata: dict[str, str] = {}
     manifest: Manifest | None = None
     for box in top:

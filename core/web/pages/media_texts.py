@@ -15,6 +15,8 @@ class MediaErrors(TypedDict):
     photo_animated: str
     photo_damaged: str
     video_damaged: str
+    frames_too_large: str
+    not_a_video: str
     photos_only: str
     face_none: str
     face_missing: str
