@@ -31,7 +31,7 @@ from pydantic import Field, TypeAdapter
 
 from core.service.live_sessions import RESUME_S
 from core.service.resumable_session import LiveMessage, LiveRequest, MediaPiece, PieceKind, ResumableSession
-from core.web.live.messages import Message, Ping, read
+from core.web.live.messages import Message, PictureText, Ping, picture_file, read
 
 HEADER = struct.Struct(">BBHIIQI")
 VERSION = 1
@@ -50,6 +50,7 @@ class Start(Message):
     format: Literal["fmp4", "jpeg"] = "fmp4"
     engine: Literal["auto", "lite", "ditto"] = "auto"
     options: dict[str, Any] = Field(default_factory=dict, description="By name, as in POST /generate")
+    background: PictureText = ""
 
 
 class Resume(Message):
@@ -106,7 +107,7 @@ _LATER: TypeAdapter[End | SayMessage | Interrupt | ControlsMessage | Ping | Clos
 
 def read_first(text: str) -> Start | Resume | Ping | Close:
     """Raises Malformed."""
-    return read(_FIRST, text, _EXAMPLE, _known)  # type: ignore[no-any-return]
+    return read(_FIRST, text, _EXAMPLE, _known, picture=True)  # type: ignore[no-any-return]
 
 
 def read_later(text: str) -> End | SayMessage | Interrupt | ControlsMessage | Ping | Close | Start:
@@ -115,7 +116,9 @@ def read_later(text: str) -> End | SayMessage | Interrupt | ControlsMessage | Pi
 
 
 def request_of(start: Start) -> LiveRequest:
-    return LiveRequest(start.rate, start.channels, "segments" if start.format == "fmp4" else "frames", start.engine, start.options)
+    """Raises Malformed."""
+    output: Literal["segments", "frames"] = "segments" if start.format == "fmp4" else "frames"
+    return LiveRequest(start.rate, start.channels, output, start.engine, start.options, picture_file(start.background))
 
 
 def ready(session: ResumableSession, resumed: bool) -> str:

@@ -231,12 +231,11 @@ GERMAN = Texts(
     ditto_running="Ditto wird geholt",
     ditto_present="Dittos Netze sind da.",
     ditto_failed="Ditto konnte nicht geholt werden",
-    device_denied="Der Browser lässt diese Seite nicht darauf zugreifen. Erlaube es neben der Adresse der Seite und drücke noch einmal; "
-    "oder lade eine Datei hoch.",
-    device_missing="Keines gefunden. Schließe eines an und drücke noch einmal; oder lade eine Datei hoch.",
-    device_busy="Im Augenblick geht es nicht: Vielleicht benutzt es ein anderes Programm. Schließe das und drücke noch einmal; oder lade "
-    "eine Datei hoch.",
-    device_insecure="Browser geben Mikrofon und Kamera nur Seiten mit https. Öffne diese Seite über https, oder lade eine Datei hoch.",
+    device_denied="Der Browser lässt diese Seite nicht darauf zugreifen. Erlaube es neben der Adresse der Seite und drücke noch einmal.",
+    device_missing="Keines gefunden. Schließe eines an und drücke noch einmal.",
+    device_busy="Im Augenblick geht es nicht: Vielleicht benutzt es ein anderes Programm. Schließe das und drücke noch einmal.",
+    device_insecure="Browser geben Mikrofon und Kamera nur Seiten mit https. Öffne diese Seite über https.",
+    device_or_file="Oder lade eine Datei hoch.",
     uploading="Wird hochgeladen: {done} von {total} MiB, noch {seconds} s",
     upload_broken="Die Verbindung brach beim Hochladen ab. Wähle die Datei noch einmal.",
     stages={

@@ -231,11 +231,11 @@ ENGLISH = Texts(
     ditto_running="Fetching Ditto",
     ditto_present="Ditto's networks are here.",
     ditto_failed="Ditto could not be fetched",
-    device_denied="The browser does not let this page use it. Allow it beside the page's address, and press the button again; or "
-    "upload a file.",
-    device_missing="None was found. Connect one, and press the button again; or upload a file.",
-    device_busy="It cannot be used just now: another program may have it. Close that, and press the button again; or upload a file.",
-    device_insecure="Browsers give microphone and camera to pages with https only. Open this page over https, or upload a file.",
+    device_denied="The browser does not let this page use it. Allow it beside the page's address, and press the button again.",
+    device_missing="None was found. Connect one, and press the button again.",
+    device_busy="It cannot be used just now: another program may have it. Close that, and press the button again.",
+    device_insecure="Browsers give microphone and camera to pages with https only. Open this page over https.",
+    device_or_file="Or upload a file.",
     uploading="Uploading: {done} of {total} MiB, {seconds} s left",
     upload_broken="The connection was lost while uploading. Choose the file again.",
     stages={

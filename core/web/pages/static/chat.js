@@ -170,11 +170,13 @@ const send = (message) => {
   if (socket?.readyState === WebSocket.OPEN && kept?.chat) socket.send(JSON.stringify(message));
 };
 
+const behind = () => ({ options: kept.options, background: kept.background }); // the person
+
 function connect() {
   const binding = face?.binding || undefined;
   const first = kept.chat ? { type: 'resume', chat: kept.chat, secret: kept.secret, live: binding, ...(told === null ? {} : { event: told }) }
     : { type: 'start', ...(binding ? { mode: 'live', live: binding, voice: kept.voice }
-      : clips ? { mode: 'clips', avatar: kept.avatar, voice: kept.voice, idle: true } : { mode: 'text' }) };
+      : clips ? { mode: 'clips', avatar: kept.avatar, ...behind(), voice: kept.voice, idle: true } : { mode: 'text' }) };
   bound = binding?.session;
   follows = Boolean(kept.chat) && told !== null;
   const here = socket = new WebSocket(at('talking_head_chat', { lang: words.page }));
@@ -250,7 +252,7 @@ function begin() {
     lost: () => say(words.lost),
     moved: () => say(words.elsewhere),
     blocked: () => say(words.muted),
-  });
+  }, behind());
 }
 
 function start(settings) {
@@ -294,6 +296,7 @@ function submit() {
 }
 
 function submitText(text) {
+  if (coming) interrupt(); // the video of an older answer would only keep the next one waiting
   const message = { type: 'message', text, id: crypto.randomUUID?.() || `${Date.now()}-${Math.random()}` };
   unsent.push(message);
   send(message);

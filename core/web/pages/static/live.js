@@ -73,7 +73,7 @@ function connect() {
     blocked: () => bar.set(bar.level, true),
     piece: ({ speaks, at_s, duration_s }) => speaks && delay.piece(at_s, duration_s),
     event,
-  }, { rate: microphone.rate, options: { size: Number(size.value) } });
+  }, { rate: microphone.rate, background: settings.background, options: { ...settings.options, size: Number(size.value) } });
 }
 
 function event(told) {
@@ -123,7 +123,7 @@ function start(chosen) {
     return;
   }
   settings = JSON.parse(chosen);
-  size.value = String(settings.size);
+  size.value = String(settings.options.size);
   muted = false;
   network_ms = null;
   button('mute').setAttribute('aria-pressed', 'false');

@@ -42,7 +42,7 @@ def build_chat(context: Context) -> PersonInputs:
                 way = gr.Radio(ways, value="live", label=texts.chat["way"], elem_id="th-chat-way")
             start = gr.Button(texts.chat["start"], variant="primary", elem_id="th-chat-start")
             status = gr.HTML(elem_id="th-chat-status", elem_classes="th-html")
-        code = script("face.js", "clips.js", "microphone.js", "speech.js", "chat.js")
+        code = script("face.js", "clips.js", "microphone.js", "voice.js", "speech.js", "chat.js")
         panel = _panel_html(texts, service.recognition.available)
         gr.HTML(panel, js_on_load=code, elem_id="th-chat-panel", elem_classes="th-html")
     settings = kept_text()
@@ -51,14 +51,14 @@ def build_chat(context: Context) -> PersonInputs:
         """What the script is to start with, as JSON; "" and why not, where it cannot."""
         yield "", plain_html(texts.chat["preparing"])
         try:
-            chosen = {"mode": "text"}
+            chosen: dict[str, Any] = {"mode": "text", "voice": ""}
             if voices:
-                avatar = await speaker.avatar(context, values, owner_of_request(request))
-                chosen = {"mode": "clips" if values[way] == "clips" else "live", "avatar": avatar, "voice": str(values[voice] or "")}
+                chosen = await speaker.start(context, values, owner_of_request(request))
+                chosen |= {"mode": "clips" if values[way] == "clips" else "live", "voice": str(values[voice] or "")}
         except Exception as error:
             yield "", error_html(texts, sentence(texts, error))
             return
-        yield json.dumps({**chosen, "language": _language(context, chosen.get("voice", ""))}), ""
+        yield json.dumps({**chosen, "language": _language(context, chosen["voice"])}), ""
 
     inputs = {*speaker.components(), voice, way}
     start.click(begin, inputs, [settings, status], **quiet(concurrency_limit=None)).then(None, settings, None, js=START)

@@ -27,7 +27,7 @@ from core.web.pages.widgets import kept_text, quiet
 ASK, START = "() => window.talkingHeadLive.ask()", "(settings) => window.talkingHeadLive.start(settings)"
 SIZES = (256, 320, 512)
 """Larger ones are not drawn in time everywhere."""
-SCRIPTS = ("face.js", "capture.js", "delay.js", "player_bar.js", "live.js")
+SCRIPTS = ("face.js", "microphone.js", "capture.js", "delay.js", "player_bar.js", "live.js")
 
 
 def build_live(context: Context) -> PersonInputs:
@@ -52,8 +52,8 @@ def build_live(context: Context) -> PersonInputs:
             return
         yield "", plain_html(texts.live["preparing"])
         try:
-            avatar = await moved.avatar(context, values, owner_of_request(request))
-            chosen = {"avatar": avatar, "size": whole_number(values[size], "size")}
+            chosen = await moved.start(context, values, owner_of_request(request))
+            chosen["options"]["size"] = whole_number(values[size], "size")
         except Exception as error:
             yield "", error_html(texts, sentence(texts, error))
             return

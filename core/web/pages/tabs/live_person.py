@@ -10,20 +10,29 @@ import gradio as gr
 
 from core.errors import OptionError
 from core.service.requests import AvatarInputs
+from core.web.pages.tabs.background import BackgroundInputs, background_inputs
 from core.web.pages.tabs.common import Context, uploaded
+from core.web.pages.tabs.controls import honoured_controls
 from core.web.pages.tabs.person import PersonInputs, person_inputs
 from core.web.pages.widgets import quiet
 
 
 @dataclass(frozen=True)
 class LivePerson:
-    """The components that say who is moved. consent: asked for with a new photo."""
+    """The components that say who is moved, before what. consent: asked for with a new photo."""
 
     person: PersonInputs
     consent: Any
+    background: BackgroundInputs
 
     def components(self) -> set[Any]:
-        return {*self.person.components(), self.consent}
+        return {*self.person.components(), self.consent, *self.background.components()}
+
+    async def start(self, context: Context, values: Mapping[Any, Any], owner: str) -> dict[str, Any]:
+        """`avatar`: as below; `options` and `background`: as in `BackgroundInputs.sent`. Raises what is wrong with photo or picture."""
+        honoured = honoured_controls(context.service.studio, "auto")
+        behind = await self.background.sent(values, honoured, context, owner)
+        return {"avatar": await self.avatar(context, values, owner), **behind}
 
     async def avatar(self, context: Context, values: Mapping[Any, Any], owner: str) -> str:
         """The token of the chosen avatar, or of a new one of the photo. Raises what is wrong with the photo."""
@@ -51,5 +60,7 @@ def live_person(context: Context, name: str) -> LivePerson:
         consent = gr.Checkbox(False, label=texts.consent, container=False, elem_id=f"{name}-consent")
     person.picked.ask_anew(consent)
     person.token.change(lambda token: gr.update(visible=not token), person.token, new, **quiet(queue=False))
+    with gr.Column(elem_classes="th-plain-column", visible="background" in honoured_controls(context.service.studio, "auto")):
+        background = background_inputs(context, name)
     example.click(lambda: (photos[0], True), None, [person.picked.photo, consent], **quiet(queue=False))
-    return LivePerson(person, consent)
+    return LivePerson(person, consent, background)
