@@ -88,7 +88,7 @@ def test_an_interrupt_gives_up_the_video_of_an_older_answer(server: Serving, tok
         async with chatting(server, type="start", mode="clips", avatar=token, options=OPTIONS) as caller:
             await caller.say("Who are you?")
             await caller.event("answer_done", turn=0)
-            (conversation,) = server.context.chats._held.values()
+            conversation = server.context.chats._held[(await caller.event("ready"))["chat"]]
             await asyncio.to_thread(wait_for, lambda: conversation._filmed)
             older = conversation._filmed[0].job
             await caller.send(type="interrupt")
