@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import AsyncIterator
 from html import escape
@@ -15,8 +16,7 @@ from core.web.pages.error_texts import sentence
 from core.web.pages.html import error_html, note_html, plain_html
 from core.web.pages.scripts import script
 from core.web.pages.tabs.common import Context, owner_of_request
-from core.web.pages.tabs.live_person import live_person
-from core.web.pages.tabs.person import PersonInputs
+from core.web.pages.tabs.live_person import LivePerson, live_person
 from core.web.pages.texts import Texts
 from core.web.pages.voices import voice_choices
 from core.web.pages.widgets import kept_text, quiet
@@ -24,8 +24,8 @@ from core.web.pages.widgets import kept_text, quiet
 START = "(settings) => window.talkingHeadChat.start(settings)"
 
 
-def build_chat(context: Context) -> PersonInputs:
-    """The tab; returns who speaks, where an avatar can be chosen."""
+def build_chat(context: Context) -> LivePerson:
+    """The tab; returns what a visitor puts in."""
     service, texts = context.service, context.texts
     voices = voice_choices(texts, service.speaker.voices())
     with gr.Column(elem_id="th-chat", elem_classes="th-plain-column"):
@@ -34,12 +34,13 @@ def build_chat(context: Context) -> PersonInputs:
             if not voices:
                 gr.HTML(note_html(texts.chat["no_voices"]), elem_classes="th-html th-inset", elem_id="th-chat-no-voices")
             with gr.Column(elem_classes="th-plain-column", visible=bool(voices)):
-                speaker = live_person(context, "th-chat")
+                person = live_person(context, "th-chat")
                 wanted, ids = service.settings.voice, [id for _, id in voices]
                 first = wanted if wanted in ids else next(iter(ids), None)
                 voice = gr.Dropdown(voices, value=first, label=texts.voice, elem_id="th-chat-voice")
                 ways = [(texts.chat["way_live"], "live"), (texts.chat["way_clips"], "clips")]
                 way = gr.Radio(ways, value="live", label=texts.chat["way"], elem_id="th-chat-way")
+                speaker = dataclasses.replace(person, more={"voice": voice, "way": way})
             start = gr.Button(texts.chat["start"], variant="primary", elem_id="th-chat-start")
             status = gr.HTML(elem_id="th-chat-status", elem_classes="th-html")
         code = script("face.js", "clips.js", "microphone.js", "voice.js", "speech.js", "chat.js")
@@ -60,9 +61,8 @@ def build_chat(context: Context) -> PersonInputs:
             return
         yield json.dumps({**chosen, "language": _language(context, chosen["voice"])}), ""
 
-    inputs = {*speaker.components(), voice, way}
-    start.click(begin, inputs, [settings, status], **quiet(concurrency_limit=None)).then(None, settings, None, js=START)
-    return speaker.person
+    start.click(begin, speaker.draft_inputs(), [settings, status], **quiet(concurrency_limit=None)).then(None, settings, None, js=START)
+    return speaker
 
 
 def _language(context: Context, voice: str) -> str:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import AsyncIterator
 from html import escape
@@ -19,8 +20,7 @@ from core.web.pages.html import error_html, note_html, plain_html
 from core.web.pages.player_html import player_html
 from core.web.pages.scripts import WORKLET, script
 from core.web.pages.tabs.common import Context, owner_of_request
-from core.web.pages.tabs.live_person import live_person
-from core.web.pages.tabs.person import PersonInputs
+from core.web.pages.tabs.live_person import LivePerson, live_person
 from core.web.pages.texts import Texts
 from core.web.pages.widgets import kept_text, quiet
 
@@ -30,15 +30,16 @@ SIZES = (256, 320, 512)
 SCRIPTS = ("face.js", "microphone.js", "capture.js", "delay.js", "player_bar.js", "live.js")
 
 
-def build_live(context: Context) -> PersonInputs:
-    """The tab; returns who is moved, where an avatar can be chosen."""
+def build_live(context: Context) -> LivePerson:
+    """The tab; returns what a visitor puts in."""
     texts = context.texts
     with gr.Column(elem_id="th-live", elem_classes="th-plain-column"):
         with gr.Column(elem_id="th-live-setup", elem_classes="th-plain-column"):
             gr.HTML(note_html(texts.live["intro"]), elem_classes="th-html")
-            moved = live_person(context, "th-live")
+            person = live_person(context, "th-live")
             sides = [(f"{px} × {px}", px) for px in SIZES]
             size = gr.Dropdown(sides, value=int(RenderOptions.size), label=texts.live["size"], elem_id="th-live-size")
+            moved = dataclasses.replace(person, more={"size": size})
             start = gr.Button(texts.live["start"], variant="primary", elem_id="th-live-start")
             status = gr.HTML(elem_id="th-live-status", elem_classes="th-html")
             gr.HTML(note_html(texts.live["needs"]), elem_classes="th-html")
@@ -60,9 +61,9 @@ def build_live(context: Context) -> PersonInputs:
         yield json.dumps(chosen), ""
 
     asked = start.click(None, None, heard, js=ASK)
-    begun = asked.then(begin, {*moved.components(), size, heard}, [settings, status], **quiet(concurrency_limit=None))
+    begun = asked.then(begin, {*moved.draft_inputs(), heard}, [settings, status], **quiet(concurrency_limit=None))
     begun.then(None, settings, None, js=START)
-    return moved.person
+    return moved
 
 
 def _panel_html(texts: Texts) -> str:

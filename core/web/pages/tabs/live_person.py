@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
@@ -19,14 +19,30 @@ from core.web.pages.widgets import quiet
 
 @dataclass(frozen=True)
 class LivePerson:
-    """The components that say who is moved, before what. consent: asked for with a new photo."""
+    """The components that say who is moved, before what. consent: asked for with a new photo. more: what the tab asks besides, by name."""
 
     person: PersonInputs
     consent: Any
     background: BackgroundInputs
+    more: Mapping[str, Any] = field(default_factory=dict)
 
-    def components(self) -> set[Any]:
-        return {*self.person.components(), self.consent, *self.background.components()}
+    def draft_inputs(self) -> set[Any]:
+        """The components that `draft` and `start` read."""
+        return {*self.person.components(), self.consent, *self.background.components(), *self.more.values()}
+
+    def draft(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """What the visitor has put in."""
+        more = {name: values[component] for name, component in self.more.items()}
+        return {**self.person.chosen(values), **self.background.chosen(values), "consent": values[self.consent] is True, **more}
+
+    def inputs(self) -> list[Any]:
+        """The components that `arrived` updates."""
+        return [*self.person.picked.outputs(), *self.background.outputs(), self.consent, *self.more.values()]
+
+    def arrived(self, draft: Mapping[str, Any]) -> list[Any]:
+        """For a page that was just opened. draft: what had been put into the page before; {} for nothing."""
+        named = [gr.update(value=draft[name]) if name in draft else gr.skip() for name in ("consent", *self.more)]
+        return [*self.person.restored(draft), *self.background.restored(draft), *named]
 
     async def start(self, context: Context, values: Mapping[Any, Any], owner: str) -> dict[str, Any]:
         """`avatar`: as below; `options` and `background`: as in `BackgroundInputs.sent`. Raises what is wrong with photo or picture."""
