@@ -29,6 +29,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
+from core.notices import read_notice
 from core.service.live_sessions import RESUME_S
 from core.service.resumable_session import LiveMessage, LiveRequest, MediaPiece, PieceKind, ResumableSession
 from core.web.live.messages import Message, PictureText, Ping, picture_file, read
@@ -122,7 +123,7 @@ def request_of(start: Start) -> LiveRequest:
 
 
 def ready(session: ResumableSession, resumed: bool) -> str:
-    """The first message to each connection of a session."""
+    """The first message to each connection of a session. Warnings have a code, where they are among the known ones (core/notices.py)."""
     about = {
         "session": session.id,
         "secret": session.secret,
@@ -131,6 +132,7 @@ def ready(session: ResumableSession, resumed: bool) -> str:
         "format": "fmp4" if session.request.output == "segments" else "jpeg",
         "engine": session.session.engine,
         **session.about,
+        "warnings": [_warning(each) for each in session.about.get("warnings", ())],
     }
     return json.dumps({"type": "ready", "resumed": resumed, "generation": session.session.generation, **about})
 
@@ -157,6 +159,11 @@ def encoded(message: LiveMessage) -> bytes | str:
     times = round(message.at_s * 1e6), round(message.duration_s * 1e6)
     header = HEADER.pack(VERSION, KINDS[message.kind], flags, message.generation & 0xFFFFFFFF, message.sequence & 0xFFFFFFFF, *times)
     return header + message.data
+
+
+def _warning(sentence: str) -> dict[str, Any]:
+    code, parameters = read_notice(sentence) or ("", {})
+    return {"code": code, "parameters": parameters, "message": sentence}
 
 
 def _known(place: tuple[int | str, ...]) -> str:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import AsyncIterator
 from html import escape
@@ -36,10 +35,7 @@ def build_live(context: Context) -> LivePerson:
     with gr.Column(elem_id="th-live", elem_classes="th-plain-column"):
         with gr.Column(elem_id="th-live-setup", elem_classes="th-plain-column"):
             gr.HTML(note_html(texts.live["intro"]), elem_classes="th-html")
-            person = live_person(context, "th-live")
-            sides = [(f"{px} × {px}", px) for px in SIZES]
-            size = gr.Dropdown(sides, value=int(RenderOptions.size), label=texts.live["size"], elem_id="th-live-size")
-            moved = dataclasses.replace(person, more={"size": size})
+            moved = live_person(context, "th-live", lambda: {"size": _size(texts)})
             start = gr.Button(texts.live["start"], variant="primary", elem_id="th-live-start")
             status = gr.HTML(elem_id="th-live-status", elem_classes="th-html")
             gr.HTML(note_html(texts.live["needs"]), elem_classes="th-html")
@@ -54,7 +50,7 @@ def build_live(context: Context) -> LivePerson:
         yield "", plain_html(texts.live["preparing"])
         try:
             chosen = await moved.start(context, values, owner_of_request(request))
-            chosen["options"]["size"] = whole_number(values[size], "size")
+            chosen["options"]["size"] = whole_number(values[moved.more["size"]], "size")
         except Exception as error:
             yield "", error_html(texts, sentence(texts, error))
             return
@@ -66,9 +62,14 @@ def build_live(context: Context) -> LivePerson:
     return moved
 
 
+def _size(texts: Texts) -> Any:
+    sides = [(f"{px} × {px}", px) for px in SIZES]
+    return gr.Dropdown(sides, value=int(RenderOptions.size), label=texts.live["size"], elem_id="th-live-size")
+
+
 def _panel_html(texts: Texts) -> str:
     said = {name: escape(str(word)) for name, word in texts.live.items()}
-    words = escape(json.dumps({**texts.live, "page": texts.language}))
+    words = escape(json.dumps({**texts.live, "page": texts.language, "notices": dict(texts.notices)}))
     sides = "".join(f'<option value="{px}">{px} × {px}</option>' for px in SIZES)
     buttons = "".join(
         f'<button type="button" data-do="{name}"{more}>{said[name]}</button>'
@@ -81,5 +82,5 @@ def _panel_html(texts: Texts) -> str:
         f'<p class="th-quiet th-live-sound" hidden>{said["sound_note"]}</p>'
         f'<meter class="th-live-level" min="0" max="1" value="0" aria-label="{said["level"]}"></meter>'
         f"<label>{said['size']} <select>{sides}</select></label>"
-        '<p class="th-quiet th-live-delay"></p></div></div>'
+        '<p class="th-quiet th-live-delay"></p><p class="th-quiet th-live-warned"></p></div></div>'
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -24,7 +24,7 @@ class LivePerson:
     person: PersonInputs
     consent: Any
     background: BackgroundInputs
-    more: Mapping[str, Any] = field(default_factory=dict)
+    more: Mapping[str, Any]
 
     def draft_inputs(self) -> set[Any]:
         """The components that `draft` and `start` read."""
@@ -66,17 +66,26 @@ class LivePerson:
         return str(ended.avatar)
 
 
-def live_person(context: Context, name: str) -> LivePerson:
-    """name: what the ids of its parts begin with."""
+def live_person(context: Context, name: str, rest: Callable[[], Mapping[str, Any]]) -> LivePerson:
+    """On a wide screen the photo stands beside what else is asked. name: what the ids of its parts begin with. rest: makes the components
+    of `LivePerson.more`.
+    """
     texts = context.texts
-    person = person_inputs(context, name, parts=False)
     photos = [str(each.photo) for each in context.contents.examples[:1]]
-    with gr.Column(elem_classes="th-plain-column") as new:
-        example = gr.Button(texts.example_photo, size="md", visible=bool(photos), elem_id=f"{name}-example")
-        consent = gr.Checkbox(False, label=texts.consent, container=False, elem_id=f"{name}-consent")
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=300):
+            person = person_inputs(context, name, parts=False)
+            example = gr.Button(texts.example_photo, size="md", visible=bool(photos), elem_id=f"{name}-example")
+        with gr.Column(min_width=300):
+            consent = gr.Checkbox(False, label=texts.consent, container=False, elem_id=f"{name}-consent")
+            with gr.Column(elem_classes="th-plain-column", visible="background" in honoured_controls(context.service.studio, "auto")):
+                background = background_inputs(context, name)
+            more = rest()
     person.picked.ask_anew(consent)
-    person.token.change(lambda token: gr.update(visible=not token), person.token, new, **quiet(queue=False))
-    with gr.Column(elem_classes="th-plain-column", visible="background" in honoured_controls(context.service.studio, "auto")):
-        background = background_inputs(context, name)
+
+    def show(token: str) -> list[Any]:
+        return [gr.update(visible=not token and bool(photos)), gr.update(visible=not token)]
+
+    person.token.change(show, person.token, [example, consent], **quiet(queue=False))
     example.click(lambda: (photos[0], True), None, [person.picked.photo, consent], **quiet(queue=False))
-    return LivePerson(person, consent, background)
+    return LivePerson(person, consent, background, more)

@@ -15,7 +15,8 @@ from core.types import Frame
 from core.web.live.live_protocol import PICTURE
 from tests.support.backdrops import RED, backdrop, is_behind
 from tests.support.live_caller import call, run
-from tests.support.serving import Serving
+from tests.support.paths import ASSETS
+from tests.support.serving import Serving, form
 
 START: dict[str, Any] = {"type": "start", "format": "jpeg", "options": {"size": 128}}
 
@@ -44,6 +45,20 @@ def test_a_picture_or_a_colour_is_behind_the_person(server: Serving, token: str,
         assert not is_behind(RED, await shown(server, token))
 
     run(test)
+
+
+def test_a_drawing_keeps_its_background_and_that_is_told(server: Serving) -> None:
+    with server.client() as client:
+        token = client.post("/avatars", **form(audio=None, image=ASSETS / "examples" / "drawing.png")).json()["token"]
+
+        async def test() -> None:
+            async with call(server, token) as caller:
+                await caller.say(**{**START, "options": {"size": 128, "background": "blur"}})
+                told = (await caller.event("ready"))["warnings"]
+                assert [each["code"] for each in told if "background" in each["message"]] == ["background_kept"]
+
+        run(test)
+        client.delete(f"/avatars/{token}")
 
 
 @pytest.mark.parametrize(
