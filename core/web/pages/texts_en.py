@@ -368,8 +368,8 @@ ENGLISH = Texts(
         "unknown_chat": "That conversation is no longer kept here. A new one has begun.",
         "unknown_live_session": "The moving face had to be started anew.",
         "live_too_large": "This machine cannot move a face of {size} pixels in time. Choose a smaller size.",
-        "live_busy": "{sessions} faces are moved here already, and this one would not keep up beside them. Try again in {retry_after_s} s, or "
-        "choose a smaller size.",
+        "live_busy": "{sessions} faces are moved here already, and this one would not keep up beside them. Try again in {retry_after_s} s, "
+        "or choose a smaller size.",
         "speech_too_long": "The text takes longer than {limit_s} s to say. Shorten it.",
         "ditto_is_coming": "This needs the engine ditto, which is still being loaded. Try again in a minute.",
         "queue_full": "Too many pictures are being drawn. Try again in a moment.",
