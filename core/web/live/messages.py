@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -58,5 +57,5 @@ def picture_file(text: str) -> bytes:
     """Of a PictureText, b"" of an empty one. Raises Malformed."""
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, or letters that are none of ASCII's
         raise Malformed("The background is not Base64.", "Encode the picture's file as Base64, without line breaks.") from None

@@ -65,6 +65,7 @@ def test_a_drawing_keeps_its_background_and_that_is_told(server: Serving) -> Non
     ("background", "options", "kind", "said"),
     [
         ("?", {}, "Malformed", "The background is not Base64."),
+        ("\u00e4\u00e4\u00e4\u00e4", {}, "Malformed", "The background is not Base64."),
         (as_text(b"no picture"), {}, "ImageError", "The background is not a photo"),
         (as_text(b"x" * (MAX_PICTURE_BYTES + 3)), {}, "Malformed", "at most"),
         (as_text(b"x"), {"background": "blur"}, "InputError", "Both a picture and another background"),
