@@ -219,7 +219,7 @@ GERMAN = Texts(
         "broken": "gebrochen: die Datei wurde verändert",
     },
     about_api_title="Für Programme",
-    about_api="Alles hier lässt sich aus Python aufrufen; wie, zeigt die englische Seite unter „Use via API“.",
+    about_api="Alles hier lässt sich aus Python aufrufen; wie, zeigt auf Englisch „Über API verwenden“ am Ende der Seite.",
     clear_mine="Zwischenspeicher leeren",
     clear_mine_hint="Löscht deine Avatare und Videos",
     cleared="{size} frei geworden.",
