@@ -161,7 +161,7 @@ class Stages:
             call = RecordedCall(loop, windows)
             self.add("engine", f"motion window, {STEPS} steps", n, call.replay, lambda windows=windows: loop(*windows))
         if self.gpu:
-            encoder = self.engine._hubert
+            encoder = self.engine.speech_encoder()
             heard = np.zeros((1, 6480), np.float32)
             self.add("engine", "speech features (stand-in)", 1, lambda: encoder(heard))
 

@@ -30,9 +30,8 @@ from core.atomic_components.pose import MOTION_DIM, Array
 from core.atomic_components.putback import Canvas
 from core.atomic_components.registration import MAX_STORE_BYTES, DittoRegistration
 from core.atomic_components.warp_f3d import WarpF3D
-from core.atomic_components.wav2feat import FeatureOptions, Wav2Feat
+from core.atomic_components.wav2feat import FeatureOptions, SpeechEncoder, Wav2Feat
 from core.aux_models.face_mesh import FaceFinder, FaceMesh, MeshDetector
-from core.aux_models.hubert import Hubert
 from core.aux_models.insightface import InsightFaceDetector
 from core.aux_models.landmark203 import Landmark203
 from core.aux_models.landmarks import FaceDetector
@@ -43,6 +42,7 @@ from core.engines.ditto_networks import NETWORKS, load_networks
 from core.engines.ditto_options import SessionOptions, session_options, source_options
 from core.engines.ditto_renderer import DittoRenderer, Drawing, LocalDrawing, SharedDrawing
 from core.engines.ditto_session import DittoSession
+from core.engines.ditto_speech import load_speech
 from core.engines.render_server import RenderServer
 from core.errors import EngineUnavailable, OptionError, TalkingHeadError
 from core.models.config import DittoConfig, SetupDefaults, load_config
@@ -70,8 +70,8 @@ class DittoEngine(Engine):
     landmark106 for that detector.
     device: "cuda", "cuda:1", "cpu"; None: a GPU where there is one. cfg_pkl: another configuration than the checkpoints' own.
     max_store_bytes: of the frames of one registered video, which are kept in a temporary file.
-    shared_batches: on a GPU, sessions hand their frames and motion windows to threads that compute those of several sessions at once,
-    instead of taking turns on the device.
+    shared_batches: on a GPU, sessions hand windows of sound and motion, and frames, to threads that compute those of several sessions at
+    once, instead of taking turns on the device.
     batch: frames that a session draws at once; None: as the device likes. backend: what runs the networks, as in `load_networks`.
     Raises EngineUnavailable, OptionError, CheckpointError, ConfigError.
     """
@@ -107,7 +107,9 @@ class DittoEngine(Engine):
         if shared_batches and self._networks.shares_batches and self.placement.device.type == "cuda":
             self._server = RenderServer(self._networks.warp.from_source, self._networks.decode, self.placement.device)
         self._on_cpu_instead = list(self._networks.on_cpu_instead)
-        self._hubert = Hubert(self._onnx("hubert", "speech encoder"))
+        self._speech = load_speech(self._paths["hubert"], self.placement, shared_batches)
+        if self._speech.on_cpu_instead:
+            self._on_cpu_instead.append(self._speech.on_cpu_instead)
         landmark203 = Landmark203(self._onnx("landmark203", "landmark network"))
         self._max_store_bytes = max_store_bytes
         self._registrar = AvatarRegistrar(
@@ -116,8 +118,8 @@ class DittoEngine(Engine):
         )  # fmt: skip
         conv3d = self._networks.conv3d
         way = conv3d.way if conv3d is not None and conv3d.times_ms else self._networks.runtime
-        self._revision = _revision(self._paths, self.placement, detector, way)
-        limitations = [self._networks.replaced] if self._networks.replaced else []
+        self._revision = _revision(self._paths, self.placement, detector, f"{way} {self._speech.way}".rstrip())
+        limitations = [said for said in (self._networks.replaced, self._speech.replaced) if said]
         if self._on_cpu_instead:
             limitations.append(f"ONNX Runtime does not use the GPU, so these run on the CPU: {', '.join(self._on_cpu_instead)}")
             log.warning("ditto: %s. Install requirements-gpu.txt in a fresh environment.", limitations[-1])
@@ -141,7 +143,7 @@ class DittoEngine(Engine):
 
     def warmup(self) -> None:
         """On a GPU, runs every network once at the sizes that it will have: memory is taken and kernels are chosen now."""
-        self._hubert(np.zeros((1, 6480), np.float32))
+        self._speech.warmup()
         on_gpu = self.placement.device.type != "cpu" or "CUDAExecutionProvider" in self.placement.providers
         if on_gpu:  # on a CPU nothing is chosen at run time, and one frame takes ten seconds
             self._run_networks()
@@ -166,6 +168,7 @@ class DittoEngine(Engine):
     def close(self) -> None:
         if self._server is not None:
             self._server.close()
+        self._speech.close()
         self._networks.close()
 
     def verify(self, source: Source | Avatar, framing: Framing, controls: Controls, options: RenderOptions) -> None:
@@ -215,7 +218,11 @@ class DittoEngine(Engine):
     # ---- what a session is made of
 
     def features(self, online_mode: bool) -> Wav2Feat:
-        return Wav2Feat(self._hubert, FeatureOptions.of(online_mode))
+        return Wav2Feat(self.speech_encoder(), FeatureOptions.of(online_mode))
+
+    def speech_encoder(self) -> SpeechEncoder:
+        """One for a session; the sessions' windows may be computed together."""
+        return self._speech.encoder()
 
     def motion(self, source: DittoRegistration, options: SessionOptions, silence: Callable[[int], Array], seed: int) -> Audio2Motion:
         told = options.character or source.motion

@@ -101,7 +101,7 @@ def test_engines_come_first_where_there_are_some(monkeypatch: pytest.MonkeyPatch
 
 SAID = (
     "ditto's networks do not run with tensorrt on the device of its choice (EngineUnavailable: There is no engine for this GPU.), "
-    "so they run in another way"
+    "so another way is taken"
 )
 
 

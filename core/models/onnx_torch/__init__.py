@@ -1,0 +1,1 @@
+"""ONNX graphs in PyTorch: `graph.py` runs one, `operations.py` knows what each operation is there."""
