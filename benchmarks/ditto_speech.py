@@ -3,8 +3,8 @@
     python benchmarks/ditto_speech.py [--device cuda:1] [--windows 1 2 4 8] [--repeats 20] [--small] [--out FOLDER]
 
 Weights are made up (`--small`: two thin layers, to try it on a CPU). A window is 6480 samples and brings 5 frames, so a session needs 5
-windows a second. Products are computed in float16 on a GPU, in float32 elsewhere. Left out, with a word, where onnx or onnxruntime is missing;
-exit code 1 where rows are further off than they may be. Writes speech.json, and ends with one line of JSON.
+windows a second. Products are computed in float16 on a GPU, in float32 elsewhere. Left out, with a word, where onnx or onnxruntime is
+missing; exit code 1 where rows are further off than they may be. Writes speech.json, and ends with one line of JSON.
 """
 
 from __future__ import annotations

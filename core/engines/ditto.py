@@ -114,7 +114,7 @@ class DittoEngine(Engine):
         self._max_store_bytes = max_store_bytes
         self._registrar = AvatarRegistrar(
             self._networks.appearance, self._networks.motion, self._detector(), landmark203, FaceMesh(),
-            self.placement.device, max_store_bytes,
+            self.placement.device, max_store_bytes, self._networks.both,
         )  # fmt: skip
         conv3d = self._networks.conv3d
         way = conv3d.way if conv3d is not None and conv3d.times_ms else self._networks.runtime
@@ -153,6 +153,8 @@ class DittoEngine(Engine):
         with torch.inference_mode():
             crop, points = torch.zeros(1, 3, 256, 256, device=device), torch.zeros(1, 21, 3, device=device)
             networks.motion(crop)
+            if networks.both is not None:
+                networks.both(crop)
             source = networks.warp.source(networks.appearance(crop), points)
             if device.type == "cuda":
                 torch.cuda.synchronize(device)  # the servers run on other streams

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +36,7 @@ class BatchedCall:
     ) -> None:
         self._call, self._device, self._axes, self._record = call, device, tuple(axes), record
         self._sizes = tuple(sizes)
-        self._recorded: dict[int, RecordedCall] = {}
+        self._recorded: dict[int, RecordedCall[torch.Tensor]] = {}
         self._computing = threading.Lock()
         if device.type == "cuda":
             torch.cuda.current_stream(device).synchronize()  # what the call was made of was computed on another stream than it runs on
@@ -73,7 +72,6 @@ class BatchedCall:
             for i, axis in enumerate(self._axes)
         ]  # fmt: skip
         with self._computing, torch.inference_mode(), torch.cuda.stream(self._stream):
-            out: Any
             if self._record:
                 call = self._recorded.get(len(items))
                 if call is None:
