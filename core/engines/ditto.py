@@ -166,6 +166,8 @@ class DittoEngine(Engine):
         for steps in sorted({self.defaults.sampling_timesteps, PRESETS["realtime"]["sampling_timesteps"]}):
             given = [np.zeros(shape, np.float32) for shape in (frame, cond, noise, (steps - 1, *noise))]
             networks.sampler(steps)(given[0], given[1], given[2], given[3])
+            if networks.warm_motion is not None:
+                networks.warm_motion(steps, given)
 
     def close(self) -> None:
         if self._server is not None:

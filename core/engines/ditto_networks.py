@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -83,6 +83,8 @@ class Networks:
     """What runs them and its version, where frames depend on more than the files and the placement."""
     both: Callable[[Tensor], tuple[Tensor, MotionInfo]] | None = None
     """Appearance and motion in one call, where that is quicker than two."""
+    warm_motion: Callable[[int, Sequence[Array]], None] | None = None
+    """Prepares the motion diffusion with so many steps for several windows at once, by one window's arguments; None: needs none."""
     shares_batches: bool = True
     """Whether frames of several sources can be drawn in one batch."""
     close: Callable[[], None] = lambda: None  # noqa: E731 - a default, not a definition
@@ -190,6 +192,7 @@ def _torch_networks(paths: Mapping[str, Path], placement: Placement, config: Mot
         motion_server.sampler if motion_server is not None else lambda steps: sampler_of(lmdm, steps),
         conv3d=form.conv3d,
         both=recorded.both if recorded is not None else None,
+        warm_motion=motion_server.warmup if motion_server is not None else None,
         close=motion_server.close if motion_server is not None else lambda: None,
     )
 

@@ -12,7 +12,7 @@ import torch
 from core.atomic_components.audio2motion import MotionSampler
 from core.atomic_components.pose import Array
 from core.errors import Cancelled
-from core.optimization.batched_call import BatchedCall
+from core.optimization.batched_call import Arguments, BatchedCall
 
 SIZES = (1, 2, 4, 8)
 """Windows at once."""
@@ -49,6 +49,10 @@ class MotionServer:
             return self._loop(steps)((cond_frame, cond, x_t, noises), client)
 
         return sample
+
+    def warmup(self, steps: int, window: Arguments) -> None:
+        """Records the loop for every number of windows at once: sessions that come together later do not wait for it."""
+        self._loop(steps).warmup(window)
 
     def close(self) -> None:
         """Ends the server. Callers that wait for a window that is not being computed get Cancelled, and so do later ones."""

@@ -95,10 +95,13 @@ def test_a_warm_engine_has_run_everything(root: Path, monkeypatch: pytest.Monkey
 
     networks = engine._networks
     parts: dict[str, Any] = {name: told(name, getattr(networks, name)) for name in ("appearance", "motion", "decode")}
+    parts["both"] = told("both", lambda image: (networks.appearance(image), networks.motion(image)))
+    parts["warm_motion"] = lambda steps, window: called.append(f"{steps} steps of {len(window)} arguments, at once")
     parts["sampler"] = lambda steps: told(f"{steps} steps", networks.sampler(steps))
     monkeypatch.setattr(engine, "_networks", dataclasses.replace(networks, **parts))
     monkeypatch.setattr(engine, "placement", dataclasses.replace(engine.placement, providers=("CUDAExecutionProvider",)))
     monkeypatch.setattr(DeviceCanvas, "put", told("canvas", DeviceCanvas.put))
     engine.warmup()
-    steps = {f"{number} steps" for number in (engine.defaults.sampling_timesteps, PRESETS["realtime"]["sampling_timesteps"])}
-    assert set(called) == {"appearance", "motion", "decode", "canvas", *steps}
+    numbers = (engine.defaults.sampling_timesteps, PRESETS["realtime"]["sampling_timesteps"])
+    steps = {f"{number} steps{more}" for number in numbers for more in ("", " of 4 arguments, at once")}
+    assert set(called) == {"appearance", "motion", "both", "decode", "canvas", *steps}
