@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 from collections.abc import Callable
@@ -57,7 +58,7 @@ def load_speech(path: Path, placement: Placement, shared_batches: bool) -> Speec
         return Speech(lambda: hubert, on_cpu_instead=model.on_cpu_instead, warmup=lambda: _warm(hubert))
 
     speech, replaced = first_that_runs(speech_attempts(placement.device.type == "cuda"), load, "speech encoder does")
-    return Speech(speech.encoder, speech.way, replaced, speech.on_cpu_instead, speech.warmup, speech.close)
+    return dataclasses.replace(speech, replaced=replaced)
 
 
 def speech_in_torch(path: Path, device: torch.device, products: torch.dtype, sizes: tuple[int, ...]) -> Speech:
@@ -68,7 +69,7 @@ def speech_in_torch(path: Path, device: torch.device, products: torch.dtype, siz
     import onnx
 
     from core.models.onnx_torch.graph import TorchGraph
-    from core.models.onnx_torch.operations import UnknownOperation
+    from core.models.onnx_torch.node import UnknownOperation
 
     try:
         graph = TorchGraph(onnx.load(path), (1, WINDOW), device, products)

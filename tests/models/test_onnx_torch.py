@@ -16,7 +16,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from core.models.onnx_torch.graph import TorchGraph  # noqa: E402
-from core.models.onnx_torch.operations import UnknownOperation  # noqa: E402
+from core.models.onnx_torch.node import UnknownOperation  # noqa: E402
 from tests.support.hubert_graph import hubert_graph  # noqa: E402
 from tests.support.operations import Operations  # noqa: E402
 

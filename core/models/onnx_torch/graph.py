@@ -22,7 +22,8 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from torch import Tensor
 
-from core.models.onnx_torch.operations import MISSING, OPERATIONS, Apply, Node, UnknownOperation
+from core.models.onnx_torch.node import MISSING, Apply, Node, UnknownOperation
+from core.models.onnx_torch.operations import OPERATIONS
 
 MULTIPLIED = frozenset({"MatMul", "Gemm", "Conv"})
 """Operations whose constants are kept in the precision of products."""
