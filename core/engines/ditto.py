@@ -10,8 +10,6 @@ Each stage is a file of `core/atomic_components/`; this one loads the networks a
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -38,29 +36,26 @@ from core.aux_models.landmarks import FaceDetector
 from core.aux_models.onnx_model import OnnxModel
 from core.engines.base import Engine, RegisterCallback, Registration, Saved, ignore_progress
 from core.engines.capabilities import DITTO
-from core.engines.ditto_networks import NETWORKS, load_networks
+from core.engines.ditto_checkpoints import needed_checkpoints, revision_of
+from core.engines.ditto_networks import load_networks
 from core.engines.ditto_options import SessionOptions, session_options, source_options
 from core.engines.ditto_renderer import DittoRenderer, Drawing, LocalDrawing, SharedDrawing
 from core.engines.ditto_session import DittoSession
 from core.engines.ditto_speech import load_speech
 from core.engines.render_server import RenderServer
-from core.errors import EngineUnavailable, OptionError, TalkingHeadError
+from core.errors import OptionError
 from core.models.config import DittoConfig, SetupDefaults, load_config
-from core.optimization.gpu_optimization import Placement, describe
+from core.optimization.gpu_optimization import Placement
 from core.options import PRESETS
 from core.types import Avatar, Controls, Frame, Framing, Photo, RenderOptions, Source
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3
-"""Counts changes of this engine's code that change its frames."""
 Detector = Literal["mediapipe", "insightface"]
 DETECTORS: tuple[Detector, ...] = ("mediapipe", "insightface")
 INSIGHTFACE_NOTICE = "The face was found by InsightFace's models, which are for non-commercial use only."
 MAX_BATCH = 64
 """Frames drawn at once, at most."""
-DIGEST_BYTES = 1 << 16
-"""The bytes at the beginning, middle and end of each checkpoint that go into the revision, beside its size; so 2 GB need not be read."""
 
 
 class DittoEngine(Engine):
@@ -95,7 +90,7 @@ class DittoEngine(Engine):
             raise OptionError(f"There is no detector {detector!r}.", f"Choose one of: {', '.join(DETECTORS)}.")
         if batch is not None and not 1 <= batch <= MAX_BATCH:
             raise OptionError(f"The batch is {batch}.", f"It must lie between 1 and {MAX_BATCH}.")
-        self._paths = _needed(checkpoints, detector, cfg_pkl)
+        self._paths = needed_checkpoints(checkpoints, detector, cfg_pkl)
         self.config: DittoConfig = load_config(self._paths["cfg"])
         self._detector_name = detector
         self.placement: Placement
@@ -118,7 +113,7 @@ class DittoEngine(Engine):
         )  # fmt: skip
         conv3d = self._networks.conv3d
         way = conv3d.way if conv3d is not None and conv3d.times_ms else self._networks.runtime
-        self._revision = _revision(self._paths, self.placement, detector, f"{way} {self._speech.way}".rstrip())
+        self._revision = revision_of(self._paths, self.placement, detector, f"{way} {self._speech.way}".rstrip())
         limitations = [said for said in (self._networks.replaced, self._speech.replaced) if said]
         if self._on_cpu_instead:
             limitations.append(f"ONNX Runtime does not use the GPU, so these run on the CPU: {', '.join(self._on_cpu_instead)}")
@@ -284,35 +279,3 @@ def _registered(registration: Registration) -> DittoRegistered:
     if not isinstance(registration, DittoRegistered):
         raise TypeError(f"a {type(registration).__name__} was not made by the ditto engine")
     return registration
-
-
-def _needed(checkpoints: Mapping[str, Path], detector: str, cfg_pkl: Path | None) -> dict[str, Path]:
-    """The paths in use, all of which exist. Raises EngineUnavailable."""
-    roles = ["cfg", *NETWORKS, "hubert", "landmark203"]
-    if detector == "insightface":
-        roles += ["insightface_det", "landmark106"]
-    paths = {role: Path(checkpoints[role]) for role in roles if role in checkpoints}
-    if cfg_pkl is not None:
-        paths["cfg"] = cfg_pkl
-    extra = " --with insightface" if detector == "insightface" else ""
-    fetch = f"Fetch them: python model_manager.py download{extra}"
-    if missing := [role for role in roles if role not in paths]:
-        raise EngineUnavailable(f"The ditto engine was given no checkpoint of: {', '.join(missing)}.", fetch)
-    if gone := [str(path) for path in paths.values() if not path.is_file()]:
-        raise EngineUnavailable(f"Checkpoints of the ditto engine are missing: {', '.join(gone[:3])}.", fetch)
-    return paths
-
-
-def _revision(paths: Mapping[str, Path], placement: Placement, detector: str, way: str) -> str:
-    digest = hashlib.sha256(json.dumps([dict(describe(placement)), detector, torch.__version__, way], sort_keys=True).encode())
-    for role, path in sorted(paths.items()):
-        try:
-            size = path.stat().st_size
-            with path.open("rb") as file:
-                digest.update(f"{role} {size} ".encode())
-                for start in sorted({0, max(0, size // 2), max(0, size - DIGEST_BYTES)}):
-                    file.seek(start)
-                    digest.update(file.read(DIGEST_BYTES))
-        except OSError as error:
-            raise TalkingHeadError(f"The checkpoint {path} cannot be read ({error.strerror}).", "Fetch it again.") from error
-    return f"{FORMAT}.{digest.hexdigest()[:12]}"
