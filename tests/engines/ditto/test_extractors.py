@@ -15,7 +15,8 @@ from core.engines import ditto_extractors, ditto_networks
 from core.engines.ditto import DittoEngine, DittoRegistered
 from core.engines.ditto_extractors import RecordedExtractors
 from core.types import Framing, Photo
-from tests.support.synthetic_checkpoints import checkpoints
+from tests.support.golden_io import SEED
+from tests.support.synthetic_checkpoints import TINY, checkpoints, network_of
 
 pytestmark = pytest.mark.usefixtures("tiny_ditto")
 
@@ -94,3 +95,16 @@ def test_a_photo_is_registered_by_one_call(
     ours, wanted = saved(found.source)[0], saved(registered.source)[0]
     assert ours.keys() == wanted.keys()
     assert all(np.array_equal(ours[name], wanted[name]) for name in wanted)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_recorded_on_a_gpu() -> None:
+    device = torch.device("cuda")
+    appearance, motion = (network_of(role, TINY[role], SEED).to(device) for role in ("appearance_extractor", "motion_extractor"))
+    recorded = RecordedExtractors(appearance, motion, device)
+    with torch.inference_mode():
+        recorded.both(crops(1, 1).to(device))
+        feature, info = recorded.both(crops(1, 2).to(device))
+        assert torch.allclose(feature, appearance(crops(1, 2).to(device)), atol=1e-3)
+        assert torch.allclose(info.kp, motion(crops(1, 2).to(device)).kp, atol=1e-3)

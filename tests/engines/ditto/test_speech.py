@@ -150,3 +150,13 @@ def test_a_gpu_is_what_decides(monkeypatch: pytest.MonkeyPatch, hubert: Path) ->
     for shared in (False, True):
         load_speech(hubert, gpu, shared)
     assert [given[1:] for given in asked] == [(gpu.device, torch.float16, (1,)), (gpu.device, torch.float16, (1, 2, 4, 8))]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_in_half_precision(hubert: Path) -> None:
+    speech = speech_in_torch(hubert, torch.device("cuda"), torch.float16, (1, 2))
+    speech.warmup()
+    reference = Hubert(OnnxModel(hubert, "speech encoder"))
+    assert all(near(speech.encoder()(window), reference(window), 0.01) for window in windows(3))
+    speech.close()
