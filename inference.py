@@ -14,7 +14,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +25,11 @@ from core.engines.ditto_backends import BACKENDS
 from core.errors import EngineUnavailable, OptionError, OutputError, disk_error
 from core.options import PRESETS, Options, preset, read_assignments, read_file, read_options
 from core.picture_options import ASPECTS, is_background
-from core.types import COMMON_OPTIONS, Audio, Framing, Progress, RenderOptions, Request
+from core.types import COMMON_OPTIONS, Audio, Framing, Progress, RenderOptions, Request, Word
 
 if TYPE_CHECKING:
     from core.engines.base import Engine
+    from core.service.recorded_words import Recognition
     from core.settings import Settings
     from core.studio import Studio
 
@@ -289,35 +290,35 @@ def loading_beside(studio: Studio, engine: str) -> Iterator[Callable[[], None]]:
                 studio.engine(engine)
 
 
-def recognised(audio: Audio, settings: Settings, cancel: threading.Event) -> Audio:
-    """The recording with its words. Raises OptionError where there is no recogniser."""
+@contextlib.contextmanager
+def recognition(audio: Audio, settings: Settings, cancel: threading.Event) -> Iterator[Recognition]:
+    """The words of the recording are being found. Raises OptionError where there is no recogniser."""
     from core.service.recorded_words import RecordedWords
     from core.service.speech_recognition import SpeechRecognition
 
-    service = SpeechRecognition(settings)
-    try:
+    with contextlib.closing(SpeechRecognition(settings)) as service:
         recorded = RecordedWords(service)
         recorded.check()
-        return dataclasses.replace(audio, words=recorded.begin(audio, cancel).words())
-    finally:
-        service.close()
+        yield recorded.begin(audio, "local", cancel)
 
 
-def check_captions(path: Path, audio: Audio) -> None:
-    """Before the video is made: raises OptionError for a voice that tells no times, OutputError for a folder that is not there."""
-    if not audio.words:
+def check_captions(path: Path, audio: Audio, recorded: bool) -> None:
+    """Before the video is made: raises OptionError for a voice that tells no times, OutputError for a folder that is not there.
+    recorded: the words are being found.
+    """
+    if not audio.words and not recorded:
         raise OptionError("The voice does not tell when its words are said, which --captions needs.", "Choose another voice.")
     if not path.absolute().parent.is_dir():
         raise OutputError(f"{path} cannot be written: its folder does not exist.", "Choose another place.")
 
 
-def write_captions(path: Path, audio: Audio) -> None:
+def write_captions(path: Path, words: Sequence[Word]) -> None:
     """Raises OutputError."""
     from core.media.captions import captions, subrip, webvtt
 
     form = subrip if path.suffix.lower() == ".srt" else webvtt
     try:
-        path.write_text(form(captions(audio.words)), "utf-8")
+        path.write_text(form(captions(words)), "utf-8")
     except OSError as error:
         raise disk_error(error, f"{path} cannot be written", "Choose a place you may write to.") from error
 
@@ -343,7 +344,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     settings = load_settings()
     bar = ProgressBar()
-    cancel = threading.Event()
+    cancel, opened = threading.Event(), contextlib.ExitStack()
     try:
         studio = open_studio(settings, ditto_factory(arguments, settings, cancel), arguments.device)
         engine = check_engine(arguments, given, studio)
@@ -352,11 +353,14 @@ def run(arguments: argparse.Namespace) -> int:
             options = dataclasses.replace(options, render=dataclasses.replace(options.render, background=load_image(picture, settings)))
         with loading_beside(studio, engine) as load_ahead:
             audio = read_speech(arguments, settings, cancel, load_ahead, options.render.burn_captions)
+        heard = None
         if arguments.audio_path is not None and (arguments.captions is not None or options.render.burn_captions):
-            bar(Progress("recognising"))
-            audio = recognised(audio, settings, cancel)
+            heard = opened.enter_context(recognition(audio, settings, cancel))
         if arguments.captions is not None:
-            check_captions(arguments.captions, audio)
+            check_captions(arguments.captions, audio, heard is not None)
+        if heard is not None and options.render.burn_captions:
+            bar(Progress("recognising"))
+            audio = dataclasses.replace(audio, words=heard.words())
         request = Request(
             audio=audio,
             source=source,
@@ -367,7 +371,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         generation = studio.generate(request, output, bar)
         if arguments.captions is not None:
-            write_captions(arguments.captions, audio)
+            write_captions(arguments.captions, audio.words if heard is None else heard.words())
         if arguments.profile is not None:  # after a run that takes memory, registers the face and chooses kernels
             folder = output.with_suffix(".profile") if arguments.profile == Path() else arguments.profile
             again = partial(studio.generate, request, output, bar)
@@ -376,6 +380,7 @@ def run(arguments: argparse.Namespace) -> int:
             sys.stderr.write(f"{profiled}{folder}\n")
     finally:
         cancel.set()
+        opened.close()
         bar.end()
     info = generation.info
     for warning in info.warnings:
