@@ -40,7 +40,7 @@ for _place, _kind in (("framing", Framing), ("controls", Controls), ("render", R
 
 _PLAIN_KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("blink", "head_motion", "mouth", "smile", "gaze_x", "gaze_y"), (int, float)),
-    **dict.fromkeys(("face_index", "max_size", "seed", "fade_in", "fade_out"), (int,)),
+    **dict.fromkeys(("face_index", "max_size", "seed", "crf", "fade_in", "fade_out"), (int,)),
 }
 
 

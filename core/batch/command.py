@@ -115,7 +115,8 @@ class Report:
         wall_s = time.monotonic() - self._started_s
         if self._as_json:
             told = [outcome.to_dict() for outcome in sorted(outcomes, key=lambda outcome: outcome.job.line)]
-            summary = {**{state: counts[state] for state in STATES}, "wall_s": round(wall_s, 3), "jobs": told}
+            summary: dict[str, Any] = {state: counts[state] for state in STATES}
+            summary |= {"wall_s": round(wall_s, 3), "jobs": told}
             sys.stdout.write(json.dumps(summary) + "\n")
             return
         for outcome in outcomes:
