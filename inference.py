@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from core import given_speech
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from core.settings import Settings
     from core.studio import Studio
 
+AS_NAMED: Mapping[str, str] = MappingProxyType({})
 AT_ONCE = 2
 """Videos of a list that are made at once: more are no faster on two cores (docs/footage.md)."""
 
@@ -147,7 +149,7 @@ def option_values(arguments: argparse.Namespace, given: Mapping[str, Any]) -> di
     }
 
 
-def check_engine(arguments: argparse.Namespace, given: Mapping[str, Any], studio: Studio) -> str:
+def check_engine(arguments: argparse.Namespace, given: Mapping[str, Any], studio: Studio, written_as: Mapping[str, str] = AS_NAMED) -> str:
     """The engine that will run. Where that is not Ditto, what is Ditto's alone is refused by the name that it was given under.
 
     Raises OptionError.
@@ -164,7 +166,7 @@ def check_engine(arguments: argparse.Namespace, given: Mapping[str, Any], studio
         "--batch_size": arguments.batch_size is not None,
     }
     ditto_only = [flag for flag, is_given in flags.items() if is_given]
-    ditto_only += [option for option in given if option not in CAPABILITIES[name] | COMMON_OPTIONS]
+    ditto_only += [written_as.get(option, option) for option in given if option not in CAPABILITIES[name] | COMMON_OPTIONS]
     if ditto_only:
         raise OptionError(
             f"{ditto_only[0]} is for the ditto engine, but the {name} engine would run ({reason}).", "Leave it out, or say --engine ditto."
@@ -267,7 +269,8 @@ def run_list(arguments: argparse.Namespace, given: Mapping[str, Any]) -> int:
         studio.close()
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, written_as: Mapping[str, str] = AS_NAMED) -> int:
+    """The exit code. written_as: the flags under which options were given that are no flags here. Raises TalkingHeadError."""
     if arguments.list_voices:
         return list_voices(arguments.json)
     given = given_by_name(arguments)
@@ -295,7 +298,7 @@ def run(arguments: argparse.Namespace) -> int:
     cancel = threading.Event()
     try:
         studio = open_studio(settings, ditto_from(arguments, settings, cancel), arguments.device)
-        engine = check_engine(arguments, given, studio)
+        engine = check_engine(arguments, given, studio, written_as)
         source = load_source(arguments.source_path, settings)
         if picture is not None:
             options = dataclasses.replace(options, render=dataclasses.replace(options.render, background=load_image(picture, settings)))
