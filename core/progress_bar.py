@@ -27,17 +27,21 @@ class ProgressBar:
         self._lock = threading.Lock()
 
     def __call__(self, progress: Progress) -> None:
+        line = f"{self.before}{progress.stage:<12} "
+        if progress.total:
+            filled = self.WIDTH * progress.done // progress.total
+            line += f"[{'#' * filled}{'.' * (self.WIDTH - filled)}] {progress.done}/{progress.total} frames"
+        elif progress.done:
+            line += f"{progress.done} frames"
+        self.show(line, last=0 < progress.total <= progress.done)
+
+    def show(self, line: str, last: bool = False) -> None:
+        """Writes a line of another kind. last: also where another one was written a moment ago."""
         with self._lock:
             now = time.monotonic()
-            if not self._active or (now - self._shown < TELL_EVERY_S and not 0 < progress.total <= progress.done):
+            if not self._active or (now - self._shown < TELL_EVERY_S and not last):
                 return
             self._shown = now
-            line = f"{self.before}{progress.stage:<12} "
-            if progress.total:
-                filled = self.WIDTH * progress.done // progress.total
-                line += f"[{'#' * filled}{'.' * (self.WIDTH - filled)}] {progress.done}/{progress.total} frames"
-            elif progress.done:
-                line += f"{progress.done} frames"
             sys.stderr.write(f"\r\x1b[K{line}  {now - self._started:.1f} s ")
             sys.stderr.flush()
 

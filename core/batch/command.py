@@ -53,8 +53,7 @@ def make_videos(
     requests = JobRequests(studio, settings, speaker, cancel, report.bar)
     run = BatchRun(studio, requests, jobs, at_once, report.tell, report.show)
     if not wrong:
-        report.bar.before = f"{path.name}: "
-        wrong = run.check()
+        wrong = run.check(lambda n: report.bar.show(f"checking row {n + 1} of {len(jobs)}"))
     if wrong:
         report.refuse(path.name, wrong)
         return BAD_INPUT

@@ -36,7 +36,8 @@ _ROW_HINT = 'Write {"audio": ..., "source": ..., "output": ...} on one line.'
 class BatchJob:
     """One row. line: where it begins in the list, from 1. options: by name, a preset written out, "random" still standing for a seed.
 
-    background: the picture behind the person, where one is asked for; `options` does not have it. All paths are absolute.
+    background: the picture behind the person, where one is asked for; `options` does not have it. preset, named: the preset that the row
+    asks for, and the options that it names itself. All paths are absolute.
     """
 
     line: int
@@ -46,6 +47,8 @@ class BatchJob:
     engine: str
     options: Mapping[str, Any]
     background: Path | None = None
+    preset: str = ""
+    named: frozenset[str] = frozenset()
 
     def inputs(self) -> tuple[Path, ...]:
         """The files that it is made of."""
@@ -166,7 +169,8 @@ def _job(line: int, row: Mapping[str, Any], common: Mapping[str, Any], folder: P
     output = Path(values["output"])
     if output.suffix.lower() != ".mp4":
         raise OptionError(f"output is {output.name!r}.", "Its name must end in .mp4.")
-    return BatchJob(line, speech, Path(values["source"]), output, values.get("engine") or "auto", options, background)
+    engine, source, named = values.get("engine") or "auto", Path(values["source"]), frozenset(given)
+    return BatchJob(line, speech, source, output, engine, options, background, given.get("preset", ""), named)
 
 
 def _speech(given: Mapping[str, Any], common: Mapping[str, Any]) -> GivenSpeech:

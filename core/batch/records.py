@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import stat
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,23 @@ def digest(job: BatchJob, engine: str) -> str:
     parts = {
         "format": FORMAT,
         "engine": engine,
-        "speech": [file_sha256(speech.recording)] if speech.recording is not None else [speech.text, speech.voice, speech.speed],
-        "source": file_sha256(job.source),
-        "background": None if job.background is None else file_sha256(job.background),
+        "speech": [_input_sha256(speech.recording)] if speech.recording is not None else [speech.text, speech.voice, speech.speed],
+        "source": _input_sha256(job.source),
+        "background": None if job.background is None else _input_sha256(job.background),
         "options": dict(job.options),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _input_sha256(path: Path) -> str:
+    status = path.stat()
+    return _known_sha256(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(4096)
+def _known_sha256(path: Path, changed_ns: int, size: int) -> str:
+    """Of a file as it is now: many rows may have the same one."""
+    return file_sha256(path)
 
 
 def file_sha256(path: Path) -> str:

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.batch.job_list import BatchJob
+from core.errors import OptionError
 from core.given_speech import check_text, read_recording, recognised, speak_text
 from core.media.image import load_image
 from core.media.source import load_source
 from core.media.video import check_writable
 from core.options import Options, read_options, with_seed
+from core.service.options import naming_preset
 from core.settings import Settings
 from core.speech_synthesis.recording import SpokenAudio
 from core.speech_synthesis.speaker import Speaker
@@ -40,7 +42,10 @@ class JobRequests:
             check_text(job.speech, self._speaker, burned)
             voice = self._speaker.voice(job.speech.voice)
             audio = SpokenAudio(self._speaker, job.speech.text, voice, job.speech.speed)  # nothing is spoken before it is heard
-        self._studio.check(self._request(job, options, audio))
+        try:
+            self._studio.check(self._request(job, options, audio))
+        except OptionError as error:
+            raise naming_preset(error, {"preset": job.preset, **dict.fromkeys(job.named - {"preset"})}) from error
         check_writable(job.output)
 
     def make(self, job: BatchJob) -> Request:

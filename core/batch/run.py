@@ -67,11 +67,15 @@ class BatchRun:
         self.outcomes: list[Outcome] = []
         """So far, in the order in which they were known."""
 
-    def check(self) -> list[WrongRow]:
-        """Sorts out what is made already, and reads all that the others are made of. Returns the rows that are known to fail."""
+    def check(self, checking: Callable[[int], None] = lambda n: None) -> list[WrongRow]:
+        """Sorts out what is made already, and reads all that the others are made of. Returns the rows that are known to fail.
+
+        checking: is told how many rows were looked at before each.
+        """
         wrong = []
         left: deque[BatchJob] = deque()
-        for job in self._left:
+        for n, job in enumerate(self._left):
+            checking(n)
             try:
                 known = self._look_up(job)
                 if known is not None:
