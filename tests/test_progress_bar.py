@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import redirect_stderr
 
 import pytest
 
@@ -17,23 +18,22 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
+def columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    return terminal
 
 
 def lines(terminal: Terminal) -> list[str]:
     return terminal.getvalue().split("\r\x1b[K")[1:]
 
 
-def test_it_shows_stage_and_frames(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("columns")
+def test_it_shows_stage_and_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress_bar, "TELL_EVERY_S", 0.0)
-    bar = ProgressBar()
-    for progress in (Progress("loading"), Progress("animating", 15, 60), Progress("animating", 7)):
-        bar(progress)
-    bar.end()
+    with redirect_stderr(terminal := Terminal()):
+        bar = ProgressBar()
+        for progress in (Progress("loading"), Progress("animating", 15, 60), Progress("animating", 7)):
+            bar(progress)
+        bar.end()
     shown = lines(terminal)
     assert shown[0].startswith("loading  ")
     assert f"[{'#' * 7}{'.' * 23}] 15/60 frames" in shown[1]
@@ -42,23 +42,27 @@ def test_it_shows_stage_and_frames(terminal: Terminal, monkeypatch: pytest.Monke
     assert shown[3] == ""
 
 
-def test_it_is_written_seldom_but_at_the_end(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("columns")
+def test_it_is_written_seldom_but_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress_bar, "TELL_EVERY_S", 3600.0)
     monkeypatch.setattr("time.monotonic", iter([10_000.0, 10_001.0, 10_002.0, 10_003.0]).__next__)
-    bar = ProgressBar()
-    for done in (1, 2, 3):
-        bar(Progress("animating", done, 3))
+    with redirect_stderr(terminal := Terminal()):
+        bar = ProgressBar()
+        for done in (1, 2, 3):
+            bar(Progress("animating", done, 3))
     assert ["1/3" in lines(terminal)[0], "3/3" in lines(terminal)[1], len(lines(terminal))] == [True, True, 2]
 
 
-def test_a_long_line_fits_the_terminal(terminal: Terminal) -> None:
-    ProgressBar().show("x" * 200)
+@pytest.mark.usefixtures("columns")
+def test_a_long_line_fits_the_terminal() -> None:
+    with redirect_stderr(terminal := Terminal()):
+        ProgressBar().show("x" * 200)
     assert len(lines(terminal)[0]) == 79
 
 
-def test_elsewhere_it_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stderr", written := io.StringIO())
-    bar = ProgressBar()
-    bar(Progress("animating", 3, 3))
-    bar.end()
+def test_elsewhere_it_is_silent() -> None:
+    with redirect_stderr(written := io.StringIO()):
+        bar = ProgressBar()
+        bar(Progress("animating", 3, 3))
+        bar.end()
     assert written.getvalue() == ""
