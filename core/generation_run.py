@@ -23,6 +23,7 @@ from core.media.video import VideoWriter
 from core.provenance.signing import Signer
 from core.run_request import PreparedRun
 from core.scheduler import Job, Scheduler
+from core.sync.meter import NOT_MEASURED, Sync, SyncMeter
 from core.types import FPS, SAMPLES_PER_FRAME, Audio, AudioStream, Frame, Generation, GenerationInfo, Progress
 
 
@@ -83,14 +84,16 @@ class GenerationRun:
             first = None
             if preview is not None and self.total > PREVIEW_FRAMES:
                 first = stack.enter_context(VideoWriter(preview, *size, audio, metadata=self.metadata, sign=sign))
+            meter = stack.enter_context(SyncMeter(audio.samples, FPS, self.session.face_box))
             for frame in frames:
                 writer.write(frame)
+                meter.offer(self.n_frames - 1, frame)
                 if first is not None and self.n_frames <= PREVIEW_FRAMES:
                     first.write(frame)
                     if self.n_frames == PREVIEW_FRAMES:
                         first.close()
             job.report(Progress("finishing", self.n_frames, self.total))
-        return Generation(output, self.info())
+        return Generation(output, self.info(meter.sync()))
 
     def frames(self, job: Job[Any]) -> Generator[Frame, None, None]:
         """Every frame once; reports to `job` after each step. Close it to free what the session holds."""
@@ -139,7 +142,7 @@ class GenerationRun:
         """Something can be seen from now on: the first frame, or, said by whoever streams, the first encoded piece."""
         self._first_s = time.perf_counter()
 
-    def info(self) -> GenerationInfo:
+    def info(self, sync: Sync = NOT_MEASURED) -> GenerationInfo:
         """The facts about the finished video; call it after the last frame."""
         prepared, audio_s = self.prepared, self.audio.duration_s
         wall_s = time.perf_counter() - prepared.started_s
@@ -157,10 +160,12 @@ class GenerationRun:
             register_ms=prepared.register_ms,
             load_ms=prepared.loaded.load_ms,
             seed=self.options.seed,
-            warnings=(*prepared.warnings, *self.session.warnings, *self.audio.warnings),
+            warnings=(*prepared.warnings, *self.session.warnings, *self.audio.warnings, *sync.warnings),
             avatar=prepared.avatar,
             label=self.options.label,
             mark=self.options.mark,
+            sync_offset_ms=sync.offset_ms,
+            sync_confidence=sync.confidence,
         )
 
 

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 NoticeCode = Literal[
     "face_small", "crop_small", "face_turned", "face_blurred", "face_dark", "mouth_covered",
     "sound_cut_off", "sound_clipped", "sound_silent", "sound_quiet", "sound_noisy", "video_cut", "crop_moved",
-    "background_kept",
+    "background_kept", "sync_unlike", "sync_still", "sync_face_lost", "sync_late", "sync_early",
 ]  # fmt: skip
 
 _SENTENCES: dict[NoticeCode, str] = {
@@ -30,6 +30,14 @@ _SENTENCES: dict[NoticeCode, str] = {
     "sound_noisy": "There seems to be much background noise or music: the lips follow clear speech best.",
     "video_cut": "Only the first {seconds} seconds of the video are used; it plays forth and back.",
     "background_kept": "The person could not be told from the background: it was kept as it is.",
+    "sync_unlike": "The lips may not follow this sound (confidence {confidence}, by chance up to {least}): music, noise or several voices "
+    "in the recording make speech hard to follow.",
+    "sync_still": "The lips hardly move with the speech (confidence {confidence}, by chance up to {least}): the mouth may be covered, or "
+    "too small.",
+    "sync_face_lost": "Whether the lips fit the speech is not known (confidence {confidence}, by chance up to {least}): the face is seldom "
+    "seen.",
+    "sync_late": "The lips are {ms} ms later than the sound.",
+    "sync_early": "The lips are {ms} ms earlier than the sound.",
     "crop_moved": "The crop left out the face: it was moved to keep the face in.",
 }
 CODES: tuple[NoticeCode, ...] = get_args(NoticeCode)

@@ -398,7 +398,9 @@ class GenerationInfo:
     rtf: wall_s / audio_s. first_frame_ms: from the moment audio and avatar are there to the first finished frame.
     register_ms, load_ms: registration of the photo and loading of the engine in this request, else 0.
     cache_hit: the very video had been made before; the times are those of this request. avatar: token of the avatar used. label: the
-    visible "AI" is in the frames. mark: the imperceptible mark is.
+    visible "AI" is in the frames. mark: the imperceptible mark is. sync_offset_ms: by how much the picture is late (negative: the sound).
+    sync_confidence: how well the lips follow the speech, about 0 to 1 (`core.sync.report.SyncReport`); both measured on some of the drawn
+    frames (`core.sync.meter`), and None where less than two seconds are spoken, no face was seen, and of streams.
     """
 
     engine: str
@@ -419,6 +421,8 @@ class GenerationInfo:
     avatar: str | None = None
     label: bool = False
     mark: bool = False
+    sync_offset_ms: float | None = None
+    sync_confidence: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""

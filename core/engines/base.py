@@ -99,6 +99,8 @@ class Session(ABC):
     """Frames to ask for in one turn on the device: few enough to cancel and to interleave, enough to be computed together."""
     pause: Callable[[], None] = staticmethod(unhurried)
     """Called between the parts of a frame that takes long, while nothing is computed: the caller may pass its turn on there."""
+    face_box: tuple[float, float, float, float] | None = None
+    """x0, y0, x1, y1 of the face in the first frame, pixels; None where it is not known beforehand."""
     takes_turns: bool = True
     """Whether it must have the device to itself while frames are made; False: its engine shares the device among sessions itself."""
 

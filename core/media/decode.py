@@ -41,8 +41,8 @@ class SoundDecoder:
     """Decodes the bytes of one recording.
 
     Iterating yields Blocks, folded to stereo when there are more channels. After the first block `rate_hz` and `channels`
-    (of the original) are known. After the last one `damaged` says whether parts could not be decoded, and
-    `declared_s` what the header promised (None: nothing).
+    (of the original) are known, and `start_s`: when it begins, by the clock that sound and picture of a file share. After the last one
+    `damaged` says whether parts could not be decoded, and `declared_s` what the header promised (None: nothing).
     Raises AudioError (from the constructor or while iterating) for anything that is not decodable sound.
     """
 
@@ -50,6 +50,7 @@ class SoundDecoder:
         self.name = name
         self.rate_hz = 0
         self.channels = 0
+        self.start_s = 0.0
         self.damaged = False
         content = identify(data)
         if content.kind == "image":
@@ -140,6 +141,7 @@ class SoundDecoder:
                 if not signature:
                     signature = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
                     self.rate_hz, self.channels = signature[:2]
+                    self.start_s = frame.time or 0.0
                     if self.rate_hz <= 0 or self.channels <= 0 or frame.format.name.removesuffix("p") not in _SCALE:
                         raise self._unreadable(None)
                     if not MIN_RATE_HZ <= self.rate_hz <= MAX_RATE_HZ:

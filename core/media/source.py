@@ -128,6 +128,15 @@ def load_clip(data: bytes, name: str, settings: Settings) -> Clip:
     raise ImageError(f"{name} has no frames.", "Is the file complete?", code="video_damaged", parameters={"name": name})
 
 
+def timed_frames(data: bytes, name: str) -> Iterator[tuple[float, Frame]]:
+    """Every stored frame as in `Clip.frames`, with the time at which it is shown, seconds by the clock that picture and sound share.
+
+    Frames of a file that tells no times count as 25 a second. Raises ImageError as `Clip.frames`.
+    """
+    for n, (time, frame) in enumerate(_decoded(data, name, None)):
+        yield n / FPS if time is None else time, frame
+
+
 def _head(path: Path) -> bytes:
     """The beginning of a regular file; b"" for anything else, which `load_image` has the words for."""
     try:

@@ -67,3 +67,8 @@ class NoticeTexts(TypedDict):
     video_cut: str
     crop_moved: str
     background_kept: str
+    sync_unlike: str
+    sync_still: str
+    sync_face_lost: str
+    sync_late: str
+    sync_early: str

@@ -63,5 +63,13 @@ NOTICES = NoticeTexts(
     sound_noisy="Auf der Aufnahme ist viel Rauschen oder Musik: Die Lippen folgen deutlicher Sprache am besten.",
     video_cut="Nur die ersten {seconds} Sekunden des Videos werden verwendet; es läuft vor und zurück.",
     background_kept="Die Person war nicht vom Hintergrund zu trennen; er bleibt, wie er ist.",
+    sync_unlike="Die Lippen folgen diesem Ton vielleicht nicht (Verlässlichkeit {confidence}, zufällig bis {least}): Musik, Geräusche oder "
+    "mehrere Stimmen in der Aufnahme verdecken die Sprache.",
+    sync_still="Die Lippen bewegen sich kaum mit der Sprache (Verlässlichkeit {confidence}, zufällig bis {least}): Der Mund ist vielleicht "
+    "verdeckt oder zu klein.",
+    sync_face_lost="Ob die Lippen zur Sprache passen, ist nicht bekannt (Verlässlichkeit {confidence}, zufällig bis {least}): Das Gesicht "
+    "ist selten zu sehen.",
+    sync_late="Die Lippen kommen {ms} ms nach dem Ton.",
+    sync_early="Die Lippen kommen {ms} ms vor dem Ton.",
     crop_moved="Im gewählten Ausschnitt fehlte das Gesicht; er wurde so verschoben, dass es darin ist.",
 )

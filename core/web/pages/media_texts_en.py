@@ -61,5 +61,13 @@ NOTICES = NoticeTexts(
     sound_noisy="There seems to be much noise or music: the lips follow clear speech best.",
     video_cut="Only the first {seconds} seconds of the video are used; it plays forth and back.",
     background_kept="The person could not be told from the background; it stays as it is.",
+    sync_unlike="The lips may not follow this sound (confidence {confidence}, by chance up to {least}): music, noise or several voices in "
+    "the recording make speech hard to follow.",
+    sync_still="The lips hardly move with the speech (confidence {confidence}, by chance up to {least}): the mouth may be covered, or "
+    "too small.",
+    sync_face_lost="Whether the lips fit the speech is not known (confidence {confidence}, by chance up to {least}): the face is seldom "
+    "seen.",
+    sync_late="The lips are {ms} ms later than the sound.",
+    sync_early="The lips are {ms} ms earlier than the sound.",
     crop_moved="The chosen part of the photo left out the face; it was moved to keep the face in.",
 )

@@ -275,6 +275,7 @@ GERMAN = Texts(
     result_loading="davor {seconds:.1f} s Laden",
     result_video="{width} × {height}",
     result_seed="Startwert {seed}",
+    result_sync="Lippen {ms:+.0f} ms gegen den Ton, Verlässlichkeit {confidence:.2f}",
     result_label="mit „AI“ gekennzeichnet",
     note="Hinweis: {warning}",
     error="Das hat nicht geklappt",

@@ -274,6 +274,7 @@ ENGLISH = Texts(
     result_loading="{seconds:.1f} s of loading before",
     result_video="{width} × {height}",
     result_seed="seed {seed}",
+    result_sync="lips {ms:+.0f} ms against the sound, confidence {confidence:.2f}",
     result_label="labelled “AI”",
     note="Note: {warning}",
     error="That did not work",
