@@ -29,7 +29,7 @@ JUMP = 0.35
 """A followed face that moves this part of its eyes' distance away from where it was going is looked at twice."""
 STRETCH = 1.2
 """And one that grows or shrinks by this factor."""
-ALIKE, STILL_ALIKE = 0.5, 0.25
+ALIKE, STILL_ALIKE = 0.6, 0.45
 """Likeness that a face needs to be taken for the person's, found anew or merely followed."""
 
 
