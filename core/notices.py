@@ -13,7 +13,7 @@ from typing import Literal, get_args
 NoticeCode = Literal[
     "face_small", "crop_small", "face_turned", "face_blurred", "face_dark", "mouth_covered",
     "sound_cut_off", "sound_clipped", "sound_silent", "sound_quiet", "sound_noisy", "video_cut", "crop_moved",
-    "background_kept", "sync_unlike", "sync_still", "sync_face_lost", "sync_late", "sync_early",
+    "background_kept", "frames_skipped", "sync_unlike", "sync_still", "sync_face_lost", "sync_late", "sync_early",
 ]  # fmt: skip
 
 _SENTENCES: dict[NoticeCode, str] = {
@@ -38,6 +38,7 @@ _SENTENCES: dict[NoticeCode, str] = {
     "seen.",
     "sync_late": "The lips are {ms} ms later than the sound.",
     "sync_early": "The lips are {ms} ms earlier than the sound.",
+    "frames_skipped": "{seconds} of {total} seconds show the video as it was: no face that can be animated is there.",
     "crop_moved": "The crop left out the face: it was moved to keep the face in.",
 }
 CODES: tuple[NoticeCode, ...] = get_args(NoticeCode)

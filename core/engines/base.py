@@ -14,7 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from core.errors import OptionError
-from core.types import Avatar, Controls, Frame, Framing, RenderOptions, Samples, Source, check_honoured, is_video
+from core.types import Avatar, Controls, Frame, Framing, RenderOptions, Samples, SkipReason, Source, check_honoured, is_video
 
 
 @dataclass
@@ -101,6 +101,8 @@ class Session(ABC):
     """Called between the parts of a frame that takes long, while nothing is computed: the caller may pass its turn on there."""
     face_box: tuple[float, float, float, float] | None = None
     """x0, y0, x1, y1 of the face in the first frame, pixels; None where it is not known beforehand."""
+    skipped: SkipReason | None = None
+    """Why the frame that was given last shows a moving source as it is; None: it does not."""
     takes_turns: bool = True
     """Whether it must have the device to itself while frames are made; False: its engine shares the device among sessions itself."""
 

@@ -71,5 +71,6 @@ NOTICES = NoticeTexts(
     "ist selten zu sehen.",
     sync_late="Die Lippen kommen {ms} ms nach dem Ton.",
     sync_early="Die Lippen kommen {ms} ms vor dem Ton.",
+    frames_skipped="{seconds} von {total} Sekunden zeigen das Video, wie es war: Dort ist kein Gesicht, das sich animieren lässt.",
     crop_moved="Im gewählten Ausschnitt fehlte das Gesicht; er wurde so verschoben, dass es darin ist.",
 )

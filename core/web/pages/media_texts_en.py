@@ -69,5 +69,6 @@ NOTICES = NoticeTexts(
     "seen.",
     sync_late="The lips are {ms} ms later than the sound.",
     sync_early="The lips are {ms} ms earlier than the sound.",
+    frames_skipped="{seconds} of {total} seconds show the video as it was: no face that can be animated is there.",
     crop_moved="The chosen part of the photo left out the face; it was moved to keep the face in.",
 )
