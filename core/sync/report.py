@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,13 +12,14 @@ from typing import Any, Literal
 import numpy as np
 
 from core.errors import AudioError, ImageError
+from core.media.clip_pictures import PictureMaker
 from core.media.files import FileKind
-from core.media.source import SUPPORTED, timed_frames
+from core.media.video_decoding import SUPPORTED, VideoDecoder
 from core.settings import Settings
 from core.sync.correlation import OPENING, Curves, Mask, Match, correlations, match, without_slow
 from core.sync.picture import MouthWatcher
 from core.sync.sound import Asked, asked_by_file
-from core.types import FPS
+from core.types import FPS, Frame
 
 _FILE = FileKind("video", SUPPORTED, "use a shorter part of it, or set TALKING_HEAD_MAX_VIDEO_BYTES", ImageError)
 DELAY_MS = 1.0
@@ -101,13 +104,13 @@ class Measured:
 
 
 def measure(path: Path, settings: Settings) -> Measured:
-    """Of an MP4, MOV, WebM or Matroska file, the largest face where it begins.
+    """Of a file in any container that videos may come in, the largest face where it begins.
 
     Raises ImageError where it is no video that can be decoded, AudioError where its sound cannot be used, both where it passes a limit of
     `settings` (bytes, seconds of sound). What has no sound, no speech or no face gives a report without a confidence.
     """
     data = _FILE.read(path, settings.max_video_bytes)
-    next(timed_frames(data, path.name))  # what is no video is told as such
+    next(_shown_frames(data, path.name))  # what is no video is told as such
     try:
         asked = asked_by_file(data, path.name, settings)
     except AudioError as error:
@@ -124,12 +127,20 @@ def seen_in(data: bytes, name: str, start_s: float, n_rows: int) -> Curves:
     shown: list[tuple[float, tuple[float, float] | None]] = []
     end_s = start_s + n_rows / FPS
     with MouthWatcher() as watcher:
-        for time_s, frame in timed_frames(data, name):
+        for time_s, frame in _shown_frames(data, name):
             if time_s > end_s + 1:
                 break
             if not shown or time_s - shown[-1][0] >= LEAST_STEP_S:
                 shown.append((time_s, watcher.look(frame)))
     return _at_rows(shown, start_s, n_rows)
+
+
+def _shown_frames(data: bytes, name: str) -> Iterator[tuple[float, Frame]]:
+    """The frames, and when they are shown by the clock that picture and sound share; 25 a second where the file does not say."""
+    with closing(VideoDecoder(data, name)) as decoder:
+        make = PictureMaker(decoder.pixel_shape)
+        for n, picture in enumerate(decoder.frames()):
+            yield (n / FPS if picture.time is None else picture.time), make(picture)
 
 
 def _at_rows(shown: list[tuple[float, tuple[float, float] | None]], start_s: float, n_rows: int) -> Curves:

@@ -14,6 +14,7 @@ ERRORS = MediaErrors(
     photo_damaged="{name} ist beschädigt oder nicht vollständig. Speichere es noch einmal, oder nimm ein anderes Foto.",
     video_damaged="{name} ist beschädigt oder nicht vollständig. Speichere es noch einmal, oder nimm ein anderes Video.",
     photos_only="Das Verfahren {engine} bewegt nur Fotos. Nimm ein Foto, oder wähle ein anderes Verfahren.",
+    videos_only="{name} gilt nur für Videos. Lass es weg, oder nimm ein Video statt des Fotos.",
     face_none="Auf diesem Foto ist kein Gesicht zu finden. Nimm ein scharfes, gleichmäßig beleuchtetes Foto, auf dem eine Person von vorn "
     "zu sehen ist, das ganze Gesicht im Bild.",
     face_missing="Verlangt ist Gesicht {index}, gezählt ab 0, dem größten; zu sehen sind {found}. Wähle ein anderes.",
@@ -33,6 +34,7 @@ ERRORS = MediaErrors(
     option_not_honoured="Das Verfahren {engine} kennt die Einstellung {name} nicht. Lass sie, wie sie war, oder wähle ein anderes.",
     preset_not_honoured="Das Verfahren {engine} kennt die Vorgabe {name} nicht. Wähle ein anderes Verfahren, oder keine Vorgabe.",
     option_out_of_range="{name} ist {value}. Möglich ist {low} bis {high}.",
+    bad_choice="{name} ist {value}. Möglich sind: {offered}.",
     size_out_of_range="Die Größe des Videos ist {value}. Möglich ist eine gerade Zahl von Pixeln von {low} bis {high}.",
     bad_aspect="Das Format ist {value}. Möglich sind: {offered}.",
     bad_crop="Der Ausschnitt ist {value}. Nötig sind vier Zahlen von 0 bis 1: links, oben, Breite und Höhe.",
@@ -61,7 +63,10 @@ NOTICES = NoticeTexts(
     sound_silent="Auf der Aufnahme ist nichts zu hören: Der Mund bleibt zu.",
     sound_quiet="Die Aufnahme ist sehr leise ({db} dB): Sprich näher am Mikrofon, oder stelle es lauter.",
     sound_noisy="Auf der Aufnahme ist viel Rauschen oder Musik: Die Lippen folgen deutlicher Sprache am besten.",
-    video_cut="Nur die ersten {seconds} Sekunden des Videos werden verwendet; es läuft vor und zurück.",
+    video_cut="Nur die ersten {seconds} Sekunden des Videos werden verwendet.",
+    video_hdr="Das Video ist HDR: Sein Licht wurde auf das umgerechnet, was ein gewöhnlicher Bildschirm zeigt.",
+    video_interlaced="Das Video hat Halbbilder (interlaced): Sie wurden zu ganzen Bildern zusammengesetzt.",
+    background_mute="Das Video hat keinen Ton, der unter der Sprache erhalten werden könnte.",
     background_kept="Die Person war nicht vom Hintergrund zu trennen; er bleibt, wie er ist.",
     sync_unlike="Die Lippen folgen diesem Ton vielleicht nicht (Verlässlichkeit {confidence}, zufällig bis {least}): Musik, Geräusche oder "
     "mehrere Stimmen in der Aufnahme verdecken die Sprache.",
