@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.notices import NoticeCode, notice
-from core.sync.correlation import Curves, Mask, Match, match
+from core.sync.correlation import F64, Curves, Mask, Match, match
 from core.sync.picture import Box, MouthWatcher
 from core.sync.report import DELAY_MS, EARLY_MS, LATE_MS, why_unsure
 from core.sync.sound import asked_by
@@ -33,8 +33,8 @@ MORE_SHARE = 0.1
 QUEUED_BYTES = 48 * 2**20
 VOICED = 0.1
 """A row in which the sound has more than this share of its level in the loudest tenth may be speech."""
-NEAR_MS = 5.0
-"""Frames of another rate than 25 are taken where their middle is as near to that of a row."""
+NEAR_MS = 10.0
+"""Frames of another rate than 25 are taken where their middle is as near to that of a row; how far it is on the average is allowed for."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,14 @@ class SyncMeter:
 
     def __init__(self, samples: Samples, fps: float, face_box: Box | None = None) -> None:
         self._samples, self._face_box = samples, face_box
+        self._fps = fps
         self._first_row, self._wanted, self._more = plan(samples, fps)
-        self._queue: queue.SimpleQueue[tuple[int, Frame] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[int, int, Frame] | None] = queue.SimpleQueue()
         self._given_bytes = self._taken_bytes = 0  # each written by one thread only
         self._busy_s = 0.0
         self._began_s = time.perf_counter()
         self._ended = False
-        self._seen: dict[int, tuple[float, float] | None] = {}
+        self._seen: list[tuple[int, int, tuple[float, float] | None]] = []  # index, row, mouth
         self._sync = NOT_MEASURED
         self._thread = threading.Thread(target=self._run, name="sync-meter", daemon=True) if self._wanted else None
 
@@ -92,7 +93,7 @@ class SyncMeter:
             row = self._more.get(index)
         if row is not None and waiting_bytes + frame.nbytes <= QUEUED_BYTES:
             self._given_bytes += frame.nbytes
-            self._queue.put((row, frame))
+            self._queue.put((index, row, frame))
 
     def sync(self) -> Sync:
         """What was found; waits for the frames that were handed in. Call it after leaving the context."""
@@ -111,9 +112,9 @@ class SyncMeter:
         first = self._first_row
         with MouthWatcher(self._face_box) as watcher:
             while (given := self._queue.get()) is not None and not self._ended:
-                row, frame = given
+                index, row, frame = given
                 began_s = time.perf_counter()
-                self._seen[row] = watcher.look(frame)
+                self._seen.append((index, row, watcher.look(frame)))
                 self._busy_s += time.perf_counter() - began_s
                 self._taken_bytes += frame.nbytes
         if self._ended or not self._seen:
@@ -121,18 +122,18 @@ class SyncMeter:
         part = self._samples[first * SAMPLES_PER_FRAME : (first + PART_ROWS) * SAMPLES_PER_FRAME]
         asked = asked_by(part)
         curves = np.full((len(asked.curves), 2), np.nan)
+        frames, rows = np.array([index for index, _, _ in self._seen]), np.array([row for _, row, _ in self._seen])
+        curves[rows - first] = [mouth or (np.nan, np.nan) for _, _, mouth in self._seen]
         looked_at = np.zeros(len(curves), bool)
-        for row, mouth in self._seen.items():
-            looked_at[row - first] = True
-            if mouth is not None:
-                curves[row - first] = mouth
+        looked_at[rows - first] = True
         found = match(curves, asked.curves, asked.speech, sparse=True)
         if found is not None:
-            self._sync = _said(found, curves, asked.speech, looked_at)
+            offset_ms = found.lag * 1000 / FPS + float(later_ms(frames, self._fps, rows).mean()) - DELAY_MS
+            self._sync = _said(found, round(offset_ms, 1), curves, asked.speech, looked_at)
 
 
-def _said(found: Match, curves: Curves, speech: Mask, looked_at: Mask) -> Sync:
-    offset_ms, confidence = round(found.lag * 1000 / FPS - DELAY_MS, 1), round(found.confidence, 3)
+def _said(found: Match, offset_ms: float, curves: Curves, speech: Mask, looked_at: Mask) -> Sync:
+    confidence = round(found.confidence, 3)
     if not found.certain:
         reason = why_unsure(curves, speech, looked_at)
         code: NoticeCode = "sync_face_lost" if reason == "face_lost" else "sync_still" if reason == "still" else "sync_unlike"
@@ -140,6 +141,12 @@ def _said(found: Match, curves: Curves, speech: Mask, looked_at: Mask) -> Sync:
     if not EARLY_MS <= offset_ms <= LATE_MS:
         return Sync(offset_ms, confidence, (notice("sync_late" if offset_ms > 0 else "sync_early", ms=f"{abs(offset_ms):.0f}"),))
     return Sync(offset_ms, confidence)
+
+
+def later_ms(frames: NDArray[np.int_], fps: float, rows: NDArray[np.int_]) -> F64:
+    """By how much the middle of each frame comes after that of its row."""
+    later: F64 = 1000 * ((frames + 0.5) / fps - (rows + 0.5) / FPS)
+    return later
 
 
 def plan(samples: Samples, fps: float) -> tuple[int, dict[int, int], dict[int, int]]:
@@ -154,7 +161,7 @@ def plan(samples: Samples, fps: float) -> tuple[int, dict[int, int], dict[int, i
     first = int(counts.argmax())
     rows = first + np.flatnonzero(voiced[first : first + PART_ROWS])
     frames = np.round((rows + 0.5) * fps / FPS - 0.5).astype(int)
-    near = abs((frames + 0.5) / fps - (rows + 0.5) / FPS) <= NEAR_MS / 1000
+    near = abs(later_ms(frames, fps, rows)) <= NEAR_MS + 0.01
     usable = dict(zip(frames[near].tolist(), rows[near].tolist(), strict=True))
     if len(rows) < LEAST_SPEECH_ROWS or len(usable) < LOOKS:
         return first, {}, {}
