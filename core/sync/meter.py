@@ -110,17 +110,19 @@ class SyncMeter:
 
     def _look(self) -> None:
         first = self._first_row
+        part = self._samples[first * SAMPLES_PER_FRAME : (first + PART_ROWS) * SAMPLES_PER_FRAME]
+        given = self._queue.get()  # nothing else is done before the first frame is out
+        asked = asked_by(part)
         with MouthWatcher(self._face_box) as watcher:
-            while (given := self._queue.get()) is not None and not self._ended:
+            while given is not None and not self._ended:
                 index, row, frame = given
                 began_s = time.perf_counter()
                 self._seen.append((index, row, watcher.look(frame)))
                 self._busy_s += time.perf_counter() - began_s
                 self._taken_bytes += frame.nbytes
+                given = self._queue.get()
         if self._ended or not self._seen:
             return
-        part = self._samples[first * SAMPLES_PER_FRAME : (first + PART_ROWS) * SAMPLES_PER_FRAME]
-        asked = asked_by(part)
         curves = np.full((len(asked.curves), 2), np.nan)
         frames, rows = np.array([index for index, _, _ in self._seen]), np.array([row for _, row, _ in self._seen])
         curves[rows - first] = [mouth or (np.nan, np.nan) for _, _, mouth in self._seen]
