@@ -82,10 +82,10 @@ class GenerationRun:
         audio, size = whole(self.audio), (self.session.width, self.session.height)
         with ExitStack() as stack:
             frames = stack.enter_context(closing(self.frames(job)))
-            writer = stack.enter_context(VideoWriter(output, *size, audio, metadata=self.metadata, sign=sign))
+            writer = stack.enter_context(VideoWriter(output, *size, audio, metadata=self.metadata, sign=sign, crf=self.options.crf))
             first = None
             if preview is not None and self.total > PREVIEW_FRAMES:
-                first = stack.enter_context(VideoWriter(preview, *size, audio, metadata=self.metadata, sign=sign))
+                first = stack.enter_context(VideoWriter(preview, *size, audio, metadata=self.metadata, sign=sign, crf=self.options.crf))
             meter = stack.enter_context(SyncMeter(audio.samples, FPS, self.session.face_box))
             for frame in frames:
                 writer.write(frame)

@@ -22,7 +22,7 @@ from av.codec.context import Flags
 from core.errors import EncodingError
 from core.media import boxes
 from core.media.decode import Block
-from core.media.encoders import AAC_FRAME, AAC_PRIMING, X264_STREAM, PictureEncoder, SoundEncoder
+from core.media.encoders import AAC_FRAME, AAC_PRIMING, STREAM_CRF, X264_STREAM, PictureEncoder, SoundEncoder
 from core.types import FPS
 
 _SCALE = 600 * FPS
@@ -50,16 +50,19 @@ class Segment:
 
 
 class FragmentedMp4:
-    """One stream. width, height: even. metadata: written to the first piece. Not thread-safe.
+    """One stream. width, height: even. metadata: written to the first piece. crf: as `RenderOptions` has it; None: the usual.
+    Not thread-safe.
 
     Raises EncodingError from any of its methods when an encoder fails.
     """
 
-    def __init__(self, width: int, height: int, sound_rate_hz: int, sound_channels: int, metadata: Mapping[str, str]) -> None:
+    def __init__(
+        self, width: int, height: int, sound_rate_hz: int, sound_channels: int, metadata: Mapping[str, str], crf: int | None = None
+    ) -> None:
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             raise EncodingError(f"A video of {width}×{height} pixels cannot be encoded.", "Both sides must be even.")
         video: Any = av.CodecContext.create("libx264", "w")
-        video.options = X264_STREAM
+        video.options = X264_STREAM if crf is None else {**X264_STREAM, "crf": str(crf + STREAM_CRF)}
         self._picture = PictureEncoder(video, width, height)
         sound: Any = av.CodecContext.create("aac", "w")
         self._sound = SoundEncoder(sound, sound_rate_hz, sound_channels)

@@ -97,3 +97,13 @@ def test_metadata_and_colours_are_those_of_files() -> None:
 def test_odd_sizes_are_refused() -> None:
     with pytest.raises(EncodingError, match="63×64"):
         FragmentedMp4(63, 64, 16_000, 1, {})
+
+
+def test_less_crf_is_larger() -> None:
+    sizes = []
+    for crf in (10, 18, None, 30):
+        video = FragmentedMp4(SIDE, SIDE, 16_000, 1, {}, crf)
+        for frame in frames()[:10]:
+            video.add_frame(as_picture(frame))
+        sizes.append(len(video.cut(final=True).data))
+    assert sizes[0] > sizes[1] == sizes[2] > sizes[3]
