@@ -446,7 +446,7 @@ class GenerationInfo:
     visible "AI" is in the frames. mark: the imperceptible mark is. skipped: spans of the video in which a moving source was shown as it is.
     sync_offset_ms: by how much the picture is late (negative: the sound). sync_confidence: how well the lips follow the speech, about 0 to
     1 (`core.sync.report.SyncReport`). Both are measured on some of the drawn frames (`core.sync.meter`), and None where less than two
-    seconds are spoken or no face was seen, and of streams.
+    seconds are spoken or no face was seen, and of streams; sync_offset_ms also where the confidence is not above chance.
     """
 
     engine: str

@@ -40,7 +40,8 @@ NEAR_MS = 10.0
 @dataclass(frozen=True)
 class Sync:
     """What is known of a video that was made. offset_ms, confidence: as of `core.sync.report.SyncReport`, None where too little was said
-    (less than two seconds) or seen. warnings: what is to be said where the lips do not fit, or not in time.
+    (less than two seconds) or seen; offset_ms also where a confidence is as low as by chance. warnings: what is to be said where the lips
+    do not fit, or not in time.
     """
 
     offset_ms: float | None = None
@@ -139,7 +140,7 @@ def _said(found: Match, offset_ms: float, curves: Curves, speech: Mask, looked_a
     if not found.certain:
         reason = why_unsure(curves, speech, looked_at)
         code: NoticeCode = "sync_face_lost" if reason == "face_lost" else "sync_still" if reason == "still" else "sync_unlike"
-        return Sync(offset_ms, confidence, (notice(code, confidence=f"{confidence:.2f}", least=f"{found.chance:.2f}"),))
+        return Sync(None, confidence, (notice(code, confidence=f"{confidence:.2f}", least=f"{found.chance:.2f}"),))
     if not EARLY_MS <= offset_ms <= LATE_MS:
         return Sync(offset_ms, confidence, (notice("sync_late" if offset_ms > 0 else "sync_early", ms=f"{abs(offset_ms):.0f}"),))
     return Sync(offset_ms, confidence)

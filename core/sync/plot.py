@@ -39,7 +39,7 @@ def save_plot(measured: Measured, name: str, path: Path) -> None:
 
 
 def _wrapped(sentence: str) -> str:
-    return sentence if len(sentence) < 110 else sentence.replace(": ", ":\n", 1)
+    return sentence if len(sentence) < 130 else sentence.replace(": ", ":\n", 1)
 
 
 def _draw_curves(axes: Any, measured: Measured) -> None:
@@ -98,7 +98,8 @@ def _draw_offsets(axes: Any, measured: Measured) -> None:
     offsets, middle = LAGS * 1000 / FPS - DELAY_MS, float(np.nanmedian(values))
     axes.plot(offsets, values, color=_SEEN, linewidth=2, marker="o", markersize=4)
     axes.axhline(middle, color=_FAINT, linewidth=1.2, linestyle=(0, (5, 4)))
-    axes.text(LAGS[0] * 1000 / FPS + 6, middle + 0.03, "median", color=_FAINT, fontsize=12)
+    beside = {"xycoords": ("axes fraction", "data"), "xytext": (6, 0), "textcoords": "offset points"}
+    axes.annotate("median", (1, middle), **beside, color=_FAINT, fontsize=12, va="center")
     axes.axvline(report.offset_ms, color=_INK, linewidth=1.2)
     said = f"{round(report.offset_ms):+d} ms, confidence {report.confidence:.2f}"
     left = report.offset_ms > 250

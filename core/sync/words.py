@@ -10,8 +10,8 @@ WHY: dict[Reason, str] = {
     "no_face": "no face was found in its picture",
     "short": "the mouth is seen for less than a second of the speech",
     "face_lost": "the face is seen in less than half of the speech",
-    "still": "the lips hardly move",
-    "unlike": "the lips move, but not as this sound asks: it may be other words, another person's voice, music or noise",
+    "still": "they hardly move",
+    "unlike": "they move, but not as it asks (other words, another voice, music, noise?)",
 }
 _BAR_S = 60
 """Seconds in a line of the timeline."""
@@ -38,7 +38,8 @@ def summary(name: str, report: SyncReport) -> list[str]:
     """The lines that the command prints."""
     lines = [name, f"  {verdict(report)}"]
     if report.confidence is not None and report.offset_ms is not None and report.chance is not None:
-        lines.append(f"  offset: {round(report.offset_ms):+d} ms (+: the picture is late)")
+        if report.fits:
+            lines.append(f"  offset: {round(report.offset_ms):+d} ms (+: the picture is late)")
         scale = f"about 0: nothing fits, 1: as the sound asks; by luck up to {report.chance:.2f}"
         lines.append(f"  confidence: {report.confidence:.2f} ({scale})")
         share = "" if report.share is None else f", {100 * report.share:.0f} % of it fits"

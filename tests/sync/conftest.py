@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,8 +40,9 @@ def speech_7s(settings: Settings) -> Audio:
 
 @pytest.fixture(scope="session")
 def other_speech(settings: Settings) -> Audio:
-    """Other words."""
-    return load_audio(ASSETS / "speech_16s.wav", settings)
+    """Other words of the same length: speech_16s.wav begins with those of speech_7s.wav."""
+    whole = load_audio(ASSETS / "speech_16s.wav", settings)
+    return dataclasses.replace(whole, samples=whole.samples[8 * SAMPLE_RATE_HZ : 15 * SAMPLE_RATE_HZ])
 
 
 @pytest.fixture(scope="session")

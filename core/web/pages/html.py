@@ -164,7 +164,7 @@ def facts(texts: Texts, about: Mapping[str, Any]) -> list[str]:
         said.insert(2, texts.result_loading.format(seconds=about["load_ms"] / 1000))
     if about["cache_hit"]:
         said[1:4] = [texts.result_cached.format(ms=max(1.0, about["wall_s"] * 1000))]
-    if about.get("sync_confidence") is not None:  # not of videos that were made before it was measured
+    if about.get("sync_offset_ms") is not None:  # not of videos that were made before it was measured
         said.append(texts.result_sync.format(ms=about["sync_offset_ms"], confidence=about["sync_confidence"]))
     if about["label"]:
         said.append(texts.result_label)
