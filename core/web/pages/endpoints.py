@@ -38,7 +38,8 @@ PROCESS_OPTIMIZED = (
     "text: what is said, plain or SSML, instead of a recording. voice: of the text, its id as /list_voices tells it, or empty for the "
     "default. speed: of the text, 0.5 to 2. background: a picture behind the person, or None; what else may be there is an option. "
     "Returns an mp4 file, and what is known about it: engine and why, cache_hit, first_frame_ms, "
-    "rtf, seed, warnings, sync_offset_ms and sync_confidence (how well the lips fit) and more; of a text also its voice, and captions (WebVTT)."
+    "rtf, seed, warnings, sync_offset_ms and sync_confidence (how well the lips fit), and more; "
+    "of a text also its voice, and captions (WebVTT)."
 )
 PRELOAD_AVATAR = (
     "Registers a person, so that later videos of them start at once. image: a photo with a face. name: for your own list. consent: the "
