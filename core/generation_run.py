@@ -86,11 +86,11 @@ class GenerationRun:
             first = None
             if preview is not None and self.total > PREVIEW_FRAMES:
                 first = stack.enter_context(VideoWriter(preview, *size, audio, metadata=self.metadata, sign=sign, crf=self.options.crf))
-            meter = stack.enter_context(SyncMeter(audio.samples, FPS, self.session.face_box))
+            meter = stack.enter_context(SyncMeter(audio.samples, FPS))
             for frame in frames:
                 writer.write(frame)
                 if self._skipped[self.n_frames - 1] is None:
-                    meter.offer(self.n_frames - 1, frame)
+                    meter.offer(self.n_frames - 1, frame, self.session.face_box)
                 if first is not None and self.n_frames <= PREVIEW_FRAMES:
                     first.write(frame)
                     if self.n_frames == PREVIEW_FRAMES:

@@ -119,7 +119,7 @@ class Session(ABC):
     pause: Callable[[], None] = staticmethod(unhurried)
     """Called between the parts of a frame that takes long, while nothing is computed: the caller may pass its turn on there."""
     face_box: tuple[float, float, float, float] | None = None
-    """x0, y0, x1, y1 of the face in the first frame, pixels; None where it is not known beforehand."""
+    """x0, y0, x1, y1 of the face in the frame that was given last, pixels, as far as it is known; it need not be exact."""
     skipped: SkipReason | None = None
     """Why the frame that was given last shows a moving source as it is; None: it does not."""
     takes_turns: bool = True

@@ -55,18 +55,16 @@ NOT_MEASURED = Sync()
 class SyncMeter:
     """Looks at frames of one video. A context manager: leaving it ends the looking, `sync` waits for what was handed in.
 
-    samples: (n,) float32, mono, 16 kHz, of the whole recording. fps: of the frames. face_box: of the face in the frames where it is known
-    beforehand, else it is looked for.
+    samples: (n,) float32, mono, 16 kHz, of the whole recording. fps: of the frames.
     Measured are, of the ten seconds in which most is said, LOOKS frames in any case, and more where frames are made slowly: the correlation
     of their mouths with what the sound asks, at every lag of up to 15 frames. So an offset has a standard error of about 10 ms where lips
     obey. Nothing is measured where less than two seconds are said.
     """
 
-    def __init__(self, samples: Samples, fps: float, face_box: Box | None = None) -> None:
-        self._samples, self._face_box = samples, face_box
-        self._fps = fps
+    def __init__(self, samples: Samples, fps: float) -> None:
+        self._samples, self._fps = samples, fps
         self._first_row, self._wanted, self._more = plan(samples, fps)
-        self._queue: queue.SimpleQueue[tuple[int, int, Frame] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[int, int, Frame, Box | None] | None] = queue.SimpleQueue()
         self._given_bytes = self._taken_bytes = 0  # each written by one thread only
         self._busy_s = 0.0
         self._began_s = time.perf_counter()
@@ -84,8 +82,10 @@ class SyncMeter:
         self._ended = self._ended or kind is not None
         self._queue.put(None)
 
-    def offer(self, index: int, frame: Frame) -> None:
-        """Frame `index` of the video, (H, W, 3) uint8 RGB, which nobody changes any more."""
+    def offer(self, index: int, frame: Frame, face_box: Box | None = None) -> None:
+        """Frame `index` of the video, (H, W, 3) uint8 RGB, which nobody changes any more. face_box: of the face in it, where that is known;
+        else the largest is looked for.
+        """
         if self._thread is None:
             return
         waiting_bytes = self._given_bytes - self._taken_bytes
@@ -94,7 +94,7 @@ class SyncMeter:
             row = self._more.get(index)
         if row is not None and waiting_bytes + frame.nbytes <= QUEUED_BYTES:
             self._given_bytes += frame.nbytes
-            self._queue.put((index, row, frame))
+            self._queue.put((index, row, frame, face_box))
 
     def sync(self) -> Sync:
         """What was found; waits for the frames that were handed in. Call it after leaving the context."""
@@ -114,11 +114,11 @@ class SyncMeter:
         part = self._samples[first * SAMPLES_PER_FRAME : (first + PART_ROWS) * SAMPLES_PER_FRAME]
         given = self._queue.get()  # nothing else is done before the first frame is out
         asked = asked_by(part)
-        with MouthWatcher(self._face_box) as watcher:
+        with MouthWatcher() as watcher:
             while given is not None and not self._ended:
-                index, row, frame = given
+                index, row, frame, face_box = given
                 began_s = time.perf_counter()
-                self._seen.append((index, row, watcher.look(frame)))
+                self._seen.append((index, row, watcher.look(frame, face_box)))
                 self._busy_s += time.perf_counter() - began_s
                 self._taken_bytes += frame.nbytes
                 given = self._queue.get()

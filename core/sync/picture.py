@@ -51,18 +51,15 @@ class MouthWatcher:
     """Follows one face through the frames of a video: the largest where it begins, and where it was lost.
 
     A context manager. Not thread-safe.
-
-    box: of the face in the first frame, where that is known already.
     """
 
-    def __init__(self, box: Box | None = None) -> None:
+    def __init__(self) -> None:
         try:
             self._landmarker = _idle.pop()
         except IndexError:
             self._landmarker = Landmarker(min_confidence=0.4, whole=False, follows_one=True)
         self._finder: FaceFinder | None = None
         self._cut: tuple[int, int, int, int] | None = None
-        self._box = box
         self._wait = 0
         self._patience = 1
 
@@ -72,10 +69,14 @@ class MouthWatcher:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         _idle.append(self._landmarker)
 
-    def look(self, pixels: Frame) -> tuple[float, float] | None:
-        """Opening and width in the next frame, (H, W, 3) uint8 RGB; None where no face is found."""
+    def look(self, pixels: Frame, box: Box | None = None) -> tuple[float, float] | None:
+        """Opening and width in the next frame, (H, W, 3) uint8 RGB; None where no face is found.
+
+        box: where the face is, if that is known; it is used where the face is not followed yet, or was lost.
+        """
         if self._cut is None:
-            self._cut = self._place(pixels)
+            self._forget()
+            self._cut = self._found(pixels) if box is None else _around(box, pixels)
         if self._cut is None:
             return None
         points = self._mesh(pixels, self._cut)
@@ -83,18 +84,14 @@ class MouthWatcher:
             self._cut = None
             return None
         oval = points[list(FACE_OVAL), :2]
-        box = tuple(np.concatenate((oval.min(axis=0), oval.max(axis=0))).tolist())
-        if not _holds(self._cut, box, pixels):
-            self._cut = _around(box, pixels)
+        x0, y0, x1, y1 = np.concatenate((oval.min(axis=0), oval.max(axis=0))).tolist()
+        if not _holds(self._cut, (x0, y0, x1, y1), pixels):
+            self._cut = _around((x0, y0, x1, y1), pixels)
             self._forget()
         return mouth_of(points)
 
-    def _place(self, pixels: Frame) -> tuple[int, int, int, int] | None:
-        """Where to look for the face from now on."""
-        self._forget()
-        if self._box is not None:
-            box, self._box = self._box, None
-            return _around(box, pixels)
+    def _found(self, pixels: Frame) -> tuple[int, int, int, int] | None:
+        """Around the largest face of the picture."""
         if self._wait > 0:
             self._wait -= 1
             return None

@@ -16,7 +16,7 @@ from core.media.clip_pictures import PictureMaker
 from core.media.files import FileKind
 from core.media.video_decoding import SUPPORTED, VideoDecoder
 from core.settings import Settings
-from core.sync.correlation import OPENING, Curves, Mask, Match, correlations, match, without_slow
+from core.sync.correlation import F64, OPENING, Curves, Mask, Match, correlations, match, without_slow
 from core.sync.picture import MouthWatcher
 from core.sync.sound import Asked, asked_by_file
 from core.types import FPS, Frame
@@ -100,7 +100,7 @@ class Measured:
     report: SyncReport
     seen: Curves
     asked: Asked
-    correlations: np.ndarray[tuple[int], np.dtype[np.float64]] | None
+    correlations: F64 | None
 
 
 def measure(path: Path, settings: Settings) -> Measured:
@@ -124,15 +124,18 @@ def measure(path: Path, settings: Settings) -> Measured:
 
 def seen_in(data: bytes, name: str, start_s: float, n_rows: int) -> Curves:
     """(n_rows, 2): the mouth in the middle of each 40 ms from start_s on, between the frames looked at; NaN where it is not seen."""
-    shown: list[tuple[float, tuple[float, float] | None]] = []
-    end_s = start_s + n_rows / FPS
+    times: list[float] = []
+    mouths: dict[int, tuple[float, float] | None] = {}  # by the number of the frame
+    end_s, next_s = start_s + n_rows / FPS, -np.inf
     with MouthWatcher() as watcher:
-        for time_s, frame in _shown_frames(data, name):
+        for number, (time_s, frame) in enumerate(_shown_frames(data, name)):
+            times.append(time_s)
             if time_s > end_s + 1:
                 break
-            if not shown or time_s - shown[-1][0] >= LEAST_STEP_S:
-                shown.append((time_s, watcher.look(frame)))
-    return _at_rows(shown, start_s, n_rows)
+            if time_s >= next_s:
+                mouths[number] = watcher.look(frame)
+                next_s = time_s + LEAST_STEP_S
+    return _at_rows(np.array(times), mouths, start_s, n_rows)
 
 
 def _shown_frames(data: bytes, name: str) -> Iterator[tuple[float, Frame]]:
@@ -143,25 +146,23 @@ def _shown_frames(data: bytes, name: str) -> Iterator[tuple[float, Frame]]:
             yield (n / FPS if picture.time is None else picture.time), make(picture)
 
 
-def _at_rows(shown: list[tuple[float, tuple[float, float] | None]], start_s: float, n_rows: int) -> Curves:
+def _at_rows(times: F64, mouths: dict[int, tuple[float, float] | None], start_s: float, n_rows: int) -> Curves:
     """A frame stands for the middle of the time in which it is shown."""
     out = np.full((n_rows, 2), np.nan)
-    if not shown:
+    known = [number for number, mouth in mouths.items() if mouth is not None]
+    if not known:
         return out
-    times = np.array([time for time, _ in shown])
-    steps = np.diff(times, append=times[-1] + (np.median(np.diff(times)) if len(times) > 1 else 1 / FPS))
-    middles = times + np.minimum(steps, MOST_GAP_S) / 2
-    known = np.array([mouth is not None for _, mouth in shown])
-    if not known.any():
-        return out
-    at, values = middles[known], np.array([mouth for _, mouth in shown if mouth is not None])
+    times = np.maximum.accumulate(times)  # of a damaged file they may go back
+    steps = np.diff(times)
+    shown_s = np.minimum(np.append(steps, np.median(steps) if len(steps) else 1 / FPS), MOST_GAP_S)
+    at = (times + shown_s / 2)[known]
     rows = start_s + (np.arange(n_rows) + 0.5) / FPS
     after = np.searchsorted(at, rows)
-    before, next_ = np.clip(after - 1, 0, len(at) - 1), np.clip(after, 0, len(at) - 1)
-    near = np.minimum(abs(rows - at[before]), abs(rows - at[next_])) <= MOST_GAP_S / 2
-    bridged = near & ((at[next_] - at[before] <= MOST_GAP_S) | (before == next_))
+    before, beyond = at[np.clip(after - 1, 0, len(at) - 1)], at[np.clip(after, 0, len(at) - 1)]
+    near = np.minimum(abs(rows - before), abs(rows - beyond)) <= MOST_GAP_S / 2
+    bridged = near & (beyond - before <= MOST_GAP_S)
     for column in range(2):
-        out[bridged, column] = np.interp(rows[bridged], at, values[:, column])
+        out[bridged, column] = np.interp(rows[bridged], at, [mouth[column] for mouth in mouths.values() if mouth is not None])
     return out
 
 

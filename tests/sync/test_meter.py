@@ -64,7 +64,7 @@ def test_little_speech_is_not_measured(sound: str, frames: list[Frame], speech: 
 def test_a_failure_costs_no_video(
     frames: list[Frame], speech: Audio, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(self: MouthWatcher, pixels: Frame) -> None:
+    def fail(self: MouthWatcher, pixels: Frame, box: object) -> None:
         raise ValueError("a defect")
 
     monkeypatch.setattr(MouthWatcher, "look", fail)

@@ -113,7 +113,7 @@ def test_times_are_those_of_the_file(
     name: str, late_s: float, rate: int, frames: list[Frame], speech: Audio, make_video: MakeVideo, settings: Settings, tmp_path: Path
 ) -> None:
     report = measure(rewritten(make_video(frames, speech.samples), tmp_path / name, late_s, rate=rate), settings).report
-    assert report.offset_ms == pytest.approx(1000 * late_s, abs=20)
+    assert report.offset_ms == pytest.approx(1000 * late_s, abs=12)
     assert report.fits
 
 
