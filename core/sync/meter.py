@@ -30,6 +30,8 @@ LOOKS = 14
 LEAST_SPEECH_ROWS = 2 * FPS
 MORE_SHARE = 0.1
 """More are looked at, up to every one, as long as that takes no more than this share of the time that the video takes."""
+WAIT_S = 5.0
+"""What is not looked at so long after the video is finished, on a machine that has other work, is not waited for."""
 QUEUED_BYTES = 48 * 2**20
 VOICED = 0.1
 """A row in which the sound has more than this share of its level in the loudest tenth may be speech."""
@@ -97,9 +99,10 @@ class SyncMeter:
             self._queue.put((index, row, frame, face_box))
 
     def sync(self) -> Sync:
-        """What was found; waits for the frames that were handed in. Call it after leaving the context."""
+        """What was found; waits for the frames that were handed in, for WAIT_S at most. Call it after leaving the context."""
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(WAIT_S)
+            self._ended = True
         return self._sync
 
     def _run(self) -> None:

@@ -72,6 +72,20 @@ def test_a_failure_costs_no_video(
     assert "could not be compared" in caplog.text
 
 
+def test_nobody_waits_for_long(frames: list[Frame], speech: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+
+    def wait(self: MouthWatcher, pixels: Frame, box: object) -> None:
+        go_on.wait(60)
+
+    monkeypatch.setattr(MouthWatcher, "look", wait)
+    monkeypatch.setattr(meter, "WAIT_S", 0.05)
+    try:
+        assert measured(frames, speech.samples) == NOT_MEASURED
+    finally:
+        go_on.set()
+
+
 def test_a_video_that_is_given_up_ends_the_looking(frames: list[Frame], speech: Audio) -> None:
     each = SyncMeter(speech.samples, FPS)
 
