@@ -16,7 +16,7 @@ from core.media.clip_pictures import PictureMaker
 from core.media.files import FileKind
 from core.media.video_decoding import SUPPORTED, VideoDecoder
 from core.settings import Settings
-from core.sync.correlation import F64, OPENING, Curves, Mask, Match, correlations, match, without_slow
+from core.sync.correlation import F64, OPENING, STILL, Curves, Mask, Match, correlations, match, movement, without_slow
 from core.sync.picture import MouthWatcher
 from core.sync.sound import Asked, asked_by_file
 from core.types import FPS, Frame
@@ -30,8 +30,6 @@ LEAST_STEP_S = 0.03
 """Of a video with more frames a second not every one is looked at."""
 MOST_GAP_S = 0.13
 """Between two frames in which the mouth was seen; in a longer gap it is not known what it did."""
-STILL = 0.02
-"""Lips whose opening varies by less (from the 5th to the 95th percentile) hardly move: with speech it varies by 0.11 to 0.28."""
 LOCAL_ROWS = 25
 """A second of the timeline is judged with so many rows on each side: 3 s, or a single second would fit by luck too often."""
 LOCAL_FIT = 0.3
@@ -191,8 +189,7 @@ def why_unsure(seen: Curves, speech: Mask, looked_at: Mask | None = None) -> Rea
     known = np.isfinite(seen[:, OPENING]) & of
     if known.sum() < 0.5 * of.sum():
         return "face_lost"
-    low, high = np.percentile(seen[known, OPENING], (5, 95))
-    return "still" if high - low < STILL else "unlike"
+    return "still" if movement(seen[known]) < STILL else "unlike"
 
 
 def _timeline(seen: Curves, asked: Asked, lag: int | None) -> tuple[Second, ...]:
