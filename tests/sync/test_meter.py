@@ -35,7 +35,8 @@ def test_few_frames_tell_the_offset(ms: int, frames_7s: list[Frame], speech_7s: 
     assert codes == ([] if ms == 0 else ["sync_late" if ms > 0 else "sync_early"])
 
 
-def test_the_sound_of_somebody_else_is_told(frames_7s: list[Frame], other_speech: Audio) -> None:
+def test_the_sound_of_somebody_else_is_told(frames_7s: list[Frame], other_speech: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meter, "MORE_SHARE", 0.0)
     found = measured(frames_7s, other_speech.samples)
     known = read_notice(found.warnings[0])
     assert known is not None
@@ -45,7 +46,8 @@ def test_the_sound_of_somebody_else_is_told(frames_7s: list[Frame], other_speech
     assert float(known[1]["confidence"]) < float(known[1]["least"])
 
 
-def test_lips_that_do_not_move_are_told(frames_7s: list[Frame], speech_7s: Audio) -> None:
+def test_lips_that_do_not_move_are_told(frames_7s: list[Frame], speech_7s: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meter, "MORE_SHARE", 0.0)
     rng = np.random.default_rng(0)
     still = [np.clip(frames_7s[0] + rng.integers(-4, 5, frames_7s[0].shape), 0, 255).astype(np.uint8) for _ in frames_7s]
     known = read_notice(measured(still, speech_7s.samples).warnings[0])
