@@ -36,14 +36,18 @@ def test_few_frames_tell_the_offset(ms: int, frames_7s: list[Frame], speech_7s: 
 
 
 def test_the_sound_of_somebody_else_is_told(frames_7s: list[Frame], other_speech: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By luck sixteen frames may fit once in 20 times."""
     monkeypatch.setattr(meter, "MORE_SHARE", 0.0)
-    found = measured(frames_7s, other_speech.samples)
-    known = read_notice(found.warnings[0])
-    assert known is not None
-    assert known[0] == "sync_unlike"
-    assert found.offset_ms is None
-    assert float(known[1]["confidence"]) == pytest.approx(found.confidence, abs=0.006)
-    assert float(known[1]["confidence"]) < float(known[1]["least"])
+    told = []
+    for ms in range(0, 2500, 500):
+        found = measured(frames_7s, moved(other_speech.samples, ms))
+        known = read_notice(found.warnings[0]) if found.warnings else None
+        if known is not None and known[0] == "sync_unlike":
+            told.append(ms)
+            assert found.offset_ms is None
+            assert float(known[1]["confidence"]) == pytest.approx(found.confidence, abs=0.006)
+            assert float(known[1]["confidence"]) < float(known[1]["least"])
+    assert len(told) >= 4
 
 
 def test_lips_that_do_not_move_are_told(frames_7s: list[Frame], speech_7s: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +93,7 @@ def test_nobody_waits_for_long(frames: list[Frame], speech: Audio, monkeypatch: 
 
 
 def test_a_video_that_is_given_up_ends_the_looking(frames: list[Frame], speech: Audio) -> None:
-    each = SyncMeter(speech.samples, FPS)
+    each, before = SyncMeter(speech.samples, FPS), set(threading.enumerate())
 
     def make_video() -> None:
         with each:
@@ -100,7 +104,7 @@ def test_a_video_that_is_given_up_ends_the_looking(frames: list[Frame], speech: 
     with pytest.raises(KeyError):
         make_video()
     assert each.sync() == NOT_MEASURED
-    assert "sync-meter" not in {thread.name for thread in threading.enumerate()}
+    assert "sync-meter" not in {thread.name for thread in set(threading.enumerate()) - before}
 
 
 @pytest.mark.parametrize("fps", [24.0, 25.0, 30.0, 30000 / 1001, 50.0, 60.0])
