@@ -8,7 +8,7 @@
   };
 
   const PHOTOS = '#th-photo, #th-stream-photo, #th-chat-photo, #th-live-photo, #th-avatar-photo, '
-    + '#th-background-picture, #th-stream-background-picture';
+    + '#th-background-picture, #th-stream-background-picture, #th-live-background-picture, #th-chat-background-picture';
 
   const kindOf = (input) => (input.closest(PHOTOS) ? 'image' : 'audio');
   const ours = (node) => node.closest?.(`${PHOTOS}, #th-speech, #th-stream-speech`);

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import gradio as gr
 
+from core.errors import AvatarError
 from core.service.examples import Example
+from core.service.job_views import JobView
 from core.service.owners import owner_of
 from core.service.service import Service
 from core.web.pages.texts import Texts
@@ -45,6 +47,17 @@ def owner_of_request(request: gr.Request) -> str:
 def from_phone(request: gr.Request) -> bool:
     """As browsers say it of themselves."""
     return "Mobi" in str(request.headers.get("user-agent", ""))
+
+
+def person_of(service: Service, job: JobView) -> str:
+    """What the person in a video is called: as the avatar, or else as the photo's file; "" where there is neither."""
+    token = str(job.client_state.get("avatar", ""))
+    if token:
+        try:
+            return service.studio.avatar(token, job.owner).name
+        except AvatarError:  # deleted meanwhile
+            return ""
+    return Path(str(job.client_state.get("photo", ""))).stem
 
 
 def uploaded(path: object) -> Path | None:
