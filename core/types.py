@@ -10,6 +10,7 @@ import enum
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
@@ -23,9 +24,15 @@ from core.picture_options import Aspect, Crop, verify_picture
 SAMPLE_RATE_HZ = 16_000
 """Rate of the samples an engine hears."""
 FPS = 25
-"""Frames per second of every video (Ditto's own rate)."""
+"""Frames per second of a video, unless the option `fps` says otherwise (Ditto's own rate)."""
 SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FPS
 """640 samples make one video frame."""
+
+
+def exact_rate(fps: float) -> Fraction:
+    """The frames per second that are meant: a whole number, or a broadcast rate such as 30000/1001."""
+    return Fraction(fps).limit_denominator(1001)
+
 
 Frame = NDArray[np.uint8]
 """One picture: (H, W, 3) uint8, RGB."""
@@ -425,7 +432,7 @@ class GenerationInfo:
     engine: str
     engine_reason: str
     frames: int
-    fps: int
+    fps: float
     width: int
     height: int
     audio_s: float

@@ -22,7 +22,7 @@ FORMATS = ["WAV", "MP3", "M4A/AAC", "FLAC", "Ogg/Opus", "WebM", "MP4", "MOV"]
 SUPPORTED = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 _CODECS = (
     "pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,"
-    "pcm_alaw,pcm_mulaw,adpcm_ms,adpcm_ima_wav,mp3float,mp3,mp2,mp2float,aac,alac,flac,vorbis,opus,libopus,libvorbis"
+    "pcm_alaw,pcm_mulaw,adpcm_ms,adpcm_ima_wav,mp3float,mp3,mp2,mp2float,aac,aac_latm,ac3,eac3,alac,flac,vorbis,opus,libopus,libvorbis"
 )
 _BLOCK_SAMPLES = 16_384
 """Decoded frames are gathered to blocks of at least this size: numpy's overhead is per call."""
@@ -41,8 +41,8 @@ class SoundDecoder:
     """Decodes the bytes of one recording.
 
     Iterating yields Blocks, folded to stereo when there are more channels. After the first block `rate_hz` and `channels`
-    (of the original) are known. After the last one `damaged` says whether parts could not be decoded, and
-    `declared_s` what the header promised (None: nothing).
+    (of the original) are known, and `start_s`, when the sound begins by the clock of the file (None: it does not say). After the
+    last one `damaged` says whether parts could not be decoded, and `declared_s` what the header promised (None: nothing).
     Raises AudioError (from the constructor or while iterating) for anything that is not decodable sound.
     """
 
@@ -51,6 +51,7 @@ class SoundDecoder:
         self.rate_hz = 0
         self.channels = 0
         self.damaged = False
+        self.start_s: float | None = None
         content = identify(data)
         if content.kind == "image":
             hint = f"Give a recording ({SUPPORTED}) here; were photo and recording swapped?"
@@ -140,6 +141,7 @@ class SoundDecoder:
                 if not signature:
                     signature = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
                     self.rate_hz, self.channels = signature[:2]
+                    self.start_s = frame.time
                     if self.rate_hz <= 0 or self.channels <= 0 or frame.format.name.removesuffix("p") not in _SCALE:
                         raise self._unreadable(None)
                     if not MIN_RATE_HZ <= self.rate_hz <= MAX_RATE_HZ:

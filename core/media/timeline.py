@@ -44,6 +44,11 @@ class Timeline:
         return seconds
 
     @property
+    def first_s(self) -> float | None:
+        """When the first picture is shown, seconds on the file's own clock."""
+        return None if self.counted else float(self.pts[0] * self.time_base)
+
+    @property
     def duration_s(self) -> float:
         """The last picture is shown as long as the one before it, at most a second."""
         times = self.times()

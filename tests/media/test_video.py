@@ -169,9 +169,9 @@ def test_first_frames_do_not_wait_for_a_long_recording(monkeypatch: pytest.Monke
     read_s: list[float] = []
     real = SoundTrack.read
 
-    def counting(self: SoundTrack, n: int) -> Any:
+    def counting(self: SoundTrack, n: int, least: int = 0) -> Any:
         read_s.append(n / self.rate_hz)
-        return real(self, n)
+        return real(self, n, least)
 
     monkeypatch.setattr(SoundTrack, "read", counting)
     encode(numbered(5), tmp_path / "video.mp4", speech(60.0), SIDE, SIDE)
