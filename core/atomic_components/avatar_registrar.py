@@ -157,7 +157,7 @@ class AvatarRegistrar:
         smooth = {name: moving_average(rows, options.smo_k_s) for name, rows in motions.items()}
         warnings = _warnings(float(np.mean([found.crop.side_px for found in every])))
         if full:
-            warnings += (f"Only the first {len(every) / FPS:.0f} seconds of the video are used; it plays forth and back.",)
+            warnings += (notice("video_cut", seconds=f"{len(every) / FPS:.0f}"),)
         return DittoRegistration(_frames(every, smooth), sc, False, pictures, crops, self.extract, size, warnings)
 
     def _first(self, frame: Frame, face_index: int, where: str = "the photo") -> Landmarks:

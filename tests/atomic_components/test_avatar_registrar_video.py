@@ -108,7 +108,7 @@ def test_a_video_larger_than_the_store_is_used_up_to_there(
     monkeypatch.setattr(registrar, "_max_store_bytes", 3 * astronaut.nbytes)
     found = registrar.register(iter([astronaut] * 5))
     assert len(found) == 3
-    assert "plays forth and back" in found.warnings[-1]
+    assert "Only the first" in found.warnings[-1]
 
 
 def still(finder: FaceFinder, mesh: FaceMesh, pixels: Frame) -> AvatarRegistrar:

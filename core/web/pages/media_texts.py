@@ -15,6 +15,7 @@ class MediaErrors(TypedDict):
     photo_animated: str
     photo_damaged: str
     video_damaged: str
+    video_codec: str
     photos_only: str
     videos_only: str
     face_none: str
