@@ -62,25 +62,30 @@ class SoundTrack:
             self._level = np.float32(beside.level)
             self._background = _Reading(beside.background.blocks(self.rate_hz, self.channels), self.channels)
         self._n_read = 0
+        self._spoken: int | None = None
+        """Samples of the recording, once it has ended."""
 
-    def read_to(self, n_frames: int, ahead: int = 0, filled: bool = True) -> Block:
-        """As `read`, what follows up to the end of the first `n_frames` video frames and `ahead` samples more; of those, where the
-        recording has ended, only what it still had unless `filled`.
+    def read_to(self, n_frames: int, ahead: int = 0) -> Block:
+        """As `read`, what follows up to the end of the first `n_frames` video frames and `ahead` samples more; these only as far as the
+        recording has them, unless it had ended with those frames.
         """
         end = self._samples(n_frames)
-        least = end + (ahead if filled else 0) - self._n_read if self._endless else 0
-        return self.read(max(0, end + ahead - self._n_read), least)
+        return self.read(max(0, end + ahead - self._n_read), ahead)
 
     def silence_to(self, n_frames: int) -> Block:
         """What is missing up to there when the frames go on more than one frame longer than the recording; else nothing."""
         missing = self._samples(n_frames) - self._n_read
         return np.zeros((self.channels, missing if missing > self._samples(1) else 0), np.float32)
 
-    def read(self, n: int, least: int = 0) -> Block:
-        """The next n samples, (channels, n) float32; fewer at the end, and none after it, but silence up to `least`. Raises AudioError."""
-        block = self._speech.take(n)
-        if block.shape[1] < least:
-            block = np.concatenate([block, np.zeros((self.channels, least - block.shape[1]), np.float32)], axis=1)
+    def read(self, n: int, ahead: int = 0) -> Block:
+        """The next n samples, (channels, n) float32; where nothing goes on after the recording fewer at its end, and none after it.
+        ahead: as in `read_to`. Raises AudioError.
+        """
+        block, until = self._speech.take(n), self._n_read + n
+        if block.shape[1] < n and self._spoken is None:
+            self._spoken = self._n_read + block.shape[1]
+        if self._endless and self._spoken is not None and self._spoken <= until - ahead:
+            block = np.concatenate([block, np.zeros((self.channels, n - block.shape[1]), np.float32)], axis=1)
         self._n_read += block.shape[1]
         if self._background is not None:
             block = (block + self._level * self._background.take(block.shape[1])) / (1 + self._level)

@@ -128,7 +128,7 @@ class SegmentStream(Iterator[Segment]):
                     self._put(video.initialisation())
                 video.add_frame(as_picture(frame), keyframe=n == wanted + 1)
                 left = int((run.total - n) * track.rate_hz // run.rate) if run.total else SOUND_AHEAD
-                video.add_sound(track.read_to(n, min(SOUND_AHEAD, max(left, 0)), filled=run.total > 0))
+                video.add_sound(track.read_to(n, min(SOUND_AHEAD, max(left, 0))))
                 if n == wanted + length and run.goes_on():
                     self._put(video.cut())
                     if not wanted:
