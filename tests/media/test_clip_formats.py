@@ -16,7 +16,7 @@ from core.media.clip_reader import ClipReader
 from core.media.source import load_source
 from core.settings import Settings
 from core.types import Frame
-from tests.support.clips import SIZE, clip, clip_file, moving, picture, plane_frame
+from tests.support.clip_files import SIZE, clip, clip_file, moving, picture, plane_frame
 
 N = 30
 FORMATS: list[tuple[str, str, dict[str, Any]]] = [
