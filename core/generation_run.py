@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from core.aux_models.shown_frames import skipped_spans, skipped_warnings
 from core.engines.base import Session
 from core.errors import OptionError
 from core.media.burned_captions import BurnedCaptions
@@ -23,7 +24,7 @@ from core.media.video import VideoWriter
 from core.provenance.signing import Signer
 from core.run_request import PreparedRun
 from core.scheduler import Job, Scheduler
-from core.types import FPS, SAMPLES_PER_FRAME, Audio, AudioStream, Frame, Generation, GenerationInfo, Progress
+from core.types import FPS, SAMPLES_PER_FRAME, Audio, AudioStream, Frame, Generation, GenerationInfo, Progress, SkipReason
 
 
 class Turn(Protocol):
@@ -57,6 +58,7 @@ class GenerationRun:
         self.metadata = prepared.metadata()
         self.n_frames = 0
         """Frames made so far."""
+        self._skipped: list[SkipReason | None] = []
         self._turn = session_turn(session, scheduler)
         self._ready_s = time.perf_counter()
         self._first_s = 0.0
@@ -131,6 +133,7 @@ class GenerationRun:
                 if frame is None:
                     return frames, True
                 frames.append(frame)
+                self._skipped.append(self.session.skipped)
                 if (time.perf_counter() - began) * (len(frames) + 1) / len(frames) > TURN_S:
                     break
         return frames, False
@@ -142,6 +145,7 @@ class GenerationRun:
     def info(self) -> GenerationInfo:
         """The facts about the finished video; call it after the last frame."""
         prepared, audio_s = self.prepared, self.audio.duration_s
+        skipped = skipped_spans(self._skipped, FPS)
         wall_s = time.perf_counter() - prepared.started_s
         return GenerationInfo(
             engine=prepared.engine.name,
@@ -157,10 +161,11 @@ class GenerationRun:
             register_ms=prepared.register_ms,
             load_ms=prepared.loaded.load_ms,
             seed=self.options.seed,
-            warnings=(*prepared.warnings, *self.session.warnings, *self.audio.warnings),
+            warnings=(*prepared.warnings, *self.session.warnings, *self.audio.warnings, *skipped_warnings(skipped, self.n_frames / FPS)),
             avatar=prepared.avatar,
             label=self.options.label,
             mark=self.options.mark,
+            skipped=skipped,
         )
 
 

@@ -390,6 +390,20 @@ class Progress:
 ProgressCallback = Callable[[Progress], None]
 
 
+SkipReason = Literal["no_face", "other_face", "too_small", "turned_away", "cut_off"]
+"""Why frames of a video source are shown as they are: no face was found in them; another person's face took the place; the face is too
+small, or turned too far to the side, to be animated; its mouth is outside the picture."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A span whose frames show the source as it is, seconds from the start: from_s <= t < to_s."""
+
+    from_s: float
+    to_s: float
+    why: SkipReason
+
+
 @dataclass(frozen=True)
 class GenerationInfo:
     """The facts about a finished video: the engine, the size and the times.
@@ -398,7 +412,7 @@ class GenerationInfo:
     rtf: wall_s / audio_s. first_frame_ms: from the moment audio and avatar are there to the first finished frame.
     register_ms, load_ms: registration of the photo and loading of the engine in this request, else 0.
     cache_hit: the very video had been made before; the times are those of this request. avatar: token of the avatar used. label: the
-    visible "AI" is in the frames. mark: the imperceptible mark is.
+    visible "AI" is in the frames. mark: the imperceptible mark is. skipped: spans of the video in which a moving source was shown as it is.
     """
 
     engine: str
@@ -419,10 +433,18 @@ class GenerationInfo:
     avatar: str | None = None
     label: bool = False
     mark: bool = False
+    skipped: tuple[Skipped, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return {**dataclasses.asdict(self), "warnings": list(self.warnings)}
+        plain = dataclasses.asdict(self)
+        return {**plain, "warnings": list(self.warnings), "skipped": list(plain["skipped"])}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> GenerationInfo:
+        """What `to_dict` gave. Raises TypeError for anything else."""
+        skipped = tuple(Skipped(**span) for span in plain.get("skipped", ()))
+        return cls(**{**plain, "warnings": tuple(plain["warnings"]), "skipped": skipped})
 
 
 @dataclass(frozen=True)

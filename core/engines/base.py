@@ -14,7 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from core.errors import OptionError
-from core.types import Avatar, Controls, Frame, Framing, RenderOptions, Samples, Source, check_honoured, is_video
+from core.types import Avatar, Controls, Frame, Framing, RenderOptions, Samples, SkipReason, Source, check_honoured, is_video
 
 
 @dataclass
@@ -99,6 +99,8 @@ class Session(ABC):
     """Frames to ask for in one turn on the device: few enough to cancel and to interleave, enough to be computed together."""
     pause: Callable[[], None] = staticmethod(unhurried)
     """Called between the parts of a frame that takes long, while nothing is computed: the caller may pass its turn on there."""
+    skipped: SkipReason | None = None
+    """Why the frame that was given last shows a moving source as it is; None: it does not."""
     takes_turns: bool = True
     """Whether it must have the device to itself while frames are made; False: its engine shares the device among sessions itself."""
 

@@ -67,7 +67,7 @@ class PageSize:
         """Learns from a video that was made. On any thread."""
         info = (record.result or {}).get("info")
         if record.kind == "video" and record.state == "done" and info is not None:
-            self._learn(GenerationInfo(**{**info, "warnings": ()}))
+            self._learn(GenerationInfo.from_dict(info))
 
     def _engine(self) -> str:
         try:

@@ -65,5 +65,6 @@ class NoticeTexts(TypedDict):
     sound_quiet: str
     sound_noisy: str
     video_cut: str
+    frames_skipped: str
     crop_moved: str
     background_kept: str

@@ -63,5 +63,6 @@ NOTICES = NoticeTexts(
     sound_noisy="Auf der Aufnahme ist viel Rauschen oder Musik: Die Lippen folgen deutlicher Sprache am besten.",
     video_cut="Nur die ersten {seconds} Sekunden des Videos werden verwendet; es läuft vor und zurück.",
     background_kept="Die Person war nicht vom Hintergrund zu trennen; er bleibt, wie er ist.",
+    frames_skipped="{seconds} von {total} Sekunden zeigen das Video, wie es war: Dort ist kein Gesicht, das sich animieren lässt.",
     crop_moved="Im gewählten Ausschnitt fehlte das Gesicht; er wurde so verschoben, dass es darin ist.",
 )

@@ -61,5 +61,6 @@ NOTICES = NoticeTexts(
     sound_noisy="There seems to be much noise or music: the lips follow clear speech best.",
     video_cut="Only the first {seconds} seconds of the video are used; it plays forth and back.",
     background_kept="The person could not be told from the background; it stays as it is.",
+    frames_skipped="{seconds} of {total} seconds show the video as it was: no face that can be animated is there.",
     crop_moved="The chosen part of the photo left out the face; it was moved to keep the face in.",
 )
