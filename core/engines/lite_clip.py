@@ -189,12 +189,12 @@ class LiteClipSession(Session):
 
     def __init__(self, registration: LiteClipRegistration, finder: FaceFinder, controls: Controls, options: RenderOptions) -> None:
         clip = registration.clip
-        self.fps = clip.rate if options.fps == "source" else float(options.fps)
+        self.fps = float(FPS)
         shown = registration.framed(options)
         self.width, self.height, self.warnings = shown.width, shown.height, shown.warnings
         self._registration, self._finder, self._options = registration, finder, options
         self._shown_controls = self._controls = controls
-        self._reader = ClipReader(clip, self.fps, options.longer)
+        self._reader = ClipReader(clip, self.fps)
         self.clip_frames = self._reader.n_frames
         self._frames = iter(self._reader)
         self._row = np.zeros(4, np.float32)
