@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from core.clip_options import CLIP_OPTIONS, Longer, Shorter, verify_clip
 from core.errors import OptionError
 from core.picture_options import Aspect, Crop, verify_picture
 
@@ -170,6 +171,18 @@ def check_honoured(options: Framing | Controls | RenderOptions, capabilities: fr
         )
 
 
+def check_photo_options(options: RenderOptions) -> None:
+    """Raises OptionError for the first option that a video source alone gives a meaning, where it differs from its default."""
+    for name in CLIP_OPTIONS:
+        if getattr(options, name) != getattr(RenderOptions, name):
+            raise OptionError(
+                f"{name} is for videos, and this is a photo.",
+                "Leave it out, or give a video.",
+                code="videos_only",
+                parameters={"name": name},
+            )
+
+
 COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "aspect", "crop", "seed", "label", "mark", "burn_captions"})
 """The options that every engine honours."""
 
@@ -276,6 +289,9 @@ class RenderOptions:
     label: a small visible "AI" is drawn into every frame. mark: the imperceptible mark is.
     burn_captions: the words are drawn into the frames while they are said.
     background: of the lite engine, what is behind the person: "keep", "blur", a colour "#rrggbb", or a picture that fills the frame.
+    Of video sources. fps: frames per second of the result, 10..60, or "source" for the clip's own constant rate. longer, shorter: what the
+    picture does when the recording is longer or shorter than the clip (`core.clip_options`). keep_background: how loud the clip's own sound
+    is under the speech, 0 (not heard) to 1 (as loud).
     Of the ditto engine, with their meaning in `Audio2MotionOptions`: online_mode, overlap_v2, sampling_timesteps, smo_k_d, fix_kp_cond,
     fix_kp_cond_dim, v_min_max_for_clip, context_frames, emit_tail; N_d: frames of the whole video where they are known beforehand, which
     the blinks are planned by.
@@ -290,6 +306,10 @@ class RenderOptions:
     label: bool = False
     mark: bool = False
     burn_captions: bool = False
+    fps: int | Literal["source"] = FPS
+    longer: Longer = "bounce"
+    shorter: Shorter = "cut"
+    keep_background: float = 0.0
     online_mode: bool | Default = DEFAULT
     overlap_v2: int | Default = DEFAULT
     context_frames: int | Default = DEFAULT
@@ -316,6 +336,7 @@ class RenderOptions:
                     parameters={"name": name, "value": str(value), "low": MIN_SIZE_PX, "high": MAX_SIZE_PX},
                 )
         verify_picture(self.aspect, self.crop, "keep" if isinstance(self.background, Photo) else self.background)
+        verify_clip(self.fps, self.longer, self.shorter, self.keep_background)
         if not 0 <= self.seed < 2**32:
             hint = "It must lie between 0 and 4294967295."
             raise OptionError(

@@ -240,7 +240,9 @@ class LiteEngine(Engine):
             {name: (part.x / width, part.y / height, part.width / width, part.height / height) for name, part in parts.items()},
         )
 
-    def register(self, photo: Source, framing: Framing, on_frame: RegisterCallback = ignore_progress) -> LiteRegistration | LiteClipRegistration:
+    def register(
+        self, photo: Source, framing: Framing, on_frame: RegisterCallback = ignore_progress
+    ) -> LiteRegistration | LiteClipRegistration:
         if not isinstance(photo, Photo):
             return register_clip(_clip(photo), framing, self._finder, on_frame)
         face = self._finder.pick(photo.pixels, framing.face_index)
@@ -298,7 +300,7 @@ class LiteEngine(Engine):
         controls.verify(self.capabilities, self.name)
         options.verify()
         if isinstance(own, LiteClipRegistration):
-            return LiteClipSession(own, self._finder, controls, options)
+            return LiteClipSession(own, controls, options)
         renderer, warnings = own.prepared(options)
         return LiteSession(renderer, own.calibration, controls, options.seed, warnings)
 

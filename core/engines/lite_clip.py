@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing as closed_after
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +34,9 @@ GAP_UNREST, TURN_UNREST_DEG = 0.03, 12.0
 """Lips so far apart, over the distance of the eye corners, or a head turned so far, count as one."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class TrackedClip:
-    """What is known of the n frames that a clip has at one rate. boxes: (n, 4) of the face, pixels. why: a frame stays as it is, or None."""
+    """What is known of the n frames that a clip has at one rate. boxes: (n, 4) of the face, pixels. why: frames stay as they are."""
 
     mouths: ClipMouths
     boxes: NDArray[np.float32]
@@ -47,6 +45,11 @@ class TrackedClip:
     @classmethod
     def of(cls, faces: ClipFaces) -> TrackedClip:
         return cls(ClipMouths.of(faces), faces.boxes, faces.why)
+
+    def between(self, places: NDArray[np.float64]) -> TrackedClip:
+        """(m,) places among the frames, in fractions, as m frames."""
+        nearest = places.round().astype(int)
+        return TrackedClip(self.mouths.between(places), self.boxes[nearest], tuple(self.why[at] for at in nearest))
 
     @property
     def nbytes(self) -> int:
@@ -59,7 +62,7 @@ class TrackedClip:
 
 
 class LiteClipRegistration(Registration):
-    """A clip and its face at 25 frames a second; at another rate it is found when that is asked for, and kept in memory only.
+    """A clip and its face at 25 frames a second.
 
     inside: the picture of the mouth's inside. calm: number and picture of the frame whose lips are closed, as far as there is one.
     """
@@ -69,56 +72,51 @@ class LiteClipRegistration(Registration):
     ) -> None:
         self.clip, self.face_index, self.inside, self.calm, self.warnings = clip, face_index, inside, calm, warnings
         self.calibration = UNCORRECTED
-        self._tracked = {float(FPS): tracked}
+        self.tracked = tracked
         self._renderers: dict[tuple[float, Framed], ClipRenderer] = {}
         self._lock = threading.Lock()
 
     @property
     def nbytes(self) -> int:
         with self._lock:
-            parts = (*self._tracked.values(), *self._renderers.values())
-            return len(self.clip.data) + self.inside.picture.nbytes + self.calm[1].nbytes + sum(part.nbytes for part in parts)
+            renderers = sum(renderer.nbytes for renderer in self._renderers.values())
+            return len(self.clip.data) + self.inside.picture.nbytes + self.calm[1].nbytes + self.tracked.nbytes + renderers
 
     @property
     def face_box(self) -> tuple[float, float, float, float]:
         width, height = self.clip.width, self.clip.height
-        x0, y0, x1, y1 = self.tracked().boxes[0].tolist()
+        x0, y0, x1, y1 = self.tracked.boxes[0].tolist()
         return x0 / width, y0 / height, x1 / width, y1 / height
-
-    def tracked(self) -> TrackedClip:
-        """At 25 frames a second."""
-        return self._tracked[float(FPS)]
-
-    def tracked_at(self, fps: float, finder: FaceFinder, pause: Callable[[], None]) -> TrackedClip:
-        """At another rate, found out when it is first asked for. pause: called between two frames of that."""
-        with self._lock:
-            if fps not in self._tracked:
-                with closed_after(self.clip.frames(fps)) as frames:
-                    faces = track(frames, finder, self.face_index, fps, lambda done, total: pause())
-                self._tracked = {float(FPS): self.tracked(), fps: TrackedClip.of(faces)}  # one beside the first
-                self._renderers.clear()
-            return self._tracked[fps]
 
     def framed(self, options: RenderOptions) -> Framed:
         """What a video with these options shows."""
-        return clip_framed(self.clip.width, self.clip.height, self.tracked().seen, options)
+        return clip_framed(self.clip.width, self.clip.height, self.tracked.seen, options)
 
-    def renderer(self, options: RenderOptions, tracked: TrackedClip, fps: float = FPS) -> ClipRenderer:
+    def at(self, fps: float) -> TrackedClip:
+        """At another rate. Pictures of the clip that were not looked at lie between those beside them."""
+        if fps == FPS:
+            return self.tracked
+        known, wanted = self.clip.shown(FPS), self.clip.shown(fps)
+        return self.tracked.between(np.interp(wanted, known, np.arange(len(known))))
+
+    def renderer(self, options: RenderOptions) -> ClipRenderer:
+        """Of the frames that the clip has at the rate that is asked for."""
+        fps = self.clip.output_fps(options.fps)
         key = fps, self.framed(options)
         with self._lock:
             if key not in self._renderers:
                 if len(self._renderers) >= MAX_RENDERERS:
                     self._renderers.pop(next(iter(self._renderers)))
-                self._renderers[key] = ClipRenderer(tracked.mouths, self.inside, key[1])
+                self._renderers[key] = ClipRenderer(self.at(fps).mouths, self.inside, key[1])
             return self._renderers[key]
 
     def draw_calm(self, expression: Expression, options: RenderOptions) -> Frame:
         """One picture, of the frame whose lips are closed."""
         index, frame = self.calm
-        return self.renderer(options, self.tracked()).draw(frame, index, expression)
+        return self.renderer(dataclasses.replace(options, fps=FPS)).draw(frame, index, expression)
 
     def saved(self) -> Saved:
-        tracked = self.tracked()
+        tracked = self.tracked
         arrays, values = self.inside.saved()
         arrays |= {**tracked.mouths.arrays(), "boxes": tracked.boxes, "calm": self.calm[1]}
         arrays |= {"wanted": self.calibration.wanted, "gaps": self.calibration.gaps}
@@ -140,22 +138,20 @@ def register_clip(clip: Clip, framing: Framing, finder: FaceFinder, on_frame: Re
     total = clip.n_frames
 
     def progress(done: int, _: int = 0) -> None:
-        on_frame(done, max(done, total) if total else 0)
+        on_frame(done, total)
 
-    with closed_after(clip.frames()) as frames:
-        faces = track(frames, finder, framing.face_index, FPS, progress)
+    faces = track(clip.frames(), finder, framing.face_index, FPS, progress)
     tracked = TrackedClip.of(faces)
     n_frames, calm = len(tracked.why), _calmest(faces, tracked.mouths)
     open_at = candidates(tracked.mouths, faces.yaw_deg) or [calm]
     opened: list[KeptMouth] = []
     still: Frame | None = None
-    with closed_after(clip.frames()) as frames:
-        for index, frame in enumerate(islice(frames, max(calm, *open_at) + 1)):
-            if index in open_at:
-                opened.append(KeptMouth.of(frame, tracked.mouths, index))
-            if index == calm:
-                still = frame
-            progress(n_frames)
+    for index, frame in enumerate(islice(clip.frames(), max([calm, *open_at]) + 1)):
+        if index in open_at:
+            opened.append(KeptMouth.of(frame, tracked.mouths, index))
+        if index == calm:
+            still = frame
+        progress(n_frames)
     if still is None:
         raise RuntimeError(f"the clip had {n_frames} frames, and no frame {calm} when it was read again")
     registration = LiteClipRegistration(clip, framing.face_index, tracked, best_inside(opened), (calm, still), faces.warnings)
@@ -171,7 +167,7 @@ def _calmest(faces: ClipFaces, mouths: ClipMouths) -> int:
 
 def _calibrated(of: LiteClipRegistration, finder: FaceFinder, pause: Callable[[], None]) -> Calibration:
     """Drawn around the face of one frame alone, so that no other is larger."""
-    tracked, (index, frame) = of.tracked(), of.calm
+    tracked, (index, frame) = of.tracked, of.calm
     shown = clip_framed(of.clip.width, of.clip.height, tracked.boxes[index : index + 1], RenderOptions())
     renderer = ClipRenderer(tracked.mouths, of.inside, shown)
 
@@ -187,16 +183,15 @@ class LiteClipSession(Session):
 
     look_ahead_samples = LOOK_AHEAD_SAMPLES
 
-    def __init__(self, registration: LiteClipRegistration, finder: FaceFinder, controls: Controls, options: RenderOptions) -> None:
-        clip = registration.clip
-        self.fps = float(FPS)
-        shown = registration.framed(options)
+    def __init__(self, registration: LiteClipRegistration, controls: Controls, options: RenderOptions) -> None:
+        clip, shown = registration.clip, registration.framed(options)
+        self.fps = clip.output_fps(options.fps)
         self.width, self.height, self.warnings = shown.width, shown.height, shown.warnings
-        self._registration, self._finder, self._options = registration, finder, options
+        self._renderer, self._why = registration.renderer(options), registration.at(self.fps).why
+        self._calibration = registration.calibration
         self._shown_controls = self._controls = controls
-        self._reader = ClipReader(clip, self.fps)
-        self.clip_frames = self._reader.n_frames
-        self._frames = iter(self._reader)
+        self._frames = ClipReader(clip, self.fps, options.longer)
+        self.clip_frames = self._frames.n_frames
         self._row = np.zeros(4, np.float32)
         self._mouth = MouthTracker()
         self._rows = RowsAtRate(self.fps)
@@ -226,14 +221,12 @@ class LiteClipSession(Session):
 
     def _draw(self, row: Samples) -> Frame:
         self._row = row
-        tracked = self._registration.tracked_at(self.fps, self._finder, self.pause)
-        renderer = self._registration.renderer(self._options, tracked, self.fps)
         self._shown_controls = towards(self._shown_controls, self._controls)
         with stage("decode"):
             index, frame = next(self._frames)
         with stage("draw"):
-            self.skipped = tracked.why[index]
-            return renderer.draw(frame, index, expression(row, self._shown_controls, self._registration.calibration), self.pause)
+            self.skipped = self._why[index]
+            return self._renderer.draw(frame, index, expression(row, self._shown_controls, self._calibration), self.pause)
 
 
 def expression(row: Samples, controls: Controls, calibration: Calibration) -> Expression:

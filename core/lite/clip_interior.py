@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.lite.clip_mouths import KEPT, ClipMouths
 from core.lite.local_frame import Array
 from core.lite.mouth_interior import MouthInterior
-from core.lite.mouth_warp import CHIN, CORNERS, MouthShape, MouthWarp
+from core.lite.mouth_warp import CORNERS, MouthShape, MouthWarp
 from core.optimization.resolution_optimization import Cut
 from core.types import Frame
 
@@ -144,7 +144,7 @@ def light_around(picture: Frame, mouth: MouthWarp) -> Array:
         at = mouth.frame.origin + np.float32(x * half) * mouth.frame.ex + np.float32(y * half) * mouth.frame.ey
         column, row = int(np.clip(at[0], size, width - 1 - size)), int(np.clip(at[1], size, height - 1 - size))
         seen.append(picture[row - size : row + size + 1, column - size : column + size + 1].reshape(-1, 3).mean(axis=0))
-    return np.mean(seen, axis=0).astype(np.float32)
+    return np.asarray(np.mean(seen, axis=0), np.float32)
 
 
 def _contact(mouth: MouthWarp) -> float:

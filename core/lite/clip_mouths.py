@@ -134,6 +134,17 @@ class ClipMouths:
             float(self.rest_width[index]),
         )
 
+    def between(self, places: NDArray[np.float64]) -> ClipMouths:
+        """(m,) places among the frames, in fractions, as m frames."""
+        before = np.floor(places).astype(int)
+        after, share = np.minimum(before + 1, len(self) - 1), (places - before).astype(np.float32)
+
+        def mixed(values: Array) -> Array:
+            part = share.reshape(-1, *[1] * (values.ndim - 1))
+            return np.asarray(values[before] * (1 - part) + values[after] * part)
+
+        return ClipMouths(**{field.name: mixed(getattr(self, field.name)) for field in fields(self)})
+
     def typical_half_px(self) -> float:
         """Half width of the mouth, the median of the frames that have one, pixels of the clip."""
         left, right = (self.points[:, KEPT.index(corner)] for corner in CORNERS)

@@ -62,9 +62,9 @@ class MouthShape:
 class MouthWarp:
     """The mouth of one portrait.
 
-    points: (478, 3) mesh in output pixels. eye_distance_px: of the outer eye corners, undone for head turn. by_jaw: the part of
-    the gap between the lips that the jaw has made, 0..1. smiling: blendshape 0..1. rest_width: of a frame of a clip, whose lips may be in the middle of a word, the mouth's width at rest over that in the picture;
-    None: of a photo, whose lips are taken as they are.
+    points: (478, 3) mesh in output pixels. eye_distance_px: of the outer eye corners, undone for head turn. by_jaw: the part of the gap
+    between the lips that the jaw has made, 0..1. smiling: blendshape 0..1. rest_width: of a frame of a clip, whose lips may be in the
+    middle of a word, the mouth's width at rest over that in the picture; None: of a photo, whose lips are taken as they are.
     """
 
     def __init__(

@@ -16,6 +16,7 @@ class MediaErrors(TypedDict):
     photo_damaged: str
     video_damaged: str
     photos_only: str
+    videos_only: str
     face_none: str
     face_missing: str
     face_negative: str
@@ -34,6 +35,7 @@ class MediaErrors(TypedDict):
     option_not_honoured: str
     preset_not_honoured: str
     option_out_of_range: str
+    bad_choice: str
     size_out_of_range: str
     bad_aspect: str
     bad_crop: str
@@ -66,5 +68,8 @@ class NoticeTexts(TypedDict):
     sound_noisy: str
     video_cut: str
     frames_skipped: str
+    video_hdr: str
+    video_interlaced: str
+    background_mute: str
     crop_moved: str
     background_kept: str
