@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
-
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from core.aux_models.face_follower import FaceFollower
+from core.aux_models.face_identity import Appearance
 from core.aux_models.face_mesh import Face, FaceFinder
 from core.aux_models.face_search import Look, SearchPauses, is_blank, looks
 from core.aux_models.landmarks import check_face
 from core.aux_models.shown_frames import Why
-from core.lite.clip_identity import Appearance
+from core.aux_models.usable_faces import FaceJudge, PictureCuts
 from core.types import Frame
 
-MIN_INTEROCULAR_PX = 14.0
-"""Below, a mouth has too few pixels to be drawn."""
-TURNED_DEG, TURNED_BACK_DEG = 40.0, 37.0
-"""A head is turned away beyond the first angle, until it is within the second."""
-MAX_OUTSIDE = 0.15
-"""Part of the lower face's points that may lie outside the picture."""
-LOWER_FACE = (0, 13, 14, 17, 61, 291, 37, 267, 84, 314, 152, 148, 377, 176, 400, 149, 378, 172, 397)
-CUT, CUT_TIMES = 14.0, 4.0
-"""A frame may begin another picture where it differs from that before by so much (mean of 255), and so many times more than usual."""
 JUMP = 0.35
 """A followed face that moves this part of its eyes' distance away from where it was going is looked at twice."""
 STRETCH = 1.2
 """And one that grows or shrinks by this factor."""
-ALIKE, STILL_ALIKE = 0.5, 0.25
+ALIKE, STILL_ALIKE = 0.6, 0.45
 """Likeness that a face needs to be taken for the person's, found anew or merely followed."""
 
 
@@ -43,10 +32,9 @@ class ClipTracker:
         self._pauses = SearchPauses()
         self._last: Face | None = None
         self._before: Face | None = None
-        self._followed = self._turned = False
+        self._judge, self._cuts = FaceJudge(), PictureCuts()
+        self._followed = False
         self._most = 0
-        self._thumbnail: NDArray[np.float32] | None = None
-        self._changes: deque[float] = deque(maxlen=12)
         self.faces: list[Face | None] = []
         """By frame; None where the person was not found."""
         self.why: list[Why] = []
@@ -61,7 +49,7 @@ class ClipTracker:
     def step(self, frame: Frame) -> None:
         """(H, W, 3) uint8 RGB, the next frame."""
         number, followed = len(self.faces), False
-        cut = self._begins_picture(frame)
+        cut = self._cuts.begins(frame)
         face, why = None, None
         if self._last is None:
             face, why = self._started(frame)
@@ -77,7 +65,7 @@ class ClipTracker:
             if not followed:
                 self.jumps.add(number)
             self._pauses.found()
-            why = self._fault(frame, face)
+            why = self._judge.fault(face.points, frame.shape[1], frame.shape[0])
         self._followed = face is not None
         self.faces.append(face)
         self.why.append(why)
@@ -99,7 +87,7 @@ class ClipTracker:
             return None, "other_face" if found else "no_face"
         chosen = sorted(found, key=lambda face: -face.interocular_px)[self._face_index]
         face = self._follower.start(frame, chosen) or chosen
-        self._appearance.learn(frame, face)
+        self._appearance.learn(frame, face.points)
         return face, None
 
     def _follow(self, frame: Frame, last: Face, cut: bool) -> Face | None:
@@ -107,7 +95,7 @@ class ClipTracker:
         face = None if is_blank(frame) else self._follower.follow(frame, last)
         if face is None or not self._continues(face, last):
             return None
-        likeness = self._appearance.likeness(frame, face) if cut else self._appearance.follow(frame, face)
+        likeness = self._appearance.likeness(frame, face.points) if cut else self._appearance.follow(frame, face.points)
         return face if likeness >= (ALIKE if cut else STILL_ALIKE) else None
 
     def _searched(self, frame: Frame, last: Face | None) -> tuple[Face | None, Why]:
@@ -115,8 +103,8 @@ class ClipTracker:
         for look in looks(frame, None if last is None else last.box, self._pauses.lost()):
             found = [_placed(face, look) for face in self._finder.detect(look.pixels)]
             anyone |= bool(found)
-            best = max(found, key=lambda face: self._appearance.likeness(frame, face), default=None)
-            if best is not None and self._appearance.likeness(frame, best) >= ALIKE:
+            best = max(found, key=lambda face: self._appearance.likeness(frame, face.points), default=None)
+            if best is not None and self._appearance.likeness(frame, best.points) >= ALIKE:
                 return self._follower.start(frame, best) or best, None
         return None, "other_face" if anyone else "no_face"
 
@@ -126,31 +114,6 @@ class ClipTracker:
         nearer = min(float(np.linalg.norm(_middle(face) - at)) for at in (expected, _middle(last)))
         stretched = face.interocular_px / max(last.interocular_px, 1e-3)
         return nearer < JUMP * last.interocular_px and 1 / STRETCH < stretched < STRETCH
-
-    # ---- judging
-
-    def _fault(self, frame: Frame, face: Face) -> Why:
-        if face.interocular_px / max(np.cos(np.radians(face.yaw_deg)), 0.5) < MIN_INTEROCULAR_PX:
-            return "too_small"
-        self._turned = abs(face.yaw_deg) > (TURNED_BACK_DEG if self._turned else TURNED_DEG)
-        if self._turned:
-            return "turned_away"
-        height, width = frame.shape[:2]
-        x, y = face.points[list(LOWER_FACE), 0], face.points[list(LOWER_FACE), 1]
-        if float(np.mean((x < 0) | (y < 0) | (x > width) | (y > height))) > MAX_OUTSIDE:
-            return "cut_off"
-        return None
-
-    def _begins_picture(self, frame: Frame) -> bool:
-        small = cv2.resize(frame[:: max(1, frame.shape[0] // 64), :: max(1, frame.shape[1] // 64)], (32, 32), interpolation=cv2.INTER_AREA)
-        thumbnail = small.astype(np.float32).mean(axis=2)
-        before, self._thumbnail = self._thumbnail, thumbnail
-        if before is None:
-            return False
-        change = float(np.abs(thumbnail - before).mean())
-        usual = float(np.median(self._changes)) if self._changes else 0.0
-        self._changes.append(change)
-        return change > max(CUT, CUT_TIMES * usual)
 
 
 def _middle(face: Face) -> NDArray[np.float32]:
