@@ -74,15 +74,16 @@ class KeptMouth:
             float(mouths.smile[index]),
         )
 
-    def warp(self, scale: float) -> MouthWarp:
+    def warp(self, picture: Frame) -> MouthWarp:
+        """picture: the kept one, at any size."""
         whole = Cut(0, 0, self.picture.shape[1], self.picture.shape[0])
         one = ClipMouths(*(np.array([value], np.float32) for value in (self.points, self.eye_px, 1.0, self.by_jaw, self.smile, 1.0)))
-        return one.warp(0, whole, round(whole.width * scale), round(whole.height * scale))
+        return one.warp(0, whole, picture)
 
     @property
     def shine(self) -> float:
         """As of `MouthInterior`: teeth shine."""
-        return MouthInterior(self.warp(1.0), self.picture, 1.0).shine
+        return MouthInterior(self.warp(self.picture), self.picture, 1.0).shine
 
 
 def candidates(mouths: ClipMouths, yaw_deg: Array) -> list[int]:
@@ -106,7 +107,7 @@ class ClipInterior:
         scale = min(1.0, FINER * half / (float(np.linalg.norm(right - left)) / 2))
         size = round(kept.picture.shape[1] * scale), round(kept.picture.shape[0] * scale)
         picture: Frame = cv2.resize(kept.picture, size, interpolation=cv2.INTER_AREA) if scale < 1 else kept.picture
-        self._warp = kept.warp(scale)
+        self._warp = kept.warp(picture)
         self._interior = MouthInterior(self._warp, picture, 1.0)
         self._contact = _contact(self._warp)
         self._light = light_around(picture, self._warp)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.lite.lip_edge import lip_below
 from core.lite.local_frame import Array
 from core.lite.mouth_warp import (
     CHEEKS,
@@ -28,6 +29,7 @@ from core.lite.mouth_warp import (
 )
 from core.lite.renderer import JAW_OPEN
 from core.optimization.resolution_optimization import Cut
+from core.types import Frame
 
 EYE_CORNERS = (33, 263)
 """Outer corners."""
@@ -121,8 +123,13 @@ class ClipMouths:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> ClipMouths:
         return cls(**{field.name: arrays[f"mouth_{field.name}"] for field in fields(cls)})
 
-    def warp(self, index: int, cut: Cut, width: int, height: int) -> MouthWarp:
-        """The mouth of one frame, of which `cut` is shown at width x height pixels."""
+    def warp(self, index: int, cut: Cut, picture: Frame) -> MouthWarp:
+        """The mouth of one frame, of which `picture` shows `cut`."""
+        mouth = self._warp(index, cut, picture.shape[1], picture.shape[0])
+        below = lip_below(picture, mouth)
+        return self._warp(index, cut, picture.shape[1], picture.shape[0], below) if below > 0 else mouth
+
+    def _warp(self, index: int, cut: Cut, width: int, height: int, lip_below_px: float = 0.0) -> MouthWarp:
         scale = np.array([width / cut.width, height / cut.height], np.float32)
         points = np.zeros((MESH_POINTS, 2), np.float32)
         points[list(KEPT)] = (self.points[index] - np.array([cut.x, cut.y], np.float32)) * scale
@@ -132,6 +139,7 @@ class ClipMouths:
             float(self.by_jaw[index]),
             float(self.smile[index]),
             float(self.rest_width[index]),
+            lip_below_px,
         )
 
     def between(self, places: NDArray[np.float64]) -> ClipMouths:

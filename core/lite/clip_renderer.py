@@ -54,7 +54,7 @@ class ClipRenderer:
         weight = float(self._mouths.weight[index])
         if weight <= 0:
             return out
-        mouth = self._mouths.warp(index, self._cut, self.width, self.height)
+        mouth = self._mouths.warp(index, self._cut, out)
         shape = mouth.shape(expression.aperture, expression.spread, expression.tuck, expression.smile)
         interior = self._interior.fitted(mouth, light_around(out, mouth))
         rows, columns = _region(mouth, self.width, self.height)

@@ -43,8 +43,11 @@ def _smoothed_run(points: Array) -> Array:
     factor = (head * np.conj(model)).sum(axis=1) / (np.abs(model) ** 2).sum()
     shape = (plane - centre[:, None]) / factor[:, None]
     signals = np.concatenate([shape.real, shape.imag, points[..., 2] / np.abs(factor)[:, None]], axis=1)
+    # Lips change from frame to frame as noise does: they are measured as well as the points that do not move.
+    still = [axis * points.shape[1] + point for axis in (0, 1) for point in HEAD]
+    most_noise = float(np.median(_noise(signals[:, still])))
     for start in range(0, signals.shape[1], COLUMNS_AT_ONCE):  # a long clip's windows would take several times its memory
-        signals[:, start : start + COLUMNS_AT_ONCE] = adaptively_smoothed(signals[:, start : start + COLUMNS_AT_ONCE])
+        signals[:, start : start + COLUMNS_AT_ONCE] = adaptively_smoothed(signals[:, start : start + COLUMNS_AT_ONCE], most_noise)
     placed = adaptively_smoothed(np.stack([centre.real, centre.imag, factor.real, factor.imag], axis=1))
     centre, factor = placed[:, 0] + 1j * placed[:, 1], placed[:, 2] + 1j * placed[:, 3]
     x, y, z = np.split(signals, 3, axis=1)
@@ -52,10 +55,10 @@ def _smoothed_run(points: Array) -> Array:
     return np.stack([plane.real, plane.imag, z * np.abs(factor)[:, None]], axis=-1).astype(np.float32)
 
 
-def adaptively_smoothed(signals: Double) -> Double:
-    """(n, m): m signals over n frames -> the same, each smoothed as far as its own noise goes."""
+def adaptively_smoothed(signals: Double, most_noise: float = np.inf) -> Double:
+    """(n, m): m signals over n frames -> the same, each smoothed as far as its own noise goes, which is at most `most_noise`."""
     n = len(signals)
-    noise = _noise(signals)
+    noise = np.minimum(_noise(signals), most_noise)
     best = signals.copy()
     low, high = signals - CONFIDENCE * noise, signals + CONFIDENCE * noise
     agree = np.ones(signals.shape, bool)

@@ -39,6 +39,8 @@ OPEN_NARROWING = 0.13
 """An aperture of 1 draws the corners together by this part of the width."""
 CORNER_DROP = 0.10
 """How far an opening pulls the corners down."""
+OUTER_SHARE = 0.7
+"""How far the outer edge of the lower lip is below its line in the mesh where the inner one is."""
 CONTACT_SHARE = 0.38
 """Part of a gap between smiling lips above the line where they meet; the jaw opens UPPER_SHARE of its gap above it."""
 
@@ -65,10 +67,17 @@ class MouthWarp:
     points: (478, 3) mesh in output pixels. eye_distance_px: of the outer eye corners, undone for head turn. by_jaw: the part of the gap
     between the lips that the jaw has made, 0..1. smiling: blendshape 0..1. rest_width: of a frame of a clip, whose lips may be in the
     middle of a word, the mouth's width at rest over that in the picture; None: of a photo, whose lips are taken as they are.
+    lip_below_px: how far below its line in the mesh the lower lip begins in the middle (`lip_edge.py`).
     """
 
     def __init__(
-        self, points: Array, eye_distance_px: float, by_jaw: float, smiling: float = 0.0, rest_width: float | None = None
+        self,
+        points: Array,
+        eye_distance_px: float,
+        by_jaw: float,
+        smiling: float = 0.0,
+        rest_width: float | None = None,
+        lip_below_px: float = 0.0,
     ) -> None:
         self._smiling = smiling
         self._rest_width = 1.0 if rest_width is None else rest_width
@@ -80,11 +89,13 @@ class MouthWarp:
         def line(indices: tuple[int, ...]) -> Array:
             return frame.curve(frame.local(points_of(points, indices)))
 
-        upper, lower = line(UPPER_INNER), line(LOWER_INNER)
+        inside = np.clip(1 - (x / half) ** 2, 0, 1)
+        below = np.float32(lip_below_px) * inside.astype(np.float32)
+        upper, lower = line(UPPER_INNER), line(LOWER_INNER) + below
         middle = (upper + lower) / 2
         upper, lower = np.minimum(upper, middle), np.maximum(lower, middle)
         self.upper_outer = np.minimum(line(UPPER_OUTER), upper - 0.8)
-        self.lower_outer = np.maximum(line(LOWER_OUTER), lower + 0.8)
+        self.lower_outer = np.maximum(line(LOWER_OUTER) + np.float32(OUTER_SHARE) * below, lower + 0.8)
         self.upper_lip, self.lower_lip = upper - self.upper_outer, self.lower_outer - lower  # thickness
         gap = lower - upper
         self.gap_px = float(gap.max())
@@ -115,7 +126,6 @@ class MouthWarp:
             beside = float(np.abs(np.interp(0.3 * half, outline[:, 1], outline[:, 0])))
             self._room[side] = np.clip(0.85 * (beside - half), 0.25 * half, 0.95 * half)
 
-        inside = np.clip(1 - (x / half) ** 2, 0, 1)
         self._bow = (inside**0.9).astype(np.float32)  # height of the gap along the mouth
         self._round_bow = (inside**0.7).astype(np.float32)
         self._near = smoothstep(2 - np.abs(x) / half)  # 1 along the mouth, 0 a half width beyond the corners
