@@ -183,6 +183,20 @@ def check_photo_options(options: RenderOptions) -> None:
             )
 
 
+def check_moving_options(source: Source | Avatar, values: Controls | RenderOptions, photo_only: frozenset[str], engine: str) -> None:
+    """Raises OptionError for the first field that differs from its default, where the source moves and the engine honours the field for
+    photos only.
+    """
+    for field in dataclasses.fields(values) if is_video(source) else ():
+        if field.name in photo_only and getattr(values, field.name) != field.default:
+            raise OptionError(
+                f"{field.name} is for photos: of a video the {engine} engine changes the mouth and the jaw.",
+                "Leave it out, or give a photo.",
+                code="photo_option",
+                parameters={"name": field.name, "engine": engine},
+            )
+
+
 COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "aspect", "crop", "seed", "label", "mark", "burn_captions"})
 """The options that every engine honours."""
 

@@ -20,7 +20,7 @@ from core.aux_models.face_mesh import Face, FaceFinder
 from core.aux_models.landmarks import check_face, check_whole
 from core.aux_models.person_mask import PersonFinder
 from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, Session, ignore_progress
-from core.engines.capabilities import LITE
+from core.engines.capabilities import LITE, LITE_PHOTO_ONLY
 from core.engines.lite_clip import LiteClipRegistration, LiteClipSession, register_clip
 from core.errors import FaceError
 from core.lite.background import BackgroundChange
@@ -198,6 +198,7 @@ class LiteEngine(Engine):
 
     name = "lite"
     capabilities = LITE
+    photo_only = LITE_PHOTO_ONLY
 
     def __init__(self) -> None:
         use_one_blas_thread()
