@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.aux_models.face_follower import FaceFollower
-from core.aux_models.face_identity import Appearance
+from core.aux_models.face_identity import ALIKE, STILL_ALIKE, Appearance
 from core.aux_models.face_mesh import Face, FaceFinder
 from core.aux_models.face_search import Look, SearchPauses, is_blank, looks
 from core.aux_models.landmarks import check_face
@@ -18,8 +18,6 @@ JUMP = 0.35
 """A followed face that moves this part of its eyes' distance away from where it was going is looked at twice."""
 STRETCH = 1.2
 """And one that grows or shrinks by this factor."""
-ALIKE, STILL_ALIKE = 0.6, 0.45
-"""Likeness that a face needs to be taken for the person's, found anew or merely followed."""
 
 
 class ClipTracker:
@@ -72,7 +70,7 @@ class ClipTracker:
 
     def check(self) -> None:
         """Raises FaceError where the clip never showed as many faces as were asked for."""
-        if self._last is None:
+        if self._last is None and self._most:
             check_face(self._most, self._face_index, "the video")
 
     # ---- finding
