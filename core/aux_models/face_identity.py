@@ -23,6 +23,8 @@ LEAST_GRADIENT = 0.05
 """Added to the length of a cell's histogram: a cell without edges stays short."""
 TURN_DEG = 12.0
 """The person is remembered once for each turn of the head by so much."""
+ALIKE, STILL_ALIKE = 0.6, 0.45
+"""Likeness that a face needs to be taken for the person's: found anew, and merely followed from the frame before."""
 LEARNED, RENEWED = 0.85, 0.1
 """A face as like as the first is learned, to follow the light; the second is its share in what is remembered."""
 LEARNED_TURN = 0.6
@@ -89,8 +91,8 @@ def signature(pixels: Frame, points: Array) -> Array:
     at = np.arange(SIDE_PX) // CELL_PX
     place = (at[:, None] * cells + at[None, :]) * DIRECTIONS + direction
     counts = np.bincount(place.ravel(), np.hypot(dx, dy).ravel(), cells * cells * DIRECTIONS).reshape(-1, DIRECTIONS)
-    counts /= np.linalg.norm(counts, axis=1, keepdims=True) + LEAST_GRADIENT * CELL_PX
-    return _unit((counts - counts.mean()).ravel().astype(np.float32))
+    bounded = counts / (np.linalg.norm(counts, axis=1, keepdims=True) + LEAST_GRADIENT * CELL_PX)
+    return _unit((bounded - bounded.mean()).ravel().astype(np.float32))
 
 
 def turn_deg(points: Array) -> float:

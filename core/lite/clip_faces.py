@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.aux_models.face_mesh import FACE_OVAL, Face, FaceFinder
-from core.aux_models.shown_frames import Why, shown_frames, skipped_spans
-from core.errors import FaceError, ImageError
+from core.aux_models.shown_frames import Why, check_shown, shown_frames, skipped_spans
+from core.errors import ImageError
 from core.lite.clip_smoothing import smoothed
 from core.lite.clip_tracking import ClipTracker
 from core.types import Frame, Skipped
@@ -67,8 +67,7 @@ def track(
         raise ImageError("The video has no frames.", "Is the file complete?")
     tracker.check()
     shown = shown_frames(tracker.why, fps, tracker.cuts)
-    if not shown.weight.any():
-        raise _unusable(tracker.why)
+    check_shown(shown)
     filled = _Filled(tracker.faces, tracker.jumps | tracker.cuts)
     points = filled.points
     oval = points[:, list(FACE_OVAL), :2]
@@ -88,17 +87,6 @@ def track(
         width=size[0],
         height=size[1],
         warnings=(),
-    )
-
-
-def _unusable(why: Sequence[Why]) -> FaceError:
-    reasons = [reason for reason in why if reason is not None]
-    worst = max(set(reasons), key=reasons.count)
-    return FaceError(
-        f"No frame of the video shows a face that can be animated (most often: {worst}).",
-        "Use a video that shows the person's face from the front, at least in parts.",
-        code="face_never_usable",
-        parameters={"why": worst},
     )
 
 

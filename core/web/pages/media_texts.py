@@ -23,7 +23,7 @@ class MediaErrors(TypedDict):
     face_negative: str
     face_cut_off: str
     face_without_eyes: str
-    face_lost: str
+    video_without_face: str
     recording_is_photo: str
     recording_not_sound: str
     recording_mute: str

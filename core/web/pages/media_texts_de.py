@@ -22,7 +22,8 @@ ERRORS = MediaErrors(
     face_negative="Ein Gesicht {value} gibt es nicht. Gezählt wird ab 0, dem größten.",
     face_cut_off="Der Rand schneidet das Gesicht ab ({share} davon fehlen). Nimm ein Foto, auf dem das ganze Gesicht zu sehen ist.",
     face_without_eyes="Ein Gesicht ist zu finden, seine Augen aber nicht. Nimm ein scharfes, gleichmäßig beleuchtetes Foto von vorn.",
-    face_lost="Nach {seconds} s des Videos ist das Gesicht nicht mehr zu finden. Nimm den Teil davor, oder ein Video, das es immer zeigt.",
+    video_without_face="Kein Teil des Videos zeigt ein Gesicht, das sich animieren lässt. Es muss zumindest eine Weile von vorn, groß "
+    "genug und ganz zu sehen sein.",
     recording_is_photo="{name} ist ein Bild, keine Aufnahme. Wurden Foto und Aufnahme vertauscht?",
     recording_not_sound="{name} ist keine Aufnahme, die hier verwendet werden kann. Möglich sind: {formats}.",
     recording_mute="{name} ist ein Video ohne Ton. Nimm eine Aufnahme, auf der jemand spricht.",

@@ -20,7 +20,8 @@ ERRORS = MediaErrors(
     face_negative="There is no face {value}. Faces are counted from 0, the largest.",
     face_cut_off="The face is cut off by the edge ({share} of it is outside). Use a photo that shows the whole face.",
     face_without_eyes="A face was found, but not its eyes. Use a sharp, evenly lit photo that shows one person from the front.",
-    face_lost="The face is lost after {seconds} s of the video. Use the part before, or a video that shows it throughout.",
+    video_without_face="No part of the video shows a face that can be animated. It must be seen from the front, large enough and whole, at "
+    "least for a while.",
     recording_is_photo="{name} is a picture, not a recording. Were photo and recording swapped?",
     recording_not_sound="{name} is not a recording that can be used here. Give one of: {formats}.",
     recording_mute="{name} is a video without sound. Give a recording of speech.",
