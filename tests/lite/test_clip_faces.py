@@ -16,7 +16,7 @@ from core.lite.clip_faces import ClipFaces, track
 from core.media.image import load_image
 from core.settings import Settings
 from core.types import Audio, Controls, Frame, Framing, Photo, RenderOptions, Skipped
-from tests.support.clips import Actor, Matrix, moved, scene
+from tests.support.scenes import Actor, Matrix, moved, scene
 from tests.support.paths import ASSETS
 
 WIDTH, HEIGHT = 480, 270
