@@ -12,8 +12,8 @@ from typing import Literal, get_args
 
 NoticeCode = Literal[
     "face_small", "crop_small", "face_turned", "face_blurred", "face_dark", "mouth_covered",
-    "sound_cut_off", "sound_clipped", "sound_silent", "sound_quiet", "sound_noisy", "video_cut", "crop_moved",
-    "background_kept", "frames_skipped",
+    "sound_cut_off", "sound_clipped", "sound_silent", "sound_quiet", "sound_noisy", "video_cut", "video_hdr", "video_interlaced",
+    "background_mute", "crop_moved", "background_kept", "frames_skipped",
 ]  # fmt: skip
 
 _SENTENCES: dict[NoticeCode, str] = {
@@ -28,7 +28,10 @@ _SENTENCES: dict[NoticeCode, str] = {
     "sound_silent": "The recording is silent: the mouth stays closed.",
     "sound_quiet": "The recording is very quiet ({db} dB): move closer to the microphone or raise its level.",
     "sound_noisy": "There seems to be much background noise or music: the lips follow clear speech best.",
-    "video_cut": "Only the first {seconds} seconds of the video are used; it plays forth and back.",
+    "video_cut": "Only the first {seconds} seconds of the video are used.",
+    "video_hdr": "The video is HDR: its light was mapped to what an ordinary screen shows.",
+    "video_interlaced": "The video is interlaced: its frames were put together of two halves each (deinterlaced).",
+    "background_mute": "The video has no sound that could be kept under the speech.",
     "background_kept": "The person could not be told from the background: it was kept as it is.",
     "frames_skipped": "{seconds} of {total} seconds show the video as it was: no face that can be animated is there.",
     "crop_moved": "The crop left out the face: it was moved to keep the face in.",

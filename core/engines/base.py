@@ -14,7 +14,20 @@ from typing import Any
 from numpy.typing import NDArray
 
 from core.errors import OptionError
-from core.types import Avatar, Controls, Frame, Framing, RenderOptions, Samples, SkipReason, Source, check_honoured, is_video
+from core.types import (
+    FPS,
+    Avatar,
+    Controls,
+    Frame,
+    Framing,
+    RenderOptions,
+    Samples,
+    SkipReason,
+    Source,
+    check_honoured,
+    check_photo_options,
+    is_video,
+)
 
 
 @dataclass
@@ -67,6 +80,8 @@ class EngineProfile:
         options.verify()
         for values in (framing, options):
             check_honoured(values, self.capabilities, self.name)
+        if not is_video(source):
+            check_photo_options(options)
         self.check_options(framing, controls, options)
 
 
@@ -91,6 +106,10 @@ class Session(ABC):
 
     width: int
     height: int
+    fps: float = FPS
+    """Frames per second that it gives."""
+    clip_frames: int = 0
+    """Of a video source: its frames at that rate, from its first to its last; 0 of a photo."""
     warnings: tuple[str, ...] = ()
     """Of what was asked for: what was changed so that it could be shown."""
     look_ahead_samples: int = 0
@@ -114,7 +133,7 @@ class Session(ABC):
 
     @abstractmethod
     def flush(self) -> Iterator[Frame]:
-        """Ends the utterance and yields what is left: ceil(samples / 640) frames in all since the start or the last flush."""
+        """Ends the utterance and yields what is left: ceil(samples * fps / 16000) frames in all since the start or the last flush."""
 
     @abstractmethod
     def idle(self, n_frames: int) -> Iterator[Frame]:

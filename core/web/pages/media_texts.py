@@ -15,7 +15,9 @@ class MediaErrors(TypedDict):
     photo_animated: str
     photo_damaged: str
     video_damaged: str
+    video_codec: str
     photos_only: str
+    videos_only: str
     face_none: str
     face_missing: str
     face_negative: str
@@ -34,6 +36,7 @@ class MediaErrors(TypedDict):
     option_not_honoured: str
     preset_not_honoured: str
     option_out_of_range: str
+    bad_choice: str
     size_out_of_range: str
     bad_aspect: str
     bad_crop: str
@@ -65,6 +68,9 @@ class NoticeTexts(TypedDict):
     sound_quiet: str
     sound_noisy: str
     video_cut: str
+    video_hdr: str
+    video_interlaced: str
+    background_mute: str
     frames_skipped: str
     crop_moved: str
     background_kept: str
