@@ -18,7 +18,7 @@ from core.engines.base import Engine, Registration, Session
 from core.errors import AvatarError, OptionError
 from core.media.image import load_image
 from core.media.jpeg import as_jpeg
-from core.media.source import load_clip
+from core.media.source import Clip, load_clip
 from core.optimization.avatar_cache import AvatarStore, clean_name, new_avatar
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.registration_memory import Key, RegistrationMemory
@@ -118,7 +118,8 @@ class Avatars:
         with self._scheduler.device_turn():
             session = loaded.engine.session(registration, request.controls, request.options)
         self.memory.trim()  # registrations grow with the sizes they are used at
-        return PreparedRun(loaded, registration, started_s, register_ms), session
+        heard = self._clip(request.source) if request.options.keep_background else None
+        return PreparedRun(loaded, registration, started_s, register_ms, heard), session
 
     def registration(self, job: Job[Any] | None, engine: Engine, source: Source | Avatar, framing: Framing, owner: str) -> Registration:
         """Made once while it stays in memory, or for an avatar on the disk. Raises FaceError, and AvatarError where the avatar is gone."""
@@ -179,6 +180,10 @@ class Avatars:
         if avatar.kind == "video":
             return load_clip(data, "The video of this avatar", self._settings)
         return dataclasses.replace(load_image(data, self._settings), sha256=avatar.sha256, warnings=avatar.warnings)
+
+    def _clip(self, source: Source | Avatar) -> Clip | None:
+        source = self._source(source) if isinstance(source, Avatar) else source
+        return source if isinstance(source, Clip) else None
 
     def thumbnail(self, token: str, owner: str) -> bytes:
         """JPEG, 256 pixels square at most."""

@@ -132,7 +132,7 @@ class AvatarRegistrar:
         smooth = {name: moving_average(rows, options.smo_k_s) for name, rows in motions.items()}
         warnings = _warnings(kept.side_px)
         if full:
-            warnings += (f"Only the first {len(kept.pictures) / FPS:.0f} seconds of the video are used; it plays forth and back.",)
+            warnings += (notice("video_cut", seconds=f"{len(kept.pictures) / FPS:.0f}"),)
         return DittoRegistration(_frames(kept.found(), smooth), sc, False, kept.pictures, kept.crops, self.extract, size, warnings, shown)
 
     def _first(self, frame: Frame, face_index: int, where: str = "the photo") -> Landmarks:

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 
 from core.atomic_components.crop import Crop
-from core.atomic_components.pose import Array, Motion, SourceMotion, mirror_index
+from core.atomic_components.pose import Array, Motion, SourceMotion
 from core.aux_models.shown_frames import ShownFrames
+from core.clip_options import clip_index
 from core.errors import ImageError, disk_error
 from core.types import Frame
 
@@ -148,7 +149,7 @@ class DittoRegistration:
 
     def index(self, i: int) -> int:
         """Number of the source frame that frame `i` of the result uses: a video plays forth and back."""
-        return mirror_index(i, len(self.frames))
+        return clip_index(i, len(self.frames), "bounce")
 
     def picture(self, index: int) -> Frame:
         """(height, width, 3) uint8 RGB, the frame that the crop is put back into. Not to be written to."""

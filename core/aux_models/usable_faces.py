@@ -21,8 +21,8 @@ MAX_OUTSIDE = 0.15
 """Part of the lower face's points that may lie outside the picture."""
 LOWER_FACE = (0, 13, 14, 17, 61, 291, 37, 267, 84, 314, 152, 148, 377, 176, 400, 149, 378, 172, 397)
 THUMBNAIL_PX = 32
-CUT, CUT_TIMES = 14.0, 4.0
-"""A frame may begin another picture where it differs from that before by so much (mean of 255), and so many times more than usual."""
+CUT, CUT_TIMES = 10.0, 4.0
+"""A frame may begin another picture where half of it differs from that before by so much of 255, and so many times more than usual."""
 USUAL_FRAMES = 12
 
 
@@ -61,7 +61,7 @@ class PictureCuts:
         before, self._thumbnail = self._thumbnail, small.mean(axis=2, dtype=np.float32)
         if before is None:
             return False
-        change = float(np.abs(self._thumbnail - before).mean())
+        change = float(np.median(np.abs(self._thumbnail - before)))
         usual = float(np.median(self._changes)) if self._changes else 0.0
         self._changes.append(change)
         return change > max(CUT, CUT_TIMES * usual)

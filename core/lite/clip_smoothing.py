@@ -10,17 +10,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from core.aux_models.face_mesh import LEFT_EYE_OUTER, RIGHT_EYE_OUTER
+
 Array = NDArray[np.float32]
 Double = NDArray[np.float64]
 
 HALF_WINDOWS = (2, 3, 5, 8, 12)
 """Frames on each side of the one that is fitted. At none the signal is as measured, which keeps a blink and a closing lip."""
 DEGREE = 2
-CONFIDENCE = 2.5
+CONFIDENCE = 1.5
 """Standard deviations within which two windows agree."""
 QUANTILE, OF_NORMAL = 0.3, 0.385
 """The noise is read from this quantile of the changes, so that motion does not count as noise; its value for a normal distribution of 1."""
 LEAST_NOISE = 1e-4
+MOST_NOISE, MOST_NOISE_PX = 0.002, 0.1
+"""What the face mesh trembles at most, in eyes' distances and in pixels; changes beyond it are motion, however long they go on."""
 HEAD = (33, 133, 263, 362, 6, 168, 197, 4, 10, 151, 9, 127, 356, 234, 454, 93, 323, 103, 332, 67, 297)
 """Points of the mesh that move with the head and hardly with the expression."""
 COLUMNS_AT_ONCE = 200
@@ -42,23 +46,24 @@ def _smoothed_run(points: Array) -> Array:
     # The similarity from the model to each frame by least squares, as a complex number whose size is the scale and whose angle the turn.
     factor = (head * np.conj(model)).sum(axis=1) / (np.abs(model) ** 2).sum()
     shape = (plane - centre[:, None]) / factor[:, None]
+    eyes_px = float(np.median(np.abs(plane[:, RIGHT_EYE_OUTER] - plane[:, LEFT_EYE_OUTER])))
+    most = max(MOST_NOISE * eyes_px, MOST_NOISE_PX)
     signals = np.concatenate([shape.real, shape.imag, points[..., 2] / np.abs(factor)[:, None]], axis=1)
-    # Lips change from frame to frame as noise does: they are measured as well as the points that do not move.
-    still = [axis * points.shape[1] + point for axis in (0, 1) for point in HEAD]
-    most_noise = float(np.median(_noise(signals[:, still])))
     for start in range(0, signals.shape[1], COLUMNS_AT_ONCE):  # a long clip's windows would take several times its memory
-        signals[:, start : start + COLUMNS_AT_ONCE] = adaptively_smoothed(signals[:, start : start + COLUMNS_AT_ONCE], most_noise)
-    placed = adaptively_smoothed(np.stack([centre.real, centre.imag, factor.real, factor.imag], axis=1))
+        signals[:, start : start + COLUMNS_AT_ONCE] = adaptively_smoothed(signals[:, start : start + COLUMNS_AT_ONCE], most)
+    # As large as the face, the factor's two parts tremble about as much as the two of the place.
+    placed = adaptively_smoothed(np.stack([centre.real, centre.imag, factor.real * eyes_px, factor.imag * eyes_px], axis=1), most)
+    placed[:, 2:] /= eyes_px
     centre, factor = placed[:, 0] + 1j * placed[:, 1], placed[:, 2] + 1j * placed[:, 3]
     x, y, z = np.split(signals, 3, axis=1)
     plane = (x + 1j * y) * factor[:, None] + centre[:, None]
     return np.stack([plane.real, plane.imag, z * np.abs(factor)[:, None]], axis=-1).astype(np.float32)
 
 
-def adaptively_smoothed(signals: Double, most_noise: float = np.inf) -> Double:
-    """(n, m): m signals over n frames -> the same, each smoothed as far as its own noise goes, which is at most `most_noise`."""
+def adaptively_smoothed(signals: Double, most: float) -> Double:
+    """(n, m): m signals over n frames -> the same, each smoothed as far as its own noise goes, which is `most` at most."""
     n = len(signals)
-    noise = np.minimum(_noise(signals), most_noise)
+    noise = np.minimum(_noise(signals), most)
     best = signals.copy()
     low, high = signals - CONFIDENCE * noise, signals + CONFIDENCE * noise
     agree = np.ones(signals.shape, bool)

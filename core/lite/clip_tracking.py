@@ -89,7 +89,10 @@ class ClipTracker:
 
     def _started(self, frame: Frame) -> tuple[Face | None, Why]:
         """The face asked for, in the first frame with so many."""
-        found = self._finder.find(frame) if self._pauses.lost() else self._finder.detect(frame)
+        thorough = self._pauses.lost()
+        found = self._finder.find(frame) if thorough else self._finder.detect(frame)
+        if not found and thorough:
+            found = next(filter(None, (self._seen(look) for look in looks(frame, None, thorough))), [])
         self._most = max(self._most, len(found))
         if len(found) <= self._face_index:
             return None, "other_face" if found else "no_face"
@@ -117,7 +120,7 @@ class ClipTracker:
     def _watched(self, frame: Frame, face: Face, persons: Persons) -> Face | None:
         """The followed face, or the one that is the person's instead, where others are near; None where it is another's."""
         around = next(iter(looks(frame, face.box, thorough=False)), None)
-        faces = [] if around is None else [_placed(each, around) for each in self._finder.detect(around.pixels)]
+        faces = [] if around is None else self._seen(around)
         if not any(same_place(each, face) for each in faces):
             return face
         own = persons.own_face(faces, lambda each: self._appearance.likeness(frame, each.points))
@@ -133,7 +136,7 @@ class ClipTracker:
         faces: list[Face] = []
         own = None
         for look in looks(frame, None if self._last is None else self._last.box, self._pauses.lost()):
-            found = [_placed(face, look) for face in self._finder.detect(look.pixels)]
+            found = self._seen(look)
             faces += [face for face in found if not any(same_place(face, other) for other in faces)]
             own = persons.own_face(found, likeness, anywhere)
             if own is not None and likeness(own) >= ALIKE:
@@ -144,9 +147,11 @@ class ClipTracker:
             return None, "other_face" if faces else "no_face"
         return self._follower.start(frame, own) or own, None
 
-
-def _placed(face: Face, look: Look) -> Face:
-    """A face of a look, in pixels of the frame."""
-    points = face.points / np.float32(look.scale)
-    points[:, :2] += (look.x, look.y)
-    return Face(points, face.blendshapes, face.yaw_deg, face.pitch_deg, face.roll_deg)
+    def _seen(self, look: Look) -> list[Face]:
+        """The faces of a look, in pixels of the frame."""
+        faces = []
+        for face in self._finder.detect(look.pixels):
+            points = face.points / np.float32(look.scale)
+            points[:, :2] += (look.x, look.y)
+            faces.append(Face(points, face.blendshapes, face.yaw_deg, face.pitch_deg, face.roll_deg))
+        return faces

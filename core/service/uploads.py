@@ -19,7 +19,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from core.errors import disk_error
-from core.media.sniff import HEAD_BYTES, Content, identify
+from core.media.sniff import HEAD_BYTES, VIDEO_DEMUXERS, Content, identify
 from core.service.errors import Malformed, TooLarge, WrongKind
 from core.settings import Settings
 
@@ -104,7 +104,7 @@ class ContentJudge:
             limits.append(settings.max_audio_bytes)
         if kind in ("person", "picture", "media") and content.kind == "image":
             limits.append(settings.max_image_bytes)
-        elif kind in ("person", "media", "video") and content.decoder in ("mov", "matroska"):
+        elif kind in ("person", "media", "video") and content.decoder in VIDEO_DEMUXERS:
             limits.append(settings.max_video_bytes)
         return max(limits, default=None)
 

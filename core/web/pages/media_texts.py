@@ -15,6 +15,7 @@ class MediaErrors(TypedDict):
     photo_animated: str
     photo_damaged: str
     video_damaged: str
+    video_codec: str
     photos_only: str
     videos_only: str
     photo_option: str
@@ -68,9 +69,9 @@ class NoticeTexts(TypedDict):
     sound_quiet: str
     sound_noisy: str
     video_cut: str
-    frames_skipped: str
     video_hdr: str
     video_interlaced: str
     background_mute: str
+    frames_skipped: str
     crop_moved: str
     background_kept: str

@@ -13,6 +13,7 @@ ERRORS = MediaErrors(
     photo_animated="{name} ist eine Animation. Nimm ein einzelnes Bild.",
     photo_damaged="{name} ist beschädigt oder nicht vollständig. Speichere es noch einmal, oder nimm ein anderes Foto.",
     video_damaged="{name} ist beschädigt oder nicht vollständig. Speichere es noch einmal, oder nimm ein anderes Video.",
+    video_codec="{name} hat Bilder in einem Format, das nicht gelesen wird ({codec}). Speichere es mit H.264.",
     photos_only="Das Verfahren {engine} bewegt nur Fotos. Nimm ein Foto, oder wähle ein anderes Verfahren.",
     videos_only="{name} gilt nur für Videos. Lass es weg, oder nimm ein Video statt des Fotos.",
     photo_option="{name} gilt nur für Fotos: in Videos ändert das Verfahren {engine} nur Mund und Kiefer. Lass es, wie es war.",

@@ -12,6 +12,7 @@ ERRORS = MediaErrors(
     photo_animated="{name} is an animation. Give a single picture.",
     photo_damaged="{name} is damaged or not complete. Save it again, or use another photo.",
     video_damaged="{name} is damaged or not complete. Save it again, or use another video.",
+    video_codec="{name} has pictures of a kind that is not read ({codec}). Save it with H.264.",
     photos_only="The {engine} engine animates photos only. Give a photo, or choose another engine.",
     videos_only="{name} is for videos. Leave it out, or give a video in place of the photo.",
     photo_option="{name} is for photos: of a video the {engine} engine changes the mouth and the jaw only. Leave it as it was.",

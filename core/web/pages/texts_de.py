@@ -330,6 +330,7 @@ GERMAN = Texts(
         "captions_no_words": "Untertitel im Bild brauchen die Zeiten der Wörter. Wähle eine andere Stimme, oder lass sie weg.",
         "captions_no_recogniser": "Untertitel einer Aufnahme brauchen eine Spracherkennung, und dieser Server hat keine. Lass sie weg.",
         "captions_no_font": "Keine Schrift des Servers kann {letters} zeigen, was die Untertitel im Bild brauchen. Lass sie weg.",
+        "not_live": "Live-Sitzungen kennen {name} nicht. Lass es weg.",
         "captions_live": "Live-Sitzungen haben keine Untertitel im Bild. Lass sie weg.",
         "voice_without_text": "Eine Stimme oder ein Tempo ist ohne Text angegeben. Schreibe den Text, oder lass sie weg.",
         "text_empty": "Im Text steht nichts, das sich sagen lässt. Schreibe Wörter.",

@@ -325,6 +325,7 @@ ENGLISH = Texts(
         "captions_no_words": "Captions in the picture need the times of the words. Choose another voice, or leave them out.",
         "captions_no_recogniser": "Captions of a recording need a speech recogniser, and this server has none. Leave them out.",
         "captions_no_font": "No font of the server can show {letters}, which the captions in the picture need. Leave them out.",
+        "not_live": "Live sessions do not honour {name}. Leave it out.",
         "captions_live": "Live sessions have no captions in the picture. Leave them out.",
         "voice_without_text": "A voice or a speed is given without a text. Write the text, or leave them out.",
         "text_empty": "There is nothing in the text that can be said. Write words.",
