@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from core.aux_models.shown_frames import skipped_spans, skipped_warnings
 from core.engines.base import Session
 from core.errors import OptionError
 from core.media.burned_captions import BurnedCaptions
@@ -33,6 +34,7 @@ from core.types import (
     Generation,
     GenerationInfo,
     Progress,
+    SkipReason,
     exact_rate,
 )
 
@@ -70,6 +72,7 @@ class GenerationRun:
         self.beside, self._sound_warnings = self._beside()
         self.n_frames = 0
         """Frames made so far."""
+        self._skipped: list[SkipReason | None] = []
         self._turn = session_turn(session, scheduler)
         self._ready_s = time.perf_counter()
         self._first_s = 0.0
@@ -173,6 +176,7 @@ class GenerationRun:
                 if frame is None:
                     return frames, True
                 frames.append(frame)
+                self._skipped.append(self.session.skipped)
                 if (time.perf_counter() - began) * (len(frames) + 1) / len(frames) > TURN_S:
                     break
         return frames, False
@@ -184,6 +188,8 @@ class GenerationRun:
     def info(self) -> GenerationInfo:
         """The facts about the finished video; call it after the last frame."""
         prepared, audio_s = self.prepared, self.audio.duration_s
+        skipped = skipped_spans(self._skipped, float(self.rate))
+        said = skipped_warnings(skipped, self.n_frames / float(self.rate))
         wall_s = time.perf_counter() - prepared.started_s
         return GenerationInfo(
             engine=prepared.engine.name,
@@ -199,10 +205,11 @@ class GenerationRun:
             register_ms=prepared.register_ms,
             load_ms=prepared.loaded.load_ms,
             seed=self.options.seed,
-            warnings=(*prepared.warnings, *self.session.warnings, *self._sound_warnings, *self.audio.warnings),
+            warnings=(*prepared.warnings, *self.session.warnings, *self._sound_warnings, *self.audio.warnings, *said),
             avatar=prepared.avatar,
             label=self.options.label,
             mark=self.options.mark,
+            skipped=skipped,
         )
 
 

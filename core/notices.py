@@ -13,7 +13,7 @@ from typing import Literal, get_args
 NoticeCode = Literal[
     "face_small", "crop_small", "face_turned", "face_blurred", "face_dark", "mouth_covered",
     "sound_cut_off", "sound_clipped", "sound_silent", "sound_quiet", "sound_noisy", "video_cut", "video_hdr", "video_interlaced",
-    "background_mute", "crop_moved", "background_kept",
+    "background_mute", "crop_moved", "background_kept", "frames_skipped",
 ]  # fmt: skip
 
 _SENTENCES: dict[NoticeCode, str] = {
@@ -33,6 +33,7 @@ _SENTENCES: dict[NoticeCode, str] = {
     "video_interlaced": "The video is interlaced: its frames were put together of two halves each (deinterlaced).",
     "background_mute": "The video has no sound that could be kept under the speech.",
     "background_kept": "The person could not be told from the background: it was kept as it is.",
+    "frames_skipped": "{seconds} of {total} seconds show the video as it was: no face that can be animated is there.",
     "crop_moved": "The crop left out the face: it was moved to keep the face in.",
 }
 CODES: tuple[NoticeCode, ...] = get_args(NoticeCode)

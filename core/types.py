@@ -190,6 +190,20 @@ def check_photo_options(options: RenderOptions) -> None:
             )
 
 
+def check_moving_options(source: Source | Avatar, values: Controls | RenderOptions, photo_only: frozenset[str], engine: str) -> None:
+    """Raises OptionError for the first field that differs from its default, where the source moves and the engine honours the field for
+    photos only.
+    """
+    for field in dataclasses.fields(values) if is_video(source) else ():
+        if field.name in photo_only and getattr(values, field.name) != field.default:
+            raise OptionError(
+                f"{field.name} is for photos: of a video the {engine} engine changes the mouth and the jaw.",
+                "Leave it out, or give a photo.",
+                code="photo_option",
+                parameters={"name": field.name, "engine": engine},
+            )
+
+
 def check_live_options(options: RenderOptions) -> None:
     """Raises OptionError for the first option that a live session, which has no end and 25 frames a second, cannot honour."""
     if options.burn_captions:
@@ -437,6 +451,20 @@ class Progress:
 ProgressCallback = Callable[[Progress], None]
 
 
+SkipReason = Literal["no_face", "other_face", "too_small", "turned_away", "cut_off"]
+"""Why frames of a video source are shown as they are: no face was found in them; another person's face took the place; the face is too
+small, or turned too far to the side, to be animated; its mouth is outside the picture."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A span whose frames show the source as it is, seconds from the start: from_s <= t < to_s."""
+
+    from_s: float
+    to_s: float
+    why: SkipReason
+
+
 @dataclass(frozen=True)
 class GenerationInfo:
     """The facts about a finished video: the engine, the size and the times.
@@ -445,7 +473,7 @@ class GenerationInfo:
     rtf: wall_s / audio_s. first_frame_ms: from the moment audio and avatar are there to the first finished frame.
     register_ms, load_ms: registration of the photo and loading of the engine in this request, else 0.
     cache_hit: the very video had been made before; the times are those of this request. avatar: token of the avatar used. label: the
-    visible "AI" is in the frames. mark: the imperceptible mark is.
+    visible "AI" is in the frames. mark: the imperceptible mark is. skipped: spans of the video in which a moving source was shown as it is.
     """
 
     engine: str
@@ -466,10 +494,18 @@ class GenerationInfo:
     avatar: str | None = None
     label: bool = False
     mark: bool = False
+    skipped: tuple[Skipped, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return {**dataclasses.asdict(self), "warnings": list(self.warnings)}
+        plain = dataclasses.asdict(self)
+        return {**plain, "warnings": list(self.warnings), "skipped": list(plain["skipped"])}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> GenerationInfo:
+        """What `to_dict` gave. Raises TypeError for anything else."""
+        skipped = tuple(Skipped(**span) for span in plain.get("skipped", ()))
+        return cls(**{**plain, "warnings": tuple(plain["warnings"]), "skipped": skipped})
 
 
 @dataclass(frozen=True)

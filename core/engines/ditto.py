@@ -52,7 +52,7 @@ from core.types import Avatar, Controls, Frame, Framing, Photo, RenderOptions, S
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3
+FORMAT = 4
 """Counts changes of this engine's code that change its frames."""
 Detector = Literal["mediapipe", "insightface"]
 DETECTORS: tuple[Detector, ...] = ("mediapipe", "insightface")

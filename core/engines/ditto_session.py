@@ -213,6 +213,7 @@ class DittoSession(Session):
         while True:
             while self._finished:
                 self._shown, picture = self._finished.popleft()
+                self.skipped = self._source.shown.why[self._shown.source_index]
                 yield picture
             with stage("frames of a step, motion included", 0):
                 self._finished.extend(self._drawing.step(batches))

@@ -14,10 +14,15 @@ from core.lite.mouth_warp import MouthShape, MouthWarp
 from core.types import Frame
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+SHINE_OF_TEETH = 1.1
+"""A mouth that shines more than this between its lips lends its teeth."""
 
 
 class MouthInterior:
-    """texture: (H, W, 3) uint8 RGB, `scale` texture pixels per output pixel."""
+    """texture: (H, W, 3) uint8 RGB, `scale` texture pixels per output pixel.
+
+    shine: brightness of what the texture shows between the lips, over that of the lips.
+    """
 
     def __init__(self, warp: MouthWarp, texture: Frame, scale: float) -> None:
         self._warp = warp
@@ -32,7 +37,8 @@ class MouthInterior:
         self._contact = warp.contact[column]
         lip, skin = self._lip_and_skin(photo, column)
         self._cavity = self._make_cavity(lip)
-        if self._has_teeth(photo, column, lip):
+        self.shine = self._shine(photo, column, lip)
+        if self.shine > SHINE_OF_TEETH:
             self._teeth_rgb, teeth_alpha = self._photo_teeth(photo, column)
         else:
             self._teeth_rgb, teeth_alpha = self._drawn_teeth(skin, bottom=0.13 * half, width=0.66 * half)
@@ -43,7 +49,11 @@ class MouthInterior:
 
     def picture(self, shape: MouthShape) -> Array:
         """The interior for one mouth shape: (h, w, 3) float32 RGB 0..255 in the mouth's frame, without the lips' shadow."""
-        move = np.array([[1, 0, 0], [0, 1, shape.jaw_px * self.scale]], np.float32)
+        return self.picture_for(shape.jaw_px)
+
+    def picture_for(self, jaw_px: float) -> Array:
+        """The same for a jaw that is lowered by so much."""
+        move = np.array([[1, 0, 0], [0, 1, jaw_px * self.scale]], np.float32)
         out: Array = cv2.warpAffine(self._tongue_alpha, move, (self._width, self._height), borderMode=cv2.BORDER_REPLICATE)
         out *= self._tongue_less_cavity
         out += self._cavity
@@ -76,12 +86,12 @@ class MouthInterior:
 
         return median(on_lip), median(on_skin)
 
-    def _has_teeth(self, photo: Array, column: Array, lip: Array) -> bool:
-        """True when the photo's mouth is open enough, and bright enough inside, to lend its teeth."""
+    def _shine(self, photo: Array, column: Array, lip: Array) -> float:
+        """Brightness of what is seen between the lips over that of the lips; 0 where they are too close to tell."""
         if self._warp.gap_px < 0.12 * self._warp.half:
-            return False
+            return 0.0
         inside = (self.y > self._warp.upper_src[column]) & (self.y < self._warp.lower_src[column])
-        return bool(inside.any()) and float(np.percentile(photo[inside] @ LUMA, 80)) > 1.1 * float(lip @ LUMA)
+        return float(np.percentile(photo[inside] @ LUMA, 80)) / max(float(lip @ LUMA), 1e-6) if inside.any() else 0.0
 
     def _make_cavity(self, lip: Array) -> Array:
         depth = smoothstep((self.y - self._contact) / np.float32(0.9 * self._warp.half))[..., None]

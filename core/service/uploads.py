@@ -33,7 +33,7 @@ Part = Literal["sound", "person", "picture", "media", "video", "text"]
 """media: sound or person."""
 _SOUND = "a recording (WAV, MP3, M4A, FLAC, Ogg, or a WebM, MP4 or MOV video with sound)"
 _PICTURES = "PNG, JPEG, HEIC, AVIF, WebP or BMP"
-_PERSON = f"a photo ({_PICTURES}), or a video for Ditto"
+_PERSON = f"a photo ({_PICTURES}), or a video (MP4, MOV, WebM or Matroska)"
 _VIDEO = "a video (MP4, MOV, WebM or Matroska)"
 _SAY = {"sound": _SOUND, "person": _PERSON, "picture": f"a picture ({_PICTURES})", "media": f"{_SOUND}, or {_PERSON}", "video": _VIDEO}
 _HINT = "The folder for videos must be there, and writable."

@@ -18,7 +18,7 @@ from core.atomic_components.registration import MAX_FEATURES, DittoRegistration
 from core.atomic_components.source_options import SourceOptions
 from core.aux_models.face_mesh import FaceFinder, FaceMesh, MeshDetector
 from core.clip_options import clip_index
-from core.errors import FaceError, ImageError
+from core.errors import ImageError
 from core.media.source import Clip, load_source
 from core.settings import Settings
 from core.types import Frame
@@ -79,15 +79,6 @@ def test_a_video_of_one_frame_stays_a_video(registrar: AvatarRegistrar, astronau
 def test_a_video_without_frames(registrar: AvatarRegistrar) -> None:
     with pytest.raises(ImageError, match="no frames"):
         registrar.register(iter([]))
-
-
-def test_a_lost_face_is_named_by_its_frame(registrar: AvatarRegistrar, astronaut: Frame) -> None:
-    """The published code ends with an IndexError somewhere in the eyes."""
-    gone = np.full_like(astronaut, 120)
-    with pytest.raises(FaceError, match=r"lost in frame 3 of the video \(0\.08 s\)"):
-        registrar.register(iter([astronaut, astronaut, gone, astronaut]))
-    with pytest.raises(FaceError, match="No face was found in the first frame of the video"):
-        registrar.register(iter([gone, astronaut]))
 
 
 def test_a_cut_in_a_video_is_survived(registrar: AvatarRegistrar, astronaut: Frame) -> None:

@@ -18,12 +18,13 @@ class MediaErrors(TypedDict):
     video_codec: str
     photos_only: str
     videos_only: str
+    photo_option: str
     face_none: str
     face_missing: str
     face_negative: str
     face_cut_off: str
     face_without_eyes: str
-    face_lost: str
+    video_without_face: str
     recording_is_photo: str
     recording_not_sound: str
     recording_mute: str
@@ -71,5 +72,6 @@ class NoticeTexts(TypedDict):
     video_hdr: str
     video_interlaced: str
     background_mute: str
+    frames_skipped: str
     crop_moved: str
     background_kept: str

@@ -16,13 +16,15 @@ ERRORS = MediaErrors(
     video_codec="{name} hat Bilder in einem Format, das nicht gelesen wird ({codec}). Speichere es mit H.264.",
     photos_only="Das Verfahren {engine} bewegt nur Fotos. Nimm ein Foto, oder wähle ein anderes Verfahren.",
     videos_only="{name} gilt nur für Videos. Lass es weg, oder nimm ein Video statt des Fotos.",
+    photo_option="{name} gilt nur für Fotos: in Videos ändert das Verfahren {engine} nur Mund und Kiefer. Lass es, wie es war.",
     face_none="Auf diesem Foto ist kein Gesicht zu finden. Nimm ein scharfes, gleichmäßig beleuchtetes Foto, auf dem eine Person von vorn "
     "zu sehen ist, das ganze Gesicht im Bild.",
     face_missing="Verlangt ist Gesicht {index}, gezählt ab 0, dem größten; zu sehen sind {found}. Wähle ein anderes.",
     face_negative="Ein Gesicht {value} gibt es nicht. Gezählt wird ab 0, dem größten.",
     face_cut_off="Der Rand schneidet das Gesicht ab ({share} davon fehlen). Nimm ein Foto, auf dem das ganze Gesicht zu sehen ist.",
     face_without_eyes="Ein Gesicht ist zu finden, seine Augen aber nicht. Nimm ein scharfes, gleichmäßig beleuchtetes Foto von vorn.",
-    face_lost="Nach {seconds} s des Videos ist das Gesicht nicht mehr zu finden. Nimm den Teil davor, oder ein Video, das es immer zeigt.",
+    video_without_face="Kein Teil des Videos zeigt ein Gesicht, das sich animieren lässt. Es muss zumindest eine Weile von vorn, groß "
+    "genug und ganz zu sehen sein.",
     recording_is_photo="{name} ist ein Bild, keine Aufnahme. Wurden Foto und Aufnahme vertauscht?",
     recording_not_sound="{name} ist keine Aufnahme, die hier verwendet werden kann. Möglich sind: {formats}.",
     recording_mute="{name} ist ein Video ohne Ton. Nimm eine Aufnahme, auf der jemand spricht.",
@@ -69,5 +71,6 @@ NOTICES = NoticeTexts(
     video_interlaced="Das Video hat Halbbilder (interlaced): Sie wurden zu ganzen Bildern zusammengesetzt.",
     background_mute="Das Video hat keinen Ton, der unter der Sprache erhalten werden könnte.",
     background_kept="Die Person war nicht vom Hintergrund zu trennen; er bleibt, wie er ist.",
+    frames_skipped="{seconds} von {total} Sekunden zeigen das Video, wie es war: Dort ist kein Gesicht, das sich animieren lässt.",
     crop_moved="Im gewählten Ausschnitt fehlte das Gesicht; er wurde so verschoben, dass es darin ist.",
 )

@@ -15,12 +15,14 @@ ERRORS = MediaErrors(
     video_codec="{name} has pictures of a kind that is not read ({codec}). Save it with H.264.",
     photos_only="The {engine} engine animates photos only. Give a photo, or choose another engine.",
     videos_only="{name} is for videos. Leave it out, or give a video in place of the photo.",
+    photo_option="{name} is for photos: of a video the {engine} engine changes the mouth and the jaw only. Leave it as it was.",
     face_none="No face was found in this photo. Use a sharp, evenly lit photo that shows one person from the front, the whole face in it.",
     face_missing="Face {index} was asked for, counted from 0, the largest; the photo shows {found}. Choose another one.",
     face_negative="There is no face {value}. Faces are counted from 0, the largest.",
     face_cut_off="The face is cut off by the edge ({share} of it is outside). Use a photo that shows the whole face.",
     face_without_eyes="A face was found, but not its eyes. Use a sharp, evenly lit photo that shows one person from the front.",
-    face_lost="The face is lost after {seconds} s of the video. Use the part before, or a video that shows it throughout.",
+    video_without_face="No part of the video shows a face that can be animated. It must be seen from the front, large enough and whole, at "
+    "least for a while.",
     recording_is_photo="{name} is a picture, not a recording. Were photo and recording swapped?",
     recording_not_sound="{name} is not a recording that can be used here. Give one of: {formats}.",
     recording_mute="{name} is a video without sound. Give a recording of speech.",
@@ -67,5 +69,6 @@ NOTICES = NoticeTexts(
     video_interlaced="The video is interlaced: it was deinterlaced.",
     background_mute="The video has no sound that could be kept under the speech.",
     background_kept="The person could not be told from the background; it stays as it is.",
+    frames_skipped="{seconds} of {total} seconds show the video as it was: no face that can be animated is there.",
     crop_moved="The chosen part of the photo left out the face; it was moved to keep the face in.",
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from core.service.clip_stills import video_of
 from core.service.examples import Example
 from core.service.owners import owner_of
 from core.service.service import Service
@@ -48,5 +49,5 @@ def from_phone(request: gr.Request) -> bool:
 
 
 def uploaded(path: object) -> Path | None:
-    """The file that a component handed over; None where it is empty."""
-    return Path(path) if isinstance(path, str) and path else None
+    """The file that a component handed over, or the video that it stands for; None where it is empty."""
+    return video_of(Path(path)) if isinstance(path, str) and path else None

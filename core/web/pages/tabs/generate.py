@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -168,7 +167,8 @@ class GenerateTab:
                 return self._context.service.studio.avatar(token, job.owner).name
             except AvatarError:  # deleted meanwhile
                 return ""
-        return Path(str(job.client_state.get("photo", ""))).stem
+        photo = uploaded(job.client_state.get("photo"))
+        return "" if photo is None else photo.stem
 
     def _wire(self) -> Any:
         context, texts = self._context, self._context.texts

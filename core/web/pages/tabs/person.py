@@ -150,11 +150,11 @@ def pick_face(context: Context, photo_id: str, faces_id: str, parts: bool = Fals
         preview = PhotoPreview() if given is None else await context.service.face_previews.of(given, owner_of_request(request))
         if preview is None:  # another photo was chosen meanwhile
             return [gr.skip()] * 4
-        known = path and path == face_of and 0 <= int(face or 0) < len(preview.faces)
+        known = given is not None and given == uploaded(face_of) and 0 <= int(face or 0) < len(preview.faces)
         chosen = int(face or 0) if known else Framing.face_index
         crop = str(crop or "") if known else ""
         html = preview_html(texts, preview, chosen) + (part_html(texts, preview, crop) if parts else "")
-        shown = gr.skip() if preview.shown is None else str(preview.shown)
+        shown = gr.skip() if preview.shown is None or str(preview.shown) == path else str(preview.shown)
         return [gr.update(value=html, visible=bool(html)), chosen, shown, crop]
 
     def choose(event: gr.EventData) -> tuple[int, str]:
