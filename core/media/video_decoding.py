@@ -117,7 +117,8 @@ class _Deinterlacer:
 
     def __init__(self, frame: av.VideoFrame, time_base: Fraction) -> None:
         self._of, self._time_base = _shape(frame), time_base
-        self._graph = graph = Graph()
+        graph: Any = Graph()
+        self._graph = graph
         self._in = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=time_base)
         bwdif, end = graph.add("bwdif", _DEINTERLACE), graph.add("buffersink")
         self._in.link_to(bwdif)
