@@ -52,6 +52,7 @@ def words_html(texts: Texts) -> str:
     said = {"language": texts.language, "done": texts.notify_done, "failed": texts.error, "uploading": texts.uploading}
     said |= {"upload-broken": texts.upload_broken, "device-denied": texts.device_denied, "device-missing": texts.device_missing}
     said |= {"device-busy": texts.device_busy, "device-insecure": texts.device_insecure, "preview": texts.preview}
+    said |= {"device-or-file": texts.device_or_file}
     sharing = texts.sharing
     said |= {"converting": sharing["converting"], "share-failed": sharing["share_failed"]}
     return "<span hidden " + " ".join(f'data-{name}="{escape(word)}"' for name, word in said.items()) + "></span>"

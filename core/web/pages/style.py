@@ -100,8 +100,11 @@ html, body { overflow-x: clip; }
 footer .divider { display: none; }
 /* in a media query Gradio puts every selector below its content */
 @media (max-width: 640px) {
-  .tab-container button { min-width: 44px; padding: 0 0.2rem !important; font-size: 0.8rem !important; }
+  .tab-container button { flex: 1 1 auto; justify-content: center; min-width: 44px; padding: 0 !important; font-size: 0.8rem !important; }
+  .th-head { align-items: center; }
+  .th-head .th-language { margin: 0 !important; }
   .th-head h1 { font-size: 1.45rem; }
+  .th-table th, .th-table td { padding-right: 0.6rem; }
   .th-head p { font-size: 0.95rem; }
 }
 """ + script("layout.css", "player.css", "live.css", "chat.css", "examples.css", "preview.css", "sharing.css")

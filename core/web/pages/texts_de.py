@@ -231,12 +231,11 @@ GERMAN = Texts(
     ditto_running="Ditto wird geholt",
     ditto_present="Dittos Netze sind da.",
     ditto_failed="Ditto konnte nicht geholt werden",
-    device_denied="Der Browser lässt diese Seite nicht darauf zugreifen. Erlaube es neben der Adresse der Seite und drücke noch einmal; "
-    "oder lade eine Datei hoch.",
-    device_missing="Keines gefunden. Schließe eines an und drücke noch einmal; oder lade eine Datei hoch.",
-    device_busy="Im Augenblick geht es nicht: Vielleicht benutzt es ein anderes Programm. Schließe das und drücke noch einmal; oder lade "
-    "eine Datei hoch.",
-    device_insecure="Browser geben Mikrofon und Kamera nur Seiten mit https. Öffne diese Seite über https, oder lade eine Datei hoch.",
+    device_denied="Der Browser lässt diese Seite nicht darauf zugreifen. Erlaube es neben der Adresse der Seite und drücke noch einmal.",
+    device_missing="Keines gefunden. Schließe eines an und drücke noch einmal.",
+    device_busy="Im Augenblick geht es nicht: Vielleicht benutzt es ein anderes Programm. Schließe das und drücke noch einmal.",
+    device_insecure="Browser geben Mikrofon und Kamera nur Seiten mit https. Öffne diese Seite über https.",
+    device_or_file="Oder lade eine Datei hoch.",
     uploading="Wird hochgeladen: {done} von {total} MiB, noch {seconds} s",
     upload_broken="Die Verbindung brach beim Hochladen ab. Wähle die Datei noch einmal.",
     stages={
@@ -372,6 +371,14 @@ GERMAN = Texts(
         "message_empty": "Die Nachricht ist leer. Schreibe etwas.",
         "message_too_long": "Die Nachricht hat {chars} Zeichen; höchstens {max_chars} werden angenommen.",
         "unknown_chat": "Jenes Gespräch ist hier nicht mehr aufgehoben. Ein neues hat begonnen.",
+        "live_too_large": "Dieser Rechner bewegt ein Gesicht mit {size} Pixeln nicht schnell genug. Wähle eine kleinere Größe.",
+        "live_busy": "Hier werden schon {sessions} Gesichter bewegt, und dieses käme daneben nicht mit. Versuche es in {retry_after_s} s "
+        "noch einmal, oder wähle eine kleinere Größe.",
+        "speech_too_long": "Den Text zu sprechen dauert länger als {limit_s} s. Kürze ihn.",
+        "ditto_is_coming": "Das braucht das Verfahren ditto, das noch geladen wird. Versuche es in einer Minute noch einmal.",
+        "queue_full": "Gerade werden viele Bilder gezeichnet. Versuche es gleich noch einmal.",
+        "upload_no_form": "Die Datei kam nicht so an, wie sie geschickt wurde. Wähle sie noch einmal.",
+        "upload_malformed": "Die Datei kam nicht so an, wie sie geschickt wurde. Wähle sie noch einmal.",
         "unknown_live_session": "Das bewegte Gesicht musste neu gestartet werden.",
         "too_many_texts": "Es ist mehr zu sagen, als warten kann. Lass erst die Antwort sprechen.",
         "key_reused": "Dieser Idempotenzschlüssel wurde schon für etwas anderes verwendet. Wähle für jede Anfrage einen neuen.",
