@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from core.engines.base import Engine
 from core.errors import OptionError
@@ -23,7 +24,7 @@ from core.streaming import LiveFrame, LiveOptions
 from core.studio import Studio
 from core.types import Audio, Controls, Frame, Photo, RenderOptions, Request
 from core.web.pages.tabs.common import uploaded
-from tests.support.paths import SPEECH
+from tests.support.paths import PORTRAIT, SPEECH
 from tests.support.serving import Serving, error, forget_people, serving
 from tests.support.streams import Clock
 from tests.support.talking_clip import HEIGHT, WIDTH, encoded, talking_frames
@@ -67,6 +68,10 @@ def test_an_avatar_is_not_registered_again_after_a_restart(
     studio = open_again(keep_results=False)
     avatar = studio.preload_avatar(clip, "me", engine="lite")
     assert (avatar.kind, avatar.width, avatar.height) == ("video", WIDTH, HEIGHT)
+    moving = studio.moving_thumbnail(avatar.token, "me")
+    assert moving is not None
+    with Image.open(io.BytesIO(moving)) as picture:
+        assert (picture.size, picture.n_frames) == ((96, 96), 6)
     request = Request(short, avatar, engine="lite", options=SMALL, owner="me")
     first = studio.generate(request, tmp_path / "a.mp4").path.read_bytes()
     assert studio.still(avatar, "me", avatar.framing, Controls(), SMALL, "mouth").shape == (128, 128, 3)
@@ -120,6 +125,17 @@ def test_the_api_takes_a_video_for_lite(server: Serving, data: bytes) -> None:
         assert answer.headers["content-type"] == "video/mp4"
         refused = client.post("/generate", files=parts, data={"engine": "lite", "options": '{"head_motion": 0.5}'})
         assert "head_motion is for photos" in error(refused, 422)["message"]
+
+
+def test_a_persons_card_moves_where_the_person_came_as_a_video(server: Serving, data: bytes) -> None:
+    with server.client() as client:
+        tokens = [
+            client.post("/avatars", files={"image": ("x", each)}, data={"engine": "lite"}).json()["token"]
+            for each in (data, PORTRAIT.read_bytes())
+        ]
+        kinds = [client.get(f"/avatars/{token}/thumbnail?moving=true").headers["content-type"] for token in tokens]
+        assert kinds == ["image/webp", "image/jpeg"]
+        assert client.get(f"/avatars/{tokens[0]}/thumbnail").headers["content-type"] == "image/jpeg"
 
 
 def test_a_frame_stands_for_a_video_on_the_page(studio: Studio, data: bytes, tmp_path: Path, pictures: list[Frame]) -> None:

@@ -28,6 +28,7 @@ from core.lite.calibration import UNCORRECTED, Calibration, calibrate
 from core.lite.head_warp import HeadPose
 from core.lite.motion import LifeMotion
 from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOOK_AHEAD_SAMPLES, LOUDNESS, SPREAD, TUCK, WEIGHTS_PATH, MouthTracker
+from core.lite.person_in_photo import PersonInPhoto
 from core.lite.photo_quality import face_warnings
 from core.lite.renderer import Expression, Renderer
 from core.lite.transitions import closing, towards
@@ -39,7 +40,7 @@ from core.picture_options import Aspect, Crop
 from core.stage_times import stage
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
-FORMAT = 4
+FORMAT = 5
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 PREVIEW_PX = 320
 TRIALS = 3
@@ -75,16 +76,15 @@ class LiteRegistration(Registration):
         self, pixels: Frame, face: Face, warnings: tuple[str, ...], calibration: Calibration, people: PersonFinder | None = None
     ) -> None:
         self.pixels, self.face, self.warnings, self.calibration = pixels, face, warnings, calibration
-        self._people = people or PersonFinder()
+        self._person = PersonInPhoto(pixels, face.box, (people or PersonFinder()).mask)
         self._renderers: dict[tuple[Framed, str], tuple[Renderer, tuple[str, ...]]] = {}
-        self._masks: dict[Framed, NDArray[np.float32]] = {}
         self._lock = threading.Lock()
 
     @property
     def nbytes(self) -> int:
         with self._lock:
             renderers = sum(renderer.nbytes for renderer, _ in self._renderers.values())
-            return self.pixels.nbytes + renderers + sum(mask.nbytes for mask in self._masks.values())
+            return self.pixels.nbytes + renderers + self._person.nbytes
 
     @property
     def face_box(self) -> tuple[float, float, float, float]:
@@ -103,19 +103,11 @@ class LiteRegistration(Registration):
             if key not in self._renderers:
                 if len(self._renderers) >= MAX_RENDERERS:
                     self._renderers.pop(next(iter(self._renderers)))
-                change = None if background == "keep" else BackgroundChange(lambda picture: self._mask(shown, picture), background)
+                change = None if background == "keep" else BackgroundChange(self._person, shown.cut, background)
                 renderer = Renderer(self.pixels, self.face, shown.cut, shown.width, shown.height, change)
                 kept = (notice("background_kept"),) if change is not None and not change.person_found else ()
                 self._renderers[key] = renderer, (*shown.warnings, *kept)
             return self._renderers[key]
-
-    def _mask(self, shown: Framed, picture: Frame) -> NDArray[np.float32]:
-        """Where the person is in what is shown: the same for every background."""
-        if shown not in self._masks:
-            if len(self._masks) >= MAX_RENDERERS:
-                self._masks.pop(next(iter(self._masks)))
-            self._masks[shown] = self._people.mask(picture)
-        return self._masks[shown]
 
     def draw_calm(self, expression: Expression, options: RenderOptions) -> Frame:
         """One picture."""

@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from core.aux_models.face_mesh import FaceFinder
+from core.aux_models.face_mesh import Face, FaceFinder
 from core.engines.base import RegisterCallback, Registration, Saved, Session
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
 from core.lite.clip_faces import ClipFaces, track
@@ -20,6 +20,7 @@ from core.lite.clip_mouths import ClipMouths
 from core.lite.clip_renderer import ClipRenderer
 from core.lite.frame_rate import RowsAtRate
 from core.lite.mouth import APERTURE, LOOK_AHEAD_SAMPLES, SPREAD, TUCK, MouthTracker
+from core.lite.photo_quality import face_warnings
 from core.lite.renderer import Expression
 from core.lite.transitions import closing, towards
 from core.media.clip_reader import ClipReader
@@ -68,9 +69,9 @@ class LiteClipRegistration(Registration):
     """
 
     def __init__(
-        self, clip: Clip, face_index: int, tracked: TrackedClip, inside: KeptMouth, calm: tuple[int, Frame], warnings: tuple[str, ...]
+        self, clip: Clip, tracked: TrackedClip, inside: KeptMouth, calm: tuple[int, Frame], warnings: tuple[str, ...]
     ) -> None:
-        self.clip, self.face_index, self.inside, self.calm, self.warnings = clip, face_index, inside, calm, warnings
+        self.clip, self.inside, self.calm, self.warnings = clip, inside, calm, warnings
         self.calibration = UNCORRECTED
         self.tracked = tracked
         self._renderers: dict[tuple[float, Framed], ClipRenderer] = {}
@@ -120,7 +121,7 @@ class LiteClipRegistration(Registration):
         arrays, values = self.inside.saved()
         arrays |= {**tracked.mouths.arrays(), "boxes": tracked.boxes, "calm": self.calm[1]}
         arrays |= {"wanted": self.calibration.wanted, "gaps": self.calibration.gaps}
-        return arrays, {**values, "why": tracked.why, "calm_index": self.calm[0], "face_index": self.face_index, "warnings": self.warnings}
+        return arrays, {**values, "why": tracked.why, "calm_index": self.calm[0], "warnings": self.warnings}
 
     @classmethod
     def restored(cls, saved: Saved, clip: Clip) -> LiteClipRegistration:
@@ -128,7 +129,7 @@ class LiteClipRegistration(Registration):
         arrays, values = saved
         tracked = TrackedClip(ClipMouths.from_arrays(arrays), arrays["boxes"], tuple(values["why"]))
         inside, calm = KeptMouth.restored(arrays, values), (values["calm_index"], arrays["calm"])
-        registration = cls(clip, values["face_index"], tracked, inside, calm, tuple(values["warnings"]))
+        registration = cls(clip, tracked, inside, calm, tuple(values["warnings"]))
         registration.calibration = Calibration(arrays["wanted"], arrays["gaps"])
         return registration
 
@@ -154,7 +155,9 @@ def register_clip(clip: Clip, framing: Framing, finder: FaceFinder, on_frame: Re
         progress(n_frames)
     if still is None:
         raise RuntimeError(f"the clip had {n_frames} frames, and no frame {calm} when it was read again")
-    registration = LiteClipRegistration(clip, framing.face_index, tracked, best_inside(opened), (calm, still), faces.warnings)
+    seen = Face(faces.points[calm], {}, float(faces.yaw_deg[calm]), float(faces.pitch_deg[calm]), float(faces.roll_deg[calm]))
+    warnings = (*faces.warnings, *face_warnings(still, seen))
+    registration = LiteClipRegistration(clip, tracked, best_inside(opened), (calm, still), warnings)
     registration.calibration = _calibrated(registration, finder, lambda: progress(n_frames))
     return registration
 

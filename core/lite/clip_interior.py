@@ -14,6 +14,7 @@ from core.lite.clip_mouths import KEPT, ClipMouths
 from core.lite.local_frame import Array
 from core.lite.mouth_interior import MouthInterior
 from core.lite.mouth_warp import CORNERS, MouthShape, MouthWarp
+from core.lite.open_mouth import OPEN_ENOUGH, OpenMouth
 from core.optimization.resolution_optimization import Cut
 from core.types import Frame
 
@@ -80,10 +81,18 @@ class KeptMouth:
         one = ClipMouths(*(np.array([value], np.float32) for value in (self.points, self.eye_px, 1.0, self.by_jaw, self.smile, 1.0)))
         return one.warp(0, whole, picture)
 
+    def inside(self, picture: Frame) -> tuple[MouthWarp, MouthInterior]:
+        """The mouth and what is in it. picture: the kept one, at any size."""
+        warp = self.warp(picture)
+        is_open = warp.gap_px > OPEN_ENOUGH * warp.half
+        return warp, OpenMouth(warp, picture) if is_open else MouthInterior(warp, picture, 1.0)
+
     @property
-    def shine(self) -> float:
-        """As of `MouthInterior`: teeth shine."""
-        return MouthInterior(self.warp(self.picture), self.picture, 1.0).shine
+    def worth(self) -> float:
+        """How much can be seen of teeth and tongue."""
+        warp, inside = self.inside(self.picture)
+        shown = 0.1 + inside.teeth if isinstance(inside, OpenMouth) else 0.0
+        return shown * float(light_around(self.picture, warp).mean())
 
 
 def candidates(mouths: ClipMouths, yaw_deg: Array) -> list[int]:
@@ -95,8 +104,8 @@ def candidates(mouths: ClipMouths, yaw_deg: Array) -> list[int]:
 
 
 def best_inside(mouths: Iterable[KeptMouth]) -> KeptMouth:
-    """The one whose teeth shine most."""
-    return max(mouths, key=lambda mouth: mouth.shine)
+    """The one that shows most of it."""
+    return max(mouths, key=lambda mouth: mouth.worth)
 
 
 class ClipInterior:
@@ -107,8 +116,7 @@ class ClipInterior:
         scale = min(1.0, FINER * half / (float(np.linalg.norm(right - left)) / 2))
         size = round(kept.picture.shape[1] * scale), round(kept.picture.shape[0] * scale)
         picture: Frame = cv2.resize(kept.picture, size, interpolation=cv2.INTER_AREA) if scale < 1 else kept.picture
-        self._warp = kept.warp(picture)
-        self._interior = MouthInterior(self._warp, picture, 1.0)
+        self._warp, self._interior = kept.inside(picture)
         self._contact = _contact(self._warp)
         self._light = light_around(picture, self._warp)
 

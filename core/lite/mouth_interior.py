@@ -14,15 +14,10 @@ from core.lite.mouth_warp import MouthShape, MouthWarp
 from core.types import Frame
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-SHINE_OF_TEETH = 1.1
-"""A mouth that shines more than this between its lips lends its teeth."""
 
 
 class MouthInterior:
-    """texture: (H, W, 3) uint8 RGB, `scale` texture pixels per output pixel.
-
-    shine: brightness of what the texture shows between the lips, over that of the lips.
-    """
+    """texture: (H, W, 3) uint8 RGB, `scale` texture pixels per output pixel."""
 
     def __init__(self, warp: MouthWarp, texture: Frame, scale: float) -> None:
         self._warp = warp
@@ -36,9 +31,9 @@ class MouthInterior:
         column = warp.frame.index(np.repeat(self.x, self._height, axis=0))
         self._contact = warp.contact[column]
         lip, skin = self._lip_and_skin(photo, column)
+        self._lip = lip
         self._cavity = self._make_cavity(lip)
-        self.shine = self._shine(photo, column, lip)
-        if self.shine > SHINE_OF_TEETH:
+        if self._has_teeth(photo, column, lip):
             self._teeth_rgb, teeth_alpha = self._photo_teeth(photo, column)
         else:
             self._teeth_rgb, teeth_alpha = self._drawn_teeth(skin, bottom=0.13 * half, width=0.66 * half)
@@ -86,12 +81,12 @@ class MouthInterior:
 
         return median(on_lip), median(on_skin)
 
-    def _shine(self, photo: Array, column: Array, lip: Array) -> float:
-        """Brightness of what is seen between the lips over that of the lips; 0 where they are too close to tell."""
+    def _has_teeth(self, photo: Array, column: Array, lip: Array) -> bool:
+        """True when the photo's mouth is open enough, and bright enough inside, to lend its teeth."""
         if self._warp.gap_px < 0.12 * self._warp.half:
-            return 0.0
+            return False
         inside = (self.y > self._warp.upper_src[column]) & (self.y < self._warp.lower_src[column])
-        return float(np.percentile(photo[inside] @ LUMA, 80)) / max(float(lip @ LUMA), 1e-6) if inside.any() else 0.0
+        return bool(inside.any()) and float(np.percentile(photo[inside] @ LUMA, 80)) > 1.1 * float(lip @ LUMA)
 
     def _make_cavity(self, lip: Array) -> Array:
         depth = smoothstep((self.y - self._contact) / np.float32(0.9 * self._warp.half))[..., None]

@@ -99,6 +99,7 @@ class LiveSession:
         self._next_stats_s = clock() + self.options.stats_every_s
 
         about: dict[str, Any] = {"width": session.width, "height": session.height, "fps": FPS, "sound_rate_hz": rate_hz}
+        about["warnings"] = [*prepared.warnings, *session.warnings]
         if self.options.output == "segments":
             self._event("ready", {**about, "mime_type": self.mime_type})
             self._out.append(LiveSegment(self.initialisation, 0, False))

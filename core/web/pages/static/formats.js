@@ -10,7 +10,8 @@
 
   const TYPES = { image: 'image', person: 'image', audio: 'audio' }; // what the components ask for: those of persons show images only
   const PERSONS = '#th-photo, #th-stream-photo, #th-chat-photo, #th-live-photo, #th-avatar-photo';
-  const PICTURES = '#th-background-picture, #th-stream-background-picture';
+  const PICTURES = '#th-background-picture, #th-stream-background-picture, #th-live-background-picture, '
+    + '#th-chat-background-picture';
 
   const kindOf = (input) => (input.closest(PERSONS) ? 'person' : input.closest(PICTURES) ? 'image' : 'audio');
   const ours = (node) => node.closest?.(`${PERSONS}, ${PICTURES}, #th-speech, #th-stream-speech`);

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import gradio as gr
 
+from core.errors import AvatarError
 from core.service.clip_stills import video_of
 from core.service.examples import Example
+from core.service.job_views import JobView
 from core.service.owners import owner_of
 from core.service.service import Service
 from core.web.pages.texts import Texts
@@ -46,6 +48,18 @@ def owner_of_request(request: gr.Request) -> str:
 def from_phone(request: gr.Request) -> bool:
     """As browsers say it of themselves."""
     return "Mobi" in str(request.headers.get("user-agent", ""))
+
+
+def person_of(service: Service, job: JobView) -> str:
+    """What the person in a video is called: as the avatar, or else as the photo's file; "" where there is neither."""
+    token = str(job.client_state.get("avatar", ""))
+    if token:
+        try:
+            return service.studio.avatar(token, job.owner).name
+        except AvatarError:  # deleted meanwhile
+            return ""
+    photo = uploaded(job.client_state.get("photo"))
+    return "" if photo is None else photo.stem
 
 
 def uploaded(path: object) -> Path | None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import gradio as gr
 
-from core.errors import AvatarError
 from core.service.errors import UnknownJob
 from core.service.examples import Example
 from core.service.job_store import UNENDED
@@ -21,7 +20,7 @@ from core.web.pages.scripts import script
 from core.web.pages.sharing_html import download_html
 from core.web.pages.speech_html import captions_html
 from core.web.pages.tabs.clip import ClipInputs, clip_inputs, is_moving
-from core.web.pages.tabs.common import Context, owner_of_request, uploaded
+from core.web.pages.tabs.common import Context, owner_of_request, person_of, uploaded
 from core.web.pages.tabs.controls import ControlInputs, control_inputs, first_choice, honoured_controls
 from core.web.pages.tabs.person import PersonInputs, cards_of, person_inputs, shown
 from core.web.pages.tabs.speech_input import RECORDING, SpeechInputs, speech_inputs
@@ -155,22 +154,11 @@ class GenerateTab:
         idle = self._idle("")
         if job.info is not None and job.video is not None:
             captions = captions_html(texts, job)
-            download = gr.update(value=download_html(texts, job, self._person_of(job)), visible=True)
+            download = gr.update(value=download_html(texts, job, person_of(self._context.service, job)), visible=True)
             return ["", job.id, result_html(texts, job.info, heading), str(job.video), download, captions, *idle[6:]]
         if job.error is None or job.state == "cancelled":
             return self._idle(plain_html(texts.stopped))
         return self._idle(error_html(texts, sentence(texts, job.error)))
-
-    def _person_of(self, job: JobView) -> str:
-        """What the person in a video is called: as the avatar, or else the photo."""
-        token = str(job.client_state.get("avatar", ""))
-        if token:
-            try:
-                return self._context.service.studio.avatar(token, job.owner).name
-            except AvatarError:  # deleted meanwhile
-                return ""
-        photo = uploaded(job.client_state.get("photo"))
-        return "" if photo is None else photo.stem
 
     def _wire(self) -> Any:
         context, texts = self._context, self._context.texts
