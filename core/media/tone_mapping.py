@@ -112,7 +112,8 @@ class ToneMapper:
         self._pictures = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=base)
         side = _LEVEL**3
         table = graph.add_buffer(width=side, height=side, format="rgb48le", time_base=base)
-        wide, look, end = graph.add("format", "gbrp16le"), graph.add("haldclut", "interp=tetrahedral"), graph.add("buffersink")
+        # Packed: of planar pictures the filter takes one channel for another (FFmpeg 8).
+        wide, look, end = graph.add("format", "rgb48le"), graph.add("haldclut", "interp=tetrahedral"), graph.add("buffersink")
         narrow = graph.add("format", "rgb24")
         self._pictures.link_to(wide)
         wide.link_to(look, 0, 0)
