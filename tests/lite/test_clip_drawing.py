@@ -19,7 +19,7 @@ from core.lite.lip_edge import lip_below
 from core.lite.mouth_warp import CHIN, CORNERS
 from core.lite.open_mouth import OpenMouth
 from core.lite.renderer import Expression, Renderer
-from core.optimization.resolution_optimization import Cut, Framed
+from core.optimization.resolution_optimization import Cut, Framed, face_cut
 from core.types import Frame, Photo, RenderOptions
 
 WHOLE = Cut(0, 0, 320, 320)
@@ -30,7 +30,7 @@ def open_picture(finder: FaceFinder, portrait: Photo) -> Frame:
     """The portrait with a wide open mouth."""
     face = finder.find(portrait.pixels)[0]
     height, width = portrait.pixels.shape[:2]
-    return Renderer(portrait.pixels, face, Cut(0, 0, width, width), 320, 320).draw(Expression(aperture=1.0))
+    return Renderer(portrait.pixels, face, face_cut(width, height, face.box), 320, 320).draw(Expression(aperture=1.0))
 
 
 @pytest.fixture(scope="module")
@@ -119,14 +119,14 @@ def test_the_picture_says_where_the_lower_lip_begins(open_picture: Frame, open_f
     """A mesh whose lower lip is too high by a part of the gap, and one that is right."""
     short = open_face.points.copy()
     inner = [95, 88, 178, 87, 14, 317, 402, 318, 324]
-    short[inner, 1] -= 0.3 * (short[inner, 1] - short[13, 1])
+    short[inner, 1] -= 0.15 * (short[inner, 1] - short[13, 1])
     found = []
     for points in (open_face.points, short):
         mouth = mouths_of([points])._warp(0, WHOLE, 320, 320)
         found.append((lip_below(open_picture, mouth), mouth.gap_px))
     (right, gap), (higher, _) = found
     assert right < 0.3 * gap  # the mesh is a pixel short already
-    assert higher - right > 0.15 * gap
+    assert higher - right > 0.1 * gap
 
 
 def test_lips_are_closed_to_the_last_pixel_of_the_inside(open_picture: Frame, open_face: Face) -> None:
