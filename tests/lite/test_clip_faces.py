@@ -16,8 +16,8 @@ from core.lite.clip_faces import ClipFaces, track
 from core.media.image import load_image
 from core.settings import Settings
 from core.types import Audio, Controls, Frame, Framing, Photo, RenderOptions, Skipped
-from tests.support.scenes import Actor, Matrix, moved, scene
 from tests.support.paths import ASSETS
+from tests.support.scenes import Actor, Matrix, moved, scene
 
 WIDTH, HEIGHT = 480, 270
 PERSON_AT, PERSON_OVAL = (160.0, 150.0), (160.0, 150.0, 120.0, 130.0)
