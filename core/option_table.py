@@ -12,7 +12,7 @@ from typing import Any
 from core.clip_options import MAX_FPS, MIN_FPS
 from core.engines.capabilities import CAPABILITIES
 from core.picture_options import ASPECTS
-from core.types import COMMON_OPTIONS, CONTROL_RANGES, DEFAULT, MAX_SIZE_PX, MIN_SIZE_PX, Controls, Framing, RenderOptions
+from core.types import COMMON_OPTIONS, CONTROL_RANGES, DEFAULT, MAX_CRF, MAX_SIZE_PX, MIN_CRF, MIN_SIZE_PX, Controls, Framing, RenderOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +86,7 @@ OPTION_TABLE: tuple[OptionEntry, ...] = (
         "seed", "render", 'whole number, 0 to 4294967295, or "random"', "of blinks and sway; the same seed gives the same video",
         {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, {"const": "random"}]},
     ),
+    _whole("render", "crf", MIN_CRF, MAX_CRF, "H.264's constant rate factor: less is finer; 6 less is about twice the bytes"),
     _switch("render", "label", 'a small "AI" in the picture; where the deployment sets it, it cannot be left out'),
     _switch("render", "mark", "an imperceptible mark in the picture; where the deployment sets it, it cannot be left out"),
     _switch("render", "burn_captions", "the words in the picture while they are said; where it is known when; not in live sessions"),

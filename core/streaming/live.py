@@ -66,7 +66,7 @@ class LiveSession:
         rate_hz = self.options.sound_rate_hz
         self.metadata = prepared.metadata()
         """What the stream says of itself, as in `core.provenance.disclosure`."""
-        self._video = FragmentedMp4(session.width, session.height, rate_hz, 1, self.metadata)
+        self._video = FragmentedMp4(session.width, session.height, rate_hz, 1, self.metadata, render.crf)
         self.mime_type = self._video.mime_type
         self.engine = prepared.engine.name
         self.initialisation = self._video.initialisation()
