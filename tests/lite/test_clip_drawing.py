@@ -157,13 +157,18 @@ def test_the_inside_is_the_frames_own_in_the_light_of_each_frame(open_picture: F
     assert np.array_equal(restored.points, kept.points)
 
 
-def test_frames_that_are_not_shown_stay_and_those_between_are_eased(open_picture: Frame, open_face: Face) -> None:
-    mouths = mouths_of([open_face.points] * 3, [1.0, 0.5, 0.0])
+def test_frames_that_are_not_shown_stay_and_lips_go_over_in_between(
+    finder: FaceFinder, open_picture: Frame, open_face: Face
+) -> None:
+    weights = [1.0, 0.75, 0.5, 0.25, 0.0]
+    mouths = mouths_of([open_face.points] * 5, weights)
     renderer = ClipRenderer(mouths, KeptMouth.of(open_picture, mouths, 0), Framed(WHOLE, 320, 320))
-    new, eased, old = (renderer.draw(open_picture, index, Expression()).astype(int) for index in range(3))
-    assert np.array_equal(old, open_picture)
-    assert np.abs(eased - (new + old) / 2).max() <= 1
-    assert candidates(mouths, np.zeros(3, np.float32)) == [0]
+    drawn = [renderer.draw(open_picture, index, Expression()) for index in range(5)]
+    assert np.array_equal(drawn[-1], open_picture)
+    seen = [finder.find(picture)[0].points for picture in drawn]
+    gaps = np.array([np.linalg.norm(points[13, :2] - points[14, :2]) for points in seen])
+    assert np.abs(gaps / gaps[-1] - (1 - np.array(weights))).max() < 0.2
+    assert candidates(mouths, np.zeros(5, np.float32)) == [0]
 
 
 def test_a_mouth_outside_what_is_shown_is_not_drawn(open_picture: Frame, open_face: Face) -> None:
