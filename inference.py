@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from core.studio import Studio
 
 AS_NAMED: Mapping[str, str] = MappingProxyType({})
-AT_ONCE = 2
-"""Videos of a list that are made at once: more are no faster on two cores (docs/footage.md)."""
+AT_ONCE = 1
+"""Videos of a list that are made at once: more are no faster on a CPU (docs/footage.md)."""
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:

@@ -56,6 +56,9 @@ class ClipRenderer:
             return out
         mouth = self._mouths.warp(index, self._cut, out)
         shape = mouth.shape(expression.aperture, expression.spread, expression.tuck, expression.smile)
+        if weight < 1:
+            shape = shape.eased(mouth, weight)
+            mouth.teeth_shown *= weight
         interior = self._interior.fitted(mouth, light_around(out, mouth))
         rows, columns = _region(mouth, self.width, self.height)
         if columns.start == columns.stop:  # the face has left what is shown
@@ -65,22 +68,21 @@ class ClipRenderer:
             if first > rows.start:
                 pause()
             band = slice(first, min(first + step, rows.stop)), columns
-            drawn = self._drawn(texture, band, mouth, interior, shape)
-            if weight < 1:
-                drawn = cv2.addWeighted(out[band], 1 - weight, drawn, weight, 0)
-            out[band] = drawn
+            out[band] = self._drawn(texture, band, mouth, interior, shape, weight)
         return out
 
     def _drawn(
-        self, texture: Frame, band: tuple[slice, slice], mouth: MouthWarp, interior: FittedInterior, shape: MouthShape
+        self, texture: Frame, band: tuple[slice, slice], mouth: MouthWarp, interior: FittedInterior, shape: MouthShape, weight: float
     ) -> Frame:
-        """Some pixels of the picture, with new lips."""
+        """Some pixels of the picture, with new lips. weight: how much of the new inside is seen in place of the frame's own."""
         half = np.float32(0.5)
         map_x, map_y = np.meshgrid(
             np.arange(band[1].start, band[1].stop, dtype=np.float32) + half, np.arange(band[0].start, band[0].stop, dtype=np.float32) + half
         )
         x, y = to_local(mouth.frame, map_x, map_y)
         x_src, y_src, covered = mouth.source(shape, x, y)
+        if weight < 1:
+            y_src, covered = mouth.inside_source(shape, mouth.frame.index(x_src), y, y_src), covered * np.float32(weight)
         move(mouth.frame, map_x, map_y, x_src - x, y_src - y)
         for positions in (map_x, map_y):
             positions *= np.float32(self._scale)

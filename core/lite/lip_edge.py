@@ -19,6 +19,8 @@ WIDE = 0.65
 """They lie within this part of the mouth's width."""
 DARKER = 0.62
 """What is darker than this part of the lip's brightness is the mouth's inside."""
+LIP_AROUND = np.linspace(-0.35, 0.1, 6, dtype=np.float32)
+"""Of the lip's thickness, from its outer edge."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -36,14 +38,14 @@ def lip_below(picture: Frame, mouth: MouthWarp) -> float:
     reach = np.minimum(np.float32(REACH * mouth.gap_px) * bow, 2.0 * (outer - lower))
     share = np.linspace(0, 1, DOWN, dtype=np.float32)[:, None]
     luma = _brightness(picture, mouth, x, lower + share * reach)
-    # The lip itself: the brightest below the line, down to some way below the mesh's outer edge.
-    lip = np.percentile(luma, 85, axis=0)
+    # The lip itself: around the mesh's outer edge, which is on it even where the inner one is not.
+    lip = _brightness(picture, mouth, x, outer + LIP_AROUND[:, None] * (outer - lower)).mean(axis=0)
     inside = np.cumprod(luma < DARKER * lip, axis=0).sum(axis=0)
     return float(np.median(inside / DOWN * reach / bow))
 
 
 def _brightness(picture: Frame, mouth: MouthWarp, x: Array, y: Array) -> Array:
-    """(DOWN, ALONG) at places in the mouth's frame."""
+    """(n, ALONG) at places in the mouth's frame."""
     frame = mouth.frame
     map_x = frame.origin[0] + x * frame.ex[0] + y * frame.ey[0] - np.float32(0.5)
     map_y = frame.origin[1] + x * frame.ex[1] + y * frame.ey[1] - np.float32(0.5)

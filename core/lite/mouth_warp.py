@@ -8,7 +8,7 @@ Beyond the corners of the mouth both layers have the same displacement, so that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
 
 import numpy as np
 
@@ -45,7 +45,7 @@ CONTACT_SHARE = 0.38
 """Part of a gap between smiling lips above the line where they meet; the jaw opens UPPER_SHARE of its gap above it."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class MouthShape:
     """The lips of one frame, as tables over the frame's x: target lines and the displacement of each anchored line."""
 
@@ -59,6 +59,14 @@ class MouthShape:
     d_x: Array
     jaw_px: float
     gap_px: float
+
+    def eased(self, mouth: MouthWarp, weight: float) -> MouthShape:
+        """On the way from the lips as they are in the picture, 0, to this, 1."""
+        share = np.float32(weight)
+        moved = {name: getattr(self, name) * share for name in ("d_upper", "d_upper_outer", "d_lower", "d_lower_outer", "d_chin", "d_x")}
+        upper = mouth.upper_src + (self.upper - mouth.upper_src) * share
+        lower = mouth.lower_src + (self.lower - mouth.lower_src) * share
+        return dataclasses.replace(self, upper=upper, lower=lower, **moved)
 
 
 class MouthWarp:
@@ -204,6 +212,14 @@ class MouthWarp:
         low, high = np.maximum(y[near] - soft, upper[near]), np.minimum(y[near] + soft, lower[near])
         covered[near] = np.clip(high - low, 0, 2 * soft) / (2 * soft)
         return x_src, y_src, covered
+
+    def inside_source(self, shape: MouthShape, column: Array, y: Array, y_src: Array) -> Array:
+        """`y_src`, as `source` gives it, but between the lips the place between those of the picture. column: table index of each x_src."""
+        upper, lower = look_up(shape.upper, column), look_up(shape.lower, column)
+        height = (y - upper) / np.maximum(lower - upper, 1e-3)
+        first, last = look_up(self.upper_src, column), look_up(self.lower_src, column)
+        inside: Array = np.where((height > 0) & (height < 1), first + (last - first) * height, y_src)
+        return inside
 
     def _x_source(self, shape: MouthShape, x: Array, y: Array, lowest: Array, highest: Array) -> Array:
         """lowest, highest: y of each row, (rows,)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from core.atomic_components.source_options import SourceOptions
 from core.errors import FaceError
 from core.types import Frame
 from tests.support.ditto_source import Counted, moved_by
+from tests.support.paths import ASSETS
 
 AS_READ = SourceOptions(smo_k_s=1)
 
@@ -61,6 +63,28 @@ def test_a_long_gap_passes_as_it_is(registrar: AvatarRegistrar, astronaut: Frame
 def test_a_flash_switches_with_the_picture(registrar: AvatarRegistrar, astronaut: Frame) -> None:
     found = registrar.register(iter([blank(astronaut) if i in (0, 1, 8) else astronaut for i in range(16)]), AS_READ)
     np.testing.assert_array_equal(found.shown.weight, [0 if i in (0, 1, 8) else 1 for i in range(16)])
+
+
+@pytest.fixture(scope="module")
+def other() -> Frame:
+    painting = cv2.imread(str(ASSETS / "examples" / "painting.jpg"))[:, :, ::-1]
+    return cv2.resize(painting, (512, 512), interpolation=cv2.INTER_AREA)
+
+
+def test_another_person_is_not_animated(registrar: AvatarRegistrar, astronaut: Frame, other: Frame) -> None:
+    found = registrar.register(iter([other if 3 <= i < 6 else astronaut for i in range(9)]), AS_READ)
+    assert found.shown.why == (*[None] * 3, *["other_face"] * 3, *[None] * 3)
+    x0, _, x1, _ = found.face_box
+    assert (x0 + x1) / 2 == pytest.approx(226, abs=10)
+
+
+def test_the_face_is_chosen_in_the_first_frame_with_so_many(registrar: AvatarRegistrar, astronaut: Frame, other: Frame) -> None:
+    near = cv2.resize(astronaut[:284, 84:368], (512, 512), interpolation=cv2.INTER_AREA)
+    both = np.concatenate([near, other], axis=1)
+    alone = np.concatenate([np.full_like(astronaut, 90), other], axis=1)
+    found = registrar.register(iter([alone, both, both]), AS_READ, face_index=1)
+    assert found.shown.why == ("other_face", None, None)
+    assert found.frames[1].face_box[0] < 512
 
 
 def test_only_a_video_without_any_face_is_refused(registrar: AvatarRegistrar, astronaut: Frame) -> None:
