@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 import time
@@ -12,28 +13,28 @@ TELL_EVERY_S = 0.1
 
 
 class ProgressBar:
-    """One line on stderr, rewritten at most ten times a second; silent where that is no terminal. Thread-safe.
-
-    before: stands at the beginning of the line; may change at any time.
-    """
+    """One line on stderr, rewritten at most ten times a second; silent where that is no terminal. Thread-safe."""
 
     WIDTH = 30
 
     def __init__(self) -> None:
-        self.before = ""
         self._shown = 0.0
         self._active = sys.stderr.isatty()
         self._started = time.monotonic()
         self._lock = threading.Lock()
 
     def __call__(self, progress: Progress) -> None:
-        line = f"{self.before}{progress.stage:<12} "
+        line = f"{progress.stage:<12} "
         if progress.total:
-            filled = self.WIDTH * progress.done // progress.total
-            line += f"[{'#' * filled}{'.' * (self.WIDTH - filled)}] {progress.done}/{progress.total} frames"
+            line += f"{self.drawn(progress.done / progress.total)} {progress.done}/{progress.total} frames"
         elif progress.done:
             line += f"{progress.done} frames"
         self.show(line, last=0 < progress.total <= progress.done)
+
+    def drawn(self, share: float) -> str:
+        """share: 0..1, of what is done."""
+        filled = int(self.WIDTH * share)
+        return f"[{'#' * filled}{'.' * (self.WIDTH - filled)}]"
 
     def show(self, line: str, last: bool = False) -> None:
         """Writes a line of another kind. last: also where another one was written a moment ago."""
@@ -42,7 +43,8 @@ class ProgressBar:
             if not self._active or (now - self._shown < TELL_EVERY_S and not last):
                 return
             self._shown = now
-            sys.stderr.write(f"\r\x1b[K{line}  {now - self._started:.1f} s ")
+            line = f"{line}  {now - self._started:.1f} s "[: shutil.get_terminal_size().columns - 1]  # a longer one could not be taken away
+            sys.stderr.write(f"\r\x1b[K{line}")
             sys.stderr.flush()
 
     def end(self) -> None:

@@ -10,6 +10,7 @@ import enum
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
@@ -23,9 +24,15 @@ from core.picture_options import Aspect, Crop, verify_picture
 SAMPLE_RATE_HZ = 16_000
 """Rate of the samples an engine hears."""
 FPS = 25
-"""Frames per second of every video (Ditto's own rate)."""
+"""Frames per second of a video, unless the option `fps` says otherwise (Ditto's own rate)."""
 SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FPS
 """640 samples make one video frame."""
+
+
+def exact_rate(fps: float) -> Fraction:
+    """The frames per second that are meant: a whole number, or a broadcast rate such as 30000/1001."""
+    return Fraction(fps).limit_denominator(1001)
+
 
 Frame = NDArray[np.uint8]
 """One picture: (H, W, 3) uint8, RGB."""
@@ -181,6 +188,29 @@ def check_photo_options(options: RenderOptions) -> None:
                 code="videos_only",
                 parameters={"name": name},
             )
+
+
+def check_moving_options(source: Source | Avatar, values: Controls | RenderOptions, photo_only: frozenset[str], engine: str) -> None:
+    """Raises OptionError for the first field that differs from its default, where the source moves and the engine honours the field for
+    photos only.
+    """
+    for field in dataclasses.fields(values) if is_video(source) else ():
+        if field.name in photo_only and getattr(values, field.name) != field.default:
+            raise OptionError(
+                f"{field.name} is for photos: of a video the {engine} engine changes the mouth and the jaw.",
+                "Leave it out, or give a photo.",
+                code="photo_option",
+                parameters={"name": field.name, "engine": engine},
+            )
+
+
+def check_live_options(options: RenderOptions) -> None:
+    """Raises OptionError for the first option that a live session, which has no end and 25 frames a second, cannot honour."""
+    if options.burn_captions:
+        raise OptionError("Live sessions have no captions in the picture.", "Leave burn_captions out.", code="captions_live")
+    for name in ("fps", "shorter", "keep_background"):
+        if getattr(options, name) != getattr(RenderOptions, name):
+            raise OptionError(f"Live sessions do not honour {name}.", "Leave it out.", code="not_live", parameters={"name": name})
 
 
 COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "aspect", "crop", "seed", "crf", "label", "mark", "burn_captions"})
@@ -452,7 +482,7 @@ class GenerationInfo:
     engine: str
     engine_reason: str
     frames: int
-    fps: int
+    fps: float
     width: int
     height: int
     audio_s: float

@@ -14,12 +14,14 @@ Box = tuple[float, float, float, float]
 
 AROUND = 3.0
 """Side of what is searched around the place where the face was last, in sides of the face."""
+LEAST_PX = 16
+"""Half of that side at least."""
 ENLARGED_PX = 640
-"""What is searched around that place is enlarged to this side: detectors miss small faces."""
-SCALED_UP, SCALED_UP_PX = 2.0, 1920
-"""A whole frame is searched once more at this scale, its longer side at most so long."""
-BLANK = 4.0
-"""Standard deviation of the lightness, 0..255, below which a picture shows nothing."""
+"""Parts of a frame are enlarged to this side where they are smaller."""
+PARTS = 3
+"""Overlapping parts of half the frame's sides, so many each way: detectors look at every picture in one small size and miss small faces."""
+BLANK_PX, BLANK = 16, 1.0
+"""A picture shows nothing where the lightness of its parts, so many each way, deviates less than this (of 255)."""
 PAUSES = (1, 2, 4, 8, 12)
 """Frames from one thorough search to the next while a face is lost; the last holds from then on."""
 
@@ -35,30 +37,31 @@ class Look:
 
 
 def looks(frame: Frame, last: Box | None, thorough: bool) -> Iterator[Look]:
-    """Around the last place; the whole frame; where thorough also that scaled up, then both with their contrast stretched.
+    """Around the last place; the whole frame; where thorough also that scaled up in parts, then both with their contrast stretched.
 
     frame: (H, W, 3) uint8 RGB. last: x0, y0, x1, y1 of the face where it was seen last. Nothing of a frame that shows nothing.
     """
     if is_blank(frame):
         return
-    around = None if last is None else _around(frame, last)
-    if around is not None:
-        yield around
-    yield Look(frame, 1.0, 0.0, 0.0)
+    whole = Look(frame, 1.0, 0.0, 0.0)
+    first = [whole] if last is None else [_around(frame, last), whole]
+    yield from first
     if not thorough:
         return
-    scale = min(SCALED_UP, SCALED_UP_PX / max(frame.shape[:2]))
-    if scale > 1:
-        yield Look(cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), scale, 0.0, 0.0)
-    for look in (around, Look(frame, 1.0, 0.0, 0.0)):
-        if look is not None:
-            yield Look(_stretched(look.pixels), look.scale, look.x, look.y)
+    height, width = frame.shape[:2]
+    for y in range(PARTS):
+        for x in range(PARTS):
+            left, top = x * width // (2 * PARTS - 2), y * height // (2 * PARTS - 2)
+            yield _enlarged(frame, left, top, left + (width + 1) // 2, top + (height + 1) // 2)
+    for look in first:
+        yield Look(_stretched(look.pixels), look.scale, look.x, look.y)
 
 
 def is_blank(frame: Frame) -> bool:
     """Whether a picture is of one colour, as where a camera was off or a file is broken."""
-    sample = frame[:: max(1, frame.shape[0] // 64), :: max(1, frame.shape[1] // 64)]
-    return float(sample.mean(axis=2).std()) < BLANK
+    steps = [max(1, length // (8 * BLANK_PX)) for length in frame.shape[:2]]
+    parts = cv2.resize(frame[:: steps[0], :: steps[1]], (BLANK_PX, BLANK_PX), interpolation=cv2.INTER_AREA)
+    return float(parts.mean(axis=2).std()) < BLANK
 
 
 class SearchPauses:
@@ -80,20 +83,21 @@ class SearchPauses:
         return due
 
 
-def _around(frame: Frame, box: Box) -> Look | None:
+def _around(frame: Frame, box: Box) -> Look:
     x0, y0, x1, y1 = box
-    half = AROUND * max(x1 - x0, y1 - y0) / 2
-    cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
+    half = max(AROUND * max(x1 - x0, y1 - y0) / 2, LEAST_PX)
     height, width = frame.shape[:2]
-    left, top = max(0, round(cx - half)), max(0, round(cy - half))
-    right, bottom = min(width, round(cx + half)), min(height, round(cy + half))
-    if right - left < 8 or bottom - top < 8:
-        return None
-    part = frame[top:bottom, left:right]
-    scale = ENLARGED_PX / max(part.shape[:2])
+    cx, cy = (float(np.clip((low + high) / 2, 0, limit)) for low, high, limit in ((x0, x1, width), (y0, y1, height)))
+    return _enlarged(frame, round(cx - half), round(cy - half), round(cx + half), round(cy + half))
+
+
+def _enlarged(frame: Frame, x0: int, y0: int, x1: int, y1: int) -> Look:
+    x0, y0 = max(0, x0), max(0, y0)
+    part = frame[y0:y1, x0:x1]
+    scale = max(1.0, ENLARGED_PX / max(part.shape[:2]))
     if scale > 1:
         part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    return Look(np.ascontiguousarray(part), max(scale, 1.0), float(left), float(top))
+    return Look(np.ascontiguousarray(part), scale, float(x0), float(y0))
 
 
 def _stretched(pixels: Frame) -> Frame:

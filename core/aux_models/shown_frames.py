@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import FaceError
 from core.notices import notice
 from core.types import Skipped, SkipReason
 
@@ -46,6 +47,27 @@ def shown_frames(why: Sequence[Why], fps: float, cuts: Collection[int] = ()) -> 
         if kept[start] is None and 0 < start and end < n and end - start < EASE_FRAMES:
             kept[start:end] = [kept[start - 1]] * (end - start)
     return ShownFrames(tuple(kept), _weights(kept, cuts))
+
+
+def check_shown(shown: ShownFrames) -> None:
+    """Raises FaceError where no frame shows the new mouth."""
+    if shown.weight.any():
+        return
+    reasons = [_REASONS[why] for why in sorted(set(shown.why) - {None}, key=shown.why.count, reverse=True) if why is not None]
+    raise FaceError(
+        f"No frame of the video shows a face that can be animated: {', or '.join(reasons)}.",
+        "Use a video that shows the person's face from the front, at least in parts.",
+        code="video_without_face",
+    )
+
+
+_REASONS: dict[SkipReason, str] = {
+    "no_face": "none was found",
+    "other_face": "it is not the one that was asked for",
+    "too_small": "it is too small",
+    "turned_away": "it is turned too far to the side",
+    "cut_off": "it is cut off by the edge",
+}
 
 
 def skipped_spans(why: Sequence[Why], fps: float) -> tuple[Skipped, ...]:

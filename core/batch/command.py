@@ -22,6 +22,8 @@ from core.studio import Studio
 from core.types import Progress
 
 STATES: tuple[State, ...] = ("made", "kept", "failed", "left")
+SHOWN = 3
+"""Videos under way that have room in the line."""
 MAX_SHOWN = 50
 """Rows that are told to be wrong one by one."""
 
@@ -72,16 +74,25 @@ class Report:
         self.bar = ProgressBar()
         self._n_jobs, self._as_json = n_jobs, as_json
         self._n_told = 0
+        self._under_way: dict[int, tuple[str, Progress]] = {}
+        self._lock = threading.Lock()
         self._started_s = time.monotonic()
 
     def show(self, job: BatchJob, progress: Progress) -> None:
         """How far a job is; on any thread."""
-        if progress.stage not in ("queued", "done"):
-            self.bar.before = f"{self._n_told}/{self._n_jobs} videos, {job.output.name}: "
-            self.bar(progress)
+        if progress.stage in ("queued", "done"):
+            return
+        with self._lock:
+            self._under_way[job.line] = (job.output.name, progress)
+            under_way = list(self._under_way.values())
+        shares = [each.done / each.total for _, each in under_way if each.stage == "animating" and each.total]
+        names = ", ".join(f"{name} {each.done}/{each.total}" if each.total else f"{name} {each.stage}" for name, each in under_way[:SHOWN])
+        self.bar.show(f"{self.bar.drawn((self._n_told + sum(shares)) / self._n_jobs)} {self._n_told}/{self._n_jobs} videos  {names}")
 
     def tell(self, outcome: Outcome) -> None:
         self._n_told += 1
+        with self._lock:
+            self._under_way.pop(outcome.job.line, None)
         self.bar.end()
         if outcome.state == "failed":
             sys.stderr.write(f"{_failure(outcome)}\n")

@@ -1,4 +1,4 @@
-"""Makes the videos of a list, several at once; a run that was stopped goes on where it was."""
+"""Makes the videos of a list, one or several at once; a run that was stopped goes on where it was."""
 
 from __future__ import annotations
 

@@ -10,13 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.aux_models.face_mesh import FACE_OVAL, Face, FaceFinder
-from core.aux_models.shown_frames import Why, shown_frames, skipped_spans
-from core.errors import FaceError, ImageError
-from core.lite.clip_smoothing import smoothed
+from core.aux_models.shown_frames import Why, check_shown, shown_frames, skipped_spans
+from core.errors import ImageError
+from core.lite.clip_smoothing import adaptively_smoothed, smoothed
 from core.lite.clip_tracking import ClipTracker
 from core.types import Frame, Skipped
 
 Array = NDArray[np.float32]
+
+SCORE_NOISE, ANGLE_NOISE_DEG = 0.02, 0.5
+"""What the scores of expressions and the angles of the head tremble at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,20 +70,19 @@ def track(
         raise ImageError("The video has no frames.", "Is the file complete?")
     tracker.check()
     shown = shown_frames(tracker.why, fps, tracker.cuts)
-    if not shown.weight.any():
-        raise _unusable(tracker.why)
+    check_shown(shown)
     filled = _Filled(tracker.faces, tracker.jumps | tracker.cuts)
     points = filled.points
     oval = points[:, list(FACE_OVAL), :2]
     return ClipFaces(
         points=points,
         boxes=np.concatenate([oval.min(axis=1), oval.max(axis=1)], axis=1),
-        jaw_open=filled.of(lambda face: face.blendshapes["jawOpen"]),
-        smile=filled.of(lambda face: (face.blendshapes["mouthSmileLeft"] + face.blendshapes["mouthSmileRight"]) / 2),
-        blink=filled.of(lambda face: max(face.blendshapes["eyeBlinkLeft"], face.blendshapes["eyeBlinkRight"])),
-        yaw_deg=filled.of(lambda face: face.yaw_deg),
-        pitch_deg=filled.of(lambda face: face.pitch_deg),
-        roll_deg=filled.of(lambda face: face.roll_deg),
+        jaw_open=filled.of(lambda face: face.blendshapes["jawOpen"], SCORE_NOISE),
+        smile=filled.of(lambda face: (face.blendshapes["mouthSmileLeft"] + face.blendshapes["mouthSmileRight"]) / 2, SCORE_NOISE),
+        blink=filled.of(lambda face: max(face.blendshapes["eyeBlinkLeft"], face.blendshapes["eyeBlinkRight"]), SCORE_NOISE),
+        yaw_deg=filled.of(lambda face: face.yaw_deg, ANGLE_NOISE_DEG),
+        pitch_deg=filled.of(lambda face: face.pitch_deg, ANGLE_NOISE_DEG),
+        roll_deg=filled.of(lambda face: face.roll_deg, ANGLE_NOISE_DEG),
         weight=shown.weight,
         why=shown.why,
         fps=fps,
@@ -88,17 +90,6 @@ def track(
         width=size[0],
         height=size[1],
         warnings=(),
-    )
-
-
-def _unusable(why: Sequence[Why]) -> FaceError:
-    reasons = [reason for reason in why if reason is not None]
-    worst = max(set(reasons), key=reasons.count)
-    return FaceError(
-        f"No frame of the video shows a face that can be animated (most often: {worst}).",
-        "Use a video that shows the person's face from the front, at least in parts.",
-        code="face_never_usable",
-        parameters={"why": worst},
     )
 
 
@@ -110,22 +101,26 @@ class _Filled:
         self._at = np.array([number for number, face in enumerate(faces) if face is not None])
         self._n = len(faces)
         self._runs = _runs(self._at, breaks)
-        found = np.stack([face.points for face in self._faces])
-        self.points = self._spread(smoothed(found, self._runs).reshape(len(found), -1)).reshape(self._n, *found.shape[1:])
+        found = smoothed(np.stack([face.points for face in self._faces]), self._runs)
+        self.points = self._spread(found.reshape(len(found), -1)).reshape(self._n, *found.shape[1:])
 
-    def of(self, value: Callable[[Face], float]) -> Array:
+    def of(self, value: Callable[[Face], float], most_noise: float) -> Array:
         """(n,)."""
-        return self._spread(np.array([[value(face)] for face in self._faces], np.float32))[:, 0]
+        found = np.array([[value(face)] for face in self._faces], np.float64)
+        for start, end in self._runs:
+            found[start:end] = adaptively_smoothed(found[start:end], most_noise)
+        return self._spread(found)[:, 0].astype(np.float32)
 
-    def _spread(self, found: Array) -> Array:
-        """(found frames, m) -> (n, m)."""
+    def _spread(self, found: NDArray[np.floating]) -> NDArray[np.floating]:
+        """(found frames, m) -> (n, m): straight from the frame found before to the one found after."""
         if len(found) == self._n:
             return found
-        after = np.clip(np.searchsorted(self._at, np.arange(self._n)), 0, len(self._at) - 1)
-        before = np.where(self._at[after] > np.arange(self._n), np.maximum(after - 1, 0), after)
-        span = self._at[after] - self._at[before]
-        share = np.where(span > 0, (np.arange(self._n) - self._at[before]) / np.maximum(span, 1), 0).astype(np.float32)[:, None]
-        spread: Array = found[before] * (1 - share) + found[after] * share
+        numbers = np.arange(self._n)
+        after = np.clip(np.searchsorted(self._at, numbers), 0, len(self._at) - 1)
+        before = np.where(self._at[after] > numbers, np.maximum(after - 1, 0), after)
+        way = np.maximum(self._at[after] - self._at[before], 1)
+        share = (np.clip(numbers - self._at[before], 0, way) / way).astype(found.dtype)[:, None]
+        spread: NDArray[np.floating] = found[before] + (found[after] - found[before]) * share
         return spread
 
 

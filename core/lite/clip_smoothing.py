@@ -10,20 +10,24 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from core.aux_models.face_mesh import LEFT_EYE_OUTER, RIGHT_EYE_OUTER
+
 Array = NDArray[np.float32]
 Double = NDArray[np.float64]
 
 HALF_WINDOWS = (2, 3, 5, 8, 12)
 """Frames on each side of the one that is fitted. At none the signal is as measured, which keeps a blink and a closing lip."""
 DEGREE = 2
-CONFIDENCE = 2.5
+CONFIDENCE = 1.5
 """Standard deviations within which two windows agree."""
 QUANTILE, OF_NORMAL = 0.3, 0.385
 """The noise is read from this quantile of the changes, so that motion does not count as noise; its value for a normal distribution of 1."""
 LEAST_NOISE = 1e-4
+MOST_NOISE, MOST_NOISE_PX = 0.002, 0.1
+"""What the face mesh trembles at most, in eyes' distances and in pixels; changes beyond it are motion, however long they go on."""
 HEAD = (33, 133, 263, 362, 6, 168, 197, 4, 10, 151, 9, 127, 356, 234, 454, 93, 323, 103, 332, 67, 297)
 """Points of the mesh that move with the head and hardly with the expression."""
-COLUMNS_AT_ONCE = 200
+POINTS_AT_ONCE = 60
 
 
 def smoothed(points: Array, runs: list[tuple[int, int]]) -> Array:
@@ -35,27 +39,38 @@ def smoothed(points: Array, runs: list[tuple[int, int]]) -> Array:
 
 
 def _smoothed_run(points: Array) -> Array:
-    plane = points[..., 0] + 1j * points[..., 1].astype(np.complex128)
-    centre = plane[:, list(HEAD)].mean(axis=1)
-    head = plane[:, list(HEAD)] - centre[:, None]
+    head = _plane(points[:, list(HEAD)])
+    centre = head.mean(axis=1)
+    head -= centre[:, None]
     model = head[len(head) // 2]
     # The similarity from the model to each frame by least squares, as a complex number whose size is the scale and whose angle the turn.
     factor = (head * np.conj(model)).sum(axis=1) / (np.abs(model) ** 2).sum()
-    shape = (plane - centre[:, None]) / factor[:, None]
-    signals = np.concatenate([shape.real, shape.imag, points[..., 2] / np.abs(factor)[:, None]], axis=1)
-    for start in range(0, signals.shape[1], COLUMNS_AT_ONCE):  # a long clip's windows would take several times its memory
-        signals[:, start : start + COLUMNS_AT_ONCE] = adaptively_smoothed(signals[:, start : start + COLUMNS_AT_ONCE])
-    placed = adaptively_smoothed(np.stack([centre.real, centre.imag, factor.real, factor.imag], axis=1))
-    centre, factor = placed[:, 0] + 1j * placed[:, 1], placed[:, 2] + 1j * placed[:, 3]
-    x, y, z = np.split(signals, 3, axis=1)
-    plane = (x + 1j * y) * factor[:, None] + centre[:, None]
-    return np.stack([plane.real, plane.imag, z * np.abs(factor)[:, None]], axis=-1).astype(np.float32)
+    eyes_px = float(np.median(np.linalg.norm(points[:, RIGHT_EYE_OUTER, :2] - points[:, LEFT_EYE_OUTER, :2], axis=1)))
+    most = max(MOST_NOISE * eyes_px, MOST_NOISE_PX)
+    # As large as the face, the factor's two parts tremble about as much as the two of the place.
+    placed = adaptively_smoothed(np.stack([centre.real, centre.imag, factor.real * eyes_px, factor.imag * eyes_px], axis=1), most)
+    new_centre, new_factor = placed[:, :1] + 1j * placed[:, 1:2], (placed[:, 2:3] + 1j * placed[:, 3:]) / eyes_px
+    result = np.empty_like(points)
+    for start in range(0, points.shape[1], POINTS_AT_ONCE):  # all at once would take several times the memory of a long clip's points
+        some = points[:, start : start + POINTS_AT_ONCE]
+        shape = (_plane(some) - centre[:, None]) / factor[:, None]
+        depth = some[..., 2] / np.abs(factor)[:, None]
+        x, y, z = np.split(adaptively_smoothed(np.concatenate([shape.real, shape.imag, depth], axis=1), most), 3, axis=1)
+        plane = (x + 1j * y) * new_factor + new_centre
+        result[:, start : start + POINTS_AT_ONCE] = np.stack([plane.real, plane.imag, z * np.abs(new_factor)], axis=-1)
+    return result
 
 
-def adaptively_smoothed(signals: Double) -> Double:
-    """(n, m): m signals over n frames -> the same, each smoothed as far as its own noise goes."""
+def _plane(points: Array) -> NDArray[np.complex128]:
+    """(..., 3) -> (...): x + iy."""
+    plane: NDArray[np.complex128] = points[..., 0] + 1j * points[..., 1].astype(np.float64)
+    return plane
+
+
+def adaptively_smoothed(signals: Double, most: float) -> Double:
+    """(n, m): m signals over n frames -> the same, each smoothed as far as its own noise goes, which is `most` at most."""
     n = len(signals)
-    noise = _noise(signals)
+    noise = np.minimum(_noise(signals), most)
     best = signals.copy()
     low, high = signals - CONFIDENCE * noise, signals + CONFIDENCE * noise
     agree = np.ones(signals.shape, bool)

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
-
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from core.aux_models.face_follower import FaceFollower
+from core.aux_models.face_identity import ALIKE, STILL_ALIKE, Appearance
 from core.aux_models.face_mesh import Face, FaceFinder
 from core.aux_models.face_search import Look, SearchPauses, is_blank, looks
 from core.aux_models.landmarks import check_face
 from core.aux_models.shown_frames import Why
-from core.lite.clip_identity import Appearance
+from core.aux_models.usable_faces import FaceJudge, PictureCuts
+from core.lite.clip_persons import Persons, middle_of, same_place
 from core.types import Frame
 
-MIN_INTEROCULAR_PX = 14.0
-"""Below, a mouth has too few pixels to be drawn."""
-TURNED_DEG, TURNED_BACK_DEG = 40.0, 37.0
-"""A head is turned away beyond the first angle, until it is within the second."""
-MAX_OUTSIDE = 0.15
-"""Part of the lower face's points that may lie outside the picture."""
-LOWER_FACE = (0, 13, 14, 17, 61, 291, 37, 267, 84, 314, 152, 148, 377, 176, 400, 149, 378, 172, 397)
-CUT, CUT_TIMES = 14.0, 4.0
-"""A frame may begin another picture where it differs from that before by so much (mean of 255), and so many times more than usual."""
 JUMP = 0.35
-"""A followed face that moves this part of its eyes' distance away from where it was going is looked at twice."""
+"""A followed face that is this part of its eyes' distance away from where it was, and from where it was going, is searched for anew."""
 STRETCH = 1.2
-"""And one that grows or shrinks by this factor."""
-ALIKE, STILL_ALIKE = 0.6, 0.45
-"""Likeness that a face needs to be taken for the person's, found anew or merely followed."""
+"""So is one that grows or shrinks by this factor."""
 
 
 class ClipTracker:
@@ -39,14 +26,12 @@ class ClipTracker:
     def __init__(self, finder: FaceFinder, face_index: int | None) -> None:
         self._finder, self._face_index = finder, face_index or 0
         self._follower = FaceFollower()
-        self._appearance = Appearance()
-        self._pauses = SearchPauses()
+        self._appearance, self._pauses = Appearance(), SearchPauses()
+        self._judge, self._cuts = FaceJudge(), PictureCuts()
+        self._persons: Persons | None = None
         self._last: Face | None = None
-        self._before: Face | None = None
-        self._followed = self._turned = False
+        self._went_on = False
         self._most = 0
-        self._thumbnail: NDArray[np.float32] | None = None
-        self._changes: deque[float] = deque(maxlen=12)
         self.faces: list[Face | None] = []
         """By frame; None where the person was not found."""
         self.why: list[Why] = []
@@ -60,106 +45,113 @@ class ClipTracker:
 
     def step(self, frame: Frame) -> None:
         """(H, W, 3) uint8 RGB, the next frame."""
-        number, followed = len(self.faces), False
-        cut = self._begins_picture(frame)
-        face, why = None, None
-        if self._last is None:
-            face, why = self._started(frame)
-        elif self._followed:
-            face = self._follow(frame, self._last, cut)
-            followed = face is not None
-        if face is None and why is None:
-            face, why = self._searched(frame, self._last)
+        cut = self._cuts.begins(frame)
+        face, why, followed = self._found(frame, cut)
         if cut and not followed:  # where the face goes on it was the camera that moved
-            self.cuts.add(number)
+            self.cuts.add(len(self.faces))
         if face is not None:
-            self._before, self._last = (self._last if followed else None), face
             if not followed:
-                self.jumps.add(number)
+                self.jumps.add(len(self.faces))
+            self._last = face
             self._pauses.found()
-            why = self._fault(frame, face)
-        self._followed = face is not None
+            why = self._judge.fault(face.points, frame.shape[1], frame.shape[0])
+        self._went_on = face is not None
         self.faces.append(face)
         self.why.append(why)
 
     def check(self) -> None:
         """Raises FaceError where the clip never showed as many faces as were asked for."""
-        if self._last is None:
+        if self._last is None and self._most:
             check_face(self._most, self._face_index, "the video")
 
-    # ---- finding
+    def _found(self, frame: Frame, cut: bool) -> tuple[Face | None, Why, bool]:
+        """The face, why there is none, and whether it went on from the frame before."""
+        if is_blank(frame):
+            if self._persons is not None:
+                self._persons.missed()
+            return None, "no_face", False
+        if self._persons is None or self._last is None:
+            return *self._started(frame), False
+        persons = self._persons
+        if (face := self._followed(frame, self._last, cut)) is not None:
+            watched = face if not persons.watch() else self._watched(frame, face, persons)
+            if watched is not None:
+                persons.own.seen(watched)
+                return watched, None, watched is face
+        if cut:
+            persons.cut()
+        face, why = self._searched(frame, persons, anywhere=cut)
+        if face is None:
+            persons.missed()
+        else:
+            persons.own.seen(face)
+        return face, why, False
 
     def _started(self, frame: Frame) -> tuple[Face | None, Why]:
         """The face asked for, in the first frame with so many."""
-        if is_blank(frame):
-            return None, "no_face"
-        found = self._finder.find(frame) if self._pauses.lost() else self._finder.detect(frame)
+        thorough = self._pauses.lost()
+        found = self._finder.find(frame) if thorough else self._finder.detect(frame)
+        if not found and thorough:
+            found = next(filter(None, (self._seen(look) for look in looks(frame, None, thorough))), [])
         self._most = max(self._most, len(found))
         if len(found) <= self._face_index:
             return None, "other_face" if found else "no_face"
-        chosen = sorted(found, key=lambda face: -face.interocular_px)[self._face_index]
+        found = sorted(found, key=lambda face: -face.interocular_px)
+        chosen = found.pop(self._face_index)
         face = self._follower.start(frame, chosen) or chosen
-        self._appearance.learn(frame, face)
+        self._appearance.learn(frame, face.points)
+        self._persons = Persons(face, found)
         return face, None
 
-    def _follow(self, frame: Frame, last: Face, cut: bool) -> Face | None:
-        """The face where it was in the frame before; None where it is another's, or jumped."""
-        face = None if is_blank(frame) else self._follower.follow(frame, last)
+    def _followed(self, frame: Frame, last: Face, cut: bool) -> Face | None:
+        """The face where it was in the frame before; None where there is none, it is another's, or it jumped."""
+        face = self._follower.follow(frame, last) if self._went_on else None
         if face is None or not self._continues(face, last):
             return None
-        likeness = self._appearance.likeness(frame, face) if cut else self._appearance.follow(frame, face)
-        return face if likeness >= (ALIKE if cut else STILL_ALIKE) else None
-
-    def _searched(self, frame: Frame, last: Face | None) -> tuple[Face | None, Why]:
-        anyone = False
-        for look in looks(frame, None if last is None else last.box, self._pauses.lost()):
-            found = [_placed(face, look) for face in self._finder.detect(look.pixels)]
-            anyone |= bool(found)
-            best = max(found, key=lambda face: self._appearance.likeness(frame, face), default=None)
-            if best is not None and self._appearance.likeness(frame, best) >= ALIKE:
-                return self._follower.start(frame, best) or best, None
-        return None, "other_face" if anyone else "no_face"
+        likeness = self._appearance.likeness if cut else self._appearance.follow
+        return face if likeness(frame, face.points) >= (ALIKE if cut else STILL_ALIKE) else None
 
     def _continues(self, face: Face, last: Face) -> bool:
-        """Whether a face goes on from where it was, as it was going."""
-        expected = _middle(last) if self._before is None else 2 * _middle(last) - _middle(self._before)
-        nearer = min(float(np.linalg.norm(_middle(face) - at)) for at in (expected, _middle(last)))
-        stretched = face.interocular_px / max(last.interocular_px, 1e-3)
-        return nearer < JUMP * last.interocular_px and 1 / STRETCH < stretched < STRETCH
+        own = self._persons.own if self._persons is not None else None
+        places = [middle_of(last)] if own is None else [middle_of(last), own.middle + own.speed]
+        away = min(float(np.linalg.norm(middle_of(face) - place)) for place in places)
+        return away < JUMP * last.interocular_px and 1 / STRETCH < face.interocular_px / max(last.interocular_px, 1e-3) < STRETCH
 
-    # ---- judging
+    def _watched(self, frame: Frame, face: Face, persons: Persons) -> Face | None:
+        """The followed face, or the one that is the person's instead, where others are near; None where it is another's."""
+        around = next(iter(looks(frame, face.box, thorough=False)), None)
+        faces = [] if around is None else self._seen(around)
+        if not any(same_place(each, face) for each in faces):
+            return face
+        own = persons.own_face(faces, lambda each: self._appearance.likeness(frame, each.points))
+        persons.see(faces, own)
+        if own is None:
+            return None
+        return face if same_place(own, face) else self._follower.start(frame, own) or own
 
-    def _fault(self, frame: Frame, face: Face) -> Why:
-        if face.interocular_px / max(np.cos(np.radians(face.yaw_deg)), 0.5) < MIN_INTEROCULAR_PX:
-            return "too_small"
-        self._turned = abs(face.yaw_deg) > (TURNED_BACK_DEG if self._turned else TURNED_DEG)
-        if self._turned:
-            return "turned_away"
-        height, width = frame.shape[:2]
-        x, y = face.points[list(LOWER_FACE), 0], face.points[list(LOWER_FACE), 1]
-        if float(np.mean((x < 0) | (y < 0) | (x > width) | (y > height))) > MAX_OUTSIDE:
-            return "cut_off"
-        return None
+    def _searched(self, frame: Frame, persons: Persons, anywhere: bool) -> tuple[Face | None, Why]:
+        def likeness(face: Face) -> float:
+            return self._appearance.likeness(frame, face.points)
 
-    def _begins_picture(self, frame: Frame) -> bool:
-        small = cv2.resize(frame[:: max(1, frame.shape[0] // 64), :: max(1, frame.shape[1] // 64)], (32, 32), interpolation=cv2.INTER_AREA)
-        thumbnail = small.astype(np.float32).mean(axis=2)
-        before, self._thumbnail = self._thumbnail, thumbnail
-        if before is None:
-            return False
-        change = float(np.abs(thumbnail - before).mean())
-        usual = float(np.median(self._changes)) if self._changes else 0.0
-        self._changes.append(change)
-        return change > max(CUT, CUT_TIMES * usual)
+        faces: list[Face] = []
+        own = None
+        for look in looks(frame, None if self._last is None else self._last.box, self._pauses.lost()):
+            found = self._seen(look)
+            faces += [face for face in found if not any(same_place(face, other) for other in faces)]
+            own = persons.own_face(found, likeness, anywhere)
+            if own is not None and likeness(own) >= ALIKE:
+                break
+            own = None
+        persons.see(faces, next((face for face in faces if own is not None and same_place(face, own)), None))
+        if own is None:
+            return None, "other_face" if faces else "no_face"
+        return self._follower.start(frame, own) or own, None
 
-
-def _middle(face: Face) -> NDArray[np.float32]:
-    middle: NDArray[np.float32] = face.points[:, :2].mean(axis=0)
-    return middle
-
-
-def _placed(face: Face, look: Look) -> Face:
-    """A face of a look, in pixels of the frame."""
-    points = face.points / np.float32(look.scale)
-    points[:, :2] += (look.x, look.y)
-    return Face(points, face.blendshapes, face.yaw_deg, face.pitch_deg, face.roll_deg)
+    def _seen(self, look: Look) -> list[Face]:
+        """The faces of a look, in pixels of the frame."""
+        faces = []
+        for face in self._finder.detect(look.pixels):
+            points = face.points / np.float32(look.scale)
+            points[:, :2] += (look.x, look.y)
+            faces.append(Face(points, face.blendshapes, face.yaw_deg, face.pitch_deg, face.roll_deg))
+        return faces

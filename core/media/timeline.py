@@ -44,6 +44,11 @@ class Timeline:
         return seconds
 
     @property
+    def first_s(self) -> float | None:
+        """When the first picture is shown, seconds on the file's own clock."""
+        return None if self.counted else float(self.pts[0] * self.time_base)
+
+    @property
     def duration_s(self) -> float:
         """The last picture is shown as long as the one before it, at most a second."""
         times = self.times()
@@ -90,7 +95,9 @@ def read_timeline(data: bytes, name: str, max_s: float) -> Timeline:
 
 
 def _of_packets(decoder: VideoDecoder, max_s: float) -> Timeline | None:
-    """Without decoding anything; None where packets do not say when they are shown."""
+    """Without decoding anything; None where packets do not say when they are shown, or where that is guessed: AVI knows only an order."""
+    if "avi" in decoder.container.format.name and decoder.stream.codec_context.has_b_frames:
+        return None
     pts: list[int] = []
     keys: list[int] = []
     span, late = math.ceil(max_s / decoder.time_base), math.ceil(_REORDERED_S / decoder.time_base)

@@ -9,20 +9,23 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 import av
 from av.filter import Graph
 from av.stream import Disposition
 
 from core.errors import ImageError
-from core.media.sniff import HEAD_BYTES, VIDEO_DEMUXERS, identify
+from core.media.containers import is_allowed, open_container
+from core.media.sniff import HEAD_BYTES, VIDEO_DEMUXERS, VIDEO_FORMATS, identify
 
-SUPPORTED = "MP4, MOV, WebM, MKV, AVI, MPEG or FLV"
-_CODECS = (
-    "h264,hevc,vp8,vp9,libvpx,libvpx-vp9,av1,libdav1d,mpeg4,mjpeg,prores,ffv1,mpeg1video,mpeg2video,msmpeg4v2,msmpeg4v3,h263,flv,vp6,vp6f,"
-    "dnxhd,dvvideo,huffyuv,ffvhuff,utvideo"
-)
+_CODECS = frozenset(
+    {
+        "h264", "hevc", "vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav1d", "mpeg4", "mjpeg", "prores", "ffv1", "mpeg1video",
+        "mpeg2video", "msmpeg4v2", "msmpeg4v3", "h263", "flv", "vp6", "vp6f", "dnxhd", "dvvideo", "huffyuv", "ffvhuff", "utvideo",
+        "theora", "vc1", "wmv3", "cfhd", "qtrle", "png", "rawvideo",
+    }
+)  # fmt: skip
 MAX_EMPTY_PACKETS = 2000
 """Packets in a row that give no frame: a file that is all damage ends here."""
 MAX_PIXELS = 2**26
@@ -114,7 +117,8 @@ class _Deinterlacer:
 
     def __init__(self, frame: av.VideoFrame, time_base: Fraction) -> None:
         self._of, self._time_base = _shape(frame), time_base
-        self._graph = graph = Graph()
+        graph: Any = Graph()
+        self._graph = graph
         self._in = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=time_base)
         bwdif, end = graph.add("bwdif", _DEINTERLACE), graph.add("buffersink")
         self._in.link_to(bwdif)
@@ -154,25 +158,27 @@ def open_video(file: BinaryIO, name: str) -> Any:
     content = identify(file.read(HEAD_BYTES))
     file.seek(0)
     if content.decoder not in VIDEO_DEMUXERS:
-        raise ImageError(f"{name} is not a video but {content.name}.", f"Give a {SUPPORTED} file.")
+        raise ImageError(f"{name} is not a video but {content.name}.", f"Give a {VIDEO_FORMATS} file.")
     try:
-        return av.open(
-            file,
-            "r",
-            format=content.decoder,
-            options={"codec_whitelist": _CODECS, "protocol_whitelist": "none"},
-            metadata_errors="replace",
-            io_open=_refuse_open,
-        )
+        return open_container(file, content.decoder, _CODECS)
     except (av.FFmpegError, ValueError, OSError) as error:
         raise unreadable(name, error) from error
 
 
 def picture_track(container: Any, name: str) -> Any:
-    """The first video track that is not a cover. Raises ImageError where there is none."""
+    """The first video track that is not a cover. Raises ImageError where there is none, or none that may be decoded."""
     for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:  # the cover of a song
-            return stream
+        if stream.disposition & Disposition.attached_pic:  # the cover of a song
+            continue
+        if not is_allowed(stream, _CODECS):
+            codec = "?" if stream.codec_context is None else stream.codec_context.codec.name
+            raise ImageError(
+                f"{name} has pictures of a kind that is not read ({codec}).",
+                "Save it with H.264.",
+                code="video_codec",
+                parameters={"name": name, "codec": codec},
+            )
+        return stream
     raise ImageError(
         f"{name} has no picture, only sound.", "Give a photo or a video of a face.", code="photo_is_recording", parameters={"name": name}
     )
@@ -186,7 +192,3 @@ def unreadable(name: str, error: Exception | None) -> ImageError:
         code="video_damaged",
         parameters={"name": name},
     )
-
-
-def _refuse_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
-    raise PermissionError("a video may not open other files")

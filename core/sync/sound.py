@@ -42,4 +42,4 @@ def asked_by_file(data: bytes, name: str, settings: Settings) -> Asked:
     audio = load_audio(data, settings.model_copy(update={"max_audio_bytes": settings.max_video_bytes}))
     with SoundDecoder(data, name) as decoder:
         next(iter(decoder))
-        return asked_by(audio.samples, decoder.start_s)
+        return asked_by(audio.samples, decoder.start_s or 0.0)

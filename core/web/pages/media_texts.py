@@ -15,14 +15,16 @@ class MediaErrors(TypedDict):
     photo_animated: str
     photo_damaged: str
     video_damaged: str
+    video_codec: str
     photos_only: str
     videos_only: str
+    photo_option: str
     face_none: str
     face_missing: str
     face_negative: str
     face_cut_off: str
     face_without_eyes: str
-    face_lost: str
+    video_without_face: str
     recording_is_photo: str
     recording_not_sound: str
     recording_mute: str
@@ -67,10 +69,10 @@ class NoticeTexts(TypedDict):
     sound_quiet: str
     sound_noisy: str
     video_cut: str
-    frames_skipped: str
     video_hdr: str
     video_interlaced: str
     background_mute: str
+    frames_skipped: str
     crop_moved: str
     background_kept: str
     sync_unlike: str

@@ -10,6 +10,7 @@ import numpy as np
 
 from core.types import Frame
 
+NOISE = 2.0
 Matrix = np.ndarray
 """(2, 3) float64, pixels of a person's picture to pixels of the frame."""
 
@@ -33,10 +34,10 @@ def moved(x: float, y: float, scale: float = 1.0, turn_deg: float = 0.0, around:
     return matrix
 
 
-def scene(actors: Sequence[Actor], n: int, width: int, height: int, noise: float = 2.0) -> Iterator[Frame]:
-    """n frames of a plain room; later actors are before the others. noise: of the camera, standard deviation."""
+def scene(actors: Sequence[Actor], n: int, width: int, height: int, light: float = 1.0) -> Iterator[Frame]:
+    """n frames of a plain room, which `light` makes darker; later actors are before the others. The camera has some noise."""
     rng = np.random.default_rng(7)
-    room = np.linspace((150, 140, 130), (90, 95, 110), height)[:, None, :].repeat(width, axis=1)
+    room = light * np.linspace((150, 140, 130), (90, 95, 110), height)[:, None, :].repeat(width, axis=1)
     for number in range(n):
         picture = room.copy()
         for actor in actors:
@@ -50,4 +51,4 @@ def scene(actors: Sequence[Actor], n: int, width: int, height: int, noise: float
             inside = np.clip((1 - np.hypot((x - cx) / rx, (y - cy) / ry)) * 12, 0, 1).astype(np.float32)
             share = cv2.warpAffine(inside, matrix, (width, height))[..., None]
             picture = picture * (1 - share) + warped * share
-        yield np.clip(picture + rng.normal(0, noise, picture.shape), 0, 255).astype(np.uint8)
+        yield np.clip(picture + rng.normal(0, NOISE, picture.shape), 0, 255).astype(np.uint8)
