@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.command_line import FAILED, OK, OneLineParser, end_like_ctrl_c, exit_code
+from core.media.sniff import VIDEO_FORMATS
 from core.media.video import check_writable
-from core.media.video_decoding import SUPPORTED
 from core.provenance.reading import plain
 from core.settings import load_settings
 from core.sync.plot import save_plot
@@ -26,7 +26,7 @@ from core.sync.words import summary
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     parser = OneLineParser(prog="core.sync", description="Tells whether the lips of a video fit its sound, and which of them is late.")
-    parser.add_argument("video", type=Path, help=f"{SUPPORTED}, made here or not")
+    parser.add_argument("video", type=Path, help=f"{VIDEO_FORMATS}, made here or not")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--plot", type=Path, help="also draw it into this PNG file")
     chosen = parser.parse_args(arguments)

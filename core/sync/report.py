@@ -14,14 +14,15 @@ import numpy as np
 from core.errors import AudioError, ImageError
 from core.media.clip_pictures import PictureMaker
 from core.media.files import FileKind
-from core.media.video_decoding import SUPPORTED, VideoDecoder
+from core.media.sniff import VIDEO_FORMATS
+from core.media.video_decoding import VideoDecoder
 from core.settings import Settings
 from core.sync.correlation import F64, OPENING, STILL, Curves, Mask, Match, correlations, match, movement, without_slow
 from core.sync.picture import MouthWatcher
 from core.sync.sound import Asked, asked_by_file
 from core.types import FPS, Frame
 
-_FILE = FileKind("video", SUPPORTED, "use a shorter part of it, or set TALKING_HEAD_MAX_VIDEO_BYTES", ImageError)
+_FILE = FileKind("video", VIDEO_FORMATS, "use a shorter part of it, or set TALKING_HEAD_MAX_VIDEO_BYTES", ImageError)
 DELAY_MS = 1.0
 """By how much a video of the lite engine is late by this measure: what the mesh and the reading of the mouth networks add."""
 EARLY_MS, LATE_MS = -125.0, 45.0
