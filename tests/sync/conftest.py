@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,7 +41,7 @@ def speech_7s(settings: Settings) -> Audio:
 def other_speech(settings: Settings) -> Audio:
     """Other words of the same length: speech_16s.wav begins with those of speech_7s.wav."""
     whole = load_audio(ASSETS / "speech_16s.wav", settings)
-    return dataclasses.replace(whole, samples=whole.samples[8 * SAMPLE_RATE_HZ : 15 * SAMPLE_RATE_HZ])
+    return load_audio((SAMPLE_RATE_HZ, whole.samples[8 * SAMPLE_RATE_HZ : 15 * SAMPLE_RATE_HZ]), settings)
 
 
 @pytest.fixture(scope="session")
