@@ -85,6 +85,13 @@ def test_a_rate_beyond_the_bounds_becomes_one_within(rate: int, own: Fraction) -
     assert moving(N, rate=rate).rate == own
 
 
+def test_a_slow_show_of_pictures_has_25_frames_a_second() -> None:
+    read = moving(3, form="matroska", times_ms=[0, 1_500_000, 3_000_000])
+    assert read.rate == 25
+    slow = clip(read.data, Settings(max_video_s=3600))
+    assert slow.rate == 25
+
+
 def test_pixels_that_are_not_square() -> None:
     read = moving(4, set_up={"sample_aspect_ratio": Fraction(16, 11)})
     assert (read.width, read.height) == (140, 64)
@@ -244,6 +251,22 @@ def test_damage_in_the_middle_keeps_every_place() -> None:
         backwards = [next(reader) for _ in range(120)][60:]
     assert [index for index, _ in backwards] == list(range(59, -1, -1))
     assert all(np.array_equal(frame, frames[index]) for index, frame in backwards if same[index])
+
+
+@pytest.mark.parametrize(
+    ("form", "codec", "muxer"),
+    [("mp4", "libx264", {}), ("matroska", "libx264", {"live": "1"}), ("vob", "mpeg2video", {})],
+)  # fmt: skip
+def test_of_a_longer_clip_the_beginning_is_used_and_that_is_said(form: str, codec: str, muxer: dict[str, str]) -> None:
+    """Recordings of a browser do not say how long they are."""
+    data = clip_file([picture(i) for i in range(60)], form=form, codec=codec, muxer=muxer, options={"bf": "2"})
+    short = clip(data, Settings(max_video_s=0.4))
+    assert (short.n_frames, len(list(short.frames()))) == (10, 10)
+    assert short.warnings == ("Only the first 0.4 seconds of the video are used.",)
+    with ClipReader(short) as reader:
+        assert max(next(reader)[0] for _ in range(25)) == 9
+    for enough in (1.6, 60.0):
+        assert clip(data, Settings(max_video_s=enough)).warnings == ()
 
 
 def test_a_song_with_a_cover_is_no_video() -> None:
