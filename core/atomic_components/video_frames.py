@@ -11,7 +11,7 @@ import numpy as np
 from core.atomic_components.crop import CROP_PX, Crop, halved
 from core.atomic_components.pose import Array
 from core.atomic_components.registration import PictureFile
-from core.aux_models.face_identity import ALIKE, STILL_ALIKE, Appearance
+from core.aux_models.face_identity import ALIKE, Appearance
 from core.aux_models.face_search import SearchPauses, is_blank, looks
 from core.aux_models.landmarks import FaceDetector, Landmarks, check_face
 from core.aux_models.shown_frames import BRIDGED_S, ShownFrames, Why, check_shown, shown_frames
@@ -59,6 +59,8 @@ class VideoFollower:
         """The person's face; None where it is not found."""
         cut = self._cuts.begins(frame)
         followed = None if self._last is None else self._followed(frame, self._last, cut)
+        if followed is None:
+            self._appearance.lost()
         if cut and (followed is None or not self._went_on):  # where the face goes on it was the camera that moved
             self._cut_at.add(len(self._why))
         found, why = (followed, None) if followed is not None else self._searched(frame)
@@ -86,8 +88,9 @@ class VideoFollower:
             found = self._find(frame, last.landmarks)
         except FaceError:
             return None
-        likeness = self._appearance.likeness if cut else self._appearance.follow
-        return found if likeness(frame, found.points) >= (ALIKE if cut else STILL_ALIKE) else None
+        if cut or not self._went_on:
+            return found if self._appearance.likeness(frame, found.points) >= ALIKE else None
+        return found if self._appearance.goes_on(frame, found.points, alone=True) else None
 
     def _searched(self, frame: Frame) -> tuple[Found | None, Why]:
         if self._last is None:

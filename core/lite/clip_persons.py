@@ -65,10 +65,12 @@ class Persons:
     def watch(self) -> bool:
         """Counts a frame in which the person was followed; True where the other faces should be looked for in it."""
         self._since += 1
-        pause = WATCHED_ALONE if not self._others else WATCHED_FAR
-        if any(np.linalg.norm(other.middle - self.own.middle) < NEAR * max(self.own.size, other.size) for other in self._others):
-            pause = WATCHED_NEAR
-        return self._since >= pause
+        return self._since >= (WATCHED_NEAR if self.is_near else WATCHED_FAR if self._others else WATCHED_ALONE)
+
+    @property
+    def is_near(self) -> bool:
+        """Whether another face is near the person's."""
+        return any(np.linalg.norm(other.middle - self.own.middle) < NEAR * max(self.own.size, other.size) for other in self._others)
 
     def cut(self) -> None:
         """Another picture begins: nobody is where they were."""
