@@ -82,7 +82,8 @@ class EngineSelector:
         except OptionError as error:
             if run_request.engine == "auto" and self._ditto_is_coming():
                 _check_for("ditto", run_request)  # what it would refuse as well will not be better in a minute
-                raise BusyError(f"This needs the ditto engine ({reason.removeprefix('auto: ')}).", "Try again in a minute.") from error
+                needed = f"This needs the ditto engine ({reason.removeprefix('auto: ')})."
+                raise BusyError(needed, "Try again in a minute.", code="ditto_is_coming") from error
             raise
 
     def _ditto_is_coming(self) -> bool:

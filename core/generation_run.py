@@ -113,7 +113,9 @@ class GenerationRun:
         audio, size, n_first = whole(self.audio), (self.session.width, self.session.height), round(PREVIEW_S * self.rate)
 
         def writing(path: Path) -> VideoWriter:
-            return VideoWriter(path, *size, audio, fps=self.session.fps, beside=self.beside, metadata=self.metadata, sign=sign)
+            return VideoWriter(
+                path, *size, audio, fps=self.session.fps, beside=self.beside, metadata=self.metadata, sign=sign, crf=self.options.crf
+            )
 
         with ExitStack() as stack:
             frames = stack.enter_context(closing(self.frames(job)))

@@ -231,6 +231,10 @@ class Studio:
         """JPEG, 256x256 pixels around the face. Raises AvatarError."""
         return self._avatars.thumbnail(token, owner)
 
+    def moving_thumbnail(self, token: str, owner: str) -> bytes | None:
+        """Animated WebP, 96x96 pixels around the face; None of a photo. Raises AvatarError."""
+        return self._avatars.moving_thumbnail(token, owner)
+
     def rename_avatar(self, token: str, owner: str, name: str) -> Avatar:
         """Raises AvatarError, or OptionError for a name that is too long."""
         return self._avatars.store.rename(self.avatar(token, owner), name)

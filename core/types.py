@@ -190,6 +190,20 @@ def check_photo_options(options: RenderOptions) -> None:
             )
 
 
+def check_moving_options(source: Source | Avatar, values: Controls | RenderOptions, photo_only: frozenset[str], engine: str) -> None:
+    """Raises OptionError for the first field that differs from its default, where the source moves and the engine honours the field for
+    photos only.
+    """
+    for field in dataclasses.fields(values) if is_video(source) else ():
+        if field.name in photo_only and getattr(values, field.name) != field.default:
+            raise OptionError(
+                f"{field.name} is for photos: of a video the {engine} engine changes the mouth and the jaw.",
+                "Leave it out, or give a photo.",
+                code="photo_option",
+                parameters={"name": field.name, "engine": engine},
+            )
+
+
 def check_live_options(options: RenderOptions) -> None:
     """Raises OptionError for the first option that a live session, which has no end and 25 frames a second, cannot honour."""
     if options.burn_captions:
@@ -199,7 +213,7 @@ def check_live_options(options: RenderOptions) -> None:
             raise OptionError(f"Live sessions do not honour {name}.", "Leave it out.", code="not_live", parameters={"name": name})
 
 
-COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "aspect", "crop", "seed", "label", "mark", "burn_captions"})
+COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "aspect", "crop", "seed", "crf", "label", "mark", "burn_captions"})
 """The options that every engine honours."""
 
 
@@ -291,6 +305,7 @@ CONTROL_RANGES: dict[str, tuple[float, float]] = {
 }
 
 MIN_SIZE_PX, MAX_SIZE_PX = 64, 1920
+MIN_CRF, MAX_CRF = 10, 40
 
 
 @dataclass(frozen=True)
@@ -302,6 +317,7 @@ class RenderOptions:
     aspect: proportions of the picture. "auto": those of the crop; without one a square, or the whole photo when size is "source".
     "source": the whole photo. crop: the part of the photo that is shown, cut to `aspect` around its middle, moved to the face where needed.
     seed: of everything random (blinks, sway); the same seed gives the same video. 0 .. 2**32 - 1.
+    crf: H.264's constant rate factor of the file, MIN_CRF .. MAX_CRF: 6 less make it about twice as large; a stream looks the same.
     label: a small visible "AI" is drawn into every frame. mark: the imperceptible mark is.
     burn_captions: the words are drawn into the frames while they are said.
     background: of the lite engine, what is behind the person: "keep", "blur", a colour "#rrggbb", or a picture that fills the frame.
@@ -319,6 +335,7 @@ class RenderOptions:
     crop: Crop | None = None
     background: str | Photo = "keep"
     seed: int = 1234
+    crf: int = 18
     label: bool = False
     mark: bool = False
     burn_captions: bool = False
@@ -360,6 +377,13 @@ class RenderOptions:
                 hint,
                 code="option_out_of_range",
                 parameters={"name": "seed", "value": self.seed, "low": 0, "high": 2**32 - 1},
+            )
+        if isinstance(self.crf, bool) or not isinstance(self.crf, int) or not MIN_CRF <= self.crf <= MAX_CRF:
+            raise OptionError(
+                f"crf is {self.crf!r}.",
+                f"It must be a whole number from {MIN_CRF} to {MAX_CRF}.",
+                code="option_out_of_range",
+                parameters={"name": "crf", "value": str(self.crf)[:40], "low": MIN_CRF, "high": MAX_CRF},
             )
         for name, switch in (("label", self.label), ("mark", self.mark)):
             if not isinstance(switch, bool):

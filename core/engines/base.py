@@ -25,6 +25,7 @@ from core.types import (
     SkipReason,
     Source,
     check_honoured,
+    check_moving_options,
     check_photo_options,
     is_video,
 )
@@ -63,12 +64,13 @@ def nothing_more(framing: Framing, controls: Controls, options: RenderOptions) -
 class EngineProfile:
     """An engine as it is known before it is loaded, on machines without its libraries too.
 
-    capabilities: as in `Engine`. check_options: raises OptionError for values that the engine's own stages refuse.
+    capabilities, photo_only: as in `Engine`. check_options: raises OptionError for values that the engine's own stages refuse.
     """
 
     name: str
     capabilities: frozenset[str]
     check_options: Callable[[Framing, Controls, RenderOptions], None] = nothing_more
+    photo_only: frozenset[str] = frozenset()
 
     def check(self, source: Source | Avatar, framing: Framing, controls: Controls, options: RenderOptions) -> None:
         """Raises InputError for what the engine does not honour, whatever its configuration, and for what no engine takes."""
@@ -82,6 +84,8 @@ class EngineProfile:
             check_honoured(values, self.capabilities, self.name)
         if not is_video(source):
             check_photo_options(options)
+        for acting in (controls, options):
+            check_moving_options(source, acting, self.photo_only, self.name)
         self.check_options(framing, controls, options)
 
 
@@ -152,11 +156,12 @@ class Engine(ABC):
     """Weights, and the sessions made from them. All methods may be called from several threads.
 
     capabilities: fields of Controls, RenderOptions and Framing that it honours, beyond those that every engine does; and "video" where it
-    takes moving sources.
+    takes moving sources. photo_only: those of them that it does not honour for moving sources.
     """
 
     name: str
     capabilities: frozenset[str]
+    photo_only: frozenset[str] = frozenset()
     limitation: str = ""
     """What of it does not run as it should on this machine, in plain words; "" where all does."""
 
@@ -174,7 +179,7 @@ class Engine(ABC):
 
     def verify(self, source: Source | Avatar, framing: Framing, controls: Controls, options: RenderOptions) -> None:
         """Raises InputError for what is known to fail before any work: what this engine does not honour, or a value out of range."""
-        EngineProfile(self.name, self.capabilities).check(source, framing, controls, options)
+        EngineProfile(self.name, self.capabilities, photo_only=self.photo_only).check(source, framing, controls, options)
 
     def verify_controls(self, controls: Controls, options: RenderOptions) -> None:
         """The same for controls that come later, for a session that was made with `options`."""

@@ -5,12 +5,11 @@ It is done once, before anything moves: the head's movement fades out around the
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.lite.person_in_photo import PersonInPhoto
 from core.optimization.resolution_optimization import Cut, cut_pixels
 from core.types import Frame, Photo
 
@@ -31,18 +30,18 @@ FOUND = 0.7
 
 
 class BackgroundChange:
-    """Puts `background` behind the person of one picture. find: (H, W, 3) uint8 -> (H, W) float32, 1 on people.
+    """Puts `background` behind the person in one part of their photo.
 
     person_found: False where the face is not among what was found, as in many drawings: then the picture stays as it is.
     """
 
-    def __init__(self, find: Callable[[Frame], Array], background: str | Photo) -> None:
-        self._find, self._background = find, background
+    def __init__(self, person: PersonInPhoto, cut: Cut, background: str | Photo) -> None:
+        self._person, self._cut, self._background = person, cut, background
         self.person_found = False
 
     def __call__(self, picture: Frame, left: int, top: int, right: int, bottom: int) -> Frame:
-        """left .. bottom: of the face, pixels."""
-        mask = self._find(picture)
+        """picture: what `cut` shows, at any size. left .. bottom: of the face in it, pixels."""
+        mask = self._person.mask(self._cut, picture.shape[1], picture.shape[0])
         face = mask[max(top, 0) : max(bottom, 1), max(left, 0) : max(right, 1)]
         self.person_found = bool(face.size) and float(face.mean()) >= FOUND
         return with_background(picture, mask, self._background) if self.person_found else picture

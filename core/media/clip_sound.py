@@ -106,5 +106,5 @@ def _with_channels(block: Block, channels: int) -> Block:
 
 def _resampled(resampler: soxr.ResampleStream, block: Block, last: bool) -> Block:
     channels = len(block)
-    samples = np.ascontiguousarray(block.T).reshape(-1, channels)
-    return np.clip(np.ascontiguousarray(resampler.resample_chunk(samples, last=last).reshape(-1, channels).T), -1, 1)
+    samples: Block = resampler.resample_chunk(np.ascontiguousarray(block.T).reshape(-1, channels), last=last)
+    return np.clip(np.ascontiguousarray(samples.reshape(-1, channels).T), -1, 1)

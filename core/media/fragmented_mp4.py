@@ -23,7 +23,7 @@ from av.codec.context import Flags
 from core.errors import EncodingError
 from core.media import boxes
 from core.media.decode import Block
-from core.media.encoders import AAC_FRAME, AAC_PRIMING, X264_STREAM, PictureEncoder, SoundEncoder
+from core.media.encoders import AAC_FRAME, AAC_PRIMING, STREAM_CRF, X264_STREAM, PictureEncoder, SoundEncoder
 from core.types import FPS
 
 _TICKS = 600
@@ -51,7 +51,8 @@ class Segment:
 
 
 class FragmentedMp4:
-    """One stream. width, height: even. metadata: written to the first piece. rate: frames a second. Not thread-safe.
+    """One stream. width, height: even. metadata: written to the first piece. crf: as `RenderOptions` has it; None: the usual. rate: frames
+    a second. Not thread-safe.
 
     Raises EncodingError from any of its methods when an encoder fails.
     """
@@ -63,12 +64,13 @@ class FragmentedMp4:
         sound_rate_hz: int,
         sound_channels: int,
         metadata: Mapping[str, str],
+        crf: int | None = None,
         rate: Fraction = Fraction(FPS),
     ) -> None:
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             raise EncodingError(f"A video of {width}×{height} pixels cannot be encoded.", "Both sides must be even.")
         video: Any = av.CodecContext.create("libx264", "w")
-        video.options = X264_STREAM
+        video.options = X264_STREAM if crf is None else {**X264_STREAM, "crf": str(crf + STREAM_CRF)}
         self._picture = PictureEncoder(video, width, height, rate)
         self._rate, self._frame_ticks = rate, _TICKS * rate.denominator
         sound: Any = av.CodecContext.create("aac", "w")

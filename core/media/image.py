@@ -47,10 +47,11 @@ _MAY_HOLD_SEVERAL = ("MPO", "HEIF")
 heif_options.THUMBNAILS = heif_options.DEPTH_IMAGES = heif_options.AUX_IMAGES = False
 
 
-def load_image(source: ImageSource, settings: Settings) -> Photo:
+def load_image(source: ImageSource, settings: Settings, name: str = "The photo") -> Photo:
     """Decodes one photo.
 
     source: a file, the bytes of one, or pixels (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA as uint8, uint16 or float 0..1.
+    name: what errors call bytes; a file has its own.
     EXIF orientation is applied, transparency composited on BACKGROUND_RGB, an embedded colour profile converted to sRGB.
     Raises ImageError when there is no usable picture or a limit of `settings` is passed (bytes before reading, pixels before
     decoding).
@@ -59,7 +60,7 @@ def load_image(source: ImageSource, settings: Settings) -> Photo:
         pixels = _from_array(source, settings)
         return Photo(pixels, hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest())
     if isinstance(source, bytes):
-        data, name = source, "The photo"
+        data = source
         _FILE.check_bytes(len(data), name, settings.max_image_bytes)
     else:
         data, name = _FILE.read(Path(source), settings.max_image_bytes), Path(source).name

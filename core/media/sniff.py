@@ -53,6 +53,8 @@ _STILL_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", 
 _AVIF_BRANDS = {b"avif", b"avis"}
 VIDEO_DEMUXERS = frozenset({"mov", "matroska", "avi", "mpegts", "mpeg", "flv"})
 """Of containers that are read as videos."""
+VIDEO_FORMATS = "MP4, MOV, WebM, MKV, AVI, MPEG or FLV"
+"""The same in words."""
 _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"}
 
 

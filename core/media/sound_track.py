@@ -59,7 +59,7 @@ class SoundTrack:
         self._endless = beside.goes_on
         if beside.background is not None and beside.level > 0:
             self._endless = True
-            self._level = np.float32(beside.level)
+            self._share = np.float32(1 / (1 + beside.level)), np.float32(beside.level / (1 + beside.level))
             self._background = _Reading(beside.background.blocks(self.rate_hz, self.channels), self.channels)
         self._n_read = 0
         self._spoken: int | None = None
@@ -88,7 +88,8 @@ class SoundTrack:
             block = np.concatenate([block, np.zeros((self.channels, n - block.shape[1]), np.float32)], axis=1)
         self._n_read += block.shape[1]
         if self._background is not None:
-            block = (block + self._level * self._background.take(block.shape[1])) / (1 + self._level)
+            speech, background = self._share
+            block = speech * block + background * self._background.take(block.shape[1])
         return block
 
     def _samples(self, n_frames: int) -> int:

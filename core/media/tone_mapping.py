@@ -92,26 +92,28 @@ def mapped(signal: Light, kind: Kind) -> Light:
 
 
 @functools.cache
-def _table(kind: Kind) -> NDArray[np.uint8]:
+def _table(kind: Kind) -> NDArray[np.uint16]:
     """(512, 512, 3): red varies fastest, then green, then blue."""
     side = _LEVEL * _LEVEL
     steps = np.linspace(0, 1, side)
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
     colours = mapped(np.stack((red, green, blue), axis=-1), kind)
-    return np.rint(colours * 65535).astype(np.uint16).reshape(side * _LEVEL, side * _LEVEL, 3)  # type: ignore[return-value]
+    table: NDArray[np.uint16] = np.rint(colours * 65535).astype(np.uint16).reshape(side * _LEVEL, side * _LEVEL, 3)
+    return table
 
 
 class ToneMapper:
     """Maps frames of one size, format and kind. Not thread-safe."""
 
     def __init__(self, frame: av.VideoFrame, kind: Kind) -> None:
-        self._graph = graph = Graph()
-        self._n = 0
+        graph: Any = Graph()
+        self._graph, self._n = graph, 0
         base = Fraction(1, 25)
         self._pictures = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=base)
         side = _LEVEL**3
         table = graph.add_buffer(width=side, height=side, format="rgb48le", time_base=base)
-        wide, look, end = graph.add("format", "gbrp16le"), graph.add("haldclut", "interp=tetrahedral"), graph.add("buffersink")
+        # Packed: of planar pictures the filter takes one channel for another (FFmpeg 8).
+        wide, look, end = graph.add("format", "rgb48le"), graph.add("haldclut", "interp=tetrahedral"), graph.add("buffersink")
         narrow = graph.add("format", "rgb24")
         self._pictures.link_to(wide)
         wide.link_to(look, 0, 0)

@@ -45,8 +45,8 @@ class VideoWriter:
     The sound is cut where the frames end, and filled with silence when they go on more than one frame longer.
 
     path: parents are made. width, height: even. fps: frames per second. beside: what is heard besides the recording. metadata: written to
-    the container. sign: called with the finished file before it is moved
-    into place, and may replace it; what it raises ends the writing like any other error.
+    the container. sign: called with the finished file before it is moved into place, and may replace it; what it raises ends the writing
+    like any other error. crf: as `RenderOptions` has it; None: the usual.
     Raises OutputError (cannot be written there, disk full), EncodingError (encoder failed, no or ill-shaped frames) and AudioError
     (audio.original does not decode), from any of its methods: the first error of the encoding thread comes out of the next call.
     """
@@ -62,6 +62,7 @@ class VideoWriter:
         beside: BesideSpeech = ALONE,
         metadata: Mapping[str, str] = _NO_METADATA,
         sign: Callable[[Path], None] | None = None,
+        crf: int | None = None,
     ) -> None:
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             raise EncodingError(f"A video of {width}×{height} pixels cannot be encoded.", "Both sides must be even.")
@@ -70,6 +71,7 @@ class VideoWriter:
         self._audio, self._rate, self._beside = audio, exact_rate(fps), beside
         self._metadata = dict(metadata)
         self._sign = sign
+        self._crf = crf
         self._queue: queue.Queue[av.VideoFrame | None] = queue.Queue(_QUEUED_FRAMES)
         self._given_up = threading.Event()
         self._error: Exception | None = None
@@ -171,7 +173,8 @@ class VideoWriter:
 
     def _encode(self, sink: BinaryIO, part: Path, track: SoundTrack, pictures: Iterator[av.VideoFrame]) -> None:
         height, width, _ = self._shape
-        muxer = Mp4Muxer(sink, lambda: part.open("rb"), width, height, track.rate_hz, track.channels, self._metadata, self._rate)
+        sound = track.rate_hz, track.channels
+        muxer = Mp4Muxer(sink, lambda: part.open("rb"), width, height, *sound, self._metadata, self._crf, self._rate)
         n_frames = 0
         for n_frames, picture in enumerate(pictures, start=1):
             with stage("encode"):

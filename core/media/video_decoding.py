@@ -17,9 +17,8 @@ from av.stream import Disposition
 
 from core.errors import ImageError
 from core.media.containers import is_allowed, open_container
-from core.media.sniff import HEAD_BYTES, VIDEO_DEMUXERS, identify
+from core.media.sniff import HEAD_BYTES, VIDEO_DEMUXERS, VIDEO_FORMATS, identify
 
-SUPPORTED = "MP4, MOV, WebM, MKV, AVI, MPEG or FLV"
 _CODECS = frozenset(
     {
         "h264", "hevc", "vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav1d", "mpeg4", "mjpeg", "prores", "ffv1", "mpeg1video",
@@ -117,7 +116,8 @@ class _Deinterlacer:
 
     def __init__(self, frame: av.VideoFrame, time_base: Fraction) -> None:
         self._of, self._time_base = _shape(frame), time_base
-        self._graph = graph = Graph()
+        graph: Any = Graph()
+        self._graph = graph
         self._in = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=time_base)
         bwdif, end = graph.add("bwdif", _DEINTERLACE), graph.add("buffersink")
         self._in.link_to(bwdif)
@@ -157,7 +157,7 @@ def open_video(file: BinaryIO, name: str) -> Any:
     content = identify(file.read(HEAD_BYTES))
     file.seek(0)
     if content.decoder not in VIDEO_DEMUXERS:
-        raise ImageError(f"{name} is not a video but {content.name}.", f"Give a {SUPPORTED} file.")
+        raise ImageError(f"{name} is not a video but {content.name}.", f"Give a {VIDEO_FORMATS} file.")
     try:
         return open_container(file, content.decoder, _CODECS)
     except (av.FFmpegError, ValueError, OSError) as error:

@@ -6,6 +6,7 @@ While nobody is connected nothing is computed.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hmac
 import threading
 import time
@@ -21,6 +22,7 @@ from core.service.live_speech import LiveSpeech
 from core.service.options import check_engine, read, settled
 from core.service.quotas import ConcurrencyLimit, RateLimit
 from core.service.resumable_session import Attachment, Leaving, LiveRequest, Peer, ResumableSession
+from core.service.sent_pictures import check_one_background, with_background
 from core.settings import Settings
 from core.speech_synthesis.speaker import Speaker
 from core.streaming.outputs import LiveOptions
@@ -73,7 +75,7 @@ class LiveSessions:
     async def open(self, token: str, owner: str, request: LiveRequest, peer: Peer) -> tuple[ResumableSession, Attachment]:
         """A new session, held by the connection to `peer`. Without a place left, one of the owner's whose client is gone makes room.
 
-        Raises TooMany, BusyError, AvatarError, OptionError, EngineUnavailable.
+        Raises TooMany, BusyError, AvatarError, InputError, OptionError, EngineUnavailable.
         """
         self._check_going_on()
         self._starts.take(owner)
@@ -196,8 +198,10 @@ class LiveSessions:
     def _opened(self, token: str, owner: str, request: LiveRequest) -> ResumableSession:
         avatar = self._studio.avatar(token, owner)
         check_engine(request.engine, self._studio.engines.names)
+        check_one_background(request.background, request.options)
         options = read(settled(request.options, self._settings, avatar=True))
+        render = with_background(options.render, request.background, self._settings)
         how = LiveOptions(output=request.output)
-        live = self._studio.live(avatar, owner, request.engine, options.framing, options.controls, options.render, how)
+        live = self._studio.live(avatar, owner, request.engine, options.framing, options.controls, render, how)
         speech = LiveSpeech(live, self._speaker, owner, self._says, self._settings.max_text_chars)
-        return ResumableSession(owner, request, live, speech)
+        return ResumableSession(owner, dataclasses.replace(request, background=b""), live, speech)

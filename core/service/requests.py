@@ -20,6 +20,7 @@ from core.service.jobs import Jobs
 from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
 from core.service.recorded_words import RecordedWords
+from core.service.sent_pictures import check_one_background
 from core.service.spoken_texts import SpokenTexts
 from core.service.threads import on_thread
 from core.settings import Settings
@@ -197,7 +198,7 @@ class Requests:
             return await on_thread(self._read_picture, path, owner, kept)
 
     def _read_source(self, path: Path, owner: str) -> Source:
-        return self._known(path, owner) or read_source(path, self._studio, self.settings)
+        return self._known(path, owner) or read_source(path, self.settings)
 
     def _read_picture(self, path: Path, owner: str, kept: bool) -> Photo:
         picture = self._known(path, owner)
@@ -237,8 +238,7 @@ class Requests:
             raise InputError("The photo is missing, and no avatar is given.", "Give a photo, or the token of an avatar.", code="no_photo")
         if not speech:
             raise InputError("The recording is missing.", "Give a recording of speech, or a text.", code="no_audio")
-        if inputs.background is not None and "background" in inputs.options:
-            raise InputError("Both a picture and another background are given.", "Give one of the two.", code="background_twice")
+        check_one_background(inputs.background, inputs.options)
         for path in filter(None, (inputs.image, inputs.audio, inputs.background)):
             check_file(path)
         if not inputs.avatar:

@@ -38,13 +38,16 @@ Leaving = Literal["", "taken_over", "replaced", "stopping"]
 
 @dataclass(frozen=True)
 class LiveRequest:
-    """What a new session is asked for. rate_hz, channels: of the sound that will be fed. output: as in LiveOptions. options: by name."""
+    """What a new session is asked for. rate_hz, channels: of the sound that will be fed. output: as in LiveOptions. options: by name.
+    background: the file of a picture behind the person, b"" for none.
+    """
 
     rate_hz: int = 16_000
     channels: int = 1
     output: Literal["segments", "frames"] = "segments"
     engine: str = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
+    background: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -147,8 +147,11 @@ class Speaker:
             for piece in fresh:
                 total_s += piece.duration_s
                 if total_s > self._settings.max_audio_s:
-                    hint = f"At most {self._settings.max_audio_s:g} s are accepted: shorten the text."
-                    raise AudioError(f"The speech is longer than {self._settings.max_audio_s:g} s.", hint)
+                    limit_s = f"{self._settings.max_audio_s:g}"
+                    hint = f"At most {limit_s} s are accepted: shorten the text."
+                    raise AudioError(
+                        f"The speech is longer than {limit_s} s.", hint, code="speech_too_long", parameters={"limit_s": limit_s}
+                    )
                 piece = rounded(piece)
                 pieces.append(piece)
                 yield piece

@@ -120,7 +120,8 @@ class SegmentStream(Iterator[Segment]):
         run = self._start_run(job)
         session, audio = run.session, run.audio
         with closing(SoundTrack(audio, run.rate, run.beside)) as track, closing(run.frames(job)) as frames:
-            video = FragmentedMp4(session.width, session.height, track.rate_hz, track.channels, run.metadata, run.rate)
+            sound = track.rate_hz, track.channels
+            video = FragmentedMp4(session.width, session.height, *sound, run.metadata, run.options.crf, run.rate)
             self.mime_type = video.mime_type
             length, wanted = FIRST_FRAMES, 0
             for n, frame in enumerate(frames, start=1):

@@ -5,11 +5,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from core.aux_models.person_mask import PersonFinder
 from core.engines.lite import LiteEngine, LiteRegistration
 from core.lite.background import covering, fine_mask, with_background
+from core.lite.person_in_photo import SIDE_PX, PersonInPhoto
+from core.lite.renderer import Expression
 from core.media.image import load_image
 from core.notices import read_notice
+from core.optimization.resolution_optimization import Cut, face_cut
 from core.studio import Studio
 from core.types import Audio, Controls, Frame, Framing, Photo, RenderOptions
 from tests.support.paths import ASSETS
@@ -65,7 +70,42 @@ def test_a_picture_fills_the_frame_behind_the_person(engine: LiteEngine, registr
     assert np.abs(shown[:60, :40] - (250, 0, 0)).max() <= 4
     assert np.abs(shown[:60, -40:] - (0, 0, 250)).max() <= 4
     assert np.abs(shown[90:210, 110:210] - kept[90:210, 110:210]).mean() < 1
-    assert len(registration._masks) == 1, "the person is found once, for every background"
+
+
+def test_the_person_is_looked_for_once_for_all_sizes_and_backgrounds_and_once_more_for_the_whole_photo(
+    engine: LiteEngine, portrait: Photo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[tuple[int, ...]] = []
+    find = PersonFinder.mask
+
+    def counted(finder: PersonFinder, pixels: Frame) -> NDArray[np.float32]:
+        looks.append(pixels.shape)
+        return find(finder, pixels)
+
+    monkeypatch.setattr(PersonFinder, "mask", counted)
+    registration = engine.register(portrait, Framing())
+    for size in (128, 320):
+        for background in ("#00b140", "blur"):
+            registration.prepared(RenderOptions(size=size, background=background))
+    assert len(looks) == 1
+    wide = [registration.prepared(RenderOptions(aspect=aspect, background="#00b140"))[0] for aspect in ("16:9", "source", "9:16")]
+    assert len(looks) == 2
+    shown = wide[0].draw(Expression())
+    for corner in (shown[40:, :60], shown[40:200, -60:]):  # the wall on both sides of the person, down to the shoulders
+        assert (np.abs(corner.astype(int) - GREEN).max(axis=2) <= 8).mean() > 0.97
+
+
+@pytest.mark.parametrize("left", [0.0, 300.0])
+def test_the_close_look_gives_way_to_that_at_the_whole_photo_without_a_seam(left: float) -> None:
+    """What is found closely is 1, in the whole photo 0: the mask falls from one to the other bit by bit."""
+    photo, box = np.zeros((600, 600, 3), np.uint8), (left + 120.0, 200.0, left + 200.0, 300.0)
+    looks = iter([np.ones((SIDE_PX, SIDE_PX), np.float32), np.zeros((SIDE_PX, SIDE_PX), np.float32)])
+    person = PersonInPhoto(photo, box, lambda _: next(looks))
+    mask = person.mask(Cut(0, 0, 600, 600), 300, 300)
+    assert mask[100:150, round(left / 2) + 60 : round(left / 2) + 100].min() == 1
+    assert mask[-1].max() == 0
+    assert max(np.abs(np.diff(mask, axis=0)).max(), np.abs(np.diff(mask, axis=1)).max()) < 0.15
+    assert person.mask(face_cut(600, 600, box), 50, 50).min() == 1
 
 
 @pytest.mark.parametrize(("width", "height"), [(900, 64), (64, 900), (64, 64), (3000, 2000)])

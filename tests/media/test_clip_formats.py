@@ -14,9 +14,10 @@ import pytest
 from core.errors import ImageError
 from core.media.clip_reader import ClipReader
 from core.media.source import load_source
+from core.media.tone_mapping import pq_signal
 from core.settings import Settings
 from core.types import Frame
-from tests.support.clips import SIZE, clip, clip_file, moving, picture, plane_frame
+from tests.support.clip_files import SIZE, clip, clip_file, moving, picture, plane_frame
 
 N = 30
 FORMATS: list[tuple[str, str, dict[str, Any]]] = [
@@ -153,6 +154,21 @@ def test_hdr_is_mapped_to_an_ordinary_screen_and_that_is_said(name: str, code: i
     assert shown == sorted(shown)
     assert 220 <= shown[2] <= 240
     assert shown[4] >= 250
+
+
+@pytest.mark.parametrize("shown", [(125, 85, 65), (60, 110, 70), (60, 70, 125), (20, 20, 20)])
+def test_hdr_below_the_highlights_keeps_its_colours(shown: tuple[int, int, int]) -> None:
+    """A colour of the ordinary screen, as light of 203 cd/m² at most, in BT.2020 by PQ and ten bits, comes back."""
+    signal = np.array(shown) / 255
+    linear = np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
+    wide = linear @ np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]]).T  # BT.2087
+    red, green, blue = pq_signal(wide * 203)
+    luma = 0.2627 * red + 0.6780 * green + 0.0593 * blue
+    values = 64 + 876 * luma, 512 + 896 * (blue - luma) / 1.8814, 512 + 896 * (red - luma) / 1.4746
+    colour = {"colorspace": 9, "color_range": 1, "color_trc": 16, "color_primaries": 9}
+    frame = plane_frame(tuple(round(float(value)) for value in values), "yuv420p10le", **colour)  # type: ignore[arg-type]
+    read = clip(clip_file([frame], "ffv1", "matroska", pix_fmt="yuv420p10le", set_up=colour))
+    np.testing.assert_allclose(next(read.frames())[20, 20], shown, atol=4)
 
 
 @pytest.mark.parametrize("primaries", [9, 12])

@@ -11,7 +11,7 @@ import pytest
 from core.clip_options import Longer, clip_index
 from core.media.clip_reader import ClipReader
 from core.media.source import Clip
-from tests.support.clips import SIZE, moving
+from tests.support.clip_files import SIZE, moving
 
 N = 40
 PICTURE_BYTES = 2 * SIZE[0] * SIZE[1]

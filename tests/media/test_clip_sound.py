@@ -15,7 +15,7 @@ from core.media.sound_track import BesideSpeech, SoundTrack
 from core.media.source import Clip
 from core.settings import Settings
 from core.types import Audio
-from tests.support.clips import RATE_HZ, clip, clip_file, picture
+from tests.support.clip_files import RATE_HZ, clip, clip_file, picture
 
 N = 25
 """A second of pictures."""

@@ -103,7 +103,7 @@ def test_odd_sizes_are_refused() -> None:
 
 @pytest.mark.parametrize("rate", [Fraction(30000, 1001), Fraction(60)])
 def test_pieces_of_another_rate(rate: Fraction) -> None:
-    video = FragmentedMp4(SIDE, SIDE, 16_000, 1, {}, rate)
+    video = FragmentedMp4(SIDE, SIDE, 16_000, 1, {}, rate=rate)
     pieces = [video.initialisation()]
     for i, frame in enumerate(frames()):
         video.add_frame(as_picture(frame), keyframe=i in (0, 10))
@@ -114,3 +114,13 @@ def test_pieces_of_another_rate(rate: Fraction) -> None:
         n / rate for n in range(N_FRAMES)
     ]
     assert (pieces[2].start_s, pieces[2].duration_s) == (float(10 / rate), float(20 / rate))
+
+
+def test_less_crf_is_larger() -> None:
+    sizes = []
+    for crf in (10, 18, None, 30):
+        video = FragmentedMp4(SIDE, SIDE, 16_000, 1, {}, crf)
+        for frame in frames()[:10]:
+            video.add_frame(as_picture(frame))
+        sizes.append(len(video.cut(final=True).data))
+    assert sizes[0] > sizes[1] == sizes[2] > sizes[3]

@@ -152,6 +152,22 @@ def test_a_large_size(tmp_path: Path) -> None:
         assert [(f.width, f.height) for f in file.decode(video=0)] == [(1920, 1080)] * 3
 
 
+def test_less_crf_is_finer_and_larger(tmp_path: Path) -> None:
+    rng, errors, sizes = np.random.default_rng(0), [], []
+    rustling = [np.clip(chart() + rng.normal(0, 12, (SIDE, SIDE, 3)), 0, 255).astype(np.uint8) for _ in range(10)]
+    for crf in (10, 18, None, 30):
+        path = tmp_path / f"{crf}.mp4"
+        with VideoWriter(path, SIDE, SIDE, speech(0.4), crf=crf) as writer:
+            for frame in rustling:
+                writer.write(frame)
+        with av.open(str(path)) as file:
+            shown = [decoded.to_ndarray(format="rgb24") for decoded in file.decode(video=0)]
+        errors.append(sum(float(np.abs(a.astype(int) - b).mean()) for a, b in zip(shown, rustling, strict=True)))
+        sizes.append(path.stat().st_size)
+    assert errors[0] < errors[1] == errors[2] < errors[3]
+    assert sizes[0] > sizes[1] == sizes[2] > sizes[3]
+
+
 def test_a_frame_may_be_reused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "video.mp4"
     with VideoWriter(path, SIDE, SIDE, speech(1.0)) as writer:

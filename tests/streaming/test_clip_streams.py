@@ -23,7 +23,7 @@ from core.settings import Settings
 from core.streaming.recording import SegmentStream
 from core.streaming.spool import SpoolRoom
 from core.types import SAMPLE_RATE_HZ, Audio, AudioStream, Controls, Frame, Generation, GenerationInfo, RenderOptions, Samples
-from tests.support.clips import clip, clip_file, picture
+from tests.support.clip_files import clip, clip_file, picture
 from tests.support.streams import FakeEngine, FakeSession, pictures, prepared_run, sound
 
 RATE_HZ = 24_000

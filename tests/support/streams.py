@@ -35,6 +35,12 @@ def pictures(data: bytes) -> list[Any]:
         return list(file.decode(video=0))
 
 
+def n_frames(data: bytes) -> int:
+    """Of a file that is there as a whole."""
+    with av.open(io.BytesIO(data)) as file:
+        return sum(1 for _ in file.decode(video=0))
+
+
 def sound(data: bytes) -> NDArray[np.float32]:
     """(channels, n), from time 0 on."""
     with av.open(Pipe(data)) as file:

@@ -36,7 +36,9 @@ Reason = Literal["end", "length", "interrupted", "failed"]
 
 @dataclass(eq=False)
 class _Turn:
-    """The answer to one message. reason: why its text is over, None while it is not. voice: who speaks it live. job: its video's."""
+    """The answer to one message. reason: why its text is over, None while it is not. voice: who speaks it live. job: its video's.
+    unwanted: the video's making was given up.
+    """
 
     number: int
     latency: Latency
@@ -46,6 +48,7 @@ class _Turn:
     video_error: dict[str, str] | None = None
     voice: LiveVoice | None = None
     job: str = ""
+    unwanted: bool = False
 
 
 class Conversation:
@@ -63,6 +66,7 @@ class Conversation:
         self._turn: _Turn | None = None
         self._answering: asyncio.Task[None] | None = None
         self._rendering: set[asyncio.Task[None]] = set()
+        self._filmed: list[_Turn] = []
         self._clips = Clips(service, owner, options)
         self.idle_job = ""
         self._making_idle = False
@@ -89,7 +93,7 @@ class Conversation:
         if id:
             self._ids.append(id)
         turn = _Turn(self._turns, Latency())
-        self.interrupt()
+        self._end_answer()
         self.used_s = time.monotonic()
         self._turns += 1
         self.history.ask(turn.number, text)
@@ -115,7 +119,14 @@ class Conversation:
         return None if turn is None or turn.reason is not None else {"turn": turn.number, "text": turn.text}
 
     def interrupt(self) -> None:
-        """Ends the answer at once: what was not spoken of it, or where nothing is spoken not written, is cut from the history."""
+        """Ends the answer at once, and videos of answers that are being made: nobody waits for them any more."""
+        self._end_answer()
+        for turn in self._filmed:
+            turn.unwanted = True
+            self._in_background(self._clips.give_up(turn.job))
+
+    def _end_answer(self) -> None:
+        """What was not spoken of it, or where nothing is spoken not written, is cut from the history."""
         turn = self._turn
         if turn is None or self._answering is None or self._answering.done():
             return
@@ -132,7 +143,7 @@ class Conversation:
         self._turn = None
 
     async def close(self) -> None:
-        self.interrupt()
+        self._end_answer()
         for task in [*self._rendering, *filter(None, [self._answering])]:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
@@ -274,13 +285,14 @@ class Conversation:
             self._making_idle = False
 
     async def _render(self, turn: _Turn) -> None:
-        """Begins the video; it goes on when the next message comes."""
+        """Begins the video; it goes on when the next message comes, but not when that is preceded by an interrupt."""
         try:
             turn.job = await self._clips.begin(turn.text)
         except TalkingHeadError as error:
             turn.video_error = error_view(error)
             self.log.add("error", {"turn": turn.number, "error": error})
             return
+        self._filmed.append(turn)
         self._in_background(self._rendered(turn))
         if self.shows_idle:
             self.show_idle()
@@ -290,7 +302,10 @@ class Conversation:
             await self._clips.made(turn.job)
             self.log.add("video_ready", {"turn": turn.number, "job": turn.job, "after_s": turn.latency.elapsed_s()})
         except TalkingHeadError as error:
-            self.log.add("error", {"turn": turn.number, "error": error})
+            if not turn.unwanted:
+                self.log.add("error", {"turn": turn.number, "error": error})
+        finally:
+            self._filmed.remove(turn)
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

@@ -16,6 +16,7 @@ from core.service.chat.partner import Partner, partner_of
 from core.service.errors import TooMany, UnknownChat, UnknownJob
 from core.service.live_sessions import LiveSessions
 from core.service.quotas import RateLimit
+from core.service.sent_pictures import background_of, check_one_background
 from core.service.service import Service
 from core.speech_synthesis.speaker import check_speed
 from core.thread_priority import PATIENT_SPEECH, be_patient
@@ -50,7 +51,7 @@ class Conversations:
     ) -> Conversation:
         """live: id and secret of the session that speaks. idle: the client shows the person at rest between clips.
 
-        Raises ModelUnavailable, AvatarError, OptionError, UnknownLiveSession, TooMany, EngineUnavailable.
+        Raises ModelUnavailable, AvatarError, InputError, OptionError, UnknownLiveSession, TooMany, EngineUnavailable.
         """
         partner = self.partner(echo)
         session = self._live.find(*live, owner) if live is not None else None
@@ -118,6 +119,9 @@ class Conversations:
     def _check(self, owner: str, options: ChatOptions) -> None:
         if options.mode == "clips":
             self._service.studio.avatar(options.avatar, owner)
+            check_one_background(options.background, options.options)
+            if options.background:
+                background_of(options.background, self._service.settings)
         if options.mode != "text":
             self._service.speaker.voice(options.voice)
             check_speed(options.speed)

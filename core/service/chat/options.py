@@ -10,7 +10,7 @@ from typing import Any, Literal
 @dataclass(frozen=True)
 class ChatOptions:
     """mode: "live" speaks over a live session, "clips" makes a video of each answer, "text" does neither. avatar, options, engine: of the
-    videos. voice, speed: of the speech.
+    videos. background: the file of a picture behind the person in them, b"" for none. voice, speed: of the speech.
     """
 
     mode: Literal["live", "clips", "text"] = "text"
@@ -19,3 +19,4 @@ class ChatOptions:
     options: Mapping[str, Any] = field(default_factory=dict)
     voice: str = ""
     speed: float = 1.0
+    background: bytes = field(default=b"", repr=False)

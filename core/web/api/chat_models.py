@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.web.api.models import ErrorDetail
+from core.web.live.messages import PictureText
 
 
 class ChatRequest(BaseModel):
@@ -18,6 +19,7 @@ class ChatRequest(BaseModel):
     avatar: str = Field(default="", max_length=100, description="Of a new conversation: makes videos in which this person says the answers")
     engine: Literal["auto", "lite", "ditto"] = "auto"
     options: dict[str, Any] = Field(default_factory=dict, description="Of the videos, as in POST /generate")
+    background: PictureText = ""
     voice: str = Field(default="", max_length=100)
     speed: float = Field(default=1.0, ge=0.5, le=2.0)
 

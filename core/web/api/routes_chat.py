@@ -10,6 +10,7 @@ from core.web.api import spec
 from core.web.api.chat_models import ChatAnswer, ChatRequest
 from core.web.api.context import Here, Owner
 from core.web.live.chat_socket import serve_chat
+from core.web.live.messages import picture_file
 
 router = APIRouter(tags=["chat"])
 
@@ -29,8 +30,9 @@ async def chat(request: ChatRequest, context: Here, owner: Owner) -> ChatAnswer:
         conversation = context.chats.find(request.chat, request.secret, owner)
     else:
         options = ChatOptions(
-            "clips" if request.avatar else "text", request.avatar, request.engine, request.options, request.voice, request.speed
-        )
+            "clips" if request.avatar else "text", request.avatar, request.engine, request.options, request.voice, request.speed,
+            picture_file(request.background),
+        )  # fmt: skip
         conversation = await context.chats.begin(owner, options, echo=False)
     conversation.say(request.message)
     ended = await conversation.ended()

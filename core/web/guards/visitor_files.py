@@ -10,11 +10,13 @@ from core.errors import OptionError
 from core.service.outputs import OutputFolder
 from core.service.owned_folders import NOBODY, belongs
 from core.service.owners import Asgi, Message, Receive, Scope, Send, owner_of
+from core.web.guards.bodies import read_body
 from core.web.guards.file_objects import MAX_DEPTH, BadFileObject, TooDeep, checked
 from core.web.guards.gradio_routes import local_path
-from core.web.guards.refusals import BadInput, Forbidden, Refusal, TooLargeBody, refuse
+from core.web.guards.refusals import BadInput, Forbidden, Refusal, refuse
 
 MAX_JSON_BYTES = 2**20
+_TOO_LARGE = f"The request has more than {MAX_JSON_BYTES // 2**20} MiB of JSON."
 FILE = "gradio_api/file="
 
 
@@ -50,7 +52,7 @@ class VisitorFiles:
                     raise Forbidden("There is no such file of yours.", "Files are kept for a while only, and served to whom they belong.")
                 await self._serve(path, scope, receive, send)
             else:
-                body = await _read(receive)
+                body = await read_body(receive, MAX_JSON_BYTES, _TOO_LARGE, "Upload files first.")
                 if body is not None:
                     body = self._checked(body, owner)
                     await self._app(_of_length(scope, len(body)), _replay(body, receive), send)
@@ -87,20 +89,6 @@ def visitor_of(scope: Scope) -> str:
         return owner_of(headers, "")
     except OptionError:  # a key that could be guessed: the program behind says so
         return NOBODY
-
-
-async def _read(receive: Receive) -> bytes | None:
-    """The body; None where the client went away."""
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        body += message.get("body", b"")
-        if len(body) > MAX_JSON_BYTES:
-            raise TooLargeBody(f"The request has more than {MAX_JSON_BYTES // 2**20} MiB of JSON.", "Upload files first.")
-        if not message.get("more_body", False):
-            return bytes(body)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

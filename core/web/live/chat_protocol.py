@@ -12,7 +12,7 @@ from core.service.chat.event_log import ChatEvent
 from core.service.chat.options import ChatOptions
 from core.service.errors import Malformed
 from core.web.live.connection import Told
-from core.web.live.messages import Message, Ping, read
+from core.web.live.messages import Message, PictureText, Ping, picture_file, read
 
 
 class LiveBinding(Message):
@@ -31,6 +31,7 @@ class Start(Message):
     avatar: str = Field(default="", max_length=100, description="In the clips way: who speaks")
     engine: Literal["auto", "lite", "ditto"] = "auto"
     options: dict[str, Any] = Field(default_factory=dict, description="In the clips way: of the videos, as in POST /generate")
+    background: PictureText = ""
     voice: str = Field(default="", max_length=100)
     speed: Annotated[float, Field(strict=False)] = 1.0
     idle: bool = Field(default=False, description="In the clips way: a video of the person at rest is made, too")
@@ -72,7 +73,7 @@ _LATER: TypeAdapter[Say | Interrupt | Ping | Close] = TypeAdapter(Annotated[Say 
 
 def read_first(text: str) -> Start | Resume:
     """Raises Malformed."""
-    first: Start | Resume = read(_FIRST, text, '{"type": "start", "mode": "live", ...}')
+    first: Start | Resume = read(_FIRST, text, '{"type": "start", "mode": "live", ...}', picture=True)
     if isinstance(first, Start) and first.mode == "live" and first.live is None:
         raise Malformed("The live session that speaks is missing.", 'Open WS /live, and give "live": {"session": ..., "secret": ...}.')
     return first
@@ -84,7 +85,9 @@ def read_later(text: str) -> Say | Interrupt | Ping | Close:
 
 
 def options_of(start: Start) -> ChatOptions:
-    return ChatOptions(start.mode, start.avatar, start.engine, start.options, start.voice, start.speed)
+    """Raises Malformed."""
+    background = picture_file(start.background)
+    return ChatOptions(start.mode, start.avatar, start.engine, start.options, start.voice, start.speed, background)
 
 
 def binding(live: LiveBinding | None) -> tuple[str, str] | None:

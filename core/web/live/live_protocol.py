@@ -29,9 +29,10 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
+from core.notices import read_notice
 from core.service.live_sessions import RESUME_S
 from core.service.resumable_session import LiveMessage, LiveRequest, MediaPiece, PieceKind, ResumableSession
-from core.web.live.messages import Message, Ping, read
+from core.web.live.messages import Message, PictureText, Ping, picture_file, read
 
 HEADER = struct.Struct(">BBHIIQI")
 VERSION = 1
@@ -50,6 +51,7 @@ class Start(Message):
     format: Literal["fmp4", "jpeg"] = "fmp4"
     engine: Literal["auto", "lite", "ditto"] = "auto"
     options: dict[str, Any] = Field(default_factory=dict, description="By name, as in POST /generate")
+    background: PictureText = ""
 
 
 class Resume(Message):
@@ -106,7 +108,7 @@ _LATER: TypeAdapter[End | SayMessage | Interrupt | ControlsMessage | Ping | Clos
 
 def read_first(text: str) -> Start | Resume | Ping | Close:
     """Raises Malformed."""
-    return read(_FIRST, text, _EXAMPLE, _known)  # type: ignore[no-any-return]
+    return read(_FIRST, text, _EXAMPLE, _known, picture=True)  # type: ignore[no-any-return]
 
 
 def read_later(text: str) -> End | SayMessage | Interrupt | ControlsMessage | Ping | Close | Start:
@@ -115,11 +117,13 @@ def read_later(text: str) -> End | SayMessage | Interrupt | ControlsMessage | Pi
 
 
 def request_of(start: Start) -> LiveRequest:
-    return LiveRequest(start.rate, start.channels, "segments" if start.format == "fmp4" else "frames", start.engine, start.options)
+    """Raises Malformed."""
+    output: Literal["segments", "frames"] = "segments" if start.format == "fmp4" else "frames"
+    return LiveRequest(start.rate, start.channels, output, start.engine, start.options, picture_file(start.background))
 
 
 def ready(session: ResumableSession, resumed: bool) -> str:
-    """The first message to each connection of a session."""
+    """The first message to each connection of a session. Warnings have a code, where they are among the known ones (core/notices.py)."""
     about = {
         "session": session.id,
         "secret": session.secret,
@@ -128,6 +132,7 @@ def ready(session: ResumableSession, resumed: bool) -> str:
         "format": "fmp4" if session.request.output == "segments" else "jpeg",
         "engine": session.session.engine,
         **session.about,
+        "warnings": [_warning(each) for each in session.about.get("warnings", ())],
     }
     return json.dumps({"type": "ready", "resumed": resumed, "generation": session.session.generation, **about})
 
@@ -154,6 +159,11 @@ def encoded(message: LiveMessage) -> bytes | str:
     times = round(message.at_s * 1e6), round(message.duration_s * 1e6)
     header = HEADER.pack(VERSION, KINDS[message.kind], flags, message.generation & 0xFFFFFFFF, message.sequence & 0xFFFFFFFF, *times)
     return header + message.data
+
+
+def _warning(sentence: str) -> dict[str, Any]:
+    code, parameters = read_notice(sentence) or ("", {})
+    return {"code": code, "parameters": parameters, "message": sentence}
 
 
 def _known(place: tuple[int | str, ...]) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from core.service.errors import Malformed
+from core.service.sent_pictures import MAX_PICTURE_BYTES
 
 MAX_CHARS = 64 * 1024
+"""Of a message, beside the picture in it."""
+MAX_PICTURE_CHARS = 4 * -(-MAX_PICTURE_BYTES // 3)
 
 
 class Message(BaseModel):
@@ -19,19 +23,25 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+PictureText = Annotated[str, Field(max_length=MAX_PICTURE_CHARS, description="A picture behind the person: its file as Base64")]
+
+
 class Ping(Message):
     type: Literal["ping"]
     id: int | str | None = Field(default=None)
 
 
-def read(adapter: TypeAdapter[Any], text: str, example: str, known: Callable[[tuple[int | str, ...]], str] | None = None) -> Any:
-    """A message of the client. example: how one is written. known: instead of it, what may stand where something is wrong.
+def read(
+    adapter: TypeAdapter[Any], text: str, example: str, known: Callable[[tuple[int | str, ...]], str] | None = None, picture: bool = False
+) -> Any:
+    """A message of the client. example: how one is written. known: instead of it, what may stand where something is wrong. picture: it may
+    hold one.
 
     Raises Malformed.
     """
-    hint = f"Write it as {example}."
-    if len(text) > MAX_CHARS:
-        raise Malformed(f"A message has {len(text)} characters.", f"At most {MAX_CHARS}.")
+    hint, most = f"Write it as {example}.", MAX_CHARS + MAX_PICTURE_CHARS * picture
+    if len(text) > most:
+        raise Malformed(f"A message has {len(text)} characters.", f"At most {most}.")
     try:
         return adapter.validate_python(json.loads(text))
     except ValidationError as error:
@@ -41,3 +51,11 @@ def read(adapter: TypeAdapter[Any], text: str, example: str, known: Callable[[tu
         raise Malformed(said, hint if known is None else known(first["loc"]) or hint) from None
     except (ValueError, RecursionError):
         raise Malformed("A message is not JSON.", hint) from None
+
+
+def picture_file(text: str) -> bytes:
+    """Of a PictureText, b"" of an empty one. Raises Malformed."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:  # binascii.Error, or letters that are none of ASCII's
+        raise Malformed("The background is not Base64.", "Encode the picture's file as Base64, without line breaks.") from None

@@ -34,7 +34,7 @@ FOLDER = "talking_head_events"
 MAX_SUBSCRIPTIONS = 10_000
 """Pages that are remembered; the one not seen longest is forgotten, and asks for a new token when it comes back."""
 MAX_CONNECTIONS, OWNER_CONNECTIONS = 2000, 20
-PAUSE_S = 0.25
+PAUSE_S = 0.1
 """Between two messages: what changes meanwhile is told together."""
 QUIET_S = 15.0
 """After so long without a message a comment is sent, so that who is gone is noticed."""

@@ -8,6 +8,7 @@ from html import escape
 
 from core.service.owners import Asgi, Message, Receive, Scope, Send, header
 from core.web.addresses import path_below
+from core.web.guards.bodies import ChangedAnswer
 from core.web.pages.texts import Texts
 
 _STYLE = (
@@ -35,41 +36,15 @@ class FirstView:
         if texts is None:
             await self._app(scope, receive, send)
         else:
-            await _Page(texts, self._styles, "gzip" in header(scope, "accept-encoding"), send).pass_on(self._app, scope, receive)
+            packed, styles = "gzip" in header(scope, "accept-encoding"), self._styles
+            plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+            more = [(b"vary", b"Accept-Encoding"), *([(b"content-encoding", b"gzip")] if packed else [])]
 
+            def changed(body: bytes) -> bytes:
+                page = with_view(body.decode(), texts, styles).encode()
+                return gzip.compress(page, _LEVEL) if packed else page
 
-class _Page:
-    """One answer, held until it is whole; what is no page passes as it is."""
-
-    def __init__(self, texts: Texts, styles: str, packed: bool, send: Send) -> None:
-        self._texts, self._styles, self._packed, self._send = texts, styles, packed, send
-        self._start: Message | None = None
-        self._body = bytearray()
-
-    async def pass_on(self, app: Asgi, scope: Scope, receive: Receive) -> None:
-        headers = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
-        await app({**scope, "headers": headers}, receive, self._take)
-
-    async def _take(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and _is_page(message):
-            self._start = message
-        elif self._start is None or message["type"] != "http.response.body":
-            await self._send(message)
-        else:
-            self._body += message.get("body", b"")
-            if not message.get("more_body", False):
-                await self._finish(self._start)
-
-    async def _finish(self, start: Message) -> None:
-        body = with_view(self._body.decode(), self._texts, self._styles).encode()
-        dropped = (b"content-length", b"etag")
-        headers = [(name, value) for name, value in start["headers"] if name.lower() not in dropped]
-        headers.append((b"vary", b"Accept-Encoding"))
-        if self._packed:
-            body = gzip.compress(body, _LEVEL)
-            headers.append((b"content-encoding", b"gzip"))
-        await self._send({**start, "headers": [*headers, (b"content-length", str(len(body)).encode())]})
-        await self._send({"type": "http.response.body", "body": body})
+            await self._app({**scope, "headers": plain}, receive, ChangedAnswer(send, _is_page, changed, more))
 
 
 def with_view(page: str, texts: Texts, styles: str = "") -> str:

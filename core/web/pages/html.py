@@ -21,11 +21,12 @@ from core.web.pages.texts import Texts
 
 @dataclass(frozen=True)
 class Choice:
-    """One card to choose. key: told when it is chosen. picture: JPEG; None for a card of words alone."""
+    """One card to choose. key: told when it is chosen. picture: JPEG; None for a card of words alone. moving: WebP, seen on hover."""
 
     key: str
     label: str
     picture: bytes | None
+    moving: bytes | None = None
 
 
 def head_html(texts: Texts, others: Sequence[Texts]) -> str:
@@ -51,6 +52,7 @@ def words_html(texts: Texts) -> str:
     said = {"language": texts.language, "done": texts.notify_done, "failed": texts.error, "uploading": texts.uploading}
     said |= {"upload-broken": texts.upload_broken, "device-denied": texts.device_denied, "device-missing": texts.device_missing}
     said |= {"device-busy": texts.device_busy, "device-insecure": texts.device_insecure, "preview": texts.preview}
+    said |= {"device-or-file": texts.device_or_file}
     sharing = texts.sharing
     said |= {"converting": sharing["converting"], "share-failed": sharing["share_failed"]}
     return "<span hidden " + " ".join(f'data-{name}="{escape(word)}"' for name, word in said.items()) + "></span>"
@@ -246,8 +248,13 @@ def _bar(title: str, said: Sequence[str], done: int, total: int, job: str = "", 
 def _picture(choice: Choice) -> str:
     if choice.picture is None:
         return '<i aria-hidden="true">+</i>'
-    data = base64.b64encode(choice.picture).decode()
-    return f'<img alt="" src="data:image/jpeg;base64,{data}">'
+    moving = "" if choice.moving is None else _image("webp", choice.moving, "th-moving")
+    return _image("jpeg", choice.picture, "th-still-picture" if moving else "") + moving
+
+
+def _image(kind: str, data: bytes, name: str) -> str:
+    classes = f' class="{name}"' if name else ""
+    return f'<img alt=""{classes} src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
 
 
 def _file_address(path: Path) -> str:

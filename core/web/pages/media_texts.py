@@ -18,6 +18,7 @@ class MediaErrors(TypedDict):
     video_codec: str
     photos_only: str
     videos_only: str
+    photo_option: str
     face_none: str
     face_missing: str
     face_negative: str

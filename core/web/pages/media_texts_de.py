@@ -16,6 +16,7 @@ ERRORS = MediaErrors(
     video_codec="{name} hat Bilder in einem Format, das nicht gelesen wird ({codec}). Speichere es mit H.264.",
     photos_only="Das Verfahren {engine} bewegt nur Fotos. Nimm ein Foto, oder wähle ein anderes Verfahren.",
     videos_only="{name} gilt nur für Videos. Lass es weg, oder nimm ein Video statt des Fotos.",
+    photo_option="{name} gilt nur für Fotos: in Videos ändert das Verfahren {engine} nur Mund und Kiefer. Lass es, wie es war.",
     face_none="Auf diesem Foto ist kein Gesicht zu finden. Nimm ein scharfes, gleichmäßig beleuchtetes Foto, auf dem eine Person von vorn "
     "zu sehen ist, das ganze Gesicht im Bild.",
     face_missing="Verlangt ist Gesicht {index}, gezählt ab 0, dem größten; zu sehen sind {found}. Wähle ein anderes.",

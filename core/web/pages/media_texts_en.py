@@ -15,6 +15,7 @@ ERRORS = MediaErrors(
     video_codec="{name} has pictures of a kind that is not read ({codec}). Save it with H.264.",
     photos_only="The {engine} engine animates photos only. Give a photo, or choose another engine.",
     videos_only="{name} is for videos. Leave it out, or give a video in place of the photo.",
+    photo_option="{name} is for photos: of a video the {engine} engine changes the mouth and the jaw only. Leave it as it was.",
     face_none="No face was found in this photo. Use a sharp, evenly lit photo that shows one person from the front, the whole face in it.",
     face_missing="Face {index} was asked for, counted from 0, the largest; the photo shows {found}. Choose another one.",
     face_negative="There is no face {value}. Faces are counted from 0, the largest.",

@@ -56,29 +56,28 @@ def _build(page: Page, context: Context) -> None:
     events = gr.HTML(subscription_html(""), js_on_load=script("events.js"), elem_id="th-events", elem_classes="th-html")
     words = gr.HTML(words_html(texts), js_on_load=script(*PAGE_SCRIPTS), elem_id="th-words", elem_classes="th-html")
     if context.contents.everything:
-        parts, streamed = _tabs(context)
+        parts, drafted = _tabs(context)
     else:
-        parts, streamed = [GenerateTab(context)], None
+        parts, drafted = [GenerateTab(context)], {}
     generate, others = parts[0], parts[1:]
 
     def arrive(request: gr.Request) -> list[Any]:
         owner = owner_of_request(request)
         page.visited.set()
         draft = page.drafts.take(owner)
-        stream_draft = (draft or {}).get("stream", {})
+        drafts = {name: (draft or {}).get(name, {}) for name in drafted}
         told = [subscription_html(page.subscriptions.add(owner, texts)), *generate.arrived(owner, draft, from_phone(request))]
-        if streamed is not None:
-            told += streamed.arrived(stream_draft)
+        for name, part in drafted.items():
+            told += part.arrived(drafts[name])
         for part in others:
             if isinstance(part, AvatarsTab):
-                told += part.arrived(owner, generate.chosen_avatar(owner, draft), stream_draft.get("avatar", ""))
+                spoken = (str(each.get("avatar", "")) for each in drafts.values())
+                told += part.arrived(owner, generate.chosen_avatar(owner, draft), *spoken)
         return told
 
     def leave(values: dict[Any, Any], request: gr.Request) -> None:
         """For the same page in another language."""
-        draft = generate.draft(values)
-        if streamed is not None:
-            draft["stream"] = streamed.draft(values)
+        draft = {**generate.draft(values), **{name: part.draft(values) for name, part in drafted.items()}}
         page.drafts.keep(owner_of_request(request), draft)
 
     def refresh(request: gr.Request, *values: Any) -> list[Any]:
@@ -98,8 +97,9 @@ def _build(page: Page, context: Context) -> None:
         yield gr.update(visible=False)
 
     avatars = [output for part in others if isinstance(part, AvatarsTab) for output in part.outputs()]
-    left_behind = generate.draft_inputs() | (streamed.draft_inputs() if streamed is not None else set())
-    arrived = [events, *generate.outputs(), *generate.inputs(), *(streamed.inputs() if streamed is not None else ()), *avatars]
+    left_behind = generate.draft_inputs().union(*(part.draft_inputs() for part in drafted.values()))
+    restored = [component for part in drafted.values() for component in part.inputs()]
+    arrived = [events, *generate.outputs(), *generate.inputs(), *restored, *avatars]
     followed = [each for part in parts for each in part.follows()], [each for part in parts for each in part.outputs()]
     root: Any = gr.context.Context.root_block
     root.load(arrive, None, arrived, **quiet(queue=False))
@@ -113,8 +113,8 @@ def _build(page: Page, context: Context) -> None:
             part.submitted.then(refresh, *followed, **quiet(queue=False))  # it may have ended before the page knew of it
 
 
-def _tabs(context: Context) -> tuple[list[Any], StreamTab]:
-    """Those that are kept up to date, Generate first; and the one with streams."""
+def _tabs(context: Context) -> tuple[list[Any], dict[str, Any]]:
+    """Those that are kept up to date, Generate first; and by name the others into which a visitor puts something."""
     texts = context.texts
     with gr.Tabs(selected=GENERATE) as tabs:
         with gr.Tab(texts.tab_generate, id=GENERATE):
@@ -125,13 +125,14 @@ def _tabs(context: Context) -> tuple[list[Any], StreamTab]:
             lived = build_live(context)
         with gr.Tab(texts.chat["tab"], id="chat"):
             chatted = build_chat(context)
+        drafted: dict[str, Any] = {"stream": streamed, "live": lived, "chat": chatted}
         with gr.Tab(texts.tab_avatars, id="avatars"):
-            avatars = AvatarsTab(context, [generate.person, streamed.person, lived, chatted], tabs, GENERATE)
+            avatars = AvatarsTab(context, [generate.person, *(each.person for each in drafted.values())], tabs, GENERATE)
         with gr.Tab(texts.tab_results, id="results") as videos_tab:
             videos = VideosTab(context, videos_tab, generate, tabs, GENERATE)
         with gr.Tab(texts.tab_about, id="about") as status_tab:
             build_status(context, status_tab)
-    return [generate, avatars, videos], streamed
+    return [generate, avatars, videos], drafted
 
 
 def _loading(service: Service) -> dict[str, LoadState]:

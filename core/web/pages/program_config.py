@@ -7,6 +7,7 @@ from typing import Any
 
 from core.service.owners import Asgi, Message, Receive, Scope, Send
 from core.web.addresses import path_below
+from core.web.guards.bodies import ChangedAnswer
 
 PATH = "config"
 _COMPONENTS = {"string": "textbox", "number": "number", "integer": "number", "boolean": "checkbox"}
@@ -26,34 +27,17 @@ class ProgramConfig:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "GET" and path_below(scope).strip("/") == PATH:
             plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
-            await self._app({**scope, "headers": plain, "query_string": b""}, receive, _Answer(send).take)
+            await self._app({**scope, "headers": plain, "query_string": b""}, receive, ChangedAnswer(send, _is_configuration, _changed))
         else:
             await self._app(scope, receive, send)
 
 
-class _Answer:
-    """One answer, held until it is whole; what is no configuration (401) passes as it is."""
+def _is_configuration(start: Message) -> bool:
+    return bool(start["status"] == 200)  # else it is why there is none, such as 401
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._start: Message | None = None
-        self._body = bytearray()
 
-    async def take(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] == 200:
-            self._start = message
-        elif self._start is None or message["type"] != "http.response.body":
-            await self._send(message)
-        else:
-            self._body += message.get("body", b"")
-            if not message.get("more_body", False):
-                await self._finish(self._start)
-
-    async def _finish(self, start: Message) -> None:
-        body = json.dumps(for_programs(json.loads(self._body)), ensure_ascii=False, separators=(",", ":")).encode()
-        headers = [(name, value) for name, value in start["headers"] if name.lower() not in (b"content-length", b"etag")]
-        await self._send({**start, "headers": [*headers, (b"content-length", str(len(body)).encode())]})
-        await self._send({"type": "http.response.body", "body": body})
+def _changed(body: bytes) -> bytes:
+    return json.dumps(for_programs(json.loads(body)), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def for_programs(config: dict[str, Any]) -> dict[str, Any]:

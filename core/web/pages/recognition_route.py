@@ -18,12 +18,14 @@ from core.errors import TalkingHeadError
 from core.service.owners import Asgi, Receive, Scope, Send
 from core.service.speech_recognition import MAX_SPOKEN_BYTES, SpeechRecognition
 from core.web.addresses import path_below
-from core.web.guards.refusals import Forbidden, TooLargeBody, TooSlow, answer
+from core.web.guards.bodies import read_body
+from core.web.guards.refusals import Forbidden, TooSlow, answer
 from core.web.guards.visitor_files import visitor_of
 from core.web.pages.error_texts import told_in
 from core.web.statuses import headers_of, status_of
 
 RECOGNITION = "talking_head_recognition"
+_TOO_LARGE = f"The recording has more than {MAX_SPOKEN_BYTES // 2**20} MiB."
 _LANGUAGE = re.compile(r"[A-Za-z0-9-]{0,20}")
 
 
@@ -55,17 +57,8 @@ class RecognitionRoute:
         await JSONResponse({"text": text}, headers={"Cache-Control": "no-store"})(cast(Any, scope), receive, cast(Any, send))
 
     async def _read(self, receive: Receive) -> bytes | None:
-        body = bytearray()
         try:
             async with asyncio.timeout(self._timeout_s):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return None
-                    body += message.get("body", b"")
-                    if len(body) > MAX_SPOKEN_BYTES:
-                        raise TooLargeBody(f"The recording has more than {MAX_SPOKEN_BYTES // 2**20} MiB.", "Say less at once.")
-                    if not message.get("more_body", False):
-                        return bytes(body)
+                return await read_body(receive, MAX_SPOKEN_BYTES, _TOO_LARGE, "Say less at once.")
         except TimeoutError:
             raise TooSlow(f"The recording was not complete after {self._timeout_s:g} s.", "Send less, or over a faster line.") from None

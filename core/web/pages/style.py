@@ -48,6 +48,11 @@ html, body { overflow-x: clip; }
 .th-card i { display: grid; place-items: center; background: var(--background-fill-secondary); font-size: 2rem; font-style: normal;
   color: var(--body-text-color-subdued); }
 .th-card span { display: block; margin-top: 0.3rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.th-card img.th-moving { display: none; }
+@media (prefers-reduced-motion: no-preference) {
+  .th-card:is(:hover, :focus-visible) img.th-moving { display: block; }
+  .th-card:is(:hover, :focus-visible) img.th-still-picture { display: none; }
+}
 .th-card:hover { border-color: var(--body-text-color-subdued); }
 .th-card[aria-pressed="true"] { border-color: var(--color-accent); background: var(--color-accent-soft); }
 .th-card:focus-visible, .th-language:focus-visible, .th-link:focus-visible, .gradio-container button:focus-visible {
@@ -95,8 +100,11 @@ html, body { overflow-x: clip; }
 footer .divider { display: none; }
 /* in a media query Gradio puts every selector below its content */
 @media (max-width: 640px) {
-  .tab-container button { min-width: 44px; padding: 0 0.2rem !important; font-size: 0.8rem !important; }
+  .tab-container button { flex: 1 1 auto; justify-content: center; min-width: 44px; padding: 0 !important; font-size: 0.8rem !important; }
+  .th-head { align-items: center; }
+  .th-head .th-language { margin: 0 !important; }
   .th-head h1 { font-size: 1.45rem; }
+  .th-table th, .th-table td { padding-right: 0.6rem; }
   .th-head p { font-size: 0.95rem; }
 }
 """ + script("layout.css", "player.css", "live.css", "chat.css", "examples.css", "preview.css", "sharing.css")

@@ -207,6 +207,7 @@ class Texts:
     device_missing: str
     device_busy: str
     device_insecure: str
+    device_or_file: str
     uploading: str
     upload_broken: str
 

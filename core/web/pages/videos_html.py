@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,19 +11,19 @@ from urllib.parse import quote
 
 from core.service.job_views import JobView
 from core.web.pages.html import note_html, plain_html, summary
+from core.web.pages.sharing_html import download_html
 from core.web.pages.speech_html import caption_links_html, track_html
 from core.web.pages.texts import Texts
-
-_NOT_IN_FILE_NAMES = re.compile(r"[^\w.()-]+")
 
 
 @dataclass(frozen=True)
 class ListedVideo:
-    """One video with what is shown of it. left_s: how long it is still kept, seconds."""
+    """One video with what is shown of it. left_s: how long it is still kept, seconds. person: what who speaks in it is called, or ""."""
 
     video: JobView
     thumbnail: Path | None
     left_s: float
+    person: str
 
 
 def videos_html(texts: Texts, videos: Sequence[ListedVideo], ttl_s: float) -> str:
@@ -52,7 +51,6 @@ def _item(texts: Texts, listed: ListedVideo, number: int) -> str:
     does = [("reuse", words["reuse"])] if video.client_state else []
     does += [("keep", words["keep"]), ("rename", words["rename"]), ("delete", words["delete"])]
     buttons = "".join(_button(each, said, name) for each, said in does)
-    file_name = _NOT_IN_FILE_NAMES.sub(" ", video.name).strip(" .") or "talking-head"
     label = escape(words["name"])
     return (
         f'<li data-video="{escape(video.id)}" data-delete="{escape(words["delete"])}" '
@@ -62,7 +60,7 @@ def _item(texts: Texts, listed: ListedVideo, number: int) -> str:
         f'<form hidden><input maxlength="80" aria-label="{label}" value="{escape(video.name)}"><button>{escape(words["save"])}</button>'
         f'<button type="button" data-do="cancel">{escape(words["cancel"])}</button></form>'
         f"<b>{escape(name)}</b><span>{escape(' · '.join(filter(None, about)))}</span>"
-        f'<a class="th-link" href="{_address(video.video)}" download="{escape(file_name)}.mp4">{escape(texts.download)}</a>'
+        f"{download_html(texts, video, video.name or listed.person)}"
         f'{caption_links_html(texts, video.captions)}<div class="th-does">{buttons}</div></li>'
     )
 

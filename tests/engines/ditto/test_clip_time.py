@@ -21,7 +21,7 @@ from core.options import read_options
 from core.settings import Settings
 from core.studio import Studio, open_studio
 from core.types import Audio, Avatar, Photo, Request
-from tests.support.clips import RATE_HZ, clip_file
+from tests.support.clip_files import RATE_HZ, clip_file
 
 FRAMES = 6
 

@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from core.studio import Studio
 from tests.support.backdrops import RED, backdrop, first_frame, is_behind
 from tests.support.paths import PORTRAIT, SPEECH
-from tests.support.serving import Serving, error, forget_people, form, serving, wait_for
-
-
-@pytest.fixture(scope="module")
-def server(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(studio, tmp_path_factory.mktemp("server")) as server:
-        yield server
-    forget_people(studio)
-
-
-@pytest.fixture
-def client(server: Serving) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
+from tests.support.serving import Serving, error, form, wait_for
 
 
 def with_picture(picture: Path | bytes, **fields: str) -> dict[str, object]:

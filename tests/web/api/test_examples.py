@@ -7,7 +7,6 @@ import contextlib
 import functools
 import http.server
 import importlib.util
-import io
 import os
 import subprocess
 import sys
@@ -17,7 +16,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 import soundfile
@@ -25,6 +23,7 @@ import soundfile
 from core.studio import Studio
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 from tests.support.serving import KEY, Serving, serving, wait_for
+from tests.support.streams import n_frames
 
 AUTOPLAY = "autoplay-policy=no-user-gesture-required"
 EXAMPLES = ROOT / "examples"
@@ -67,19 +66,14 @@ def run(
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
-def frames(path: Path) -> int:
-    with av.open(io.BytesIO(path.read_bytes())) as file:
-        return sum(1 for _ in file.decode(video=0))
-
-
 @pytest.mark.parametrize(
     ("name", "more"), [("client_rest.py", ("--options", '{"size": 128}')), ("client_stream.py", ()), ("client_live.py", ())]
 )
 def test_the_client_writes_the_video(server: Serving, tmp_path: Path, name: str, more: tuple[str, ...]) -> None:
     ended = run(server, name, tmp_path / "video.mp4", *more)
     assert ended.returncode == 0, ended.stderr
-    n_frames = frames(tmp_path / "video.mp4")
-    assert n_frames > 75 if name == "client_live.py" else n_frames == 75
+    made = n_frames((tmp_path / "video.mp4").read_bytes())
+    assert made > 75 if name == "client_live.py" else made == 75
     wait_for(lambda: server.context.live.n_sessions == 0)
 
 
@@ -88,7 +82,7 @@ def test_the_client_has_a_text_spoken(server: Serving, tmp_path: Path) -> None:
     options = ["--key", KEY, "--text", "Good morning.", "--voice", "espeak-en-us"]
     ended = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert 10 < frames(tmp_path / "video.mp4") < 75
+    assert 10 < n_frames((tmp_path / "video.mp4").read_bytes()) < 75
 
 
 @pytest.mark.parametrize(
@@ -114,7 +108,7 @@ def test_the_live_client_speaks_flac_and_refuses_what_is_no_sound(server: Servin
     soundfile.write(tmp_path / "speech.flac", sound[: rate // 2], rate)
     ended = run(server, "client_live.py", tmp_path / "video.mp4", recording=tmp_path / "speech.flac")
     assert ended.returncode == 0, ended.stderr
-    assert frames(tmp_path / "video.mp4") > 12
+    assert n_frames((tmp_path / "video.mp4").read_bytes()) > 12
     for path in (PORTRAIT, tmp_path / "nothing.wav"):
         refused = run(server, "client_live.py", tmp_path / "video.mp4", recording=path)
         assert refused.returncode == 1
@@ -171,7 +165,7 @@ def test_the_live_client_resumes_after_a_lost_connection(server: Serving, tmp_pa
             assert session.session.stats()["spoken"] >= 75
 
     asyncio.run(test())
-    assert frames(path) > 75
+    assert n_frames(path.read_bytes()) > 75
 
 
 @pytest.mark.slow

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import httpx
-import pytest
 
-from core.studio import Studio
-from tests.support.serving import KEY, Serving, error, forget_people, form, serving, wait_for
+from tests.support.serving import KEY, Serving, error, form, wait_for
 
 CHANGES = {"date", "retry-after", "content-length"}
-
-
-@pytest.fixture(scope="module")
-def server(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(studio, tmp_path_factory.mktemp("server")) as server:
-        yield server
-    forget_people(studio)
 
 
 def test_head_is_get_without_its_body(server: Serving) -> None:

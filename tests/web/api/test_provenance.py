@@ -26,12 +26,6 @@ def server(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     forget_people(studio)
 
 
-@pytest.fixture
-def client(server: Serving) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
 def sent(data: bytes, part: str = "video", name: str = "holiday.mp4") -> dict[str, Any]:
     return {"files": {part: (name, data)}}
 

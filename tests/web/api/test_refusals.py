@@ -31,12 +31,6 @@ def server(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     forget_people(studio)
 
 
-@pytest.fixture
-def client(server: Serving) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
 ROUTES = (
     ("POST", "/generate"), ("POST", "/stream"), ("GET", "/jobs/x"), ("GET", "/jobs/x/result"), ("DELETE", "/jobs/x"), ("POST", "/avatars"),
     ("GET", "/avatars"), ("GET", "/avatars/x/thumbnail"), ("DELETE", "/avatars/x"), ("POST", "/cache/clear"), ("GET", "/metrics"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -13,33 +13,19 @@ import pytest
 
 from core.studio import Studio
 from tests.support.paths import SPEECH
-from tests.support.serving import OTHER_KEY, Serving, error, forget_people, form, serving, wait_for
+from tests.support.serving import OTHER_KEY, Serving, error, form, serving, wait_for
 from tests.support.speech_server import KEY as SERVICE_KEY
 from tests.support.speech_server import speech_server
+from tests.support.streams import n_frames
 
 TEXT = "Good morning. This is a test."
 VOICE = "espeak-en-us"
 
 
-@pytest.fixture(scope="module")
-def server(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(studio, tmp_path_factory.mktemp("server")) as server:
-        yield server
-    forget_people(studio)
-
-
-@pytest.fixture
-def client(server: Serving) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
 def lengths(data: bytes) -> tuple[int, float]:
     """(frames, seconds of sound)"""
     with av.open(io.BytesIO(data)) as file:
-        n_frames = sum(1 for _ in file.decode(video=0))
-    with av.open(io.BytesIO(data)) as file:
-        return n_frames, sum(frame.samples / frame.sample_rate for frame in file.decode(audio=0))
+        return n_frames(data), sum(frame.samples / frame.sample_rate for frame in file.decode(audio=0))
 
 
 def ended(client: httpx.Client, **fields: str) -> dict[str, object]:

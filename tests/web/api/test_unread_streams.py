@@ -13,18 +13,10 @@ import pytest
 
 from core.service import job_handles
 from core.streaming import spool
-from core.studio import Studio
 from tests.support.paths import SPEECH
-from tests.support.serving import OTHER_KEY, Serving, forget_people, form, serving, wait_for
+from tests.support.serving import OTHER_KEY, Serving, form, wait_for
 
 READERS, SECONDS = 3, 120
-
-
-@pytest.fixture(scope="module")
-def server(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(studio, tmp_path_factory.mktemp("server")) as server:
-        yield server
-    forget_people(studio)
 
 
 def long_speech(seconds: int) -> bytes:

@@ -3,55 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import httpx
 import pytest
 import websockets
 
 from core.engines.lite import LiteSession
-from core.studio import Studio
 from tests.support.paths import LONG_SPEECH
-from tests.support.serving import KEY, OTHER_KEY, Serving, error, forget_people, form, serving, wait_for
-
-
-@pytest.fixture(scope="module")
-def server(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(studio, tmp_path_factory.mktemp("server")) as server:
-        yield server
-    forget_people(studio)
-
-
-@pytest.fixture
-def client(server: Serving) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
-@pytest.fixture
-def slowly(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Frames come slowly, until the event is set."""
-    fast = threading.Event()
-    draw = LiteSession._draw
-
-    def slow(session: LiteSession, row: object) -> object:
-        fast.wait(0.2)
-        return draw(session, row)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(LiteSession, "_draw", slow)
-    yield fast
-    fast.set()
-
-
-def frames(data: bytes) -> int:
-    with av.open(io.BytesIO(data)) as file:
-        return sum(1 for _ in file.decode(video=0))
+from tests.support.serving import KEY, OTHER_KEY, Serving, error, form, wait_for
+from tests.support.streams import n_frames
 
 
 def started(client: httpx.Client, **fields: str) -> str:
@@ -67,7 +31,7 @@ def test_generate_answers_with_the_video_and_forgets_it(server: Serving, client:
     assert answer.headers["content-type"] == "video/mp4"
     info = json.loads(answer.headers["x-generation-info"])
     assert (info["width"], info["seed"], info["engine"], info["label"]) == (128, 5, "lite", True)
-    assert frames(answer.content) == info["frames"] == 75
+    assert n_frames(answer.content) == info["frames"] == 75
     wait_for(lambda: server.left_over() == [])
     error(client.get(f"/jobs/{answer.headers['x-job-id']}"), 404)
 
@@ -80,7 +44,7 @@ def test_a_job_is_watched_fetched_and_deleted(server: Serving, client: httpx.Cli
     assert status["progress"] == 1
     assert status["info"]["frames"] == 75
     video = client.get(status["result"])
-    assert frames(video.content) == 75
+    assert n_frames(video.content) == 75
     part = client.get(status["result"], headers={"Range": "bytes=0-99"})
     assert (part.status_code, part.content) == (206, video.content[:100])
     assert client.delete(f"/jobs/{job}").json()["state"] == "done"
@@ -199,7 +163,7 @@ def test_a_stream_is_a_fragmented_video_of_every_frame(client: httpx.Client) -> 
         assert answer.headers["content-type"].startswith('video/mp4; codecs="avc1.')
         pieces = list(answer.iter_raw())
     assert pieces[0][4:8] == b"ftyp"
-    assert frames(b"".join(pieces)) == 178
+    assert n_frames(b"".join(pieces)) == 178
 
 
 def test_errors_of_a_stream_before_its_first_piece_are_answers(client: httpx.Client, tmp_path: Path) -> None:

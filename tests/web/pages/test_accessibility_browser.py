@@ -14,8 +14,9 @@ from tests.support.paths import ROOT
 pytestmark = BROWSER_MARKS
 LONG = ROOT / "assets" / "speech_16s.wav"
 FOCUSED = "document.activeElement.id"
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-SMALL_TARGETS = """() => [...document.querySelectorAll('button, [role=tab], summary, .th-language')]
+PHONE_WIDTH = 390
+PHONE = {"viewport": {"width": PHONE_WIDTH, "height": 844}, "has_touch": True, "is_mobile": True}
+SMALL_TARGETS = """() => [...document.querySelectorAll('button, [role=tab], summary, .th-language, .th-link')]
   .filter((each) => each.offsetParent && getComputedStyle(each).visibility !== 'hidden')
   .map((each) => [each.getBoundingClientRect(), each]).filter(([box]) => box.width && box.height && (box.height < 43.5 || box.width < 43.5))
   .map(([box, each]) => `${Math.round(box.width)}x${Math.round(box.height)} ${each.outerHTML.slice(0, 120)}`)"""
@@ -88,10 +89,18 @@ def test_progress_and_result_are_announced(tab: Tab) -> None:
     tab.page.locator("#th-status [role=status].th-result").wait_for(timeout=RESULT_MS)
 
 
-def test_what_is_touched_is_large_enough(browser: Any, server: Server) -> None:
+def test_what_is_touched_is_large_enough_on_every_tab(browser: Any, server: Server) -> None:
     tab = Tab(browser, server, **PHONE)
     assert tab.page.evaluate(SMALL_TARGETS) == []
     tab.give()
     tab.page.locator("#th-faces .th-card").first.wait_for(timeout=RESULT_MS)
     assert tab.page.evaluate(SMALL_TARGETS) == []
+    tab.generate()
+    tab.page.locator("#th-status .th-result").wait_for(timeout=RESULT_MS)
+    for n in range(tab.page.get_by_role("tab").count()):
+        tab.page.get_by_role("tab").nth(n).click()
+        tab.page.wait_for_timeout(500)
+        assert tab.page.evaluate(SMALL_TARGETS) == [], f"tab {n}"
+        assert faults(tab.page) == [], f"tab {n}"
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
     tab.context.close()

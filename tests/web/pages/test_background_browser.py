@@ -1,4 +1,6 @@
-"""A picture of one's own behind the person, on Generate and on Stream: chosen, seen before the video, kept in another language."""
+"""A picture of one's own behind the person, on Generate, Stream, Live and Chat: chosen, seen before the video, kept in another language and
+after a reload.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ import pytest
 
 from tests.support.app_process import Server, start_app, stop_app
 from tests.support.backdrops import BLUE, RED, backdrop, first_frame, is_behind
-from tests.support.browser import BROWSER_MARKS, LAPTOP, PHONE, RESULT_MS, SHOWS_MS, Tab, faults
+from tests.support.browser import BROWSER_MARKS, CHROMIUM, FAKE_DEVICES, LAPTOP, PHONE, QUIET, RESULT_MS, SHOWS_MS, Tab, faults
+from tests.support.chat_page import open_chat, start
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 
 pytestmark = BROWSER_MARKS
@@ -32,6 +35,22 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("pictures")
     return backdrop(folder / "red.png"), backdrop(folder / "blue.png", BLUE)
+
+
+IS_BEHIND = """([selector, colour]) => {
+  const video = document.querySelector(selector);
+  if (!video?.videoWidth) return false;
+  const canvas = Object.assign(document.createElement('canvas'), { width: video.videoWidth, height: video.videoHeight });
+  const drawn = canvas.getContext('2d');
+  drawn.drawImage(video, 0, 0);
+  const seen = drawn.getImageData(4, 4, 1, 1).data;
+  return colour.every((each, n) => Math.abs(each - seen[n]) < 24);
+}"""
+"""Whether the upper left corner of a video that plays has a colour."""
+
+
+def shows(page: Any, selector: str, colour: tuple[int, int, int]) -> None:
+    page.wait_for_function(IS_BEHIND, arg=[selector, list(colour)], timeout=RESULT_MS)
 
 
 def open_options(page: Any, fold: str) -> None:
@@ -112,4 +131,32 @@ def test_stream(browser: Any, server: Server, pictures: tuple[Path, Path], tmp_p
     open_options(page, "#th-stream-options")
     page.locator("#th-stream-background-picture img").first.wait_for(timeout=RESULT_MS)
     assert page.locator("#th-stream-background input").input_value() == OWN["de"]
+    tab.context.close()
+
+
+def test_live(browser: Any, server: Server, pictures: tuple[Path, Path]) -> None:
+    with_devices = browser.browser_type.launch(executable_path=CHROMIUM, args=[*QUIET, *FAKE_DEVICES])
+    page = Tab(with_devices, server, **LAPTOP).page
+    page.get_by_role("tab", name="Live", exact=True).click()
+    page.locator("#th-live-example").click()
+    page.locator("#th-live-photo img").first.wait_for(timeout=SHOWS_MS)
+    choose_own(page, "th-live", None)
+    page.locator("#th-live-start").click()
+    page.locator("#th-live-status", has_text="The picture for the background is missing.").wait_for(timeout=RESULT_MS)
+    choose_own(page, "th-live", pictures[0])
+    assert faults(page) == []
+    page.locator("#th-live-start").click()
+    shows(page, "#th-live-panel video", RED)
+    with_devices.close()
+
+
+def test_chat(browser: Any, server: Server, pictures: tuple[Path, Path]) -> None:
+    tab = open_chat(browser, server)
+    page = tab.page
+    choose_own(page, "th-chat", pictures[1])
+    start(page)
+    shows(page, ".th-chat-face video", BLUE)
+    page.reload()
+    page.get_by_role("tab", name="Chat", exact=True).click()
+    shows(page, ".th-chat-face video", BLUE)
     tab.context.close()

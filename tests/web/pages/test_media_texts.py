@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from core.web.pages.error_texts import sentence, warning
 from core.web.pages.language import LANGUAGES
 from core.web.pages.texts_de import GERMAN
 from core.web.pages.texts_en import ENGLISH
-from tests.support.paths import PORTRAIT, SPEECH
+from tests.support.paths import PORTRAIT, ROOT, SPEECH
 
 SETTINGS = Settings()
 
@@ -52,6 +53,13 @@ def test_the_tables_have_the_same_placeholders() -> None:
         assert english.keys() == german.keys()
         for code in english:
             assert placeholders(english[code]) == placeholders(german[code]), code
+
+
+def test_every_code_of_an_error_is_said_in_each_language() -> None:
+    raised = {code for file in (ROOT / "core").rglob("*.py") for code in re.findall(r'\bcode="(\w+)"', file.read_text())}
+    assert len(raised) > 80
+    for texts in LANGUAGES:
+        assert raised - {*texts.errors, *texts.media_errors} == set(), texts.language
 
 
 def failing(path: Path, data: bytes) -> list[TalkingHeadError]:

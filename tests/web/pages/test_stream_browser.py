@@ -76,11 +76,21 @@ def test_the_player_has_its_buttons_and_keys_and_leaves_the_video(tab: Tab) -> N
     assert tab.outside() == []
 
 
-def test_what_was_put_in_stays_in_another_language(tab: Tab) -> None:
+def test_what_was_put_in_stays_in_another_language_on_live_and_chat_too(tab: Tab) -> None:
     page = tab.page
     give(page)
+    for name in ("live", "chat"):
+        page.get_by_role("tab", name=name.capitalize(), exact=True).click()
+        page.locator(f"#th-{name}-example").click()
+        page.locator(f"#th-{name}-photo img").first.wait_for(timeout=SHOWS_MS)
+    page.get_by_label("Clips: the text at once").check()
     page.get_by_role("link", name="Deutsch").click()
     page.locator("#th-generate", has_text="Erzeugen").wait_for(timeout=20_000)
     page.get_by_role("tab", name="Stream", exact=True).click()
     page.wait_for_function("document.querySelector('#th-stream-photo img')?.naturalWidth > 0", timeout=SHOWS_MS)
     page.locator("#th-stream-speech input[type=file]").first.wait_for(state="detached", timeout=SHOWS_MS)
+    for name in ("live", "chat"):
+        page.get_by_role("tab", name=name.capitalize(), exact=True).click()
+        page.wait_for_function(f"document.querySelector('#th-{name}-photo img')?.naturalWidth > 0", timeout=SHOWS_MS)
+        assert page.locator(f"#th-{name}-consent input").is_checked()
+    assert page.get_by_label("Clips: der Text sofort").is_checked()

@@ -4,6 +4,7 @@ their own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.support.paths import ROOT
 pytestmark = BROWSER_MARKS
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 SHOWS_MS = 10_000
-NAME = "Ada <b>&amp; ${1}"
+NAME, FILE_NAME = "Ada <b>&amp; ${1}", "Ada  b &amp; ${1}"
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,12 @@ def test_everything_by_keyboard_and_nobody_elses(browser: Any, server: Server, t
     page.keyboard.press("Enter")
     page.locator("#th-results b", has_text=NAME).wait_for(timeout=SHOWS_MS)
     page.wait_for_function("document.activeElement.dataset.do === 'rename'", timeout=SHOWS_MS)
-    assert first.locator("a[download$='.mp4']").get_attribute("download") == "Ada b amp 1.mp4"
+    with page.expect_download(timeout=RESULT_MS) as download:
+        first.locator("[data-form=mp4]").click()
+    assert re.fullmatch(rf"{re.escape(FILE_NAME)} \d{{4}}-\d\d-\d\d \d\d\.\d\d\.mp4", download.value.suggested_filename)
+    with page.expect_download(timeout=RESULT_MS) as download:
+        cards(page).nth(1).locator("[data-form=mp4]").click()
+    assert download.value.suggested_filename.startswith("portrait 20")
     press(page, first, "rename")
     page.keyboard.press("Escape")
     assert first.locator("form").is_hidden()

@@ -11,7 +11,6 @@ const words = JSON.parse(panel.dataset.words);
 const part = (name) => panel.querySelector(`.th-chat-${name}`);
 const button = (name) => panel.querySelector(`[data-do=${name}]`);
 const log = part('log'), field = panel.querySelector('textarea'), videos = [...panel.querySelectorAll('video')];
-const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const say = (sentence) => { part('note').textContent = sentence; };
 
 let kept = null;      // what a reload needs: how it was started, and the conversation
@@ -95,7 +94,7 @@ const heard = {
     keep();
     partner = event.partner;
     live = event.mode === 'live';
-    part('partner').textContent = fill(partner.echo ? words.echo : words.partner, partner);
+    part('partner').textContent = filled(partner.echo ? words.echo : words.partner, partner);
     if (follows) {
       follows = false;
       rest(busy);
@@ -142,14 +141,14 @@ const heard = {
   latency(event) {
     if (event.first_picture_s === null && event.turn === turn && !coming) rest(false); // nothing of it is spoken
     const reached = Object.entries(LATENCY).filter(([name]) => event[name] !== null);
-    part('latency').textContent = reached.map(([name, word]) => fill(words[word], { s: event[name].toFixed(2) })).join(' · ');
+    part('latency').textContent = reached.map(([name, word]) => filled(words[word], { s: event[name].toFixed(2) })).join(' · ');
   },
   idle_ready({ url }) {
     if (url) clips?.rest(url);
   },
   video_ready({ turn: number, url, after_s: after }) {
     if (!clips || number !== turn || number <= unwanted || !url) return;
-    part('latency').textContent += ` · ${fill(words.clip_after, { s: after.toFixed(2) })}`;
+    part('latency').textContent += ` · ${filled(words.clip_after, { s: after.toFixed(2) })}`;
     clips.play(url);
   },
   error({ turn: number, error }) {
@@ -170,11 +169,13 @@ const send = (message) => {
   if (socket?.readyState === WebSocket.OPEN && kept?.chat) socket.send(JSON.stringify(message));
 };
 
+const behind = () => ({ options: kept.options, background: kept.background }); // the person
+
 function connect() {
   const binding = face?.binding || undefined;
   const first = kept.chat ? { type: 'resume', chat: kept.chat, secret: kept.secret, live: binding, ...(told === null ? {} : { event: told }) }
     : { type: 'start', ...(binding ? { mode: 'live', live: binding, voice: kept.voice }
-      : clips ? { mode: 'clips', avatar: kept.avatar, voice: kept.voice, idle: true } : { mode: 'text' }) };
+      : clips ? { mode: 'clips', avatar: kept.avatar, ...behind(), voice: kept.voice, idle: true } : { mode: 'text' }) };
   bound = binding?.session;
   follows = Boolean(kept.chat) && told !== null;
   const here = socket = new WebSocket(at('talking_head_chat', { lang: words.page }));
@@ -250,7 +251,8 @@ function begin() {
     lost: () => say(words.lost),
     moved: () => say(words.elsewhere),
     blocked: () => say(words.muted),
-  });
+    warned: (sentences) => { part('warned').textContent = sentences.join(' '); },
+  }, behind(), words.notices);
 }
 
 function start(settings) {
@@ -262,7 +264,7 @@ function start(settings) {
   coming = false;
   unsent = [];
   log.replaceChildren();
-  part('partner').textContent = part('latency').textContent = '';
+  part('partner').textContent = part('latency').textContent = part('warned').textContent = '';
   begin();
   field.focus();
 }
@@ -294,6 +296,7 @@ function submit() {
 }
 
 function submitText(text) {
+  if (coming) interrupt(); // the video of an older answer would only keep the next one waiting
   const message = { type: 'message', text, id: crypto.randomUUID?.() || `${Date.now()}-${Math.random()}` };
   unsent.push(message);
   send(message);

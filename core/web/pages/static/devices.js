@@ -5,7 +5,8 @@
   const words = element.querySelector('[data-language]').dataset;
   const SAVED_MS = 15000; // how long a recording may take to be saved
   const CAMERAS = ['th-photo', 'th-stream-photo', 'th-chat-photo', 'th-live-photo', 'th-avatar-photo'];
-  const MICROPHONES = ['th-speech', 'th-stream-speech', 'th-live-start'];
+  const LIVE = 'th-live-start'; // where no file will do
+  const MICROPHONES = ['th-speech', 'th-stream-speech', LIVE];
   const STARTS = { 'th-generate': 'th-speech', 'th-stream-play': 'th-stream-speech' };
 
   const visible = (node) => node && node.offsetParent !== null;
@@ -26,6 +27,11 @@
     else note.remove();
   }
 
+  // A device that cannot be used, where its button is.
+  function refuse(ids, sentence) {
+    say(ids, place(ids)?.id === LIVE ? sentence : `${sentence} ${words.deviceOrFile}`);
+  }
+
   const why = (error) => ({
     NotAllowedError: words.deviceDenied, SecurityError: words.deviceDenied, NotFoundError: words.deviceMissing,
     OverconstrainedError: words.deviceMissing, NotReadableError: words.deviceBusy,
@@ -42,7 +48,7 @@
         say(ids, '');
         return stream;
       } catch (error) {
-        say(ids, why(error));
+        refuse(ids, why(error));
         throw error;
       }
     };
@@ -51,7 +57,7 @@
       const button = event.target.closest?.('.source-selection button');
       const of = button?.closest([...CAMERAS, ...MICROPHONES].map((id) => `#${id}`).join());
       if (!of || !/Capture from camera|Record audio|Kamera|Mikro|aufnehmen/i.test(button.getAttribute('aria-label') || '')) return;
-      say([of.id], words.deviceInsecure);
+      refuse([of.id], words.deviceInsecure);
     }, true);
   }
 

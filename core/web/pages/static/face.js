@@ -18,6 +18,8 @@ const at = (name, query) => {
   return address;
 };
 
+const filled = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+
 class Player {
   // blocked: called where the browser plays no sound before the visitor has touched the page.
   constructor(video, type, blocked) {
@@ -76,10 +78,10 @@ class Player {
 }
 
 class Face {
-  // on: ready(session), failed(sentence), lost(), moved(), blocked(); and where they are wanted piece(head), event(message).
-  // start: what the session is started with besides.
-  constructor(video, query, on, start = {}) {
-    Object.assign(this, { video, query, on, start, session: null, problem: '', over: false, ever: false, open: false });
+  // on: ready(), failed(sentence), lost(), moved(), blocked(), warned(sentences); and where they are wanted piece(head), event(message).
+  // start: what the session is started with besides. notices: warnings by their code.
+  constructor(video, query, on, start, notices) {
+    Object.assign(this, { video, query, on, start, notices, session: null, problem: '', over: false, ever: false, open: false });
     this.connect();
   }
 
@@ -138,6 +140,7 @@ class Face {
       }
       this.session = event;
       this.open = true;
+      this.on.warned(event.warnings.map(({ code, parameters, message }) => filled(this.notices[code] ?? message, parameters)));
       this.on.ready();
     } else if (event.type === 'interrupted') {
       this.generation = event.generation;

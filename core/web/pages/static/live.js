@@ -11,7 +11,6 @@ const words = JSON.parse(panel.dataset.words);
 const part = (name) => panel.querySelector(`.th-live-${name}`);
 const button = (name) => panel.querySelector(`[data-do=${name}]`);
 const video = panel.querySelector('video'), size = panel.querySelector('select');
-const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const say = (sentence) => { part('note').textContent = sentence; };
 const setup = (name) => document.getElementById(`th-live-${name}`);
 
@@ -71,9 +70,10 @@ function connect() {
     lost: () => say(words.lost),
     moved: () => end(words.elsewhere),
     blocked: () => bar.set(bar.level, true),
+    warned: (sentences) => { part('warned').textContent = sentences.join(' '); },
     piece: ({ speaks, at_s, duration_s }) => speaks && delay.piece(at_s, duration_s),
     event,
-  }, { rate: microphone.rate, options: { size: Number(size.value) } });
+  }, { rate: microphone.rate, background: settings.background, options: { ...settings.options, size: Number(size.value) } }, words.notices);
 }
 
 function event(told) {
@@ -93,8 +93,8 @@ function tell() {
   behind_s = delay.at(video.currentTime);
   if (behind_s === null) return;
   panel.dataset.delayMs = Math.round(behind_s * 1000);
-  const told = [fill(words.delay, { s: behind_s.toFixed(2) })];
-  if (network_ms !== null) told.push(fill(words.network, { ms: Math.round(network_ms) }));
+  const told = [filled(words.delay, { s: behind_s.toFixed(2) })];
+  if (network_ms !== null) told.push(filled(words.network, { ms: Math.round(network_ms) }));
   part('delay').textContent = told.join(' · ');
   if (behind_s > MOST_DELAY_S) interrupt();
 }
@@ -123,7 +123,7 @@ function start(chosen) {
     return;
   }
   settings = JSON.parse(chosen);
-  size.value = String(settings.size);
+  size.value = String(settings.options.size);
   muted = false;
   network_ms = null;
   button('mute').setAttribute('aria-pressed', 'false');

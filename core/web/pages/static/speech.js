@@ -43,7 +43,7 @@ class Speech {
     const pressed = this.microphone = { close() {} }; // until the visitor has allowed it
     this.press(true);
     try {
-      const opened = await Microphone.open({
+      const opened = await Voice.open({
         began: this.on.began,
         spoken: (recording) => {
           const { conversation } = this;

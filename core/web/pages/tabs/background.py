@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ import gradio as gr
 
 from core.errors import InputError
 from core.service.face_previews import PhotoPreview
+from core.service.sent_pictures import square_file
+from core.service.threads import on_thread
 from core.types import RenderOptions
 from core.web.pages.error_texts import sentence
 from core.web.pages.html import error_html
@@ -47,6 +50,18 @@ class BackgroundInputs:
         if file is None and values[self.choice] == PICTURE and "background" in honoured:
             raise InputError("The picture for the background is missing.", "Give one.", code="background_missing")
         return file
+
+    async def sent(self, values: Mapping[Any, Any], honoured: frozenset[str], context: Context, owner: str) -> dict[str, Any]:
+        """What a message `start` (core/web/live) says of it: `options`, and where a picture is to be behind the person, `background`.
+
+        Raises InputError.
+        """
+        file, requests = self.checked_file(values, honoured), context.service.requests
+        said: dict[str, Any] = {"options": self.options(values, honoured)}
+        if file is not None:
+            picture = await requests.picture(file, owner, kept=True)
+            said["background"] = base64.b64encode(await on_thread(square_file, picture)).decode()
+        return said
 
     def chosen(self, values: Mapping[Any, Any]) -> dict[str, Any]:
         """What is set, so that `restored` can set it again."""

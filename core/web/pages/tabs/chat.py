@@ -15,8 +15,7 @@ from core.web.pages.error_texts import sentence
 from core.web.pages.html import error_html, note_html, plain_html
 from core.web.pages.scripts import script
 from core.web.pages.tabs.common import Context, owner_of_request
-from core.web.pages.tabs.live_person import live_person
-from core.web.pages.tabs.person import PersonInputs
+from core.web.pages.tabs.live_person import LivePerson, live_person
 from core.web.pages.texts import Texts
 from core.web.pages.voices import voice_choices
 from core.web.pages.widgets import kept_text, quiet
@@ -24,8 +23,8 @@ from core.web.pages.widgets import kept_text, quiet
 START = "(settings) => window.talkingHeadChat.start(settings)"
 
 
-def build_chat(context: Context) -> PersonInputs:
-    """The tab; returns who speaks, where an avatar can be chosen."""
+def build_chat(context: Context) -> LivePerson:
+    """The tab; returns what a visitor puts in."""
     service, texts = context.service, context.texts
     voices = voice_choices(texts, service.speaker.voices())
     with gr.Column(elem_id="th-chat", elem_classes="th-plain-column"):
@@ -34,15 +33,10 @@ def build_chat(context: Context) -> PersonInputs:
             if not voices:
                 gr.HTML(note_html(texts.chat["no_voices"]), elem_classes="th-html th-inset", elem_id="th-chat-no-voices")
             with gr.Column(elem_classes="th-plain-column", visible=bool(voices)):
-                speaker = live_person(context, "th-chat")
-                wanted, ids = service.settings.voice, [id for _, id in voices]
-                first = wanted if wanted in ids else next(iter(ids), None)
-                voice = gr.Dropdown(voices, value=first, label=texts.voice, elem_id="th-chat-voice")
-                ways = [(texts.chat["way_live"], "live"), (texts.chat["way_clips"], "clips")]
-                way = gr.Radio(ways, value="live", label=texts.chat["way"], elem_id="th-chat-way")
+                speaker = live_person(context, "th-chat", lambda: _answers(context, voices))
             start = gr.Button(texts.chat["start"], variant="primary", elem_id="th-chat-start")
             status = gr.HTML(elem_id="th-chat-status", elem_classes="th-html")
-        code = script("face.js", "clips.js", "microphone.js", "speech.js", "chat.js")
+        code = script("face.js", "clips.js", "microphone.js", "voice.js", "speech.js", "chat.js")
         panel = _panel_html(texts, service.recognition.available)
         gr.HTML(panel, js_on_load=code, elem_id="th-chat-panel", elem_classes="th-html")
     settings = kept_text()
@@ -51,18 +45,27 @@ def build_chat(context: Context) -> PersonInputs:
         """What the script is to start with, as JSON; "" and why not, where it cannot."""
         yield "", plain_html(texts.chat["preparing"])
         try:
-            chosen = {"mode": "text"}
+            chosen: dict[str, Any] = {"mode": "text", "voice": ""}
             if voices:
-                avatar = await speaker.avatar(context, values, owner_of_request(request))
-                chosen = {"mode": "clips" if values[way] == "clips" else "live", "avatar": avatar, "voice": str(values[voice] or "")}
+                chosen = await speaker.start(context, values, owner_of_request(request))
+                chosen |= {"mode": "clips" if values[speaker.more["way"]] == "clips" else "live"}
+                chosen |= {"voice": str(values[speaker.more["voice"]] or "")}
         except Exception as error:
             yield "", error_html(texts, sentence(texts, error))
             return
-        yield json.dumps({**chosen, "language": _language(context, chosen.get("voice", ""))}), ""
+        yield json.dumps({**chosen, "language": _language(context, chosen["voice"])}), ""
 
-    inputs = {*speaker.components(), voice, way}
-    start.click(begin, inputs, [settings, status], **quiet(concurrency_limit=None)).then(None, settings, None, js=START)
-    return speaker.person
+    start.click(begin, speaker.draft_inputs(), [settings, status], **quiet(concurrency_limit=None)).then(None, settings, None, js=START)
+    return speaker
+
+
+def _answers(context: Context, voices: list[tuple[str, str]]) -> dict[str, Any]:
+    """How the person answers, and with which voice."""
+    wanted, ids, texts = context.service.settings.voice, [id for _, id in voices], context.texts
+    first = wanted if wanted in ids else next(iter(ids), None)
+    voice = gr.Dropdown(voices, value=first, label=texts.voice, elem_id="th-chat-voice")
+    ways = [(texts.chat["way_live"], "live"), (texts.chat["way_clips"], "clips")]
+    return {"voice": voice, "way": gr.Radio(ways, value="live", label=texts.chat["way"], elem_id="th-chat-way")}
 
 
 def _language(context: Context, voice: str) -> str:
@@ -74,7 +77,7 @@ def _language(context: Context, voice: str) -> str:
 def _panel_html(texts: Texts, recognition: bool) -> str:
     """recognition: what is spoken is recognised by a service of the server's."""
     said = {name: escape(str(word)) for name, word in texts.chat.items()}
-    words = escape(json.dumps({**texts.chat, "page": texts.language, "service": recognition}))
+    words = escape(json.dumps({**texts.chat, "page": texts.language, "service": recognition, "notices": dict(texts.notices)}))
     buttons = "".join(
         f'<button type="{kind}" data-do="{name}"{more}>{said[name]}</button>'
         for name, kind, more in (("send", "submit", ""), ("stop", "button", " disabled"), ("speak", "button", ' aria-pressed="false"'))
@@ -88,5 +91,6 @@ def _panel_html(texts: Texts, recognition: bool) -> str:
         '<p class="th-chat-note" role="status"></p>'
         f'<form><textarea rows="2" maxlength="4000" aria-label="{said["write"]}" placeholder="{said["hint"]}"></textarea>'
         f'<div class="th-chat-buttons">{buttons}</div></form>'
-        '<p class="th-quiet th-chat-latency"></p><p class="th-quiet th-chat-microphone"></p></div></div>'
+        '<p class="th-quiet th-chat-latency"></p><p class="th-quiet th-chat-microphone"></p>'
+        '<p class="th-quiet th-chat-warned"></p></div></div>'
     )

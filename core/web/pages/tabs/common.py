@@ -8,7 +8,10 @@ from pathlib import Path
 
 import gradio as gr
 
+from core.errors import AvatarError
+from core.service.clip_stills import video_of
 from core.service.examples import Example
+from core.service.job_views import JobView
 from core.service.owners import owner_of
 from core.service.service import Service
 from core.web.pages.texts import Texts
@@ -47,6 +50,18 @@ def from_phone(request: gr.Request) -> bool:
     return "Mobi" in str(request.headers.get("user-agent", ""))
 
 
+def person_of(service: Service, job: JobView) -> str:
+    """What the person in a video is called: as the avatar, or else as the photo's file; "" where there is neither."""
+    token = str(job.client_state.get("avatar", ""))
+    if token:
+        try:
+            return service.studio.avatar(token, job.owner).name
+        except AvatarError:  # deleted meanwhile
+            return ""
+    photo = uploaded(job.client_state.get("photo"))
+    return "" if photo is None else photo.stem
+
+
 def uploaded(path: object) -> Path | None:
-    """The file that a component handed over; None where it is empty."""
-    return Path(path) if isinstance(path, str) and path else None
+    """The file that a component handed over, or the video that it stands for; None where it is empty."""
+    return video_of(Path(path)) if isinstance(path, str) and path else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import gradio as gr
 from core.engines.capabilities import CAPABILITIES, DITTO, LITE
 from core.errors import EngineUnavailable, OptionError
 from core.options import EMOTION_NAMES, PRESETS
+from core.picture_options import ASPECTS
 from core.studio import Studio
 from core.types import CONTROL_RANGES, Controls, RenderOptions
 from core.web.pages.html import note_html
@@ -18,13 +20,18 @@ from core.web.pages.tabs.background import BackgroundInputs, background_inputs
 from core.web.pages.tabs.common import Context
 from core.web.pages.widgets import quiet
 
-SIZES = (256, 320, 512, 768)
-SQUARE = "1:1"
+SIZES = (256, 320, 384, 512, 768)
+SQUARE, PORTRAIT = "1:1", "9:16"
 
 
 def first_choice(size_px: int, phone: bool) -> dict[str, Any]:
-    """What is set for a visitor who has chosen nothing yet (`GenerateTab.arrived`): portrait videos on a phone."""
-    return {"controls": {"size": str(size_px), **({"aspect": "9:16"} if phone else {})}}
+    """What is set for a visitor who has chosen nothing yet (`GenerateTab.arrived`): portrait videos on a phone. size_px: side of a square
+    one; a portrait one has as many pixels, where they are enough, since it must not take longer.
+    """
+    if not phone:
+        return {"controls": {"size": str(size_px)}}
+    shorter = round(size_px * math.sqrt(ASPECTS[PORTRAIT]) / 2) * 2
+    return {"controls": {"size": str(min(size_px, max(shorter, int(RenderOptions.size)))), "aspect": PORTRAIT}}
 
 
 @dataclass(frozen=True)

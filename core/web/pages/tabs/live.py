@@ -19,26 +19,23 @@ from core.web.pages.html import error_html, note_html, plain_html
 from core.web.pages.player_html import player_html
 from core.web.pages.scripts import WORKLET, script
 from core.web.pages.tabs.common import Context, owner_of_request
-from core.web.pages.tabs.live_person import live_person
-from core.web.pages.tabs.person import PersonInputs
+from core.web.pages.tabs.live_person import LivePerson, live_person
 from core.web.pages.texts import Texts
 from core.web.pages.widgets import kept_text, quiet
 
 ASK, START = "() => window.talkingHeadLive.ask()", "(settings) => window.talkingHeadLive.start(settings)"
 SIZES = (256, 320, 512)
 """Larger ones are not drawn in time everywhere."""
-SCRIPTS = ("face.js", "capture.js", "delay.js", "player_bar.js", "live.js")
+SCRIPTS = ("face.js", "microphone.js", "capture.js", "delay.js", "player_bar.js", "live.js")
 
 
-def build_live(context: Context) -> PersonInputs:
-    """The tab; returns who is moved, where an avatar can be chosen."""
+def build_live(context: Context) -> LivePerson:
+    """The tab; returns what a visitor puts in."""
     texts = context.texts
     with gr.Column(elem_id="th-live", elem_classes="th-plain-column"):
         with gr.Column(elem_id="th-live-setup", elem_classes="th-plain-column"):
             gr.HTML(note_html(texts.live["intro"]), elem_classes="th-html")
-            moved = live_person(context, "th-live")
-            sides = [(f"{px} × {px}", px) for px in SIZES]
-            size = gr.Dropdown(sides, value=int(RenderOptions.size), label=texts.live["size"], elem_id="th-live-size")
+            moved = live_person(context, "th-live", lambda: {"size": _size(texts)})
             start = gr.Button(texts.live["start"], variant="primary", elem_id="th-live-start")
             status = gr.HTML(elem_id="th-live-status", elem_classes="th-html")
             gr.HTML(note_html(texts.live["needs"]), elem_classes="th-html")
@@ -52,22 +49,27 @@ def build_live(context: Context) -> PersonInputs:
             return
         yield "", plain_html(texts.live["preparing"])
         try:
-            avatar = await moved.avatar(context, values, owner_of_request(request))
-            chosen = {"avatar": avatar, "size": whole_number(values[size], "size")}
+            chosen = await moved.start(context, values, owner_of_request(request))
+            chosen["options"]["size"] = whole_number(values[moved.more["size"]], "size")
         except Exception as error:
             yield "", error_html(texts, sentence(texts, error))
             return
         yield json.dumps(chosen), ""
 
     asked = start.click(None, None, heard, js=ASK)
-    begun = asked.then(begin, {*moved.components(), size, heard}, [settings, status], **quiet(concurrency_limit=None))
+    begun = asked.then(begin, {*moved.draft_inputs(), heard}, [settings, status], **quiet(concurrency_limit=None))
     begun.then(None, settings, None, js=START)
-    return moved.person
+    return moved
+
+
+def _size(texts: Texts) -> Any:
+    sides = [(f"{px} × {px}", px) for px in SIZES]
+    return gr.Dropdown(sides, value=int(RenderOptions.size), label=texts.live["size"], elem_id="th-live-size")
 
 
 def _panel_html(texts: Texts) -> str:
     said = {name: escape(str(word)) for name, word in texts.live.items()}
-    words = escape(json.dumps({**texts.live, "page": texts.language}))
+    words = escape(json.dumps({**texts.live, "page": texts.language, "notices": dict(texts.notices)}))
     sides = "".join(f'<option value="{px}">{px} × {px}</option>' for px in SIZES)
     buttons = "".join(
         f'<button type="button" data-do="{name}"{more}>{said[name]}</button>'
@@ -80,5 +82,5 @@ def _panel_html(texts: Texts) -> str:
         f'<p class="th-quiet th-live-sound" hidden>{said["sound_note"]}</p>'
         f'<meter class="th-live-level" min="0" max="1" value="0" aria-label="{said["level"]}"></meter>'
         f"<label>{said['size']} <select>{sides}</select></label>"
-        '<p class="th-quiet th-live-delay"></p></div></div>'
+        '<p class="th-quiet th-live-delay"></p><p class="th-quiet th-live-warned"></p></div></div>'
     )

@@ -92,24 +92,25 @@ def speech_inputs(context: Context, name: str = "th") -> SpeechInputs:
     with gr.Column(elem_classes="th-plain-column") as recorded:
         recording = speech_input(texts, buttons=[], elem_id=f"{name}-speech")
         gr.HTML(recorder_html(texts, f"{name}-speech"), elem_classes="th-html th-touch")
-        recognised = None
-        if context.service.recorded_words.available:
-            recognised = gr.Checkbox(False, label=texts.captions_recording, container=False, elem_id=f"{name}-recognise")
     with gr.Column(elem_classes="th-plain-column th-written", visible=False) as text:
         voices = voice_choices(texts, context.service.speaker.voices())
         written = _written(context, name, voices) if voices else {}
         if not voices:
             gr.HTML(note_html(texts.speech_missing), elem_classes="th-html th-inset", elem_id=f"{name}-no-voices")
 
-    burned = gr.Checkbox(
-        False, label=texts.captions_burn, container=False, visible=recognised is not None, elem_id=f"{name}-burn"
-    )  # fmt: skip
+    hears, recognised = context.service.recorded_words.available, None
+    with gr.Row():
+        if hears:
+            recognised = gr.Checkbox(False, label=texts.captions_recording, container=False, min_width=200, elem_id=f"{name}-recognise")
+        burned = gr.Checkbox(False, label=texts.captions_burn, container=False, visible=hears, min_width=200, elem_id=f"{name}-burn")
 
     def shown(chosen: str) -> list[Any]:
-        written_or_heard = bool(voices) if chosen == TEXT else recognised is not None
-        return [gr.update(visible=chosen != TEXT), gr.update(visible=chosen == TEXT), gr.update(visible=written_or_heard)]
+        by_voice = chosen == TEXT
+        both = [gr.update(visible=not by_voice)] if hears else []
+        return [gr.update(visible=not by_voice), gr.update(visible=by_voice), gr.update(visible=bool(voices) if by_voice else hears), *both]
 
-    kind.change(shown, kind, [recorded, text, burned], **quiet(queue=False))
+    captions = [burned] if recognised is None else [burned, recognised]
+    kind.change(shown, kind, [recorded, text, *captions], **quiet(queue=False))
     return SpeechInputs(kind, recording, written, burned, recognised, frozenset(id for _, id in voices))
 
 

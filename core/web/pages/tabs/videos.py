@@ -11,7 +11,7 @@ from core.service.errors import UnknownJob
 from core.web.pages.error_texts import sentence
 from core.web.pages.html import error_html, human_bytes, plain_html
 from core.web.pages.scripts import script
-from core.web.pages.tabs.common import Context, owner_of_request
+from core.web.pages.tabs.common import Context, owner_of_request, person_of
 from core.web.pages.tabs.generate import GenerateTab
 from core.web.pages.videos_html import ListedVideo, videos_html
 from core.web.pages.widgets import kept_text, quiet
@@ -103,7 +103,9 @@ class VideosTab:
     def _shown(self, owner: str) -> list[Any]:
         service, texts = self._context.service, self._context.texts
         version, videos = self._version_of(owner), service.videos
-        listed = [ListedVideo(video, videos.thumbnail(video), videos.left_s(video)) for video in videos.of(owner)]
+        listed = [
+            ListedVideo(video, videos.thumbnail(video), videos.left_s(video), person_of(service, video)) for video in videos.of(owner)
+        ]
         return [videos_html(texts, listed, service.settings.output_ttl_s), version]
 
     def _version_of(self, owner: str) -> str:
