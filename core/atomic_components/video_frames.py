@@ -50,7 +50,7 @@ class VideoFollower:
         self._appearance, self._pauses = Appearance(), SearchPauses()
         self._judge, self._cuts = FaceJudge(), PictureCuts()
         self._last: Found | None = None
-        self._went_on = False
+        self._went_on = self._cut_since = False
         self._most = 0
         self._why: list[Why] = []
         self._cut_at: set[int] = set()
@@ -63,9 +63,11 @@ class VideoFollower:
             self._appearance.lost()
         if cut and (followed is None or not self._went_on):  # where the face goes on it was the camera that moved
             self._cut_at.add(len(self._why))
+            self._cut_since = True
         found, why = (followed, None) if followed is not None else self._searched(frame)
         if found is not None:
             self._last = found
+            self._cut_since = False
             self._pauses.found()
             why = self._judge.fault(found.points, frame.shape[1], frame.shape[0])
         self._went_on = found is not None
@@ -95,7 +97,8 @@ class VideoFollower:
     def _searched(self, frame: Frame) -> tuple[Found | None, Why]:
         if self._last is None:
             return self._started(frame)
-        last, anyone = self._last, False
+        last, in_place = self._last, False
+        x0, y0, x1, y1 = last.face_box
         middle = last.landmarks.points.mean(axis=0)
         for look in looks(frame, last.face_box, self._pauses.lost()):
             corner = np.array([look.x, look.y], np.float32)
@@ -106,10 +109,11 @@ class VideoFollower:
                     found = self._find(frame, face)
                 except FaceError:
                     continue
-                anyone = True
+                x, y = found.points[:, :2].mean(axis=0)
+                in_place |= self._cut_since or (x0 < x < x1 and y0 < y < y1)
                 if self._appearance.likeness(frame, found.points) >= ALIKE:
                     return found, None
-        return None, "other_face" if anyone else "no_face"
+        return None, "other_face" if in_place else "no_face"
 
     def _started(self, frame: Frame) -> tuple[Found | None, Why]:
         faces = self._detector(frame) if not is_blank(frame) and self._pauses.lost() else []

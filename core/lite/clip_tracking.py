@@ -76,7 +76,7 @@ class ClipTracker:
         if (face := self._followed(frame, self._last, persons, cut)) is not None:
             watched = face if not persons.watch() else self._watched(frame, face, persons)
             if watched is not None:
-                persons.own.seen(watched)
+                persons.found(watched)
                 return watched, None, watched is face
         self._appearance.lost()
         if cut:
@@ -85,7 +85,7 @@ class ClipTracker:
         if face is None:
             persons.missed()
         else:
-            persons.own.seen(face)
+            persons.found(face)
         return face, why, False
 
     def _started(self, frame: Frame) -> tuple[Face | None, Why]:
@@ -140,7 +140,7 @@ class ClipTracker:
             own = None
         persons.see(faces, next((face for face in faces if own is not None and same_place(face, own)), None))
         if own is None:
-            return None, "other_face" if faces else "no_face"
+            return None, "other_face" if persons.in_place(faces) else "no_face"
         return self._follower.start(frame, own) or own, None
 
     def _seen(self, look: Look) -> list[Face]:

@@ -165,19 +165,19 @@ def test_a_cut_to_another_person_and_back(finder: FaceFinder, her: list[Frame], 
 @pytest.mark.parametrize("before", [False, True])
 def test_persons_who_cross_are_kept_apart(finder: FaceFinder, her: list[Frame], him: list[Frame], twin: bool, before: bool) -> None:
     def right(i: int) -> Matrix:
-        return place(90 + 5 * i)
+        return place(90 + 7 * i)
 
     def left(i: int) -> Matrix:
-        return place(400 - 5 * i, 140, 0.72)
+        return place(400 - 7 * i, 140, 0.72)
 
     other = [frame[:, ::-1] for frame in her] if twin else him
     actors = [person(her, right), person(other, left)]
-    found = shown(scene(actors[::-1] if before else actors, 62, WIDTH, HEIGHT), finder, 0 if twin or _larger(finder, actors) else 1)
-    away = np.abs(found.boxes[:, [0, 2]].mean(axis=1) - [90 + 5 * i for i in range(62)])
+    found = shown(scene(actors[::-1] if before else actors, 45, WIDTH, HEIGHT), finder, 0 if twin or _larger(finder, actors) else 1)
+    away = np.abs(found.boxes[:, [0, 2]].mean(axis=1) - [90 + 7 * i for i in range(45)])
     seen = found.weight > 0
     assert away[seen].max() < 12
-    assert seen[:15].all()
-    assert seen[-12:].all()
+    assert seen[:10].all()
+    assert seen[-9:].all()
     if before:
         assert seen.mean() > 0.9
     else:
