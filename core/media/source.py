@@ -123,14 +123,13 @@ def load_clip(data: bytes, name: str, settings: Settings) -> Clip:
     with closing(VideoDecoder(data, name)) as decoder:
         context = decoder.stream.codec_context
         check_size(context.width, context.height, name, settings)
-        duration_s = float(decoder.container.duration or 0) / 1e6
         pictures = [picture for picture, _ in zip(decoder.frames(), range(_LOOKED_AT), strict=False)]
         height, width = PictureMaker(decoder.pixel_shape)(pictures[0]).shape[:2]
         interlaced = decoder.deinterlaced
     check_size(width, height, name, settings)
     timeline = read_timeline(data, name, settings.max_video_s)
     warnings: list[str] = []
-    if duration_s > settings.max_video_s + 1:
+    if timeline.goes_on:
         warnings.append(notice("video_cut", seconds=f"{settings.max_video_s:g}"))
     if kind_of(pictures[0]) in HDR:
         warnings.append(notice("video_hdr"))

@@ -21,6 +21,7 @@ _BROADCAST = tuple(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60))
 _ALIKE = 0.0006
 """Rates that differ by this part are told apart: 24 and 23.976 do by 0.001, and times in whole milliseconds blur them."""
 MAX_PACKETS = 1_000_000
+TOLERATED_S = 1.0
 _REORDERED_S = 5.0
 """Seconds that a packet may come after those that are shown later."""
 
@@ -30,13 +31,14 @@ class Timeline:
     """The stored pictures of a clip, in the order in which they are shown, up to the bound on its length.
 
     pts: (n,) int64, growing, in units of time_base. keys: (k,) int64, numbers of those that decoding can begin at, 0 among them; only that
-    where the file does not say when its pictures are shown, and `pts` counts them.
+    where the file does not say when its pictures are shown, and `pts` counts them. goes_on: the file is more than TOLERATED_S longer.
     """
 
     pts: NDArray[np.int64]
     keys: NDArray[np.int64]
     time_base: Fraction
     counted: bool = False
+    goes_on: bool = False
 
     def times(self) -> NDArray[np.float64]:
         """(n,) seconds from the first."""
@@ -69,7 +71,7 @@ class Timeline:
             mean = 1 / max(float(np.median(np.diff(times))), 1e-3)
         known = min((*_BROADCAST, *map(Fraction, range(1, 241))), key=lambda rate: abs(float(rate) - mean))
         if even and abs(float(known) / mean - 1) > _ALIKE:
-            known = Fraction(mean).limit_denominator(1001)
+            known = max(Fraction(mean).limit_denominator(1001), Fraction(1))
         rate = known / math.ceil(known / MAX_FPS)
         return rate if rate >= MIN_FPS else Fraction(FPS)
 
@@ -109,9 +111,9 @@ def _of_packets(decoder: VideoDecoder, max_s: float) -> Timeline | None:
             if packet.pts is None:
                 return None
             first = packet.pts if first is None else min(first, packet.pts)
+            pts.append(packet.pts)
             if len(pts) >= MAX_PACKETS or packet.pts > first + span + late:
                 break
-            pts.append(packet.pts)
             if packet.is_keyframe:
                 keys.append(packet.pts)
     except (av.FFmpegError, ValueError, OSError):
@@ -123,12 +125,14 @@ def _of_packets(decoder: VideoDecoder, max_s: float) -> Timeline | None:
         return None  # two pictures at one time: the decoder will know better
     table = table[table < first + max(span, 1)]
     at = np.searchsorted(table, np.array([first, *keys], np.int64))
-    return Timeline(table, np.unique(at[at < len(table)]).astype(np.int64), decoder.time_base)
+    goes_on = max(pts) > first + span + TOLERATED_S / decoder.time_base
+    return Timeline(table, np.unique(at[at < len(table)]).astype(np.int64), decoder.time_base, goes_on=goes_on)
 
 
 def _of_frames(decoder: VideoDecoder, max_s: float) -> Timeline:
     """By decoding all of it: for containers whose packets do not say when they are shown."""
     rate = Fraction(decoder.stream.average_rate or FPS)
     rate = rate if 1 <= rate <= 1000 else Fraction(FPS)
-    n = sum(1 for _ in itertools.islice(decoder.frames(), max(1, math.ceil(max_s * rate))))
-    return Timeline(np.arange(n, dtype=np.int64), np.zeros(1, np.int64), 1 / rate, counted=True)
+    most, more = max(1, math.ceil(max_s * rate)), math.ceil(TOLERATED_S * rate)
+    n = sum(1 for _ in itertools.islice(decoder.frames(), most + more))
+    return Timeline(np.arange(min(n, most), dtype=np.int64), np.zeros(1, np.int64), 1 / rate, True, n == most + more)

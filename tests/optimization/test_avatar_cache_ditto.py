@@ -91,7 +91,7 @@ def test_a_shorter_source_than_was_registered_is_not_taken(engine: DittoEngine, 
         engine.restore(saved, lambda: shorter)
 
 
-def test_one_avatar_serves_both_engines_whether_photo_or_video(
+def test_one_avatar_serves_both_engines_of_a_photo_and_of_a_video(
     engine: DittoEngine, settings_here: Settings, portrait: Photo, clip: Clip, speech: Audio, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -111,10 +111,9 @@ def test_one_avatar_serves_both_engines_whether_photo_or_video(
     assert (avatar.kind, moving.kind, moving.width, moving.height) == ("photo", "video", 510, 512)
     videos = {name: video(studio, avatar, name) for name in ("lite", "ditto")}
     of_moving = {name: video(studio, moving, name) for name in ("lite", "ditto")}
-    (folder,) = settings_here.cache_dir.glob(f"avatars/*/{avatar.token}")
-    assert {path.name for path in folder.glob("*.safetensors")} == {"lite.safetensors", "ditto.safetensors"}
-    (folder,) = settings_here.cache_dir.glob(f"avatars/*/{moving.token}")
-    assert {path.name for path in folder.glob("*.safetensors")} == {"lite.safetensors", "ditto.safetensors"}
+    for token in (avatar.token, moving.token):
+        (folder,) = settings_here.cache_dir.glob(f"avatars/*/{token}")
+        assert {path.name for path in folder.glob("*.safetensors")} == {"lite.safetensors", "ditto.safetensors"}
     assert (folder / "source").read_bytes() == clip.data
     studio.close()
 

@@ -40,10 +40,13 @@ def clip_file(
     sound: NDArray[np.float32] | None = None,
     sound_late_s: float = 0.0,
     set_up: Mapping[str, Any] | None = None,
+    muxer: Mapping[str, str] | None = None,
 ) -> bytes:
-    """times_ms: when each is shown, where not at the rate. sound: (n,) of RATE_HZ, beginning so late. set_up: attributes of the encoder."""
+    """times_ms: when each is shown, where not at the rate. sound: (n,) of RATE_HZ, beginning so late. set_up: attributes of the encoder.
+    muxer: its options.
+    """
     out = io.BytesIO()
-    with av.open(out, "w", format=form) as container:
+    with av.open(out, "w", format=form, options=dict(muxer or {})) as container:
         stream: Any = container.add_stream(codec, rate=rate, options=dict(options or {}))
         stream.pix_fmt = pix_fmt
         stream.codec_context.gop_size = gop
