@@ -190,12 +190,12 @@ def check_photo_options(options: RenderOptions) -> None:
             )
 
 
-def check_moving_options(source: Source | Avatar, values: Controls | RenderOptions, photo_only: frozenset[str], engine: str) -> None:
-    """Raises OptionError for the first field that differs from its default, where the source moves and the engine honours the field for
-    photos only.
+def check_moving_controls(source: Source | Avatar, controls: Controls, photo_only: frozenset[str], engine: str) -> None:
+    """Raises OptionError for the first control that differs from its default, where the source moves and the engine honours the control
+    for photos only.
     """
-    for field in dataclasses.fields(values) if is_video(source) else ():
-        if field.name in photo_only and getattr(values, field.name) != field.default:
+    for field in dataclasses.fields(controls) if is_video(source) else ():
+        if field.name in photo_only and getattr(controls, field.name) != field.default:
             raise OptionError(
                 f"{field.name} is for photos: of a video the {engine} engine changes the mouth and the jaw.",
                 "Leave it out, or give a photo.",

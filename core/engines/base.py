@@ -25,7 +25,7 @@ from core.types import (
     SkipReason,
     Source,
     check_honoured,
-    check_moving_options,
+    check_moving_controls,
     check_photo_options,
     is_video,
 )
@@ -84,8 +84,7 @@ class EngineProfile:
             check_honoured(values, self.capabilities, self.name)
         if not is_video(source):
             check_photo_options(options)
-        for acting in (controls, options):
-            check_moving_options(source, acting, self.photo_only, self.name)
+        check_moving_controls(source, controls, self.photo_only, self.name)
         self.check_options(framing, controls, options)
 
 
@@ -158,7 +157,7 @@ class Engine(ABC):
     """Weights, and the sessions made from them. All methods may be called from several threads.
 
     capabilities: fields of Controls, RenderOptions and Framing that it honours, beyond those that every engine does; and "video" where it
-    takes moving sources. photo_only: those of them that it does not honour for moving sources.
+    takes moving sources. photo_only: the controls among them that it does not honour for moving sources.
     """
 
     name: str
