@@ -48,6 +48,11 @@ html, body { overflow-x: clip; }
 .th-card i { display: grid; place-items: center; background: var(--background-fill-secondary); font-size: 2rem; font-style: normal;
   color: var(--body-text-color-subdued); }
 .th-card span { display: block; margin-top: 0.3rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.th-card img.th-moving { display: none; }
+@media (prefers-reduced-motion: no-preference) {
+  .th-card:is(:hover, :focus-visible) img.th-moving { display: block; }
+  .th-card:is(:hover, :focus-visible) img.th-still-picture { display: none; }
+}
 .th-card:hover { border-color: var(--body-text-color-subdued); }
 .th-card[aria-pressed="true"] { border-color: var(--color-accent); background: var(--color-accent-soft); }
 .th-card:focus-visible, .th-language:focus-visible, .th-link:focus-visible, .gradio-container button:focus-visible {
@@ -100,6 +105,8 @@ footer .divider { display: none; }
   .th-head .th-language { margin: 0 !important; }
   .th-head h1 { font-size: 1.45rem; }
   .th-table th, .th-table td { padding-right: 0.6rem; }
+  .th-scroll table { font-size: 0.8rem; }
+  .th-scroll th[scope="row"] { white-space: normal; }
   .th-head p { font-size: 0.95rem; }
 }
 """ + script("layout.css", "player.css", "live.css", "chat.css", "examples.css", "preview.css", "sharing.css")
@@ -121,6 +128,8 @@ def theme() -> Any:
         block_info_text_color_dark="*neutral_300",
         block_label_text_color="*neutral_600",
         block_label_text_color_dark="*neutral_200",
+        checkbox_border_color="*neutral_500",
+        checkbox_border_color_dark="*neutral_400",
         input_placeholder_color="*neutral_500",
         input_placeholder_color_dark="*neutral_400",
         button_primary_background_fill="*primary_600",

@@ -100,11 +100,11 @@ def speech_inputs(context: Context, name: str = "th") -> SpeechInputs:
 
     words, recognised = context.service.recorded_words, None
     hears = words.available
-    with gr.Row():
+    with gr.Row(equal_height=True, elem_classes="th-choices"):
         if hears:
             usual = context.service.settings.caption_recordings and words.understands(texts.language)
-            recognised = gr.Checkbox(usual, label=texts.captions_recording, container=False, min_width=200, elem_id=f"{name}-recognise")
-        burned = gr.Checkbox(False, label=texts.captions_burn, container=False, visible=hears, min_width=200, elem_id=f"{name}-burn")
+            recognised = gr.Checkbox(usual, label=texts.captions_recording, container=False, elem_id=f"{name}-recognise")
+        burned = gr.Checkbox(False, label=texts.captions_burn, container=False, visible=hears, elem_id=f"{name}-burn")
 
     def shown(chosen: str) -> list[Any]:
         by_voice = chosen == TEXT
