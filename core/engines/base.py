@@ -121,6 +121,8 @@ class Session(ABC):
     """Frames to ask for in one turn on the device: few enough to cancel and to interleave, enough to be computed together."""
     pause: Callable[[], None] = staticmethod(unhurried)
     """Called between the parts of a frame that takes long, while nothing is computed: the caller may pass its turn on there."""
+    face_box: tuple[float, float, float, float] | None = None
+    """x0, y0, x1, y1 of the face in the frame that was given last, pixels, as far as it is known; it need not be exact."""
     skipped: SkipReason | None = None
     """Why the frame that was given last shows a moving source as it is; None: it does not."""
     takes_turns: bool = True

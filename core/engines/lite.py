@@ -133,6 +133,7 @@ class LiteSession(Session):
 
     def __init__(self, renderer: Renderer, calibration: Calibration, controls: Controls, seed: int, warnings: tuple[str, ...] = ()) -> None:
         self.width, self.height, self.warnings = renderer.width, renderer.height, warnings
+        self.face_box = renderer.face_box
         self._renderer = renderer
         self._calibration = calibration
         self._controls = controls

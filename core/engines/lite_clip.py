@@ -215,7 +215,9 @@ class LiteClipSession(Session):
         self.fps = clip.output_fps(options.fps)
         self._background, kept = registration.background(options)
         self.width, self.height, self.warnings = shown.width, shown.height, (*shown.warnings, *kept)
-        self._renderer, self._why = registration.renderer(options), registration.at(self.fps).why
+        tracked, cut = registration.at(self.fps), shown.cut
+        self._renderer, self._why = registration.renderer(options), tracked.why
+        self._boxes = (tracked.boxes - np.array([cut.x, cut.y] * 2)) * np.array([shown.width / cut.width, shown.height / cut.height] * 2)
         self._calibration = registration.calibration
         self._shown_controls = self._controls = controls
         self._frames = ClipReader(clip, self.fps, options.longer)
@@ -254,6 +256,8 @@ class LiteClipSession(Session):
             index, frame = next(self._frames)
         with stage("draw"):
             self.skipped = self._why[index]
+            x0, y0, x1, y1 = self._boxes[index].tolist()
+            self.face_box = x0, y0, x1, y1
             drawn = self._renderer.draw(frame, index, expression(row, self._shown_controls, self._calibration), self.pause)
         if self._background is None:
             return drawn
