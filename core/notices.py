@@ -13,7 +13,7 @@ from typing import Literal, get_args
 NoticeCode = Literal[
     "face_small", "crop_small", "face_turned", "face_blurred", "face_dark", "mouth_covered",
     "sound_cut_off", "sound_clipped", "sound_silent", "sound_quiet", "sound_noisy", "video_cut", "crop_moved",
-    "background_kept",
+    "background_kept", "captions_failed",
 ]  # fmt: skip
 
 _SENTENCES: dict[NoticeCode, str] = {
@@ -30,6 +30,7 @@ _SENTENCES: dict[NoticeCode, str] = {
     "sound_noisy": "There seems to be much background noise or music: the lips follow clear speech best.",
     "video_cut": "Only the first {seconds} seconds of the video are used; it plays forth and back.",
     "background_kept": "The person could not be told from the background: it was kept as it is.",
+    "captions_failed": "The words of the recording could not be found: it has no captions.",
     "crop_moved": "The crop left out the face: it was moved to keep the face in.",
 }
 CODES: tuple[NoticeCode, ...] = get_args(NoticeCode)

@@ -20,11 +20,14 @@ import torch
 from core.atomic_components.crop import Crop
 from core.atomic_components.pose import Array, Motion, SourceMotion, mirror_index
 from core.errors import ImageError, disk_error
+from core.optimization.kept_arrays import KeptArrays
 from core.types import Frame
 
 MAX_STORE_BYTES = 4 * 2**30
 MAX_FEATURES = 16
 """Feature volumes kept per registration, 8 MB each in float32."""
+MAX_LISTENING_BYTES = 48 * 2**20
+"""Of what is kept of a person who listens: the 75 pictures of one session at 320×320 take 23 MB."""
 
 
 class Pictures(Protocol):
@@ -109,6 +112,7 @@ class DittoRegistration:
     frames: one SourceFrame per frame. motion: the same as the motion stages want it. width, height: of the frames, in pixels.
     source_width, source_height: before they were bounded. warnings: as in Photo.
     Numbers of frames (`index`) are those of the source; `index(i)` tells which one frame i of the result uses.
+    listening: motion and pictures of the person listening, which every session would make the same; by what decides them.
     """
 
     def __init__(
@@ -135,6 +139,7 @@ class DittoRegistration:
         self.source_width, self.source_height = source_size_px
         self.warnings = warnings
         self._pictures, self._crops, self._extract = pictures, crops, extract
+        self.listening = KeptArrays(MAX_LISTENING_BYTES)
         self._features: OrderedDict[int, torch.Tensor] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -182,4 +187,4 @@ class DittoRegistration:
         with self._lock:
             features = sum(feature.numel() * feature.element_size() for feature in self._features.values())
         pictures = self._pictures[0].nbytes + self._crops[0].nbytes if self.is_image else 0
-        return features + pictures + 2048 * len(self.frames)
+        return features + pictures + self.listening.nbytes + 2048 * len(self.frames)

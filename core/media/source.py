@@ -157,7 +157,9 @@ def open_video(file: BinaryIO, name: str) -> Any:
     content = identify(file.read(HEAD_BYTES))
     file.seek(0)
     if content.decoder not in _DEMUXERS:
-        raise ImageError(f"{name} is not a video but {content.name}.", f"Give a {SUPPORTED} file.")
+        raise ImageError(
+            f"{name} is not a video but {content.name}.", f"Give a {SUPPORTED} file.", code="not_a_video", parameters={"name": name}
+        )
     try:
         return av.open(
             file,

@@ -68,7 +68,7 @@ class JobStatus(_Answer):
     result: str | None = Field(description="Where the video is, once the job is done")
     avatar: str | None = Field(description="The token, once a job that registers an avatar is done")
     voice: str | None = Field(description="The voice that speaks the text; null for a recording")
-    captions: str | None = Field(description="Where the captions of the text are, of a stream as far as it is spoken; null without any")
+    captions: str | None = Field(description="Where the captions are, of a text that is streamed as far as it is spoken; null without any")
     info: dict[str, Any] | None = Field(description="What was made and how fast, once a video is done")
     error: ErrorDetail | None = Field(description="Why it failed")
 

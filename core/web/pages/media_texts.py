@@ -15,6 +15,8 @@ class MediaErrors(TypedDict):
     photo_animated: str
     photo_damaged: str
     video_damaged: str
+    frames_too_large: str
+    not_a_video: str
     photos_only: str
     face_none: str
     face_missing: str
@@ -67,3 +69,4 @@ class NoticeTexts(TypedDict):
     video_cut: str
     crop_moved: str
     background_kept: str
+    captions_failed: str

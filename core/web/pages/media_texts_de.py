@@ -13,6 +13,8 @@ ERRORS = MediaErrors(
     photo_animated="{name} ist eine Animation. Nimm ein einzelnes Bild.",
     photo_damaged="{name} ist beschädigt oder nicht vollständig. Speichere es noch einmal, oder nimm ein anderes Foto.",
     video_damaged="{name} ist beschädigt oder nicht vollständig. Speichere es noch einmal, oder nimm ein anderes Video.",
+    frames_too_large="Die Bilder von {name} sind zu groß: {width}×{height} Bildpunkte. Speichere es kleiner.",
+    not_a_video="{name} ist kein Video, das gelesen werden kann. Nimm eine MP4-, MOV-, WebM- oder Matroska-Datei.",
     photos_only="Das Verfahren {engine} bewegt nur Fotos. Nimm ein Foto, oder wähle ein anderes Verfahren.",
     face_none="Auf diesem Foto ist kein Gesicht zu finden. Nimm ein scharfes, gleichmäßig beleuchtetes Foto, auf dem eine Person von vorn "
     "zu sehen ist, das ganze Gesicht im Bild.",
@@ -63,5 +65,6 @@ NOTICES = NoticeTexts(
     sound_noisy="Auf der Aufnahme ist viel Rauschen oder Musik: Die Lippen folgen deutlicher Sprache am besten.",
     video_cut="Nur die ersten {seconds} Sekunden des Videos werden verwendet; es läuft vor und zurück.",
     background_kept="Die Person war nicht vom Hintergrund zu trennen; er bleibt, wie er ist.",
+    captions_failed="Die Wörter der Aufnahme waren nicht zu erkennen, daher gibt es keine Untertitel.",
     crop_moved="Im gewählten Ausschnitt fehlte das Gesicht; er wurde so verschoben, dass es darin ist.",
 )

@@ -12,6 +12,8 @@ ERRORS = MediaErrors(
     photo_animated="{name} is an animation. Give a single picture.",
     photo_damaged="{name} is damaged or not complete. Save it again, or use another photo.",
     video_damaged="{name} is damaged or not complete. Save it again, or use another video.",
+    frames_too_large="The pictures of {name} are too large: {width}×{height} pixels. Save it smaller.",
+    not_a_video="{name} is not a video that can be read. Give an MP4, MOV, WebM or Matroska file.",
     photos_only="The {engine} engine animates photos only. Give a photo, or choose another engine.",
     face_none="No face was found in this photo. Use a sharp, evenly lit photo that shows one person from the front, the whole face in it.",
     face_missing="Face {index} was asked for, counted from 0, the largest; the photo shows {found}. Choose another one.",
@@ -61,5 +63,6 @@ NOTICES = NoticeTexts(
     sound_noisy="There seems to be much noise or music: the lips follow clear speech best.",
     video_cut="Only the first {seconds} seconds of the video are used; it plays forth and back.",
     background_kept="The person could not be told from the background; it stays as it is.",
+    captions_failed="The words of the recording could not be found, so there are no captions.",
     crop_moved="The chosen part of the photo left out the face; it was moved to keep the face in.",
 )
