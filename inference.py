@@ -295,7 +295,7 @@ def run(arguments: argparse.Namespace, written_as: Mapping[str, str] = AS_NAMED)
 
     settings = load_settings()
     bar = ProgressBar()
-    cancel = threading.Event()
+    cancel, opened = threading.Event(), contextlib.ExitStack()
     try:
         studio = open_studio(settings, ditto_from(arguments, settings, cancel), arguments.device)
         engine = check_engine(arguments, given, studio, written_as)
@@ -304,11 +304,14 @@ def run(arguments: argparse.Namespace, written_as: Mapping[str, str] = AS_NAMED)
             options = dataclasses.replace(options, render=dataclasses.replace(options.render, background=load_image(picture, settings)))
         with loading_beside(studio, engine) as load_ahead:
             audio = read_speech(arguments, settings, cancel, load_ahead, options.render.burn_captions)
+        heard = None
         if arguments.audio_path is not None and (arguments.captions is not None or options.render.burn_captions):
-            bar(Progress("recognising"))
-            audio = given_speech.recognised(audio, settings, cancel)
+            heard = opened.enter_context(given_speech.recognition(audio, settings, cancel))
         if arguments.captions is not None:
-            given_speech.check_captions(arguments.captions, audio)
+            given_speech.check_captions(arguments.captions, audio, heard is not None)
+        if heard is not None and options.render.burn_captions:
+            bar(Progress("recognising"))
+            audio = dataclasses.replace(audio, words=heard.words())
         request = Request(
             audio=audio,
             source=source,
@@ -319,7 +322,7 @@ def run(arguments: argparse.Namespace, written_as: Mapping[str, str] = AS_NAMED)
         )
         generation = studio.generate(request, output, bar)
         if arguments.captions is not None:
-            given_speech.write_captions(arguments.captions, audio)
+            given_speech.write_captions(arguments.captions, audio.words if heard is None else heard.words())
         if arguments.profile is not None:  # after a run that takes memory, registers the face and chooses kernels
             folder = output.with_suffix(".profile") if arguments.profile == Path() else arguments.profile
             again = partial(studio.generate, request, output, bar)
@@ -328,6 +331,7 @@ def run(arguments: argparse.Namespace, written_as: Mapping[str, str] = AS_NAMED)
             sys.stderr.write(f"{profiled}{folder}\n")
     finally:
         cancel.set()
+        opened.close()
         bar.end()
     info = generation.info
     for warning in info.warnings:

@@ -25,6 +25,7 @@ from core.notices import notice
 from core.provenance.signing import Signer
 from core.run_request import PreparedRun
 from core.scheduler import Job, Scheduler
+from core.sync.meter import NOT_MEASURED, Sync, SyncMeter
 from core.types import (
     SAMPLE_RATE_HZ,
     SAMPLES_PER_FRAME,
@@ -121,14 +122,17 @@ class GenerationRun:
             frames = stack.enter_context(closing(self.frames(job)))
             writer = stack.enter_context(writing(output))
             first = stack.enter_context(writing(preview)) if preview is not None and self.total > n_first else None
+            meter = stack.enter_context(SyncMeter(audio.samples, self.session.fps))
             for frame in frames:
                 writer.write(frame)
+                if self._skipped[self.n_frames - 1] is None:
+                    meter.offer(self.n_frames - 1, frame, self.session.face_box)
                 if first is not None and self.n_frames <= n_first:
                     first.write(frame)
                     if self.n_frames == n_first:
                         first.close()
             job.report(Progress("finishing", self.n_frames, self.total))
-        return Generation(output, self.info())
+        return Generation(output, self.info(meter.sync()))
 
     def frames(self, job: Job[Any]) -> Generator[Frame, None, None]:
         """Every frame once; reports to `job` after each step. Close it to free what the session holds."""
@@ -185,11 +189,11 @@ class GenerationRun:
         """Something can be seen from now on: the first frame, or, said by whoever streams, the first encoded piece."""
         self._first_s = time.perf_counter()
 
-    def info(self) -> GenerationInfo:
+    def info(self, sync: Sync = NOT_MEASURED) -> GenerationInfo:
         """The facts about the finished video; call it after the last frame."""
         prepared, audio_s = self.prepared, self.audio.duration_s
         skipped = skipped_spans(self._skipped, float(self.rate))
-        said = skipped_warnings(skipped, self.n_frames / float(self.rate))
+        said = (*skipped_warnings(skipped, self.n_frames / float(self.rate)), *sync.warnings)
         wall_s = time.perf_counter() - prepared.started_s
         return GenerationInfo(
             engine=prepared.engine.name,
@@ -210,6 +214,8 @@ class GenerationRun:
             label=self.options.label,
             mark=self.options.mark,
             skipped=skipped,
+            sync_offset_ms=sync.offset_ms,
+            sync_confidence=sync.confidence,
         )
 
 

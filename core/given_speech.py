@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import OptionError, OutputError, disk_error
 from core.settings import Settings
-from core.types import Audio
+from core.types import Audio, Word
 
 if TYPE_CHECKING:
+    from core.service.recorded_words import Recognition
     from core.speech_synthesis.speaker import Speaker
 
 
@@ -58,34 +59,34 @@ def speak_text(
     return spoken(speaker, settings, speech.text, speaker.voice(speech.voice), speech.speed, cancel=cancel)[0]
 
 
-def recognised(audio: Audio, settings: Settings, cancel: threading.Event) -> Audio:
-    """The recording with its words. Raises OptionError where there is no recogniser."""
+@contextlib.contextmanager
+def recognition(audio: Audio, settings: Settings, cancel: threading.Event) -> Iterator[Recognition]:
+    """The words of the recording are being found. Raises OptionError where there is no recogniser."""
     from core.service.recorded_words import RecordedWords
     from core.service.speech_recognition import SpeechRecognition
 
-    service = SpeechRecognition(settings)
-    try:
+    with contextlib.closing(SpeechRecognition(settings)) as service:
         recorded = RecordedWords(service)
         recorded.check()
-        return dataclasses.replace(audio, words=recorded.begin(audio, cancel).words())
-    finally:
-        service.close()
+        yield recorded.begin(audio, "local", cancel)
 
 
-def check_captions(path: Path, audio: Audio) -> None:
-    """Before the video is made: raises OptionError for a voice that tells no times, OutputError for a folder that is not there."""
-    if not audio.words:
+def check_captions(path: Path, audio: Audio, recorded: bool) -> None:
+    """Before the video is made: raises OptionError for a voice that tells no times, OutputError for a folder that is not there.
+    recorded: the words are being found.
+    """
+    if not audio.words and not recorded:
         raise OptionError("The voice does not tell when its words are said, which --captions needs.", "Choose another voice.")
     if not path.absolute().parent.is_dir():
         raise OutputError(f"{path} cannot be written: its folder does not exist.", "Choose another place.")
 
 
-def write_captions(path: Path, audio: Audio) -> None:
+def write_captions(path: Path, words: Sequence[Word]) -> None:
     """Raises OutputError."""
     from core.media.captions import captions, subrip, webvtt
 
     form = subrip if path.suffix.lower() == ".srt" else webvtt
     try:
-        path.write_text(form(captions(audio.words)), "utf-8")
+        path.write_text(form(captions(words)), "utf-8")
     except OSError as error:
         raise disk_error(error, f"{path} cannot be written", "Choose a place you may write to.") from error

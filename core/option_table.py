@@ -79,7 +79,7 @@ OPTION_TABLE: tuple[OptionEntry, ...] = (
     ),
     OptionEntry(
         "background", "render", '"keep", "blur", or a colour "#rrggbb"',
-        "of a photo: what is behind the person; kept, and told, where nobody is found; a picture is handed in as a file of its own",
+        "what is behind the person; kept, and told, where nobody is found; a picture is handed in as a file of its own",
         {"type": "string", "pattern": "^(keep|blur|#[0-9a-fA-F]{6})$"},
     ),
     OptionEntry(

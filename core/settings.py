@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     recognition_model: str = Field(default="whisper-1", min_length=1, max_length=200, description="Its model")
     recognition_timeout_s: float = Field(default=20.0, gt=0, le=300, description="How long it may send nothing")
     recognition_answer_s: float = Field(default=60.0, gt=0, le=3600, description="How long its answer may take to arrive once it has begun")
+    caption_recordings: bool = Field(
+        default=True, description="Pages and servers find the captions of recordings where there is a recogniser; else only where asked for"
+    )
     says_per_minute: int = Field(default=120, ge=1, description="Texts that one owner's live sessions are asked to say")
     chats_per_minute: int = Field(default=30, ge=1, description="Messages of one owner's conversations")
     max_live: int = Field(default=4, ge=0, description="Live sessions at the same time")

@@ -190,12 +190,12 @@ def check_photo_options(options: RenderOptions) -> None:
             )
 
 
-def check_moving_options(source: Source | Avatar, values: Controls | RenderOptions, photo_only: frozenset[str], engine: str) -> None:
-    """Raises OptionError for the first field that differs from its default, where the source moves and the engine honours the field for
-    photos only.
+def check_moving_controls(source: Source | Avatar, controls: Controls, photo_only: frozenset[str], engine: str) -> None:
+    """Raises OptionError for the first control that differs from its default, where the source moves and the engine honours the control
+    for photos only.
     """
-    for field in dataclasses.fields(values) if is_video(source) else ():
-        if field.name in photo_only and getattr(values, field.name) != field.default:
+    for field in dataclasses.fields(controls) if is_video(source) else ():
+        if field.name in photo_only and getattr(controls, field.name) != field.default:
             raise OptionError(
                 f"{field.name} is for photos: of a video the {engine} engine changes the mouth and the jaw.",
                 "Leave it out, or give a photo.",
@@ -474,6 +474,9 @@ class GenerationInfo:
     register_ms, load_ms: registration of the photo and loading of the engine in this request, else 0.
     cache_hit: the very video had been made before; the times are those of this request. avatar: token of the avatar used. label: the
     visible "AI" is in the frames. mark: the imperceptible mark is. skipped: spans of the video in which a moving source was shown as it is.
+    sync_offset_ms: by how much the picture is late (negative: the sound). sync_confidence: how well the lips follow the speech, about 0 to
+    1 (`core.sync.report.SyncReport`). Both are measured on some of the drawn frames (`core.sync.meter`), and None where less than two
+    seconds are spoken or no face was seen, and of streams; sync_offset_ms also where the confidence is not above chance.
     """
 
     engine: str
@@ -495,6 +498,8 @@ class GenerationInfo:
     label: bool = False
     mark: bool = False
     skipped: tuple[Skipped, ...] = ()
+    sync_offset_ms: float | None = None
+    sync_confidence: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""

@@ -56,6 +56,7 @@ class AvatarRegistrar:
     (n, 63), scale (n, 1), kp (n, 63) (`core.models.MotionInfo`). Both are called on `device` with float32.
     detector: finds faces (`MeshDetector`, `InsightFaceDetector`). landmark203: (224, 224, 3) uint8 crop -> (203, 2) in its pixels.
     face_mesh: for the eyes. max_store_bytes: of the frames of one video on the disk; a longer video is used up to there.
+    both: appearance and motion in one call, where that is quicker; else the appearance is computed when it is asked for.
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class AvatarRegistrar:
         face_mesh: MeshFinder,
         device: torch.device | str = "cpu",
         max_store_bytes: int = MAX_STORE_BYTES,
+        both: Callable[[torch.Tensor], tuple[torch.Tensor, Any]] | None = None,
     ) -> None:
+        self._both = both
         self._max_store_bytes = max_store_bytes
         self._appearance, self._motion = appearance, motion
         self._detector, self._landmark203, self._face_mesh = detector, landmark203, face_mesh
@@ -98,12 +101,15 @@ class AvatarRegistrar:
         else:
             face = self._first(frame, face_index)
         found = self._find(frame, face, options)
-        motions = self._motions([found.small])
+        feature, motions = (None, self._motions([found.small])) if self._both is None else self._extracted(self._both, found.small)
         progress(1)
-        return DittoRegistration(
+        registration = DittoRegistration(
             _frames([found], motions), motions["kp"][0], True, [frame], [found.small], self.extract, (photo.shape[1], photo.shape[0]),
             _warnings(found.crop.side_px),
         )  # fmt: skip
+        if feature is not None:
+            registration.give_feature(0, feature)
+        return registration
 
     def _video(
         self, source: Iterator[Frame], options: SourceOptions, face_index: int, progress: Callable[[int], None]
@@ -188,13 +194,24 @@ class AvatarRegistrar:
     def _motions(self, crops: Sequence[Frame]) -> dict[str, Array]:
         """n of (256, 256, 3) -> the motion by field, (n, m) float32."""
         with torch.inference_mode():
-            info = self._motion(network_input(crops).to(self._device))
-            return {name: torch.as_tensor(getattr(info, name)).float().cpu().numpy().reshape(len(crops), -1) for name in MotionFields}
+            return _on_machine(self._motion(network_input(crops).to(self._device)), len(crops))
+
+    def _extracted(
+        self, both: Callable[[torch.Tensor], tuple[torch.Tensor, Any]], crop: Frame
+    ) -> tuple[torch.Tensor, dict[str, Array]]:
+        """Appearance and motion of a photo's crop, as `extract` and `_motions` give them."""
+        with torch.inference_mode():
+            feature, info = both(network_input([crop]).to(self._device))
+            return feature, _on_machine(info, 1)
 
     def extract(self, crop: Frame) -> torch.Tensor:
         """(256, 256, 3) uint8 RGB -> (1, 32, 16, 64, 64), its appearance."""
         with torch.inference_mode():
             return self._appearance(network_input([crop]).to(self._device))
+
+
+def _on_machine(info: Any, n: int) -> dict[str, Array]:
+    return {name: torch.as_tensor(getattr(info, name)).float().cpu().numpy().reshape(n, -1) for name in MotionFields}
 
 
 def _frames(found: Sequence[Found], motions: dict[str, Array]) -> list[SourceFrame]:

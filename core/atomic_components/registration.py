@@ -22,11 +22,14 @@ from core.atomic_components.pose import Array, Motion, SourceMotion
 from core.aux_models.shown_frames import ShownFrames
 from core.clip_options import clip_index
 from core.errors import ImageError, disk_error
+from core.optimization.kept_arrays import KeptArrays
 from core.types import Frame
 
 MAX_STORE_BYTES = 4 * 2**30
 MAX_FEATURES = 16
 """Feature volumes kept per registration, 8 MB each in float32."""
+MAX_LISTENING_BYTES = 48 * 2**20
+"""Of what is kept of a person who listens: the 75 pictures of one session at 320×320 take 23 MB."""
 
 
 class Pictures(Protocol):
@@ -112,6 +115,7 @@ class DittoRegistration:
     source_width, source_height: before they were bounded. shown: which frames are animated, and how much of it is seen. warnings: as in
     Photo.
     Numbers of frames (`index`) are those of the source; `index(i)` tells which one frame i of the result uses.
+    listening: motion and pictures of the person listening, which every session would make the same; by what decides them.
     """
 
     def __init__(
@@ -141,6 +145,7 @@ class DittoRegistration:
         self.source_width, self.source_height = source_size_px
         self.warnings = warnings
         self._pictures, self._crops, self._extract = pictures, crops, extract
+        self.listening = KeptArrays(MAX_LISTENING_BYTES)
         self._features: OrderedDict[int, torch.Tensor] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -189,4 +194,4 @@ class DittoRegistration:
         with self._lock:
             features = sum(feature.numel() * feature.element_size() for feature in self._features.values())
         pictures = self._pictures[0].nbytes + self._crops[0].nbytes if self.is_image else 0
-        return features + pictures + 2048 * len(self.frames)
+        return features + pictures + self.listening.nbytes + 2048 * len(self.frames)

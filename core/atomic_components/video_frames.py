@@ -11,7 +11,7 @@ import numpy as np
 from core.atomic_components.crop import CROP_PX, Crop, halved
 from core.atomic_components.pose import Array
 from core.atomic_components.registration import PictureFile
-from core.aux_models.face_identity import ALIKE, STILL_ALIKE, Appearance
+from core.aux_models.face_identity import ALIKE, Appearance
 from core.aux_models.face_search import SearchPauses, is_blank, looks
 from core.aux_models.landmarks import FaceDetector, Landmarks, check_face
 from core.aux_models.shown_frames import BRIDGED_S, ShownFrames, Why, check_shown, shown_frames
@@ -50,7 +50,7 @@ class VideoFollower:
         self._appearance, self._pauses = Appearance(), SearchPauses()
         self._judge, self._cuts = FaceJudge(), PictureCuts()
         self._last: Found | None = None
-        self._went_on = False
+        self._went_on = self._cut_since = False
         self._most = 0
         self._why: list[Why] = []
         self._cut_at: set[int] = set()
@@ -59,11 +59,15 @@ class VideoFollower:
         """The person's face; None where it is not found."""
         cut = self._cuts.begins(frame)
         followed = None if self._last is None else self._followed(frame, self._last, cut)
+        if followed is None:
+            self._appearance.lost()
         if cut and (followed is None or not self._went_on):  # where the face goes on it was the camera that moved
             self._cut_at.add(len(self._why))
+            self._cut_since = True
         found, why = (followed, None) if followed is not None else self._searched(frame)
         if found is not None:
             self._last = found
+            self._cut_since = False
             self._pauses.found()
             why = self._judge.fault(found.points, frame.shape[1], frame.shape[0])
         self._went_on = found is not None
@@ -86,13 +90,15 @@ class VideoFollower:
             found = self._find(frame, last.landmarks)
         except FaceError:
             return None
-        likeness = self._appearance.likeness if cut else self._appearance.follow
-        return found if likeness(frame, found.points) >= (ALIKE if cut else STILL_ALIKE) else None
+        if cut or not self._went_on:
+            return found if self._appearance.likeness(frame, found.points) >= ALIKE else None
+        return found if self._appearance.goes_on(frame, found.points, alone=True) else None
 
     def _searched(self, frame: Frame) -> tuple[Found | None, Why]:
         if self._last is None:
             return self._started(frame)
-        last, anyone = self._last, False
+        last, in_place = self._last, False
+        x0, y0, x1, y1 = last.face_box
         middle = last.landmarks.points.mean(axis=0)
         for look in looks(frame, last.face_box, self._pauses.lost()):
             corner = np.array([look.x, look.y], np.float32)
@@ -103,10 +109,11 @@ class VideoFollower:
                     found = self._find(frame, face)
                 except FaceError:
                     continue
-                anyone = True
+                x, y = found.points[:, :2].mean(axis=0)
+                in_place |= self._cut_since or (x0 < x < x1 and y0 < y < y1)
                 if self._appearance.likeness(frame, found.points) >= ALIKE:
                     return found, None
-        return None, "other_face" if anyone else "no_face"
+        return None, "other_face" if in_place else "no_face"
 
     def _started(self, frame: Frame) -> tuple[Found | None, Why]:
         faces = self._detector(frame) if not is_blank(frame) and self._pauses.lost() else []

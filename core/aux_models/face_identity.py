@@ -1,10 +1,13 @@
 """Tells by appearance whether a face in a video is still that of the same person: by the directions of edges in its upper half.
 
-The signature is a histogram of oriented gradients (Dalal and Triggs, CVPR 2005) of the face laid upright by eyes and nose. On the faces it
-was set up with, it is 0.8 and more for one person in other light, sharpness, size and expression, and 0.35 and less for two persons.
+The signature is a histogram of oriented gradients (Dalal and Triggs, CVPR 2005) of the face laid upright by eyes and nose. It recognises a
+person who looks as they did before: one person in other light, sharpness, size and expression is 0.8 and more alike, two persons 0.5 and
+less, but so is one person seen from another side. So a head that turns while it is followed is learned on the way.
 """
 
 from __future__ import annotations
+
+from collections import deque
 
 import cv2
 import numpy as np
@@ -25,10 +28,10 @@ TURN_DEG = 12.0
 """The person is remembered once for each turn of the head by so much."""
 ALIKE, STILL_ALIKE = 0.6, 0.45
 """Likeness that a face needs to be taken for the person's: found anew, and merely followed from the frame before."""
+RECENT_FRAMES, STEADY = 3, 0.7
+"""A followed face that is as like as this to what it was so many frames ago changes as a head that turns, not as one that is replaced."""
 LEARNED, RENEWED = 0.85, 0.1
-"""A face as like as the first is learned, to follow the light; the second is its share in what is remembered."""
-LEARNED_TURN = 0.6
-"""The same where the head is turned as it never was before."""
+"""A face as like as the first is learned, to follow the light; the second is its share in what is remembered of late."""
 
 
 class Appearance:
@@ -38,7 +41,8 @@ class Appearance:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[int, Array] = {}
+        self._seen: dict[int, tuple[Array, Array]] = {}  # by turn of the head: as seen first, and of late
+        self._recent: deque[Array] = deque(maxlen=RECENT_FRAMES)
 
     def learn(self, pixels: Frame, points: Array) -> None:
         """That this face is the person's."""
@@ -48,23 +52,34 @@ class Appearance:
         """-1..1: 1 for the same picture. A person not seen yet is like anyone."""
         return self._likeness(_turn(points), signature(pixels, points))
 
-    def follow(self, pixels: Frame, points: Array) -> float:
-        """The likeness of a face that got here without a jump, which is learned where it is like enough."""
+    def goes_on(self, pixels: Frame, points: Array, alone: bool) -> bool:
+        """Whether a face that was followed here without a jump is still the person's. alone: no other face is near, to take its place.
+
+        What is new of a face that is theirs is learned: other light, and alone another turn of the head.
+        """
         turn, found = _turn(points), signature(pixels, points)
         likeness = self._likeness(turn, found)
-        if likeness > (LEARNED if turn in self._seen else LEARNED_TURN):
+        steady = alone and bool(self._recent) and float(found @ self._recent[0]) >= STEADY
+        if likeness < STILL_ALIKE and not steady:
+            return False
+        if steady or likeness > LEARNED:
             self._keep(turn, found)
-        return likeness
+        self._recent.append(found)
+        return True
+
+    def lost(self) -> None:
+        """The face was not followed: the next one does not go on from here."""
+        self._recent.clear()
 
     def _likeness(self, turn: int, found: Array) -> float:
         """To the person at the nearest turn of the head that was seen."""
         if not self._seen:
             return 1.0
-        return float(found @ self._seen[min(self._seen, key=lambda seen: abs(seen - turn))])
+        return max(float(found @ seen) for seen in self._seen[min(self._seen, key=lambda seen: abs(seen - turn))])
 
     def _keep(self, turn: int, found: Array) -> None:
-        known = self._seen.get(turn)
-        self._seen[turn] = found if known is None else _unit(known + np.float32(RENEWED) * (found - known))
+        first, late = self._seen.get(turn, (found, found))
+        self._seen[turn] = first, _unit(late + np.float32(RENEWED) * (found - late))
 
 
 def signature(pixels: Frame, points: Array) -> Array:

@@ -16,8 +16,8 @@ AROUND = 3.0
 """Side of what is searched around the place where the face was last, in sides of the face."""
 LEAST_PX = 16
 """Half of that side at least."""
-ENLARGED_PX = 640
-"""Parts of a frame are enlarged to this side where they are smaller."""
+SEARCHED_PX = 640
+"""Every picture is searched at this longer side: larger ones cost more and show a detector no more."""
 PARTS = 3
 """Overlapping parts of half the frame's sides, so many each way: detectors look at every picture in one small size and miss small faces."""
 BLANK_PX, BLANK = 16, 1.0
@@ -43,16 +43,16 @@ def looks(frame: Frame, last: Box | None, thorough: bool) -> Iterator[Look]:
     """
     if is_blank(frame):
         return
-    whole = Look(frame, 1.0, 0.0, 0.0)
+    height, width = frame.shape[:2]
+    whole = _resized(frame, 0, 0, width, height)
     first = [whole] if last is None else [_around(frame, last), whole]
     yield from first
     if not thorough:
         return
-    height, width = frame.shape[:2]
     for y in range(PARTS):
         for x in range(PARTS):
             left, top = x * width // (2 * PARTS - 2), y * height // (2 * PARTS - 2)
-            yield _enlarged(frame, left, top, left + (width + 1) // 2, top + (height + 1) // 2)
+            yield _resized(frame, left, top, left + (width + 1) // 2, top + (height + 1) // 2)
     for look in first:
         yield Look(_stretched(look.pixels), look.scale, look.x, look.y)
 
@@ -88,15 +88,14 @@ def _around(frame: Frame, box: Box) -> Look:
     half = max(AROUND * max(x1 - x0, y1 - y0) / 2, LEAST_PX)
     height, width = frame.shape[:2]
     cx, cy = (float(np.clip((low + high) / 2, 0, limit)) for low, high, limit in ((x0, x1, width), (y0, y1, height)))
-    return _enlarged(frame, round(cx - half), round(cy - half), round(cx + half), round(cy + half))
+    return _resized(frame, round(cx - half), round(cy - half), round(cx + half), round(cy + half))
 
 
-def _enlarged(frame: Frame, x0: int, y0: int, x1: int, y1: int) -> Look:
+def _resized(frame: Frame, x0: int, y0: int, x1: int, y1: int) -> Look:
     x0, y0 = max(0, x0), max(0, y0)
     part = frame[y0:y1, x0:x1]
-    scale = max(1.0, ENLARGED_PX / max(part.shape[:2]))
-    if scale > 1:
-        part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    scale = SEARCHED_PX / max(part.shape[:2])
+    part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA)
     return Look(np.ascontiguousarray(part), scale, float(x0), float(y0))
 
 

@@ -36,8 +36,8 @@ def shown_frames(why: Sequence[Why], fps: float, cuts: Collection[int] = ()) -> 
     A gap up to BRIDGED_S long is bridged, unless another face is there or the picture is another one. The weight goes from 1 to 0 over
     EASE_FRAMES frames beside a skipped span; at a cut it switches, as the picture does.
     """
-    kept = list(why)
-    n, limit = len(kept), round(BRIDGED_S * fps)
+    limit = round(BRIDGED_S * fps)
+    kept, n = _without_fringes(list(why), limit), len(why)
     for start, end in _runs(kept):
         inside = start > 0 and end < n and kept[start] is not None and kept[start - 1] is None and kept[end] is None
         steady = not any(start <= cut <= end for cut in cuts)
@@ -93,6 +93,19 @@ def _runs(why: Sequence[Why]) -> list[tuple[int, int]]:
         start, at = at, at + len(list(run))
         runs.append((start, at))
     return runs
+
+
+def _without_fringes(why: list[Why], limit: int) -> list[Why]:
+    """While someone passes before a face it is not found for some frames before and after theirs is: that is one span."""
+    runs, at = [], 0
+    for reason, run in itertools.groupby(why):
+        start, at = at, at + len(list(run))
+        runs.append((reason, start, at))
+    for before, (reason, start, end), after in zip([None, *runs], runs, [*runs[1:], None], strict=False):
+        beside = {run[0] for run in (before, after) if run is not None}
+        if reason == "no_face" and "other_face" in beside and end - start <= limit:
+            why[start:end] = ["other_face"] * (end - start)
+    return why
 
 
 def _weights(why: Sequence[Why], cuts: Collection[int]) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.batch.job_list import BatchJob
 from core.errors import OptionError
-from core.given_speech import check_text, read_recording, recognised, speak_text
+from core.given_speech import check_text, read_recording, recognition, speak_text
 from core.media.image import load_image
 from core.media.source import load_source
 from core.media.video import check_writable
@@ -59,7 +59,8 @@ class JobRequests:
             audio = read_recording(job.speech.recording, self._settings)
             if burned:
                 self._told(Progress("recognising"))
-                audio = recognised(audio, self._settings, self._cancel)
+                with recognition(audio, self._settings, self._cancel) as heard:
+                    audio = dataclasses.replace(audio, words=heard.words())
         return self._request(job, options, audio)
 
     def _request(self, job: BatchJob, options: Options, audio: Audio | AudioStream) -> Request:

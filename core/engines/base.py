@@ -25,7 +25,7 @@ from core.types import (
     SkipReason,
     Source,
     check_honoured,
-    check_moving_options,
+    check_moving_controls,
     check_photo_options,
     is_video,
 )
@@ -84,8 +84,7 @@ class EngineProfile:
             check_honoured(values, self.capabilities, self.name)
         if not is_video(source):
             check_photo_options(options)
-        for acting in (controls, options):
-            check_moving_options(source, acting, self.photo_only, self.name)
+        check_moving_controls(source, controls, self.photo_only, self.name)
         self.check_options(framing, controls, options)
 
 
@@ -122,6 +121,8 @@ class Session(ABC):
     """Frames to ask for in one turn on the device: few enough to cancel and to interleave, enough to be computed together."""
     pause: Callable[[], None] = staticmethod(unhurried)
     """Called between the parts of a frame that takes long, while nothing is computed: the caller may pass its turn on there."""
+    face_box: tuple[float, float, float, float] | None = None
+    """x0, y0, x1, y1 of the face in the frame that was given last, pixels, as far as it is known; it need not be exact."""
     skipped: SkipReason | None = None
     """Why the frame that was given last shows a moving source as it is; None: it does not."""
     takes_turns: bool = True
@@ -156,7 +157,7 @@ class Engine(ABC):
     """Weights, and the sessions made from them. All methods may be called from several threads.
 
     capabilities: fields of Controls, RenderOptions and Framing that it honours, beyond those that every engine does; and "video" where it
-    takes moving sources. photo_only: those of them that it does not honour for moving sources.
+    takes moving sources. photo_only: the controls among them that it does not honour for moving sources.
     """
 
     name: str

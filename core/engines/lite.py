@@ -133,6 +133,7 @@ class LiteSession(Session):
 
     def __init__(self, renderer: Renderer, calibration: Calibration, controls: Controls, seed: int, warnings: tuple[str, ...] = ()) -> None:
         self.width, self.height, self.warnings = renderer.width, renderer.height, warnings
+        self.face_box = renderer.face_box
         self._renderer = renderer
         self._calibration = calibration
         self._controls = controls
@@ -237,7 +238,7 @@ class LiteEngine(Engine):
         self, photo: Source, framing: Framing, on_frame: RegisterCallback = ignore_progress
     ) -> LiteRegistration | LiteClipRegistration:
         if not isinstance(photo, Photo):
-            return register_clip(_clip(photo), framing, self._finder, on_frame)
+            return register_clip(_clip(photo), framing, self._finder, self._people, on_frame)
         face = self._finder.pick(photo.pixels, framing.face_index)
         registration = LiteRegistration(photo.pixels, face, face_warnings(photo.pixels, face), UNCORRECTED, self._people)
         renderer = registration.renderer(RenderOptions())
@@ -255,7 +256,7 @@ class LiteEngine(Engine):
     def restore(self, saved: Saved, source: Callable[[], Source]) -> LiteRegistration | LiteClipRegistration:
         arrays, values = saved
         if "why" in values:
-            return LiteClipRegistration.restored(saved, _clip(source()))
+            return LiteClipRegistration.restored(saved, _clip(source()), self._people)
         face = Face(arrays["points"], values["blendshapes"], values["yaw_deg"], values["pitch_deg"], values["roll_deg"])
         calibration = Calibration(arrays["wanted"], arrays["gaps"])
         return LiteRegistration(arrays["pixels"], face, tuple(values["warnings"]), calibration, self._people)

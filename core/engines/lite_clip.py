@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.aux_models.face_mesh import Face, FaceFinder
+from core.aux_models.person_mask import PersonFinder
 from core.engines.base import RegisterCallback, Registration, Saved, Session
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
+from core.lite.clip_background import ClipBackground
 from core.lite.clip_faces import ClipFaces, track
 from core.lite.clip_framing import clip_framed
 from core.lite.clip_interior import KeptMouth, best_inside, candidates
@@ -25,6 +27,7 @@ from core.lite.renderer import Expression
 from core.lite.transitions import closing, towards
 from core.media.clip_reader import ClipReader
 from core.media.source import Clip
+from core.notices import notice
 from core.optimization.resolution_optimization import Framed
 from core.stage_times import stage
 from core.types import FPS, Controls, Frame, Framing, RenderOptions, Samples, SkipReason
@@ -69,9 +72,15 @@ class LiteClipRegistration(Registration):
     """
 
     def __init__(
-        self, clip: Clip, tracked: TrackedClip, inside: KeptMouth, calm: tuple[int, Frame], warnings: tuple[str, ...]
+        self,
+        clip: Clip,
+        tracked: TrackedClip,
+        inside: KeptMouth,
+        calm: tuple[int, Frame],
+        warnings: tuple[str, ...],
+        people: PersonFinder,
     ) -> None:
-        self.clip, self.inside, self.calm, self.warnings = clip, inside, calm, warnings
+        self.clip, self.inside, self.calm, self.warnings, self._people = clip, inside, calm, warnings, people
         self.calibration = UNCORRECTED
         self.tracked = tracked
         self._renderers: dict[tuple[float, Framed], ClipRenderer] = {}
@@ -114,7 +123,20 @@ class LiteClipRegistration(Registration):
     def draw_calm(self, expression: Expression, options: RenderOptions) -> Frame:
         """One picture, of the frame whose lips are closed."""
         index, frame = self.calm
-        return self.renderer(dataclasses.replace(options, fps=FPS)).draw(frame, index, expression)
+        drawn = self.renderer(dataclasses.replace(options, fps=FPS)).draw(frame, index, expression)
+        behind, _ = self.background(options)
+        return drawn if behind is None else behind(drawn)
+
+    def background(self, options: RenderOptions) -> tuple[ClipBackground | None, tuple[str, ...]]:
+        """What is put behind the person while the clip is played once; and a warning where nobody is found, so that nothing is."""
+        if options.background == "keep":
+            return None, ()
+        behind, (index, frame), shown = ClipBackground(self._people.mask, options.background), self.calm, self.framed(options)
+        scale = np.array([shown.width / shown.cut.width, shown.height / shown.cut.height] * 2)
+        face = (self.tracked.boxes[index] - np.array([shown.cut.x, shown.cut.y] * 2)) * scale
+        left, top, right, bottom = face.tolist()
+        found = behind.finds(self.renderer(dataclasses.replace(options, fps=FPS)).shown(frame), (left, top, right, bottom))
+        return (behind, ()) if found else (None, (notice("background_kept"),))
 
     def saved(self) -> Saved:
         tracked = self.tracked
@@ -124,17 +146,19 @@ class LiteClipRegistration(Registration):
         return arrays, {**values, "why": tracked.why, "calm_index": self.calm[0], "warnings": self.warnings}
 
     @classmethod
-    def restored(cls, saved: Saved, clip: Clip) -> LiteClipRegistration:
+    def restored(cls, saved: Saved, clip: Clip, people: PersonFinder) -> LiteClipRegistration:
         """Raises KeyError for what `saved` did not give."""
         arrays, values = saved
         tracked = TrackedClip(ClipMouths.from_arrays(arrays), arrays["boxes"], tuple(values["why"]))
         inside, calm = KeptMouth.restored(arrays, values), (values["calm_index"], arrays["calm"])
-        registration = cls(clip, tracked, inside, calm, tuple(values["warnings"]))
+        registration = cls(clip, tracked, inside, calm, tuple(values["warnings"]), people)
         registration.calibration = Calibration(arrays["wanted"], arrays["gaps"])
         return registration
 
 
-def register_clip(clip: Clip, framing: Framing, finder: FaceFinder, on_frame: RegisterCallback) -> LiteClipRegistration:
+def register_clip(
+    clip: Clip, framing: Framing, finder: FaceFinder, people: PersonFinder, on_frame: RegisterCallback
+) -> LiteClipRegistration:
     """Reads the clip twice: for the face, and for the frames that show the inside of the mouth and its lips at rest. Raises FaceError."""
     total = clip.n_frames
 
@@ -157,7 +181,7 @@ def register_clip(clip: Clip, framing: Framing, finder: FaceFinder, on_frame: Re
         raise RuntimeError(f"the clip had {n_frames} frames, and no frame {calm} when it was read again")
     seen = Face(faces.points[calm], {}, float(faces.yaw_deg[calm]), float(faces.pitch_deg[calm]), float(faces.roll_deg[calm]))
     warnings = (*faces.warnings, *face_warnings(still, seen))
-    registration = LiteClipRegistration(clip, tracked, best_inside(opened), (calm, still), warnings)
+    registration = LiteClipRegistration(clip, tracked, best_inside(opened), (calm, still), warnings, people)
     registration.calibration = _calibrated(registration, finder, lambda: progress(n_frames))
     return registration
 
@@ -189,8 +213,11 @@ class LiteClipSession(Session):
     def __init__(self, registration: LiteClipRegistration, controls: Controls, options: RenderOptions) -> None:
         clip, shown = registration.clip, registration.framed(options)
         self.fps = clip.output_fps(options.fps)
-        self.width, self.height, self.warnings = shown.width, shown.height, shown.warnings
-        self._renderer, self._why = registration.renderer(options), registration.at(self.fps).why
+        self._background, kept = registration.background(options)
+        self.width, self.height, self.warnings = shown.width, shown.height, (*shown.warnings, *kept)
+        tracked, cut = registration.at(self.fps), shown.cut
+        self._renderer, self._why = registration.renderer(options), tracked.why
+        self._boxes = (tracked.boxes - np.array([cut.x, cut.y] * 2)) * np.array([shown.width / cut.width, shown.height / cut.height] * 2)
         self._calibration = registration.calibration
         self._shown_controls = self._controls = controls
         self._frames = ClipReader(clip, self.fps, options.longer)
@@ -229,7 +256,13 @@ class LiteClipSession(Session):
             index, frame = next(self._frames)
         with stage("draw"):
             self.skipped = self._why[index]
-            return self._renderer.draw(frame, index, expression(row, self._shown_controls, self._calibration), self.pause)
+            x0, y0, x1, y1 = self._boxes[index].tolist()
+            self.face_box = x0, y0, x1, y1
+            drawn = self._renderer.draw(frame, index, expression(row, self._shown_controls, self._calibration), self.pause)
+        if self._background is None:
+            return drawn
+        with stage("background"):
+            return self._background(drawn)
 
 
 def expression(row: Samples, controls: Controls, calibration: Calibration) -> Expression:

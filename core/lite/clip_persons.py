@@ -24,6 +24,8 @@ SIZE_WEIGHT, LIKENESS_WEIGHT = 2.0, 1.0
 """What a ratio of sizes (its logarithm) and a lack of likeness count, where being an eyes' distance away counts 1."""
 MAX_COST = 1.5
 OWN, NOBODY = -1, -2
+IN_PLACE = 1.2
+"""A face is in another's place within so many eyes' distances."""
 FORGOTTEN_FRAMES = 50
 NEAR, WATCHED_NEAR, WATCHED_FAR, WATCHED_ALONE = 4.0, 1, 5, 25
 """Another face within so many eyes' distances is looked for in every frame; one further away every fifth, new ones every second or so."""
@@ -47,11 +49,15 @@ class Way:
         self.speed = self.speed + np.float32(NEWEST) * (step - self.speed)
         self.middle, self.size, self.unseen = middle_of(face), face.interocular_px, 0
 
+    def away(self, face: Face) -> float:
+        """How far a face of the next frame is from where this one is expected, in eyes' distances."""
+        expected = self.middle + self.speed * np.float32(self.unseen + 1)
+        return float(np.linalg.norm(middle_of(face) - expected)) / max(self.size, 1.0)
+
     def cost(self, face: Face) -> float:
         """How badly a face of the next frame fits: 0 where it is just where it was expected."""
-        expected = self.middle + self.speed * np.float32(self.unseen + 1)
-        away = float(np.linalg.norm(middle_of(face) - expected)) / (max(self.size, 1.0) * (1 + SPREAD * self.unseen))
-        return away + SIZE_WEIGHT * abs(float(np.log(max(face.interocular_px, 1e-3) / max(self.size, 1e-3))))
+        grown = abs(float(np.log(max(face.interocular_px, 1e-3) / max(self.size, 1e-3))))
+        return self.away(face) / (1 + SPREAD * self.unseen) + SIZE_WEIGHT * grown
 
 
 class Persons:
@@ -61,18 +67,31 @@ class Persons:
         self.own = Way.of(own)
         self._others = [Way.of(face) for face in others]
         self._since = 0
+        self._cut = False
 
     def watch(self) -> bool:
         """Counts a frame in which the person was followed; True where the other faces should be looked for in it."""
         self._since += 1
-        pause = WATCHED_ALONE if not self._others else WATCHED_FAR
-        if any(np.linalg.norm(other.middle - self.own.middle) < NEAR * max(self.own.size, other.size) for other in self._others):
-            pause = WATCHED_NEAR
-        return self._since >= pause
+        return self._since >= (WATCHED_NEAR if self.is_near else WATCHED_FAR if self._others else WATCHED_ALONE)
+
+    def in_place(self, faces: Sequence[Face]) -> bool:
+        """Whether one of these faces of others is where the person should be: before them, or after a cut."""
+        return any(self._cut or self.own.away(face) < IN_PLACE for face in faces)
+
+    @property
+    def is_near(self) -> bool:
+        """Whether another face is near the person's."""
+        return any(np.linalg.norm(other.middle - self.own.middle) < NEAR * max(self.own.size, other.size) for other in self._others)
 
     def cut(self) -> None:
         """Another picture begins: nobody is where they were."""
         self._others = []
+        self._cut = True
+
+    def found(self, face: Face) -> None:
+        """The person's face in this frame."""
+        self.own.seen(face)
+        self._cut = False
 
     def missed(self) -> None:
         """The person was not seen in a frame."""

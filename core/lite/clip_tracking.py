@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from core.aux_models.face_follower import FaceFollower
-from core.aux_models.face_identity import ALIKE, STILL_ALIKE, Appearance
+from core.aux_models.face_identity import ALIKE, Appearance
 from core.aux_models.face_mesh import Face, FaceFinder
 from core.aux_models.face_search import Look, SearchPauses, is_blank, looks
 from core.aux_models.landmarks import check_face
 from core.aux_models.shown_frames import Why
 from core.aux_models.usable_faces import FaceJudge, PictureCuts
-from core.lite.clip_persons import Persons, middle_of, same_place
+from core.lite.clip_persons import Persons, Way, middle_of, same_place
 from core.types import Frame
 
 JUMP = 0.35
@@ -73,18 +73,19 @@ class ClipTracker:
         if self._persons is None or self._last is None:
             return *self._started(frame), False
         persons = self._persons
-        if (face := self._followed(frame, self._last, cut)) is not None:
+        if (face := self._followed(frame, self._last, persons, cut)) is not None:
             watched = face if not persons.watch() else self._watched(frame, face, persons)
             if watched is not None:
-                persons.own.seen(watched)
+                persons.found(watched)
                 return watched, None, watched is face
+        self._appearance.lost()
         if cut:
             persons.cut()
         face, why = self._searched(frame, persons, anywhere=cut)
         if face is None:
             persons.missed()
         else:
-            persons.own.seen(face)
+            persons.found(face)
         return face, why, False
 
     def _started(self, frame: Frame) -> tuple[Face | None, Why]:
@@ -103,19 +104,14 @@ class ClipTracker:
         self._persons = Persons(face, found)
         return face, None
 
-    def _followed(self, frame: Frame, last: Face, cut: bool) -> Face | None:
+    def _followed(self, frame: Frame, last: Face, persons: Persons, cut: bool) -> Face | None:
         """The face where it was in the frame before; None where there is none, it is another's, or it jumped."""
         face = self._follower.follow(frame, last) if self._went_on else None
-        if face is None or not self._continues(face, last):
+        if face is None or not _continues(face, last, persons.own):
             return None
-        likeness = self._appearance.likeness if cut else self._appearance.follow
-        return face if likeness(frame, face.points) >= (ALIKE if cut else STILL_ALIKE) else None
-
-    def _continues(self, face: Face, last: Face) -> bool:
-        own = self._persons.own if self._persons is not None else None
-        places = [middle_of(last)] if own is None else [middle_of(last), own.middle + own.speed]
-        away = min(float(np.linalg.norm(middle_of(face) - place)) for place in places)
-        return away < JUMP * last.interocular_px and 1 / STRETCH < face.interocular_px / max(last.interocular_px, 1e-3) < STRETCH
+        if cut:
+            return face if self._appearance.likeness(frame, face.points) >= ALIKE else None
+        return face if self._appearance.goes_on(frame, face.points, not persons.is_near) else None
 
     def _watched(self, frame: Frame, face: Face, persons: Persons) -> Face | None:
         """The followed face, or the one that is the person's instead, where others are near; None where it is another's."""
@@ -144,7 +140,7 @@ class ClipTracker:
             own = None
         persons.see(faces, next((face for face in faces if own is not None and same_place(face, own)), None))
         if own is None:
-            return None, "other_face" if faces else "no_face"
+            return None, "other_face" if persons.in_place(faces) else "no_face"
         return self._follower.start(frame, own) or own, None
 
     def _seen(self, look: Look) -> list[Face]:
@@ -155,3 +151,9 @@ class ClipTracker:
             points[:, :2] += (look.x, look.y)
             faces.append(Face(points, face.blendshapes, face.yaw_deg, face.pitch_deg, face.roll_deg))
         return faces
+
+
+def _continues(face: Face, last: Face, way: Way) -> bool:
+    """Whether a face is where it was, or where it was going, and of about the size it had."""
+    away = min(float(np.linalg.norm(middle_of(face) - place)) for place in (middle_of(last), way.middle + way.speed))
+    return away < JUMP * last.interocular_px and 1 / STRETCH < face.interocular_px / max(last.interocular_px, 1e-3) < STRETCH

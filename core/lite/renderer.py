@@ -67,7 +67,7 @@ class Renderer:
         points = ((face.points - np.array([cut.x, cut.y, 0], np.float32)) * to_output).astype(np.float32)
         x0, y0, x1, y1 = face.box
         fx, fy = float(to_output[0]), float(to_output[1])
-        box = ((x0 - cut.x) * fx, (y0 - cut.y) * fy, (x1 - cut.x) * fx, (y1 - cut.y) * fy)
+        self.face_box = box = ((x0 - cut.x) * fx, (y0 - cut.y) * fy, (x1 - cut.x) * fx, (y1 - cut.y) * fy)
         turn = max(float(np.cos(np.radians(face.yaw_deg))), 0.5)
         eye_distance = face.interocular_px * float(to_output[0]) / turn
         self.head = HeadWarp(points, box, width, height)

@@ -158,7 +158,9 @@ def open_video(file: BinaryIO, name: str) -> Any:
     content = identify(file.read(HEAD_BYTES))
     file.seek(0)
     if content.decoder not in VIDEO_DEMUXERS:
-        raise ImageError(f"{name} is not a video but {content.name}.", f"Give a {VIDEO_FORMATS} file.")
+        raise ImageError(
+            f"{name} is not a video but {content.name}.", f"Give a {VIDEO_FORMATS} file.", code="not_a_video", parameters={"name": name}
+        )
     try:
         return open_container(file, content.decoder, _CODECS)
     except (av.FFmpegError, ValueError, OSError) as error:

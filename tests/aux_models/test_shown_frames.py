@@ -35,6 +35,11 @@ def test_what_is_not_bridged() -> None:
     assert shown_frames(lost(30, (10, 14)), 25, cuts=(9, 15)).why.count("no_face") == 0
 
 
+def test_who_passes_before_a_face_makes_one_span() -> None:
+    why: list[Why] = [*[None] * 9, *["no_face"] * 3, *["other_face"] * 12, *["no_face"] * 2, *[None] * 9]
+    assert shown_frames(why, 25).why == (*[None] * 9, *["other_face"] * 17, *[None] * 9)
+
+
 def test_the_mouth_comes_and_goes_over_five_frames() -> None:
     assert weights(lost(30, (10, 22))) == [6, 6, 6, 6, 6, 5, 4, 3, 2, 1, *[0] * 12, 1, 2, 3, 4, 5, 6, 6, 6]
 

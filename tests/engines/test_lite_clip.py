@@ -14,6 +14,7 @@ from core.engines.lite import LiteEngine
 from core.engines.lite_clip import LiteClipRegistration
 from core.errors import FaceError, OptionError
 from core.media.source import Clip, load_source
+from core.notices import read_notice
 from core.settings import Settings
 from core.studio import Studio
 from core.types import Audio, Controls, Frame, Framing, Photo, RenderOptions, Samples
@@ -210,11 +211,28 @@ def test_frames_without_the_face_pass_as_they_are_and_say_so(
         engine.register(loaded([np.full_like(pictures[0], 90)] * 8, settings), Framing())
 
 
-@pytest.mark.parametrize("acting", [Controls(blink=0.5), Controls(head_motion=0), Controls(gaze_x=0.2), RenderOptions(background="blur")])
-def test_what_only_photos_have_is_refused_by_name(engine: LiteEngine, clip: Clip, acting: Controls | RenderOptions) -> None:
-    controls, options = (acting, RenderOptions()) if isinstance(acting, Controls) else (Controls(), acting)
-    with pytest.raises(OptionError, match="(blink|head_motion|gaze_x|background) is for photos"):
-        engine.verify(clip, Framing(), controls, options)
+@pytest.mark.parametrize("controls", [Controls(blink=0.5), Controls(head_motion=0), Controls(gaze_x=0.2)])
+def test_what_only_photos_have_is_refused_by_name(engine: LiteEngine, clip: Clip, controls: Controls) -> None:
+    with pytest.raises(OptionError, match="(blink|head_motion|gaze_x) is for photos"):
+        engine.verify(clip, Framing(), controls, RenderOptions())
+
+
+def test_another_background_goes_with_the_person(
+    engine: LiteEngine, registration: LiteClipRegistration, clip: Clip, speech: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    green = dataclasses.replace(WHOLE, background="#00ff00")
+    plain, drawn = (film(engine, registration, [speech.samples[:6400]], options) for options in (WHOLE, green))
+    for number, (before, after) in enumerate(zip(plain, drawn, strict=True)):
+        x0, y0, x1, y1 = (int(value) for value in registration.tracked.boxes[number])
+        face = slice(y0 + 15, y1 - 15), slice(x0 + 15, x1 - 15)
+        assert np.abs(before[face].astype(int) - after[face]).mean() < 3
+        assert np.median(np.abs(after[:30, :30].astype(int) - (0, 255, 0))) <= 2
+    still = engine.still(registration, Controls(), green, "smile")
+    assert np.median(np.abs(still[:30, :30].astype(int) - (0, 255, 0))) <= 2
+    monkeypatch.setattr(registration._people, "mask", lambda pixels: np.zeros(pixels.shape[:2], np.float32))
+    session = engine.session(registration, Controls(), green)
+    assert [read_notice(each) for each in session.warnings] == [("background_kept", {})]
+    monkeypatch.undo()
 
 
 def test_one_part_of_the_picture_holds_the_face_wherever_it_goes(engine: LiteEngine, registration: LiteClipRegistration) -> None:

@@ -47,7 +47,8 @@ _VIDEO = {
     "speed": {"type": "number", "minimum": MIN_SPEED, "maximum": MAX_SPEED, "default": 1.0, "description": "Relative to usual"},
     "captions": {
         "type": "boolean",
-        "description": "Keep captions: of a text, unless false, where the voice tells the times; of a recording, if true, as recognised",
+        "description": "Keep captions: of a text where the voice tells the times, of a recording as recognised. Without it, those of "
+        "recordings where there is a recogniser, unless the answer is the video itself",
     },
     "background": {
         **_FILE, "description": "A picture behind the person, instead of the option background: PNG, JPEG, HEIC, AVIF, WebP or BMP (lite)"

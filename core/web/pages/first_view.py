@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Sequence
 from html import escape
 
@@ -48,13 +49,16 @@ class FirstView:
 
 
 def with_view(page: str, texts: Texts, styles: str = "") -> str:
-    """Gradio's page with the view before its application, the language of its words, and an icon."""
+    """Gradio's page with the view before its application, the language of all words, and an icon."""
     title, subtitle = escape(texts.title), escape(texts.subtitle)
     view = (
         f'<div id="th-first" style="{_STYLE}"><h1 style="margin:0;font-size:1.7rem;font-weight:650">{title}</h1>'
         f'<p style="margin:.2rem 0">{subtitle}</p><p role="status">{escape(texts.page_loads)}</p>'
         f"<noscript>{escape(texts.needs_scripts)}</noscript></div>"
     )
+    said = json.dumps(texts.language)
+    spoken = f"{{language: {{value: {said}}}, languages: {{value: [{said}]}}}}"  # Gradio's own words follow what the browser prefers
+    view += f"<script>Object.defineProperties(navigator, {spoken})</script>"
     page = page.replace('lang="en"', f'lang="{texts.language}"', 1)
     page = page.replace("</head>", '<link rel="icon" type="image/svg+xml" href="favicon.ico"></head>', 1)
     return page.replace("<gradio-app", f"{view}{styles}<gradio-app", 1)

@@ -166,6 +166,8 @@ def facts(texts: Texts, about: Mapping[str, Any]) -> list[str]:
         said.insert(2, texts.result_loading.format(seconds=about["load_ms"] / 1000))
     if about["cache_hit"]:
         said[1:4] = [texts.result_cached.format(ms=max(1.0, about["wall_s"] * 1000))]
+    if about.get("sync_offset_ms") is not None:  # not of videos that were made before it was measured
+        said.append(texts.result_sync.format(ms=about["sync_offset_ms"], confidence=about["sync_confidence"]))
     if about["label"]:
         said.append(texts.result_label)
     return said
@@ -204,8 +206,9 @@ def grid_html(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]])
     lines = "".join(
         f"<tr><th scope='row'>{escape(row[0])}</th>{''.join(f'<td>{escape(cell)}</td>' for cell in row[1:])}</tr>" for row in rows
     )
+    scrolled = f'<div class="th-scroll" role="group" tabindex="0" aria-label="{escape(title)}">'
     return (
-        f'<div class="th-table"><h2>{escape(title)}</h2><div class="th-scroll"><table>'
+        f'<div class="th-table"><h2>{escape(title)}</h2>{scrolled}<table>'
         f"<thead><tr><td></td>{head}</tr></thead>{lines}</table></div></div>"
     )
 

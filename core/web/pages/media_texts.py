@@ -15,6 +15,8 @@ class MediaErrors(TypedDict):
     photo_animated: str
     photo_damaged: str
     video_damaged: str
+    frames_too_large: str
+    not_a_video: str
     video_codec: str
     photos_only: str
     videos_only: str
@@ -75,3 +77,9 @@ class NoticeTexts(TypedDict):
     frames_skipped: str
     crop_moved: str
     background_kept: str
+    captions_failed: str
+    sync_unlike: str
+    sync_still: str
+    sync_face_lost: str
+    sync_late: str
+    sync_early: str

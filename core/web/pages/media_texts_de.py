@@ -13,6 +13,8 @@ ERRORS = MediaErrors(
     photo_animated="{name} ist eine Animation. Nimm ein einzelnes Bild.",
     photo_damaged="{name} ist beschädigt oder nicht vollständig. Speichere es noch einmal, oder nimm ein anderes Foto.",
     video_damaged="{name} ist beschädigt oder nicht vollständig. Speichere es noch einmal, oder nimm ein anderes Video.",
+    frames_too_large="Die Bilder von {name} sind zu groß: {width}×{height} Bildpunkte. Speichere es kleiner.",
+    not_a_video="{name} ist kein Video, das gelesen werden kann. Nimm eine MP4-, MOV-, WebM- oder Matroska-Datei.",
     video_codec="{name} hat Bilder in einem Format, das nicht gelesen wird ({codec}). Speichere es mit H.264.",
     photos_only="Das Verfahren {engine} bewegt nur Fotos. Nimm ein Foto, oder wähle ein anderes Verfahren.",
     videos_only="{name} gilt nur für Videos. Lass es weg, oder nimm ein Video statt des Fotos.",
@@ -71,6 +73,15 @@ NOTICES = NoticeTexts(
     video_interlaced="Das Video hat Halbbilder (interlaced): Sie wurden zu ganzen Bildern zusammengesetzt.",
     background_mute="Das Video hat keinen Ton, der unter der Sprache erhalten werden könnte.",
     background_kept="Die Person war nicht vom Hintergrund zu trennen; er bleibt, wie er ist.",
+    captions_failed="Die Wörter der Aufnahme waren nicht zu erkennen, daher gibt es keine Untertitel.",
+    sync_unlike="Die Lippen folgen diesem Ton vielleicht nicht (Verlässlichkeit {confidence}, zufällig bis {least}): Musik, Geräusche oder "
+    "mehrere Stimmen in der Aufnahme verdecken die Sprache.",
+    sync_still="Die Lippen bewegen sich kaum mit der Sprache (Verlässlichkeit {confidence}, zufällig bis {least}): Der Mund ist vielleicht "
+    "verdeckt oder zu klein.",
+    sync_face_lost="Ob die Lippen zur Sprache passen, ist nicht bekannt (Verlässlichkeit {confidence}, zufällig bis {least}): Das Gesicht "
+    "ist selten zu sehen.",
+    sync_late="Die Lippen kommen {ms} ms nach dem Ton.",
+    sync_early="Die Lippen kommen {ms} ms vor dem Ton.",
     frames_skipped="{seconds} von {total} Sekunden zeigen das Video, wie es war: Dort ist kein Gesicht, das sich animieren lässt.",
     crop_moved="Im gewählten Ausschnitt fehlte das Gesicht; er wurde so verschoben, dass es darin ist.",
 )

@@ -12,6 +12,8 @@ ERRORS = MediaErrors(
     photo_animated="{name} is an animation. Give a single picture.",
     photo_damaged="{name} is damaged or not complete. Save it again, or use another photo.",
     video_damaged="{name} is damaged or not complete. Save it again, or use another video.",
+    frames_too_large="The pictures of {name} are too large: {width}×{height} pixels. Save it smaller.",
+    not_a_video="{name} is not a video that can be read. Give an MP4, MOV, WebM or Matroska file.",
     video_codec="{name} has pictures of a kind that is not read ({codec}). Save it with H.264.",
     photos_only="The {engine} engine animates photos only. Give a photo, or choose another engine.",
     videos_only="{name} is for videos. Leave it out, or give a video in place of the photo.",
@@ -69,6 +71,15 @@ NOTICES = NoticeTexts(
     video_interlaced="The video is interlaced: it was deinterlaced.",
     background_mute="The video has no sound that could be kept under the speech.",
     background_kept="The person could not be told from the background; it stays as it is.",
+    captions_failed="The words of the recording could not be found, so there are no captions.",
+    sync_unlike="The lips may not follow this sound (confidence {confidence}, by chance up to {least}): music, noise or several voices in "
+    "the recording make speech hard to follow.",
+    sync_still="The lips hardly move with the speech (confidence {confidence}, by chance up to {least}): the mouth may be covered, or "
+    "too small.",
+    sync_face_lost="Whether the lips fit the speech is not known (confidence {confidence}, by chance up to {least}): the face is seldom "
+    "seen.",
+    sync_late="The lips are {ms} ms later than the sound.",
+    sync_early="The lips are {ms} ms earlier than the sound.",
     frames_skipped="{seconds} of {total} seconds show the video as it was: no face that can be animated is there.",
     crop_moved="The chosen part of the photo left out the face; it was moved to keep the face in.",
 )

@@ -105,6 +105,8 @@ footer .divider { display: none; }
   .th-head .th-language { margin: 0 !important; }
   .th-head h1 { font-size: 1.45rem; }
   .th-table th, .th-table td { padding-right: 0.6rem; }
+  .th-scroll table { font-size: 0.8rem; }
+  .th-scroll th[scope="row"] { white-space: normal; }
   .th-head p { font-size: 0.95rem; }
 }
 """ + script("layout.css", "player.css", "live.css", "chat.css", "examples.css", "preview.css", "sharing.css")
@@ -126,6 +128,8 @@ def theme() -> Any:
         block_info_text_color_dark="*neutral_300",
         block_label_text_color="*neutral_600",
         block_label_text_color_dark="*neutral_200",
+        checkbox_border_color="*neutral_500",
+        checkbox_border_color_dark="*neutral_400",
         input_placeholder_color="*neutral_500",
         input_placeholder_color_dark="*neutral_400",
         button_primary_background_fill="*primary_600",

@@ -31,7 +31,7 @@ pytestmark = CLIENT_MARKS
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = start_app(tmp_path_factory.mktemp("page"), TALKING_HEAD_MAX_AUDIO_S="20", TALKING_HEAD_MAX_AUDIO_BYTES="3000000",
-                       TALKING_HEAD_MAX_IMAGE_BYTES="2000000")  # fmt: skip
+                       TALKING_HEAD_MAX_IMAGE_BYTES="2000000", TALKING_HEAD_MAX_VIDEO_BYTES="3000000")  # fmt: skip
     yield server
     stop_app(server)
 

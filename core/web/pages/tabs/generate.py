@@ -47,14 +47,14 @@ class GenerateTab:
                 with gr.Row(elem_id="th-go"):
                     self._generate = gr.Button(texts.generate, variant="primary", elem_id="th-generate")
                     self._cancel = gr.Button(texts.cancel, variant="stop", visible=False, elem_id="th-cancel")
-                if context.contents.examples:
-                    _examples(context.contents.examples, self.person, speech, texts)
             with gr.Column(min_width=300, elem_id="th-result"):
                 self._video = video_output(texts, autoplay=True, buttons=[], height=360, elem_id="th-video")
                 self._status = gr.HTML(idle_html(texts), elem_id="th-status", elem_classes="th-html")
                 gr.HTML(notify_html(texts), elem_classes="th-html")
                 self._download = gr.HTML(visible=False, elem_id="th-download", elem_classes="th-html")
                 self._captions = captions_board("th-captions", "#th-video")
+                if context.contents.examples:
+                    _examples(context.contents.examples, self.person, speech, texts)
                 if context.service.settings.label:
                     gr.HTML(note_html(texts.label_note), elem_classes="th-html")
         self.person.picked.ask_anew(consent)

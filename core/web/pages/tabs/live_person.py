@@ -76,8 +76,8 @@ def live_person(context: Context, name: str, rest: Callable[[], Mapping[str, Any
         with gr.Column(min_width=300):
             person = person_inputs(context, name, parts=False)
             example = gr.Button(texts.example_photo, size="md", visible=bool(photos), elem_id=f"{name}-example")
-        with gr.Column(min_width=300):
             consent = gr.Checkbox(False, label=texts.consent, container=False, elem_id=f"{name}-consent")
+        with gr.Column(min_width=300):
             with gr.Column(elem_classes="th-plain-column", visible="background" in honoured_controls(context.service.studio, "auto")):
                 background = background_inputs(context, name)
             more = rest()

@@ -98,11 +98,13 @@ def speech_inputs(context: Context, name: str = "th") -> SpeechInputs:
         if not voices:
             gr.HTML(note_html(texts.speech_missing), elem_classes="th-html th-inset", elem_id=f"{name}-no-voices")
 
-    hears, recognised = context.service.recorded_words.available, None
-    with gr.Row():
+    words, recognised = context.service.recorded_words, None
+    hears = words.available
+    with gr.Row(equal_height=True, elem_classes="th-choices"):
         if hears:
-            recognised = gr.Checkbox(False, label=texts.captions_recording, container=False, min_width=200, elem_id=f"{name}-recognise")
-        burned = gr.Checkbox(False, label=texts.captions_burn, container=False, visible=hears, min_width=200, elem_id=f"{name}-burn")
+            usual = context.service.settings.caption_recordings and words.understands(texts.language)
+            recognised = gr.Checkbox(usual, label=texts.captions_recording, container=False, elem_id=f"{name}-recognise")
+        burned = gr.Checkbox(False, label=texts.captions_burn, container=False, visible=hears, elem_id=f"{name}-burn")
 
     def shown(chosen: str) -> list[Any]:
         by_voice = chosen == TEXT
