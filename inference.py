@@ -50,7 +50,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     voice.add_argument("--voice", default="", help="its id, as --list_voices shows it (default: the first)")
     voice.add_argument("--speed", default=1.0, type=float, help="0.5 to 2, relative to the voice's usual speed (default: %(default)s)")
     voice.add_argument("--captions", type=Path, metavar="FILE", help="write captions (.vtt or .srt); of a recording as they are recognised")
-    parser.add_argument("--source_path", type=Path, help="photo: png, jpg, webp, bmp; for ditto also a video: mp4, mov, webm")
+    parser.add_argument("--source_path", type=Path, help="photo: png, jpg, webp, bmp; or a video: mp4, mov, webm")
     parser.add_argument("--output_path", type=Path, help="video to write (.mp4)")
     parser.add_argument("--engine", default="auto", choices=("auto", "lite", "ditto"), help="default: auto")
     parser.add_argument(

@@ -123,7 +123,7 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(default=50_000_000, gt=0, description="Largest photo accepted, pixels (checked before decoding)")
     min_image_px: int = Field(default=64, gt=0, description="Shortest side of a photo accepted")
     max_video_bytes: int = Field(default=300 * 2**20, gt=0, description="Largest video of a face accepted, bytes")
-    max_video_s: float = Field(default=60.0, gt=0, le=3600, description="Seconds of a video that are used; it plays forth and back")
+    max_video_s: float = Field(default=60.0, gt=0, le=3600, description="Seconds of a video that are used")
     max_video_store_bytes: int = Field(default=4 * 2**30, gt=0, description="Frames of one registered video in a temporary file, bytes")
     max_jobs: int = Field(default=1, ge=1, le=64, description="Jobs that run at the same time")
     max_queue: int = Field(default=16, ge=0, le=10_000, description="Jobs that may wait")

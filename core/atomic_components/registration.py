@@ -18,7 +18,9 @@ import numpy as np
 import torch
 
 from core.atomic_components.crop import Crop
-from core.atomic_components.pose import Array, Motion, SourceMotion, mirror_index
+from core.atomic_components.pose import Array, Motion, SourceMotion
+from core.aux_models.shown_frames import ShownFrames
+from core.clip_options import clip_index
 from core.errors import ImageError, disk_error
 from core.optimization.kept_arrays import KeptArrays
 from core.types import Frame
@@ -110,7 +112,8 @@ class DittoRegistration:
     """A registered source. Thread-safe; serves any number of sessions.
 
     frames: one SourceFrame per frame. motion: the same as the motion stages want it. width, height: of the frames, in pixels.
-    source_width, source_height: before they were bounded. warnings: as in Photo.
+    source_width, source_height: before they were bounded. shown: which frames are animated, and how much of it is seen. warnings: as in
+    Photo.
     Numbers of frames (`index`) are those of the source; `index(i)` tells which one frame i of the result uses.
     listening: motion and pictures of the person listening, which every session would make the same; by what decides them.
     """
@@ -125,8 +128,11 @@ class DittoRegistration:
         extract: Callable[[Frame], torch.Tensor],
         source_size_px: tuple[int, int],
         warnings: tuple[str, ...] = (),
+        shown: ShownFrames | None = None,
     ) -> None:
+        """shown: which frames of a video are animated; None: all."""
         self.frames = tuple(frames)
+        self.shown = shown or ShownFrames((None,) * len(frames), np.ones(len(frames), np.float32))
         self.is_image = is_image
         self.motion = SourceMotion(
             [frame.motion for frame in frames],
@@ -148,7 +154,7 @@ class DittoRegistration:
 
     def index(self, i: int) -> int:
         """Number of the source frame that frame `i` of the result uses: a video plays forth and back."""
-        return mirror_index(i, len(self.frames))
+        return clip_index(i, len(self.frames), "bounce")
 
     def picture(self, index: int) -> Frame:
         """(height, width, 3) uint8 RGB, the frame that the crop is put back into. Not to be written to."""
@@ -177,8 +183,9 @@ class DittoRegistration:
 
     @property
     def face_box(self) -> tuple[float, float, float, float]:
-        """x0, y0, x1, y1 of the face, the mean over the frames: what the small output is framed by."""
-        x0, y0, x1, y1 = np.mean([frame.face_box for frame in self.frames], axis=0).tolist()
+        """x0, y0, x1, y1 of the face, the mean over the frames that are animated: what the small output is framed by."""
+        boxes = [frame.face_box for frame, why in zip(self.frames, self.shown.why, strict=True) if why is None]
+        x0, y0, x1, y1 = np.mean(boxes, axis=0).tolist()
         return x0, y0, x1, y1
 
     @property

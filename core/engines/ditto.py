@@ -228,12 +228,13 @@ class DittoEngine(Engine):
         layout = self.config.motion
         blocks = ConditionLayout(layout.use_emo, layout.use_eye_open, layout.use_eye_ball, layout.use_sc)
         sample = self._networks.sampler(options.motion.sampling_timesteps)
+        longer = options.longer if options.character is None else "bounce"  # a character's frames are no clip that is seen
         return Audio2Motion(
-            sample, ConditionHandler(told, options.condition, blocks), told, silence, seeded_noise(seed), options.motion
+            sample, ConditionHandler(told, options.condition, blocks, longer), told, silence, seeded_noise(seed), options.motion
         )  # fmt: skip
 
     def stitch(self, source: DittoRegistration, options: SessionOptions, seed: int, first_frame: int = 0) -> MotionStitch:
-        return MotionStitch(source.motion, self._networks.stitch, options.stitch, options.character, seed, first_frame)
+        return MotionStitch(source.motion, self._networks.stitch, options.stitch, options.character, seed, first_frame, options.longer)
 
     def drawing(self, renderer: DittoRenderer, watched: bool) -> Drawing:
         """The object that draws a session's frames. watched: a viewer sees each frame as it is made."""

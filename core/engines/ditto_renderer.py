@@ -120,7 +120,8 @@ class DittoRenderer:
         if index not in self._canvases:
             while len(self._canvases) >= CANVASES:
                 self._canvases.pop(next(iter(self._canvases)))
-            canvas = Canvas(self._source.picture(index), self._source.frames[index].m_c2o, self._cut, self.width, self.height)
+            source, strength = self._source, float(self._source.shown.weight[index])
+            canvas = Canvas(source.picture(index), source.frames[index].m_c2o, self._cut, self.width, self.height, strength)
             device = self._placement.device
             self._canvases[index] = canvas if device.type == "cpu" else canvas.on(device)
         return self._canvases[index]

@@ -16,10 +16,11 @@ from core.atomic_components.audio2motion import Audio2Motion
 from core.atomic_components.decode_f3d import DecodeF3D
 from core.atomic_components.motion_options import WINDOW_FRAMES, Audio2MotionOptions
 from core.atomic_components.motion_stitch import MotionStitch, StitchedFrame
-from core.atomic_components.pose import Array, mirror_index
+from core.atomic_components.pose import Array
 from core.atomic_components.registration import DittoRegistration
 from core.atomic_components.warp_f3d import WarpF3D
 from core.atomic_components.wav2feat import CURRENT, Wav2Feat, samples_needed
+from core.clip_options import clip_index
 from core.engines.base import Session
 from core.engines.ditto_options import SessionOptions, session_options
 from core.engines.ditto_renderer import DittoRenderer, Drawing, KeptDrawing
@@ -83,6 +84,7 @@ class DittoSession(Session):
         self._stitch = engine.stitch(source, options, render.seed)
         renderer = self._renderer = DittoRenderer(source, engine.warp(source), engine.decode, engine.placement, render)
         self.width, self.height, self.warnings = renderer.width, renderer.height, renderer.warnings
+        self.clip_frames = 0 if source.is_image else len(source)
         self._drawing = engine.drawing(renderer, watched=options.motion.online_mode)
         # What a photo's listening looks like is kept; a video's comes round too late to be worth it.
         self._idle_drawing = KeptDrawing(self._drawing, renderer, source.listening) if source.is_image else self._drawing
@@ -185,7 +187,7 @@ class DittoSession(Session):
         for _ in range(n_frames):
             self._renew()
             idle = self._idle_rows()
-            row = idle[mirror_index(self._idle_at, len(idle))]
+            row = idle[clip_index(self._idle_at, len(idle), "bounce")]
             self._idle_at += 1
             yield self._stitch.step(row, idle[0])
 
@@ -225,6 +227,7 @@ class DittoSession(Session):
         while True:
             while self._finished:
                 self._shown, picture = self._finished.popleft()
+                self.skipped = self._source.shown.why[self._shown.source_index]
                 yield picture
             with stage("frames of a step, motion included", 0):
                 self._finished.extend(drawing.step(batches))

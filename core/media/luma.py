@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ImageError
-from core.media.source import MAX_EMPTY_PACKETS, open_video, picture_track, unreadable
+from core.media.video_decoding import MAX_EMPTY_PACKETS, open_video, picture_track, unreadable
 
 MAX_FRAMES = 250
 _MAX_DECODED_PIXELS = MAX_FRAMES * 1920 * 1080
@@ -24,7 +24,7 @@ Luma = NDArray[np.uint8]
 def luma_frames(file: BinaryIO, name: str) -> Iterator[Luma]:
     """At most MAX_FRAMES frames, (height, width) uint8, upright; fewer of large ones. Damaged packets are passed over.
 
-    file: seekable; MP4, MOV, WebM or Matroska, told by content. Raises ImageError where it is none, or nothing can be decoded.
+    file: seekable; what `video_decoding` reads, told by content. Raises ImageError where it is none, or nothing can be decoded.
     """
     got_any = False
     with open_video(file, name) as container:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any, BinaryIO
 
 import av
@@ -17,7 +18,7 @@ class Mp4Muxer:
 
     sink_copy: opens what was written for reading: moving the index to the front needs a second look at the file. crf: as in
     `VideoWriter`.
-    Frames and sound may come in any order; the n-th frame is shown at n / 25 s and the first sample heard at 0.
+    Frames and sound may come in any order; the n-th frame is shown at n / rate s and the first sample heard at 0.
     Errors of the sink (OSError) and of the encoders (av.FFmpegError) come through unchanged.
     To give up, close the sink and drop the muxer.
     """
@@ -32,6 +33,7 @@ class Mp4Muxer:
         sound_channels: int,
         metadata: Mapping[str, str],
         crf: int | None = None,
+        rate: Fraction = Fraction(FPS),
     ) -> None:
         def reopen(url: str, flags: int, options: dict[str, str]) -> BinaryIO:
             sink.flush()  # may raise, which ends the muxing
@@ -43,8 +45,8 @@ class Mp4Muxer:
         self._container = av.open(self._sink, "w", format="mp4", container_options=options, io_open=reopen)
         self._container.metadata.update(metadata)
         encoder = X264 if crf is None else {**X264, "crf": str(crf)}
-        self._video_stream: Any = self._container.add_stream("libx264", rate=FPS, options=encoder)
-        self._video = PictureEncoder(self._video_stream.codec_context, width, height)
+        self._video_stream: Any = self._container.add_stream("libx264", rate=rate, options=encoder)
+        self._video = PictureEncoder(self._video_stream.codec_context, width, height, rate)
         layout = "mono" if sound_channels == 1 else "stereo"
         self._sound_stream: Any = self._container.add_stream("aac", rate=sound_rate_hz, layout=layout)
         self._sound = SoundEncoder(self._sound_stream.codec_context, sound_rate_hz, sound_channels)

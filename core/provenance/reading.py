@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal, cast
 
 from core.errors import InputError
 from core.media.sniff import HEAD_BYTES, identify
-from core.media.source import open_video
+from core.media.video_decoding import open_video
 from core.provenance.container import C2PA_UUID, boxes, read_metadata
 from core.provenance.disclosure import SYNTHETIC_TYPES, says_synthetic
 from core.provenance.library import MAX_MANIFEST_MIB, context, load

@@ -35,14 +35,11 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def read_source(path: Path, studio: Studio, settings: Settings) -> Source:
-    """A visitor's photo, or their video where an engine is offered that can move one. Raises InputError."""
-    from core.media.image import load_image  # imported when first needed: an entry point must answer before they are loaded
-    from core.media.source import load_source
+def read_source(path: Path, settings: Settings) -> Source:
+    """A visitor's photo or video. Raises InputError."""
+    from core.media.source import load_source  # imported when first needed: an entry point must answer before it is loaded
 
-    load = load_source if "ditto" in studio.engines.names else load_image
-    source: Source = load(path, settings)
-    return source
+    return load_source(path, settings)
 
 
 def read_picture(path: Path, settings: Settings) -> Photo:
@@ -204,7 +201,7 @@ class JobWork:
         return video_request(request, record.owner, recording, source, background)
 
     def _source(self, record: JobRecord) -> Source:
-        return read_source(self._inputs.path(record.id, record.request["image"]), self._studio, self._settings)
+        return read_source(self._inputs.path(record.id, record.request["image"]), self._settings)
 
 
 def _made_room(output: Path) -> Lease:

@@ -208,7 +208,7 @@ class Requests:
             return await on_thread(self._read_picture, path, owner, kept)
 
     def _read_source(self, path: Path, owner: str) -> Source:
-        return self._known(path, owner) or read_source(path, self._studio, self.settings)
+        return self._known(path, owner) or read_source(path, self.settings)
 
     def _read_picture(self, path: Path, owner: str, kept: bool) -> Photo:
         picture = self._known(path, owner)

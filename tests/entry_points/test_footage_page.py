@@ -10,9 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
+from core.media.image import load_image
+from core.settings import Settings
+from tests.support.clip_files import RATE_HZ, clip_file
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 
 PAGE = (ROOT / "docs" / "footage.md").read_text("utf-8")
@@ -32,10 +36,13 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.Compl
     """What each command said, in a folder that has the files of the page."""
     folder = tmp_path_factory.mktemp("footage")
     samples, rate_hz = soundfile.read(SPEECH)
-    for name in ("speech", "monday", "tuesday"):
+    for name in ("monday", "tuesday"):
         soundfile.write(folder / f"{name}.wav", samples[: int(0.6 * rate_hz)], rate_hz)
-    for name in ("photo.jpg", "clip.mp4"):
-        (folder / name).write_bytes(PORTRAIT.read_bytes())
+    soundfile.write(folder / "speech.wav", samples, rate_hz)  # long enough for a sync report
+    (folder / "photo.jpg").write_bytes(PORTRAIT.read_bytes())
+    hum = 0.1 * np.sin(np.arange(RATE_HZ // 2) / 5)
+    pictures = [np.roll(load_image(PORTRAIT, Settings()).pixels, i, axis=1) for i in range(15)]
+    (folder / "clip.mp4").write_bytes(clip_file(pictures, rate=30, sound=hum.astype(np.float32)))
     (folder / "list.csv").write_text(*blocks("csv"), "utf-8")
     (folder / "list.jsonl").write_text(*blocks("jsonl"), "utf-8")
     environment = {
