@@ -203,8 +203,9 @@ def grid_html(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]])
     lines = "".join(
         f"<tr><th scope='row'>{escape(row[0])}</th>{''.join(f'<td>{escape(cell)}</td>' for cell in row[1:])}</tr>" for row in rows
     )
+    named = escape(title)
     return (
-        f'<div class="th-table"><h2>{escape(title)}</h2><div class="th-scroll" role="group" tabindex="0" aria-label="{escape(title)}"><table>'
+        f'<div class="th-table"><h2>{named}</h2><div class="th-scroll" role="group" tabindex="0" aria-label="{named}"><table>'
         f"<thead><tr><td></td>{head}</tr></thead>{lines}</table></div></div>"
     )
 
