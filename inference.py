@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Command line that makes a talking-head video from one photo and one recording, or a text that is spoken.
+"""Command line that makes a talking-head video from one photo and one recording, or a text that is spoken; or many, from a list.
 
 Exit code 0; 2 for bad input (one line on stderr says what and what to do); 1 for anything else; 130 after Ctrl-C or a signal to end.
 """
@@ -10,27 +10,33 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import random
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from core import given_speech
 from core.command_line import OneLineParser, end_like_ctrl_c, exit_code
 from core.engines.capabilities import CAPABILITIES
 from core.engines.ditto_backends import BACKENDS
-from core.errors import EngineUnavailable, OptionError, OutputError, disk_error
-from core.options import PRESETS, Options, preset, read_assignments, read_file, read_options
-from core.picture_options import ASPECTS, is_background
+from core.errors import EngineUnavailable, OptionError
+from core.given_speech import GivenSpeech
+from core.options import PRESETS, background_picture, preset, read_assignments, read_file, read_options, with_seed
+from core.picture_options import ASPECTS
+from core.progress_bar import ProgressBar
 from core.types import COMMON_OPTIONS, Audio, Framing, Progress, RenderOptions, Request
+from manager.terminal import ditto_on_terminal, speaker_on_terminal
 
 if TYPE_CHECKING:
-    from core.engines.base import Engine
     from core.settings import Settings
     from core.studio import Studio
+
+AS_NAMED: Mapping[str, str] = MappingProxyType({})
+AT_ONCE = 1
+"""Videos of a list that are made at once: more are no faster on a CPU (docs/footage.md)."""
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -44,7 +50,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     voice.add_argument("--voice", default="", help="its id, as --list_voices shows it (default: the first)")
     voice.add_argument("--speed", default=1.0, type=float, help="0.5 to 2, relative to the voice's usual speed (default: %(default)s)")
     voice.add_argument("--captions", type=Path, metavar="FILE", help="write captions (.vtt or .srt); of a recording as they are recognised")
-    parser.add_argument("--source_path", type=Path, help="photo: png, jpg, webp, bmp; for ditto also a video: mp4, mov, webm")
+    parser.add_argument("--source_path", type=Path, help="photo: png, jpg, webp, bmp; or a video: mp4, mov, webm")
     parser.add_argument("--output_path", type=Path, help="video to write (.mp4)")
     parser.add_argument("--engine", default="auto", choices=("auto", "lite", "ditto"), help="default: auto")
     parser.add_argument(
@@ -59,6 +65,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--background", metavar="WHAT", help='behind the person: "keep", "blur", "#rrggbb" or the path of a picture (lite)')
     parser.add_argument("--face", default=Framing.face_index, type=int, help="which face, 0 is the largest (default: %(default)s)")
     parser.add_argument("--seed", default=str(RenderOptions.seed), help='of blinks and sway, or "random" (default: %(default)s)')
+    parser.add_argument("--crf", default=RenderOptions.crf, type=int, help="of H.264: less is finer, and larger (default: %(default)s)")
     parser.add_argument("--label", action="store_true", help='draw a small "AI" into the lower left corner')
     parser.add_argument(
         "--mark", nargs="?", const="on", default="on", choices=("on", "off"), help="an imperceptible mark in every frame (default: on)"
@@ -82,6 +89,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     profile.add_argument("--num_profile_runs", type=int, default=1, metavar="N", help="runs that are timed (default: %(default)s)")
     profile.add_argument("--profile_memory", action="store_true", help="also what each operation of PyTorch allocates")
+    many = parser.add_argument_group("many videos", "from a list (docs/footage.md); other flags hold for rows that do not say otherwise")
+    many.add_argument("--jobs", type=Path, metavar="LIST", help=".csv or .jsonl; columns: audio or text, source, output, options by name")
+    many.add_argument("--at_once", type=int, default=AT_ONCE, metavar="N", help="videos made at the same time (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="the last line of stdout is one JSON object")
     arguments = parser.parse_args(argv)
     if not arguments.list_voices:
@@ -91,6 +101,15 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def check_complete(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     """Ends the program where something needed is not given, or something given would do nothing."""
+    if arguments.jobs is not None:
+        for flag in ("output_path", "captions", "profile"):
+            if getattr(arguments, flag) is not None:
+                parser.error(f"--{flag} is for one video, not for --jobs")
+        if not 1 <= arguments.at_once <= 64:
+            parser.error(f"--at_once is {arguments.at_once}; it must be 1 to 64")
+        return
+    if arguments.at_once != AT_ONCE:
+        parser.error("--at_once is for --jobs")
     if arguments.audio_path is None and arguments.text is None and arguments.text_file is None:
         parser.error("one of --audio_path, --text and --text_file is required")
     missing = [flag for flag in ("--source_path", "--output_path") if getattr(arguments, flag[2:]) is None]
@@ -107,36 +126,30 @@ def given_by_name(arguments: argparse.Namespace) -> dict[str, Any]:
     return {**(read_file(arguments.controls) if arguments.controls else {}), **read_assignments(arguments.assignments)}
 
 
-def parse_options(arguments: argparse.Namespace, given: Mapping[str, Any]) -> Options:
-    """Preset, then what is `given_by_name`: the later holds. Flags where that does not say otherwise."""
+def option_values(arguments: argparse.Namespace, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All options by name: flags, over them the preset, over that what is `given_by_name`. Raises OptionError."""
     size, seed = arguments.size, arguments.seed
     if size != "source" and not size.isdecimal():
         raise OptionError(f"--size is {size!r}.", 'It must be a number of pixels, or "source".')
     if seed != "random" and not seed.isdecimal():
         raise OptionError(f"--seed is {seed!r}.", 'It must be a whole number from 0, or "random".')
-    values: dict[str, Any] = {
+    return {
         "size": "source" if size == "source" else int(size),
-        "seed": random.SystemRandom().randrange(2**32) if seed == "random" else int(seed),
+        "seed": seed if seed == "random" else int(seed),
         "aspect": arguments.aspect,
         "crop": arguments.crop,
-        **({} if arguments.background is None or background_picture(arguments, given) else {"background": arguments.background}),
+        **({} if arguments.background is None else {"background": arguments.background}),
         "face_index": arguments.face,
+        "crf": arguments.crf,
         "label": arguments.label,
         "mark": arguments.mark == "on",
         "burn_captions": arguments.burn_captions,
         **(preset(arguments.preset) if arguments.preset else {}),
         **given,
     }
-    return read_options(values)
 
 
-def background_picture(arguments: argparse.Namespace, given: Mapping[str, Any]) -> Path | None:
-    """The picture that is to be behind the person; None where there is to be none."""
-    text = arguments.background
-    return Path(text) if text and "background" not in given and not is_background(text) else None
-
-
-def check_engine(arguments: argparse.Namespace, given: Mapping[str, Any], studio: Studio) -> str:
+def check_engine(arguments: argparse.Namespace, given: Mapping[str, Any], studio: Studio, written_as: Mapping[str, str] = AS_NAMED) -> str:
     """The engine that will run. Where that is not Ditto, what is Ditto's alone is refused by the name that it was given under.
 
     Raises OptionError.
@@ -153,71 +166,12 @@ def check_engine(arguments: argparse.Namespace, given: Mapping[str, Any], studio
         "--batch_size": arguments.batch_size is not None,
     }
     ditto_only = [flag for flag, is_given in flags.items() if is_given]
-    ditto_only += [option for option in given if option not in CAPABILITIES[name] | COMMON_OPTIONS]
+    ditto_only += [written_as.get(option, option) for option in given if option not in CAPABILITIES[name] | COMMON_OPTIONS]
     if ditto_only:
         raise OptionError(
             f"{ditto_only[0]} is for the ditto engine, but the {name} engine would run ({reason}).", "Leave it out, or say --engine ditto."
         )
     return name
-
-
-def ditto_factory(arguments: argparse.Namespace, settings: Settings, cancel: threading.Event) -> Callable[[], Engine]:
-    """How the studio gets its Ditto engine: the checkpoints are fetched where they are missing, with a line that shows how far."""
-    if arguments.data_root is not None and arguments.cfg_pkl is None:
-        raise OptionError("--data_root is given without --cfg_pkl.", "The configuration says which file is which network.")
-
-    def make() -> Engine:
-        from manager.ditto import make_replicas
-        from manager.progress import TerminalBar
-
-        bar = TerminalBar()
-        try:
-            return make_replicas(
-                settings,
-                bar,
-                cancel,
-                device=arguments.device,
-                detector=arguments.detector,
-                data_root=arguments.data_root,
-                cfg_pkl=arguments.cfg_pkl,
-                format=arguments.format,
-                batch=arguments.batch_size,
-                backend=arguments.backend,
-            )
-        finally:
-            bar.end()
-
-    return make
-
-
-class ProgressBar:
-    """One line on a terminal, rewritten at most ten times a second; silent elsewhere."""
-
-    WIDTH = 30
-
-    def __init__(self) -> None:
-        self._shown = 0.0
-        self._active = sys.stderr.isatty()
-        self._started = time.monotonic()
-
-    def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if not self._active or (now - self._shown < 0.1 and not 0 < progress.total <= progress.done):
-            return
-        self._shown = now
-        line = f"{progress.stage:<12} "
-        if progress.total:
-            filled = self.WIDTH * progress.done // progress.total
-            line += f"[{'#' * filled}{'.' * (self.WIDTH - filled)}] {progress.done}/{progress.total} frames"
-        elif progress.done:
-            line += f"{progress.done} frames"
-        sys.stderr.write(f"\r\x1b[K{line}  {now - self._started:.1f} s ")
-        sys.stderr.flush()
-
-    def end(self) -> None:
-        if self._active:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
 
 
 def list_voices(as_json: bool) -> int:
@@ -236,37 +190,6 @@ def list_voices(as_json: bool) -> int:
     lines = (f"{each.id:<24} {each.language or 'several':<12} {kinds[each.natural]:<10} {each.name} ({each.licence})\n" for each in voices)
     sys.stdout.write("".join(lines))  # at once: who reads only the first lines must not break the others off
     return 0
-
-
-def read_speech(
-    arguments: argparse.Namespace, settings: Settings, cancel: threading.Event, load_ahead: Callable[[], None], burned: bool
-) -> Audio:
-    """The recording; or the text spoken, with the times of its words. load_ahead: called once the text is known to be good.
-    burned: captions will be drawn into the video.
-    """
-    from core.media.audio import load_audio
-
-    if arguments.audio_path is not None:
-        return load_audio(arguments.audio_path, settings)
-    from core.speech_synthesis.recording import spoken
-    from core.speech_synthesis.speaker import Speaker
-    from core.speech_synthesis.text import read_text_file
-    from manager.kokoro import offer_kokoro
-    from manager.progress import TerminalBar
-
-    text = arguments.text if arguments.text is not None else read_text_file(arguments.text_file, settings.max_text_chars)
-    bar = TerminalBar()
-    speaker = Speaker(settings, None, offer_kokoro(bar))  # a command line leaves nothing behind but the video
-    try:
-        voice = speaker.voice(arguments.voice)
-        speaker.check(text, voice, arguments.speed)
-        if burned:
-            speaker.check_captions(text, voice)
-        load_ahead()
-        return spoken(speaker, settings, text, voice, arguments.speed, cancel=cancel)[0]
-    finally:
-        bar.end()
-        speaker.close()
 
 
 @contextlib.contextmanager
@@ -289,44 +212,73 @@ def loading_beside(studio: Studio, engine: str) -> Iterator[Callable[[], None]]:
                 studio.engine(engine)
 
 
-def recognised(audio: Audio, settings: Settings, cancel: threading.Event) -> Audio:
-    """The recording with its words. Raises OptionError where there is no recogniser."""
-    from core.service.recorded_words import RecordedWords
-    from core.service.speech_recognition import SpeechRecognition
+def read_speech(
+    arguments: argparse.Namespace, settings: Settings, cancel: threading.Event, load_ahead: Callable[[], None], burned: bool
+) -> Audio:
+    """The recording; or the text spoken, with the times of its words. load_ahead: called once the text is known to be good.
+    burned: captions will be drawn into the video.
+    """
+    if arguments.audio_path is not None:
+        return given_speech.read_recording(arguments.audio_path, settings)
+    speech = GivenSpeech(None, read_text(arguments, settings), arguments.voice, arguments.speed)
+    with speaker_on_terminal(settings) as speaker:
+        return given_speech.speak_text(speech, settings, speaker, cancel, burned, load_ahead)
 
-    service = SpeechRecognition(settings)
+
+def read_text(arguments: argparse.Namespace, settings: Settings) -> str:
+    from core.speech_synthesis.text import read_text_file
+
+    text: str | None = arguments.text
+    return text if text is not None else read_text_file(arguments.text_file, settings.max_text_chars)
+
+
+def ditto_from(arguments: argparse.Namespace, settings: Settings, cancel: threading.Event) -> Callable[[], Any]:
+    """How the studio gets its Ditto engine."""
+    return ditto_on_terminal(
+        settings, cancel, arguments.device, detector=arguments.detector, data_root=arguments.data_root, cfg_pkl=arguments.cfg_pkl,
+        format=arguments.format, batch=arguments.batch_size, backend=arguments.backend,
+    )  # fmt: skip
+
+
+def run_list(arguments: argparse.Namespace, given: Mapping[str, Any]) -> int:
+    """The videos of --jobs."""
+    from core.batch.command import make_videos, places
+    from core.settings import load_settings
+    from core.studio import open_studio
+
+    settings = places(load_settings(), arguments.at_once)
+    common = {**option_values(arguments, given), "engine": arguments.engine}
+    for name in ("audio", "source"):
+        if (path := getattr(arguments, f"{name}_path")) is not None:
+            common[name] = path.absolute()
+    if (picture := background_picture(common)) is not None:
+        common["background"] = str(picture.absolute())
+    if arguments.text is not None or arguments.text_file is not None:
+        common["text"] = read_text(arguments, settings)
+    common |= {"voice": arguments.voice, "speed": arguments.speed}
+    cancel = threading.Event()
+    studio = open_studio(settings, ditto_from(arguments, settings, cancel), arguments.device)
     try:
-        recorded = RecordedWords(service)
-        recorded.check()
-        return dataclasses.replace(audio, words=recorded.begin(audio, cancel).words())
+        check_engine(arguments, given, studio)
+        with speaker_on_terminal(settings) as speaker:
+            return make_videos(
+                arguments.jobs, common, studio=studio, settings=settings, speaker=speaker, cancel=cancel, at_once=arguments.at_once,
+                as_json=arguments.json,
+            )  # fmt: skip
     finally:
-        service.close()
+        studio.close()
 
 
-def check_captions(path: Path, audio: Audio) -> None:
-    """Before the video is made: raises OptionError for a voice that tells no times, OutputError for a folder that is not there."""
-    if not audio.words:
-        raise OptionError("The voice does not tell when its words are said, which --captions needs.", "Choose another voice.")
-    if not path.absolute().parent.is_dir():
-        raise OutputError(f"{path} cannot be written: its folder does not exist.", "Choose another place.")
-
-
-def write_captions(path: Path, audio: Audio) -> None:
-    """Raises OutputError."""
-    from core.media.captions import captions, subrip, webvtt
-
-    form = subrip if path.suffix.lower() == ".srt" else webvtt
-    try:
-        path.write_text(form(captions(audio.words)), "utf-8")
-    except OSError as error:
-        raise disk_error(error, f"{path} cannot be written", "Choose a place you may write to.") from error
-
-
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, written_as: Mapping[str, str] = AS_NAMED) -> int:
+    """The exit code. written_as: the flags under which options were given that are no flags here. Raises TalkingHeadError."""
     if arguments.list_voices:
         return list_voices(arguments.json)
     given = given_by_name(arguments)
-    options = parse_options(arguments, given)
+    if arguments.jobs is not None:
+        return run_list(arguments, given)
+    values = option_values(arguments, given)
+    picture = background_picture(values)
+    options = read_options(with_seed({name: value for name, value in values.items() if name != "background" or picture is None}))
     output: Path = arguments.output_path
     if output.suffix.lower() != ".mp4":
         raise OptionError(f"--output_path is {str(output)!r}.", "Its name must end in .mp4.")
@@ -343,20 +295,23 @@ def run(arguments: argparse.Namespace) -> int:
 
     settings = load_settings()
     bar = ProgressBar()
-    cancel = threading.Event()
+    cancel, opened = threading.Event(), contextlib.ExitStack()
     try:
-        studio = open_studio(settings, ditto_factory(arguments, settings, cancel), arguments.device)
-        engine = check_engine(arguments, given, studio)
-        source, picture = load_source(arguments.source_path, settings), background_picture(arguments, given)
+        studio = open_studio(settings, ditto_from(arguments, settings, cancel), arguments.device)
+        engine = check_engine(arguments, given, studio, written_as)
+        source = load_source(arguments.source_path, settings)
         if picture is not None:
             options = dataclasses.replace(options, render=dataclasses.replace(options.render, background=load_image(picture, settings)))
         with loading_beside(studio, engine) as load_ahead:
             audio = read_speech(arguments, settings, cancel, load_ahead, options.render.burn_captions)
+        heard = None
         if arguments.audio_path is not None and (arguments.captions is not None or options.render.burn_captions):
-            bar(Progress("recognising"))
-            audio = recognised(audio, settings, cancel)
+            heard = opened.enter_context(given_speech.recognition(audio, settings, cancel))
         if arguments.captions is not None:
-            check_captions(arguments.captions, audio)
+            given_speech.check_captions(arguments.captions, audio, heard is not None)
+        if heard is not None and options.render.burn_captions:
+            bar(Progress("recognising"))
+            audio = dataclasses.replace(audio, words=heard.words())
         request = Request(
             audio=audio,
             source=source,
@@ -367,7 +322,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         generation = studio.generate(request, output, bar)
         if arguments.captions is not None:
-            write_captions(arguments.captions, audio)
+            given_speech.write_captions(arguments.captions, audio.words if heard is None else heard.words())
         if arguments.profile is not None:  # after a run that takes memory, registers the face and chooses kernels
             folder = output.with_suffix(".profile") if arguments.profile == Path() else arguments.profile
             again = partial(studio.generate, request, output, bar)
@@ -376,6 +331,7 @@ def run(arguments: argparse.Namespace) -> int:
             sys.stderr.write(f"{profiled}{folder}\n")
     finally:
         cancel.set()
+        opened.close()
         bar.end()
     info = generation.info
     for warning in info.warnings:
@@ -392,7 +348,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
-    return exit_code(lambda: run(arguments), "stopped; nothing was written")
+    interrupted = "stopped; nothing was written" if arguments.jobs is None else "stopped; the same command goes on with what is left"
+    return exit_code(lambda: run(arguments), interrupted)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import torch  # noqa: E402
 from synthetic_ditto import SMALL, Array, PublishedWay, SyntheticEngine, plain_networks, speech  # noqa: E402
 from torch import Tensor  # noqa: E402
 
+from core.engines.ditto_extractors import RecordedExtractors  # noqa: E402
 from core.engines.ditto_networks import inference_form  # noqa: E402
 from core.engines.motion_server import MotionServer  # noqa: E402
 from core.models.fused import kernel_check, passes  # noqa: E402
@@ -174,13 +175,15 @@ class Checks:
 
     def _extractors(self) -> None:
         image = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0)).to(self.device)
-        for role in ("appearance_extractor", "motion_extractor"):
-            plain = self.plain[role].to(self.device)
-            with exact():
-                want = plain(image)
-            got = prepare_for_inference(copy.deepcopy(plain))(image)  # type: ignore[call-overload]
-            pairs = [(got, want)] if isinstance(want, Tensor) else list(zip(got, want, strict=True))
-            self.add(role, "error", max(apart(a, b) for a, b in pairs), MOTION_ERROR, least=False)
+        plain = [self.plain[role].to(self.device) for role in ("appearance_extractor", "motion_extractor")]
+        with exact():
+            want = [plain[0](image), *plain[1](image)]
+        appearance, motion = (prepare_for_inference(copy.deepcopy(network)) for network in plain)  # type: ignore[call-overload]
+        recorded = RecordedExtractors(appearance, motion, self.device)
+        recorded.both(1 - image)  # other values than it is called with must show
+        feature, info = recorded.both(image)
+        for what, got in (("prepared", [appearance(image), *motion(image)]), ("recorded as one", [feature, *info])):
+            self.add(f"extractors, {what}", "error", max(map(apart, got, want)), MOTION_ERROR, least=False)
 
     def _windows(self, n: int) -> list[Tensor]:
         generator = torch.Generator().manual_seed(0)

@@ -35,7 +35,7 @@ from core.models.export import example_arguments, export_network  # noqa: E402
 from core.models.inference import prepare_for_inference  # noqa: E402
 from core.models.onnx_files import SIGNATURES, OnnxNetwork  # noqa: E402
 from core.models.trt.grid_sample import without_volume_sampling  # noqa: E402
-from core.optimization.cpu_precision import BFLOAT16_FLAGS, has_bfloat16, processor_flags  # noqa: E402
+from core.optimization.cpu_precision import BFLOAT16_FLAGS, has_bfloat16, processor_flags, processor_name  # noqa: E402
 
 ROLES = ("warp_network", "decoder")
 WAYS = ("prepared", "bfloat16", "onnxruntime", "openvino", "openvino-bfloat16")
@@ -157,7 +157,8 @@ def main() -> None:
     rows["plain"]["db"] = None
     flags = sorted(processor_flags() & BFLOAT16_FLAGS)
     report = {
-        "benchmark": "ditto_cpu", "small": options.small, "threads": torch.get_num_threads(), "flags": flags, "rounds": options.rounds,
+        "benchmark": "ditto_cpu", "small": options.small, "processor": processor_name(), "threads": torch.get_num_threads(),
+        "torch": torch.__version__, "flags": flags, "rounds": options.rounds,
         "best": best, "gain": gain, "reached": gain >= WANTED, "rows": rows,
     }  # fmt: skip
     if options.out:

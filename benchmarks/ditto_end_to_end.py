@@ -53,7 +53,7 @@ class Bench:
         self.device = first.placement.device
         self.gpu = self.device.type == "cuda"
         if self.gpu or options.shared:
-            self.engines["shared batches"] = SyntheticEngine(self.plain, options.device, first._hubert, shared_batches=True)
+            self.engines["shared batches"] = SyntheticEngine(self.plain, options.device, first.speech_encoder(), shared_batches=True)
         self.people: dict[str, DittoRegistered] = {name: engine.person() for name, engine in self.engines.items()}
         self.recorded = read_options({"size": SIDE_PX, "sampling_timesteps": options.steps})
         self.live = read_options({**PRESETS["realtime"], "size": SIDE_PX})

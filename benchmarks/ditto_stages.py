@@ -26,6 +26,7 @@ from synthetic_ditto import SMALL, PublishedWay, SyntheticEngine, plain_networks
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from core.atomic_components.putback import Canvas  # noqa: E402
+from core.engines.ditto_extractors import RecordedExtractors  # noqa: E402
 from core.models.inference import prepare_for_inference  # noqa: E402
 from core.optimization.cuda_graphs import RecordedCall  # noqa: E402
 from core.optimization.resolution_optimization import face_cut  # noqa: E402
@@ -33,6 +34,7 @@ from core.types import RenderOptions  # noqa: E402
 
 STEPS = 10
 """Of the motion diffusion, as the realtime preset has it."""
+PARTS = ("baseline", "registration", "motion", "pictures")
 Row = dict[str, Any]
 
 
@@ -149,6 +151,21 @@ class Stages:
             repeats=3,
         )  # type: ignore[operator]
 
+    def registration(self) -> None:
+        """What the networks do for a photo: plain one after the other, and recorded as one."""
+        image = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0)).to(self.device)
+        appearance, motion = (self.plain[role].to(self.device) for role in ("appearance_extractor", "motion_extractor"))
+
+        def published() -> None:
+            with torch.autocast(self.device.type, torch.float16, enabled=self.gpu):
+                appearance(image), motion(image)
+
+        self.add("published", "appearance and motion", 1, published)
+        networks = self.engine.networks
+        recorded = RecordedExtractors(networks.appearance, networks.motion, self.device)
+        one_by_one = lambda: (networks.appearance(image), networks.motion(image))  # noqa: E731
+        self.add("engine", "appearance and motion", 1, lambda: recorded.both(image), one_by_one)
+
     def windows(self, n: int) -> list[torch.Tensor]:
         generator = torch.Generator().manual_seed(0)
         shapes = ((n, 265), (n, 80, 1103), (n, 80, 265), (STEPS - 1, n, 80, 265))
@@ -161,7 +178,7 @@ class Stages:
             call = RecordedCall(loop, windows)
             self.add("engine", f"motion window, {STEPS} steps", n, call.replay, lambda windows=windows: loop(*windows))
         if self.gpu:
-            encoder = self.engine._hubert
+            encoder = self.engine.speech_encoder()
             heard = np.zeros((1, 6480), np.float32)
             self.add("engine", "speech features (stand-in)", 1, lambda: encoder(heard))
 
@@ -218,11 +235,11 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 5, 10, 20])
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--small", action="store_true", help="networks with few channels, to try the benchmark on a CPU")
-    parser.add_argument("--only", nargs="+", choices=("baseline", "motion", "pictures"), help="parts of it (default: all)")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="parts of it (default: all)")
     parser.add_argument("--profile", action="store_true", help="also a table of the kernels of one batch of 10, with --out")
     parser.add_argument("--out", type=Path, help="folder for stages.json, stages.png (where matplotlib is installed) and profile.txt")
     options = parser.parse_args()
-    parts = options.only or ["baseline", "motion", "pictures"]
+    parts = options.only or PARTS
     stages = Stages(options)
     name = torch.cuda.get_device_name(stages.device) if stages.gpu else "CPU"
     dtype = str(stages.dtype).removeprefix("torch.")
@@ -233,6 +250,8 @@ def main() -> None:
     print(json.dumps(report), flush=True)
     if "baseline" in parts:
         stages.baseline()
+    if "registration" in parts:
+        stages.registration()
     if "motion" in parts:
         stages.motion([1, 2, 4, 8] if stages.gpu else [1])
     if "pictures" in parts:

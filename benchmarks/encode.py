@@ -31,7 +31,7 @@ from core.media.audio import load_audio
 from core.media.image import load_image
 from core.media.video import encode
 from core.settings import Settings
-from core.types import Audio, Frame
+from core.types import FPS, Audio, Frame
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 Result = dict[str, float]
@@ -130,7 +130,7 @@ def pipe(frames: list[Frame], audio: Audio, threads: int) -> Callable[[Path], No
         sound.write_bytes(audio.original)
         command += ["-r", "25", "-i", "-", "-i", str(sound), "-c:a", "aac", "-b:a", "64k", "-vf", "scale=out_color_matrix=bt709:flags=area"]
         command += ["-c:v", "libx264", "-pix_fmt", "yuv420p"]
-        command += ["-preset", encoders.X264["preset"], "-crf", encoders.X264["crf"], "-g", encoders.X264["g"], "-threads", str(threads)]
+        command += ["-preset", encoders.X264["preset"], "-crf", encoders.X264["crf"], "-g", str(2 * FPS), "-threads", str(threads)]
         with subprocess.Popen([*command, "-movflags", "+faststart", str(path)], stdin=subprocess.PIPE) as process:
             if process.stdin is not None:  # for the type checker
                 with process.stdin as stdin:

@@ -6,6 +6,7 @@ usage: python benchmarks/mark.py [--photos FOLDER] [--frames 60] [--styles photo
 Videos: the project's portrait and the photos of FOLDER, each as photo, painting, drawing, dark, bright, on a flat ground and still
 (mark_sources.py), each attacked in every way of mark_attacks.py (by what may defeat it: the photos). Unmarked ones are read after eight
 of the attacks. PSNR is of luma, of the mark alone, before any encoding. Prints a table; ends with one line of JSON, which --out keeps.
+With --out every video that was measured is kept at once, a line each in a file beside it: the same command goes on where it was ended.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -30,6 +32,7 @@ from benchmarks.mark_attacks import ATTACKS, DEFEATS, Attack, Frames, encoded, r
 from benchmarks.mark_sources import STYLES, Clip, clips
 from core.media.mark import Mark
 from core.media.mark_pattern import make_tile
+from core.provenance.mark_detection import MOST_CHANCE, N_TRIED
 
 KEY, PAYLOAD = b"a deployment's own key", 0x5EED1234
 UNMARKED = ("as written", "H.264 CRF 28", "H.264 CRF 32", "480p at 400 kb/s", "resized to 50 %", "10 % cut off each side", "mirrored",
@@ -54,7 +57,7 @@ def marked(frames: Frames, key: bytes | None) -> tuple[Frames, float]:
 
 @dataclass
 class Measured:
-    """Of one clip. found, named, scores: by attack; false_scores, false_finds: of the unmarked."""
+    """Of one clip. found, named, scores: by attack; false_scores, false_chances: of the unmarked, as in `MarkReading`."""
 
     name: str
     psnr_db: float
@@ -63,7 +66,7 @@ class Measured:
     named: dict[str, bool]
     scores: dict[str, float]
     false_scores: list[float]
-    false_finds: int
+    false_chances: list[float]
 
 
 def measured(clip: Clip, key: bytes | None) -> Measured:
@@ -79,36 +82,71 @@ def measured(clip: Clip, key: bytes | None) -> Measured:
         {name: reading.payload == PAYLOAD for name, reading in readings.items()},
         {name: reading.score for name, reading in readings.items()},
         [reading.score for reading in without],
-        sum(reading.found for reading in without),
+        [reading.chance for reading in without],
     )
 
 
-def measure(photos: Path | None, n_frames: int, styles: tuple[str, ...], key: bytes | None, processes: int) -> dict[str, Any]:
-    results: list[Measured] = []
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        for result in pool.map(partial(measured, key=key), clips(n_frames, photos, styles)):
+def finished(lines: Path | None, conditions: dict[str, Any]) -> list[Measured]:
+    """The clips that an earlier run under the same conditions measured; the file is begun where there is none."""
+    if lines is None:
+        return []
+    if not lines.exists():
+        lines.parent.mkdir(parents=True, exist_ok=True)
+        lines.write_text(json.dumps(conditions) + "\n")
+    begun, *rest = lines.read_text().splitlines()
+    if json.loads(begun) != conditions:
+        raise SystemExit(f"{lines} was measured under {begun}. Remove it, or choose another --out.")
+    return [Measured(**json.loads(line)) for line in rest]
+
+
+def measure(todo: Iterable[Clip], key: bytes | None, processes: int, lines: Path | None) -> Iterator[Measured]:
+    """Each clip as soon as it is measured, after it was added to the file of lines."""
+    work = partial(measured, key=key)
+    with ExitStack() as stack:
+        pool = stack.enter_context(ProcessPoolExecutor(processes, get_context("spawn"))) if processes > 1 else None
+        for result in map(work, todo) if pool is None else pool.map(work, todo):
             missed = [f"{name} ({result.scores[name]:.1f})" for name, hit in result.found.items() if not hit and name in ATTACKS]
             sys.stderr.write(f"{result.name}: PSNR {result.psnr_db} dB; not found after: {', '.join(missed) or 'none'}\n")
-            results.append(result)
+            if lines is not None:
+                with lines.open("a") as file:
+                    file.write(json.dumps(asdict(result)) + "\n")
+            yield result
 
+
+def summed_up(results: list[Measured], key: bytes | None) -> dict[str, Any]:
     def share(of: Callable[[Measured], dict[str, bool]]) -> dict[str, float]:
         hits = {name: [of(each)[name] for each in results if name in each.found] for name in {**ATTACKS, **DEFEATS}}
         return {name: round(sum(each) / len(each), 4) for name, each in hits.items() if each}
 
     found = share(lambda each: each.found)
-    false_scores = [score for each in results for score in each.false_scores]
     return {
         "videos": len(results),
-        "frames": n_frames,
         "psnr_db": {each.name: each.psnr_db for each in results},
         "psnr_least_db": min(each.psnr_db for each in results),
         "ms_a_frame": round(float(np.median([each.ms_a_frame for each in results])), 3),
         "found": found,
         **({} if key is None else {"id_read": share(lambda each: each.named)}),
         "weakest_score": {name: round(min(each.scores[name] for each in results if name in each.scores), 1) for name in found},
-        "unmarked": len(false_scores),
-        "false_finds": sum(each.false_finds for each in results),
-        "unmarked_highest_score": round(max(false_scores, default=0.0), 2),
+        **(unmarked(results) if key is None else {}),
+    }
+
+
+def unmarked(results: list[Measured]) -> dict[str, Any]:
+    """How the statistic of videos without the mark lies against the detector's own bound, which a share of them at most may fall below; and
+    the share that would be found by the tail that fits them: the highest of many scores follows Gumbel's distribution.
+    """
+    scores = np.array([score for each in results for score in each.false_scores])
+    chances = np.array([chance for each in results for chance in each.false_chances])
+    width = float(scores.std()) * 6**0.5 / np.pi
+    at = float(scores.mean()) - np.euler_gamma * width
+    limit = (2 * np.log(N_TRIED / MOST_CHANCE)) ** 0.5
+    return {
+        "unmarked": len(scores),
+        "false_finds": int((chances <= MOST_CHANCE).sum()),
+        "unmarked_highest_score": round(float(scores.max()), 2),
+        "found_from_score": round(float(limit), 2),
+        "unmarked_share_below_chance": {str(chance): round(float((chances <= chance).mean()), 4) for chance in (0.5, 0.1, 0.01)},
+        "false_finds_by_fitted_tail": float(f"{-np.expm1(-np.exp((at - limit) / width)):.1e}"),
     }
 
 
@@ -137,16 +175,18 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    figures = measure(
-        arguments.photos, arguments.frames, tuple(arguments.styles.split(",")), KEY if arguments.key else None, arguments.processes
-    )
-    figures["read_10_s_in_s"] = times()
+    key = KEY if arguments.key else None
+    lines = None if arguments.out is None else arguments.out.with_suffix(".jsonl")
+    conditions = {"frames": arguments.frames, "with_id": arguments.key}
+    results = finished(lines, conditions)
+    todo = clips(arguments.frames, arguments.photos, tuple(arguments.styles.split(",")), {each.name for each in results})
+    results += measure(todo, key, arguments.processes, lines)
+    figures = {**conditions, **summed_up(results, key), "read_10_s_in_s": times()}
     for name, share in figures["found"].items():
         read_id = f"  id {100 * figures['id_read'][name]:5.1f} %" if arguments.key else ""
         sys.stdout.write(f"{name:<32} {100 * share:5.1f} %{read_id}  weakest {figures['weakest_score'][name]:5.1f}\n")
     line = json.dumps(figures)
     if arguments.out is not None:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(line + "\n")
     sys.stdout.write(line + "\n")
 

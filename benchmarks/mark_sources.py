@@ -6,7 +6,7 @@ All come from the project's portrait and from whatever photos of faces a folder 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,13 +66,17 @@ STYLES: dict[str, Callable[[Frame], Frame]] = {
 }
 
 
-def clips(n_frames: int, photos: Path | None = None, styles: tuple[str, ...] = tuple(STYLES)) -> Iterator[Clip]:
-    """One clip for each face and style in which a face is found."""
+def clips(
+    n_frames: int, photos: Path | None = None, styles: tuple[str, ...] = tuple(STYLES), without: Collection[str] = ()
+) -> Iterator[Clip]:
+    """One clip for each face and style in which a face is found. without: names of clips that are not wanted."""
     settings, engine = Settings(), LiteEngine()
     audio = load_audio(ASSETS / "speech_7s.wav", settings)
     found = sorted(photos.iterdir()) if photos is not None else []
     for seed, path in enumerate([ASSETS / "portrait.png", *found]):
         for style in styles:
+            if (name := f"{path.stem}-{style}") in without:
+                continue
             photo = load_image(path, settings)
             pixels = np.ascontiguousarray(photo.pixels[..., :3])
             try:
@@ -84,4 +88,4 @@ def clips(n_frames: int, photos: Path | None = None, styles: tuple[str, ...] = t
             still = Controls(head_motion=0.0, blink=0.0) if style == "still" else Controls()
             session = engine.session(registration, still, RenderOptions(seed=seed))
             frames = [frame.copy() for frame in session.push(audio.samples[: n_frames * SAMPLES_PER_FRAME])]
-            yield Clip(f"{path.stem}-{style}", [*frames, *(frame.copy() for frame in session.flush())][:n_frames])
+            yield Clip(name, [*frames, *(frame.copy() for frame in session.flush())][:n_frames])

@@ -42,7 +42,11 @@ class App:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/"
-        environment = {"TALKING_HEAD_OUTPUT_DIR": str(folder / "out"), "TALKING_HEAD_CACHE_DIR": str(folder / "cache")}
+        environment = {
+            "TALKING_HEAD_OUTPUT_DIR": str(folder / "out"),
+            "TALKING_HEAD_CACHE_DIR": str(folder / "cache"),
+            "TALKING_HEAD_CAPTION_RECORDINGS": "false",
+        }
         command = [sys.executable, str(ROOT / name), "--port", str(self.port)]
         self.started = time.perf_counter()
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **environment})

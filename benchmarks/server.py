@@ -49,7 +49,8 @@ def server(sessions: int, **more: object) -> Iterator[tuple[str, int]]:
     """Its address and process id. sessions: live ones at the same time. more: settings of the server by name, in capitals."""
     with tempfile.TemporaryDirectory() as folder:
         limits = {"MAX_LIVE": sessions, "OWNER_MAX_LIVE": sessions, "REQUESTS_PER_MINUTE": 10**6, "JOBS_PER_MINUTE": 10**6}
-        settings = {"OUTPUT_DIR": f"{folder}/out", "CACHE_DIR": f"{folder}/cache", "KEEP_RESULTS": "false", **limits, **more}
+        only = {"KEEP_RESULTS": "false", "CAPTION_RECORDINGS": "false"}  # videos are made, and nothing else is done
+        settings = {"OUTPUT_DIR": f"{folder}/out", "CACHE_DIR": f"{folder}/cache", **only, **limits, **more}
         environment = {**os.environ, **{f"TALKING_HEAD_{name}": str(value) for name, value in settings.items()}}
         command = [sys.executable, str(ROOT / "api_server.py"), "--port", "0", "--no-page"]
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)

@@ -33,6 +33,7 @@ from core.atomic_components.registration import DittoRegistration, SourceFrame  
 from core.engines.ditto import DittoEngine, DittoRegistered  # noqa: E402
 from core.engines.ditto_networks import HALF_PRECISION, NETWORKS, Networks, in_best_precision, inference_form  # noqa: E402
 from core.engines.ditto_options import session_options  # noqa: E402
+from core.engines.ditto_speech import Speech  # noqa: E402
 from core.engines.motion_server import MotionServer  # noqa: E402
 from core.engines.render_server import RenderServer  # noqa: E402
 from core.models.config import DittoConfig, FaceMeshConfig, MotionConfig, SetupDefaults  # noqa: E402
@@ -144,7 +145,8 @@ class SyntheticEngine(DittoEngine):
         self.decode = DecodeF3D(self._networks.decode)
         warp = self._networks.warp
         self._server = RenderServer(warp.from_source, self._networks.decode, placement.device) if shared else None
-        self._hubert: Any = speech or SpeechEncoder(placement.device)
+        encoder = speech or SpeechEncoder(placement.device)
+        self._speech = Speech(lambda: encoder)
 
     @property
     def networks(self) -> Networks:

@@ -85,7 +85,7 @@ class StreamSDK:
     def __init__(self, cfg_pkl: str | Path, data_root: str | Path, device: str | None = None, detector: str = "mediapipe") -> None:
         paths = published_checkpoints(Path(data_root), Path(cfg_pkl))
         self.engine = DittoEngine(paths, device, detector=detector)  # type: ignore[arg-type]
-        self.wav2feat = Wav2FeatWrapper(self.engine._hubert)
+        self.wav2feat = Wav2FeatWrapper(self.engine.speech_encoder())
         self.audio2motion_queue: queue.Queue[Any] = queue.Queue(QUEUED)
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None

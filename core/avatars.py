@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import islice
 from typing import Any
 
 import cv2
@@ -18,7 +19,8 @@ from core.engines.base import Engine, Registration, Session
 from core.errors import AvatarError, OptionError
 from core.media.image import load_image
 from core.media.jpeg import as_jpeg
-from core.media.source import load_clip
+from core.media.moving_picture import as_webp
+from core.media.source import Clip, load_clip
 from core.optimization.avatar_cache import AvatarStore, clean_name, new_avatar
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.registration_memory import Key, RegistrationMemory
@@ -27,10 +29,12 @@ from core.run_request import LoadedEngine, PreparedRun, RunRequest
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
 from core.stage_times import stage
-from core.types import Avatar, Frame, Framing, Photo, Progress, Source, is_video
+from core.types import FPS, Avatar, Frame, Framing, Photo, Progress, Source, Video, is_video
 from core.zero_gpu import current_visitor
 
 THUMBNAIL_PX = 256
+MOVING_PX, MOVING_FRAMES, MOVING_STEP = 96, 14, 3
+"""Of a thumbnail that moves: side, frames, and how many of the clip's are from one to the next."""
 
 
 class Avatars:
@@ -99,8 +103,8 @@ class Avatars:
                     warnings=(*source.warnings, *registration.warnings),
                 )
                 kept = _png(first) if isinstance(source, Photo) else source.data
-                thumbnail = _thumbnail(first, registration)
-                return self.store.put(avatar, kept, thumbnail, engine, registration)
+                moving = None if isinstance(source, Photo) else _moving_thumbnail(source, registration)
+                return self.store.put(avatar, kept, _thumbnail(first, registration), engine, registration, moving)
         self.registration(job, engine, avatar, avatar.framing, owner)
         if name or (consent and not avatar.consent):
             return self.store.rename(avatar, name or avatar.name, consent)
@@ -118,7 +122,8 @@ class Avatars:
         with self._scheduler.device_turn():
             session = loaded.engine.session(registration, request.controls, request.options)
         self.memory.trim()  # registrations grow with the sizes they are used at
-        return PreparedRun(loaded, registration, started_s, register_ms), session
+        heard = self._clip(request.source) if request.options.keep_background else None
+        return PreparedRun(loaded, registration, started_s, register_ms, heard), session
 
     def registration(self, job: Job[Any] | None, engine: Engine, source: Source | Avatar, framing: Framing, owner: str) -> Registration:
         """Made once while it stays in memory, or for an avatar on the disk. Raises FaceError, and AvatarError where the avatar is gone."""
@@ -180,6 +185,10 @@ class Avatars:
             return load_clip(data, "The video of this avatar", self._settings)
         return dataclasses.replace(load_image(data, self._settings), sha256=avatar.sha256, warnings=avatar.warnings)
 
+    def _clip(self, source: Source | Avatar) -> Clip | None:
+        source = self._source(source) if isinstance(source, Avatar) else source
+        return source if isinstance(source, Clip) else None
+
     def thumbnail(self, token: str, owner: str) -> bytes:
         """JPEG, 256 pixels square at most."""
         avatar = self.store.get(token, owner)
@@ -189,6 +198,10 @@ class Avatars:
             kept = as_jpeg(_small(_first_frame(source)))
             self.store.put_thumbnail(avatar, kept)
         return kept
+
+    def moving_thumbnail(self, token: str, owner: str) -> bytes | None:
+        """Animated WebP, MOVING_PX square; None of a photo."""
+        return self.store.moving_thumbnail(self.store.get(token, owner))
 
     def delete(self, token: str, owner: str) -> Avatar:
         """Removes it from memory and disk, and tells what it was."""
@@ -228,10 +241,19 @@ def _png(pixels: Frame) -> bytes:
 
 def _thumbnail(pixels: Frame, registration: Registration) -> bytes:
     """The face and what is around it."""
+    return as_jpeg(_around_face(pixels, registration, THUMBNAIL_PX))
+
+
+def _moving_thumbnail(source: Video, registration: Registration) -> bytes:
+    """The beginning of a clip."""
+    frames = islice(source.frames(), 0, MOVING_FRAMES * MOVING_STEP, MOVING_STEP)
+    return as_webp([_around_face(frame, registration, MOVING_PX) for frame in frames], FPS / MOVING_STEP)
+
+
+def _around_face(pixels: Frame, registration: Registration, side: int) -> Frame:
     height, width = pixels.shape[:2]
     x0, y0, x1, y1 = registration.face_box
-    cut = face_cut(width, height, (x0 * width, y0 * height, x1 * width, y1 * height))
-    return as_jpeg(cut_pixels(pixels, cut, THUMBNAIL_PX, THUMBNAIL_PX))
+    return cut_pixels(pixels, face_cut(width, height, (x0 * width, y0 * height, x1 * width, y1 * height)), side, side)
 
 
 def _small(pixels: Frame) -> Frame:

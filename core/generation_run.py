@@ -5,7 +5,7 @@ Streams take the same frames (core/streaming/recording.py).
 
 from __future__ import annotations
 
-import itertools
+import math
 import time
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
@@ -13,17 +13,31 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
+from core.aux_models.shown_frames import skipped_spans, skipped_warnings
 from core.engines.base import Session
 from core.errors import OptionError
 from core.media.burned_captions import BurnedCaptions
+from core.media.clip_sound import ClipSound
 from core.media.label import Label
+from core.media.sound_track import BesideSpeech
 from core.media.video import VideoWriter
+from core.notices import notice
 from core.provenance.signing import Signer
 from core.run_request import PreparedRun
 from core.scheduler import Job, Scheduler
-from core.types import FPS, SAMPLES_PER_FRAME, Audio, AudioStream, Frame, Generation, GenerationInfo, Progress
+from core.sync.meter import NOT_MEASURED, Sync, SyncMeter
+from core.types import (
+    SAMPLE_RATE_HZ,
+    SAMPLES_PER_FRAME,
+    Audio,
+    AudioStream,
+    Frame,
+    Generation,
+    GenerationInfo,
+    Progress,
+    SkipReason,
+    exact_rate,
+)
 
 
 class Turn(Protocol):
@@ -34,7 +48,7 @@ class Turn(Protocol):
 
 TURN_S = 0.02
 """A turn of a run ends about then, with the frame it is at: live sessions have frames due every 40 ms."""
-PREVIEW_FRAMES = 2 * FPS
+PREVIEW_S = 2
 """Of a preview: what can be looked at while the rest is made."""
 STEP_FRAMES = 5
 """As much of the recording is heard at a time; the session says how many frames are taken in one turn on the device."""
@@ -55,8 +69,11 @@ class GenerationRun:
         self.prepared, self.session, self.audio = prepared, session, audio
         self.options = prepared.loaded.request.options
         self.metadata = prepared.metadata()
+        self.rate = exact_rate(session.fps)
+        self.beside, self._sound_warnings = self._beside()
         self.n_frames = 0
         """Frames made so far."""
+        self._skipped: list[SkipReason | None] = []
         self._turn = session_turn(session, scheduler)
         self._ready_s = time.perf_counter()
         self._first_s = 0.0
@@ -64,7 +81,25 @@ class GenerationRun:
     @property
     def total(self) -> int:
         """Frames of the whole; 0 while the recording is still being made."""
-        return self.audio.n_frames or 0
+        if self.audio.n_frames is None:
+            return 0
+        spoken = math.ceil(round(self.audio.duration_s * SAMPLE_RATE_HZ) * self.rate / SAMPLE_RATE_HZ)
+        return max(spoken, self._rest_to)
+
+    @property
+    def _rest_to(self) -> int:
+        """Where the rest of the clip is shown after the recording: the frames that it has."""
+        return self.session.clip_frames if self.options.shorter == "rest" else 0
+
+    def _beside(self) -> tuple[BesideSpeech, tuple[str, ...]]:
+        """What is heard besides the recording, and what is not though it was asked for."""
+        goes_on, level, clip = self._rest_to > 0, self.options.keep_background, self.prepared.clip
+        if clip is None or not level:
+            return BesideSpeech(goes_on), ()
+        sound = ClipSound.of(clip, max(1, self.session.clip_frames), self.rate, self.options.longer)
+        if not sound.is_there():
+            return BesideSpeech(goes_on), (notice("background_mute"),)
+        return BesideSpeech(goes_on, sound, level), ()
 
     def goes_on(self) -> bool:
         """Whether more frames will follow those made so far."""
@@ -73,24 +108,31 @@ class GenerationRun:
     def write_video(self, job: Job[Any], output: Path, signer: Signer | None, preview: Path | None = None) -> Generation:
         """Writes every frame and the sound into a video file, signed where there is a signer.
 
-        preview: the first PREVIEW_FRAMES of a longer video are written there as well, and can be seen as soon as they are made.
+        preview: the first PREVIEW_S of a longer video are written there as well, and can be seen as soon as they are made.
         """
         sign = None if signer is None else partial(signer.sign, metadata=self.metadata)
-        audio, size = whole(self.audio), (self.session.width, self.session.height)
+        audio, size, n_first = whole(self.audio), (self.session.width, self.session.height), round(PREVIEW_S * self.rate)
+
+        def writing(path: Path) -> VideoWriter:
+            return VideoWriter(
+                path, *size, audio, fps=self.session.fps, beside=self.beside, metadata=self.metadata, sign=sign, crf=self.options.crf
+            )
+
         with ExitStack() as stack:
             frames = stack.enter_context(closing(self.frames(job)))
-            writer = stack.enter_context(VideoWriter(output, *size, audio, metadata=self.metadata, sign=sign))
-            first = None
-            if preview is not None and self.total > PREVIEW_FRAMES:
-                first = stack.enter_context(VideoWriter(preview, *size, audio, metadata=self.metadata, sign=sign))
+            writer = stack.enter_context(writing(output))
+            first = stack.enter_context(writing(preview)) if preview is not None and self.total > n_first else None
+            meter = stack.enter_context(SyncMeter(audio.samples, self.session.fps))
             for frame in frames:
                 writer.write(frame)
-                if first is not None and self.n_frames <= PREVIEW_FRAMES:
+                if self._skipped[self.n_frames - 1] is None:
+                    meter.offer(self.n_frames - 1, frame, self.session.face_box)
+                if first is not None and self.n_frames <= n_first:
                     first.write(frame)
-                    if self.n_frames == PREVIEW_FRAMES:
+                    if self.n_frames == n_first:
                         first.close()
             job.report(Progress("finishing", self.n_frames, self.total))
-        return Generation(output, self.info())
+        return Generation(output, self.info(meter.sync()))
 
     def frames(self, job: Job[Any]) -> Generator[Frame, None, None]:
         """Every frame once; reports to `job` after each step. Close it to free what the session holds."""
@@ -100,15 +142,14 @@ class GenerationRun:
         mark = self.prepared.loaded.marker.mark(width, height) if self.options.mark else None
         job.report(Progress("animating", 0, self.total))
         try:
-            for chunk in itertools.chain(self.audio.steps(STEP_FRAMES * SAMPLES_PER_FRAME), [np.zeros(0, np.float32)]):
-                waiting = self.session.push(chunk) if len(chunk) else self.session.flush()
+            for waiting in self._coming():
                 while True:  # a push may yield many frames at once: they are taken a step at a time
                     frames, through = self._step(waiting)
                     for frame in frames:
                         if label is not None:
                             label.draw(frame)
                         if captions is not None:
-                            captions.draw(frame, self.audio.words, self.n_frames / FPS)
+                            captions.draw(frame, self.audio.words, self.n_frames / self.session.fps)
                         if mark is not None:
                             mark.draw(frame)
                         if not self.n_frames:
@@ -121,6 +162,14 @@ class GenerationRun:
         finally:
             self.session.interrupt()  # ends what an engine does on threads of its own
 
+    def _coming(self) -> Iterator[Iterator[Frame]]:
+        """What the session makes of each step of the recording, of its end, and of the rest of the clip where that is shown."""
+        for chunk in self.audio.steps(STEP_FRAMES * SAMPLES_PER_FRAME):
+            yield self.session.push(chunk)
+        yield self.session.flush()
+        if self.n_frames < self._rest_to:
+            yield self.session.idle(self._rest_to - self.n_frames)
+
     def _step(self, waiting: Iterator[Frame]) -> tuple[list[Frame], bool]:
         """The frames of one turn, as many as it has time for; and whether there are no more."""
         frames: list[Frame] = []
@@ -131,6 +180,7 @@ class GenerationRun:
                 if frame is None:
                     return frames, True
                 frames.append(frame)
+                self._skipped.append(self.session.skipped)
                 if (time.perf_counter() - began) * (len(frames) + 1) / len(frames) > TURN_S:
                     break
         return frames, False
@@ -139,15 +189,17 @@ class GenerationRun:
         """Something can be seen from now on: the first frame, or, said by whoever streams, the first encoded piece."""
         self._first_s = time.perf_counter()
 
-    def info(self) -> GenerationInfo:
+    def info(self, sync: Sync = NOT_MEASURED) -> GenerationInfo:
         """The facts about the finished video; call it after the last frame."""
         prepared, audio_s = self.prepared, self.audio.duration_s
+        skipped = skipped_spans(self._skipped, float(self.rate))
+        said = (*skipped_warnings(skipped, self.n_frames / float(self.rate)), *sync.warnings)
         wall_s = time.perf_counter() - prepared.started_s
         return GenerationInfo(
             engine=prepared.engine.name,
             engine_reason=prepared.loaded.reason,
             frames=self.n_frames,
-            fps=FPS,
+            fps=int(self.rate) if self.rate.denominator == 1 else round(float(self.rate), 3),
             width=self.session.width,
             height=self.session.height,
             audio_s=round(audio_s, 3),
@@ -157,10 +209,13 @@ class GenerationRun:
             register_ms=prepared.register_ms,
             load_ms=prepared.loaded.load_ms,
             seed=self.options.seed,
-            warnings=(*prepared.warnings, *self.session.warnings, *self.audio.warnings),
+            warnings=(*prepared.warnings, *self.session.warnings, *self._sound_warnings, *self.audio.warnings, *said),
             avatar=prepared.avatar,
             label=self.options.label,
             mark=self.options.mark,
+            skipped=skipped,
+            sync_offset_ms=sync.offset_ms,
+            sync_confidence=sync.confidence,
         )
 
 

@@ -12,8 +12,9 @@ from typing import Literal, get_args
 
 NoticeCode = Literal[
     "face_small", "crop_small", "face_turned", "face_blurred", "face_dark", "mouth_covered",
-    "sound_cut_off", "sound_clipped", "sound_silent", "sound_quiet", "sound_noisy", "video_cut", "crop_moved",
-    "background_kept",
+    "sound_cut_off", "sound_clipped", "sound_silent", "sound_quiet", "sound_noisy", "video_cut", "video_hdr", "video_interlaced",
+    "background_mute", "crop_moved", "background_kept", "frames_skipped", "sync_unlike", "sync_still", "sync_face_lost", "sync_late",
+    "sync_early", "captions_failed",
 ]  # fmt: skip
 
 _SENTENCES: dict[NoticeCode, str] = {
@@ -28,8 +29,21 @@ _SENTENCES: dict[NoticeCode, str] = {
     "sound_silent": "The recording is silent: the mouth stays closed.",
     "sound_quiet": "The recording is very quiet ({db} dB): move closer to the microphone or raise its level.",
     "sound_noisy": "There seems to be much background noise or music: the lips follow clear speech best.",
-    "video_cut": "Only the first {seconds} seconds of the video are used; it plays forth and back.",
+    "video_cut": "Only the first {seconds} seconds of the video are used.",
+    "video_hdr": "The video is HDR: its light was mapped to what an ordinary screen shows.",
+    "video_interlaced": "The video is interlaced: its frames were put together of two halves each (deinterlaced).",
+    "background_mute": "The video has no sound that could be kept under the speech.",
     "background_kept": "The person could not be told from the background: it was kept as it is.",
+    "captions_failed": "The words of the recording could not be found: it has no captions.",
+    "sync_unlike": "The lips may not follow this sound (confidence {confidence}, by chance up to {least}): music, noise or several voices "
+    "in the recording make speech hard to follow.",
+    "sync_still": "The lips hardly move with the speech (confidence {confidence}, by chance up to {least}): the mouth may be covered, or "
+    "too small.",
+    "sync_face_lost": "Whether the lips fit the speech is not known (confidence {confidence}, by chance up to {least}): the face is seldom "
+    "seen.",
+    "sync_late": "The lips are {ms} ms later than the sound.",
+    "sync_early": "The lips are {ms} ms earlier than the sound.",
+    "frames_skipped": "{seconds} of {total} seconds show the video as it was: no face that can be animated is there.",
     "crop_moved": "The crop left out the face: it was moved to keep the face in.",
 }
 CODES: tuple[NoticeCode, ...] = get_args(NoticeCode)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from core.clip_options import MAX_FPS, MIN_FPS
 from core.engines.capabilities import CAPABILITIES
 from core.picture_options import ASPECTS
-from core.types import COMMON_OPTIONS, CONTROL_RANGES, DEFAULT, MAX_SIZE_PX, MIN_SIZE_PX, Controls, Framing, RenderOptions
+from core.types import COMMON_OPTIONS, CONTROL_RANGES, DEFAULT, MAX_CRF, MAX_SIZE_PX, MIN_CRF, MIN_SIZE_PX, Controls, Framing, RenderOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,18 +86,34 @@ OPTION_TABLE: tuple[OptionEntry, ...] = (
         "seed", "render", 'whole number, 0 to 4294967295, or "random"', "of blinks and sway; the same seed gives the same video",
         {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, {"const": "random"}]},
     ),
+    _whole("render", "crf", MIN_CRF, MAX_CRF, "H.264's constant rate factor: less is finer; 6 less is about twice the bytes"),
     _switch("render", "label", 'a small "AI" in the picture; where the deployment sets it, it cannot be left out'),
     _switch("render", "mark", "an imperceptible mark in the picture; where the deployment sets it, it cannot be left out"),
     _switch("render", "burn_captions", "the words in the picture while they are said; where it is known when; not in live sessions"),
     OptionEntry(
+        "fps", "render", f'whole number, {MIN_FPS} to {MAX_FPS}, or "source"',
+        'of a video: frames per second; "source": the clip\'s own constant rate, at most 60',
+        {"anyOf": [{"type": "integer", "minimum": MIN_FPS, "maximum": MAX_FPS}, {"const": "source"}]},
+    ),
+    OptionEntry(
+        "longer", "render", '"bounce", "loop", "freeze"',
+        "of a video: what it does when the recording is longer: plays forth and back, again from the start, or its last frame stays",
+        {"enum": ["bounce", "loop", "freeze"]},
+    ),
+    OptionEntry(
+        "shorter", "render", '"cut", "rest"', "of a video: after a shorter recording: nothing, or the rest of it with a closed mouth",
+        {"enum": ["cut", "rest"]},
+    ),
+    _number("render", "keep_background", 0, 1, "of a video: how loud its own sound is under the speech; 0: not heard, 1: as loud"),
+    OptionEntry(
         "face_index", "framing", "whole number from 0", "which face of the photo; 0 is the largest", {"type": "integer", "minimum": 0}
     ),
-    _control("blink", "blinks, relative to normal; 0: never"),
-    _control("head_motion", "sway and nods, relative to normal; 0: still"),
+    _control("blink", "of a photo: blinks, relative to normal; 0: never"),
+    _control("head_motion", "of a photo: sway and nods, relative to normal; 0: still"),
     _control("mouth", "opening of the lips, relative to normal"),
     _control("smile", "how much of the photo's smile is kept; 0: relaxed, 1: as in the photo"),
-    _control("gaze_x", "where the eyes rest, from the viewer's left to right"),
-    _control("gaze_y", "the same, from up to down"),
+    _control("gaze_x", "of a photo: where the eyes rest, from the viewer's left to right"),
+    _control("gaze_y", "of a photo: the same, from up to down"),
     OptionEntry(
         "emo", "controls", "name, number 0 to 7, list of them, rows of eight weights",
         "emotion: angry, disgust, fear, happy, neutral, sad, surprise, contempt; a list mixes them, lists of lists: per frame", {},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import random
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import OptionError
+from core.picture_options import is_background
 from core.types import Controls, Framing, RenderOptions
 
 EMOTION_NAMES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise", "contempt")
@@ -38,7 +40,7 @@ for _place, _kind in (("framing", Framing), ("controls", Controls), ("render", R
 
 _PLAIN_KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("blink", "head_motion", "mouth", "smile", "gaze_x", "gaze_y"), (int, float)),
-    **dict.fromkeys(("face_index", "max_size", "seed", "fade_in", "fade_out"), (int,)),
+    **dict.fromkeys(("face_index", "max_size", "seed", "crf", "fade_in", "fade_out"), (int,)),
 }
 
 
@@ -86,12 +88,28 @@ def read_assignments(texts: Iterable[str]) -> dict[str, Any]:
             raise OptionError(f"{text!r} is not an option.", "Write it as name=value.")
         if name.strip() in values:
             raise OptionError(f"{name.strip()} is given twice.", "Give it once.")
-        try:
-            values[name.strip()] = json.loads(value)
-        except ValueError:
-            python = {"True": True, "False": False, "None": None}
-            values[name.strip()] = python.get(value.strip(), value.strip())
+        values[name.strip()] = read_value(value)
     return values
+
+
+def read_value(text: str) -> Any:
+    """A value that is written as JSON; what is not JSON is text."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        python = {"True": True, "False": False, "None": None}
+        return python.get(text.strip(), text.strip())
+
+
+def with_seed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options by name, with a seed drawn where a random one is asked for."""
+    return {**values, "seed": random.SystemRandom().randrange(2**32)} if values.get("seed") == "random" else dict(values)
+
+
+def background_picture(values: Mapping[str, Any]) -> Path | None:
+    """The file of the picture that is to be behind the person; None where the option says something else."""
+    given = values.get("background")
+    return Path(given) if isinstance(given, str) and given and not is_background(given) else None
 
 
 def read_file(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import datetime
 from typing import Literal
 
 from core.engines.base import Engine, Registration
+from core.media.source import Clip
 from core.provenance.disclosure import NO_MARK, dated, disclosure
 from core.provenance.marking import PUBLIC_MARKER, Marker
 from core.types import Avatar, Controls, Framing, RenderOptions, Source, is_video
@@ -50,13 +51,15 @@ class LoadedEngine:
 class PreparedRun:
     """The loaded engine and the person registered with it.
 
-    started_s: by time.perf_counter, when the registration began. register_ms: how long it took.
+    started_s: by time.perf_counter, when the registration began. register_ms: how long it took. clip: the video source, where its sound
+    is kept under the speech.
     """
 
     loaded: LoadedEngine
     registration: Registration
     started_s: float
     register_ms: float
+    clip: Clip | None = None
 
     @property
     def engine(self) -> Engine:

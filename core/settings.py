@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     recognition_model: str = Field(default="whisper-1", min_length=1, max_length=200, description="Its model")
     recognition_timeout_s: float = Field(default=20.0, gt=0, le=300, description="How long it may send nothing")
     recognition_answer_s: float = Field(default=60.0, gt=0, le=3600, description="How long its answer may take to arrive once it has begun")
+    caption_recordings: bool = Field(
+        default=True, description="Pages and servers find the captions of recordings where there is a recogniser; else only where asked for"
+    )
     says_per_minute: int = Field(default=120, ge=1, description="Texts that one owner's live sessions are asked to say")
     chats_per_minute: int = Field(default=30, ge=1, description="Messages of one owner's conversations")
     max_live: int = Field(default=4, ge=0, description="Live sessions at the same time")
@@ -120,7 +123,7 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(default=50_000_000, gt=0, description="Largest photo accepted, pixels (checked before decoding)")
     min_image_px: int = Field(default=64, gt=0, description="Shortest side of a photo accepted")
     max_video_bytes: int = Field(default=300 * 2**20, gt=0, description="Largest video of a face accepted, bytes")
-    max_video_s: float = Field(default=60.0, gt=0, le=3600, description="Seconds of a video that are used; it plays forth and back")
+    max_video_s: float = Field(default=60.0, gt=0, le=3600, description="Seconds of a video that are used")
     max_video_store_bytes: int = Field(default=4 * 2**30, gt=0, description="Frames of one registered video in a temporary file, bytes")
     max_jobs: int = Field(default=1, ge=1, le=64, description="Jobs that run at the same time")
     max_queue: int = Field(default=16, ge=0, le=10_000, description="Jobs that may wait")

@@ -41,6 +41,7 @@ from core.types import (
     RenderOptions,
     Request,
     Source,
+    check_live_options,
 )
 from core.video_generation import VideoGenerator, check_captions
 
@@ -138,8 +139,7 @@ class Studio:
         """A live session on a person (`core.streaming`). Loads and registers on the caller's thread where that is not done yet, which may
         take long. clock: as in LiveSession. Raises as `submit`, and BusyError where it would not keep real time beside those that run.
         """
-        if options.burn_captions:
-            raise OptionError("Live sessions have no captions in the picture.", "Leave burn_captions out.", code="captions_live")
+        check_live_options(options)
         run_request = self._videos.checked_run(RunRequest(source, owner, engine, framing, controls, options))
         loaded = self._selector.load_engine(run_request)
         prepared, session = self._avatars.open_session(None, loaded)
@@ -230,6 +230,10 @@ class Studio:
     def thumbnail(self, token: str, owner: str) -> bytes:
         """JPEG, 256x256 pixels around the face. Raises AvatarError."""
         return self._avatars.thumbnail(token, owner)
+
+    def moving_thumbnail(self, token: str, owner: str) -> bytes | None:
+        """Animated WebP, 96x96 pixels around the face; None of a photo. Raises AvatarError."""
+        return self._avatars.moving_thumbnail(token, owner)
 
     def rename_avatar(self, token: str, owner: str, name: str) -> Avatar:
         """Raises AvatarError, or OptionError for a name that is too long."""

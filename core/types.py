@@ -10,21 +10,29 @@ import enum
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from core.clip_options import CLIP_OPTIONS, Longer, Shorter, verify_clip
 from core.errors import OptionError
 from core.picture_options import Aspect, Crop, verify_picture
 
 SAMPLE_RATE_HZ = 16_000
 """Rate of the samples an engine hears."""
 FPS = 25
-"""Frames per second of every video (Ditto's own rate)."""
+"""Frames per second of a video, unless the option `fps` says otherwise (Ditto's own rate)."""
 SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FPS
 """640 samples make one video frame."""
+
+
+def exact_rate(fps: float) -> Fraction:
+    """The frames per second that are meant: a whole number, or a broadcast rate such as 30000/1001."""
+    return Fraction(fps).limit_denominator(1001)
+
 
 Frame = NDArray[np.uint8]
 """One picture: (H, W, 3) uint8, RGB."""
@@ -170,7 +178,42 @@ def check_honoured(options: Framing | Controls | RenderOptions, capabilities: fr
         )
 
 
-COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "aspect", "crop", "seed", "label", "mark", "burn_captions"})
+def check_photo_options(options: RenderOptions) -> None:
+    """Raises OptionError for the first option that a video source alone gives a meaning, where it differs from its default."""
+    for name in CLIP_OPTIONS:
+        if getattr(options, name) != getattr(RenderOptions, name):
+            raise OptionError(
+                f"{name} is for videos, and this is a photo.",
+                "Leave it out, or give a video.",
+                code="videos_only",
+                parameters={"name": name},
+            )
+
+
+def check_moving_controls(source: Source | Avatar, controls: Controls, photo_only: frozenset[str], engine: str) -> None:
+    """Raises OptionError for the first control that differs from its default, where the source moves and the engine honours the control
+    for photos only.
+    """
+    for field in dataclasses.fields(controls) if is_video(source) else ():
+        if field.name in photo_only and getattr(controls, field.name) != field.default:
+            raise OptionError(
+                f"{field.name} is for photos: of a video the {engine} engine changes the mouth and the jaw.",
+                "Leave it out, or give a photo.",
+                code="photo_option",
+                parameters={"name": field.name, "engine": engine},
+            )
+
+
+def check_live_options(options: RenderOptions) -> None:
+    """Raises OptionError for the first option that a live session, which has no end and 25 frames a second, cannot honour."""
+    if options.burn_captions:
+        raise OptionError("Live sessions have no captions in the picture.", "Leave burn_captions out.", code="captions_live")
+    for name in ("fps", "shorter", "keep_background"):
+        if getattr(options, name) != getattr(RenderOptions, name):
+            raise OptionError(f"Live sessions do not honour {name}.", "Leave it out.", code="not_live", parameters={"name": name})
+
+
+COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "aspect", "crop", "seed", "crf", "label", "mark", "burn_captions"})
 """The options that every engine honours."""
 
 
@@ -262,6 +305,7 @@ CONTROL_RANGES: dict[str, tuple[float, float]] = {
 }
 
 MIN_SIZE_PX, MAX_SIZE_PX = 64, 1920
+MIN_CRF, MAX_CRF = 10, 40
 
 
 @dataclass(frozen=True)
@@ -273,9 +317,13 @@ class RenderOptions:
     aspect: proportions of the picture. "auto": those of the crop; without one a square, or the whole photo when size is "source".
     "source": the whole photo. crop: the part of the photo that is shown, cut to `aspect` around its middle, moved to the face where needed.
     seed: of everything random (blinks, sway); the same seed gives the same video. 0 .. 2**32 - 1.
+    crf: H.264's constant rate factor of the file, MIN_CRF .. MAX_CRF: 6 less make it about twice as large; a stream looks the same.
     label: a small visible "AI" is drawn into every frame. mark: the imperceptible mark is.
     burn_captions: the words are drawn into the frames while they are said.
     background: of the lite engine, what is behind the person: "keep", "blur", a colour "#rrggbb", or a picture that fills the frame.
+    Of video sources. fps: frames per second of the result, 10..60, or "source" for the clip's own constant rate. longer, shorter: what the
+    picture does when the recording is longer or shorter than the clip (`core.clip_options`). keep_background: how loud the clip's own sound
+    is under the speech, 0 (not heard) to 1 (as loud).
     Of the ditto engine, with their meaning in `Audio2MotionOptions`: online_mode, overlap_v2, sampling_timesteps, smo_k_d, fix_kp_cond,
     fix_kp_cond_dim, v_min_max_for_clip, context_frames, emit_tail; N_d: frames of the whole video where they are known beforehand, which
     the blinks are planned by.
@@ -287,9 +335,14 @@ class RenderOptions:
     crop: Crop | None = None
     background: str | Photo = "keep"
     seed: int = 1234
+    crf: int = 18
     label: bool = False
     mark: bool = False
     burn_captions: bool = False
+    fps: int | Literal["source"] = FPS
+    longer: Longer = "bounce"
+    shorter: Shorter = "cut"
+    keep_background: float = 0.0
     online_mode: bool | Default = DEFAULT
     overlap_v2: int | Default = DEFAULT
     context_frames: int | Default = DEFAULT
@@ -316,6 +369,7 @@ class RenderOptions:
                     parameters={"name": name, "value": str(value), "low": MIN_SIZE_PX, "high": MAX_SIZE_PX},
                 )
         verify_picture(self.aspect, self.crop, "keep" if isinstance(self.background, Photo) else self.background)
+        verify_clip(self.fps, self.longer, self.shorter, self.keep_background)
         if not 0 <= self.seed < 2**32:
             hint = "It must lie between 0 and 4294967295."
             raise OptionError(
@@ -323,6 +377,13 @@ class RenderOptions:
                 hint,
                 code="option_out_of_range",
                 parameters={"name": "seed", "value": self.seed, "low": 0, "high": 2**32 - 1},
+            )
+        if isinstance(self.crf, bool) or not isinstance(self.crf, int) or not MIN_CRF <= self.crf <= MAX_CRF:
+            raise OptionError(
+                f"crf is {self.crf!r}.",
+                f"It must be a whole number from {MIN_CRF} to {MAX_CRF}.",
+                code="option_out_of_range",
+                parameters={"name": "crf", "value": str(self.crf)[:40], "low": MIN_CRF, "high": MAX_CRF},
             )
         for name, switch in (("label", self.label), ("mark", self.mark)):
             if not isinstance(switch, bool):
@@ -390,6 +451,20 @@ class Progress:
 ProgressCallback = Callable[[Progress], None]
 
 
+SkipReason = Literal["no_face", "other_face", "too_small", "turned_away", "cut_off"]
+"""Why frames of a video source are shown as they are: no face was found in them; another person's face took the place; the face is too
+small, or turned too far to the side, to be animated; its mouth is outside the picture."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A span whose frames show the source as it is, seconds from the start: from_s <= t < to_s."""
+
+    from_s: float
+    to_s: float
+    why: SkipReason
+
+
 @dataclass(frozen=True)
 class GenerationInfo:
     """The facts about a finished video: the engine, the size and the times.
@@ -398,13 +473,16 @@ class GenerationInfo:
     rtf: wall_s / audio_s. first_frame_ms: from the moment audio and avatar are there to the first finished frame.
     register_ms, load_ms: registration of the photo and loading of the engine in this request, else 0.
     cache_hit: the very video had been made before; the times are those of this request. avatar: token of the avatar used. label: the
-    visible "AI" is in the frames. mark: the imperceptible mark is.
+    visible "AI" is in the frames. mark: the imperceptible mark is. skipped: spans of the video in which a moving source was shown as it is.
+    sync_offset_ms: by how much the picture is late (negative: the sound). sync_confidence: how well the lips follow the speech, about 0 to
+    1 (`core.sync.report.SyncReport`). Both are measured on some of the drawn frames (`core.sync.meter`), and None where less than two
+    seconds are spoken or no face was seen, and of streams; sync_offset_ms also where the confidence is not above chance.
     """
 
     engine: str
     engine_reason: str
     frames: int
-    fps: int
+    fps: float
     width: int
     height: int
     audio_s: float
@@ -419,10 +497,20 @@ class GenerationInfo:
     avatar: str | None = None
     label: bool = False
     mark: bool = False
+    skipped: tuple[Skipped, ...] = ()
+    sync_offset_ms: float | None = None
+    sync_confidence: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return {**dataclasses.asdict(self), "warnings": list(self.warnings)}
+        plain = dataclasses.asdict(self)
+        return {**plain, "warnings": list(self.warnings), "skipped": list(plain["skipped"])}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> GenerationInfo:
+        """What `to_dict` gave. Raises TypeError for anything else."""
+        skipped = tuple(Skipped(**span) for span in plain.get("skipped", ()))
+        return cls(**{**plain, "warnings": tuple(plain["warnings"]), "skipped": skipped})
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,13 @@
 #   stages     milliseconds of each stage by batch, beside the published way
 #   recording  16 s of sound whole, beside the published way
 #   streams    delay of the first frame, and how many streams keep real time
+#   speech     the speech encoder in PyTorch, beside ONNX Runtime
 #   latency    delay, work and motion of shorter windows and of a shorter context
 #   tensorrt_build  engines by scripts/cvt_onnx_to_trt.py, of networks exported to ONNX; what was built stays when it is run again
 #   tensorrt   these engines against plain networks in float32, and their speed beside PyTorch's
 #
-# The last two need requirements-tensorrt.txt, onnx, onnxscript and onnxruntime as well, and are left out where one is missing.
+# The last two need requirements-tensorrt.txt, onnx, onnxscript and onnxruntime as well, speech needs onnx and onnxruntime: each is left out
+# where one of them is missing.
 #
 # Needs bash, coreutils and a Python with torch, numpy and OpenCV; none of what decodes, encodes, finds faces or serves. In the environment:
 # OUT, the folder of the results (default: gpu_check below the current one); PYTHON; DEVICE, such as cuda:1; SMALL=1, networks with few
@@ -26,16 +28,17 @@ ROOT="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)"
 OUT="${OUT:-gpu_check}"
 SECTION_S="${SECTION_S:-480}"
 PYTHON="${PYTHON:-python3}"
-SECTIONS=(env kernels parity servers stages recording streams latency tensorrt_build tensorrt)
+SECTIONS=(env kernels parity servers stages recording streams speech latency tensorrt_build tensorrt)
 
 mkdir -p "$OUT" || exit 1
 common=()
 if [ -n "${DEVICE:-}" ]; then common+=(--device "$DEVICE"); fi
-stages=() recording=() streams=() latency=()
+stages=() recording=() streams=() speech=() latency=()
 if [ "${SMALL:-}" = 1 ]; then
   common+=(--small)
   stages=(--repeats 1 --batches 1 2)
   recording=(--seconds 0.4 --steps 2 --shared)
+  speech=(--windows 1 2 --repeats 1)
   latency=(--seconds 1 --steps 2)
   streams=(--stream_seconds 1 --most_streams 2 --shared)
 fi
@@ -50,6 +53,7 @@ section() {
       local name="$1[@]"
       python "$ROOT/benchmarks/ditto_end_to_end.py" --parts "$1" --out "$OUT/$1" "${!name+"${!name}"}"
       ;;
+    speech) python "$ROOT/benchmarks/ditto_speech.py" --out "$OUT" "${speech[@]+"${speech[@]}"}" ;;
     latency) python "$ROOT/benchmarks/ditto_latency.py" --out "$OUT" "${latency[@]+"${latency[@]}"}" ;;
     tensorrt_build) python "$ROOT/benchmarks/ditto_tensorrt.py" build --work "$OUT/tensorrt" --out "$OUT" ;;
     tensorrt) python "$ROOT/benchmarks/ditto_tensorrt.py" check --work "$OUT/tensorrt" --out "$OUT" ;;

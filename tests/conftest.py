@@ -29,6 +29,14 @@ def processor_without_bfloat16() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def captions_only_where_asked_for() -> Iterator[None]:
+    """A recogniser is installed for the tests: it would hear every recording of every test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TALKING_HEAD_CAPTION_RECORDINGS", "false")
+        yield
+
+
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return Settings(output_dir=tmp_path_factory.mktemp("outputs"), cache_dir=tmp_path_factory.mktemp("caches"))

@@ -140,3 +140,19 @@ def test_lite_refuses_by_name_what_it_does_not_honour(lite: Engine, portrait: Ph
 def test_defaults_of_a_request_ask_for_nothing(speech: Audio, portrait: Photo) -> None:
     request = Request(speech, portrait)
     assert (request.controls, request.options) == (Controls(), RenderOptions())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("fps", 9), ("fps", 61), ("fps", 29.97), ("fps", True), ("fps", "own"), ("longer", "mirror"), ("longer", ["loop"]), ("shorter", None),
+     ("keep_background", -0.1), ("keep_background", 1.1), ("keep_background", float("nan")), ("keep_background", "low")],
+)  # fmt: skip
+def test_how_a_clip_is_played_is_one_of_few_ways(name: str, value: object) -> None:
+    with pytest.raises(OptionError, match=f"{name} is ") as caught:
+        read_options({name: value}).render.verify()
+    assert caught.value.parameters["name"] == name
+
+
+def test_ways_to_play_a_clip() -> None:
+    for values in ({"fps": "source"}, {"fps": 10}, {"fps": 60, "longer": "freeze", "shorter": "rest", "keep_background": 1}):
+        read_options(values).render.verify()

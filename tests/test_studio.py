@@ -100,3 +100,18 @@ def test_engines_load_when_first_needed(tmp_path: Path) -> None:
     studio = open_studio(Settings(output_dir=tmp_path))
     assert studio.health()["loaded"] == []
     studio.close()
+
+
+def test_the_constant_rate_factor_holds_for_files_and_streams(studio: Studio, short: Audio, portrait: Photo, tmp_path: Path) -> None:
+    files, streams = [], []
+    for crf in (12, 18, 30):
+        request = Request(short, portrait, options=RenderOptions(size=128, crf=crf))
+        files.append(studio.generate(request, tmp_path / f"{crf}.mp4").path.stat().st_size)
+        with studio.stream(request) as stream:
+            streams.append(sum(len(segment.data) for segment in stream))
+    usual = studio.generate(Request(short, portrait, options=RenderOptions(size=128)), tmp_path / "usual.mp4").path
+    assert usual.stat().st_size == files[1]
+    assert files == sorted(files, reverse=True)
+    assert streams == sorted(streams, reverse=True)
+    with pytest.raises(OptionError, match="crf is 9"):
+        studio.check(Request(short, portrait, options=RenderOptions(crf=9)))

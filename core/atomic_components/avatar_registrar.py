@@ -3,7 +3,7 @@
 For every frame: where the face is, a 512 crop turned upright around it (`crop.py`), and from that crop the appearance, the motion and the
 eyes: first landmarks -> crop A -> 203 landmarks -> crop B. In a video the 203 landmarks of a frame place crop A of the next one.
 
-Of a video only numbers stay in memory; its pictures are put away as they come (`registration.py`).
+Of a video only numbers stay in memory; its pictures are put away as they come (`video_frames.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import cv2
@@ -20,8 +19,9 @@ import torch
 
 from core.atomic_components.crop import CROP_PX, Crop, halved, network_input
 from core.atomic_components.pose import Array, Motion
-from core.atomic_components.registration import MAX_STORE_BYTES, DittoRegistration, PictureFile, SourceFrame
+from core.atomic_components.registration import MAX_STORE_BYTES, DittoRegistration, SourceFrame
 from core.atomic_components.source_options import SourceOptions
+from core.atomic_components.video_frames import Found, MotionFields, VideoFollower, VideoFrames
 from core.aux_models.landmarks import LAYOUT_203, FaceDetector, Landmarks, check_face, check_whole, eye_attributes
 from core.errors import FaceError, ImageError
 from core.notices import notice
@@ -31,12 +31,8 @@ from core.types import FPS, Frame
 LANDMARK_PX = 224
 LANDMARK_SCALE, LANDMARK_VY = 1.5, -0.1
 """Crop A, which the 203 landmarks are found in."""
-MOTION_BATCH = 4
-"""Crops whose motion is read at once: on a CPU each takes 0.15 s, and a registration can be cancelled only between batches."""
 MAX_ASTRAY = 0.3
 """The eyes of the mesh may lie this part of the crop away from those of the 203 landmarks; beyond, the landmarks have lost the face."""
-
-MotionFields = ("pitch", "yaw", "roll", "t", "exp", "scale", "kp")
 
 
 def moving_average(rows: Array, k: int) -> Array:
@@ -53,18 +49,6 @@ class MeshFinder(Protocol):
         """(H, W, 3) uint8 RGB -> (478, 3) normalised points of each face; empty without one."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """One frame after its face was found."""
-
-    crop: Crop
-    small: Frame
-    landmarks: Landmarks
-    eye_open: Array
-    eye_ball: Array
-    face_box: tuple[float, float, float, float]
-
-
 class AvatarRegistrar:
     """Holds networks and models only; serves many registrations, from several threads where they do.
 
@@ -72,6 +56,7 @@ class AvatarRegistrar:
     (n, 63), scale (n, 1), kp (n, 63) (`core.models.MotionInfo`). Both are called on `device` with float32.
     detector: finds faces (`MeshDetector`, `InsightFaceDetector`). landmark203: (224, 224, 3) uint8 crop -> (203, 2) in its pixels.
     face_mesh: for the eyes. max_store_bytes: of the frames of one video on the disk; a longer video is used up to there.
+    both: appearance and motion in one call, where that is quicker; else the appearance is computed when it is asked for.
     """
 
     def __init__(
@@ -83,7 +68,9 @@ class AvatarRegistrar:
         face_mesh: MeshFinder,
         device: torch.device | str = "cpu",
         max_store_bytes: int = MAX_STORE_BYTES,
+        both: Callable[[torch.Tensor], tuple[torch.Tensor, Any]] | None = None,
     ) -> None:
+        self._both = both
         self._max_store_bytes = max_store_bytes
         self._appearance, self._motion = appearance, motion
         self._detector, self._landmark203, self._face_mesh = detector, landmark203, face_mesh
@@ -98,9 +85,9 @@ class AvatarRegistrar:
     ) -> DittoRegistration:
         """A photo, (H, W, 3) uint8 RGB, or the frames of a video, which are read once, as they are needed.
 
-        face_index: which face of the photo or of the first frame, counted from the largest. progress: told the frames done after each;
-        what it raises ends the registration. Raises FaceError where there is no such face, or a video loses it (the message names
-        the frame), ImageError where a video has no frames.
+        face_index: which face of the photo, or of the first frame with so many, counted from the largest. progress: told the frames done
+        after each; what it raises ends the registration. Raises FaceError where there is no such face, or no frame of a video shows one
+        that can be animated, ImageError where a video has no frames.
         """
         options = options or SourceOptions()
         if isinstance(source, np.ndarray):
@@ -114,51 +101,45 @@ class AvatarRegistrar:
         else:
             face = self._first(frame, face_index)
         found = self._find(frame, face, options)
-        motions = self._motions([found.small])
+        feature, motions = (None, self._motions([found.small])) if self._both is None else self._extracted(self._both, found.small)
         progress(1)
-        return DittoRegistration(
+        registration = DittoRegistration(
             _frames([found], motions), motions["kp"][0], True, [frame], [found.small], self.extract, (photo.shape[1], photo.shape[0]),
             _warnings(found.crop.side_px),
         )  # fmt: skip
+        if feature is not None:
+            registration.give_feature(0, feature)
+        return registration
 
     def _video(
         self, source: Iterator[Frame], options: SourceOptions, face_index: int, progress: Callable[[int], None]
     ) -> DittoRegistration:
-        pictures, crops = PictureFile(self._max_store_bytes), PictureFile(self._max_store_bytes)
-        every: list[_Found] = []
-        parts: list[dict[str, Array]] = []
-        waiting: list[Frame] = []
+        def find(frame: Frame, first: Landmarks) -> Found:
+            return self._find(frame, first, options)
+
+        follower = VideoFollower(find, self._detector, face_index)
+        kept = VideoFrames(self._max_store_bytes, self._motions)
         size, full = (0, 0), False
         limit = options.template_n_frames if options.template_n_frames > 0 else None
         for number, own in enumerate(itertools.islice(source, limit)):
             frame = bounded(own, options.max_size)
-            if not pictures.append(frame):
+            if not kept.pictures.append(frame):
                 full = True
                 break
             if number == 0:
                 size = own.shape[1], own.shape[0]
-                found = self._find(frame, self._first(frame, face_index, "the first frame of the video"), options)
-            else:
-                found = self._follow(frame, every[-1].landmarks, options, number)
-            small = found.small
-            crops.append(small)
-            waiting.append(small)
-            every.append(_without_picture(found))
-            if len(waiting) == MOTION_BATCH:
-                parts.append(self._motions(waiting))
-                waiting = []
+            kept.add(follower.step(frame))
             progress(number + 1)
-        if not every:
+        if not len(kept.pictures):
             raise ImageError("The video has no frames.", "Is the file complete?")
-        if waiting:
-            parts.append(self._motions(waiting))
-        motions = {name: np.concatenate([part[name] for part in parts]) for name in MotionFields}
+        shown = follower.shown()
+        motions = kept.motions()
         sc = motions["kp"][0]
         smooth = {name: moving_average(rows, options.smo_k_s) for name, rows in motions.items()}
-        warnings = _warnings(float(np.mean([found.crop.side_px for found in every])))
+        warnings = _warnings(kept.side_px)
         if full:
-            warnings += (f"Only the first {len(every) / FPS:.0f} seconds of the video are used; it plays forth and back.",)
-        return DittoRegistration(_frames(every, smooth), sc, False, pictures, crops, self.extract, size, warnings)
+            warnings += (notice("video_cut", seconds=f"{len(kept.pictures) / FPS:.0f}"),)
+        return DittoRegistration(_frames(kept.found(), smooth), sc, False, kept.pictures, kept.crops, self.extract, size, warnings, shown)
 
     def _first(self, frame: Frame, face_index: int, where: str = "the photo") -> Landmarks:
         faces = self._detector(frame)
@@ -181,26 +162,7 @@ class AvatarRegistrar:
             frame = cv2.resize(photo, source_size(photo.shape[1], photo.shape[0], wanted), interpolation=cv2.INTER_AREA)
         return frame, face.scaled(frame.shape[1] / photo.shape[1], frame.shape[0] / photo.shape[0])
 
-    def _follow(self, frame: Frame, last: Landmarks, options: SourceOptions, number: int) -> _Found:
-        """The face of the frame before, found again; where the landmarks have lost it, the detector is asked for the nearest face."""
-        try:
-            return self._find(frame, last, options)
-        except FaceError:
-            where = last.points.mean(axis=0)
-            faces = sorted(self._detector(frame), key=lambda face: float(np.linalg.norm(face.points.mean(axis=0) - where)))
-            try:
-                if faces:
-                    return self._find(frame, faces[0], options)
-            except FaceError:
-                pass
-            raise FaceError(
-                f"The face is lost in frame {number + 1} of the video ({number / FPS:.2f} s).",
-                "Use a video that shows the face from the front throughout, or only the part before.",
-                code="face_lost",
-                parameters={"seconds": f"{number / FPS:.2f}"},
-            ) from None
-
-    def _find(self, frame: Frame, first: Landmarks, options: SourceOptions) -> _Found:
+    def _find(self, frame: Frame, first: Landmarks, options: SourceOptions) -> Found:
         rough = Crop.around(first, LANDMARK_PX, LANDMARK_SCALE, 0.0, LANDMARK_VY)
         landmarks = Landmarks(rough.to_frame(self._landmark203(rough.pixels(frame))), LAYOUT_203)
         crop = Crop.around(
@@ -211,7 +173,8 @@ class AvatarRegistrar:
         eye_open, eye_ball = eye_attributes(mesh[None])
         on_frame = crop.to_frame(mesh[:, :2] * np.float32(CROP_PX))
         (x0, y0), (x1, y1) = on_frame.min(axis=0).tolist(), on_frame.max(axis=0).tolist()
-        return _Found(crop, halved(picture), landmarks, eye_open, eye_ball, (x0, y0, x1, y1))
+        points = np.concatenate([on_frame, mesh[:, 2:] * np.float32(crop.side_px)], axis=1)
+        return Found(crop, halved(picture), landmarks, eye_open, eye_ball, (x0, y0, x1, y1), points)
 
     def _mesh(self, picture: Frame, eyes: Array) -> Array:
         """The mesh whose eyes are nearest to where the landmarks have them: a crop may show more than one face."""
@@ -231,8 +194,15 @@ class AvatarRegistrar:
     def _motions(self, crops: Sequence[Frame]) -> dict[str, Array]:
         """n of (256, 256, 3) -> the motion by field, (n, m) float32."""
         with torch.inference_mode():
-            info = self._motion(network_input(crops).to(self._device))
-            return {name: torch.as_tensor(getattr(info, name)).float().cpu().numpy().reshape(len(crops), -1) for name in MotionFields}
+            return _on_machine(self._motion(network_input(crops).to(self._device)), len(crops))
+
+    def _extracted(
+        self, both: Callable[[torch.Tensor], tuple[torch.Tensor, Any]], crop: Frame
+    ) -> tuple[torch.Tensor, dict[str, Array]]:
+        """Appearance and motion of a photo's crop, as `extract` and `_motions` give them."""
+        with torch.inference_mode():
+            feature, info = both(network_input([crop]).to(self._device))
+            return feature, _on_machine(info, 1)
 
     def extract(self, crop: Frame) -> torch.Tensor:
         """(256, 256, 3) uint8 RGB -> (1, 32, 16, 64, 64), its appearance."""
@@ -240,12 +210,11 @@ class AvatarRegistrar:
             return self._appearance(network_input([crop]).to(self._device))
 
 
-def _without_picture(found: _Found) -> _Found:
-    """The crop of a video's frame lies in a file; in memory it would add up."""
-    return _Found(found.crop, np.empty((0, 0, 3), np.uint8), found.landmarks, found.eye_open, found.eye_ball, found.face_box)
+def _on_machine(info: Any, n: int) -> dict[str, Array]:
+    return {name: torch.as_tensor(getattr(info, name)).float().cpu().numpy().reshape(n, -1) for name in MotionFields}
 
 
-def _frames(found: Sequence[_Found], motions: dict[str, Array]) -> list[SourceFrame]:
+def _frames(found: Sequence[Found], motions: dict[str, Array]) -> list[SourceFrame]:
     return [
         SourceFrame(Motion.of({name: rows[i] for name, rows in motions.items()}), one.crop, one.eye_open, one.eye_ball, one.face_box)
         for i, one in enumerate(found)

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from core.atomic_components.pose import Array, SourceMotion, mirror_index
+from core.atomic_components.pose import Array, SourceMotion
 from core.atomic_components.wav2feat import FEATURE_DIM
+from core.clip_options import Longer, clip_index
 from core.errors import OptionError
 
 EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise", "contempt")
@@ -86,13 +87,20 @@ class ConditionLayout:
 class ConditionHandler:
     """Rows of conditions for any stretch of frames. Holds no state: calls may come in any order and from any thread.
 
-    source: of the person rendered, or of the character that stands in for the motion model ("ch_info").
+    source: of the person rendered, or of the character that stands in for the motion model ("ch_info"). longer: how its frames are played.
     """
 
-    def __init__(self, source: SourceMotion, options: ConditionOptions | None = None, layout: ConditionLayout | None = None) -> None:
+    def __init__(
+        self,
+        source: SourceMotion,
+        options: ConditionOptions | None = None,
+        layout: ConditionLayout | None = None,
+        longer: Longer = "bounce",
+    ) -> None:
+        self._longer = longer
         options, layout = options or ConditionOptions(), layout or ConditionLayout()
         n_eyes = 1 if options.eye_f0_mode else len(source.motions)
-        self._blocks: list[tuple[Array, bool]] = []  # the rows of a block, and whether they run forth and back (else round and round)
+        self._blocks: list[tuple[Array, bool]] = []  # rows of a block; whether they are played as the source's frames, else round and round
         if layout.use_emo:
             self._blocks.append((emotion_sequence(options.emo), False))
         if layout.use_eye_open:
@@ -110,7 +118,8 @@ class ConditionHandler:
         """
         frames = np.maximum(np.arange(first_frame, first_frame + len(features)), 0)
         columns = [features]
-        for rows, mirrored in self._blocks:
+        for rows, of_source in self._blocks:
             m = len(rows)
-            columns.append(rows[[mirror_index(int(i), m) if mirrored else int(i) % m for i in frames]])
+            longer: Longer = self._longer if of_source else "loop"
+            columns.append(rows[[clip_index(int(i), m, longer) for i in frames]])
         return np.concatenate(columns, axis=1, dtype=np.float32)

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from core.atomic_components.audio2motion import mover_to, row_parts
-from core.atomic_components.pose import ANGLES, N_KEYPOINTS, Array, SourceMotion, degrees, keypoints, mirror_index
+from core.atomic_components.pose import ANGLES, N_KEYPOINTS, Array, SourceMotion, degrees, keypoints
 from core.atomic_components.stitch_options import MAX_FRAMES, NO_CONTROLS, FrameControls, MotionStitchOptions, by_frame
 from core.atomic_components.transition import Transition
+from core.clip_options import Longer, clip_index
 
 LIP = (6, 12, 14, 17, 19, 20)
 EYE = (11, 13, 15, 16, 18)
@@ -114,7 +115,9 @@ class MotionStitch:
         character: SourceMotion | None = None,
         seed: int = 0,
         first_frame: int = 0,
+        longer: Longer = "bounce",
     ) -> None:
+        self._longer = longer
         self._source, self._stitch = source, stitch
         self._options = options = options or MotionStitchOptions()
         self._by_frame, self._overall = by_frame(options.ctrl_info), FrameControls.of(options.overall_ctrl_info)
@@ -170,7 +173,7 @@ class MotionStitch:
     def step(self, row: Array, reference: Array | None = None) -> StitchedFrame:
         """The next frame from its motion row (265,) float32. reference: row that motion is measured from (`Audio2Motion.reference`)."""
         options = self._options
-        index = mirror_index(self._frame, len(self._source.motions))
+        index = clip_index(self._frame, len(self._source.motions), self._longer)
         controls = self._by_frame.get(self._said, NO_CONTROLS).over(self._overall)
         source = self._source.motions[index].parts()
         if self._kp_source is None or not self._source.is_image:

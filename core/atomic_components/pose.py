@@ -108,12 +108,6 @@ class SourceMotion:
         return float(self.motions[0].scale[0])
 
 
-def mirror_index(i: int, n: int) -> int:
-    """Which of `n` source frames frame `i` uses: forth and back, the end frames twice (0 1 2 2 1 0 0 1 ...)."""
-    turn, rest = divmod(i, n)
-    return rest if turn % 2 == 0 else n - 1 - rest
-
-
 def degrees(angle: Array) -> Array:
     """(..., 66) logits -> (...) degrees, the expectation over the bins; anything else is degrees already."""
     if angle.shape[-1] != N_BINS:

@@ -47,10 +47,13 @@ class Canvas:
     """One frame of the source, ready to receive rendered crops: a photo needs one for a whole session, a video one per frame.
 
     frame: (H, W, 3) uint8 RGB. m_c2o: (3, 3) float32, pixels of the 512 crop to pixels of the frame. cut, width, height: which rectangle
-    of the frame the picture shows and how large; by default the whole frame as it is. `put` may be called from several threads.
+    of the frame the picture shows and how large; by default the whole frame as it is. strength: 0..1, how much of the crops is
+    seen; at 0 the picture is the frame's. `put` may be called from several threads.
     """
 
-    def __init__(self, frame: Frame, m_c2o: Array, cut: Cut | None = None, width: int = 0, height: int = 0) -> None:
+    def __init__(
+        self, frame: Frame, m_c2o: Array, cut: Cut | None = None, width: int = 0, height: int = 0, strength: float = 1.0
+    ) -> None:
         frame_h, frame_w = frame.shape[:2]
         cut = cut or Cut(0, 0, frame_w, frame_h)
         self.width, self.height = width or frame_w, height or frame_h
@@ -68,7 +71,7 @@ class Canvas:
             self._from_shrunk = self._matrix if factor == 1 else (self._matrix @ to_large)[:2]
         self._x0, self._y0, self._x1, self._y1 = self._reach()
         weight = cv2.warpAffine(blend_mask(), self._matrix, (self.width, self.height), flags=cv2.INTER_LINEAR, borderValue=0)
-        weight = np.clip(weight, 0, 1) * _on_source(cut, frame_w, frame_h, self.width, self.height)
+        weight = np.clip(weight, 0, 1) * _on_source(cut, frame_w, frame_h, self.width, self.height) * np.float32(strength)
         part = self._inside(weight)[..., None]
         self._weight: Array = np.ascontiguousarray(np.broadcast_to(part, (*part.shape[:2], 3)))
         self._kept: Array = (np.float32(1) - self._weight) * self._inside(self._background).astype(np.float32)

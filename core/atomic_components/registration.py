@@ -18,13 +18,18 @@ import numpy as np
 import torch
 
 from core.atomic_components.crop import Crop
-from core.atomic_components.pose import Array, Motion, SourceMotion, mirror_index
+from core.atomic_components.pose import Array, Motion, SourceMotion
+from core.aux_models.shown_frames import ShownFrames
+from core.clip_options import clip_index
 from core.errors import ImageError, disk_error
+from core.optimization.kept_arrays import KeptArrays
 from core.types import Frame
 
 MAX_STORE_BYTES = 4 * 2**30
 MAX_FEATURES = 16
 """Feature volumes kept per registration, 8 MB each in float32."""
+MAX_LISTENING_BYTES = 48 * 2**20
+"""Of what is kept of a person who listens: the 75 pictures of one session at 320×320 take 23 MB."""
 
 
 class Pictures(Protocol):
@@ -107,8 +112,10 @@ class DittoRegistration:
     """A registered source. Thread-safe; serves any number of sessions.
 
     frames: one SourceFrame per frame. motion: the same as the motion stages want it. width, height: of the frames, in pixels.
-    source_width, source_height: before they were bounded. warnings: as in Photo.
+    source_width, source_height: before they were bounded. shown: which frames are animated, and how much of it is seen. warnings: as in
+    Photo.
     Numbers of frames (`index`) are those of the source; `index(i)` tells which one frame i of the result uses.
+    listening: motion and pictures of the person listening, which every session would make the same; by what decides them.
     """
 
     def __init__(
@@ -121,8 +128,11 @@ class DittoRegistration:
         extract: Callable[[Frame], torch.Tensor],
         source_size_px: tuple[int, int],
         warnings: tuple[str, ...] = (),
+        shown: ShownFrames | None = None,
     ) -> None:
+        """shown: which frames of a video are animated; None: all."""
         self.frames = tuple(frames)
+        self.shown = shown or ShownFrames((None,) * len(frames), np.ones(len(frames), np.float32))
         self.is_image = is_image
         self.motion = SourceMotion(
             [frame.motion for frame in frames],
@@ -135,6 +145,7 @@ class DittoRegistration:
         self.source_width, self.source_height = source_size_px
         self.warnings = warnings
         self._pictures, self._crops, self._extract = pictures, crops, extract
+        self.listening = KeptArrays(MAX_LISTENING_BYTES)
         self._features: OrderedDict[int, torch.Tensor] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -143,7 +154,7 @@ class DittoRegistration:
 
     def index(self, i: int) -> int:
         """Number of the source frame that frame `i` of the result uses: a video plays forth and back."""
-        return mirror_index(i, len(self.frames))
+        return clip_index(i, len(self.frames), "bounce")
 
     def picture(self, index: int) -> Frame:
         """(height, width, 3) uint8 RGB, the frame that the crop is put back into. Not to be written to."""
@@ -172,8 +183,9 @@ class DittoRegistration:
 
     @property
     def face_box(self) -> tuple[float, float, float, float]:
-        """x0, y0, x1, y1 of the face, the mean over the frames: what the small output is framed by."""
-        x0, y0, x1, y1 = np.mean([frame.face_box for frame in self.frames], axis=0).tolist()
+        """x0, y0, x1, y1 of the face, the mean over the frames that are animated: what the small output is framed by."""
+        boxes = [frame.face_box for frame, why in zip(self.frames, self.shown.why, strict=True) if why is None]
+        x0, y0, x1, y1 = np.mean(boxes, axis=0).tolist()
         return x0, y0, x1, y1
 
     @property
@@ -182,4 +194,4 @@ class DittoRegistration:
         with self._lock:
             features = sum(feature.numel() * feature.element_size() for feature in self._features.values())
         pictures = self._pictures[0].nbytes + self._crops[0].nbytes if self.is_image else 0
-        return features + pictures + 2048 * len(self.frames)
+        return features + pictures + self.listening.nbytes + 2048 * len(self.frames)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from core.atomic_components.crop import CROP_PX, Crop, halved
 from core.atomic_components.pose import LAYOUT, Motion
 from core.atomic_components.registration import DittoRegistration, PictureFile, SourceFrame
+from core.aux_models.shown_frames import ShownFrames
 from core.types import Frame
 
 _PARTS = (*LAYOUT, "kp")
@@ -33,6 +34,7 @@ def saved(registration: DittoRegistration) -> tuple[dict[str, NDArray[Any]], dic
         "eye_open": registration.motion.eye_open,
         "eye_ball": registration.motion.eye_ball,
         "face_box": np.array([frame.face_box for frame in frames], np.float64),
+        "weight": registration.shown.weight,
     }
     if registration.is_image:
         arrays |= {"picture": registration.picture(0), "crop": registration.crop(0), "feature": registration.feature(0).cpu().numpy()}
@@ -41,6 +43,7 @@ def saved(registration: DittoRegistration) -> tuple[dict[str, NDArray[Any]], dic
         "size": [registration.width, registration.height],
         "source_size": [registration.source_width, registration.source_height],
         "warnings": list(registration.warnings),
+        "why": list(registration.shown.why),
     }
     return arrays, values
 
@@ -77,4 +80,5 @@ def restored(
         picture = own if own.shape[1::-1] == size else cv2.resize(own, size)
         if not (pictures.append(picture) and small.append(halved(crop.pixels(picture)))):
             raise ValueError("there is no room any more for the frames of the video")
-    return DittoRegistration(frames, arrays["sc"], False, pictures, small, extract, source_size, warnings)
+    shown = ShownFrames(tuple(values["why"]), arrays["weight"])
+    return DittoRegistration(frames, arrays["sc"], False, pictures, small, extract, source_size, warnings, shown)

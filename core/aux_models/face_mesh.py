@@ -44,6 +44,8 @@ JAW_AND_BROWS = (
 _EYES_AND_MOUTH = (33, 133, 159, 145, 263, 362, 386, 374, 61, 291)
 LAYOUT_MESH = Layout(left_eye=(0, 1, 2, 3), right_eye=(4, 5, 6, 7), mouth=(8, 9))
 """Of the points _EYES_AND_MOUTH followed by JAW_AND_BROWS."""
+_APART_MS = 1_000_000
+"""Between the frames of a video, as MediaPipe is told: at 40 ms it would smooth the points, which then lag half a frame behind a head."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +76,13 @@ class Face:
         return float(np.linalg.norm(self.points[LEFT_EYE_OUTER, :2] - self.points[RIGHT_EYE_OUTER, :2]))
 
 
-class _Landmarker:
-    """MediaPipe's landmarker, loaded. Thread-safe."""
+class Landmarker:
+    """MediaPipe's landmarker, loaded. Thread-safe, unless it follows one face."""
 
-    def __init__(self, min_confidence: float, whole: bool) -> None:
-        """whole: with expression scores and head pose."""
+    def __init__(self, min_confidence: float, whole: bool, follows_one: bool = False) -> None:
+        """whole: with expression scores and head pose. follows_one: each picture is the next frame of a video of one face, which is looked
+        for where it was; the detector runs only after it was lost.
+        """
         if not MODEL_PATH.is_file():
             raise EngineUnavailable(f"The face landmark model assets/{MODEL_PATH.name} is missing.", "Restore it from the repository.")
         with quiet_native_log():
@@ -94,7 +98,8 @@ class _Landmarker:
             self._landmarker: Any = vision.FaceLandmarker.create_from_options(
                 vision.FaceLandmarkerOptions(
                     base_options=BaseOptions(model_asset_path=str(MODEL_PATH)),
-                    num_faces=MAX_FACES,
+                    running_mode=vision.RunningMode.VIDEO if follows_one else vision.RunningMode.IMAGE,
+                    num_faces=1 if follows_one else MAX_FACES,
                     min_face_detection_confidence=min_confidence,
                     output_face_blendshapes=whole,
                     output_facial_transformation_matrixes=whole,
@@ -102,13 +107,23 @@ class _Landmarker:
             )
             atexit.register(self._forget)
             self._lock = threading.Lock()
+            self._time_ms = 0 if follows_one else None
             self(np.zeros((64, 64, 3), np.uint8))  # the first call sets up the graph, and logs
 
     def __call__(self, pixels: Frame) -> Any:
         """(H, W, 3) uint8 RGB -> MediaPipe's FaceLandmarkerResult."""
         image = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=np.ascontiguousarray(pixels))
         with self._lock:
-            return self._landmarker.detect(image)
+            if self._time_ms is None:
+                return self._landmarker.detect(image)
+            self._time_ms += _APART_MS
+            return self._landmarker.detect_for_video(image, self._time_ms)
+
+    def close(self) -> None:
+        """Frees the network."""
+        with self._lock:
+            atexit.unregister(self._forget)
+            self._landmarker.close()
 
     def _forget(self) -> None:
         """At the interpreter's end MediaPipe's destructor would call into an executor that is gone, and fail noisily."""
@@ -122,7 +137,7 @@ class FaceMesh:
     """
 
     def __init__(self) -> None:
-        self._landmarker = _Landmarker(min_confidence=0.5, whole=False)
+        self._landmarker = Landmarker(min_confidence=0.5, whole=False)
 
     def meshes(self, pixels: Frame) -> list[NDArray[np.float32]]:
         """(H, W, 3) uint8 RGB -> (478, 3) float32 for each face: x and z over the width, y over the height. Empty without a face."""
@@ -133,7 +148,7 @@ class FaceFinder:
     """Holds the loaded landmarker. Thread-safe."""
 
     def __init__(self) -> None:
-        self._landmarker = _Landmarker(min_confidence=0.4, whole=True)
+        self._landmarker = Landmarker(min_confidence=0.4, whole=True)
 
     def find(self, pixels: Frame) -> list[Face]:
         """Faces of a (H, W, 3) uint8 RGB photo, the largest first, points refined on each face's own pixels."""
@@ -153,6 +168,10 @@ class FaceFinder:
         """(478, 3) points of the largest face of a picture that the face fills well, without searching further; None without a face."""
         face = max(self._detect(np.ascontiguousarray(pixels)), key=lambda face: face.interocular_px, default=None)
         return None if face is None else face.points
+
+    def detect(self, pixels: Frame) -> list[Face]:
+        """The faces that one look at the whole picture shows, in no order, their points less exact than those of `find`."""
+        return self._detect_in(pixels, 0, 0, pixels.shape[1], pixels.shape[0])
 
     def _search(self, pixels: Frame) -> list[Face]:
         """Faces in the whole picture; if there is none, in overlapping parts of it (the detector misses small faces).
@@ -196,15 +215,19 @@ class FaceFinder:
         return self._detect(np.ascontiguousarray(part), scale, x0, y0)
 
     def _detect(self, pixels: Frame, scale: float = 1.0, x0: int = 0, y0: int = 0) -> list[Face]:
-        found = self._landmarker(pixels)
-        height, width = pixels.shape[:2]
-        faces = []
-        for points, shapes, matrix in zip(found.face_landmarks, found.face_blendshapes, found.facial_transformation_matrixes, strict=True):
-            xyz = np.array([(p.x * width, p.y * height, p.z * width) for p in points], np.float32) / np.float32(scale)
-            xyz[:, :2] += (x0, y0)
-            yaw, pitch, roll = _angles_deg(np.asarray(matrix))
-            faces.append(Face(xyz, {shape.category_name: float(shape.score) for shape in shapes}, yaw, pitch, roll))
-        return faces
+        return faces_of(self._landmarker(pixels), pixels, scale, x0, y0)
+
+
+def faces_of(found: Any, pixels: Frame, scale: float, x0: int, y0: int) -> list[Face]:
+    """Of MediaPipe's result for `pixels`, which show a picture from (x0, y0) on, enlarged by `scale`."""
+    height, width = pixels.shape[:2]
+    faces = []
+    for points, shapes, matrix in zip(found.face_landmarks, found.face_blendshapes, found.facial_transformation_matrixes, strict=True):
+        xyz = np.array([(p.x * width, p.y * height, p.z * width) for p in points], np.float32) / np.float32(scale)
+        xyz[:, :2] += (x0, y0)
+        yaw, pitch, roll = _angles_deg(np.asarray(matrix))
+        faces.append(Face(xyz, {shape.category_name: float(shape.score) for shape in shapes}, yaw, pitch, roll))
+    return faces
 
 
 class MeshDetector:

@@ -14,7 +14,21 @@ from typing import Any
 from numpy.typing import NDArray
 
 from core.errors import OptionError
-from core.types import Avatar, Controls, Frame, Framing, RenderOptions, Samples, Source, check_honoured, is_video
+from core.types import (
+    FPS,
+    Avatar,
+    Controls,
+    Frame,
+    Framing,
+    RenderOptions,
+    Samples,
+    SkipReason,
+    Source,
+    check_honoured,
+    check_moving_controls,
+    check_photo_options,
+    is_video,
+)
 
 
 @dataclass
@@ -50,12 +64,13 @@ def nothing_more(framing: Framing, controls: Controls, options: RenderOptions) -
 class EngineProfile:
     """An engine as it is known before it is loaded, on machines without its libraries too.
 
-    capabilities: as in `Engine`. check_options: raises OptionError for values that the engine's own stages refuse.
+    capabilities, photo_only: as in `Engine`. check_options: raises OptionError for values that the engine's own stages refuse.
     """
 
     name: str
     capabilities: frozenset[str]
     check_options: Callable[[Framing, Controls, RenderOptions], None] = nothing_more
+    photo_only: frozenset[str] = frozenset()
 
     def check(self, source: Source | Avatar, framing: Framing, controls: Controls, options: RenderOptions) -> None:
         """Raises InputError for what the engine does not honour, whatever its configuration, and for what no engine takes."""
@@ -67,6 +82,9 @@ class EngineProfile:
         options.verify()
         for values in (framing, options):
             check_honoured(values, self.capabilities, self.name)
+        if not is_video(source):
+            check_photo_options(options)
+        check_moving_controls(source, controls, self.photo_only, self.name)
         self.check_options(framing, controls, options)
 
 
@@ -91,6 +109,10 @@ class Session(ABC):
 
     width: int
     height: int
+    fps: float = FPS
+    """Frames per second that it gives."""
+    clip_frames: int = 0
+    """Of a video source: its frames at that rate, from its first to its last; 0 of a photo."""
     warnings: tuple[str, ...] = ()
     """Of what was asked for: what was changed so that it could be shown."""
     look_ahead_samples: int = 0
@@ -99,6 +121,10 @@ class Session(ABC):
     """Frames to ask for in one turn on the device: few enough to cancel and to interleave, enough to be computed together."""
     pause: Callable[[], None] = staticmethod(unhurried)
     """Called between the parts of a frame that takes long, while nothing is computed: the caller may pass its turn on there."""
+    face_box: tuple[float, float, float, float] | None = None
+    """x0, y0, x1, y1 of the face in the frame that was given last, pixels, as far as it is known; it need not be exact."""
+    skipped: SkipReason | None = None
+    """Why the frame that was given last shows a moving source as it is; None: it does not."""
     takes_turns: bool = True
     """Whether it must have the device to itself while frames are made; False: its engine shares the device among sessions itself."""
 
@@ -112,7 +138,7 @@ class Session(ABC):
 
     @abstractmethod
     def flush(self) -> Iterator[Frame]:
-        """Ends the utterance and yields what is left: ceil(samples / 640) frames in all since the start or the last flush."""
+        """Ends the utterance and yields what is left: ceil(samples * fps / 16000) frames in all since the start or the last flush."""
 
     @abstractmethod
     def idle(self, n_frames: int) -> Iterator[Frame]:
@@ -131,11 +157,12 @@ class Engine(ABC):
     """Weights, and the sessions made from them. All methods may be called from several threads.
 
     capabilities: fields of Controls, RenderOptions and Framing that it honours, beyond those that every engine does; and "video" where it
-    takes moving sources.
+    takes moving sources. photo_only: the controls among them that it does not honour for moving sources.
     """
 
     name: str
     capabilities: frozenset[str]
+    photo_only: frozenset[str] = frozenset()
     limitation: str = ""
     """What of it does not run as it should on this machine, in plain words; "" where all does."""
 
@@ -153,7 +180,7 @@ class Engine(ABC):
 
     def verify(self, source: Source | Avatar, framing: Framing, controls: Controls, options: RenderOptions) -> None:
         """Raises InputError for what is known to fail before any work: what this engine does not honour, or a value out of range."""
-        EngineProfile(self.name, self.capabilities).check(source, framing, controls, options)
+        EngineProfile(self.name, self.capabilities, photo_only=self.photo_only).check(source, framing, controls, options)
 
     def verify_controls(self, controls: Controls, options: RenderOptions) -> None:
         """The same for controls that come later, for a session that was made with `options`."""

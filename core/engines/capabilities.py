@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 LITE_CONTROLS = frozenset({"blink", "head_motion", "mouth", "smile", "gaze_x", "gaze_y"})
-LITE = LITE_CONTROLS | {"background"}
+LITE = LITE_CONTROLS | {"background", "video", "fps", "longer", "shorter", "keep_background"}
+LITE_PHOTO_ONLY = LITE_CONTROLS - {"mouth", "smile"}
 
 DITTO_FRAMING = frozenset({"max_size", "template_n_frames", "crop_scale", "crop_vx_ratio", "crop_vy_ratio", "crop_flag_do_rot", "smo_k_s"})
 DITTO_CONTROLS = frozenset(
@@ -18,7 +19,7 @@ DITTO_RENDER = frozenset(
         "v_min_max_for_clip", "N_d",
     }
 )  # fmt: skip
-DITTO = DITTO_FRAMING | DITTO_CONTROLS | DITTO_RENDER | {"video"}
+DITTO = DITTO_FRAMING | DITTO_CONTROLS | DITTO_RENDER | {"video", "longer", "shorter", "keep_background"}
 
 CAPABILITIES = {"lite": LITE, "ditto": DITTO}
 """By the engine's name."""

@@ -10,8 +10,6 @@ Each stage is a file of `core/atomic_components/`; this one loads the networks a
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -30,37 +28,34 @@ from core.atomic_components.pose import MOTION_DIM, Array
 from core.atomic_components.putback import Canvas
 from core.atomic_components.registration import MAX_STORE_BYTES, DittoRegistration
 from core.atomic_components.warp_f3d import WarpF3D
-from core.atomic_components.wav2feat import FeatureOptions, Wav2Feat
+from core.atomic_components.wav2feat import FeatureOptions, SpeechEncoder, Wav2Feat
 from core.aux_models.face_mesh import FaceFinder, FaceMesh, MeshDetector
-from core.aux_models.hubert import Hubert
 from core.aux_models.insightface import InsightFaceDetector
 from core.aux_models.landmark203 import Landmark203
 from core.aux_models.landmarks import FaceDetector
 from core.aux_models.onnx_model import OnnxModel
 from core.engines.base import Engine, RegisterCallback, Registration, Saved, ignore_progress
 from core.engines.capabilities import DITTO
-from core.engines.ditto_networks import NETWORKS, load_networks
+from core.engines.ditto_checkpoints import needed_checkpoints, revision_of
+from core.engines.ditto_networks import load_networks
 from core.engines.ditto_options import SessionOptions, session_options, source_options
 from core.engines.ditto_renderer import DittoRenderer, Drawing, LocalDrawing, SharedDrawing
 from core.engines.ditto_session import DittoSession
+from core.engines.ditto_speech import load_speech
 from core.engines.render_server import RenderServer
-from core.errors import EngineUnavailable, OptionError, TalkingHeadError
+from core.errors import OptionError
 from core.models.config import DittoConfig, SetupDefaults, load_config
-from core.optimization.gpu_optimization import Placement, describe
+from core.optimization.gpu_optimization import Placement
 from core.options import PRESETS
 from core.types import Avatar, Controls, Frame, Framing, Photo, RenderOptions, Source
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3
-"""Counts changes of this engine's code that change its frames."""
 Detector = Literal["mediapipe", "insightface"]
 DETECTORS: tuple[Detector, ...] = ("mediapipe", "insightface")
 INSIGHTFACE_NOTICE = "The face was found by InsightFace's models, which are for non-commercial use only."
 MAX_BATCH = 64
 """Frames drawn at once, at most."""
-DIGEST_BYTES = 1 << 16
-"""The bytes at the beginning, middle and end of each checkpoint that go into the revision, beside its size; so 2 GB need not be read."""
 
 
 class DittoEngine(Engine):
@@ -70,8 +65,8 @@ class DittoEngine(Engine):
     landmark106 for that detector.
     device: "cuda", "cuda:1", "cpu"; None: a GPU where there is one. cfg_pkl: another configuration than the checkpoints' own.
     max_store_bytes: of the frames of one registered video, which are kept in a temporary file.
-    shared_batches: on a GPU, sessions hand their frames and motion windows to threads that compute those of several sessions at once,
-    instead of taking turns on the device.
+    shared_batches: on a GPU, sessions hand windows of sound and motion, and frames, to threads that compute those of several sessions at
+    once, instead of taking turns on the device.
     batch: frames that a session draws at once; None: as the device likes. backend: what runs the networks, as in `load_networks`.
     Raises EngineUnavailable, OptionError, CheckpointError, ConfigError.
     """
@@ -95,7 +90,7 @@ class DittoEngine(Engine):
             raise OptionError(f"There is no detector {detector!r}.", f"Choose one of: {', '.join(DETECTORS)}.")
         if batch is not None and not 1 <= batch <= MAX_BATCH:
             raise OptionError(f"The batch is {batch}.", f"It must lie between 1 and {MAX_BATCH}.")
-        self._paths = _needed(checkpoints, detector, cfg_pkl)
+        self._paths = needed_checkpoints(checkpoints, detector, cfg_pkl)
         self.config: DittoConfig = load_config(self._paths["cfg"])
         self._detector_name = detector
         self.placement: Placement
@@ -107,17 +102,19 @@ class DittoEngine(Engine):
         if shared_batches and self._networks.shares_batches and self.placement.device.type == "cuda":
             self._server = RenderServer(self._networks.warp.from_source, self._networks.decode, self.placement.device)
         self._on_cpu_instead = list(self._networks.on_cpu_instead)
-        self._hubert = Hubert(self._onnx("hubert", "speech encoder"))
+        self._speech = load_speech(self._paths["hubert"], self.placement, shared_batches)
+        if self._speech.on_cpu_instead:
+            self._on_cpu_instead.append(self._speech.on_cpu_instead)
         landmark203 = Landmark203(self._onnx("landmark203", "landmark network"))
         self._max_store_bytes = max_store_bytes
         self._registrar = AvatarRegistrar(
             self._networks.appearance, self._networks.motion, self._detector(), landmark203, FaceMesh(),
-            self.placement.device, max_store_bytes,
+            self.placement.device, max_store_bytes, self._networks.both,
         )  # fmt: skip
         conv3d = self._networks.conv3d
         way = conv3d.way if conv3d is not None and conv3d.times_ms else self._networks.runtime
-        self._revision = _revision(self._paths, self.placement, detector, way)
-        limitations = [self._networks.replaced] if self._networks.replaced else []
+        self._revision = revision_of(self._paths, self.placement, detector, f"{way} {self._speech.way}".rstrip())
+        limitations = [said for said in (self._networks.replaced, self._speech.replaced) if said]
         if self._on_cpu_instead:
             limitations.append(f"ONNX Runtime does not use the GPU, so these run on the CPU: {', '.join(self._on_cpu_instead)}")
             log.warning("ditto: %s. Install requirements-gpu.txt in a fresh environment.", limitations[-1])
@@ -141,7 +138,7 @@ class DittoEngine(Engine):
 
     def warmup(self) -> None:
         """On a GPU, runs every network once at the sizes that it will have: memory is taken and kernels are chosen now."""
-        self._hubert(np.zeros((1, 6480), np.float32))
+        self._speech.warmup()
         on_gpu = self.placement.device.type != "cpu" or "CUDAExecutionProvider" in self.placement.providers
         if on_gpu:  # on a CPU nothing is chosen at run time, and one frame takes ten seconds
             self._run_networks()
@@ -151,6 +148,8 @@ class DittoEngine(Engine):
         with torch.inference_mode():
             crop, points = torch.zeros(1, 3, 256, 256, device=device), torch.zeros(1, 21, 3, device=device)
             networks.motion(crop)
+            if networks.both is not None:
+                networks.both(crop)
             source = networks.warp.source(networks.appearance(crop), points)
             if device.type == "cuda":
                 torch.cuda.synchronize(device)  # the servers run on other streams
@@ -162,10 +161,13 @@ class DittoEngine(Engine):
         for steps in sorted({self.defaults.sampling_timesteps, PRESETS["realtime"]["sampling_timesteps"]}):
             given = [np.zeros(shape, np.float32) for shape in (frame, cond, noise, (steps - 1, *noise))]
             networks.sampler(steps)(given[0], given[1], given[2], given[3])
+            if networks.warm_motion is not None:
+                networks.warm_motion(steps, given)
 
     def close(self) -> None:
         if self._server is not None:
             self._server.close()
+        self._speech.close()
         self._networks.close()
 
     def verify(self, source: Source | Avatar, framing: Framing, controls: Controls, options: RenderOptions) -> None:
@@ -215,19 +217,24 @@ class DittoEngine(Engine):
     # ---- what a session is made of
 
     def features(self, online_mode: bool) -> Wav2Feat:
-        return Wav2Feat(self._hubert, FeatureOptions.of(online_mode))
+        return Wav2Feat(self.speech_encoder(), FeatureOptions.of(online_mode))
+
+    def speech_encoder(self) -> SpeechEncoder:
+        """One for a session; the sessions' windows may be computed together."""
+        return self._speech.encoder()
 
     def motion(self, source: DittoRegistration, options: SessionOptions, silence: Callable[[int], Array], seed: int) -> Audio2Motion:
         told = options.character or source.motion
         layout = self.config.motion
         blocks = ConditionLayout(layout.use_emo, layout.use_eye_open, layout.use_eye_ball, layout.use_sc)
         sample = self._networks.sampler(options.motion.sampling_timesteps)
+        longer = options.longer if options.character is None else "bounce"  # a character's frames are no clip that is seen
         return Audio2Motion(
-            sample, ConditionHandler(told, options.condition, blocks), told, silence, seeded_noise(seed), options.motion
+            sample, ConditionHandler(told, options.condition, blocks, longer), told, silence, seeded_noise(seed), options.motion
         )  # fmt: skip
 
     def stitch(self, source: DittoRegistration, options: SessionOptions, seed: int, first_frame: int = 0) -> MotionStitch:
-        return MotionStitch(source.motion, self._networks.stitch, options.stitch, options.character, seed, first_frame)
+        return MotionStitch(source.motion, self._networks.stitch, options.stitch, options.character, seed, first_frame, options.longer)
 
     def drawing(self, renderer: DittoRenderer, watched: bool) -> Drawing:
         """The object that draws a session's frames. watched: a viewer sees each frame as it is made."""
@@ -273,35 +280,3 @@ def _registered(registration: Registration) -> DittoRegistered:
     if not isinstance(registration, DittoRegistered):
         raise TypeError(f"a {type(registration).__name__} was not made by the ditto engine")
     return registration
-
-
-def _needed(checkpoints: Mapping[str, Path], detector: str, cfg_pkl: Path | None) -> dict[str, Path]:
-    """The paths in use, all of which exist. Raises EngineUnavailable."""
-    roles = ["cfg", *NETWORKS, "hubert", "landmark203"]
-    if detector == "insightface":
-        roles += ["insightface_det", "landmark106"]
-    paths = {role: Path(checkpoints[role]) for role in roles if role in checkpoints}
-    if cfg_pkl is not None:
-        paths["cfg"] = cfg_pkl
-    extra = " --with insightface" if detector == "insightface" else ""
-    fetch = f"Fetch them: python model_manager.py download{extra}"
-    if missing := [role for role in roles if role not in paths]:
-        raise EngineUnavailable(f"The ditto engine was given no checkpoint of: {', '.join(missing)}.", fetch)
-    if gone := [str(path) for path in paths.values() if not path.is_file()]:
-        raise EngineUnavailable(f"Checkpoints of the ditto engine are missing: {', '.join(gone[:3])}.", fetch)
-    return paths
-
-
-def _revision(paths: Mapping[str, Path], placement: Placement, detector: str, way: str) -> str:
-    digest = hashlib.sha256(json.dumps([dict(describe(placement)), detector, torch.__version__, way], sort_keys=True).encode())
-    for role, path in sorted(paths.items()):
-        try:
-            size = path.stat().st_size
-            with path.open("rb") as file:
-                digest.update(f"{role} {size} ".encode())
-                for start in sorted({0, max(0, size // 2), max(0, size - DIGEST_BYTES)}):
-                    file.seek(start)
-                    digest.update(file.read(DIGEST_BYTES))
-        except OSError as error:
-            raise TalkingHeadError(f"The checkpoint {path} cannot be read ({error.strerror}).", "Fetch it again.") from error
-    return f"{FORMAT}.{digest.hexdigest()[:12]}"

@@ -1,4 +1,4 @@
-"""Decides what runs Ditto's networks: which attempts are made, in which order, and what is said about it."""
+"""Decides what runs Ditto's networks, and its speech encoder: which attempts are made, in which order, and what is said about it."""
 
 from __future__ import annotations
 
@@ -56,11 +56,16 @@ def attempts(onnx: bool, device: str | None, backend: str, engines: bool = False
     return [Attempt(backend, device)]
 
 
-def first_that_runs(choices: Sequence[Attempt], load: Callable[[Attempt], T]) -> tuple[T, str]:
+def speech_attempts(on_gpu: bool) -> list[Attempt]:
+    """What is tried for the speech encoder, an ONNX file. on_gpu: PyTorch runs the other networks on a GPU."""
+    return [*([Attempt("torch", None)] if on_gpu else []), Attempt("onnxruntime", None)]
+
+
+def first_that_runs(choices: Sequence[Attempt], load: Callable[[Attempt], T], what: str = "networks do") -> tuple[T, str]:
     """What `load` makes of the first attempt that it does not fail at, and what to say of those before; "" where the first one runs.
 
-    load: loads the networks and runs them once. What is wrong with the files (a TalkingHeadError other than EngineUnavailable) is raised at
-    once. Raises EngineUnavailable where all fail.
+    load: loads the networks and runs them once. what: of Ditto's, for messages. What is wrong with the files (a TalkingHeadError other than
+    EngineUnavailable) is raised at once. Raises EngineUnavailable where all fail.
     """
     said = ""
     for choice in choices:
@@ -73,7 +78,7 @@ def first_that_runs(choices: Sequence[Attempt], load: Callable[[Attempt], T]) ->
             why = f"{type(error).__name__}: {(str(error).splitlines() or ['no more is known'])[0]}"
             if choice is choices[-1]:
                 hint = "Try another --backend or --device."
-                raise EngineUnavailable(f"Ditto's networks do not run with {where} ({why}).", hint) from error
-            said = f"ditto's networks do not run with {where} ({why}), so they run in another way"
+                raise EngineUnavailable(f"Ditto's {what} not run with {where} ({why}).", hint) from error
+            said = f"ditto's {what} not run with {where} ({why}), so another way is taken"
             log.warning("%s", said)
     raise ValueError("nothing to try")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -17,6 +17,7 @@ from core.atomic_components.audio2motion import MotionSampler, sampler_of
 from core.atomic_components.motion_stitch import Stitch, stitch_of
 from core.atomic_components.pose import Array
 from core.engines.ditto_backends import ONNX_PROVIDERS, TENSORRT, Attempt, attempts, first_that_runs
+from core.engines.ditto_extractors import RecordedExtractors
 from core.engines.ditto_tensorrt import engines_beside, load_engines, sampler_on
 from core.engines.motion_server import MotionServer
 from core.errors import EngineUnavailable
@@ -80,6 +81,10 @@ class Networks:
     """What was to run them and could not; "" where it could."""
     runtime: str = ""
     """What runs them and its version, where frames depend on more than the files and the placement."""
+    both: Callable[[Tensor], tuple[Tensor, MotionInfo]] | None = None
+    """Appearance and motion in one call, where that is quicker than two."""
+    warm_motion: Callable[[int, Sequence[Array]], None] | None = None
+    """Prepares the motion diffusion with so many steps for several windows at once, by one window's arguments; None: needs none."""
     shares_batches: bool = True
     """Whether frames of several sources can be drawn in one batch."""
     close: Callable[[], None] = lambda: None  # noqa: E731 - a default, not a definition
@@ -176,14 +181,18 @@ def _torch_networks(paths: Mapping[str, Path], placement: Placement, config: Mot
     form = inference_form(placement)
     lmdm = loaded("lmdm", cond_dim=config.audio_feat_dim, frames=config.seq_frames)
     motion_server = MotionServer(lmdm.sampler, placement.device) if shared_batches and placement.device.type == "cuda" else None
+    appearance, motion = loaded("appearance_extractor"), loaded("motion_extractor")
+    recorded = RecordedExtractors(appearance, motion, placement.device) if placement.device.type == "cuda" else None
     return Networks(
-        loaded("appearance_extractor"),
-        loaded("motion_extractor"),
+        recorded.appearance if recorded is not None else appearance,
+        recorded.motion if recorded is not None else motion,
         loaded("warp_network"),
         loaded("decoder"),
         stitch_of(loaded("stitch_network")),
         motion_server.sampler if motion_server is not None else lambda steps: sampler_of(lmdm, steps),
         conv3d=form.conv3d,
+        both=recorded.both if recorded is not None else None,
+        warm_motion=motion_server.warmup if motion_server is not None else None,
         close=motion_server.close if motion_server is not None else lambda: None,
     )
 

@@ -16,6 +16,7 @@ from core.atomic_components.motion_options import Audio2MotionOptions
 from core.atomic_components.pose import Motion, SourceMotion
 from core.atomic_components.source_options import SourceOptions
 from core.atomic_components.stitch_options import MotionStitchOptions, with_fades
+from core.clip_options import Longer
 from core.errors import OptionError
 from core.types import DEFAULT, Controls, Framing, RenderOptions
 
@@ -27,12 +28,15 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SessionOptions:
-    """The options of every stage after registration. character: whose motion is used instead of the source's."""
+    """The options of every stage after registration. character: whose motion is used instead of the source's. longer: how a video source
+    is played.
+    """
 
     condition: ConditionOptions
     motion: Audio2MotionOptions
     stitch: MotionStitchOptions
     character: SourceMotion | None
+    longer: Longer = "bounce"
 
 
 def source_options(framing: Framing, defaults: SetupDefaults | None = None) -> SourceOptions:
@@ -59,6 +63,7 @@ def session_options(controls: Controls, render: RenderOptions, defaults: SetupDe
         _filled(Audio2MotionOptions, requested, defaults),
         stitch,
         None if character is None or character is DEFAULT else character_motion(character),
+        render.longer,
     )
 
 

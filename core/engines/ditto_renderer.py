@@ -6,7 +6,7 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from core.atomic_components.registration import DittoRegistration
 from core.atomic_components.warp_f3d import WarpF3D
 from core.engines.render_server import FrameRequest, RenderServer
 from core.optimization.gpu_optimization import Placement
+from core.optimization.kept_arrays import KeptArrays
 from core.optimization.parallel_processing import StageRunner
 from core.optimization.resolution_optimization import Cut, framed
 from core.stage_times import stage
@@ -89,6 +90,10 @@ class DittoRenderer:
         with stage("put back", len(batch)):
             return list(zip(batch, self._pictures(batch, renders), strict=True))
 
+    def decides(self, frame: StitchedFrame) -> Hashable:
+        """What decides a frame's picture, of one registration: its keypoints, the source frame, and how that is framed."""
+        return self._cut, self.width, self.height, frame.source_index, frame.kp_driving.tobytes()
+
     def requests(self, batch: Batch) -> list[FrameRequest]:
         """The same frames as the render server takes them, on any device."""
         sources, out = self._warp.sources(batch), []
@@ -115,7 +120,8 @@ class DittoRenderer:
         if index not in self._canvases:
             while len(self._canvases) >= CANVASES:
                 self._canvases.pop(next(iter(self._canvases)))
-            canvas = Canvas(self._source.picture(index), self._source.frames[index].m_c2o, self._cut, self.width, self.height)
+            source, strength = self._source, float(self._source.shown.weight[index])
+            canvas = Canvas(source.picture(index), source.frames[index].m_c2o, self._cut, self.width, self.height, strength)
             device = self._placement.device
             self._canvases[index] = canvas if device.type == "cpu" else canvas.on(device)
         return self._canvases[index]
@@ -203,3 +209,38 @@ class SharedDrawing:
         requests, now = self._renderer.requests(batch), time.monotonic()
         due_s = [now + i / FPS if self._watched else now + LATER_S for i in range(len(batch))]
         return [self._server.submit(request, self._client, due) for request, due in zip(requests, due_s, strict=True)]
+
+
+class KeptDrawing:
+    """Draws what was not drawn before, and keeps it: for motion that comes back. Frames of other sessions of the person count, too."""
+
+    def __init__(self, drawing: Drawing, renderer: DittoRenderer, kept: KeptArrays) -> None:
+        self._drawing, self._renderer, self._kept = drawing, renderer, kept
+        self.takes_turns = drawing.takes_turns
+        self._known: Pictured = []  # a batch that needs no drawing, and waits for those before it
+
+    def step(self, batches: Iterator[Batch]) -> Pictured:
+        drawn = self._drawing.step(self._unknown(batches))
+        for frame, picture in drawn:
+            self._kept.put(self._renderer.decides(frame), picture.copy())  # who gets the frame may draw into it
+        if drawn:
+            return drawn
+        known, self._known = self._known, []
+        return known
+
+    def drop(self) -> None:
+        self._known = []
+        self._drawing.drop()
+
+    def close(self) -> None:
+        self._known = []
+        self._drawing.close()
+
+    def _unknown(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches up to the first of which every picture is kept."""
+        while not self._known and (batch := next(batches, None)) is not None:
+            pictures = [self._kept.get(self._renderer.decides(frame)) for frame in batch]
+            if any(picture is None for picture in pictures):
+                yield batch
+            else:
+                self._known = [(frame, picture.copy()) for frame, picture in zip(batch, pictures, strict=True) if picture is not None]

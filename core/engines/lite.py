@@ -20,7 +20,8 @@ from core.aux_models.face_mesh import Face, FaceFinder
 from core.aux_models.landmarks import check_face, check_whole
 from core.aux_models.person_mask import PersonFinder
 from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, Session, ignore_progress
-from core.engines.capabilities import LITE
+from core.engines.capabilities import LITE, LITE_PHOTO_ONLY
+from core.engines.lite_clip import LiteClipRegistration, LiteClipSession, register_clip
 from core.errors import FaceError
 from core.lite.background import BackgroundChange
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
@@ -30,6 +31,8 @@ from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOOK_AHEAD_SAMPLES, LOUD
 from core.lite.person_in_photo import PersonInPhoto
 from core.lite.photo_quality import face_warnings
 from core.lite.renderer import Expression, Renderer
+from core.lite.transitions import closing, towards
+from core.media.source import Clip
 from core.notices import notice
 from core.optimization.blas_threads import use_one_blas_thread
 from core.optimization.resolution_optimization import Box, Framed, cut_pixels, face_cut, framed, kept_box
@@ -41,8 +44,9 @@ FORMAT = 5
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 PREVIEW_PX = 320
 TRIALS = 3
-ENCODING_S, HEARING_S = 2e-8, 0.002
-"""CPU seconds of a frame beside drawing it: for each of its pixels, and for its sound; as measured on a small server."""
+ENCODING_S, DECODING_S, HEARING_S = 2e-8, 8e-9, 0.002
+"""CPU seconds of a frame beside drawing it: for each of its pixels, for each of the clip's, and for its sound; as measured on a small
+server."""
 STILL_APERTURE, STILL_TURN_DEG = 0.7, 3.4
 """Of a picture that shows how far the lips open, and how far the head turns: vowels, and twice the spread of the sway."""
 MAX_RENDERERS = 2
@@ -105,16 +109,21 @@ class LiteRegistration(Registration):
                 self._renderers[key] = renderer, (*shown.warnings, *kept)
             return self._renderers[key]
 
+    def draw_calm(self, expression: Expression, options: RenderOptions) -> Frame:
+        """One picture."""
+        return self.renderer(options).draw(expression)
+
+    def saved(self) -> Saved:
+        face, calibration = self.face, self.calibration
+        arrays: dict[str, NDArray[Any]] = {"pixels": self.pixels, "points": face.points}
+        arrays |= {"wanted": calibration.wanted, "gaps": calibration.gaps}
+        angles = {"yaw_deg": face.yaw_deg, "pitch_deg": face.pitch_deg, "roll_deg": face.roll_deg}
+        return arrays, {"blendshapes": face.blendshapes, **angles, "warnings": self.warnings}
+
     def framed(self, options: RenderOptions) -> Framed:
         """What a video with these options shows."""
         height, width = self.pixels.shape[:2]
         return framed(width, height, self.face.box, options)
-
-
-CLOSING, CLOSED = np.float32(0.6), 0.02
-"""Where speech breaks off with open lips, this much of the opening is left a frame later; what is less than CLOSED is nothing."""
-EASE = 0.12
-"""Share of the way from the old controls to new ones that is gone in a frame: half of it in a fifth of a second."""
 
 
 class LiteSession(Session):
@@ -124,6 +133,7 @@ class LiteSession(Session):
 
     def __init__(self, renderer: Renderer, calibration: Calibration, controls: Controls, seed: int, warnings: tuple[str, ...] = ()) -> None:
         self.width, self.height, self.warnings = renderer.width, renderer.height, warnings
+        self.face_box = renderer.face_box
         self._renderer = renderer
         self._calibration = calibration
         self._controls = controls
@@ -144,7 +154,7 @@ class LiteSession(Session):
 
     def idle(self, n_frames: int) -> Iterator[Frame]:
         for _ in range(n_frames):
-            yield self._draw(np.where(np.abs(self._row) < CLOSED, np.float32(0), self._row * CLOSING))
+            yield self._draw(closing(self._row))
 
     def interrupt(self) -> None:
         self._mouth.reset()
@@ -159,7 +169,7 @@ class LiteSession(Session):
             return self._drawn(row)
 
     def _drawn(self, row: Samples) -> Frame:
-        self._life.controls = shown = _towards(self._life.controls, self._controls)
+        self._life.controls = shown = towards(self._life.controls, self._controls)
         life = self._life.step(float(row[LOUDNESS]))
         return self._renderer.draw(
             Expression(
@@ -181,6 +191,7 @@ class LiteEngine(Engine):
 
     name = "lite"
     capabilities = LITE
+    photo_only = LITE_PHOTO_ONLY
 
     def __init__(self) -> None:
         use_one_blas_thread()
@@ -223,7 +234,11 @@ class LiteEngine(Engine):
             {name: (part.x / width, part.y / height, part.width / width, part.height / height) for name, part in parts.items()},
         )
 
-    def register(self, photo: Photo, framing: Framing, on_frame: RegisterCallback = ignore_progress) -> LiteRegistration:
+    def register(
+        self, photo: Source, framing: Framing, on_frame: RegisterCallback = ignore_progress
+    ) -> LiteRegistration | LiteClipRegistration:
+        if not isinstance(photo, Photo):
+            return register_clip(_clip(photo), framing, self._finder, self._people, on_frame)
         face = self._finder.pick(photo.pixels, framing.face_index)
         registration = LiteRegistration(photo.pixels, face, face_warnings(photo.pixels, face), UNCORRECTED, self._people)
         renderer = registration.renderer(RenderOptions())
@@ -236,71 +251,70 @@ class LiteEngine(Engine):
         return registration
 
     def save(self, registration: Registration) -> Saved:
-        if not isinstance(registration, LiteRegistration):
-            raise TypeError(f"a {type(registration).__name__} was not made by the lite engine")
-        face, calibration = registration.face, registration.calibration
-        arrays: dict[str, NDArray[Any]] = {"pixels": registration.pixels, "points": face.points}
-        arrays |= {"wanted": calibration.wanted, "gaps": calibration.gaps}
-        angles = {"yaw_deg": face.yaw_deg, "pitch_deg": face.pitch_deg, "roll_deg": face.roll_deg}
-        return arrays, {"blendshapes": face.blendshapes, **angles, "warnings": registration.warnings}
+        return _own(registration).saved()
 
-    def restore(self, saved: Saved, source: Callable[[], Source]) -> LiteRegistration:
+    def restore(self, saved: Saved, source: Callable[[], Source]) -> LiteRegistration | LiteClipRegistration:
         arrays, values = saved
+        if "why" in values:
+            return LiteClipRegistration.restored(saved, _clip(source()), self._people)
         face = Face(arrays["points"], values["blendshapes"], values["yaw_deg"], values["pitch_deg"], values["roll_deg"])
         calibration = Calibration(arrays["wanted"], arrays["gaps"])
         return LiteRegistration(arrays["pixels"], face, tuple(values["warnings"]), calibration, self._people)
 
     def frame_cost(self, registration: Registration, options: RenderOptions) -> FrameCost | None:
-        if not isinstance(registration, LiteRegistration):
-            raise TypeError(f"a {type(registration).__name__} was not made by the lite engine")
-        renderer = registration.renderer(options)
+        own = _own(registration)
         costs = []
         for _ in range(TRIALS):
             began_s = time.thread_time()
-            renderer.draw(Expression(aperture=0.6))
+            pixels = own.draw_calm(Expression(aperture=0.6), options).shape
             costs.append(time.thread_time() - began_s)
-        turn_s = min(costs)
-        return FrameCost(turn_s + HEARING_S + ENCODING_S * renderer.width * renderer.height, turn_s)
+        turn_s, decoding_s = min(costs), 0.0
+        if isinstance(own, LiteClipRegistration):
+            decoding_s = DECODING_S * own.clip.width * own.clip.height
+        return FrameCost(turn_s + decoding_s + HEARING_S + ENCODING_S * pixels[0] * pixels[1], turn_s + decoding_s)
 
     def still(self, registration: Registration, controls: Controls, options: RenderOptions, shown: str) -> Frame:
         """One frame: lips parted for "mouth", lids closed for "blink", the head turned for "head_motion", else at rest."""
-        if not isinstance(registration, LiteRegistration):
-            raise TypeError(f"a {type(registration).__name__} was not made by the lite engine")
+        own = _own(registration)
         turned = controls.head_motion if shown == "head_motion" else 0.0
-        return registration.renderer(options).draw(
+        return own.draw_calm(
             Expression(
-                aperture=registration.calibration.gap(STILL_APERTURE * controls.mouth) if shown == "mouth" else 0.0,
+                aperture=own.calibration.gap(STILL_APERTURE * controls.mouth) if shown == "mouth" else 0.0,
                 smile=controls.smile,
                 blink=float(shown == "blink" and controls.blink > 0),
                 gaze_x=controls.gaze_x,
                 gaze_y=controls.gaze_y,
                 pose=HeadPose(yaw=turned * STILL_TURN_DEG, roll=turned * STILL_TURN_DEG / 2),
-            )
+            ),
+            options,
         )
 
-    def session(self, registration: Registration, controls: Controls, options: RenderOptions) -> LiteSession:
-        if not isinstance(registration, LiteRegistration):
-            raise TypeError(f"a {type(registration).__name__} was not made by the lite engine")
+    def session(self, registration: Registration, controls: Controls, options: RenderOptions) -> LiteSession | LiteClipSession:
+        own = _own(registration)
         controls.verify(self.capabilities, self.name)
         options.verify()
-        renderer, warnings = registration.prepared(options)
-        return LiteSession(renderer, registration.calibration, controls, options.seed, warnings)
+        if isinstance(own, LiteClipRegistration):
+            return LiteClipSession(own, controls, options)
+        renderer, warnings = own.prepared(options)
+        return LiteSession(renderer, own.calibration, controls, options.seed, warnings)
+
+
+def _own(registration: Registration) -> LiteRegistration | LiteClipRegistration:
+    if not isinstance(registration, LiteRegistration | LiteClipRegistration):
+        raise TypeError(f"a {type(registration).__name__} was not made by the lite engine")
+    return registration
+
+
+def _clip(source: Source) -> Clip:
+    if not isinstance(source, Clip):
+        raise ValueError("a photo was kept where a video was registered")
+    return source
 
 
 def _share(box: Box, width: int, height: int) -> Crop:
     """x0, y0, x1, y1 in pixels as a part of a photo of that size."""
     x0, y0, x1, y1 = box
     return x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height
-
-
-def _towards(shown: Controls, wanted: Controls) -> Controls:
-    """One frame nearer. How often somebody blinks has no in-between."""
-    if shown == wanted:
-        return shown
-    steps = {name: getattr(wanted, name) - getattr(shown, name) for name in ("head_motion", "mouth", "smile", "gaze_x", "gaze_y")}
-    if max(map(abs, steps.values())) < 0.01:
-        return wanted
-    return dataclasses.replace(wanted, **{name: getattr(shown, name) + EASE * step for name, step in steps.items()})
 
 
 def _digest(*paths: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.engines.base import EngineProfile
-from core.engines.capabilities import DITTO, LITE
+from core.engines.capabilities import DITTO, LITE, LITE_PHOTO_ONLY
 from core.engines.ditto_options import session_options, source_options
 from core.types import Controls, Framing, RenderOptions
 
@@ -13,5 +13,5 @@ def _check_ditto(framing: Framing, controls: Controls, options: RenderOptions) -
     session_options(controls, options)
 
 
-PROFILES = {"lite": EngineProfile("lite", LITE), "ditto": EngineProfile("ditto", DITTO, _check_ditto)}
+PROFILES = {"lite": EngineProfile("lite", LITE, photo_only=LITE_PHOTO_ONLY), "ditto": EngineProfile("ditto", DITTO, _check_ditto)}
 """By the engine's name."""

@@ -68,7 +68,7 @@ class RenderServer:
     ) -> None:
         self._from_source, self._decode, self._device = from_source, decode, device
         self._sizes = sorted({1, *sizes})
-        self._calls: dict[int, RecordedCall] = {}
+        self._calls: dict[int, RecordedCall[Tensor]] = {}
         # Whose source lies in each place of a recorded call. It keeps the last sources in memory, at most one per place.
         self._placed: dict[int, list[Any]] = {}
         self._on_gpu = device.type == "cuda"
@@ -101,7 +101,7 @@ class RenderServer:
     def _how_many(self, n: int) -> int:
         return max(size for size in self._sizes if size <= n)
 
-    def _recorded(self, size: int, source: Any) -> RecordedCall:
+    def _recorded(self, size: int, source: Any) -> RecordedCall[Tensor]:
         """Raises torch.OutOfMemoryError where the device has no room for a batch of so many; none of that size is tried again."""
 
         def render(*inputs: Tensor) -> Tensor:
@@ -140,7 +140,7 @@ class RenderServer:
         self._drawn.put((batch, parts))
         self._start_deliverer()  # the first may have ended meanwhile
 
-    def _place(self, sources: list[Any], call: RecordedCall) -> None:
+    def _place(self, sources: list[Any], call: RecordedCall[Tensor]) -> None:
         """Copies each source to its place among the inputs, unless it lies there from the last batch of this size."""
         placed = self._placed[len(sources)]
         for i, source in enumerate(sources):

@@ -85,3 +85,15 @@ def rows_between(chosen: Any) -> slice:
 def points_of(points: Array, indices: Sequence[int]) -> Array:
     """x and y of some mesh points, (n, 2)."""
     return points[list(indices), :2]
+
+
+def to_local(frame: LocalFrame, x: Array, y: Array) -> tuple[Array, Array]:
+    """Pixel positions in frame coordinates."""
+    rel_x, rel_y = x - frame.origin[0], y - frame.origin[1]
+    return rel_x * frame.ex[0] + rel_y * frame.ex[1], rel_x * frame.ey[0] + rel_y * frame.ey[1]
+
+
+def move(frame: LocalFrame, x: Array, y: Array, dx: Array, dy: Array) -> None:
+    """Adds a displacement given in frame coordinates to pixel positions, in place."""
+    x += dx * frame.ex[0] + dy * frame.ey[0]
+    y += dx * frame.ex[1] + dy * frame.ey[1]

@@ -31,6 +31,7 @@ class MouthInterior:
         column = warp.frame.index(np.repeat(self.x, self._height, axis=0))
         self._contact = warp.contact[column]
         lip, skin = self._lip_and_skin(photo, column)
+        self._lip = lip
         self._cavity = self._make_cavity(lip)
         if self._has_teeth(photo, column, lip):
             self._teeth_rgb, teeth_alpha = self._photo_teeth(photo, column)
@@ -43,7 +44,11 @@ class MouthInterior:
 
     def picture(self, shape: MouthShape) -> Array:
         """The interior for one mouth shape: (h, w, 3) float32 RGB 0..255 in the mouth's frame, without the lips' shadow."""
-        move = np.array([[1, 0, 0], [0, 1, shape.jaw_px * self.scale]], np.float32)
+        return self.picture_for(shape.jaw_px)
+
+    def picture_for(self, jaw_px: float) -> Array:
+        """The same for a jaw that is lowered by so much."""
+        move = np.array([[1, 0, 0], [0, 1, jaw_px * self.scale]], np.float32)
         out: Array = cv2.warpAffine(self._tongue_alpha, move, (self._width, self._height), borderMode=cv2.BORDER_REPLICATE)
         out *= self._tongue_less_cavity
         out += self._cavity

@@ -8,7 +8,7 @@ Beyond the corners of the mouth both layers have the same displacement, so that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
 
 import numpy as np
 
@@ -39,9 +39,13 @@ OPEN_NARROWING = 0.13
 """An aperture of 1 draws the corners together by this part of the width."""
 CORNER_DROP = 0.10
 """How far an opening pulls the corners down."""
+OUTER_SHARE = 0.7
+"""How far the outer edge of the lower lip is below its line in the mesh where the inner one is."""
+CONTACT_SHARE = 0.38
+"""Part of a gap between smiling lips above the line where they meet; the jaw opens UPPER_SHARE of its gap above it."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class MouthShape:
     """The lips of one frame, as tables over the frame's x: target lines and the displacement of each anchored line."""
 
@@ -56,16 +60,35 @@ class MouthShape:
     jaw_px: float
     gap_px: float
 
+    def eased(self, mouth: MouthWarp, weight: float) -> MouthShape:
+        """On the way from the lips as they are in the picture, 0, to this, 1."""
+        share = np.float32(weight)
+        moved = {name: getattr(self, name) * share for name in ("d_upper", "d_upper_outer", "d_lower", "d_lower_outer", "d_chin", "d_x")}
+        upper = mouth.upper_src + (self.upper - mouth.upper_src) * share
+        lower = mouth.lower_src + (self.lower - mouth.lower_src) * share
+        return dataclasses.replace(self, upper=upper, lower=lower, **moved)
+
 
 class MouthWarp:
     """The mouth of one portrait.
 
-    points: (478, 3) mesh in output pixels. eye_distance_px: of the outer eye corners, undone for head turn. jaw_open, smiling: blendshapes
-    0..1.
+    points: (478, 3) mesh in output pixels. eye_distance_px: of the outer eye corners, undone for head turn. by_jaw: the part of the gap
+    between the lips that the jaw has made, 0..1. smiling: blendshape 0..1. rest_width: of a frame of a clip, whose lips may be in the
+    middle of a word, the mouth's width at rest over that in the picture; None: of a photo, whose lips are taken as they are.
+    lip_below_px: how far below its line in the mesh the lower lip begins in the middle (`lip_edge.py`).
     """
 
-    def __init__(self, points: Array, eye_distance_px: float, jaw_open: float, smiling: float = 0.0) -> None:
+    def __init__(
+        self,
+        points: Array,
+        eye_distance_px: float,
+        by_jaw: float,
+        smiling: float = 0.0,
+        rest_width: float | None = None,
+        lip_below_px: float = 0.0,
+    ) -> None:
         self._smiling = smiling
+        self._rest_width = 1.0 if rest_width is None else rest_width
         left, right = points_of(points, CORNERS)
         self.frame = frame = LocalFrame(left, right, reach_per_half=4.0)
         self.half = half = frame.half
@@ -74,20 +97,25 @@ class MouthWarp:
         def line(indices: tuple[int, ...]) -> Array:
             return frame.curve(frame.local(points_of(points, indices)))
 
-        upper, lower = line(UPPER_INNER), line(LOWER_INNER)
+        inside = np.clip(1 - (x / half) ** 2, 0, 1)
+        below = np.float32(lip_below_px) * inside.astype(np.float32)
+        upper, lower = line(UPPER_INNER), line(LOWER_INNER) + below
         middle = (upper + lower) / 2
         upper, lower = np.minimum(upper, middle), np.maximum(lower, middle)
         self.upper_outer = np.minimum(line(UPPER_OUTER), upper - 0.8)
-        self.lower_outer = np.maximum(line(LOWER_OUTER), lower + 0.8)
+        self.lower_outer = np.maximum(line(LOWER_OUTER) + np.float32(OUTER_SHARE) * below, lower + 0.8)
         self.upper_lip, self.lower_lip = upper - self.upper_outer, self.lower_outer - lower  # thickness
         gap = lower - upper
         self.gap_px = float(gap.max())
         # Where teeth show, the lines move a little into the lips: a pixel of tooth left on a lip would shine when the mouth closes.
-        self.shows_teeth = self.gap_px > 0.05 * half
-        inset = np.minimum(0.5 * gap, 0.02 * half + 0.3) if self.shows_teeth else np.zeros_like(gap)
+        parted = self.gap_px / half
+        self.teeth_shown = float(parted > 0.05) if rest_width is None else float(smoothstep(np.array([(parted - 0.02) / 0.06]))[0])
+        inset = np.minimum(0.5 * gap, 0.02 * half + 0.3) * np.float32(self.teeth_shown)
         self.upper_src = (upper - np.minimum(inset, 0.45 * self.upper_lip)).astype(np.float32)
         self.lower_src = (lower + np.minimum(inset, 0.45 * self.lower_lip)).astype(np.float32)
-        self.contact = (upper + 0.38 * gap).astype(np.float32)  # where the lips meet
+        spoken = 0.0 if rest_width is None else by_jaw
+        self.contact = (upper + (CONTACT_SHARE + (UPPER_SHARE - CONTACT_SHARE) * spoken) * gap).astype(np.float32)  # where the lips meet
+        self._corner_rise = CORNER_DROP * self.gap_px * spoken
 
         self.nose_y = min(float(frame.local(points_of(points, (NOSE_BASE,)))[0, 1]), -0.35 * half)
         chin_y = max(float(frame.local(points_of(points, (CHIN,)))[0, 1]), 0.8 * half)
@@ -96,7 +124,7 @@ class MouthWarp:
         jaw = frame.local(points_of(points, (JAW_LEFT, JAW_RIGHT)))
         jaw_half = max(1.25 * half, float(np.abs(jaw[:, 0]).mean()))
         self.opening_px = FULL_OPENING * eye_distance_px
-        self.jaw_rest_px = JAW_SHARE * (1 - UPPER_SHARE) * self.gap_px * float(np.clip(jaw_open / 0.2, 0, 1))
+        self.jaw_rest_px = JAW_SHARE * (1 - UPPER_SHARE) * self.gap_px * by_jaw
 
         # Sideways the skin gives way between the corner of the mouth and the outline of the face, which stays: on a turned head
         # the near outline leaves little room, and the corner moves less.
@@ -106,7 +134,6 @@ class MouthWarp:
             beside = float(np.abs(np.interp(0.3 * half, outline[:, 1], outline[:, 0])))
             self._room[side] = np.clip(0.85 * (beside - half), 0.25 * half, 0.95 * half)
 
-        inside = np.clip(1 - (x / half) ** 2, 0, 1)
         self._bow = (inside**0.9).astype(np.float32)  # height of the gap along the mouth
         self._round_bow = (inside**0.7).astype(np.float32)
         self._near = smoothstep(2 - np.abs(x) / half)  # 1 along the mouth, 0 a half width beyond the corners
@@ -121,7 +148,7 @@ class MouthWarp:
         bow = self._bow + (self._round_bow - self._bow) * np.float32(rounding)
         relaxed = self._smiling * (1 - smile)
         curve = RELAXED_FLATTENING * relaxed * max(float(self.contact.max()), 0.0)
-        common = np.float32(CORNER_DROP * gap + RELAXED_DROP * curve) * self._near
+        common = np.float32(CORNER_DROP * gap + RELAXED_DROP * curve - self._corner_rise) * self._near
         upper_src = self.upper_src
         # f, v: the lower lip rolls in, so its inner part disappears, and the upper lip gives the teeth free
         lower_src = self.lower_src + np.float32(0.4 * tuck) * self.lower_lip * self._bow
@@ -137,7 +164,7 @@ class MouthWarp:
 
         scale = 1 - ROUND_NARROWING * rounding + SPREAD_WIDENING * spreading - OPEN_NARROWING * aperture * (1 - rounding)
         scale -= RELAXED_NARROWING * relaxed * (1 - rounding)
-        d_x = self._sideways(float(scale))
+        d_x = self._sideways(float(scale) * self._rest_width)
         return MouthShape(
             upper=upper.astype(np.float32),
             lower=lower.astype(np.float32),
@@ -185,6 +212,14 @@ class MouthWarp:
         low, high = np.maximum(y[near] - soft, upper[near]), np.minimum(y[near] + soft, lower[near])
         covered[near] = np.clip(high - low, 0, 2 * soft) / (2 * soft)
         return x_src, y_src, covered
+
+    def inside_source(self, shape: MouthShape, column: Array, y: Array, y_src: Array) -> Array:
+        """`y_src`, as `source` gives it, but between the lips the place between those of the picture. column: table index of each x_src."""
+        upper, lower = look_up(shape.upper, column), look_up(shape.lower, column)
+        height = (y - upper) / np.maximum(lower - upper, 1e-3)
+        first, last = look_up(self.upper_src, column), look_up(self.lower_src, column)
+        inside: Array = np.where((height > 0) & (height < 1), first + (last - first) * height, y_src)
+        return inside
 
     def _x_source(self, shape: MouthShape, x: Array, y: Array, lowest: Array, highest: Array) -> Array:
         """lowest, highest: y of each row, (rows,)."""

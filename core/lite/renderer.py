@@ -15,8 +15,9 @@ import numpy as np
 from core.aux_models.face_mesh import Face
 from core.lite.eye_warp import EYES, EyeWarp
 from core.lite.head_warp import HeadPose, HeadWarp
-from core.lite.local_frame import Array, LocalFrame, look_up, rows_between
+from core.lite.local_frame import Array, LocalFrame, move, to_local
 from core.lite.mouth_interior import MouthInterior
+from core.lite.mouth_painting import fill_mouth
 from core.lite.mouth_warp import MouthShape, MouthWarp
 from core.optimization.resolution_optimization import Cut, cut_pixels
 from core.types import Frame
@@ -25,8 +26,8 @@ BAND_PIXELS = 160_000
 """A frame is drawn in bands of so many pixels at most: 10 to 20 ms on one core of a small server, and their arrays stay in its caches."""
 Background = Callable[[Frame, int, int, int, int], Frame]
 """A picture and left, top, right, bottom of the face in it, pixels -> the picture with another background."""
-_LINE_REACH = 2.4
-"""Distance from the dark line between closed lips, in its widths, from where on it changes no pixel."""
+JAW_OPEN = 0.2
+"""Blendshape from which on a gap between the lips is made by the jaw; below, as in a smile, in part by the lips."""
 MAX_TEXTURE_PX = 1400
 """Small outputs draw from a photo twice as fine, up to this side: that halves the blur of resampling."""
 
@@ -66,12 +67,13 @@ class Renderer:
         points = ((face.points - np.array([cut.x, cut.y, 0], np.float32)) * to_output).astype(np.float32)
         x0, y0, x1, y1 = face.box
         fx, fy = float(to_output[0]), float(to_output[1])
-        box = ((x0 - cut.x) * fx, (y0 - cut.y) * fy, (x1 - cut.x) * fx, (y1 - cut.y) * fy)
+        self.face_box = box = ((x0 - cut.x) * fx, (y0 - cut.y) * fy, (x1 - cut.x) * fx, (y1 - cut.y) * fy)
         turn = max(float(np.cos(np.radians(face.yaw_deg))), 0.5)
         eye_distance = face.interocular_px * float(to_output[0]) / turn
         self.head = HeadWarp(points, box, width, height)
         smiling = (face.blendshapes.get("mouthSmileLeft", 0.0) + face.blendshapes.get("mouthSmileRight", 0.0)) / 2
-        self.mouth = MouthWarp(points, eye_distance, face.blendshapes.get("jawOpen", 0.0), smiling)
+        by_jaw = float(np.clip(face.blendshapes.get("jawOpen", 0.0) / JAW_OPEN, 0, 1))
+        self.mouth = MouthWarp(points, eye_distance, by_jaw, smiling)
         self.eyes = [EyeWarp(points, side) for side in EYES]
         self._eyes_open = 1 - max(face.blendshapes.get("eyeBlinkLeft", 0.0), face.blendshapes.get("eyeBlinkRight", 0.0))
         self._interior = MouthInterior(self.mouth, self._texture, float(self._scale))
@@ -111,65 +113,21 @@ class Renderer:
             if rows.start < rows.stop:
                 self._turn_eye(eye, (rows, columns), map_x, map_y, expression)
         rows, columns = _within(self._mouth_region, band)
-        x, y = _to_local(self.mouth.frame, map_x[rows, columns], map_y[rows, columns])
+        x, y = to_local(self.mouth.frame, map_x[rows, columns], map_y[rows, columns])
         x_src, y_src, covered = self.mouth.source(shape, x, y)
-        _move(self.mouth.frame, map_x[rows, columns], map_y[rows, columns], x_src - x, y_src - y)
+        move(self.mouth.frame, map_x[rows, columns], map_y[rows, columns], x_src - x, y_src - y)
 
         for positions in (map_x, map_y):
             positions *= np.float32(self._scale)
             positions -= np.float32(0.5)
         cv2.remap(self._texture, map_x, map_y, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT, dst=drawn)
-        self._fill_mouth(drawn[rows, columns], shape, x_src, y, covered)
+        fill_mouth(drawn[rows, columns], self.mouth, self._interior, shape, x_src, y, covered)
 
     def _turn_eye(self, eye: EyeWarp, region: tuple[slice, slice], map_x: Array, map_y: Array, expression: Expression) -> None:
         rows, columns = region
-        x, y = _to_local(eye.frame, map_x[rows, columns], map_y[rows, columns])
+        x, y = to_local(eye.frame, map_x[rows, columns], map_y[rows, columns])
         x_src, y_src = eye.source(x, y, expression.blink * self._eyes_open, expression.gaze_x, expression.gaze_y)
-        _move(eye.frame, map_x[rows, columns], map_y[rows, columns], x_src - x, y_src - y)
-
-    def _fill_mouth(self, drawn: Frame, shape: MouthShape, x: Array, y: Array, covered: Array) -> None:
-        """Paints the interior over the pixels the open mouth covers, in place, and a dark line where closed lips of a smile meet."""
-        mouth = self.mouth
-        open_rows = np.flatnonzero(covered.any(axis=1))
-        if len(open_rows):
-            open_columns = np.flatnonzero(covered.any(axis=0))
-            part = slice(open_rows[0], open_rows[-1] + 1), slice(open_columns[0], open_columns[-1] + 1)
-            self._fill_opening(drawn[part], shape, x[part], y[part], covered[part])
-        if mouth.shows_teeth:
-            self._darken_line(drawn, shape, x, y)
-
-    def _darken_line(self, drawn: Frame, shape: MouthShape, x: Array, y: Array) -> None:
-        """Between the closed lips of a smile."""
-        mouth = self.mouth
-        width = np.float32(max(0.035 * mouth.half, 0.7))
-        middles, gaps = (shape.upper + shape.lower) * np.float32(0.5), shape.lower - shape.upper
-        if gaps.min() >= 2 * width:
-            return
-        reach = _LINE_REACH * width
-        near = rows_between((y.max(1) > middles.min() - reach) & (y.min(1) < middles.max() + reach))
-        if near.start == near.stop:
-            return
-        drawn, x, y = drawn[near], x[near], y[near]
-        column = mouth.frame.index(x)
-        middle, gap = look_up(middles, column), look_up(gaps, column)
-        ends = np.clip(1.06 - np.abs(x) / np.float32(mouth.half), 0, 0.3) / np.float32(0.3)
-        line = np.exp(-(((y - middle) / width) ** 2)) * np.clip(1 - gap / (2 * width), 0, 1) * ends * np.float32(0.4)
-        drawn[...] = (drawn * _rgb(1 - line) + np.float32(0.5)).astype(np.uint8)
-
-    def _fill_opening(self, drawn: Frame, shape: MouthShape, x: Array, y: Array, covered: Array) -> None:
-        mouth, interior = self.mouth, self._interior
-        picture = interior.picture(shape)
-        scale = np.float32(interior.scale)
-        inside = cv2.remap(
-            picture,
-            (x - np.float32(interior.x0)) * scale - np.float32(0.5),
-            (y - np.float32(interior.y0)) * scale - np.float32(0.5),
-            interpolation=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        depth = np.clip((y - look_up(shape.upper, mouth.frame.index(x))) / np.float32(0.16 * mouth.half), 0, 1)
-        inside *= _rgb(np.float32(0.75) + np.float32(0.25) * depth)
-        drawn[...] = np.clip(drawn + (inside - drawn) * _rgb(covered) + np.float32(0.5), 0, 255).astype(np.uint8)
+        move(eye.frame, map_x[rows, columns], map_y[rows, columns], x_src - x, y_src - y)
 
     def _region(self, frame: LocalFrame, bounds: tuple[float, float, float, float]) -> tuple[slice, slice]:
         """Rows and columns (of the head's box) that hold `bounds` (frame coordinates), with room for the head's movement."""
@@ -184,25 +142,8 @@ class Renderer:
         return rows, columns
 
 
-def _rgb(values: Array) -> Array:
-    """(h, w) float32 for all three channels, (h, w, 3): a product with it takes a quarter of the time of one that is broadcast."""
-    planes: Array = cv2.merge((values, values, values))
-    return planes
-
-
 def _within(region: tuple[slice, slice], band: slice) -> tuple[slice, slice]:
     """The part of a region that lies in a band, with rows counted from its first."""
     rows, columns = region
     first = max(rows.start, band.start)
     return slice(first - band.start, max(min(rows.stop, band.stop), first) - band.start), columns
-
-
-def _to_local(frame: LocalFrame, x: Array, y: Array) -> tuple[Array, Array]:
-    rel_x, rel_y = x - frame.origin[0], y - frame.origin[1]
-    return rel_x * frame.ex[0] + rel_y * frame.ex[1], rel_x * frame.ey[0] + rel_y * frame.ey[1]
-
-
-def _move(frame: LocalFrame, x: Array, y: Array, dx: Array, dy: Array) -> None:
-    """Adds a displacement given in frame coordinates to pixel positions, in place."""
-    x += dx * frame.ex[0] + dy * frame.ey[0]
-    y += dx * frame.ex[1] + dy * frame.ey[1]

@@ -9,21 +9,25 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import AudioError
+from core.media.containers import is_allowed, open_container
 from core.media.sniff import identify
 
 FORMATS = ["WAV", "MP3", "M4A/AAC", "FLAC", "Ogg/Opus", "WebM", "MP4", "MOV"]
 SUPPORTED = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-_CODECS = (
-    "pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,"
-    "pcm_alaw,pcm_mulaw,adpcm_ms,adpcm_ima_wav,mp3float,mp3,mp2,mp2float,aac,alac,flac,vorbis,opus,libopus,libvorbis"
-)
+_CODECS = frozenset(
+    {
+        "pcm_u8", "pcm_s8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be",
+        "pcm_f64le", "pcm_f64be", "pcm_alaw", "pcm_mulaw", "adpcm_ms", "adpcm_ima_wav", "mp3float", "mp3", "mp2", "mp2float", "aac",
+        "aac_latm", "ac3", "eac3", "alac", "flac", "vorbis", "opus", "libopus", "libvorbis", "amrnb", "amrwb",
+    }
+)  # fmt: skip
 _BLOCK_SAMPLES = 16_384
 """Decoded frames are gathered to blocks of at least this size: numpy's overhead is per call."""
 _SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}
@@ -41,8 +45,8 @@ class SoundDecoder:
     """Decodes the bytes of one recording.
 
     Iterating yields Blocks, folded to stereo when there are more channels. After the first block `rate_hz` and `channels`
-    (of the original) are known. After the last one `damaged` says whether parts could not be decoded, and
-    `declared_s` what the header promised (None: nothing).
+    (of the original) are known, and `start_s`, when the sound begins by the clock of the file (None: it does not say). After the
+    last one `damaged` says whether parts could not be decoded, and `declared_s` what the header promised (None: nothing).
     Raises AudioError (from the constructor or while iterating) for anything that is not decodable sound.
     """
 
@@ -51,6 +55,7 @@ class SoundDecoder:
         self.rate_hz = 0
         self.channels = 0
         self.damaged = False
+        self.start_s: float | None = None
         content = identify(data)
         if content.kind == "image":
             hint = f"Give a recording ({SUPPORTED}) here; were photo and recording swapped?"
@@ -73,14 +78,7 @@ class SoundDecoder:
             )
         self._what = content.name
         try:
-            self._container = av.open(
-                io.BytesIO(data),
-                "r",
-                format=content.decoder,
-                options=_options(content.decoder),
-                metadata_errors="replace",
-                io_open=_refuse_open,
-            )
+            self._container = open_container(io.BytesIO(data), content.decoder, _CODECS, _options(content.decoder))
         except (av.FFmpegError, ValueError, OSError) as error:
             raise self._unreadable(error) from error
         if not self._container.streams.audio:
@@ -92,6 +90,9 @@ class SoundDecoder:
                 parameters={"name": name},
             )
         self._stream = self._container.streams.audio[0]
+        if not is_allowed(self._stream, _CODECS):
+            self._container.close()
+            raise self._unreadable(None)
         self.declared_s = _wav_declared_s(data) if content.decoder == "wav" else _declared_s(self._container, self._stream)
 
     def __enter__(self) -> Self:
@@ -140,6 +141,7 @@ class SoundDecoder:
                 if not signature:
                     signature = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
                     self.rate_hz, self.channels = signature[:2]
+                    self.start_s = frame.time
                     if self.rate_hz <= 0 or self.channels <= 0 or frame.format.name.removesuffix("p") not in _SCALE:
                         raise self._unreadable(None)
                     if not MIN_RATE_HZ <= self.rate_hz <= MAX_RATE_HZ:
@@ -171,15 +173,12 @@ class SoundDecoder:
 
 
 def _options(demuxer: str) -> dict[str, str]:
-    options = {"codec_whitelist": _CODECS, "protocol_whitelist": "none"}
-    if demuxer == "wav":
-        options["max_size"] = str(1 << 16)  # fewer, larger packets than the default of 4096 bytes
-        options["probesize"] = "4096"  # the header says it all; looking further for a disguised codec takes 20 ms
-    return options
-
-
-def _refuse_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
-    raise PermissionError("a recording may not open other files")
+    if demuxer != "wav":
+        return {}
+    return {
+        "max_size": str(1 << 16),  # fewer, larger packets than the default of 4096 bytes
+        "probesize": "4096",  # the header says it all; looking further for a disguised codec takes 20 ms
+    }
 
 
 def _declared_s(container: Any, stream: Any) -> float | None:

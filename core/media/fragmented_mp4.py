@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
 import av
@@ -22,11 +23,11 @@ from av.codec.context import Flags
 from core.errors import EncodingError
 from core.media import boxes
 from core.media.decode import Block
-from core.media.encoders import AAC_FRAME, AAC_PRIMING, X264_STREAM, PictureEncoder, SoundEncoder
+from core.media.encoders import AAC_FRAME, AAC_PRIMING, STREAM_CRF, X264_STREAM, PictureEncoder, SoundEncoder
 from core.types import FPS
 
-_SCALE = 600 * FPS
-"""Ticks a second of the picture's times."""
+_TICKS = 600
+"""Of the picture's times, in a frame of a whole rate."""
 _START_CODE = b"\0\0\1"
 _SEI = 6
 """Kind of the units that say which encoder was used; 700 bytes at each key frame."""
@@ -50,17 +51,28 @@ class Segment:
 
 
 class FragmentedMp4:
-    """One stream. width, height: even. metadata: written to the first piece. Not thread-safe.
+    """One stream. width, height: even. metadata: written to the first piece. crf: as `RenderOptions` has it; None: the usual. rate: frames
+    a second. Not thread-safe.
 
     Raises EncodingError from any of its methods when an encoder fails.
     """
 
-    def __init__(self, width: int, height: int, sound_rate_hz: int, sound_channels: int, metadata: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        sound_rate_hz: int,
+        sound_channels: int,
+        metadata: Mapping[str, str],
+        crf: int | None = None,
+        rate: Fraction = Fraction(FPS),
+    ) -> None:
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             raise EncodingError(f"A video of {width}×{height} pixels cannot be encoded.", "Both sides must be even.")
         video: Any = av.CodecContext.create("libx264", "w")
-        video.options = X264_STREAM
-        self._picture = PictureEncoder(video, width, height)
+        video.options = X264_STREAM if crf is None else {**X264_STREAM, "crf": str(crf + STREAM_CRF)}
+        self._picture = PictureEncoder(video, width, height, rate)
+        self._rate, self._frame_ticks = rate, _TICKS * rate.denominator
         sound: Any = av.CodecContext.create("aac", "w")
         self._sound = SoundEncoder(sound, sound_rate_hz, sound_channels)
         try:
@@ -74,7 +86,7 @@ class FragmentedMp4:
         self.mime_type = f'video/mp4; codecs="avc1.{sps[1:4].hex()}, mp4a.40.{config[0] >> 3}"'
         """As Media Source Extensions ask for it."""
         self._head = boxes.initialisation(
-            boxes.VideoTrack(width, height, _SCALE, sps, pps),
+            boxes.VideoTrack(width, height, _TICKS * rate.numerator, sps, pps),
             boxes.SoundTrack(sound_channels, sound_rate_hz, config, sound.bit_rate, AAC_PRIMING),
             metadata,
         )
@@ -107,7 +119,7 @@ class FragmentedMp4:
         for packet in packets:
             units = [unit for unit in _units(bytes(packet)) if unit[0] & 31 != _SEI]
             data = b"".join(len(unit).to_bytes(4, "big") + unit for unit in units)
-            self._video_samples.append(boxes.Sample(data, _SCALE // FPS, packet.is_keyframe))
+            self._video_samples.append(boxes.Sample(data, self._frame_ticks, packet.is_keyframe))
 
     def add_sound(self, block: Block) -> None:
         """block: (channels, n) float32 at the stream's rate, following the one before without a gap; it may run ahead of the frames."""
@@ -128,10 +140,10 @@ class FragmentedMp4:
         self._cut_frames = self._picture.n_frames
         self._cut_ticks += sum(sample.duration for sample in self._sound_samples)
         self._index += 1
-        data = boxes.fragment(self._index, first * _SCALE // FPS, self._video_samples, ticks, self._sound_samples)
+        data = boxes.fragment(self._index, first * self._frame_ticks, self._video_samples, ticks, self._sound_samples)
         self._video_samples, self._sound_samples = [], []
         frames = self._cut_frames - first
-        return Segment(self._index, "media", data, first / FPS, frames / FPS, frames, final)
+        return Segment(self._index, "media", data, float(first / self._rate), float(frames / self._rate), frames, final)
 
     def _take_sound(self, packets: list[av.Packet]) -> None:
         self._sound_samples += [boxes.Sample(bytes(packet), packet.duration or AAC_FRAME) for packet in packets]

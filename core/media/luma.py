@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ImageError
-from core.media.source import MAX_EMPTY_PACKETS, open_video, picture_track, unreadable
+from core.media.video_decoding import MAX_EMPTY_PACKETS, open_video, picture_track, unreadable
 
 MAX_FRAMES = 250
 _MAX_DECODED_PIXELS = MAX_FRAMES * 1920 * 1080
@@ -24,7 +24,7 @@ Luma = NDArray[np.uint8]
 def luma_frames(file: BinaryIO, name: str) -> Iterator[Luma]:
     """At most MAX_FRAMES frames, (height, width) uint8, upright; fewer of large ones. Damaged packets are passed over.
 
-    file: seekable; MP4, MOV, WebM or Matroska, told by content. Raises ImageError where it is none, or nothing can be decoded.
+    file: seekable; what `video_decoding` reads, told by content. Raises ImageError where it is none, or nothing can be decoded.
     """
     got_any = False
     with open_video(file, name) as container:
@@ -37,6 +37,8 @@ def luma_frames(file: BinaryIO, name: str) -> Iterator[Luma]:
             raise ImageError(
                 f"{name} has frames of {context.width}×{context.height} pixels.",
                 f"At most {MAX_FRAME_PIXELS} pixels are looked at: save it smaller.",
+                code="frames_too_large",
+                parameters={"name": name, "width": context.width, "height": context.height},
             )
         left = max(1, min(MAX_FRAMES, _MAX_DECODED_PIXELS // pixels))
         for start_us, count in _places(container, stream, left):

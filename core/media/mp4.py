@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any, BinaryIO
 
 import av
@@ -15,8 +16,9 @@ from core.types import FPS
 class Mp4Muxer:
     """Encodes into `sink` (binary, writable, seekable; the caller closes it).
 
-    sink_copy: opens what was written for reading: moving the index to the front needs a second look at the file.
-    Frames and sound may come in any order; the n-th frame is shown at n / 25 s and the first sample heard at 0.
+    sink_copy: opens what was written for reading: moving the index to the front needs a second look at the file. crf: as in
+    `VideoWriter`.
+    Frames and sound may come in any order; the n-th frame is shown at n / rate s and the first sample heard at 0.
     Errors of the sink (OSError) and of the encoders (av.FFmpegError) come through unchanged.
     To give up, close the sink and drop the muxer.
     """
@@ -30,6 +32,8 @@ class Mp4Muxer:
         sound_rate_hz: int,
         sound_channels: int,
         metadata: Mapping[str, str],
+        crf: int | None = None,
+        rate: Fraction = Fraction(FPS),
     ) -> None:
         def reopen(url: str, flags: int, options: dict[str, str]) -> BinaryIO:
             sink.flush()  # may raise, which ends the muxing
@@ -40,8 +44,9 @@ class Mp4Muxer:
         self._sink = _Sink(sink)
         self._container = av.open(self._sink, "w", format="mp4", container_options=options, io_open=reopen)
         self._container.metadata.update(metadata)
-        self._video_stream: Any = self._container.add_stream("libx264", rate=FPS, options=X264)
-        self._video = PictureEncoder(self._video_stream.codec_context, width, height)
+        encoder = X264 if crf is None else {**X264, "crf": str(crf)}
+        self._video_stream: Any = self._container.add_stream("libx264", rate=rate, options=encoder)
+        self._video = PictureEncoder(self._video_stream.codec_context, width, height, rate)
         layout = "mono" if sound_channels == 1 else "stereo"
         self._sound_stream: Any = self._container.add_stream("aac", rate=sound_rate_hz, layout=layout)
         self._sound = SoundEncoder(self._sound_stream.codec_context, sound_rate_hz, sound_channels)

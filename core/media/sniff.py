@@ -31,7 +31,8 @@ _MAGIC: tuple[tuple[bytes, Content], ...] = (
     (b"fLaC", Content("sound", "a FLAC recording", "flac")),
     (b"OggS", Content("sound", "an Ogg recording", "ogg")),
     (b"\x1aE\xdf\xa3", Content("sound", "a WebM or Matroska file", "matroska")),
-    (b"FLV\x01", Content("sound", "an FLV video")),
+    (b"FLV\x01", Content("sound", "an FLV video", "flv")),
+    (b"\0\0\x01\xba", Content("sound", "an MPEG video", "mpeg")),
     (b"#!AMR", Content("sound", "an AMR recording")),
     (b"MThd", Content("sound", "a MIDI file")),
     (b"\x30\x26\xb2\x75", Content("sound", "a Windows Media file")),
@@ -50,6 +51,10 @@ _MAGIC: tuple[tuple[bytes, Content], ...] = (
 )
 _STILL_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis"}
 _AVIF_BRANDS = {b"avif", b"avis"}
+VIDEO_DEMUXERS = frozenset({"mov", "matroska", "avi", "mpegts", "mpeg", "flv"})
+"""Of containers that are read as videos."""
+VIDEO_FORMATS = "MP4, MOV, WebM, MKV, AVI, MPEG or FLV"
+"""The same in words."""
 _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"}
 
 
@@ -62,6 +67,8 @@ def identify(data: bytes) -> Content:
         if head[4:8] == b"ftyp" and head[8:12] in _STILL_BRANDS:
             return _still(head)
         return Content("sound", "an MP4 file", "mov")
+    if any(len(head) > at + 2 * step and head[at] == head[at + step] == head[at + 2 * step] == 0x47 for at, step in ((0, 188), (4, 192))):
+        return Content("sound", "an MPEG transport stream", "mpegts")
     for magic, content in _MAGIC:
         if head.startswith(magic):
             return content

@@ -4,7 +4,7 @@
         for frame in frames:
             writer.write(frame)
 
-H.264 yuv420p at 25 fps constant and AAC of the original sound, both from 0, index in front. Encoding runs in a thread of its own
+H.264 yuv420p at a constant rate and AAC of the original sound, both from 0, index in front. Encoding runs in a thread of its own
 behind a short queue, so that it overlaps with rendering; sound is encoded along with the frames it belongs to, never ahead of
 the first. How it is encoded, and why so, is told in `encoders.py`.
 """
@@ -28,10 +28,10 @@ import numpy as np
 from core.errors import EncodingError, OutputError, TalkingHeadError, disk_error, is_disk_full
 from core.media.encoders import as_picture
 from core.media.mp4 import Mp4Muxer
-from core.media.sound_track import SoundTrack
+from core.media.sound_track import ALONE, BesideSpeech, SoundTrack
 from core.stage_times import stage
 from core.thread_priority import be_patient
-from core.types import Audio, Frame
+from core.types import FPS, Audio, Frame, exact_rate
 
 _QUEUED_FRAMES = 8
 _NO_METADATA: Mapping[str, str] = MappingProxyType({})
@@ -44,8 +44,9 @@ class VideoWriter:
     exception leaves nothing behind and an older file at `path` untouched.
     The sound is cut where the frames end, and filled with silence when they go on more than one frame longer.
 
-    path: parents are made. width, height: even. metadata: written to the container. sign: called with the finished file before it is moved
-    into place, and may replace it; what it raises ends the writing like any other error.
+    path: parents are made. width, height: even. fps: frames per second. beside: what is heard besides the recording. metadata: written to
+    the container. sign: called with the finished file before it is moved into place, and may replace it; what it raises ends the writing
+    like any other error. crf: as `RenderOptions` has it; None: the usual.
     Raises OutputError (cannot be written there, disk full), EncodingError (encoder failed, no or ill-shaped frames) and AudioError
     (audio.original does not decode), from any of its methods: the first error of the encoding thread comes out of the next call.
     """
@@ -57,16 +58,20 @@ class VideoWriter:
         height: int,
         audio: Audio,
         *,
+        fps: float = FPS,
+        beside: BesideSpeech = ALONE,
         metadata: Mapping[str, str] = _NO_METADATA,
         sign: Callable[[Path], None] | None = None,
+        crf: int | None = None,
     ) -> None:
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             raise EncodingError(f"A video of {width}×{height} pixels cannot be encoded.", "Both sides must be even.")
         self._path = Path(path)
         self._shape = (height, width, 3)
-        self._audio = audio
+        self._audio, self._rate, self._beside = audio, exact_rate(fps), beside
         self._metadata = dict(metadata)
         self._sign = sign
+        self._crf = crf
         self._queue: queue.Queue[av.VideoFrame | None] = queue.Queue(_QUEUED_FRAMES)
         self._given_up = threading.Event()
         self._error: Exception | None = None
@@ -153,7 +158,7 @@ class VideoWriter:
         be_patient()  # the encoder's own threads as well
         pictures = iter(self._queue.get, None)
         try:
-            with contextlib.closing(SoundTrack(self._audio)) as track:
+            with contextlib.closing(SoundTrack(self._audio, self._rate, self._beside)) as track:
                 self._encode(sink, part, track, pictures)
                 sink.close()  # flushes: the last bytes may not fit either
         except Exception as error:
@@ -168,7 +173,8 @@ class VideoWriter:
 
     def _encode(self, sink: BinaryIO, part: Path, track: SoundTrack, pictures: Iterator[av.VideoFrame]) -> None:
         height, width, _ = self._shape
-        muxer = Mp4Muxer(sink, lambda: part.open("rb"), width, height, track.rate_hz, track.channels, self._metadata)
+        sound = track.rate_hz, track.channels
+        muxer = Mp4Muxer(sink, lambda: part.open("rb"), width, height, *sound, self._metadata, self._crf, self._rate)
         n_frames = 0
         for n_frames, picture in enumerate(pictures, start=1):
             with stage("encode"):

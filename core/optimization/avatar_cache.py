@@ -1,6 +1,6 @@
 """The avatars on the disk.
 
-    avatars/<owner>/<token>/     avatar.json  source  thumbnail.jpg  lite.safetensors  ditto.safetensors
+    avatars/<owner>/<token>/     avatar.json  source  thumbnail.jpg  [thumbnail.webp]  lite.safetensors  ditto.safetensors
 
 `source` is what every registration can be made anew from: a photo as lossless PNG of its decoded pixels (no metadata of the camera left), a
 video as it came. One safetensors file for each engine holds what that engine needs so that it looks for no face again. The files say
@@ -88,13 +88,20 @@ class AvatarStore:
             text = f"There are {n} avatars already, as many as one may have."
             raise OptionError(text, "Delete one that is not needed any more.", code="too_many_avatars", parameters={"n": n})
 
-    def put(self, avatar: Avatar, source: bytes, thumbnail: bytes, engine: Engine, registration: Registration) -> Avatar:
-        """Keeps a new avatar and its registration by one engine, in the place of what is there. Raises OutputError where that fails."""
+    def put(
+        self, avatar: Avatar, source: bytes, thumbnail: bytes, engine: Engine, registration: Registration, moving: bytes | None = None
+    ) -> Avatar:
+        """Keeps a new avatar and its registration by one engine, in the place of what is there. Raises OutputError where that fails.
+
+        moving: a thumbnail that moves.
+        """
         path = self._path(avatar.token, avatar.owner)
         staged = self._folder.staged()
         try:
             (staged / "source").write_bytes(source)
             (staged / "thumbnail.jpg").write_bytes(thumbnail)
+            if moving is not None:
+                (staged / "thumbnail.webp").write_bytes(moving)
             (staged / _file(engine.name)).write_bytes(_packed(engine, registration))
             (staged / MARKER).write_bytes(_as_json(avatar, hashlib.sha256(source).hexdigest()))
             if not self._folder.publish(staged, path, durable=True):
@@ -128,6 +135,14 @@ class AvatarStore:
         with contextlib.suppress(OSError):
             data = (path / "thumbnail.jpg").read_bytes()
             if data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9":
+                return data
+        return None
+
+    def moving_thumbnail(self, avatar: Avatar) -> bytes | None:
+        """Animated WebP; None of a photo, or where it is damaged."""
+        with contextlib.suppress(OSError):
+            data = (self._path(avatar.token, avatar.owner) / "thumbnail.webp").read_bytes()
+            if data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") + 8 == len(data):
                 return data
         return None
 

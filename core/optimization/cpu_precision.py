@@ -15,11 +15,20 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 def processor_flags() -> frozenset[str]:
     """What this processor says it can do, as Linux lists it; empty on other systems."""
+    return frozenset(_told("flags").split())
+
+
+def processor_name() -> str:
+    """As Linux tells it; "" on other systems."""
+    return _told("model name")
+
+
+def _told(name: str) -> str:
     try:
         text = CPU_INFO.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return frozenset()
-    return frozenset(next((line.partition(":")[2] for line in text.splitlines() if line.startswith("flags")), "").split())
+        return ""
+    return next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith(name)), "")
 
 
 def has_bfloat16() -> bool:

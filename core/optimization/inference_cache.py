@@ -75,7 +75,7 @@ class InferenceCache:
             about = read_checked((entry / MARKER).read_bytes())
             if self._expired(entry):
                 raise ValueError("it is too old")
-            info = GenerationInfo(**{**about["info"], "warnings": tuple(about["info"]["warnings"])})
+            info = GenerationInfo.from_dict(about["info"])
             if not _copy_whole(entry / VIDEO, output, about["bytes"], about["sha256"]):
                 raise ValueError("the video does not fit its checksum")
         except FileNotFoundError:

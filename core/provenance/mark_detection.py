@@ -30,7 +30,8 @@ _SCALES = np.exp(0.008 * np.arange(-86, 87))
 _FINER = (-0.004, -0.002, 0.002, 0.004)
 _BEST = 3
 """Around so many scales it is looked more closely."""
-_TRIED = (len(_SCALES) + _BEST * len(_FINER)) * 2 * TILE * TILE
+N_TRIED = (len(_SCALES) + _BEST * len(_FINER)) * 2 * TILE * TILE
+"""Alignments."""
 _CERTAIN = 1e-20
 """Where the picture is whole and its mark so plain, no other alignment is tried."""
 _MEAN_SIGMA, _STRENGTH_SIGMA = 2.0, 4.0
@@ -115,7 +116,7 @@ class MarkDetector:
         mean = self._sum / self.n_frames
         even = mean / np.sqrt(cv2.GaussianBlur(mean * mean, (0, 0), _STRENGTH_SIGMA) + _NOISE)
         best = _align(even)
-        chance = _chance(best.z, _TRIED)
+        chance = _chance(best.z, N_TRIED)
         found = chance <= MOST_CHANCE
         payload, payload_chance = _payload(best, self._key) if found and self._key is not None else (None, 1.0)
         return MarkReading(found, chance, best.z, best.mirrored, 1 / best.scale, payload, payload_chance, self.n_frames)
@@ -138,7 +139,7 @@ def _brought_to_size(luma: NDArray[np.uint8]) -> Array:
 def _align(even: Array) -> _Alignment:
     """The best of all alignments."""
     whole = _best_at(even, 1.0)
-    if _chance(whole.z, _TRIED) < _CERTAIN:
+    if _chance(whole.z, N_TRIED) < _CERTAIN:
         return whole
     coarse = sorted((_best_at(even, float(scale)) for scale in _SCALES), key=lambda found: -found.z)[:_BEST]
     finer = [_best_at(even, found.scale * (1 + step)) for found in coarse for step in _FINER]

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Literal, cast
 
 from core.errors import InputError
 from core.media.sniff import HEAD_BYTES, identify
+from core.media.video_decoding import open_video
 from core.provenance.container import C2PA_UUID, boxes, read_metadata
 from core.provenance.disclosure import SYNTHETIC_TYPES, says_synthetic
 from core.provenance.library import MAX_MANIFEST_MIB, context, load
@@ -96,7 +97,7 @@ def read_provenance(path: Path, anchors: str | None = None) -> Provenance:
 
 
 def read_all(path: Path, anchors: str | None = None, mark_key: bytes | None = None) -> Provenance:
-    """As `read_provenance`, and looks for the mark in the pictures, also of WebM and Matroska files, which hold neither of the others.
+    """As `read_provenance`, and looks for the mark in the pictures; also of WebM and Matroska files, which hold no manifest.
 
     mark_key: of the deployment whose number is looked for. Raises InputError for what is no readable video.
     """
@@ -106,8 +107,15 @@ def read_all(path: Path, anchors: str | None = None, mark_key: bytes | None = No
     except InputError:
         if not _is_mp4(path):
             raise
-    found = read_provenance(path, anchors) if _is_mp4(path) else Provenance({}, None)
+    found = read_provenance(path, anchors) if _is_mp4(path) else _read_tags(path)
     return dataclasses.replace(found, mark=mark)
+
+
+def _read_tags(path: Path) -> Provenance:
+    """What a WebM or Matroska file says of itself. Raises InputError."""
+    with open(path, "rb", opener=_open) as file, open_video(file, path.name) as container:
+        tags = itertools.islice(container.metadata.items(), _MAX_ITEMS)
+        return Provenance({plain(name.lower()): plain(text) for name, text in tags}, None)
 
 
 def _is_mp4(path: Path) -> bool:
@@ -126,7 +134,10 @@ def _read(path: Path, file: BinaryIO, size: int, anchors: str | None) -> Provena
     top = boxes(file, 0, size)
     first = next(top, None)
     if first is None or first.kind != b"ftyp":
-        raise InputError(f"{path} is not a video that can be read.", "Give an MP4, MOV, WebM or Matroska file.")
+        raise InputError(
+            f"{path} is not a video that can be read.", "Give an MP4, MOV, WebM or Matroska file.", code="not_a_video",
+            parameters={"name": path.name},
+        )  # fmt: skip
     metadata: dict[str, str] = {}
     manifest: Manifest | None = None
     for box in top:

@@ -27,6 +27,10 @@ class AvatarService:
         """JPEG, 256x256 pixels around the face. Raises AvatarError."""
         return self._studio.thumbnail(token, owner)
 
+    def moving_thumbnail(self, token: str, owner: str) -> bytes | None:
+        """Animated WebP, 96x96 pixels around the face; None of a photo. Raises AvatarError."""
+        return self._studio.moving_thumbnail(token, owner)
+
     def rename(self, token: str, owner: str, name: str) -> Avatar:
         """Raises AvatarError, OptionError."""
         renamed = self._studio.rename_avatar(token, owner, name)

@@ -51,7 +51,7 @@ def make_examples(studio: Studio, settings: Settings, examples: Iterable[Example
     for example in examples:
         try:
             with tempfile.TemporaryDirectory() as folder:
-                source, audio = read_source(example.photo, studio, settings), read_audio(example.speech, settings)
+                source, audio = read_source(example.photo, settings), read_audio(example.speech, settings)
                 info = studio.generate(video_request(request, SHARED_OWNER, audio, source), Path(folder) / "example.mp4").info
             logger.info("the example %s is %s", example.name, "kept already" if info.cache_hit else "made")
         except (TalkingHeadError, OSError) as error:  # the visitor who tries it is told

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from core.errors import FaceError, TalkingHeadError
 from core.picture_options import Crop
+from core.service.clip_stills import LOOKED_AT, STEP, still_path
 from core.service.decoded_photos import DecodedPhotos
 from core.service.outputs import OutputFolder
 from core.service.requests import Requests, without_folders
 from core.service.threads import on_thread
 from core.studio import Studio
-from core.types import Photo
+from core.types import Photo, Video
 
 AT_ONCE = 2
 """Photos that are decoded and looked at at the same time; those that wait hold nothing."""
@@ -41,7 +43,7 @@ class SeenFace:
 @dataclass(frozen=True)
 class PhotoPreview:
     """faces: the largest first. error: why the photo cannot be used at all. shown: the same photo as a JPEG file, where browsers do not
-    show it as it came.
+    show it as it came; of a video the frame whose faces these are.
     """
 
     faces: tuple[SeenFace, ...] = ()
@@ -103,8 +105,10 @@ class FacePreviews:
             try:
                 with self._outputs.using(path):
                     photo = await self._requests.source(path, owner) if path.is_file() else None
-                    if not isinstance(photo, Photo):
+                    if photo is None:
                         return PhotoPreview()
+                    if not isinstance(photo, Photo):
+                        return await on_thread(self._looked_into, path, photo)
                     self._photos.keep(owner, photo)
                     return await on_thread(self._looked_at, path, photo, owner)
             except TalkingHeadError as error:
@@ -125,6 +129,27 @@ class FacePreviews:
             return PhotoPreview(error=error, shown=shown)
         faces = (SeenFace(as_jpeg(face.cut), face.warnings, face.error, face.place, face.kept, face.parts) for face in found)
         return PhotoPreview(tuple(faces), None, shown)
+
+    def _looked_into(self, path: Path, video: Video) -> PhotoPreview:
+        """Of the first frame that has a face, or of the very first."""
+        from core.engines.lite import LiteEngine
+        from core.media.jpeg import as_jpeg
+
+        engine, shown = self._studio.engine("lite"), None
+        seen: tuple[SeenFace, ...] = ()
+        for frame in islice(video.frames(), 0, LOOKED_AT * STEP, STEP):
+            shown = frame if shown is None else shown
+            try:
+                with self._studio.scheduler.device_turn():
+                    found = engine.faces(Photo(frame, video.sha256)) if isinstance(engine, LiteEngine) else []
+            except FaceError:
+                continue  # a video is good as long as any frame is
+            cards = (SeenFace(as_jpeg(face.cut), face.warnings, None, face.place, face.kept, face.parts) for face in found)
+            shown, seen = frame, tuple(cards)
+            break
+        if shown is None:
+            return PhotoPreview()
+        return PhotoPreview(seen, None, self._outputs.put_beside(path, still_path(path).name, as_jpeg(shown, quality=92)))
 
     def _visible(self, path: Path, photo: Photo, owner: str) -> Path | None:
         """The same picture for the browser; None where the file itself can be shown."""

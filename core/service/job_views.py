@@ -88,7 +88,7 @@ def view_of(record: JobRecord, position: int) -> JobView:
         left_s=(record.total - record.done) / fps if fps and record.total and record.state == "running" else None,
         created_s=record.created_s,
         ended_s=record.ended_s,
-        info=None if info is None else GenerationInfo(**{**info, "warnings": tuple(info["warnings"])}),
+        info=None if info is None else GenerationInfo.from_dict(info),
         voice=(record.request.get("speech") or {}).get("voice", ""),
         captions=tuple(Caption(start_s, end_s, tuple(lines)) for start_s, end_s, lines in result.get("captions") or ()),
         captions_burned=bool((record.request.get("options") or {}).get("burn_captions")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -11,9 +12,10 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
-from core.errors import disk_error
+from core.errors import BusyError, EngineUnavailable, disk_error
 from core.generation_run import whole
 from core.media.captions import captions
+from core.notices import notice
 from core.scheduler import Job
 from core.service import options
 from core.service.job_inputs import JobInputs
@@ -28,17 +30,16 @@ from core.speech_synthesis.recording import SpokenAudio
 from core.studio import Studio
 from core.types import Audio, AudioStream, Avatar, Generation, GenerationInfo, Photo, Progress, Request, Source, Word
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 
-def read_source(path: Path, studio: Studio, settings: Settings) -> Source:
-    """A visitor's photo, or their video where an engine is offered that can move one. Raises InputError."""
-    from core.media.image import load_image  # imported when first needed: an entry point must answer before they are loaded
-    from core.media.source import load_source
+def read_source(path: Path, settings: Settings) -> Source:
+    """A visitor's photo or video. Raises InputError."""
+    from core.media.source import load_source  # imported when first needed: an entry point must answer before it is loaded
 
-    load = load_source if "ditto" in studio.engines.names else load_image
-    source: Source = load(path, settings)
-    return source
+    return load_source(path, settings)
 
 
 def read_picture(path: Path, settings: Settings) -> Photo:
@@ -82,29 +83,58 @@ class JobWork:
             return self._avatar(running, decoded if decoded is not None else self._source(record))
         request: Request = decoded if decoded is not None else self._request(record)
         running.check()
-        said, about = in_record(record.request), dict[str, Any]()
-        if said is None and (request.options.burn_captions or record.request.get("captions")):
-            request, about = self._recognised(running, request)
-        if record.kind == "stream":
-            return {**self._stream(running, request), **about} if said is None else self._spoken_stream(running, request, said)
+        said = in_record(record.request)
         if said is not None:
-            request, about = self._spoken(running, request, said)
+            return self._of_text(running, request, said)
+        if request.options.burn_captions:
+            request, about = self._recognised(running, request)
+            return {**self._made(running, request), **about}
+        if record.request.get("captions"):
+            return self._with_captions(running, request)
+        return self._made(running, request)
+
+    def _of_text(self, running: Running, request: Request, said: SpokenText) -> Mapping[str, Any]:
+        if running.record.kind == "stream":
+            return self._spoken_stream(running, request, said)
+        request, about = self._spoken(running, request, said)
+        return {**self._made(running, request), **about}
+
+    def _made(self, running: Running, request: Request, stop: Callable[[], None] = lambda: None) -> Mapping[str, Any]:
+        """The video or the stream. stop: called too where the job is cancelled."""
+        record = running.record
+        if record.kind == "stream":
+            return self._stream(running, request, stop)
         output = Path(record.output)
         preview = output.with_name(PREVIEW_NAME) if record.request.get("preview") else None
         with _made_room(output):
-            made: Generation = self._awaited(running, self._studio.submit(request, output, running.report, preview))
+            made: Generation = self._awaited(running, self._studio.submit(request, output, running.report, preview), stop)
             if preview is not None:
                 with contextlib.suppress(OSError):
                     preview.unlink(missing_ok=True)
-        return {"info": made.info.to_dict(), **about}
+        return {"info": made.info.to_dict()}
+
+    def _with_captions(self, running: Running, request: Request) -> Mapping[str, Any]:
+        """The words of the recording are found while the video is made. Where they cannot be, it is done without them, and says so."""
+        recognition = self._recorded.begin(whole(request.audio), request.owner)
+        recognition.when_known(lambda words: running.note(told_captions(words)))
+        try:
+            result = self._made(running, request, recognition.cancel)
+            try:
+                return {**result, **told_captions(recognition.words())}
+            except (EngineUnavailable, BusyError) as error:
+                logger.warning("job %s has no captions: %s", running.record.id[:6], error)
+                info = result["info"]
+                return {"info": {**info, "warnings": [*info["warnings"], notice("captions_failed")]}}
+        finally:
+            recognition.cancel()
 
     def _recognised(self, running: Running, request: Request) -> tuple[Request, dict[str, Any]]:
         """The request with the words of its recording, and what the result tells about them."""
-        recognition = self._recorded.begin(whole(request.audio))
+        recognition = self._recorded.begin(whole(request.audio), request.owner)
         running.stop_with(recognition.cancel)
         running.report(Progress("recognising"))
         audio = dataclasses.replace(whole(request.audio), words=recognition.words())
-        about = _captions(audio.words)
+        about = told_captions(audio.words)
         running.note(about)
         return dataclasses.replace(request, audio=audio), about
 
@@ -171,7 +201,7 @@ class JobWork:
         return video_request(request, record.owner, recording, source, background)
 
     def _source(self, record: JobRecord) -> Source:
-        return read_source(self._inputs.path(record.id, record.request["image"]), self._studio, self._settings)
+        return read_source(self._inputs.path(record.id, record.request["image"]), self._settings)
 
 
 def _made_room(output: Path) -> Lease:
@@ -185,8 +215,9 @@ def _made_room(output: Path) -> Lease:
 
 def _spoken_captions(said: SpokenText, words: Sequence[Word]) -> dict[str, Any]:
     """What the result of a job tells about its text."""
-    return {"voice": said.voice, **_captions(words if said.captions else ())}
+    return {"voice": said.voice, **told_captions(words if said.captions else ())}
 
 
-def _captions(words: Sequence[Word]) -> dict[str, Any]:
+def told_captions(words: Sequence[Word]) -> dict[str, Any]:
+    """What the result of a job tells about the words that are said."""
     return {"captions": [[each.start_s, each.end_s, list(each.lines)] for each in captions(words)]}

@@ -98,6 +98,15 @@ class OutputFolder:
         """Writes `data` where an upload of its owner would lie."""
         return self._written(self._owned_folder(owner, UPLOAD) / name, data)
 
+    def put_beside(self, upload: Path, name: str, data: bytes) -> Path:
+        """Writes `data` into the folder of an upload, which it goes with."""
+        beside = upload.with_name(name)
+        try:
+            beside.write_bytes(data)
+        except OSError as error:
+            raise self._unusable(error) from error
+        return beside
+
     def _written(self, path: Path, data: bytes) -> Path:
         try:
             path.write_bytes(data)

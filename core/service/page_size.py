@@ -55,7 +55,7 @@ class PageSize:
         request = {"avatar": "", "engine": "auto", "options": options.settled({"size": SHARP_PX}, self._settings, avatar=False)}
         try:
             with tempfile.TemporaryDirectory() as folder:
-                source = read_source(example.photo, self._studio, self._settings)
+                source = read_source(example.photo, self._settings)
                 audio = read_audio(example.speech, self._settings)
                 made = self._studio.generate(video_request(request, SHARED_OWNER, audio, source), Path(folder) / "trial.mp4")
         except (TalkingHeadError, OSError) as error:
@@ -67,7 +67,7 @@ class PageSize:
         """Learns from a video that was made. On any thread."""
         info = (record.result or {}).get("info")
         if record.kind == "video" and record.state == "done" and info is not None:
-            self._learn(GenerationInfo(**{**info, "warnings": ()}))
+            self._learn(GenerationInfo.from_dict(info))
 
     def _engine(self) -> str:
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
@@ -10,21 +12,30 @@ from concurrent.futures import TimeoutError as NotYet
 from core.errors import Cancelled, OptionError
 from core.service.speech_recognition import SpeechRecognition
 from core.speech_recognition import sphinx
-from core.thread_priority import PATIENT_SPEECH, be_patient
 from core.types import Audio, Word
 
 CANCEL_POLL_S = 0.05
+MOST_RECORDINGS, MOST_WORDS = 500, 50_000
+"""Whose words are kept in memory; those asked for longest ago go first."""
+
+Words = tuple[Word, ...]
 
 
 class RecordedWords:
-    """Thread-safe."""
+    """Remembers the words of each owner's recordings. Thread-safe."""
 
     def __init__(self, service: SpeechRecognition) -> None:
         self._service = service
+        self._known: OrderedDict[tuple[str, bytes], Words] = OrderedDict()
+        self._lock = threading.Lock()
 
     @property
     def available(self) -> bool:
         return self._service.available or sphinx.is_installed()
+
+    def understands(self, language: str) -> bool:
+        """Whether recordings in it are recognised. language: such as "de"; of a service any is expected."""
+        return self._service.available or (sphinx.is_installed() and language == sphinx.LANGUAGE)
 
     def check(self) -> None:
         """Raises OptionError where there is no recogniser."""
@@ -35,30 +46,52 @@ class RecordedWords:
                 code="captions_no_recogniser",
             )  # fmt: skip
 
-    def begin(self, audio: Audio, cancel: threading.Event | None = None) -> Recognition:
-        """On a thread of its own, of lower priority where it computes here. cancel: ends it."""
-        return Recognition(lambda ended: self._words(audio, ended), cancel or threading.Event())
+    def known(self, audio: Audio, owner: str) -> Words | None:
+        """Of a recording of the owner's that was recognised before; None of others."""
+        key = _key(audio, owner)
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+            return self._known.get(key)
 
-    def _words(self, audio: Audio, cancel: threading.Event) -> tuple[Word, ...]:
-        if self._service.available:
-            return self._service.timed_words(audio.samples)
-        be_patient(PATIENT_SPEECH)
-        return sphinx.recognised(audio.samples, cancel)
+    def begin(self, audio: Audio, owner: str, cancel: threading.Event | None = None) -> Recognition:
+        """On a thread of its own; what computes here does so in a process of lower priority. cancel: ends it."""
+        return Recognition(lambda ended: self._words(audio, owner, ended), cancel or threading.Event())
+
+    def _words(self, audio: Audio, owner: str, cancel: threading.Event) -> Words:
+        known = self.known(audio, owner)
+        if known is not None:
+            return known
+        words = self._service.timed_words(audio.samples) if self._service.available else sphinx.recognised(audio.samples, cancel)
+        with self._lock:
+            self._known[_key(audio, owner)] = words
+            while len(self._known) > MOST_RECORDINGS or sum(map(len, self._known.values())) > MOST_WORDS:
+                self._known.popitem(last=False)
+        return words
 
 
 class Recognition:
     """Of one recording, under way."""
 
-    def __init__(self, work: Callable[[threading.Event], tuple[Word, ...]], cancel: threading.Event) -> None:
+    def __init__(self, work: Callable[[threading.Event], Words], cancel: threading.Event) -> None:
         self._cancel = cancel
-        self._result: Future[tuple[Word, ...]] = Future()
+        self._result: Future[Words] = Future()
         threading.Thread(target=self._run, args=(work,), name="recognition", daemon=True).start()
 
     def cancel(self) -> None:
         """Does not wait; whoever waits for the words meets Cancelled at once."""
         self._cancel.set()
 
-    def words(self) -> tuple[Word, ...]:
+    def when_known(self, told: Callable[[Words], None]) -> None:
+        """`told` is called once with the words, on any thread; never where there are none."""
+
+        def done(result: Future[Words]) -> None:
+            if not self._cancel.is_set() and result.exception() is None:
+                told(result.result())
+
+        self._result.add_done_callback(done)
+
+    def words(self) -> Words:
         """Waits. Raises Cancelled, EngineUnavailable, BusyError."""
         while True:
             if self._cancel.is_set():
@@ -69,8 +102,12 @@ class Recognition:
                 if self._result.done():
                     raise
 
-    def _run(self, work: Callable[[threading.Event], tuple[Word, ...]]) -> None:
+    def _run(self, work: Callable[[threading.Event], Words]) -> None:
         try:
             self._result.set_result(work(self._cancel))
         except BaseException as error:  # raised to whoever waits
             self._result.set_exception(error)
+
+
+def _key(audio: Audio, owner: str) -> tuple[str, bytes]:
+    return owner, hashlib.sha256(audio.original).digest()

@@ -15,7 +15,7 @@ from core.service import options
 from core.service.decoded_photos import DecodedPhotos
 from core.service.job_store import JobKind
 from core.service.job_views import JobView
-from core.service.job_work import read_audio, read_picture, read_source, video_request
+from core.service.job_work import read_audio, read_picture, read_source, told_captions, video_request
 from core.service.jobs import Jobs
 from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
@@ -39,9 +39,9 @@ class VideoInputs:
 
     image: a new photo; avatar: the token of a known one instead. text: what is said, plain or SSML, in place of `audio`; "" is an empty
     text, None none. voice: the id of the one that speaks it, "" the default. speed: relative to the voice's usual one. captions: the words
-    are kept with their times, those of a text where the voice tells them, those of a recording
-    as they are recognised; None: of a text only. options: by name, as `core.service.options` settles them. consent: the
-    person shown agreed (asked for where the deployment requires it). preview: the first seconds can be seen while the rest is made.
+    are kept with their times, those of a text where the voice tells them, those of a recording as they are recognised; None: of a
+    recording where there is a recogniser and the deployment wants it. options: by name, as `core.service.options` settles them. consent:
+    the person shown agreed (asked for where the deployment requires it). preview: the first seconds can be seen while the rest is made.
     background: a picture that is shown behind the person, instead of the option `background`. client_state: what the adapter notes for
     itself.
     """
@@ -108,10 +108,8 @@ class Requests:
             request["preview"] = True
         audio: Audio | SpokenAudio | None = None
         burned = bool(settled.get("burn_captions"))
-        recognised = inputs.text is None and (burned or inputs.captions is True)
-        if recognised:
-            self._recorded_words.check()
-            request |= {"captions": inputs.captions is True}
+        if inputs.text is None and kind != "idle" and self._recognised(inputs.captions, burned):
+            request["captions"] = True
         if inputs.text is not None:
             said = await on_thread(self._texts.settled, inputs.text, inputs.voice, inputs.speed, inputs.captions is not False, burned)
             audio = self._texts.coming(said, owner)
@@ -139,11 +137,12 @@ class Requests:
             if kind != "stream" or keep_stream:
                 output = self._outputs.new_video(owner)
             try:
-                if kind == "stream" or output is None or not isinstance(audio, Audio) or recognised:
+                captions = self._known_captions(audio, owner, burned) if request.get("captions") else {}
+                if kind == "stream" or output is None or not isinstance(audio, Audio) or captions is None:
                     self._studio.check(decoded)
                 else:
                     known = self._studio.find_result(decoded, output)
-                    done = None if known is None else {"info": known.info.to_dict()}
+                    done = None if known is None else {"info": known.info.to_dict(), **captions}
                 new = NewJob(
                     owner, kind, request, files, decoded, nbytes, output, done, kept, idempotency_key, client_state=inputs.client_state
                 )  # fmt: skip
@@ -156,6 +155,17 @@ class Requests:
                 raise
 
         return await asyncio.to_thread(accept)
+
+    def _recognised(self, asked: bool | None, burned: bool) -> bool:
+        """Whether the words of a recording are to be found. Raises OptionError where they are asked for and cannot be."""
+        if burned or asked:
+            self._recorded_words.check()
+        return burned or (self.settings.caption_recordings and self._recorded_words.available if asked is None else asked)
+
+    def _known_captions(self, audio: Audio | SpokenAudio, owner: str, burned: bool) -> dict[str, Any] | None:
+        """What the result of a job tells about the captions of a recording whose words are known already; None where its job has to run."""
+        words = self._recorded_words.known(audio, owner) if isinstance(audio, Audio) and not burned else None
+        return None if words is None else told_captions(words)
 
     async def avatar(self, inputs: AvatarInputs, owner: str, *, kept: bool = True, idempotency_key: str = "") -> JobView:
         """Accepts the registration of a person. Raises as `video`."""
@@ -198,7 +208,7 @@ class Requests:
             return await on_thread(self._read_picture, path, owner, kept)
 
     def _read_source(self, path: Path, owner: str) -> Source:
-        return self._known(path, owner) or read_source(path, self._studio, self.settings)
+        return self._known(path, owner) or read_source(path, self.settings)
 
     def _read_picture(self, path: Path, owner: str, kept: bool) -> Photo:
         picture = self._known(path, owner)

@@ -19,7 +19,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from core.errors import disk_error
-from core.media.sniff import HEAD_BYTES, Content, identify
+from core.media.sniff import HEAD_BYTES, VIDEO_DEMUXERS, VIDEO_FORMATS, Content, identify
 from core.service.errors import Malformed, TooLarge, WrongKind
 from core.settings import Settings
 
@@ -33,8 +33,8 @@ Part = Literal["sound", "person", "picture", "media", "video", "text"]
 """media: sound or person."""
 _SOUND = "a recording (WAV, MP3, M4A, FLAC, Ogg, or a WebM, MP4 or MOV video with sound)"
 _PICTURES = "PNG, JPEG, HEIC, AVIF, WebP or BMP"
-_PERSON = f"a photo ({_PICTURES}), or a video for Ditto"
-_VIDEO = "a video (MP4, MOV, WebM or Matroska)"
+_PERSON = f"a photo ({_PICTURES}), or a video ({VIDEO_FORMATS})"
+_VIDEO = f"a video ({VIDEO_FORMATS})"
 _SAY = {"sound": _SOUND, "person": _PERSON, "picture": f"a picture ({_PICTURES})", "media": f"{_SOUND}, or {_PERSON}", "video": _VIDEO}
 _HINT = "The folder for videos must be there, and writable."
 _UNSAFE = re.compile(r"[^\w.() -]")
@@ -104,7 +104,7 @@ class ContentJudge:
             limits.append(settings.max_audio_bytes)
         if kind in ("person", "picture", "media") and content.kind == "image":
             limits.append(settings.max_image_bytes)
-        elif kind in ("person", "media", "video") and content.decoder in ("mov", "matroska"):
+        elif kind in ("person", "media", "video") and content.decoder in VIDEO_DEMUXERS:
             limits.append(settings.max_video_bytes)
         return max(limits, default=None)
 

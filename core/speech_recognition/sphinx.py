@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
-import re
+import json
+import subprocess
+import sys
 import threading
-from typing import Any
+from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 
-from core.errors import Cancelled
-from core.types import SAMPLE_RATE_HZ, Samples, Word
+from core.errors import Cancelled, EngineUnavailable
+from core.types import Samples, Word
 
-STEP = SAMPLE_RATE_HZ // 2
-MOST_S, PAUSE_S = 12.0, 0.25
-"""Speech is recognised in parts that end at a pause, or after so long."""
-_FRAMES_A_SECOND = 100
-_VARIANT = re.compile(r"\(\d+\)$")
+LANGUAGE = "en"
+CANCEL_POLL_S = 0.05
+_ROOT = Path(__file__).resolve().parents[2]
+_PROGRAM = "core.speech_recognition.sphinx_process"
 _lock = threading.Lock()
-_loaded: list[Any] = []
 
 
 def is_installed() -> bool:
@@ -26,49 +28,48 @@ def is_installed() -> bool:
 
 
 def recognised(samples: Samples, cancel: threading.Event) -> tuple[Word, ...]:
-    """The words of (n,) samples, as they are taken for, in order. One recording at a time; raises Cancelled soon after `cancel` is set."""
-    with _lock:
-        decoder = _decoder()
-        words: list[Word] = []
-        start = 0
-        while start < len(samples):
-            n = _part(samples[start:])
-            words += _words(decoder, samples[start : start + n], start / SAMPLE_RATE_HZ, cancel)
-            start += n
-    return tuple(words)
+    """The words of (n,) samples, as they are taken for, in order. One recording at a time, in a process of its own.
 
-
-def _part(samples: Samples) -> int:
-    """Samples up to the quietest moment near the end of the longest part."""
-    most = round(MOST_S * SAMPLE_RATE_HZ)
-    if len(samples) <= most:
-        return len(samples)
-    pause = round(PAUSE_S * SAMPLE_RATE_HZ)
-    loudness = np.convolve(np.square(samples[most // 2 : most], dtype=np.float64), np.ones(pause), "valid")
-    return most // 2 + int(loudness.argmin()) + pause // 2
-
-
-def _decoder() -> Any:
-    import pocketsphinx
-
-    if not _loaded:
-        _loaded.append(pocketsphinx.Decoder(lm=pocketsphinx.get_model_path("en-us/en-us.lm.bin"), loglevel="FATAL"))
-    return _loaded[0]
-
-
-def _words(decoder: Any, samples: Samples, at_s: float, cancel: threading.Event) -> list[Word]:
-    pcm = (np.clip(samples, -1, 1) * 32767).astype("<i2")
-    decoder.start_utt()
+    Raises Cancelled soon after `cancel` is set, EngineUnavailable where that process fails.
+    """
+    while not _lock.acquire(timeout=CANCEL_POLL_S):
+        _check(cancel)
     try:
-        for start in range(0, len(pcm), STEP):
-            if cancel.is_set():
-                raise Cancelled("The recognition was cancelled.", code="cancelled")
-            decoder.process_raw(pcm[start : start + STEP].tobytes())
+        _check(cancel)
+        answer = _answer((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes(), cancel)
     finally:
-        decoder.end_utt()
-    heard = [] if decoder.hyp() is None else list(decoder.seg())
-    return [
-        Word(_VARIANT.sub("", part.word), at_s + part.start_frame / _FRAMES_A_SECOND, at_s + (part.end_frame + 1) / _FRAMES_A_SECOND)
-        for part in heard
-        if part.word[0] not in "<["  # silence, and noises
-    ]
+        _lock.release()
+    return tuple(Word(*each) for each in json.loads(answer))
+
+
+def _answer(pcm: bytes, cancel: threading.Event) -> bytes:
+    """What the process says of the samples; it is ended where nobody wants to know any more."""
+    command = [sys.executable, "-m", _PROGRAM]
+    with subprocess.Popen(  # noqa: S603 - fixed arguments
+        command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            with contextlib.suppress(BrokenPipeError):  # it has ended, and says why
+                cast("IO[bytes]", process.stdin).write(pcm)  # which it reads before anything else
+            while True:
+                try:
+                    answer, complaints = process.communicate(timeout=CANCEL_POLL_S)
+                    break
+                except subprocess.TimeoutExpired:
+                    _check(cancel)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        said = complaints.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+        raise EngineUnavailable(
+            f"The speech recogniser of this machine ended with {process.returncode}: {said[0][:300]}.",
+            "Leave captions out, or install requirements-recognition.txt anew.",
+            code="recognition_failed",
+        )
+    return answer
+
+
+def _check(cancel: threading.Event) -> None:
+    if cancel.is_set():
+        raise Cancelled("The recognition was cancelled.", code="cancelled")

@@ -28,7 +28,7 @@ from core.streaming.say import Say
 from core.streaming.speech import Speech
 from core.streaming.utterance import Utterance, as_mono, fade_out
 from core.streaming.utterance_queue import UtteranceQueue
-from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Controls, Frame, RenderOptions, Samples
+from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Controls, Frame, RenderOptions, Samples, check_moving_controls
 
 KEYFRAME_FRAMES = 2 * FPS
 MOST_LATE_S = 0.5
@@ -66,7 +66,7 @@ class LiveSession:
         rate_hz = self.options.sound_rate_hz
         self.metadata = prepared.metadata()
         """What the stream says of itself, as in `core.provenance.disclosure`."""
-        self._video = FragmentedMp4(session.width, session.height, rate_hz, 1, self.metadata)
+        self._video = FragmentedMp4(session.width, session.height, rate_hz, 1, self.metadata, render.crf)
         self.mime_type = self._video.mime_type
         self.engine = prepared.engine.name
         self.initialisation = self._video.initialisation()
@@ -192,7 +192,9 @@ class LiveSession:
 
         Raises OptionError for what the engine does not honour, or a value that it refuses.
         """
-        self._prepared.engine.verify_controls(controls, self._render)
+        engine = self._prepared.engine
+        engine.verify_controls(controls, self._render)
+        check_moving_controls(self._prepared.loaded.request.source, controls, engine.photo_only, engine.name)
         with self._changed:
             self._new_controls = controls
 

@@ -119,15 +119,16 @@ class SegmentStream(Iterator[Segment]):
     def _make(self, job: Job[GenerationInfo]) -> GenerationInfo:
         run = self._start_run(job)
         session, audio = run.session, run.audio
-        with closing(SoundTrack(audio)) as track, closing(run.frames(job)) as frames:
-            video = FragmentedMp4(session.width, session.height, track.rate_hz, track.channels, run.metadata)
+        with closing(SoundTrack(audio, run.rate, run.beside)) as track, closing(run.frames(job)) as frames:
+            sound = track.rate_hz, track.channels
+            video = FragmentedMp4(session.width, session.height, *sound, run.metadata, run.options.crf, run.rate)
             self.mime_type = video.mime_type
             length, wanted = FIRST_FRAMES, 0
             for n, frame in enumerate(frames, start=1):
                 if n == 1:  # not before: what fails until then is told to the reader instead of a beginning
                     self._put(video.initialisation())
                 video.add_frame(as_picture(frame), keyframe=n == wanted + 1)
-                left = (run.total - n) * track.rate_hz // FPS if run.total else SOUND_AHEAD
+                left = int((run.total - n) * track.rate_hz // run.rate) if run.total else SOUND_AHEAD
                 video.add_sound(track.read_to(n, min(SOUND_AHEAD, max(left, 0))))
                 if n == wanted + length and run.goes_on():
                     self._put(video.cut())
@@ -135,8 +136,8 @@ class SegmentStream(Iterator[Segment]):
                         run.first_out()
                         self._first_s = time.monotonic()
                     wanted, length = n, min(2 * length, MOST_FRAMES)
-                if self._ahead_s(wanted) > AHEAD_S:
-                    job.give_way(partial(self._is_needed, wanted))
+                if self._ahead_s(wanted / run.session.fps) > AHEAD_S:
+                    job.give_way(partial(self._is_needed, wanted / run.session.fps))
             if not video.n_frames:
                 raise EncodingError("There were no frames to encode.")
             job.report(Progress("finishing", run.n_frames, run.total))
@@ -149,14 +150,14 @@ class SegmentStream(Iterator[Segment]):
         job.report(Progress("done", run.n_frames, run.total))
         return run.info()
 
-    def _ahead_s(self, n_frames: int) -> float:
-        """How far the frames put so far reach beyond what a player can have shown: it shows a second in a second, and what it has."""
+    def _ahead_s(self, put_s: float) -> float:
+        """How far the video put so far reaches beyond what a player can have shown: it shows a second in a second, and what it has."""
         if not self._first_s:
             return 0.0
-        return n_frames / FPS - min(time.monotonic() - self._first_s, self._taken_s)
+        return put_s - min(time.monotonic() - self._first_s, self._taken_s)
 
-    def _is_needed(self, n_frames: int) -> bool:
-        return self._ahead_s(n_frames) < ENOUGH_S
+    def _is_needed(self, put_s: float) -> bool:
+        return self._ahead_s(put_s) < ENOUGH_S
 
     def _put(self, segment: Segment) -> None:
         with self._changed:

@@ -11,7 +11,8 @@ from core.atomic_components import audio2motion
 from core.atomic_components.audio2motion import Audio2Motion, row_parts, seeded_noise, smoothed
 from core.atomic_components.condition_handler import ConditionHandler
 from core.atomic_components.motion_options import Audio2MotionOptions
-from core.atomic_components.pose import SourceMotion, mirror_index
+from core.atomic_components.pose import SourceMotion
+from core.clip_options import clip_index
 from tests.support import golden_io
 from tests.support.ditto_motion import Sampled, a2m_of, before_speech, dream, indexed, no_noise, spoken
 from tests.support.golden_io import SEED, check
@@ -108,7 +109,7 @@ def book(case: str, source: SourceMotion, published: bool) -> tuple[np.ndarray, 
         nonlocal reference
         for row in made:
             reference = stage.reference
-            rows.append([received, mirror_index(len(rows), 5), row[202], row[203]])
+            rows.append([received, clip_index(len(rows), 5, "bounce"), row[202], row[203]])
 
     for i in range(0, n, size):
         put(stage.push(indexed(i, min(size, n - i))), min(i + size, n))

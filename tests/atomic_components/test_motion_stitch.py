@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from core.atomic_components.motion_stitch import MotionStitch
-from core.atomic_components.pose import Motion, SourceMotion, degrees, keypoints, mirror_index
+from core.atomic_components.pose import Motion, SourceMotion, degrees, keypoints
 from core.atomic_components.stitch_options import FrameControls, MotionStitchOptions, fades, with_fades
+from core.clip_options import clip_index
 from core.engines.ditto_options import session_options
 from core.errors import OptionError
 from core.models.config import SetupDefaults
@@ -60,7 +61,7 @@ def test_fade_to_the_source_follows_a_video(video: SourceMotion, photo: SourceMo
     gone = dict(fade_type="s", fade_out_keys=None, drive_eye=False, ctrl_info=[{"fade_alpha": 0.0}] * 20)
     x_d = driven(video, rows[:20], **gone)
     for i in range(20):
-        assert np.abs(x_d[i] - keypoints(video.motions[mirror_index(i, 7)].parts())).max() < 1e-6
+        assert np.abs(x_d[i] - keypoints(video.motions[clip_index(i, 7, "bounce")].parts())).max() < 1e-6
     assert np.abs(driven(photo, rows[:5], **gone) - keypoints(photo.motions[0].parts())).max() < 1e-6
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from core.atomic_components import motion_stitch
-from core.atomic_components.pose import LAYOUT, Motion, SourceMotion, degrees, keypoints, mirror_index, rotation
+from core.atomic_components.pose import LAYOUT, Motion, SourceMotion, degrees, keypoints, rotation
+from core.clip_options import clip_index
 from core.errors import InputError
 from tests.support import golden_io
 from tests.support.golden_io import check
@@ -36,8 +37,8 @@ def test_parity_pose() -> None:
 
 
 def test_mirrored_frames() -> None:
-    assert [mirror_index(i, 4) for i in range(11)] == [0, 1, 2, 3, 3, 2, 1, 0, 0, 1, 2]
-    assert [mirror_index(i, 1) for i in range(4)] == [0, 0, 0, 0]
+    assert [clip_index(i, 4, "bounce") for i in range(11)] == [0, 1, 2, 3, 3, 2, 1, 0, 0, 1, 2]
+    assert [clip_index(i, 1, "bounce") for i in range(4)] == [0, 0, 0, 0]
 
 
 def test_layout_covers_a_row() -> None:

@@ -12,7 +12,7 @@ import av
 import pytest
 
 import inference
-from tests.support.paths import PORTRAIT, ROOT
+from tests.support.paths import PORTRAIT, ROOT, SPEECH
 from tests.support.speech_server import KEY, speech_server
 
 
@@ -51,6 +51,13 @@ def test_a_text_becomes_a_video_with_sound_and_captions(tmp_path: Path) -> None:
     assert sound_s(output) == pytest.approx(info["audio_s"], abs=0.1)
     header, times, text = shown.read_text("utf-8").strip().split("\n", 2)[0], *shown.read_text("utf-8").strip().split("\n")[2:4]
     assert (header, times[:17], text) == ("WEBVTT", "00:00:00.050 --> ", "Hello, I am Ada.")
+
+
+def test_a_recording_has_captions_where_a_file_for_them_is_named(tmp_path: Path) -> None:
+    shown = tmp_path / "v.srt"
+    recording = [*video(tmp_path / "v.mp4"), "--audio_path", str(SPEECH)]
+    assert run(*recording, "--captions", str(shown)) == 0
+    assert shown.read_text("utf-8").startswith("1\n00:00:00,")
 
 
 def test_a_text_file_and_a_speed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

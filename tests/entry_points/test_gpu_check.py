@@ -23,6 +23,7 @@ FILES = {
     "stages": ("stages/stages.json", "stages/profile.txt"),
     "recording": ("recording/end_to_end.json",),
     "streams": ("streams/end_to_end.json",),
+    "speech": ("speech.json",),
     "latency": ("latency.json", "latency.md"),
     "tensorrt_build": ("tensorrt_build.json",),
     "tensorrt": ("tensorrt.json",),
@@ -58,6 +59,15 @@ def test_a_section(section: str, tmp_path: Path, bare_python: Path) -> None:
         text = (out / name).read_text()
         assert not name.endswith(".json") or json.loads(text).get("ok", True)
     assert (out / "summary.txt").read_text().startswith(f"{section} ")
+
+
+@pytest.mark.slow
+def test_the_speech_encoder_is_compared_where_there_is_something_to_compare_with(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    done = check(tmp_path, sys.executable, "speech")
+    assert done.returncode == 0, (tmp_path / "speech.log").read_text()
+    rows = json.loads((tmp_path / "speech.json").read_text())["rows"]
+    assert [row["windows"] for row in rows if "error" in row] == [1, 2]
 
 
 def test_a_section_that_fails_or_takes_too_long_is_said(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -97,3 +99,28 @@ def test_metadata_and_colours_are_those_of_files() -> None:
 def test_odd_sizes_are_refused() -> None:
     with pytest.raises(EncodingError, match="63×64"):
         FragmentedMp4(63, 64, 16_000, 1, {})
+
+
+@pytest.mark.parametrize("rate", [Fraction(30000, 1001), Fraction(60)])
+def test_pieces_of_another_rate(rate: Fraction) -> None:
+    video = FragmentedMp4(SIDE, SIDE, 16_000, 1, {}, rate=rate)
+    pieces = [video.initialisation()]
+    for i, frame in enumerate(frames()):
+        video.add_frame(as_picture(frame), keyframe=i in (0, 10))
+        if i == 9:
+            pieces.append(video.cut())
+    pieces.append(video.cut(final=True))
+    assert [picture.pts * picture.time_base for picture in pictures(b"".join(piece.data for piece in pieces))] == [
+        n / rate for n in range(N_FRAMES)
+    ]
+    assert (pieces[2].start_s, pieces[2].duration_s) == (float(10 / rate), float(20 / rate))
+
+
+def test_less_crf_is_larger() -> None:
+    sizes = []
+    for crf in (10, 18, None, 30):
+        video = FragmentedMp4(SIDE, SIDE, 16_000, 1, {}, crf)
+        for frame in frames()[:10]:
+            video.add_frame(as_picture(frame))
+        sizes.append(len(video.cut(final=True).data))
+    assert sizes[0] > sizes[1] == sizes[2] > sizes[3]

@@ -152,6 +152,22 @@ def test_a_large_size(tmp_path: Path) -> None:
         assert [(f.width, f.height) for f in file.decode(video=0)] == [(1920, 1080)] * 3
 
 
+def test_less_crf_is_finer_and_larger(tmp_path: Path) -> None:
+    rng, errors, sizes = np.random.default_rng(0), [], []
+    rustling = [np.clip(chart() + rng.normal(0, 12, (SIDE, SIDE, 3)), 0, 255).astype(np.uint8) for _ in range(10)]
+    for crf in (10, 18, None, 30):
+        path = tmp_path / f"{crf}.mp4"
+        with VideoWriter(path, SIDE, SIDE, speech(0.4), crf=crf) as writer:
+            for frame in rustling:
+                writer.write(frame)
+        with av.open(str(path)) as file:
+            shown = [decoded.to_ndarray(format="rgb24") for decoded in file.decode(video=0)]
+        errors.append(sum(float(np.abs(a.astype(int) - b).mean()) for a, b in zip(shown, rustling, strict=True)))
+        sizes.append(path.stat().st_size)
+    assert errors[0] < errors[1] == errors[2] < errors[3]
+    assert sizes[0] > sizes[1] == sizes[2] > sizes[3]
+
+
 def test_a_frame_may_be_reused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "video.mp4"
     with VideoWriter(path, SIDE, SIDE, speech(1.0)) as writer:
@@ -169,10 +185,26 @@ def test_first_frames_do_not_wait_for_a_long_recording(monkeypatch: pytest.Monke
     read_s: list[float] = []
     real = SoundTrack.read
 
-    def counting(self: SoundTrack, n: int) -> Any:
+    def counting(self: SoundTrack, n: int, ahead: int = 0) -> Any:
         read_s.append(n / self.rate_hz)
-        return real(self, n)
+        return real(self, n, ahead)
 
     monkeypatch.setattr(SoundTrack, "read", counting)
     encode(numbered(5), tmp_path / "video.mp4", speech(60.0), SIDE, SIDE)
     assert sum(read_s) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("rate", [Fraction(24000, 1001), Fraction(30000, 1001), Fraction(50), Fraction(60)])
+def test_another_rate_is_exact(tmp_path: Path, rate: Fraction) -> None:
+    path, n = tmp_path / "video.mp4", 40
+    with VideoWriter(path, SIDE, SIDE, speech(5.0), fps=float(rate)) as writer:
+        for frame in numbered(n):
+            writer.write(frame)
+    with av.open(str(path)) as file:
+        picture, sound = file.streams.video[0], file.streams.audio[0]
+        assert picture.average_rate == rate
+        assert picture.duration * picture.time_base == n / rate
+        assert abs(float(sound.duration * sound.time_base) - float(n / rate)) < 0.001
+        frames = list(file.decode(video=0))
+    assert [frame.time for frame in frames] == pytest.approx([float(index / rate) for index in range(n)], abs=1e-6)
+    assert [frame.key_frame for frame in frames] == [True] + [False] * (n - 1)

@@ -14,7 +14,6 @@ import torch
 
 from core.engines.ditto import DittoEngine
 from core.engines.lite import LiteEngine
-from core.errors import OptionError
 from core.media.source import Clip, load_source
 from core.options import read_options
 from core.settings import Settings
@@ -92,7 +91,7 @@ def test_a_shorter_source_than_was_registered_is_not_taken(engine: DittoEngine, 
         engine.restore(saved, lambda: shorter)
 
 
-def test_one_avatar_serves_both_engines_and_a_video_only_ditto(
+def test_one_avatar_serves_both_engines_of_a_photo_and_of_a_video(
     engine: DittoEngine, settings_here: Settings, portrait: Photo, clip: Clip, speech: Audio, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -111,12 +110,10 @@ def test_one_avatar_serves_both_engines_and_a_video_only_ditto(
     moving = studio.preload_avatar(clip, "local", engine="ditto")
     assert (avatar.kind, moving.kind, moving.width, moving.height) == ("photo", "video", 510, 512)
     videos = {name: video(studio, avatar, name) for name in ("lite", "ditto")}
-    of_moving = video(studio, moving, "ditto")
-    with pytest.raises(OptionError, match="photos only"):
-        studio.submit(Request(short, moving, engine="lite"), tmp_path / "w.mp4")
-    (folder,) = settings_here.cache_dir.glob(f"avatars/*/{avatar.token}")
-    assert {path.name for path in folder.glob("*.safetensors")} == {"lite.safetensors", "ditto.safetensors"}
-    (folder,) = settings_here.cache_dir.glob(f"avatars/*/{moving.token}")
+    of_moving = {name: video(studio, moving, name) for name in ("lite", "ditto")}
+    for token in (avatar.token, moving.token):
+        (folder,) = settings_here.cache_dir.glob(f"avatars/*/{token}")
+        assert {path.name for path in folder.glob("*.safetensors")} == {"lite.safetensors", "ditto.safetensors"}
     assert (folder / "source").read_bytes() == clip.data
     studio.close()
 
@@ -124,5 +121,5 @@ def test_one_avatar_serves_both_engines_and_a_video_only_ditto(
     monkeypatch.setattr(engine, "register", None)
     studio = opened()
     assert {name: video(studio, avatar, name) for name in ("lite", "ditto")} == videos
-    assert video(studio, moving, "ditto") == of_moving
+    assert {name: video(studio, moving, name) for name in ("lite", "ditto")} == of_moving
     studio.close()

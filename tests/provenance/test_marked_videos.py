@@ -11,6 +11,7 @@ import av
 import pytest
 
 from core.errors import InputError
+from core.media.conversion import convert
 from core.provenance.__main__ import main
 from core.provenance.library import context, load
 from core.provenance.marking import ALGORITHM, Marker, open_marker
@@ -63,6 +64,16 @@ def test_a_marked_video_says_so_everywhere(video: Path) -> None:
     assert found.mark is not None
     assert (found.mark.found, found.mark.payload) == (True, 0x2A)
     assert found.metadata["imperceptible_mark"] == f"{ALGORITHM} 0000002a"
+
+
+def test_a_converted_video_keeps_what_its_format_can_hold(video: Path, tmp_path: Path) -> None:
+    convert(video, tmp_path / "v.webm", "webm")
+    found = read_all(tmp_path / "v.webm", mark_key=KEY.encode())
+    assert (found.good, found.manifest) == (True, None)
+    assert found.metadata["synthetic_media"] == "true"
+    assert found.metadata["imperceptible_mark"] == f"{ALGORITHM} 0000002a"
+    assert found.mark is not None
+    assert found.mark.found
 
 
 def test_the_manifest_binds_the_pictures_softly(video: Path) -> None:

@@ -40,8 +40,8 @@ class Reading:
         self._photos: list[weakref.ref[Any]] = []
         real = requests_module.read_source
 
-        def read(path: Path, studio: Studio, settings: Settings) -> Any:
-            photo = real(path, studio, settings)
+        def read(path: Path, settings: Settings) -> Any:
+            photo = real(path, settings)
             self.decoded.append(path.name)
             self._photos.append(weakref.ref(photo.pixels))
             self.peak_bytes = max(self.peak_bytes, self.bytes())

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from core.generation_run import PREVIEW_FRAMES
+from core.generation_run import PREVIEW_S
 from core.media.audio import load_audio
 from core.settings import Settings
 from core.studio import Studio
-from core.types import Audio, Photo, Progress, Request
+from core.types import FPS, Audio, Photo, Progress, Request
 from tests.support.app_process import probe
 from tests.support.paths import SPEECH
 
@@ -26,8 +26,8 @@ def test_the_first_two_seconds_are_there_before_the_rest(studio: Studio, portrai
 
     made = studio.submit(Request(speech, portrait), output, look, preview).result()
     assert there
-    assert PREVIEW_FRAMES <= there[0] < made.info.frames == 75
-    assert probe(str(preview))[:3] == (320, 320, PREVIEW_FRAMES)
+    assert PREVIEW_S * FPS <= there[0] < made.info.frames == 75
+    assert probe(str(preview))[:3] == (320, 320, PREVIEW_S * FPS)
     assert probe(str(output))[:3] == (320, 320, 75)
 
 

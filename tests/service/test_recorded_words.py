@@ -1,32 +1,25 @@
-"""Captions of recordings: by PocketSphinx, by a service, in jobs, and where there is no recogniser."""
+"""The words of recordings: by PocketSphinx, by a service, remembered, and where there is no recogniser."""
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from core.errors import Cancelled, EngineUnavailable, OptionError
 from core.media.audio import load_audio
-from core.service.job_views import JobView
-from core.service.outputs import OutputFolder
+from core.service import recorded_words
 from core.service.recorded_words import Recognition, RecordedWords
-from core.service.requests import VideoInputs
-from core.service.service import Service
 from core.service.speech_recognition import SpeechRecognition
 from core.settings import Settings
-from core.speech_recognition import sphinx
-from core.studio import Studio
+from core.speech_recognition import sphinx, sphinx_process
 from core.types import SAMPLE_RATE_HZ, Word
-from tests.support.paths import PORTRAIT, SPEECH
+from tests.support.paths import SPEECH
 from tests.support.recognition_server import KEY, RecognitionServer, recognition_server
-from tests.support.serving import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -54,24 +47,47 @@ def test_words_of_a_recording_and_when_they_are_said() -> None:
 
 
 def test_a_long_recording_is_cut_at_pauses() -> None:
-    rng = np.random.default_rng(1)
-    samples = rng.normal(0, 0.1, 15 * SAMPLE_RATE_HZ).astype(np.float32)
+    samples = np.random.default_rng(1).normal(0, 3000, 15 * SAMPLE_RATE_HZ).astype(np.int16)
     samples[9 * SAMPLE_RATE_HZ : 10 * SAMPLE_RATE_HZ] = 0
-    assert 9 * SAMPLE_RATE_HZ < sphinx._part(samples) < 10 * SAMPLE_RATE_HZ
-    assert sphinx._part(samples[: 5 * SAMPLE_RATE_HZ]) == 5 * SAMPLE_RATE_HZ
+    assert 9 * SAMPLE_RATE_HZ < sphinx_process.part(samples) < 10 * SAMPLE_RATE_HZ
+    assert sphinx_process.part(samples[: 5 * SAMPLE_RATE_HZ]) == 5 * SAMPLE_RATE_HZ
 
 
 def test_it_ends_when_it_is_cancelled() -> None:
     cancel = threading.Event()
-    cancel.set()
+    began = time.monotonic()
+    threading.Timer(0.3, cancel.set).start()
     with pytest.raises(Cancelled):
-        sphinx.recognised(np.zeros(SAMPLE_RATE_HZ, np.float32), cancel)
+        sphinx.recognised(np.zeros(600 * SAMPLE_RATE_HZ, np.float32), cancel)
+    assert time.monotonic() - began < 30, "not only at its end"
     stuck = threading.Event()
     recognition = Recognition(lambda ended: (stuck.wait(30), ())[1], threading.Event())
     recognition.cancel()
     with pytest.raises(Cancelled):
         recognition.words()
     stuck.set()
+
+
+def test_a_process_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sphinx, "_PROGRAM", "core.speech_recognition.missing")
+    with pytest.raises(EngineUnavailable, match="No module named") as caught:
+        sphinx.recognised(np.zeros(SAMPLE_RATE_HZ, np.float32), threading.Event())
+    assert caught.value.code == "recognition_failed"
+
+
+def test_words_are_remembered_for_each_owner(server: RecognitionServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.hears = "One two."
+    audio = load_audio(SPEECH, Settings())
+    with closing(SpeechRecognition(Settings(recognition_url=server.url, recognition_key=KEY))) as service:
+        recorded, before = RecordedWords(service), len(server.requests)
+        assert recorded.known(audio, "ada") is None
+        words = recorded.begin(audio, "ada").words()
+        assert recorded.begin(audio, "ada").words() == recorded.known(audio, "ada") == words
+        assert len(server.requests) == before + 1
+        assert recorded.known(audio, "bob") is None
+        monkeypatch.setattr(recorded_words, "MOST_WORDS", 3)
+        recorded.begin(audio, "bob").words()
+        assert (recorded.known(audio, "ada"), recorded.known(audio, "bob")) == (None, words), "there is room for one"
 
 
 def test_words_by_a_service(server: RecognitionServer) -> None:
@@ -89,43 +105,7 @@ def test_without_a_recogniser_it_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(sphinx, "is_installed", lambda: False)
     recorded = RecordedWords(SpeechRecognition(Settings()))
     assert not recorded.available
+    assert not recorded.understands("en")
     with pytest.raises(OptionError, match="requirements-recognition") as caught:
         recorded.check()
     assert caught.value.code == "captions_no_recogniser"
-
-
-@pytest.fixture
-def service(server: RecognitionServer, open_again: Callable[..., Studio]) -> Iterator[Service]:
-    server.hears = "One two three."
-    studio = open_again(serving=True, recognition_url=server.url, recognition_key=KEY)
-    outputs = OutputFolder(studio.settings.output_dir / "videos", 3600.0)
-    outputs.prepare()
-    service = Service(studio, outputs)
-    service.start()
-    yield service
-    service.close(0.0)
-
-
-def ended(service: Service, kind: Any = "video", **inputs: Any) -> JobView:
-    given = VideoInputs(**{"audio": SPEECH, "image": PORTRAIT, "options": {"size": 128}, **inputs})
-    job = asyncio.run(service.requests.video(given, "ada", kind=kind))
-    wait_for(lambda: service.jobs.get(job.id, "ada").ended)
-    return service.jobs.get(job.id, "ada")
-
-
-def test_captions_of_a_recording_come_where_they_are_asked_for(service: Service, server: RecognitionServer, tmp_path: Path) -> None:
-    before = len(server.requests)
-    assert ended(service).captions == ()
-    assert len(server.requests) == before, "nobody asked for the words"
-    job = ended(service, captions=True)
-    assert [caption.lines for caption in job.captions] == [("One two three.",)], job.error
-    burned = ended(service, options={"size": 128, "burn_captions": True})
-    assert burned.state == "done"
-    assert burned.captions_burned
-    assert burned.video is not None
-    assert job.video is not None
-    assert burned.video.read_bytes() != job.video.read_bytes()
-    server.hears = "dropping"
-    failed = ended(service, captions=True)
-    assert failed.error is not None
-    assert failed.error.code == "recognition_service_failed"

@@ -1,11 +1,13 @@
-"""Sessions of the Ditto engine on the small synthetic set: sound, frames and keypoints."""
+"""Sessions of the Ditto engine on the small synthetic set: sound, frames and keypoints; and what is in a video made by it."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
 from core.engines.ditto import DittoEngine, DittoRegistered
@@ -50,3 +52,10 @@ def moved(engine: DittoEngine, registered: DittoRegistered, n_frames: int = 12, 
 
 def same(a: Sequence[Frame], b: Sequence[Frame]) -> bool:
     return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def frames_of(path: Path) -> tuple[int, int, int, bool]:
+    """Frames, width, height, and whether there is sound."""
+    with av.open(str(path)) as container:
+        pictures = list(container.decode(video=0))
+        return len(pictures), pictures[0].width, pictures[0].height, bool(container.streams.audio)

@@ -26,7 +26,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.aux_models.face_mesh import MODEL_PATH
 from core.engines import ditto_networks
-from core.engines.ditto import NETWORKS
+from core.engines.ditto_networks import NETWORKS
 from core.models.checkpoint import PUBLISHED as CONTAINERS
 from core.models.export import example_arguments, export_network
 from manager.catalogue import load_catalogue

@@ -87,7 +87,7 @@ def make_context(service: Service, settings: ServerSettings, keys: Keys) -> Cont
     def ended(record: JobRecord) -> None:
         metrics.jobs.labels(record.kind, record.state).inc()
         if record.result is not None and "info" in record.result:
-            metrics.made(GenerationInfo(**record.result["info"]))
+            metrics.made(GenerationInfo.from_dict(record.result["info"]))
 
     service.when_job_ends(ended)
     return Context(

@@ -18,7 +18,8 @@ _SPEECH_ERROR: JsonDict = {
 _INFO: dict[str, Any] = {
     "engine": "lite", "engine_reason": "auto: it is the only engine offered here and needs no download", "frames": 75, "fps": 25,
     "width": 320, "height": 320, "audio_s": 3.0, "wall_s": 0.9, "rtf": 0.3, "first_frame_ms": 62.0, "register_ms": 0.0, "load_ms": 0.0,
-    "seed": 1234, "warnings": [], "cache_hit": False, "avatar": _TOKEN, "label": True,
+    "seed": 1234, "warnings": [], "cache_hit": False, "avatar": _TOKEN, "label": True, "skipped": [], "sync_offset_ms": -2.3,
+    "sync_confidence": 0.97,
 }  # fmt: skip
 
 
@@ -68,7 +69,7 @@ class JobStatus(_Answer):
     result: str | None = Field(description="Where the video is, once the job is done")
     avatar: str | None = Field(description="The token, once a job that registers an avatar is done")
     voice: str | None = Field(description="The voice that speaks the text; null for a recording")
-    captions: str | None = Field(description="Where the captions of the text are, of a stream as far as it is spoken; null without any")
+    captions: str | None = Field(description="Where the captions are, of a text that is streamed as far as it is spoken; null without any")
     info: dict[str, Any] | None = Field(description="What was made and how fast, once a video is done")
     error: ErrorDetail | None = Field(description="Why it failed")
 

@@ -44,7 +44,7 @@ async def accept_video(http: HttpRequest, context: Context, owner: str, kind: Jo
             text=text,
             voice=form.fields.get("voice", ""),
             speed=form.fields.get("speed") or 1.0,
-            captions=_flag(form, "captions", False) if form.fields.get("captions", "").strip() else None,
+            captions=_captions(form, readable=kept or kind == "stream"),
             background=form.files.get("background"),
         )
         return await context.service.requests.video(inputs, owner, kind=kind, kept=kept, idempotency_key=idempotency_key)
@@ -73,6 +73,13 @@ async def _form(http: HttpRequest, context: Context, owner: str, parts: Mapping[
     with context.uploads.slot(owner):
         async with read_form(http, parts, context.service.outputs, context.settings) as form:
             yield form
+
+
+def _captions(form: Form, readable: bool) -> bool | None:
+    """readable: the job can be asked for them. Else nothing is recognised that nobody can read."""
+    if form.fields.get("captions", "").strip():
+        return _flag(form, "captions", False)
+    return None if readable or "text" in form.fields else False
 
 
 def _flag(form: Form, name: str, missing: bool) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from core.types import Avatar
@@ -54,11 +55,14 @@ async def list_avatars(context: Here, owner: Owner) -> AvatarList:
     "/{token}/thumbnail",
     summary="A small picture of the face",
     response_class=Response,
-    responses={**spec.errors(404), 200: {"description": "256×256 pixels", "content": spec.JPEG}},
+    responses={**spec.errors(404, 422), 200: {"description": "256×256 pixels; moving: 96×96", "content": {**spec.JPEG, **spec.WEBP}}},
 )
-async def avatar_thumbnail(token: str, context: Here, owner: Owner) -> Response:
-    picture = await asyncio.to_thread(context.studio.thumbnail, token, owner)
-    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
+async def avatar_thumbnail(
+    token: str, context: Here, owner: Owner, moving: Annotated[bool, Query(description="of a video: its beginning")] = False
+) -> Response:
+    moves = await asyncio.to_thread(context.studio.moving_thumbnail, token, owner) if moving else None
+    picture = moves or await asyncio.to_thread(context.studio.thumbnail, token, owner)
+    return Response(picture, media_type="image/webp" if moves else "image/jpeg", headers={"Cache-Control": "private, no-store"})
 
 
 @router.delete("/{token}", summary="Delete a person, and every video kept of them", response_model=Freed, responses=spec.errors(404))

@@ -123,12 +123,12 @@ async def job_result(job_id: str, context: Here, owner: Owner) -> Response:
     return _Video(job)
 
 
-@router.get("/jobs/{job_id}/captions.vtt", summary="The captions of a text, as WebVTT", **_captions("text/vtt"))
+@router.get("/jobs/{job_id}/captions.vtt", summary="The captions of a job, as WebVTT", **_captions("text/vtt"))
 async def job_captions_vtt(job_id: str, context: Here, owner: Owner) -> Response:
     return Response(webvtt(await _captions_of(job_id, context, owner)), headers={"Content-Type": "text/vtt; charset=utf-8"})
 
 
-@router.get("/jobs/{job_id}/captions.srt", summary="The captions of a text, as SubRip", **_captions("application/x-subrip"))
+@router.get("/jobs/{job_id}/captions.srt", summary="The captions of a job, as SubRip", **_captions("application/x-subrip"))
 async def job_captions_srt(job_id: str, context: Here, owner: Owner) -> Response:
     return Response(subrip(await _captions_of(job_id, context, owner)), headers={"Content-Type": "application/x-subrip; charset=utf-8"})
 
@@ -138,7 +138,7 @@ async def _captions_of(job_id: str, context: Context, owner: str) -> tuple[Capti
     if not job.captions and not job.ended:
         raise JobNotReady(f"The job is still {job.state}.", "Wait for its end at /jobs/{id}/events.", code="job_not_ready")
     if not job.captions:
-        hint = "They come with texts whose voice tells the times of words."
+        hint = "They come with texts whose voice tells the times of words, and with recordings where there is a recogniser."
         raise JobNotReady("This job has no captions.", hint, code="job_without_captions")
     return job.captions
 

@@ -37,7 +37,7 @@ _FILE = {"type": "string", "format": "binary"}
 _CONSENT = {"type": "boolean", "description": "The person shown agreed; some deployments ask for it"}
 _VIDEO = {
     "audio": {**_FILE, "description": "The speech: WAV, MP3, M4A/AAC, FLAC, Ogg/Opus; or a WebM, MP4 or MOV video with sound"},
-    "image": {**_FILE, "description": "The person: PNG, JPEG, HEIC, AVIF, WebP, BMP, or a video for Ditto; or give avatar instead"},
+    "image": {**_FILE, "description": "The person: PNG, JPEG, HEIC, AVIF, WebP, BMP, or a video; or give avatar instead"},
     "avatar": {"type": "string", "description": "Token of a registered person, instead of image"},
     "engine": engine(["lite", "ditto"]),
     "options": _OPTIONS,
@@ -47,14 +47,15 @@ _VIDEO = {
     "speed": {"type": "number", "minimum": MIN_SPEED, "maximum": MAX_SPEED, "default": 1.0, "description": "Relative to usual"},
     "captions": {
         "type": "boolean",
-        "description": "Keep captions: of a text, unless false, where the voice tells the times; of a recording, if true, as recognised",
+        "description": "Keep captions: of a text where the voice tells the times, of a recording as recognised. Without it, those of "
+        "recordings where there is a recogniser, unless the answer is the video itself",
     },
     "background": {
         **_FILE, "description": "A picture behind the person, instead of the option background: PNG, JPEG, HEIC, AVIF, WebP or BMP (lite)"
     },
 }
 _AVATAR = {
-    "image": {**_FILE, "description": "The person: PNG, JPEG, HEIC, AVIF, WebP, BMP, or a video for Ditto"},
+    "image": {**_FILE, "description": "The person: PNG, JPEG, HEIC, AVIF, WebP, BMP, or a video"},
     "name": {"type": "string", "maxLength": 80, "description": "For the owner alone"},
     "engine": engine(["lite", "ditto"]),
     "options": {"type": "object", "description": "How the face is found and read", "properties": _FRAMING, "example": {"face_index": 0}},
@@ -112,6 +113,7 @@ AVATAR_FORM = form(_AVATAR, required=["image"])
 DETECT_FORM = form({"video": {**_FILE, "description": "MP4, MOV, WebM or Matroska"}}, required=["video"])
 MP4: dict[str, Any] = {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}
 JPEG: dict[str, Any] = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
+WEBP: dict[str, Any] = {"image/webp": {"schema": {"type": "string", "format": "binary"}}}
 JOB_LINKS = {
     name: {"operationId": name, "parameters": {"job_id": "$response.body#/id"}} for name in ("job_status", "job_result", "delete_job")
 }

@@ -17,7 +17,7 @@ from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.widgets import photo_input, picture_input, speech_input, video_output
 
 PROCESS = (
-    "Makes a talking-head video. audio: a recording of speech, or None with a text. image: a photo with a face. "
+    "Makes a talking-head video. audio: a recording of speech, or None with a text. image: a photo or a video with a face. "
     "engine: auto, or an engine's name. "
     "size: shorter side of the video in pixels, or source. seed: of blinks and nods. face: which face, 0 is the largest. "
     "consent: the person shown agreed (needed where the deployment says so). text: what is said, plain or SSML, instead of a recording. "
@@ -29,7 +29,7 @@ PROCESS = (
 )
 PROCESS_OPTIMIZED = (
     "Makes a talking-head video of a photo or a registered avatar. audio: a recording of speech, or None with a text. "
-    "image: a photo, or None with a token. "
+    "image: a photo or a video, or None with a token. "
     "token: of an avatar from /preload_avatar, or empty. options: by name, such as "
     '{"engine": "auto", "preset": "fast", "size": 320, "aspect": "9:16", "crop": [0.1, 0, 0.8, 0.9], '
     '"seed": 1234 or "random", "face_index": 0, "blink": 1.0, "head_motion": 1.0, '
@@ -38,7 +38,8 @@ PROCESS_OPTIMIZED = (
     "text: what is said, plain or SSML, instead of a recording. voice: of the text, its id as /list_voices tells it, or empty for the "
     "default. speed: of the text, 0.5 to 2. background: a picture behind the person, or None; what else may be there is an option. "
     "Returns an mp4 file, and what is known about it: engine and why, cache_hit, first_frame_ms, "
-    "rtf, seed, warnings and more; of a text also its voice, and captions (WebVTT)."
+    "rtf, seed, warnings, sync_offset_ms and sync_confidence (how well the lips fit), and more; of a text also its voice; captions "
+    "(WebVTT) of a text, and of a recording where there is a recogniser."
 )
 PRELOAD_AVATAR = (
     "Registers a person, so that later videos of them start at once. image: a photo with a face. name: for your own list. consent: the "
@@ -92,7 +93,7 @@ def build_process(context: Context) -> None:
             options |= {"aspect": str(aspect or RenderOptions.aspect), "crop": str(crop or ""), "burn_captions": burn_captions is True}
             inputs = VideoInputs(
                 uploaded(audio), uploaded(image), engine=str(engine), options=options, consent=consent is True,
-                **_said(text, voice, speed), background=uploaded(background),
+                **_said(text, voice, speed), captions=False, background=uploaded(background),
             )  # fmt: skip
             return str((await _video(context, inputs, request, progress)).video)
 
@@ -133,7 +134,9 @@ def build_endpoints(context: Context) -> None:
             job = await _video(context, inputs, request, progress)
             about = {} if job.info is None else job.info.to_dict()
             if job.voice:
-                about |= {"voice": job.voice, "captions": webvtt(job.captions) if job.captions else ""}
+                about |= {"voice": job.voice}
+            if job.voice or job.captions:
+                about |= {"captions": webvtt(job.captions) if job.captions else ""}
             return str(job.video), about
 
         asked = [audio, image, token, options, text, voice, speed, background]

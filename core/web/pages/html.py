@@ -21,11 +21,12 @@ from core.web.pages.texts import Texts
 
 @dataclass(frozen=True)
 class Choice:
-    """One card to choose. key: told when it is chosen. picture: JPEG; None for a card of words alone."""
+    """One card to choose. key: told when it is chosen. picture: JPEG; None for a card of words alone. moving: WebP, seen on hover."""
 
     key: str
     label: str
     picture: bytes | None
+    moving: bytes | None = None
 
 
 def head_html(texts: Texts, others: Sequence[Texts]) -> str:
@@ -165,6 +166,8 @@ def facts(texts: Texts, about: Mapping[str, Any]) -> list[str]:
         said.insert(2, texts.result_loading.format(seconds=about["load_ms"] / 1000))
     if about["cache_hit"]:
         said[1:4] = [texts.result_cached.format(ms=max(1.0, about["wall_s"] * 1000))]
+    if about.get("sync_offset_ms") is not None:  # not of videos that were made before it was measured
+        said.append(texts.result_sync.format(ms=about["sync_offset_ms"], confidence=about["sync_confidence"]))
     if about["label"]:
         said.append(texts.result_label)
     return said
@@ -203,9 +206,9 @@ def grid_html(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]])
     lines = "".join(
         f"<tr><th scope='row'>{escape(row[0])}</th>{''.join(f'<td>{escape(cell)}</td>' for cell in row[1:])}</tr>" for row in rows
     )
-    named = escape(title)
+    scrolled = f'<div class="th-scroll" role="group" tabindex="0" aria-label="{escape(title)}">'
     return (
-        f'<div class="th-table"><h2>{named}</h2><div class="th-scroll" role="group" tabindex="0" aria-label="{named}"><table>'
+        f'<div class="th-table"><h2>{escape(title)}</h2>{scrolled}<table>'
         f"<thead><tr><td></td>{head}</tr></thead>{lines}</table></div></div>"
     )
 
@@ -248,8 +251,13 @@ def _bar(title: str, said: Sequence[str], done: int, total: int, job: str = "", 
 def _picture(choice: Choice) -> str:
     if choice.picture is None:
         return '<i aria-hidden="true">+</i>'
-    data = base64.b64encode(choice.picture).decode()
-    return f'<img alt="" src="data:image/jpeg;base64,{data}">'
+    moving = "" if choice.moving is None else _image("webp", choice.moving, "th-moving")
+    return _image("jpeg", choice.picture, "th-still-picture" if moving else "") + moving
+
+
+def _image(kind: str, data: bytes, name: str) -> str:
+    classes = f' class="{name}"' if name else ""
+    return f'<img alt=""{classes} src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
 
 
 def _file_address(path: Path) -> str:

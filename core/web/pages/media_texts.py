@@ -15,13 +15,18 @@ class MediaErrors(TypedDict):
     photo_animated: str
     photo_damaged: str
     video_damaged: str
+    frames_too_large: str
+    not_a_video: str
+    video_codec: str
     photos_only: str
+    videos_only: str
+    photo_option: str
     face_none: str
     face_missing: str
     face_negative: str
     face_cut_off: str
     face_without_eyes: str
-    face_lost: str
+    video_without_face: str
     recording_is_photo: str
     recording_not_sound: str
     recording_mute: str
@@ -34,6 +39,7 @@ class MediaErrors(TypedDict):
     option_not_honoured: str
     preset_not_honoured: str
     option_out_of_range: str
+    bad_choice: str
     size_out_of_range: str
     bad_aspect: str
     bad_crop: str
@@ -65,5 +71,15 @@ class NoticeTexts(TypedDict):
     sound_quiet: str
     sound_noisy: str
     video_cut: str
+    video_hdr: str
+    video_interlaced: str
+    background_mute: str
+    frames_skipped: str
     crop_moved: str
     background_kept: str
+    captions_failed: str
+    sync_unlike: str
+    sync_still: str
+    sync_face_lost: str
+    sync_late: str
+    sync_early: str

@@ -15,6 +15,15 @@ class PictureTexts(TypedDict):
     background_hint: str
     backgrounds: dict[str, str]
     background_picture: str
+    longer: str
+    longer_ways: dict[str, str]
+    shorter: str
+    shorter_ways: dict[str, str]
+    fps: str
+    fps_usual: str
+    fps_source: str
+    keep_background: str
+    keep_background_hint: str
     still: str
     still_blinks: str
     still_no_blinks: str
@@ -52,6 +61,15 @@ ENGLISH = PictureTexts(
         "picture": "a picture of your own",
     },
     background_picture="Background picture",
+    longer="If the speech is longer",
+    longer_ways={"bounce": "it plays forth and back", "loop": "it begins again", "freeze": "its last frame stays"},
+    shorter="If the speech is shorter",
+    shorter_ways={"cut": "the video ends with it", "rest": "the rest follows, lips closed"},
+    fps="Frames per second",
+    fps_usual="25",
+    fps_source="as the video",
+    keep_background="The video's own sound",
+    keep_background_hint="Under the speech, the old voice too",
     still="Preview",
     still_blinks="about {n} blinks a minute",
     still_no_blinks="no blinks",
@@ -89,6 +107,15 @@ GERMAN = PictureTexts(
         "picture": "ein eigenes Bild",
     },
     background_picture="Hintergrundbild",
+    longer="Wenn die Sprache länger ist",
+    longer_ways={"bounce": "läuft es vor und zurück", "loop": "beginnt es von vorn", "freeze": "bleibt das letzte Bild stehen"},
+    shorter="Wenn die Sprache kürzer ist",
+    shorter_ways={"cut": "endet das Video mit ihr", "rest": "folgt der Rest, Mund zu"},
+    fps="Bilder pro Sekunde",
+    fps_usual="25",
+    fps_source="wie im Video",
+    keep_background="Eigener Ton des Videos",
+    keep_background_hint="Unter der Sprache, auch die alte Stimme",
     still="Vorschau",
     still_blinks="etwa {n} Lidschläge in der Minute",
     still_no_blinks="keine Lidschläge",

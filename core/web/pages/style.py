@@ -48,6 +48,11 @@ html, body { overflow-x: clip; }
 .th-card i { display: grid; place-items: center; background: var(--background-fill-secondary); font-size: 2rem; font-style: normal;
   color: var(--body-text-color-subdued); }
 .th-card span { display: block; margin-top: 0.3rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.th-card img.th-moving { display: none; }
+@media (prefers-reduced-motion: no-preference) {
+  .th-card:is(:hover, :focus-visible) img.th-moving { display: block; }
+  .th-card:is(:hover, :focus-visible) img.th-still-picture { display: none; }
+}
 .th-card:hover { border-color: var(--body-text-color-subdued); }
 .th-card[aria-pressed="true"] { border-color: var(--color-accent); background: var(--color-accent-soft); }
 .th-card:focus-visible, .th-language:focus-visible, .th-link:focus-visible, .gradio-container button:focus-visible {

@@ -236,6 +236,7 @@ class Texts:
     result_loading: str
     result_video: str
     result_seed: str
+    result_sync: str
     result_label: str
     note: str
 

@@ -154,7 +154,8 @@ class Page(gr.Blocks):  # type: ignore[misc]  # Gradio is not followed by the ty
         self.visited = threading.Event()
         self.stop_talking: Callable[[], Future[None]] | None = None
         self.public_files: list[Path] = []
-        self.max_upload_bytes = max(service.settings.max_audio_bytes, service.settings.max_image_bytes)
+        settings = service.settings
+        self.max_upload_bytes = max(settings.max_audio_bytes, settings.max_image_bytes, settings.max_video_bytes)
 
     async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any) -> dict[str, Any]:
         """As Gradio's; addresses are refused before Gradio would fetch them, without bounds, on the server. What a program leaves out at

@@ -16,6 +16,7 @@ from core.atomic_components.motion_stitch import StitchedFrame
 from core.engines.ditto import DittoEngine, DittoRegistered
 from core.engines.ditto_renderer import DittoRenderer
 from core.media.source import load_source
+from core.optimization.kept_arrays import KeptArrays
 from core.settings import Settings
 from core.types import Framing, Photo
 from tests.support.synthetic_checkpoints import TINY, checkpoints, tiny_networks, write_checkpoints
@@ -65,7 +66,7 @@ def clip(engine: DittoEngine, clip_bytes: bytes, settings: Settings) -> DittoReg
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[StitchedFrame]:
-    """What is drawn from here on; nothing is really drawn."""
+    """What is drawn from here on; nothing is really drawn, and nothing is kept to be shown again."""
     frames: list[StitchedFrame] = []
     render = torch.zeros(1, 3, 512, 512)
 
@@ -74,4 +75,6 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[StitchedFrame]:
         return batch, render.expand(len(batch), -1, -1, -1)
 
     monkeypatch.setattr(DittoRenderer, "draw", draw)
+    monkeypatch.setattr(KeptArrays, "get", lambda self, key: None)
+    monkeypatch.setattr(KeptArrays, "put", lambda self, key, array: None)
     return frames

@@ -101,7 +101,7 @@ def test_engines_come_first_where_there_are_some(monkeypatch: pytest.MonkeyPatch
 
 SAID = (
     "ditto's networks do not run with tensorrt on the device of its choice (EngineUnavailable: There is no engine for this GPU.), "
-    "so they run in another way"
+    "so another way is taken"
 )
 
 
@@ -193,11 +193,13 @@ def test_a_cpu_told_to_use_torch_does_not_measure(root: Path, engine: DittoEngin
 
 def test_processors_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for flags, expected in (("fpu avx512f", False), ("fpu avx512_bf16", True), ("amx_bf16 amx_tile", True)):
-        (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags\t\t: {flags}\nflags : amx_bf16\n")
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\nmodel name\t: A: 1\nflags\t\t: {flags}\nflags : amx_bf16\n")
         monkeypatch.setattr(cpu_precision, "CPU_INFO", tmp_path / "cpuinfo")
         assert bool(REAL_FLAGS() & cpu_precision.BFLOAT16_FLAGS) == expected
+        assert cpu_precision.processor_name() == "A: 1"
     monkeypatch.setattr(cpu_precision, "CPU_INFO", tmp_path / "nowhere")
     assert REAL_FLAGS() == frozenset()
+    assert cpu_precision.processor_name() == ""
 
 
 REAL_FLAGS = cpu_precision.processor_flags

@@ -19,6 +19,7 @@ from core.atomic_components.source_options import SourceOptions
 from core.aux_models.landmarks import LAYOUT_106, Landmarks
 from core.engines import ditto
 from core.engines.ditto import DittoEngine, DittoRegistered
+from core.engines.ditto_speech import Speech
 from core.types import Controls, Frame, Photo, RenderOptions
 from tests.support.golden_io import SEED, check, load
 from tests.support.synthetic import synthetic_input, synthetic_normal
@@ -50,7 +51,7 @@ def test_published_pipeline_end_to_end(tmp_path: Path, portrait: Photo, monkeypa
     monkeypatch.setattr(ditto, "seeded_noise", noise_in_order)
     monkeypatch.setattr(avatar_registrar, "MAX_ASTRAY", np.inf)  # the golden's mesh is of another face than its landmarks
     engine = DittoEngine(checkpoints(write_checkpoints(tmp_path, PUBLISHED)), "cpu")
-    engine._hubert = speech_encoder  # type: ignore[assignment]
+    engine._speech = Speech(lambda: speech_encoder)
 
     scale = np.float32(SIDE_PX / 512)
     face = load("crop")

@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import pytest
 
 import inference
@@ -17,7 +16,7 @@ from manager import hub as hub_access
 from manager import store as store_module
 from manager.catalogue import Catalogue, load_catalogue
 from manager.published_folder import published_checkpoints
-from tests.support.ditto_sessions import sound
+from tests.support.ditto_sessions import frames_of, sound
 from tests.support.hub_server import HubServer
 from tests.support.paths import ROOT
 from tests.support.synthetic_checkpoints import FILES
@@ -58,13 +57,6 @@ def written_speech(path: Path, n_samples: int) -> Path:
 
     soundfile.write(path, sound(n_samples), 16_000)
     return path
-
-
-def frames_of(path: Path) -> tuple[int, int, int, bool]:
-    """Frames, width, height, and whether there is sound."""
-    with av.open(str(path)) as container:
-        pictures = list(container.decode(video=0))
-        return len(pictures), pictures[0].width, pictures[0].height, bool(container.streams.audio)
 
 
 @pytest.mark.parametrize("kind", ["photo", "video"])

@@ -31,7 +31,8 @@ def sharing(engine: DittoEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Di
     network = next(cell.cell_contents for cell in lmdm if hasattr(cell.cell_contents, "sampler"))
     motion = MotionServer(network.sampler, device)
     monkeypatch.setattr(engine, "_server", server)
-    monkeypatch.setattr(engine, "_networks", dataclasses.replace(networks, sampler=motion.sampler, close=motion.close))
+    theirs = dataclasses.replace(networks, sampler=motion.sampler, warm_motion=motion.warmup, close=motion.close)
+    monkeypatch.setattr(engine, "_networks", theirs)
     monkeypatch.setattr(engine, "placement", dataclasses.replace(engine.placement, batch=5, batches_at_once=2))
     yield engine
     engine.close()
@@ -84,6 +85,7 @@ class Broken:
 
 
 def test_a_closed_engine_wakes_its_sessions(sharing: DittoEngine, registered: DittoRegistered) -> None:
+    sharing._run_networks()
     made = session(sharing, registered)
     sharing.close()
     with pytest.raises(Cancelled):

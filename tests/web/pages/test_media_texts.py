@@ -11,10 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.mark_attacks import Attack, encoded
 from core.errors import TalkingHeadError
+from core.media import luma
 from core.media.audio import load_audio
 from core.media.image import load_image
 from core.notices import CODES, notice, read_notice
+from core.provenance.mark_reading import read_mark
 from core.settings import Settings
 from core.types import Controls, RenderOptions
 from core.web.pages.error_texts import sentence, warning
@@ -96,6 +99,19 @@ def test_what_is_wrong_with_a_file_is_said_in_each_language(tmp_path: Path, data
         assert "file.dat" in german
         assert english != german
         assert "{" not in german
+
+
+def test_what_is_wrong_with_a_video_that_is_looked_at_for_marks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file.dat"
+    monkeypatch.setattr(luma, "MAX_FRAME_PIXELS", 1000)
+    video = encoded([np.zeros((64, 48, 3), np.uint8)], Attack())
+    for data, code, said in ((video, "frames_too_large", "48×64"), (small_png(), "not_a_video", "kein Video")):
+        path.write_bytes(data)
+        with pytest.raises(TalkingHeadError) as caught:
+            read_mark(path)
+        assert caught.value.code == code
+        assert "file.dat" in sentence(ENGLISH, caught.value)
+        assert said in sentence(GERMAN, caught.value)
 
 
 def test_options_are_named_as_on_the_page() -> None:

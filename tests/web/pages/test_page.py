@@ -18,9 +18,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from core.engines.base import Engine
+from core.types import Audio, Photo
 from tests.support.app_process import CLIENT_MARKS, Server, probe, start_app, stop_app
 from tests.support.backdrops import RED, backdrop, first_frame, is_behind
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
+from tests.support.talking_clip import encoded, talking_frames
 
 pytestmark = CLIENT_MARKS
 
@@ -28,7 +31,7 @@ pytestmark = CLIENT_MARKS
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = start_app(tmp_path_factory.mktemp("page"), TALKING_HEAD_MAX_AUDIO_S="20", TALKING_HEAD_MAX_AUDIO_BYTES="3000000",
-                       TALKING_HEAD_MAX_IMAGE_BYTES="2000000")  # fmt: skip
+                       TALKING_HEAD_MAX_IMAGE_BYTES="2000000", TALKING_HEAD_MAX_VIDEO_BYTES="3000000")  # fmt: skip
     yield server
     stop_app(server)
 
@@ -77,6 +80,12 @@ def test_positional_arguments_come_in_the_documented_order(client) -> None:
 
     path = client.predict(handle_file(str(SPEECH)), handle_file(str(PORTRAIT)), "lite", "128", 7, 0, api_name="/process_talking_head")
     assert probe(path)[:2] == (128, 128)
+
+
+def test_the_person_may_be_a_video(client, tmp_path: Path, lite: Engine, portrait: Photo, speech: Audio) -> None:
+    path = tmp_path / "talk.mp4"
+    path.write_bytes(encoded(talking_frames(lite, portrait, speech, 8)))
+    assert probe(Path(ask(client, image=path, size="128")))[:2] == (128, 128)
 
 
 def test_framing_is_asked_for_by_name(server: Server, client) -> None:

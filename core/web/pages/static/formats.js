@@ -4,20 +4,24 @@
 {
   const KINDS = {
     image: ['png', 'jpg', 'jpeg', 'heic', 'heif', 'avif', 'webp', 'bmp'],
+    person: ['png', 'jpg', 'jpeg', 'heic', 'heif', 'avif', 'webp', 'bmp', 'mp4', 'm4v', 'mov', 'webm', 'mkv', 'avi', 'ts', 'mts', 'm2ts', 'mpg',
+      'mpeg', 'flv'],
     audio: ['wav', 'mp3', 'm4a', 'aac', 'flac', 'ogg', 'oga', 'opus', 'aif', 'aiff', 'webm', 'mkv', 'mp4', 'm4v', 'mov'],
   };
 
-  const PHOTOS = '#th-photo, #th-stream-photo, #th-chat-photo, #th-live-photo, #th-avatar-photo, '
-    + '#th-background-picture, #th-stream-background-picture, #th-live-background-picture, #th-chat-background-picture';
+  const TYPES = { image: 'image', person: 'image', audio: 'audio' }; // what the components ask for: those of persons show images only
+  const PERSONS = '#th-photo, #th-stream-photo, #th-chat-photo, #th-live-photo, #th-avatar-photo';
+  const PICTURES = '#th-background-picture, #th-stream-background-picture, #th-live-background-picture, '
+    + '#th-chat-background-picture';
 
-  const kindOf = (input) => (input.closest(PHOTOS) ? 'image' : 'audio');
-  const ours = (node) => node.closest?.(`${PHOTOS}, #th-speech, #th-stream-speech`);
+  const kindOf = (input) => (input.closest(PERSONS) ? 'person' : input.closest(PICTURES) ? 'image' : 'audio');
+  const ours = (node) => node.closest?.(`${PERSONS}, ${PICTURES}, #th-speech, #th-stream-speech`);
   const ending = (name) => name.slice(name.lastIndexOf('.') + 1).toLowerCase();
 
   // The same bytes under the kind that the component asks for; others are left for Gradio to refuse.
   function named(file, kind) {
-    if (file.type.startsWith(`${kind}/`) || !KINDS[kind].includes(ending(file.name))) return file;
-    return new File([file], file.name, { type: `${kind}/${ending(file.name)}` });
+    if (file.type.startsWith(`${TYPES[kind]}/`) || !KINDS[kind].includes(ending(file.name))) return file;
+    return new File([file], file.name, { type: `${TYPES[kind]}/${ending(file.name)}` });
   }
 
   function renamed(files, kind) {
@@ -30,7 +34,7 @@
     const input = ours(event.target)?.querySelector('input[type=file]');
     if (!input) return;
     const kind = kindOf(input);
-    input.accept = [`${kind}/*`, ...KINDS[kind].map((each) => `.${each}`)].join(',');
+    input.accept = [`${TYPES[kind]}/*`, ...(kind === 'person' ? ['video/*'] : []), ...KINDS[kind].map((each) => `.${each}`)].join(',');
   }, true);
   document.addEventListener('change', (event) => {
     if (event.target.type === 'file' && ours(event.target)) event.target.files = renamed(event.target.files, kindOf(event.target));

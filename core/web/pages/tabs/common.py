@@ -9,6 +9,7 @@ from pathlib import Path
 import gradio as gr
 
 from core.errors import AvatarError
+from core.service.clip_stills import video_of
 from core.service.examples import Example
 from core.service.job_views import JobView
 from core.service.owners import owner_of
@@ -57,9 +58,10 @@ def person_of(service: Service, job: JobView) -> str:
             return service.studio.avatar(token, job.owner).name
         except AvatarError:  # deleted meanwhile
             return ""
-    return Path(str(job.client_state.get("photo", ""))).stem
+    photo = uploaded(job.client_state.get("photo"))
+    return "" if photo is None else photo.stem
 
 
 def uploaded(path: object) -> Path | None:
-    """The file that a component handed over; None where it is empty."""
-    return Path(path) if isinstance(path, str) and path else None
+    """The file that a component handed over, or the video that it stands for; None where it is empty."""
+    return video_of(Path(path)) if isinstance(path, str) and path else None

@@ -19,6 +19,7 @@ from core.web.pages.html import error_html, idle_html, note_html, notify_html, p
 from core.web.pages.scripts import script
 from core.web.pages.sharing_html import download_html
 from core.web.pages.speech_html import captions_html
+from core.web.pages.tabs.clip import ClipInputs, clip_inputs, is_moving
 from core.web.pages.tabs.common import Context, owner_of_request, person_of, uploaded
 from core.web.pages.tabs.controls import ControlInputs, control_inputs, first_choice, honoured_controls
 from core.web.pages.tabs.person import PersonInputs, cards_of, person_inputs, shown
@@ -40,6 +41,7 @@ class GenerateTab:
             with gr.Column(min_width=300):
                 self.person = person_inputs(context)
                 speech = speech_inputs(context)
+                clip = clip_inputs(context, self.person)
                 controls = control_inputs(context)
                 consent = gr.Checkbox(False, label=texts.consent, container=False, visible=context.service.settings.require_consent)
                 with gr.Row(elem_id="th-go"):
@@ -57,7 +59,7 @@ class GenerateTab:
                     gr.HTML(note_html(texts.label_note), elem_classes="th-html")
         self.person.picked.ask_anew(consent)
         follow_with_stills(context, self.person, controls)
-        self._inputs = _Inputs(self.person, speech, controls, consent)
+        self._inputs = _Inputs(self.person, speech, clip, controls, consent)
         self.submitted = self._wire()
 
     def follows(self) -> list[Any]:
@@ -166,7 +168,8 @@ class GenerateTab:
 
         async def submit(values: dict[Any, Any], request: gr.Request) -> list[Any]:
             try:
-                job = await context.service.requests.video(self._inputs.video_inputs(values, context), owner_of_request(request))
+                owner = owner_of_request(request)
+                job = await context.service.requests.video(self._inputs.video_inputs(values, context, owner), owner)
             except Exception as error:
                 said = sentence(texts, error)
                 return self._idle(error_html(texts, said))
@@ -191,17 +194,25 @@ class GenerateTab:
 class _Inputs:
     person: PersonInputs
     speech: SpeechInputs
+    clip: ClipInputs
     controls: ControlInputs
     consent: Any
 
     def components(self) -> set[Any]:
-        return {*self.person.components(), *self.speech.components(), *self.controls.components(), self.consent}
+        return {
+            *self.person.components(),
+            *self.speech.components(),
+            *self.clip.components(),
+            *self.controls.components(),
+            self.consent,
+        }
 
-    def video_inputs(self, values: Mapping[Any, Any], context: Context) -> VideoInputs:
+    def video_inputs(self, values: Mapping[Any, Any], context: Context, owner: str) -> VideoInputs:
         token, engine = str(values[self.person.token] or ""), str(values[self.controls.engine] or "auto")
         photo = values[self.person.picked.photo]
         honoured = honoured_controls(context.service.studio, engine)
-        options = self.controls.options(values, honoured) | self.speech.options(values)
+        moving = is_moving(context, token, photo, owner)
+        options = self.controls.options(values, honoured) | self.clip.options(values, honoured, moving) | self.speech.options(values)
         if not token:
             options = {**self.person.picked.options(values), **options}
         image = None if token else uploaded(photo)
@@ -218,11 +229,12 @@ class _Inputs:
             **self.person.chosen(values),
             **self.speech.chosen(values),
             "consent": values[self.consent] is True,
+            "clip": self.clip.chosen(values),
             "controls": self.controls.chosen(values),
         }
 
     def outputs(self) -> list[Any]:
-        return [*self.person.picked.outputs(), *self.speech.outputs(), self.consent, *self.controls.outputs()]
+        return [*self.person.picked.outputs(), *self.speech.outputs(), self.consent, *self.clip.outputs(), *self.controls.outputs()]
 
     def restored(self, state: Mapping[str, Any]) -> list[Any]:
         """Updates of `outputs`. state: as `video_inputs` made it, {} for a job from elsewhere; files that are gone are left out."""
@@ -230,6 +242,7 @@ class _Inputs:
             *self.person.restored(state),
             *self.speech.restored(state),
             gr.update(value=state["consent"]) if "consent" in state else gr.skip(),
+            *self.clip.restored(state.get("clip", {})),
             *self.controls.restored(state.get("controls", {})),
         ]
 

@@ -103,11 +103,12 @@ def person_inputs(context: Context, name: str = "th", parts: bool = True) -> Per
 
 @dataclass(frozen=True)
 class Card:
-    """What is shown of an avatar. thumbnail: JPEG."""
+    """What is shown of an avatar. thumbnail: JPEG. moving: WebP; None of a photo."""
 
     token: str
     name: str
     thumbnail: bytes
+    moving: bytes | None
 
 
 def cards_of(avatars: AvatarService, owner: str) -> list[Card]:
@@ -117,7 +118,8 @@ def cards_of(avatars: AvatarService, owner: str) -> list[Card]:
 
 def _card(avatars: AvatarService, avatar: Avatar) -> list[Card]:
     try:
-        return [Card(avatar.token, avatar.name, avatars.thumbnail(avatar.token, avatar.owner))]
+        token, owner = avatar.token, avatar.owner
+        return [Card(token, avatar.name, avatars.thumbnail(token, owner), avatars.moving_thumbnail(token, owner))]
     except AvatarError:
         return []
 
@@ -131,7 +133,7 @@ def shown(texts: Texts, avatars: Sequence[Card], chosen: str) -> list[Any]:
 
 
 def avatar_choices(texts: Texts, avatars: Sequence[Card]) -> list[Choice]:
-    return [Choice(card.token, card.name or texts.avatar_unnamed, card.thumbnail) for card in avatars]
+    return [Choice(card.token, card.name or texts.avatar_unnamed, card.thumbnail, card.moving) for card in avatars]
 
 
 def pick_face(context: Context, photo_id: str, faces_id: str, parts: bool = False) -> PhotoInputs:
@@ -150,11 +152,11 @@ def pick_face(context: Context, photo_id: str, faces_id: str, parts: bool = Fals
         preview = PhotoPreview() if given is None else await context.service.face_previews.of(given, owner_of_request(request))
         if preview is None:  # another photo was chosen meanwhile
             return [gr.skip()] * 4
-        known = path and path == face_of and 0 <= int(face or 0) < len(preview.faces)
+        known = given is not None and given == uploaded(face_of) and 0 <= int(face or 0) < len(preview.faces)
         chosen = int(face or 0) if known else Framing.face_index
         crop = str(crop or "") if known else ""
         html = preview_html(texts, preview, chosen) + (part_html(texts, preview, crop) if parts else "")
-        shown = gr.skip() if preview.shown is None else str(preview.shown)
+        shown = gr.skip() if preview.shown is None or str(preview.shown) == path else str(preview.shown)
         return [gr.update(value=html, visible=bool(html)), chosen, shown, crop]
 
     def choose(event: gr.EventData) -> tuple[int, str]:

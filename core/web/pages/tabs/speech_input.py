@@ -98,10 +98,12 @@ def speech_inputs(context: Context, name: str = "th") -> SpeechInputs:
         if not voices:
             gr.HTML(note_html(texts.speech_missing), elem_classes="th-html th-inset", elem_id=f"{name}-no-voices")
 
-    hears, recognised = context.service.recorded_words.available, None
+    words, recognised = context.service.recorded_words, None
+    hears = words.available
     with gr.Row(equal_height=True, elem_classes="th-choices"):
         if hears:
-            recognised = gr.Checkbox(False, label=texts.captions_recording, container=False, elem_id=f"{name}-recognise")
+            usual = context.service.settings.caption_recordings and words.understands(texts.language)
+            recognised = gr.Checkbox(usual, label=texts.captions_recording, container=False, elem_id=f"{name}-recognise")
         burned = gr.Checkbox(False, label=texts.captions_burn, container=False, visible=hears, elem_id=f"{name}-burn")
 
     def shown(chosen: str) -> list[Any]:

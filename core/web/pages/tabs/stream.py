@@ -27,7 +27,7 @@ from core.web.pages.tabs.speech_input import speech_inputs
 from core.web.pages.texts import Texts
 from core.web.pages.widgets import captions_board, kept_text, quiet
 
-END_S = 2.0
+END_S = 60.0
 """How long the end of a job is waited for when its stream has ended."""
 ASK, PLAY, STOP = "() => window.talkingHead.ask()", "(address) => window.talkingHead.play(address)", "() => window.talkingHead.stop()"
 

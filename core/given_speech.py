@@ -1,0 +1,92 @@
+"""The speech that a command line is given: a recording, or a text that is spoken; with its words where captions need them."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import OptionError, OutputError, disk_error
+from core.settings import Settings
+from core.types import Audio, Word
+
+if TYPE_CHECKING:
+    from core.service.recorded_words import Recognition
+    from core.speech_synthesis.speaker import Speaker
+
+
+@dataclass(frozen=True)
+class GivenSpeech:
+    """Either a recording or a text. voice: an id, "" for the first. speed: 0.5 to 2."""
+
+    recording: Path | None = None
+    text: str = ""
+    voice: str = ""
+    speed: float = 1.0
+
+
+def check_text(speech: GivenSpeech, speaker: Speaker, captions: bool) -> None:
+    """Raises TextError, OptionError or EngineUnavailable for a text that cannot be spoken. captions: the times of its words are needed."""
+    voice = speaker.voice(speech.voice)
+    speaker.check(speech.text, voice, speech.speed)
+    if captions:
+        speaker.check_captions(speech.text, voice)
+
+
+def read_recording(path: Path, settings: Settings) -> Audio:
+    """Raises AudioError."""
+    from core.media.audio import load_audio
+
+    return load_audio(path, settings)
+
+
+def speak_text(
+    speech: GivenSpeech,
+    settings: Settings,
+    speaker: Speaker,
+    cancel: threading.Event,
+    captions: bool,
+    checked: Callable[[], None] = lambda: None,
+) -> Audio:
+    """The text spoken, with the times of its words. checked: called once the text is known to be good. Raises as `check_text`."""
+    from core.speech_synthesis.recording import spoken
+
+    check_text(speech, speaker, captions)
+    checked()
+    return spoken(speaker, settings, speech.text, speaker.voice(speech.voice), speech.speed, cancel=cancel)[0]
+
+
+@contextlib.contextmanager
+def recognition(audio: Audio, settings: Settings, cancel: threading.Event) -> Iterator[Recognition]:
+    """The words of the recording are being found. Raises OptionError where there is no recogniser."""
+    from core.service.recorded_words import RecordedWords
+    from core.service.speech_recognition import SpeechRecognition
+
+    with contextlib.closing(SpeechRecognition(settings)) as service:
+        recorded = RecordedWords(service)
+        recorded.check()
+        yield recorded.begin(audio, "local", cancel)
+
+
+def check_captions(path: Path, audio: Audio, recorded: bool) -> None:
+    """Before the video is made: raises OptionError for a voice that tells no times, OutputError for a folder that is not there.
+    recorded: the words are being found.
+    """
+    if not audio.words and not recorded:
+        raise OptionError("The voice does not tell when its words are said, which --captions needs.", "Choose another voice.")
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"{path} cannot be written: its folder does not exist.", "Choose another place.")
+
+
+def write_captions(path: Path, words: Sequence[Word]) -> None:
+    """Raises OutputError."""
+    from core.media.captions import captions, subrip, webvtt
+
+    form = subrip if path.suffix.lower() == ".srt" else webvtt
+    try:
+        path.write_text(form(captions(words)), "utf-8")
+    except OSError as error:
+        raise disk_error(error, f"{path} cannot be written", "Choose a place you may write to.") from error

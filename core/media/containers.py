@@ -1,0 +1,35 @@
+"""Opens what came from outside as a container: by a demuxer chosen beforehand, with decoders from a list, and nothing but its bytes.
+
+FFmpeg applies the list only where it looks into a file, and not where packets are decoded, so it is applied here once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, BinaryIO, NoReturn
+
+import av
+
+
+def open_container(file: BinaryIO, demuxer: str, codecs: frozenset[str], options: Mapping[str, str] | None = None) -> Any:
+    """demuxer: FFmpeg's name, told by `sniff`. codecs: FFmpeg's names of the decoders that may be used. Raises FFmpegError, ValueError or
+    OSError.
+    """
+    return av.open(
+        file,
+        "r",
+        format=demuxer,
+        options={"codec_whitelist": ",".join(sorted(codecs)), "protocol_whitelist": "none", **(options or {})},
+        metadata_errors="replace",
+        io_open=_refuse_open,
+    )
+
+
+def is_allowed(stream: Any, codecs: frozenset[str]) -> bool:
+    """Whether a stream is decoded by a decoder of the list."""
+    context = stream.codec_context
+    return context is not None and context.codec.name in codecs
+
+
+def _refuse_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
+    raise PermissionError("a file from outside may not open other files")

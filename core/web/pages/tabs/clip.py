@@ -1,0 +1,77 @@
+"""How a video of a person is played under the speech: shown where a video, or the avatar of one, is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from core.errors import AvatarError
+from core.types import RenderOptions
+from core.web.pages.tabs.common import Context, owner_of_request, uploaded
+from core.web.pages.tabs.person import PersonInputs
+from core.web.pages.widgets import quiet
+
+
+@dataclass(frozen=True)
+class ClipInputs:
+    """by_name: the components by the name of their option."""
+
+    by_name: Mapping[str, Any]
+
+    def components(self) -> set[Any]:
+        return set(self.by_name.values())
+
+    def options(self, values: Mapping[Any, Any], honoured: frozenset[str], moving: bool) -> dict[str, Any]:
+        """By name, of the components' values; without those that nobody changed, or that the engine does not honour. {} of a photo."""
+        chosen = {name: values[component] for name, component in self.by_name.items() if moving and name in honoured}
+        return {name: value for name, value in chosen.items() if value not in (None, getattr(RenderOptions, name))}
+
+    def chosen(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """What is set, so that `restored` can set it again."""
+        return {name: values[component] for name, component in self.by_name.items()}
+
+    def restored(self, chosen: Mapping[str, Any]) -> list[Any]:
+        """Updates of `outputs`."""
+        return [gr.update(value=chosen[name]) if name in chosen else gr.skip() for name in self.by_name]
+
+    def outputs(self) -> list[Any]:
+        return list(self.by_name.values())
+
+
+def is_moving(context: Context, token: str, photo: str | None, owner: str) -> bool:
+    """Whether the person that is chosen is one of a video. token: of an avatar; "" where `photo`, an upload, is meant."""
+    if token:
+        try:
+            return context.service.studio.avatar(token, owner).kind == "video"
+        except AvatarError:  # deleted meanwhile
+            return False
+    return bool(photo) and uploaded(photo) != Path(str(photo))  # what is seen of a video is a picture that stands for it
+
+
+def clip_inputs(context: Context, person: PersonInputs) -> ClipInputs:
+    """The settings, which come and go with the person."""
+    texts = context.texts.picture
+    with gr.Column(visible=False, elem_id="th-clip", elem_classes="th-plain-column") as place:
+        with gr.Row():
+            longer = _choice(texts["longer"], texts["longer_ways"], RenderOptions.longer)
+            shorter = _choice(texts["shorter"], texts["shorter_ways"], RenderOptions.shorter)
+        with gr.Row():
+            rates: list[tuple[str, str | int]] = [(texts["fps_usual"], RenderOptions.fps), (texts["fps_source"], "source")]
+            fps = gr.Dropdown(rates, value=RenderOptions.fps, label=texts["fps"], min_width=170)
+            label, hint = texts["keep_background"], texts["keep_background_hint"]
+            background = gr.Slider(0, 1, RenderOptions.keep_background, step=0.05, label=label, info=hint, min_width=170)
+
+    def shown(token: str, photo: str | None, request: gr.Request) -> Any:
+        return gr.update(visible=is_moving(context, str(token or ""), photo, owner_of_request(request)))
+
+    for changed in (person.token, person.picked.photo):
+        changed.change(shown, [person.token, person.picked.photo], place, **quiet())
+    return ClipInputs({"longer": longer, "shorter": shorter, "fps": fps, "keep_background": background})
+
+
+def _choice(label: str, ways: Mapping[str, str], first: str) -> Any:
+    return gr.Dropdown([(said, value) for value, said in ways.items()], value=first, label=label, min_width=170)

@@ -1,0 +1,62 @@
+"""What of FFmpeg a file from outside can reach: demuxers by content, decoders of a list, and no other file."""
+
+from __future__ import annotations
+
+import io
+
+import av
+import numpy as np
+import pytest
+
+from core.errors import AudioError, ImageError
+from core.media.audio import load_audio
+from core.media.sniff import identify
+from core.media.source import load_source
+from core.settings import Settings
+from tests.support.clip_files import clip_file, picture
+
+
+def test_pictures_of_a_codec_that_is_not_on_the_list_are_not_decoded() -> None:
+    """FFmpeg knows the codec, and its own list of codecs holds for looking into a file only."""
+    with pytest.raises(ImageError, match=r"not read \(asv1\)") as caught:
+        load_source(clip_file([picture(i) for i in range(3)], codec="asv1", form="avi"), Settings())
+    assert caught.value.code == "video_codec"
+
+
+def test_sound_of_a_codec_that_is_not_on_the_list_is_not_decoded() -> None:
+    out = io.BytesIO()
+    with av.open(out, "w", format="mov") as container:
+        stream = container.add_stream("adpcm_ima_qt", rate=16_000, layout="mono")
+        noise = np.random.default_rng(0).integers(-3000, 3000, (1, 16_000)).astype(np.int16)
+        heard = av.AudioFrame.from_ndarray(noise, "s16p", "mono")
+        heard.sample_rate = 16_000
+        container.mux(stream.encode(heard))
+        container.mux(stream.encode(None))
+    with pytest.raises(AudioError, match="cannot be decoded"):
+        load_audio(out.getvalue(), Settings())
+
+
+@pytest.mark.parametrize("data", [b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", b"ffconcat version 1.0\nfile '/etc/passwd'\n"])
+def test_lists_of_other_files_are_neither_sound_nor_video(data: bytes) -> None:
+    with pytest.raises(ImageError, match="text"):
+        load_source(data, Settings())
+    with pytest.raises(AudioError, match="text"):
+        load_audio(data, Settings())
+
+
+@pytest.mark.parametrize(
+    ("form", "codec", "demuxer"),
+    [("mp4", "libx264", "mov"), ("webm", "libvpx", "matroska"), ("avi", "mpeg4", "avi"), ("mpegts", "mpeg2video", "mpegts"),
+     ("vob", "mpeg2video", "mpeg"), ("flv", "flv", "flv")],
+)  # fmt: skip
+def test_containers_are_told_by_their_content(form: str, codec: str, demuxer: str) -> None:
+    data = clip_file([picture(i) for i in range(5)], codec=codec, form=form)
+    assert identify(data[:4096]).decoder == demuxer
+
+
+def test_a_transport_stream_with_arrival_times_is_one() -> None:
+    """As camcorders write it (M2TS): four bytes before each packet of 188."""
+    data = clip_file([picture(i) for i in range(5)], codec="mpeg2video", form="mpegts")
+    timed = b"".join(bytes(4) + data[at : at + 188] for at in range(0, len(data), 188))
+    assert identify(timed).decoder == "mpegts"
+    assert load_source(timed, Settings()).n_frames == 5  # type: ignore[union-attr]
