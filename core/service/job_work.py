@@ -117,14 +117,16 @@ class JobWork:
         """The words of the recording are found while the video is made. Where they cannot be, it is done without them, and says so."""
         recognition = self._recorded.begin(whole(request.audio), request.owner)
         recognition.when_known(lambda words: running.note(told_captions(words)))
+        output = running.record.output
         try:
-            result = self._made(running, request, recognition.cancel)
-            try:
-                return {**result, **told_captions(recognition.words())}
-            except (EngineUnavailable, BusyError) as error:
-                logger.warning("job %s has no captions: %s", running.record.id[:6], error)
-                info = result["info"]
-                return {"info": {**info, "warnings": [*info["warnings"], notice("captions_failed")]}}
+            with _made_room(Path(output)) if output else nullcontext():  # the video stays while only the words are missing
+                result = self._made(running, request, recognition.cancel)
+                try:
+                    return {**result, **told_captions(recognition.words())}
+                except (EngineUnavailable, BusyError) as error:
+                    logger.warning("job %s has no captions: %s", running.record.id[:6], error)
+                    info = result["info"]
+                    return {"info": {**info, "warnings": [*info["warnings"], notice("captions_failed")]}}
         finally:
             recognition.cancel()
 
