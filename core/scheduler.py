@@ -28,6 +28,8 @@ MAX_RESTING = 8
 """Each holds what it works on in memory. Beyond them nobody gives way."""
 REST_S = 0.1
 """How often one that rests looks whether it is needed."""
+SIGNAL_S = 0.5
+"""How often a wait without end looks for signals: one that comes just before a lock is waited for does not end that wait."""
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
@@ -82,7 +84,7 @@ class Job(Generic[T]):
 
     def result(self, timeout_s: float | None = None) -> T:
         """The result of the work, or its error raised. TimeoutError when it is not finished in time."""
-        if not self._finished.wait(timeout_s):
+        if not self.wait(timeout_s):
             raise TimeoutError(f"job {self.id} is still {self.state}")
         if self._error is not None:
             raise self._error
@@ -90,7 +92,11 @@ class Job(Generic[T]):
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """True when the job has ended, however it ended."""
-        return self._finished.wait(timeout_s)
+        if timeout_s is not None:
+            return self._finished.wait(timeout_s)
+        while not self._finished.wait(SIGNAL_S):
+            pass
+        return True
 
     def when_ended(self, listener: Callable[[], None]) -> None:
         """Calls `listener` once, the moment the job ends, on the job's thread; at once where it has ended. It must not raise."""

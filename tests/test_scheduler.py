@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -38,6 +39,31 @@ def test_error_reaches_the_waiter_and_the_worker_lives_on() -> None:
         scheduler.schedule(fail, "a").result(5)
     assert scheduler.schedule(lambda job: 7, "a").result(5) == 7
     scheduler.close()
+
+
+def test_a_signal_that_another_thread_gets_ends_a_wait_without_end() -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped
+
+    scheduler, release = Scheduler(max_jobs=1, max_queue=1), threading.Event()
+
+    def work(job: Job[None]) -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        release.wait(30)
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        job = scheduler.schedule(work, "a")
+        with pytest.raises(Stopped):
+            job.result()
+        assert job.state == "running"
+    finally:
+        release.set()
+        signal.signal(signal.SIGUSR1, before)
+        scheduler.close()
 
 
 def test_full_queue_is_refused_and_positions_are_told() -> None:

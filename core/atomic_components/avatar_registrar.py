@@ -141,10 +141,10 @@ class AvatarRegistrar:
             warnings += (notice("video_cut", seconds=f"{len(kept.pictures) / FPS:.0f}"),)
         return DittoRegistration(_frames(kept.found(), smooth), sc, False, kept.pictures, kept.crops, self.extract, size, warnings, shown)
 
-    def _first(self, frame: Frame, face_index: int, where: str = "the photo") -> Landmarks:
+    def _first(self, frame: Frame, face_index: int) -> Landmarks:
         faces = self._detector(frame)
-        check_face(len(faces), face_index, where)
-        check_whole(faces[face_index].points, frame, where)
+        check_face(len(faces), face_index)
+        check_whole(faces[face_index].points, frame)
         return faces[face_index]
 
     def _detailed(self, photo: Frame, frame: Frame, options: SourceOptions, face_index: int) -> tuple[Frame, Landmarks]:

@@ -79,14 +79,14 @@ def check_face(found: int, index: int, where: str = "the photo") -> None:
         raise FaceError(text, choice, code="face_missing", parameters={"index": index, "found": found})
 
 
-def check_whole(points: Array, pixels: Frame, where: str = "the photo") -> None:
-    """Raises FaceError where much of a face, (n, 2 or 3) points, lies outside its picture."""
+def check_whole(points: Array, pixels: Frame) -> None:
+    """Raises FaceError where much of a face, (n, 2 or 3) points, lies outside its photo."""
     height, width = pixels.shape[:2]
     x, y = points[:, 0], points[:, 1]
     outside = float(np.mean((x < 0) | (y < 0) | (x > width) | (y > height)))
     if outside > MAX_OUTSIDE:
         raise FaceError(
-            f"The face is cut off by the edge of {where} ({outside:.0%} of it is outside).",
+            f"The face is cut off by the edge of the photo ({outside:.0%} of it is outside).",
             "Use a picture that shows the whole face.",
             code="face_cut_off",
             parameters={"share": f"{outside:.0%}"},

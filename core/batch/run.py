@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import sys
 import time
@@ -16,7 +17,7 @@ from core.batch.job_list import BatchJob, WrongRow
 from core.batch.records import digest, finished, write_record
 from core.batch.requests import JobRequests
 from core.errors import Cancelled, DiskFull, TalkingHeadError
-from core.scheduler import Job
+from core.scheduler import SIGNAL_S, Job
 from core.studio import Studio
 from core.types import Generation, Progress
 
@@ -99,7 +100,7 @@ class BatchRun:
                 while self._left and len(self._running) <= self._at_once:  # one more is ready when a place is free
                     self._submit(self._left[0])
                 if self._running:
-                    self._collect(self._ended.get())
+                    self._collect(self._next_ended())
                 if self._full is not None:
                     raise self._full
         finally:
@@ -112,6 +113,11 @@ class BatchRun:
             for job in [*(job for job, _ in self._running.values()), *self._left]:
                 self._add(Outcome(job, "left"))
             self._left.clear()
+
+    def _next_ended(self) -> int:
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self._ended.get(timeout=SIGNAL_S)
 
     def _look_up(self, job: BatchJob) -> dict[str, Any] | None:
         """What is known of its video where that is made already. Raises InputError for an engine that there is not."""

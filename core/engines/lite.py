@@ -5,26 +5,25 @@ Needs nothing beyond the repository and a CPU.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.aux_models.face_mesh import Face, FaceFinder
-from core.aux_models.landmarks import check_face, check_whole
+from core.aux_models.landmarks import check_face
 from core.aux_models.person_mask import PersonFinder
 from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, Session, ignore_progress
 from core.engines.capabilities import LITE, LITE_PHOTO_ONLY
 from core.engines.lite_clip import LiteClipRegistration, LiteClipSession, register_clip
-from core.errors import FaceError
 from core.lite.background import BackgroundChange
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
+from core.lite.face_preview import FacePreview, preview_of
 from core.lite.head_warp import HeadPose
 from core.lite.motion import LifeMotion
 from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOOK_AHEAD_SAMPLES, LOUDNESS, SPREAD, TUCK, WEIGHTS_PATH, MouthTracker
@@ -35,14 +34,12 @@ from core.lite.transitions import closing, towards
 from core.media.source import Clip
 from core.notices import notice
 from core.optimization.blas_threads import use_one_blas_thread
-from core.optimization.resolution_optimization import Box, Framed, cut_pixels, face_cut, framed, kept_box
-from core.picture_options import Aspect, Crop
+from core.optimization.resolution_optimization import Framed, framed
 from core.stage_times import stage
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
 FORMAT = 5
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
-PREVIEW_PX = 320
 TRIALS = 3
 ENCODING_S, DECODING_S, HEARING_S = 2e-8, 8e-9, 0.002
 """CPU seconds of a frame beside drawing it: for each of its pixels, for each of the clip's, and for its sound; as measured on a small
@@ -51,22 +48,6 @@ STILL_APERTURE, STILL_TURN_DEG = 0.7, 3.4
 """Of a picture that shows how far the lips open, and how far the head turns: vowels, and twice the spread of the sway."""
 MAX_RENDERERS = 2
 """Sizes kept ready per registration."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class FacePreview:
-    """One face of a photo before a video is made. cut: what the video would show, (320, 320, 3). error: why it cannot be animated.
-
-    place: of the face in the photo, kept: what every crop holds of it, parts: what is shown at each `aspect` where no crop is chosen; all
-    left, top, width and height in shares of the photo.
-    """
-
-    cut: Frame
-    warnings: tuple[str, ...]
-    error: FaceError | None
-    place: Crop
-    kept: Crop
-    parts: Mapping[str, Crop]
 
 
 class LiteRegistration(Registration):
@@ -212,27 +193,7 @@ class LiteEngine(Engine):
         """What a video of each face would show, the largest face first. Raises FaceError where there is none."""
         faces = self._finder.find(photo.pixels)
         check_face(len(faces), 0)
-        return [self._preview(photo.pixels, face) for face in faces]
-
-    def _preview(self, pixels: Frame, face: Face) -> FacePreview:
-        cut = face_cut(pixels.shape[1], pixels.shape[0], face.box)
-        try:
-            check_whole(face.points, pixels)
-            error = None
-        except FaceError as cut_off:
-            error = cut_off
-        height, width = pixels.shape[:2]
-        parts = {
-            aspect: framed(width, height, face.box, RenderOptions(aspect=aspect)).cut for aspect in get_args(Aspect) if aspect != "auto"
-        }
-        return FacePreview(
-            cut_pixels(pixels, cut, PREVIEW_PX, PREVIEW_PX),
-            face_warnings(pixels, face),
-            error,
-            _share(face.box, width, height),
-            _share(kept_box(width, height, face.box), width, height),
-            {name: (part.x / width, part.y / height, part.width / width, part.height / height) for name, part in parts.items()},
-        )
+        return [preview_of(photo.pixels, face) for face in faces]
 
     def register(
         self, photo: Source, framing: Framing, on_frame: RegisterCallback = ignore_progress
@@ -309,12 +270,6 @@ def _clip(source: Source) -> Clip:
     if not isinstance(source, Clip):
         raise ValueError("a photo was kept where a video was registered")
     return source
-
-
-def _share(box: Box, width: int, height: int) -> Crop:
-    """x0, y0, x1, y1 in pixels as a part of a photo of that size."""
-    x0, y0, x1, y1 = box
-    return x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height
 
 
 def _digest(*paths: Path) -> str:

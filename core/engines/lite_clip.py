@@ -180,7 +180,7 @@ def register_clip(
     if still is None:
         raise RuntimeError(f"the clip had {n_frames} frames, and no frame {calm} when it was read again")
     seen = Face(faces.points[calm], {}, float(faces.yaw_deg[calm]), float(faces.pitch_deg[calm]), float(faces.roll_deg[calm]))
-    warnings = (*faces.warnings, *face_warnings(still, seen))
+    warnings = face_warnings(still, seen)
     registration = LiteClipRegistration(clip, tracked, best_inside(opened), (calm, still), warnings, people)
     registration.calibration = _calibrated(registration, finder, lambda: progress(n_frames))
     return registration

@@ -27,17 +27,16 @@ class ClipFaces:
     """One person in a clip of n frames. All arrays are float32, by frame.
 
     points: (n, 478, 3), as `Face.points`, in pixels of the clip's frames; smoothed without lag, short gaps interpolated, and filled where
-    the weight is 0. boxes: (n, 4) x0, y0, x1, y1 of the face oval, pixels. jaw_open, smile, blink: (n,) 0..1, blendshapes, the mean of
-    both sides of the mouth, the more closed eye. yaw_deg, pitch_deg, roll_deg: (n,), as of `Face`.
+    the weight is 0. boxes: (n, 4) x0, y0, x1, y1 of the face oval, pixels. jaw_open, smile: (n,) 0..1, blendshapes, of the smile the
+    mean of both sides. yaw_deg, pitch_deg, roll_deg: (n,), as of `Face`.
     weight: (n,) 0..1, how much of the new mouth is shown. why: by frame, None where it is. skipped: the same as spans of the clip's time.
-    width, height: of the frames. warnings: as in Photo.
+    width, height: of the frames.
     """
 
     points: Array
     boxes: Array
     jaw_open: Array
     smile: Array
-    blink: Array
     yaw_deg: Array
     pitch_deg: Array
     roll_deg: Array
@@ -47,7 +46,6 @@ class ClipFaces:
     skipped: tuple[Skipped, ...]
     width: int
     height: int
-    warnings: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.points)
@@ -79,7 +77,6 @@ def track(
         boxes=np.concatenate([oval.min(axis=1), oval.max(axis=1)], axis=1),
         jaw_open=filled.of(lambda face: face.blendshapes["jawOpen"], SCORE_NOISE),
         smile=filled.of(lambda face: (face.blendshapes["mouthSmileLeft"] + face.blendshapes["mouthSmileRight"]) / 2, SCORE_NOISE),
-        blink=filled.of(lambda face: max(face.blendshapes["eyeBlinkLeft"], face.blendshapes["eyeBlinkRight"]), SCORE_NOISE),
         yaw_deg=filled.of(lambda face: face.yaw_deg, ANGLE_NOISE_DEG),
         pitch_deg=filled.of(lambda face: face.pitch_deg, ANGLE_NOISE_DEG),
         roll_deg=filled.of(lambda face: face.roll_deg, ANGLE_NOISE_DEG),
@@ -89,7 +86,6 @@ def track(
         skipped=skipped_spans(shown.why, fps),
         width=size[0],
         height=size[1],
-        warnings=(),
     )
 
 

@@ -223,7 +223,7 @@ class MouthWarp:
 
     def _x_source(self, shape: MouthShape, x: Array, y: Array, lowest: Array, highest: Array) -> Array:
         """lowest, highest: y of each row, (rows,)."""
-        lip_top, lip_bottom = float(self.upper_outer.min()), float(self.lower_outer.max()) + max(shape.jaw_px, 0.0)
+        lip_top, lip_bottom = float(self.upper_outer.min()), float((self.lower_outer + shape.d_lower_outer).max())
         moved = look_up(shape.d_x, self.frame.index(x))
         above, below = rows_between(lowest < lip_top), rows_between(highest > lip_bottom)
         moved[above] *= 1 - smoothstep((lip_top - y[above]) / np.float32(0.85 * (lip_top - self.nose_y) + 1e-3))

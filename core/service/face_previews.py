@@ -29,7 +29,7 @@ _UNSEEN = ("HEIF",)
 @dataclass(frozen=True)
 class SeenFace:
     """cut: what a video of it would show, JPEG. warnings: as in Photo. error: why it cannot be animated. place, kept, parts: as in
-    `core.engines.lite.FacePreview`.
+    `core.lite.face_preview.FacePreview`.
     """
 
     cut: bytes

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import soundfile
@@ -23,7 +24,9 @@ from core.media.video import VideoWriter
 from core.settings import Settings
 from core.speech_synthesis.speaker import Speaker
 from core.studio import Studio, open_studio
+from core.types import Photo
 from tests.support.backdrops import RED, backdrop, first_frame, is_behind
+from tests.support.clip_files import clip_file
 from tests.support.paths import PORTRAIT, SPEECH
 
 AT_ONCE = 2
@@ -79,6 +82,20 @@ def test_one_person_is_registered_once_for_all_rows(begin: Run, studio: Studio, 
     assert studio.stats()["avatars"]["misses"] == 1
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"{n}.mp4{end}" for n in range(1, 5) for end in ("", ".job.json")]
     assert all(outcome.info is not None and outcome.info["frames"] == 10 for outcome in run.outcomes)
+
+
+def test_a_clip_is_registered_once_and_plays_in_every_row(begin: Run, studio: Studio, portrait: Photo, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    small = cv2.resize(portrait.pixels, (256, 256), interpolation=cv2.INTER_AREA)
+    clip.write_bytes(clip_file([np.roll(small, i, axis=1) for i in range(12)], rate=30))
+    jobs = [job_of(1, tmp_path, clip), job_of(2, tmp_path, clip, fps="source"), job_of(3, tmp_path, clip, 0.3, shorter="rest")]
+    run = begin(jobs)
+    assert made(run) == [(1, "made"), (2, "made"), (3, "made")]
+    assert studio.stats()["avatars"]["misses"] == 1
+    infos = {outcome.job.line: outcome.info or {} for outcome in run.outcomes}
+    assert [infos[line]["fps"] for line in (1, 2, 3)] == [25, 30, 25]
+    assert [infos[line]["frames"] for line in (1, 2, 3)] == [10, 12, 10]
+    assert states(begin(jobs)) == [(1, "kept"), (2, "kept"), (3, "kept")]
 
 
 def test_what_is_made_is_known_by_its_record_alone(begin: Run, tmp_path: Path) -> None:

@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 import pytest
 
 import inference
+from core.types import Photo
 from scripts import lipsync
+from tests.support.clip_files import clip_file
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 
 
@@ -37,6 +41,15 @@ def test_a_video_from_another_folder(tmp_path: Path) -> None:
         with av.open(str(output)) as file:
             assert {stream.type for stream in file.streams} == {"video", "audio"}
     assert sizes[0] > 2 * sizes[1]
+
+
+def test_a_clip_says_the_recording(portrait: Photo, tmp_path: Path) -> None:
+    clip, output = tmp_path / "clip.mp4", tmp_path / "v.mp4"
+    small = cv2.resize(portrait.pixels, (256, 256), interpolation=cv2.INTER_AREA)
+    clip.write_bytes(clip_file([np.roll(small, i, axis=1) for i in range(10)]))
+    assert run("--video_path", str(clip), *flags(output)[2:], "--engine", "lite") == 0
+    with av.open(str(output)) as file:
+        assert sum(1 for _ in file.decode(video=0)) == 75
 
 
 def test_what_the_flags_become(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def in_view(tab: Tab, *ids: str) -> dict[str, bool]:
 def test_a_laptop_shows_everything_at_once(browser: Any, server: Server) -> None:
     tab = Tab(browser, server, **LAPTOP)
     everything = ("th-photo", "th-speech", "th-generate", "th-video", "th-status")
-    assert all(in_view(tab, *everything).values())
+    assert all(in_view(tab, *everything, "th-examples").values())
     tab.give()
     tab.page.locator("#th-faces .th-card").first.wait_for(timeout=RESULT_MS)
     assert all(in_view(tab, *everything).values())

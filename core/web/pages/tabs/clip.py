@@ -52,10 +52,10 @@ def is_moving(context: Context, token: str, photo: str | None, owner: str) -> bo
     return bool(photo) and uploaded(photo) != Path(str(photo))  # what is seen of a video is a picture that stands for it
 
 
-def clip_inputs(context: Context, person: PersonInputs) -> ClipInputs:
-    """The settings, which come and go with the person."""
+def clip_inputs(context: Context, person: PersonInputs, name: str = "th") -> ClipInputs:
+    """The settings, which come and go with the person. name: what the id of their place begins with."""
     texts = context.texts.picture
-    with gr.Column(visible=False, elem_id="th-clip", elem_classes="th-plain-column") as place:
+    with gr.Column(visible=False, elem_id=f"{name}-clip", elem_classes="th-plain-column") as place:
         with gr.Row():
             longer = _choice(texts["longer"], texts["longer_ways"], RenderOptions.longer)
             shorter = _choice(texts["shorter"], texts["shorter_ways"], RenderOptions.shorter)

@@ -20,6 +20,7 @@ from core.web.pages.scripts import script
 from core.web.pages.speech_html import captions_html
 from core.web.pages.stream_route import job_at, stream_address
 from core.web.pages.tabs.background import background_inputs
+from core.web.pages.tabs.clip import clip_inputs, is_moving
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.tabs.controls import honoured_controls
 from core.web.pages.tabs.person import person_inputs
@@ -43,6 +44,7 @@ class StreamTab:
                 gr.HTML(note_html(texts.stream_intro), elem_classes="th-html")
                 self.person = person_inputs(context, "th-stream")
                 self._speech = speech_inputs(context, "th-stream")
+                self._clip = clip_inputs(context, self.person, "th-stream")
                 self._consent = gr.Checkbox(False, label=texts.consent, container=False, visible=service.settings.require_consent)
                 offered = "background" in honoured_controls(service.studio, "auto")
                 with gr.Accordion(texts.options, open=False, elem_id="th-stream-options", visible=offered):
@@ -60,39 +62,43 @@ class StreamTab:
 
     def draft_inputs(self) -> set[Any]:
         """The components that `draft` reads."""
-        return {*self.person.components(), *self._speech.components(), self._consent, *self._background.components()}
+        own = (*self._clip.components(), self._consent, *self._background.components())
+        return {*self.person.components(), *self._speech.components(), *own}
 
     def draft(self, values: Mapping[Any, Any]) -> dict[str, Any]:
         """What the visitor has put in."""
         consent = values[self._consent] is True
-        controls = self._background.chosen(values)
-        return {**self.person.chosen(values), **self._speech.chosen(values), "consent": consent, "controls": controls}
+        own = {"consent": consent, "clip": self._clip.chosen(values), "controls": self._background.chosen(values)}
+        return {**self.person.chosen(values), **self._speech.chosen(values), **own}
 
     def inputs(self) -> list[Any]:
         """The components that `arrived` updates."""
-        return [*self.person.picked.outputs(), *self._speech.outputs(), self._consent, *self._background.outputs()]
+        own = [*self._clip.outputs(), self._consent, *self._background.outputs()]
+        return [*self.person.picked.outputs(), *self._speech.outputs(), *own]
 
     def arrived(self, draft: Mapping[str, Any]) -> list[Any]:
         """For a page that was just opened. draft: what had been put into the page before; {} for nothing."""
         consent = gr.update(value=draft["consent"]) if "consent" in draft else gr.skip()
-        background = self._background.restored(draft.get("controls", {}))
-        return [*self.person.restored(draft), *self._speech.restored(draft), consent, *background]
+        clip, background = self._clip.restored(draft.get("clip", {})), self._background.restored(draft.get("controls", {}))
+        return [*self.person.restored(draft), *self._speech.restored(draft), *clip, consent, *background]
 
     def _wire(self, play: Any, stop: Any, stage: Any, captions: Any, status: Any) -> None:
         service, texts, speech, person = self._context.service, self._context.texts, self._speech, self.person
         address = kept_text()
 
         async def begin(values: dict[Any, Any], request: gr.Request) -> tuple[str, str]:
-            token = str(values[person.token] or "")
+            token, owner = str(values[person.token] or ""), owner_of_request(request)
             options = speech.options(values) | ({} if token else person.picked.options(values))
+            moving = is_moving(self._context, token, values[person.picked.photo], owner)
             honoured, image = honoured_controls(service.studio, "auto"), None if token else uploaded(values[person.picked.photo])
             try:
                 inputs = VideoInputs(
                     **speech.given(values), image=image, avatar=token, consent=values[self._consent] is True,
-                    options=options | self._background.options(values, honoured), client_state=self.draft(values),
+                    options=options | self._background.options(values, honoured) | self._clip.options(values, honoured, moving),
+                    client_state=self.draft(values),
                     background=self._background.checked_file(values, honoured),
                 )  # fmt: skip
-                job = await service.requests.video(inputs, owner_of_request(request), kind="stream", kept=False, keep_stream=True)
+                job = await service.requests.video(inputs, owner, kind="stream", kept=False, keep_stream=True)
             except Exception as error:
                 said = sentence(texts, error)
                 return "", error_html(texts, said)

@@ -1,0 +1,39 @@
+"""The settings of how a video is played become options where they mean something."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.engines.capabilities import DITTO, LITE
+from core.service.clip_stills import still_path
+from core.types import RenderOptions
+from core.web.pages.tabs.clip import ClipInputs, is_moving
+from core.web.pages.tabs.common import Context
+
+INPUTS = ClipInputs({"longer": "a", "shorter": "b", "fps": "c", "keep_background": "d"})
+USUAL = {"a": RenderOptions.longer, "b": RenderOptions.shorter, "c": RenderOptions.fps, "d": RenderOptions.keep_background}
+
+
+def test_only_what_was_changed_and_is_honoured_of_a_video_is_asked_for() -> None:
+    changed = {**USUAL, "a": "loop", "c": "source", "d": 0.3}
+    assert INPUTS.options(USUAL, LITE, True) == {}
+    assert INPUTS.options(changed, LITE, True) == {"longer": "loop", "fps": "source", "keep_background": 0.3}
+    assert INPUTS.options(changed, DITTO, True) == {"longer": "loop", "keep_background": 0.3}
+    assert INPUTS.options(changed, LITE, False) == {}
+
+
+def test_what_was_chosen_is_restored() -> None:
+    changed = {**USUAL, "b": "rest"}
+    updates = INPUTS.restored(INPUTS.chosen(changed))
+    assert [update["value"] for update in updates] == ["bounce", "rest", 25, 0.0]
+    assert len(INPUTS.restored({})) == len(INPUTS.outputs())
+
+
+def test_a_video_is_known_by_the_picture_that_stands_for_it(tmp_path: Path) -> None:
+    video, photo = tmp_path / "talk.mp4", tmp_path / "photo.png"
+    for path in (video, still_path(video), photo):
+        path.write_bytes(b"any")
+    context: Context = None  # type: ignore[assignment]  # asked for avatars only
+    assert is_moving(context, "", str(still_path(video)), "local")
+    assert not is_moving(context, "", str(photo), "local")
+    assert not is_moving(context, "", None, "local")
