@@ -111,15 +111,13 @@ class GenerationRun:
         preview: the first PREVIEW_S of a longer video are written there as well, and can be seen as soon as they are made.
         """
         sign = None if signer is None else partial(signer.sign, metadata=self.metadata)
-        audio, size, n_first = whole(self.audio), (self.session.width, self.session.height), round(PREVIEW_S * self.rate)
-
-        def writing(path: Path) -> VideoWriter:
-            return VideoWriter(
-                path, *size, audio, fps=self.session.fps, beside=self.beside, metadata=self.metadata, sign=sign, crf=self.options.crf
-            )
-
+        audio, n_first = whole(self.audio), round(PREVIEW_S * self.rate)
         with ExitStack() as stack:
             frames = stack.enter_context(closing(self.frames(job)))
+            writing = partial(
+                VideoWriter, width=self.session.width, height=self.session.height, audio=audio, fps=self.session.fps,
+                beside=self.beside, metadata=self.metadata, sign=sign, crf=self.options.crf,
+            )  # fmt: skip
             writer = stack.enter_context(writing(output))
             first = stack.enter_context(writing(preview)) if preview is not None and self.total > n_first else None
             meter = stack.enter_context(SyncMeter(audio.samples, self.session.fps))
