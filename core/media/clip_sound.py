@@ -85,8 +85,8 @@ class ClipSound:
                 if late is None:
                     starts = decoder.start_s is not None and self.first_s is not None
                     late = round((decoder.start_s - self.first_s) * rate_hz) if starts else 0  # type: ignore[operator]
-                    if late > 0:
-                        yield np.zeros((channels, late), np.float32)
+                    for done in range(0, late, _SILENCE):  # a file may claim that its sound begins in years
+                        yield np.zeros((channels, min(_SILENCE, late - done)), np.float32)
                 wide = _with_channels(np.clip(block, -1, 1), channels)
                 if decoder.rate_hz != rate_hz:
                     resampler = resampler or soxr.ResampleStream(decoder.rate_hz, rate_hz, channels, dtype="float32", quality="HQ")

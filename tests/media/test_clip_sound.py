@@ -57,6 +57,17 @@ def test_sound_before_the_first_picture_is_not_heard() -> None:
     assert loudness(sound, 0.35, 0.9) > 0.3
 
 
+def test_sound_that_claims_to_begin_in_years_is_silence_in_small_blocks() -> None:
+    read = sounding(tone(0.6))
+    assert read.timeline.first_s == 0
+    years_s = 1e9
+    blocks = ClipSound(read.data, -years_s, Fraction(1), "loop").blocks(RATE_HZ, 2)
+    for _ in range(10):
+        block = next(blocks)
+        assert block.nbytes <= 2**18
+        assert not block.any()
+
+
 @pytest.mark.parametrize("longer", ["bounce", "loop"])
 def test_it_begins_again_with_each_turn_of_the_picture_without_a_click(longer: Longer) -> None:
     """Of 0.5 s of sound in a second of pictures: sound, silence, sound, silence; at another rate, and as stereo."""
