@@ -34,6 +34,7 @@ class PictureMaker:
         if frame.colorspace == _UNSPECIFIED and (frame.width >= _HD_WIDTH or frame.height >= _HD_HEIGHT):
             frame.colorspace = _BT709
         kind, rotation = kind_of(frame), frame.rotation
+        is_view = kind is None and frame.format.name == "rgb24"  # of the decoder's own memory
         if kind is not None:
             frame = self._mapped(frame, kind)
         width = max(1, round(frame.width * self._pixel_shape))
@@ -41,7 +42,7 @@ class PictureMaker:
         turned = np.rot90(pixels, rotation // 90) if rotation % 360 else pixels  # counter-clockwise: phones store how they were held
         if self._size is not None and (turned.shape[1], turned.shape[0]) != self._size:
             return _fitted(turned, *self._size)
-        return np.ascontiguousarray(turned)
+        return np.array(turned) if is_view else np.ascontiguousarray(turned)
 
     def _mapped(self, frame: av.VideoFrame, kind: Kind) -> av.VideoFrame:
         maps = frame.width, frame.height, frame.format.name, kind

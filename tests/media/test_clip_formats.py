@@ -56,6 +56,17 @@ def test_any_usual_container_and_codec(codec: str, form: str, how: dict[str, Any
             np.testing.assert_array_equal(frame, frames[index])
 
 
+@pytest.mark.parametrize(("codec", "form", "pix_fmt"), [("libx264", "mp4", "yuv420p"), ("png", "mov", "rgb24"), ("qtrle", "mov", "rgb24")])
+def test_who_takes_a_frame_may_draw_into_it(codec: str, form: str, pix_fmt: str) -> None:
+    """Neither the next frame nor the decoder uses its memory, where a picture is shown again or is stored as it is shown."""
+    read = moving(6, codec=codec, form=form, pix_fmt=pix_fmt)
+    expected = [frame.copy() for frame in read.frames(60)]
+    assert len(expected) > 12
+    for frame, same in zip(read.frames(60), expected, strict=True):
+        np.testing.assert_array_equal(frame, same)
+        frame[:] = 0
+
+
 def test_an_uneven_rate_plays_at_its_own_speed() -> None:
     """As phones record: each picture is shown when it was taken."""
     steps = np.random.default_rng(3).integers(20, 60, N)
