@@ -11,6 +11,7 @@ import numpy as np
 
 from core.media.timeline import Timeline
 from core.media.tone_mapping import Kind, ToneMapper, kind_of
+from core.media.video_decoding import unreadable
 from core.types import Frame
 
 _UNSPECIFIED, _BT709 = 2, 1
@@ -30,7 +31,16 @@ class PictureMaker:
         self._maps: tuple[int, int, str, Kind] | None = None
 
     def __call__(self, frame: av.VideoFrame) -> Frame:
-        """(height, width, 3) uint8 RGB, contiguous and the caller's own. A frame of another size is fitted in, with black beside it."""
+        """(height, width, 3) uint8 RGB, contiguous and the caller's own. A frame of another size is fitted in, with black beside it.
+
+        Raises ImageError where its pixels are of a kind that cannot be converted.
+        """
+        try:
+            return self._made(frame)
+        except (av.FFmpegError, ValueError) as error:
+            raise unreadable("The video", error) from error
+
+    def _made(self, frame: av.VideoFrame) -> Frame:
         if frame.colorspace == _UNSPECIFIED and (frame.width >= _HD_WIDTH or frame.height >= _HD_HEIGHT):
             frame.colorspace = _BT709
         kind, rotation = kind_of(frame), frame.rotation

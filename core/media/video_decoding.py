@@ -32,6 +32,8 @@ MAX_PIXELS = 2**26
 """Of a frame, which may claim another size than the header."""
 _DEINTERLACE = "mode=send_frame:parity=auto:deint=interlaced"
 """A frame for each that was stored; frames that do not say that they are interlaced stay as they are."""
+_LEAST_SIDE = 4
+"""Of a frame that the filter takes; smaller ones, as a file may have midway, stay as they are, too."""
 
 
 class VideoDecoder:
@@ -100,7 +102,10 @@ class VideoDecoder:
         """From the first interlaced frame on all pass a filter, which looks at the frame before and after each."""
         graph: _Deinterlacer | None = None
         for frame in frames:
-            if graph is None and not frame.interlaced_frame:
+            if min(frame.width, frame.height) < _LEAST_SIDE or (graph is None and not frame.interlaced_frame):
+                if graph is not None:
+                    yield from graph.rest()
+                    graph = None
                 yield frame
                 continue
             if graph is None or not graph.takes(frame):

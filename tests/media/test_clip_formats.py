@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from core.errors import ImageError
+from core.media.clip_pictures import PictureMaker
 from core.media.clip_reader import ClipReader
 from core.media.source import load_source
 from core.media.tone_mapping import pq_signal
@@ -242,6 +243,26 @@ def test_frames_that_change_their_size_midway_are_fitted_in() -> None:
     assert last[:, :20].max() <= 4
     assert last[:, 76:].max() <= 4
     assert last[4, 48, 0] > 40  # the picture in the middle, upright, between black
+
+
+@pytest.mark.parametrize("size", [(16, 2), (2, 16)])
+def test_interlaced_frames_too_small_for_the_filter_stay_as_they_are(size: tuple[int, int]) -> None:
+    interlaced = {"flags": "+ildct+ilme", "top": "1"}
+    tiny = np.full((size[1], size[0], 3), 90, np.uint8)
+    parts = [clip_file(pictures, "mpeg2video", "mpegts", options=interlaced)
+             for pictures in ([picture(i) for i in range(4)], [tiny] * 4, [picture(i) for i in range(4)])]  # fmt: skip
+    frames = list(clip(b"".join(parts)).frames(None))
+    assert len(frames) >= 9  # the decoder drops one where the size changes
+    assert {frame.shape for frame in frames} == {(64, 96, 3)}
+
+
+@pytest.mark.parametrize("curve", [2, 16])
+def test_pixels_that_cannot_be_converted_are_told_as_damage(curve: int) -> None:
+    frame = av.VideoFrame(96, 64, "x2rgb10be")
+    frame.color_trc = curve
+    with pytest.raises(ImageError) as error:
+        PictureMaker(Fraction(1))(frame)
+    assert error.value.code == "video_damaged"
 
 
 def test_damage_in_the_middle_keeps_every_place() -> None:
