@@ -249,6 +249,9 @@ class LiteClipSession(Session):
         self._mouth.reset()
         self._rows.reset()
 
+    def close(self) -> None:
+        self._frames.close()
+
     def set_controls(self, controls: Controls) -> bool:
         self._controls = controls
         return True
