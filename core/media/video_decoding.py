@@ -16,7 +16,7 @@ from av.filter import Graph
 from av.stream import Disposition
 
 from core.errors import ImageError
-from core.media.containers import is_allowed, open_container
+from core.media.containers import MAX_PIXELS, is_allowed, open_container
 from core.media.sniff import HEAD_BYTES, VIDEO_DEMUXERS, VIDEO_FORMATS, identify
 
 _CODECS = frozenset(
@@ -28,8 +28,6 @@ _CODECS = frozenset(
 )  # fmt: skip
 MAX_EMPTY_PACKETS = 2000
 """Packets in a row that give no frame: a file that is all damage ends here."""
-MAX_PIXELS = 2**26
-"""Of a frame, which may claim another size than the header."""
 _DEINTERLACE = "mode=send_frame:parity=auto:deint=interlaced"
 """A frame for each that was stored; frames that do not say that they are interlaced stay as they are."""
 _LEAST_SIDE = 4
