@@ -265,6 +265,14 @@ def test_pixels_that_cannot_be_converted_are_told_as_damage(curve: int) -> None:
     assert error.value.code == "video_damaged"
 
 
+def test_of_pictures_at_an_absurd_rate_no_more_are_read_than_a_camera_makes() -> None:
+    data = clip_file([picture(i) for i in range(100)], codec="mpeg4", rate=5000)
+    whole, bounded = clip(data), clip(data, Settings(max_video_s=0.02))
+    assert len(whole.timeline.pts) == 100
+    assert len(bounded.timeline.pts) == 20
+    assert len(list(bounded.frames())) == 1
+
+
 def test_damage_in_the_middle_keeps_every_place() -> None:
     """What cannot be decoded is the picture before it; what follows comes when it did."""
     data = bytearray(clip_file([picture(i) for i in range(60)], options={"crf": "10"}, gop=10))
