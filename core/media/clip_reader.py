@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
-from typing import Self
+from typing import Self, TypeAlias
 
 import av
 import numpy as np
@@ -25,7 +25,7 @@ LEAST_FRAMES = 4
 _NEIGHBOURS = 2
 """Pictures before it that a deinterlaced one was made with the help of."""
 
-Picture = av.VideoFrame | Frame
+Picture: TypeAlias = av.VideoFrame | Frame
 """As the decoder made it, or as it is shown."""
 Pictures = dict[int, Picture]
 """What is shown at a number of the clip's timeline."""
