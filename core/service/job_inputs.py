@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError, OutputError, disk_error
+from core.types import Audio, Avatar, Photo, Source
 
 UNRECORDED_S = 600.0
 """Longer than it takes to record a job whose files were taken."""
@@ -102,6 +103,19 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def held_bytes(*inputs: Source | Avatar | Audio | None) -> int:
+    """What they take in memory: a video, which is decoded as it is needed, its file. An avatar takes nothing."""
+    return sum(map(_held_bytes, inputs))
+
+
+def _held_bytes(one: Source | Avatar | Audio | None) -> int:
+    if one is None or isinstance(one, Avatar):
+        return 0
+    if isinstance(one, Audio):
+        return one.samples.nbytes + len(one.original)
+    return one.pixels.nbytes if isinstance(one, Photo) else len(one.data)
 
 
 class DecodedInputs:

@@ -13,6 +13,7 @@ from typing import Any
 from core.errors import InputError, OptionError, TalkingHeadError
 from core.service import options
 from core.service.decoded_photos import DecodedPhotos
+from core.service.job_inputs import held_bytes
 from core.service.job_store import JobKind
 from core.service.job_views import JobView
 from core.service.job_work import read_audio, read_picture, read_source, told_captions, video_request
@@ -127,8 +128,7 @@ class Requests:
         except TalkingHeadError as error:
             raise without_folders(error, inputs.audio, inputs.image, inputs.background) from error
         decoded = video_request(request, owner, audio, source, background)
-        nbytes = audio.samples.nbytes + len(audio.original) if isinstance(audio, Audio) else 0
-        nbytes += sum(picture.pixels.nbytes for picture in (source, background) if isinstance(picture, Photo))
+        nbytes = held_bytes(source, background, audio if isinstance(audio, Audio) else None)
         given = {"audio": inputs.audio, "image": inputs.image, "background": inputs.background}
         files = {name: path for name, path in given.items() if path is not None}
 
@@ -185,8 +185,8 @@ class Requests:
         except TalkingHeadError as error:
             raise without_folders(error, inputs.image) from error
         request = {"name": inputs.name, "engine": inputs.engine, "options": settled, "consent": inputs.consent, "image": ""}
-        nbytes = source.pixels.nbytes if isinstance(source, Photo) else 0
-        new = NewJob(owner, "avatar", request, {"image": inputs.image}, source, nbytes, kept=kept, idempotency_key=idempotency_key)
+        held = held_bytes(source)
+        new = NewJob(owner, "avatar", request, {"image": inputs.image}, source, held, kept=kept, idempotency_key=idempotency_key)
 
         def accept() -> JobView:
             self._studio.check_avatar(source, owner, inputs.name, options.read(settled).framing, inputs.engine, inputs.consent)
