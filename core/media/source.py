@@ -122,9 +122,10 @@ def load_clip(data: bytes, name: str, settings: Settings) -> Clip:
         context = decoder.stream.codec_context
         check_size(context.width, context.height, name, settings)
         pictures = [picture for picture, _ in zip(decoder.frames(), range(_LOOKED_AT), strict=False)]
+        # Before it is made: with its pixels' shape it may be four times as wide as the file says, or of another size altogether.
+        check_size(round(pictures[0].width * decoder.pixel_shape), pictures[0].height, name, settings)
         height, width = PictureMaker(decoder.pixel_shape)(pictures[0]).shape[:2]
         interlaced = decoder.deinterlaced
-    check_size(width, height, name, settings)
     timeline = read_timeline(data, name, settings.max_video_s)
     warnings: list[str] = []
     if timeline.goes_on:

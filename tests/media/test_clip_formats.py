@@ -265,6 +265,16 @@ def test_pixels_that_cannot_be_converted_are_told_as_damage(curve: int) -> None:
     assert error.value.code == "video_damaged"
 
 
+def test_a_picture_that_its_pixels_make_too_wide_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = clip_file([picture(i) for i in range(3)], set_up={"sample_aspect_ratio": Fraction(4)})
+    assert clip(data).width == 4 * SIZE[0]
+    monkeypatch.setattr(PictureMaker, "__call__", None)
+    with pytest.raises(ImageError) as error:
+        clip(data, Settings(max_image_pixels=2 * SIZE[0] * SIZE[1], min_image_px=8))
+    assert error.value.code == "photo_too_large"
+    assert error.value.parameters["width"] == 4 * SIZE[0]
+
+
 def test_of_pictures_at_an_absurd_rate_no_more_are_read_than_a_camera_makes() -> None:
     data = clip_file([picture(i) for i in range(100)], codec="mpeg4", rate=5000)
     whole, bounded = clip(data), clip(data, Settings(max_video_s=0.02))
