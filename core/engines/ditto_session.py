@@ -195,7 +195,7 @@ class DittoSession(Session):
         """(n, 265) float32. Made once for all sessions of this person with the same options and seed."""
         if self._idle is None:
             options, kept = self._options, self._source.listening
-            decides = pickle.dumps((options.condition, options.motion, options.character, self._seed))
+            decides = pickle.dumps((options.condition, options.motion, options.character, options.longer, self._seed))
             key = "motion", hashlib.sha256(decides).digest()
             self._idle = kept.get(key)
             if self._idle is None:

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from core.atomic_components.audio2motion import Audio2Motion
+from core.clip_options import Longer
 from core.engines import ditto_session
 from core.engines.ditto import DittoEngine, DittoRegistered
 from core.engines.ditto_renderer import DittoRenderer
 from core.engines.render_server import RenderServer
 from core.optimization.kept_arrays import KeptArrays
-from core.types import Frame, Framing, Photo
+from core.types import Controls, Frame, Framing, Photo, RenderOptions
 from tests.support.ditto_sessions import same, session, sound, spoken
 
 ROWS = 4
@@ -78,6 +79,15 @@ def test_another_seed_option_or_size_is_another_person_listening(
     drawn = work["drawn"]
     list(session(engine, person, **values).idle(ROWS))
     assert work["drawn"] >= drawn + ROWS - 1  # the first is the source's own pose, whatever the motion
+
+
+def test_how_a_video_is_played_decides_its_listening_too(engine: DittoEngine, clip: DittoRegistered, work: dict[str, int]) -> None:
+    """Its eyes, frame by frame, are among the conditions of the motion."""
+    played: list[tuple[Longer, bool]] = [("bounce", True), ("loop", True), ("loop", False), ("bounce", False)]
+    for longer, more in played:
+        before = work["windows"]
+        list(engine.session(clip, Controls(), RenderOptions(longer=longer)).idle(1))
+        assert (work["windows"] > before) == more, longer
 
 
 def talk(engine: DittoEngine, person: DittoRegistered, left: int) -> Iterator[Frame]:
