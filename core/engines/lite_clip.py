@@ -224,7 +224,7 @@ class LiteClipSession(Session):
         self._boxes = (tracked.boxes - np.array([cut.x, cut.y] * 2)) * np.array([shown.width / cut.width, shown.height / cut.height] * 2)
         self._calibration = registration.calibration
         self._shown_controls = self._controls = controls
-        self._frames = ClipReader(clip, self.fps, options.longer)
+        self._frames = ClipReader(clip, self.fps, options.longer, pause=lambda: self.pause())
         self.clip_frames = self._frames.n_frames
         self._row = np.zeros(4, np.float32)
         self._mouth = MouthTracker()

@@ -6,8 +6,9 @@ out the next is decoded, a few frames at a time, so that no frame waits for a wh
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Self, TypeAlias
 
 import av
@@ -37,11 +38,18 @@ class ClipReader(Iterator[tuple[int, Frame]]):
     """Gives (index, frame) for ever, in playing order: `index` counts the frames as `clip.frames(fps)` gives them, and the frame, (height,
     width, 3) uint8 RGB, belongs to whoever takes it. Not thread-safe; close it. Raises ImageError where nothing can be decoded.
 
-    n_frames: of the clip, at `fps`. piece_bytes: as PIECE_BYTES.
+    n_frames: of the clip, at `fps`. piece_bytes: as PIECE_BYTES. pause: called between decoded pictures: a frame may need many.
     """
 
-    def __init__(self, clip: Clip, fps: float = FPS, longer: Longer = "bounce", piece_bytes: int = PIECE_BYTES) -> None:
-        self._clip, self._longer, self._piece_bytes = clip, longer, piece_bytes
+    def __init__(
+        self,
+        clip: Clip,
+        fps: float = FPS,
+        longer: Longer = "bounce",
+        piece_bytes: int = PIECE_BYTES,
+        pause: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._clip, self._longer, self._piece_bytes, self._pause = clip, longer, piece_bytes, pause
         self._shown: list[int] = clip.shown(fps).tolist()
         self.n_frames = len(self._shown)
         self._decoder = VideoDecoder(clip.data, clip.name)
@@ -91,6 +99,7 @@ class ClipReader(Iterator[tuple[int, Frame]]):
         kept: Pictures = {}
         for index, number in enumerate(self._shown):
             while after is not None and after[0] <= number:
+                self._pause()
                 now, after = after, next(coming, None)
             if self._longer == "bounce" and index >= self._pieces[0][0]:
                 if number not in kept:
@@ -105,11 +114,11 @@ class ClipReader(Iterator[tuple[int, Frame]]):
             following: Pictures = {}
             loading, steps = (iter(()), 0) if before is None else (self._load(before, following), self._steps(before, piece))
             for index in range(piece[1] - 1, piece[0] - 1, -1):
-                for _ in range(steps):
-                    next(loading, None)
+                for _ in itertools.islice(loading, steps):
+                    self._pause()
                 yield index, self._picture(pictures[self._shown[index]])
             for _ in loading:
-                pass
+                self._pause()
             pictures = following
 
     def _kept(self, picture: av.VideoFrame) -> Picture:

@@ -82,6 +82,23 @@ def test_backwards_no_more_is_held_than_two_pieces_and_no_frame_waits_for_one(re
     assert sum(decoded) > N
 
 
+def test_between_two_pictures_that_are_decoded_others_may_work(read: Clip) -> None:
+    """With one key frame a frame that is played backwards needs several."""
+    pauses = 0
+
+    def pause() -> None:
+        nonlocal pauses
+        pauses += 1
+
+    with ClipReader(read, piece_bytes=8 * PICTURE_BYTES, pause=pause) as reader:
+        for _ in range(N):
+            next(reader)
+        assert pauses == N - 1
+        for _ in range(N):
+            next(reader)
+    assert pauses > 3 * N
+
+
 def test_pictures_that_grow_midway_hold_no_more_memory_than_pieces_may(monkeypatch: pytest.MonkeyPatch) -> None:
     """After eight small pictures come such as have 64 times the bytes: few bytes of a file can claim very large ones."""
     large = (8 * SIZE[0], 8 * SIZE[1])
