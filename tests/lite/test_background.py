@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from core.aux_models.person_mask import PersonFinder
 from core.engines.lite import LiteEngine, LiteRegistration
 from core.lite.background import covering, fine_mask, with_background
+from core.lite.expression import Expression
 from core.lite.person_in_photo import SIDE_PX, PersonInPhoto
-from core.lite.renderer import Expression
 from core.media.image import load_image
 from core.notices import read_notice
 from core.optimization.resolution_optimization import Cut, face_cut

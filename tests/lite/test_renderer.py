@@ -9,9 +9,10 @@ import pytest
 from core.aux_models.face_mesh import FaceFinder
 from core.engines.lite import LiteEngine
 from core.errors import FaceError
+from core.lite.expression import Expression
 from core.lite.head_warp import HeadPose
 from core.lite.mouth_warp import CHIN
-from core.lite.renderer import Expression, Renderer
+from core.lite.renderer import Renderer
 from core.optimization.resolution_optimization import cut_pixels, face_cut
 from core.studio import Studio
 from core.types import Frame, Framing, Photo, RenderOptions
