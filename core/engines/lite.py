@@ -1,4 +1,4 @@
-"""The lite engine: animates a photo by face mesh, sound and image warp, on a CPU and without downloads.
+"""The lite engine: animates a photo by face mesh, sound and image warp, and gives a clip new lips (`lite_clip.py`).
 
 Needs nothing beyond the repository and a CPU.
 """
