@@ -307,7 +307,8 @@ ENGLISH = Texts(
         "ssml_invalid": "The text begins like SSML, and is not understood. {problem} Write it without markup.",
         "upload_gone": "The uploaded file {name} is no longer here: uploads are kept for a limited time. Add it again.",
         "upload_wrong_kind": "{name} is neither a photo nor a recording that can be used here. Photos: PNG, JPEG, HEIC, AVIF, WebP "
-        "or BMP. Recordings: WAV, MP3, M4A, FLAC or Ogg, or a WebM, MP4 or MOV video with sound.",
+        "or BMP. Videos: MP4, MOV, WebM, MKV, AVI, MPEG or FLV. Recordings: WAV, MP3, M4A, FLAC or Ogg, "
+        "or a WebM, MP4 or MOV video with sound.",
         "upload_too_large": "{name} is too large: at most {limit} are taken.",
         "uploads_in_use": "Your uploads take more than {mib} MiB, and all are in use. Wait until a video that uses them is done.",
         "disk_full": "There is no room left here for that. Tell whoever runs this page, or try again later.",
