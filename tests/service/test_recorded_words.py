@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,6 +77,29 @@ def test_a_process_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EngineUnavailable, match="No module named") as caught:
         sphinx.recognised(np.zeros(SAMPLE_RATE_HZ, np.float32), threading.Event())
     assert caught.value.code == "recognition_failed"
+
+
+def test_a_process_that_cannot_be_started_fails_likewise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A video is not lost with it: whoever waits for captions knows this error."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    with pytest.raises(EngineUnavailable, match="cannot be started") as caught:
+        sphinx.recognised(np.zeros(SAMPLE_RATE_HZ, np.float32), threading.Event())
+    assert caught.value.code == "recognition_failed"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups of a terminal")
+def test_ctrl_c_in_the_terminal_does_not_reach_it() -> None:
+    """A server that is stopped so leaves its job to the next one, and does not take the recogniser's end for a failure."""
+    with sphinx._process(2) as process:
+        assert os.getpgid(process.pid) not in (os.getpgid(0), 0)
+        process.kill()
+
+
+@pytest.mark.parametrize(("promised", "code"), [(2000, 0), (2002, 1)], ids=["whole", "broken off"])
+def test_nothing_is_recognised_for_a_process_that_is_gone(promised: int, code: int) -> None:
+    command = [sys.executable, "-m", sphinx._PROGRAM, str(promised)]
+    ended = subprocess.run(command, input=bytes(2000), capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout) == (code, b"" if code else b"[]")
 
 
 def test_words_are_remembered_for_each_owner(server: RecognitionServer, monkeypatch: pytest.MonkeyPatch) -> None:
