@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 from typing import Any
 
@@ -59,6 +60,7 @@ def words(decoder: Any, samples: Pcm, at_s: float, parent: int) -> list[Heard]:
 
 def main() -> None:
     parent = os.getppid()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # service managers tell every process of a service to end; the caller ends this one
     be_patient(PATIENT_SPEECH)
     data = sys.stdin.buffer.read()
     if len(data) != int(sys.argv[1]):  # whoever wrote them is gone, perhaps before `parent` was known
