@@ -120,10 +120,10 @@ class BatchRun:
                 return self._ended.get(timeout=SIGNAL_S)
 
     def _look_up(self, job: BatchJob) -> dict[str, Any] | None:
-        """What is known of its video where that is made already. Raises InputError for an engine that there is not."""
-        engine, _ = self._studio.choose_engine(job.engine)
+        """What is known of its video where that is made already. Raises as `JobRequests.made_by`."""
+        made_by = self._requests.made_by(job)
         try:
-            self._digests[job.line] = digest(job, engine)
+            self._digests[job.line] = digest(job, made_by)
         except (OSError, ValueError):  # whoever reads the file has the words for it
             return None
         return finished(job.output, self._digests[job.line])
