@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 from core.engines.capabilities import DITTO, LITE
 from core.service.clip_stills import still_path
+from core.service.job_views import JobView
+from core.service.service import Service
 from core.types import RenderOptions
 from core.web.pages.tabs.clip import ClipInputs, is_moving
-from core.web.pages.tabs.common import Context
+from core.web.pages.tabs.common import Context, person_of
 
 INPUTS = ClipInputs({"longer": "a", "shorter": "b", "fps": "c", "keep_background": "d"})
 USUAL = {"a": RenderOptions.longer, "b": RenderOptions.shorter, "c": RenderOptions.fps, "d": RenderOptions.keep_background}
@@ -37,3 +40,12 @@ def test_a_video_is_known_by_the_picture_that_stands_for_it(tmp_path: Path) -> N
     assert is_moving(context, "", str(still_path(video)), "local")
     assert not is_moving(context, "", str(photo), "local")
     assert not is_moving(context, "", None, "local")
+
+
+def test_a_video_is_named_after_the_file_that_its_person_came_in(tmp_path: Path) -> None:
+    """Uploads are kept no longer than videos, often less long."""
+    clip, photo = str(still_path(tmp_path / "Ada at home.mp4")), str(tmp_path / "Ada.png")
+    service: Service = None  # type: ignore[assignment]  # asked for avatars only
+    for state, name in (({"photo": clip}, "Ada at home"), ({"photo": photo}, "Ada"), ({"photo": ""}, ""), ({"photo": None}, ""), ({}, "")):
+        job: JobView = SimpleNamespace(client_state=state, owner="local")  # type: ignore[assignment]
+        assert person_of(service, job) == name
