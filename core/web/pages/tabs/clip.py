@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from core.errors import AvatarError
+from core.media.sniff import is_video_file
 from core.types import RenderOptions
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.tabs.person import PersonInputs
@@ -49,7 +49,8 @@ def is_moving(context: Context, token: str, photo: str | None, owner: str) -> bo
             return context.service.studio.avatar(token, owner).kind == "video"
         except AvatarError:  # deleted meanwhile
             return False
-    return bool(photo) and uploaded(photo) != Path(str(photo))  # what is seen of a video is a picture that stands for it
+    file = uploaded(photo)
+    return file is not None and is_video_file(file)  # the picture that stands for it, or the video while there is none yet
 
 
 def clip_inputs(context: Context, person: PersonInputs, name: str = "th") -> ClipInputs:
