@@ -29,6 +29,11 @@ def test_only_what_was_changed_and_is_honoured_of_a_video_is_asked_for() -> None
     assert INPUTS.options(changed, LITE, False) == {}
 
 
+def test_what_an_engine_does_not_honour_is_not_offered() -> None:
+    assert [update["visible"] for update in INPUTS.offered(DITTO)] == [True, True, False, True]
+    assert [update["visible"] for update in INPUTS.offered(LITE)] == [True] * 4
+
+
 def test_what_was_chosen_is_restored() -> None:
     changed = {**USUAL, "b": "rest"}
     updates = INPUTS.restored(INPUTS.chosen(changed))
