@@ -148,15 +148,17 @@ class BatchRun:
         try:
             info = running.result().info.to_dict()
             write_record(job.output, self._digests[line], info)
-            self._add(Outcome(job, "made", info))
+            outcome = Outcome(job, "made", info)
         except Cancelled:
             self._left.appendleft(job)
+            return
         except TalkingHeadError as error:
-            self._add(Outcome(job, "failed", error=error))
+            outcome = Outcome(job, "failed", error=error)
             self._full = error if isinstance(error, DiskFull) else self._full
         except Exception as error:  # a defect: the other jobs go on, and the traceback is what can be told of it
             traceback.print_exception(error, file=sys.stderr)
-            self._add(Outcome(job, "failed", error=error))
+            outcome = Outcome(job, "failed", error=error)
+        self._add(outcome)  # it may raise, where nobody reads what is told any more: then the run ends, and each outcome stands once
 
     def _add(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)

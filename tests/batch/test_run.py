@@ -157,6 +157,22 @@ def test_a_stop_leaves_whole_videos_and_the_rest_for_the_next_run(begin: Run, tm
     assert {state for _, state in made(again)} == {"made", "kept"}
 
 
+def test_where_nobody_reads_what_is_told_the_run_ends(begin: Run, tmp_path: Path) -> None:
+    """As of `inference.py --jobs list.csv | head -1`: a video that was made has not failed for that."""
+
+    def closed(outcome: Outcome) -> None:
+        if outcome.state == "made":
+            raise BrokenPipeError
+
+    run = begin([job_of(line, tmp_path) for line in range(1, 6)], closed)
+    with pytest.raises(BrokenPipeError):
+        run.run()
+    found = states(run)
+    assert len(found) == len(dict(found))
+    assert "made" in dict(found).values()
+    assert "failed" not in dict(found).values()
+
+
 def test_a_full_disk_ends_the_run(begin: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(writer: VideoWriter) -> None:
         raise DiskFull("There is no room.")
