@@ -24,6 +24,7 @@ from core.speech_recognition import sphinx, sphinx_process
 from core.types import SAMPLE_RATE_HZ, Word
 from tests.support.paths import SPEECH
 from tests.support.recognition_server import KEY, RecognitionServer, recognition_server
+from tests.support.serving import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +128,27 @@ def test_words_are_remembered_for_each_owner(server: RecognitionServer, monkeypa
         monkeypatch.setattr(recorded_words, "MOST_WORDS", 3)
         recorded.begin(audio, "bob").words()
         assert (recorded.known(audio, "ada"), recorded.known(audio, "bob")) == (None, words), "there is room for one"
+
+
+def test_what_was_cancelled_counts_until_the_service_has_answered(server: RecognitionServer) -> None:
+    """So nobody can pile requests up by cancelling; others are not held up by that."""
+    server.hears = "stalling"
+    audio, before = load_audio(SPEECH, Settings()), len(server.requests)
+    with closing(SpeechRecognition(Settings(recognition_url=server.url, recognition_key=KEY))) as service:
+        recorded = RecordedWords(service)
+        own = [recorded.begin(audio, "ada") for _ in range(recorded_words.OWNER_AT_ONCE)]
+        wait_for(lambda: len(server.requests) == before + len(own))
+        for each in own:
+            each.cancel()
+        more = recorded.begin(audio, "ada")
+        other = recorded.begin(audio, "bob")
+        wait_for(lambda: len(server.requests) == before + len(own) + 1)
+        time.sleep(3 * recorded_words.CANCEL_POLL_S)
+        assert len(server.requests) == before + len(own) + 1
+        server.hears = "One two."
+        server.go_on.set()
+        assert [word.text for word in more.words()] == ["One", "two."]
+        other.cancel()
 
 
 def test_words_by_a_service(server: RecognitionServer) -> None:
