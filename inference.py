@@ -247,6 +247,12 @@ def ditto_from(arguments: argparse.Namespace, settings: Settings, cancel: thread
     )  # fmt: skip
 
 
+def networks_of(arguments: argparse.Namespace) -> dict[str, str]:
+    """What tells apart with which networks Ditto draws."""
+    folders = {name: str(path.absolute()) for name in ("data_root", "cfg_pkl") if (path := getattr(arguments, name)) is not None}
+    return {"detector": arguments.detector, "format": arguments.format, **folders}
+
+
 def run_list(arguments: argparse.Namespace, given: Mapping[str, Any]) -> int:
     """The videos of --jobs."""
     from core.batch.command import make_videos, places
@@ -270,7 +276,7 @@ def run_list(arguments: argparse.Namespace, given: Mapping[str, Any]) -> int:
         with speaker_on_terminal(settings) as speaker:
             return make_videos(
                 arguments.jobs, common, studio=studio, settings=settings, speaker=speaker, cancel=cancel, at_once=arguments.at_once,
-                as_json=arguments.json,
+                as_json=arguments.json, networks=networks_of(arguments),
             )  # fmt: skip
     finally:
         studio.close()
