@@ -159,6 +159,7 @@ class GenerationRun:
                         break
         finally:
             self.session.interrupt()  # ends what an engine does on threads of its own
+            self.session.close()
 
     def _coming(self) -> Iterator[Iterator[Frame]]:
         """What the session makes of each step of the recording, of its end, and of the rest of the clip where that is shown."""

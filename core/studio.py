@@ -5,6 +5,7 @@ Every entry point (command line, pages, servers) calls this and nothing below it
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -149,12 +150,13 @@ class Studio:
             with turn():
                 return loaded.engine.frame_cost(prepared.registration, options)
 
-        session_load = self.live_load.admit(loaded.engine.name, session.width, session.height, guess)
-        try:
-            return LiveSession(prepared, session, options, turn, live, clock, session_load)
-        except BaseException:
-            session_load.close()
-            raise
+        with contextlib.ExitStack() as if_refused:
+            if_refused.callback(session.close)
+            session_load = self.live_load.admit(loaded.engine.name, session.width, session.height, guess)
+            if_refused.callback(session_load.close)
+            begun = LiveSession(prepared, session, options, turn, live, clock, session_load)
+            if_refused.pop_all()
+        return begun
 
     def check(self, request: Request) -> None:
         """Raises what `submit` would."""

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ class Landmarker:
                     output_facial_transformation_matrixes=whole,
                 )
             )
-            atexit.register(self._forget)
+            _loaded.add(self)
             self._lock = threading.Lock()
             self._time_ms = 0 if follows_one else None
             self(np.zeros((64, 64, 3), np.uint8))  # the first call sets up the graph, and logs
@@ -122,12 +123,22 @@ class Landmarker:
     def close(self) -> None:
         """Frees the network."""
         with self._lock:
-            atexit.unregister(self._forget)
+            _loaded.discard(self)
             self._landmarker.close()
 
-    def _forget(self) -> None:
-        """At the interpreter's end MediaPipe's destructor would call into an executor that is gone, and fail noisily."""
+    def forget(self) -> None:
+        """For the interpreter's end, when MediaPipe's destructor would call into an executor that is gone, and fail noisily."""
         self._landmarker._handle = None
+
+
+_loaded: weakref.WeakSet[Landmarker] = weakref.WeakSet()
+"""Those that are to be forgotten at the interpreter's end; one that nobody uses goes before, with its threads."""
+
+
+@atexit.register
+def _forget_all() -> None:
+    for landmarker in list(_loaded):
+        landmarker.forget()
 
 
 class FaceMesh:

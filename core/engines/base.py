@@ -135,6 +135,9 @@ class Session(ABC):
     def interrupt(self) -> None:
         """Forgets audio that was pushed and not yet shown; the next push starts a new utterance."""
 
+    def close(self) -> None:  # noqa: B027 - most hold nothing that waits to be let go of
+        """Lets go of what it holds, after the last frame; nothing is asked of it afterwards."""
+
     def set_controls(self, controls: Controls) -> bool:
         """Acts so from the next frame on, without a jump. controls: verified. False: this session cannot, a new one can."""
         return False

@@ -147,9 +147,13 @@ class LiteClipRegistration(Registration):
 
     @classmethod
     def restored(cls, saved: Saved, clip: Clip, people: PersonFinder) -> LiteClipRegistration:
-        """Raises KeyError for what `saved` did not give."""
+        """Raises KeyError for what `saved` did not give, ValueError where it is not of as many frames as the clip has by now: the bound on
+        a clip's length is a setting.
+        """
         arrays, values = saved
         tracked = TrackedClip(ClipMouths.from_arrays(arrays), arrays["boxes"], tuple(values["why"]))
+        if not clip.n_frames == len(tracked.why) == len(tracked.boxes) == len(tracked.mouths):
+            raise ValueError(f"{len(tracked.why)} frames were registered, and the clip has {clip.n_frames}")
         inside, calm = KeptMouth.restored(arrays, values), (values["calm_index"], arrays["calm"])
         registration = cls(clip, tracked, inside, calm, tuple(values["warnings"]), people)
         registration.calibration = Calibration(arrays["wanted"], arrays["gaps"])
@@ -244,6 +248,9 @@ class LiteClipSession(Session):
     def interrupt(self) -> None:
         self._mouth.reset()
         self._rows.reset()
+
+    def close(self) -> None:
+        self._frames.close()
 
     def set_controls(self, controls: Controls) -> bool:
         self._controls = controls

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 import cv2
@@ -46,6 +46,8 @@ JAW_REST_S, CLOSED_SHARE = 2.0, 20.0
 """The jaw is at rest where it is in this percentage of so many seconds before and after a frame."""
 SMOOTH_S = 0.12
 """Standard deviation of the smoothing of what cannot change quickly."""
+JUMP = 0.35
+"""A mouth that goes so far from one frame to the next, over the distance of the eye corners, is in another picture: nowhere in between."""
 NARROWEST, WIDEST = 0.85, 1.25
 """Bounds of the width at rest over that in the picture; beyond them the measure is at fault."""
 
@@ -143,15 +145,19 @@ class ClipMouths:
         )
 
     def between(self, places: NDArray[np.float64]) -> ClipMouths:
-        """(m,) places among the frames, in fractions, as m frames."""
+        """(m,) places among the frames, in fractions, as m frames; no mouth is shown between two frames with a cut between them."""
         before = np.floor(places).astype(int)
         after, share = np.minimum(before + 1, len(self) - 1), (places - before).astype(np.float32)
+        middle = self.points.mean(axis=1)
+        away = np.linalg.norm(middle[after] - middle[before], axis=1)
+        nowhere = (share > 0) & (away > JUMP * np.maximum(self.eye_px[before], self.eye_px[after]))
 
         def mixed(values: Array) -> Array:
             part = share.reshape(-1, *[1] * (values.ndim - 1))
             return np.asarray(values[before] * (1 - part) + values[after] * part)
 
-        return ClipMouths(**{field.name: mixed(getattr(self, field.name)) for field in fields(self)})
+        mouths = ClipMouths(**{field.name: mixed(getattr(self, field.name)) for field in fields(self)})
+        return replace(mouths, weight=np.where(nowhere, np.float32(0), mouths.weight))
 
     def typical_half_px(self) -> float:
         """Half width of the mouth, the median of the frames that have one, pixels of the clip."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from core.media.timeline import Timeline
 from core.media.tone_mapping import Kind, ToneMapper, kind_of
+from core.media.video_decoding import unreadable
 from core.types import Frame
 
 _UNSPECIFIED, _BT709 = 2, 1
@@ -30,10 +31,20 @@ class PictureMaker:
         self._maps: tuple[int, int, str, Kind] | None = None
 
     def __call__(self, frame: av.VideoFrame) -> Frame:
-        """(height, width, 3) uint8 RGB, contiguous and the caller's own. A frame of another size is fitted in, with black beside it."""
+        """(height, width, 3) uint8 RGB, contiguous and the caller's own. A frame of another size is fitted in, with black beside it.
+
+        Raises ImageError where its pixels are of a kind that cannot be converted.
+        """
+        try:
+            return self._made(frame)
+        except (av.FFmpegError, ValueError) as error:
+            raise unreadable("The video", error) from error
+
+    def _made(self, frame: av.VideoFrame) -> Frame:
         if frame.colorspace == _UNSPECIFIED and (frame.width >= _HD_WIDTH or frame.height >= _HD_HEIGHT):
             frame.colorspace = _BT709
         kind, rotation = kind_of(frame), frame.rotation
+        is_view = kind is None and frame.format.name == "rgb24"  # of the decoder's own memory
         if kind is not None:
             frame = self._mapped(frame, kind)
         width = max(1, round(frame.width * self._pixel_shape))
@@ -41,7 +52,7 @@ class PictureMaker:
         turned = np.rot90(pixels, rotation // 90) if rotation % 360 else pixels  # counter-clockwise: phones store how they were held
         if self._size is not None and (turned.shape[1], turned.shape[0]) != self._size:
             return _fitted(turned, *self._size)
-        return np.ascontiguousarray(turned)
+        return np.array(turned) if is_view else np.ascontiguousarray(turned)
 
     def _mapped(self, frame: av.VideoFrame, kind: Kind) -> av.VideoFrame:
         maps = frame.width, frame.height, frame.format.name, kind

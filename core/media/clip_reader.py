@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
-from typing import Self
+from typing import Self, TypeAlias
 
 import av
+import numpy as np
 
 from core.clip_options import Longer
 from core.media.clip_pictures import PictureMaker, numbered
@@ -24,7 +25,9 @@ LEAST_FRAMES = 4
 _NEIGHBOURS = 2
 """Pictures before it that a deinterlaced one was made with the help of."""
 
-Pictures = dict[int, av.VideoFrame]
+Picture: TypeAlias = av.VideoFrame | Frame
+"""As the decoder made it, or as it is shown."""
+Pictures = dict[int, Picture]
 """What is shown at a number of the clip's timeline."""
 Piece = tuple[int, int]
 """The frames from the first index to before the second."""
@@ -44,6 +47,7 @@ class ClipReader(Iterator[tuple[int, Frame]]):
         self._decoder = VideoDecoder(clip.data, clip.name)
         self._make = PictureMaker(self._decoder.pixel_shape, (clip.width, clip.height))
         self._made: tuple[av.VideoFrame, Frame] | None = None
+        self._first_bytes = 0
         self._pieces: list[Piece] = []
         self._last_piece: Pictures = {}
         self._playing = self._play()
@@ -71,8 +75,10 @@ class ClipReader(Iterator[tuple[int, Frame]]):
             if self._longer == "bounce":
                 yield from self._backward()
 
-    def _picture(self, picture: av.VideoFrame) -> Frame:
+    def _picture(self, picture: Picture) -> Frame:
         """A picture that is shown several times is made once."""
+        if isinstance(picture, np.ndarray):
+            return picture.copy()
         if self._made is None or self._made[0] is not picture:
             self._made = picture, self._make(picture)
         return self._made[1].copy()
@@ -87,7 +93,8 @@ class ClipReader(Iterator[tuple[int, Frame]]):
             while after is not None and after[0] <= number:
                 now, after = after, next(coming, None)
             if self._longer == "bounce" and index >= self._pieces[0][0]:
-                kept[number] = now[1]
+                if number not in kept:
+                    kept[number] = self._kept(now[1])
             yield index, self._picture(now[1])
         self._last_piece = kept
         return now[1]
@@ -105,10 +112,14 @@ class ClipReader(Iterator[tuple[int, Frame]]):
                 pass
             pictures = following
 
+    def _kept(self, picture: av.VideoFrame) -> Picture:
+        """One whose size has grown midway is kept as it is shown: the pieces were cut for pictures like the first."""
+        return picture if _nbytes(picture) <= 2 * self._first_bytes else self._make(picture)
+
     def _cut(self, picture: av.VideoFrame) -> list[Piece]:
         """The pieces in which the clip is played backwards, the last first. They begin at key frames where these lie close enough."""
-        nbytes = sum(plane.buffer_size for plane in picture.planes)
-        most = max(LEAST_FRAMES, self._piece_bytes // max(nbytes, 1))
+        self._first_bytes = max(_nbytes(picture), self._clip.width * self._clip.height * 3 // 2)
+        most = max(LEAST_FRAMES, self._piece_bytes // self._first_bytes)
         keys = set(self._clip.timeline.keys.tolist())
         pieces, end = [], self.n_frames
         while end:
@@ -142,13 +153,13 @@ class ClipReader(Iterator[tuple[int, Frame]]):
                     break  # not where it was sent: from the start, then
                 yield
                 while at < len(wanted) and now is not None and wanted[at] < number:
-                    into[wanted[at]] = now
+                    into[wanted[at]] = self._kept(now)
                     at += 1
                 now = picture
                 if at == len(wanted):
                     return
             if now is not None:
-                into.update(dict.fromkeys(wanted[at:], now))
+                into.update(dict.fromkeys(wanted[at:], self._kept(now)))
                 return
 
     def _from_key(self, number: int) -> Iterator[av.VideoFrame]:
@@ -159,3 +170,7 @@ class ClipReader(Iterator[tuple[int, Frame]]):
         self._decoder.close()
         self._decoder = VideoDecoder(self._clip.data, self._clip.name)
         return self._decoder.frames()
+
+
+def _nbytes(picture: av.VideoFrame) -> int:
+    return sum(plane.buffer_size for plane in picture.planes)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -18,6 +20,8 @@ _FADE_S = 0.02
 """At both sides of the joint between two turns, which would click."""
 _SILENCE = 16_384
 """Samples of a block of silence."""
+KEPT_BYTES = 32 * 2**20
+"""A turn of so few bytes is decoded once and kept: before a short clip's first picture there may be hours of sound to pass over."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,19 +51,22 @@ class ClipSound:
 
     def blocks(self, rate_hz: int, channels: int) -> Generator[Block, None, None]:
         """Blocks without end, (channels, n) float32 within -1..1. What cannot be decoded is silence."""
-        yield from self._turn(rate_hz, channels, 0)
+        first: list[Block] = []
+        keeps = self.turn_s * rate_hz * channels * 4 <= KEPT_BYTES
+        with closing(self._padded(rate_hz, channels)) as decoded:
+            yield from self._turn(_noted(decoded, first) if keeps else decoded, rate_hz, 0)
         turn = 1
         while self.longer != "freeze":
-            yield from self._turn(rate_hz, channels, turn)
+            sound = itertools.chain(first, _silence(channels)) if keeps else self._padded(rate_hz, channels)
+            yield from self._turn(sound, rate_hz, turn)
             turn += 1
-        while True:
-            yield np.zeros((channels, _SILENCE), np.float32)
+        yield from _silence(channels)
 
-    def _turn(self, rate_hz: int, channels: int, turn: int) -> Iterator[Block]:
+    def _turn(self, sound: Iterator[Block], rate_hz: int, turn: int) -> Iterator[Block]:
         """The samples of one turn; the ends of all turns lie where the picture's do."""
         n = int((turn + 1) * self.turn_s * rate_hz) - int(turn * self.turn_s * rate_hz)
         fade, done = max(1, min(int(_FADE_S * rate_hz), n // 2)), 0
-        for block in self._padded(rate_hz, channels):
+        for block in sound:
             block = block[:, : n - done]
             at = np.arange(done, done + block.shape[1])
             gain = np.minimum((n - at) / fade, 1.0 if turn == 0 else (at + 1) / fade)
@@ -68,13 +75,12 @@ class ClipSound:
             if done >= n:
                 return
 
-    def _padded(self, rate_hz: int, channels: int) -> Iterator[Block]:
+    def _padded(self, rate_hz: int, channels: int) -> Generator[Block, None, None]:
         try:
             yield from self._decoded(rate_hz, channels)
         except AudioError:
             pass
-        while True:
-            yield np.zeros((channels, _SILENCE), np.float32)
+        yield from _silence(channels)
 
     def _decoded(self, rate_hz: int, channels: int) -> Iterator[Block]:
         """The whole sound, at that rate, from the first picture on."""
@@ -85,8 +91,8 @@ class ClipSound:
                 if late is None:
                     starts = decoder.start_s is not None and self.first_s is not None
                     late = round((decoder.start_s - self.first_s) * rate_hz) if starts else 0  # type: ignore[operator]
-                    if late > 0:
-                        yield np.zeros((channels, late), np.float32)
+                    for done in range(0, late, _SILENCE):  # a file may claim that its sound begins in years
+                        yield np.zeros((channels, min(_SILENCE, late - done)), np.float32)
                 wide = _with_channels(np.clip(block, -1, 1), channels)
                 if decoder.rate_hz != rate_hz:
                     resampler = resampler or soxr.ResampleStream(decoder.rate_hz, rate_hz, channels, dtype="float32", quality="HQ")
@@ -96,6 +102,18 @@ class ClipSound:
                 yield wide[:, cut:]
             if resampler is not None:
                 yield _resampled(resampler, np.zeros((channels, 0), np.float32), True)
+
+
+def _silence(channels: int) -> Iterator[Block]:
+    while True:
+        yield np.zeros((channels, _SILENCE), np.float32)
+
+
+def _noted(blocks: Iterator[Block], into: list[Block]) -> Iterator[Block]:
+    for block in blocks:
+        if block.size:
+            into.append(block)
+        yield block
 
 
 def _with_channels(block: Block, channels: int) -> Block:

@@ -10,6 +10,9 @@ from typing import Any, BinaryIO, NoReturn
 
 import av
 
+MAX_PIXELS = 2**26
+"""Of a frame, which may claim another size than the header; also of those that FFmpeg decodes while it opens a file."""
+
 
 def open_container(file: BinaryIO, demuxer: str, codecs: frozenset[str], options: Mapping[str, str] | None = None) -> Any:
     """demuxer: FFmpeg's name, told by `sniff`. codecs: FFmpeg's names of the decoders that may be used. Raises FFmpegError, ValueError or
@@ -19,7 +22,9 @@ def open_container(file: BinaryIO, demuxer: str, codecs: frozenset[str], options
         file,
         "r",
         format=demuxer,
-        options={"codec_whitelist": ",".join(sorted(codecs)), "protocol_whitelist": "none", **(options or {})},
+        options={
+            "codec_whitelist": ",".join(sorted(codecs)), "protocol_whitelist": "none", "max_pixels": str(MAX_PIXELS), **(options or {})
+        },  # fmt: skip
         metadata_errors="replace",
         io_open=_refuse_open,
     )

@@ -86,12 +86,10 @@ class Clip:
                 return
             coming = numbered(decoder.frames(), self.timeline)
             now, after = next(coming), next(coming, None)
-            frame: Frame | None = None
             for number in self.shown(fps).tolist():
                 while after is not None and after[0] <= number:
-                    now, after, frame = after, next(coming, None), None
-                frame = make(now[1]) if frame is None else frame.copy()  # each belongs to whoever takes it
-                yield frame
+                    now, after = after, next(coming, None)
+                yield make(now[1])  # anew, where it is shown again: each belongs to whoever takes it
 
 
 def load_source(source: ImageSource, settings: Settings) -> Photo | Clip:

@@ -20,7 +20,8 @@ _BROADCAST = tuple(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60))
 """The rates that are no whole numbers."""
 _ALIKE = 0.0006
 """Rates that differ by this part are told apart: 24 and 23.976 do by 0.001, and times in whole milliseconds blur them."""
-MAX_PACKETS = 1_000_000
+MAX_RATE = 1000
+"""Pictures a second, on the average, that are read: no camera for people makes more, and each has to be decoded, though it is not shown."""
 TOLERATED_S = 1.0
 _REORDERED_S = 5.0
 """Seconds that a packet may come after those that are shown later."""
@@ -104,6 +105,7 @@ def _of_packets(decoder: VideoDecoder, max_s: float) -> Timeline | None:
     keys: list[int] = []
     span, late = math.ceil(max_s / decoder.time_base), math.ceil(_REORDERED_S / decoder.time_base)
     first: int | None = None
+    most = math.ceil(max_s * MAX_RATE)
     try:
         for packet in decoder.container.demux(decoder.stream):
             if not packet.size or packet.is_discard:
@@ -112,7 +114,7 @@ def _of_packets(decoder: VideoDecoder, max_s: float) -> Timeline | None:
                 return None
             first = packet.pts if first is None else min(first, packet.pts)
             pts.append(packet.pts)
-            if len(pts) >= MAX_PACKETS or packet.pts > first + span + late:
+            if len(pts) >= most or packet.pts > first + span + late:
                 break
             if packet.is_keyframe:
                 keys.append(packet.pts)
@@ -132,7 +134,7 @@ def _of_packets(decoder: VideoDecoder, max_s: float) -> Timeline | None:
 def _of_frames(decoder: VideoDecoder, max_s: float) -> Timeline:
     """By decoding all of it: for containers whose packets do not say when they are shown."""
     rate = Fraction(decoder.stream.average_rate or FPS)
-    rate = rate if 1 <= rate <= 1000 else Fraction(FPS)
+    rate = rate if 1 <= rate <= MAX_RATE else Fraction(FPS)
     most, more = max(1, math.ceil(max_s * rate)), math.ceil(TOLERATED_S * rate)
     n = sum(1 for _ in itertools.islice(decoder.frames(), most + more))
     return Timeline(np.arange(min(n, most), dtype=np.int64), np.zeros(1, np.int64), 1 / rate, True, n == most + more)

@@ -16,7 +16,7 @@ from av.filter import Graph
 from av.stream import Disposition
 
 from core.errors import ImageError
-from core.media.containers import is_allowed, open_container
+from core.media.containers import MAX_PIXELS, is_allowed, open_container
 from core.media.sniff import HEAD_BYTES, VIDEO_DEMUXERS, VIDEO_FORMATS, identify
 
 _CODECS = frozenset(
@@ -28,10 +28,10 @@ _CODECS = frozenset(
 )  # fmt: skip
 MAX_EMPTY_PACKETS = 2000
 """Packets in a row that give no frame: a file that is all damage ends here."""
-MAX_PIXELS = 2**26
-"""Of a frame, which may claim another size than the header."""
 _DEINTERLACE = "mode=send_frame:parity=auto:deint=interlaced"
 """A frame for each that was stored; frames that do not say that they are interlaced stay as they are."""
+_LEAST_SIDE = 4
+"""Of a frame that the filter takes; smaller ones, as a file may have midway, stay as they are, too."""
 
 
 class VideoDecoder:
@@ -100,7 +100,10 @@ class VideoDecoder:
         """From the first interlaced frame on all pass a filter, which looks at the frame before and after each."""
         graph: _Deinterlacer | None = None
         for frame in frames:
-            if graph is None and not frame.interlaced_frame:
+            if min(frame.width, frame.height) < _LEAST_SIDE or (graph is None and not frame.interlaced_frame):
+                if graph is not None:
+                    yield from graph.rest()
+                    graph = None
                 yield frame
                 continue
             if graph is None or not graph.takes(frame):

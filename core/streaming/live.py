@@ -209,6 +209,7 @@ class LiveSession:
         self._end()
         with self._working:
             self._forget()
+            self._session.close()
 
     def finish(self) -> LiveSegment | None:
         """Closes the session and returns the last piece of a stream of segments: frames that waited for one, and the sound that the encoder
@@ -276,6 +277,7 @@ class LiveSession:
                 self._end()
                 with contextlib.suppress(Exception):
                     self._forget()
+                    self._session.close()
                 raise
 
     def _hand_out(self) -> LiveOutput | None:
@@ -400,6 +402,7 @@ class LiveSession:
             return
         if self._speech is None:
             self._forget()
+            self._session.close()
             with self._in_time():
                 self._session = self._prepared.engine.session(self._prepared.registration, controls, self._render)
             return

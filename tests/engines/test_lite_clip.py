@@ -145,6 +145,10 @@ def test_a_restored_registration_draws_the_same_to_the_bit(
         assert np.array_equal(a, b)
     with pytest.raises(ValueError, match="photo"):
         lite.restore((arrays, values), lambda: Photo(next(iter(clip.frames())), "first"))
+    with pytest.raises(ValueError, match="frames were registered"):  # the setting of the longest clip has changed since
+        lite.restore((arrays, values), lambda: dataclasses.replace(clip, max_frames=N - 1))
+    with pytest.raises(ValueError, match="frames were registered"):
+        lite.restore(({**arrays, "boxes": arrays["boxes"][:-1]}, values), lambda: clip)
 
 
 def test_what_is_kept_of_a_clip_is_little(registration: LiteClipRegistration, clip: Clip) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from core.clip_options import clip_index
 from core.engines.base import Engine
 from core.errors import OptionError
+from core.media.clip_reader import ClipReader
 from core.media.source import Clip
 from core.options import read_options
 from core.studio import Studio
@@ -110,3 +112,28 @@ def test_a_live_session_has_no_end_and_its_own_rate(studio: Studio, clip: Clip) 
     for name, value in {"fps": "source", "shorter": "rest", "keep_background": 0.1}.items():
         with pytest.raises(OptionError, match=f"do not honour {name}"):
             studio.live(clip, "local", "lite", options=read_options({name: value}).render)
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_nothing_of_the_clip_stays_open_behind_a_session(
+    studio: Studio, clip: Clip, speech: Audio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, live: bool
+) -> None:
+    """A reader holds decoders with threads, and pictures; it refers to itself, so that Python alone would free it late."""
+    readers: list[ClipReader] = []
+    begin = ClipReader.__init__
+
+    def noting(self: ClipReader, *given: Any, **named: Any) -> None:
+        begin(self, *given, **named)
+        readers.append(self)
+
+    monkeypatch.setattr(ClipReader, "__init__", noting)
+    if live:
+        with closing(studio.live(clip, "local", "lite")) as session:
+            while session.next_output(5) is None:
+                pass
+            assert next(readers[0])
+    else:
+        studio.generate(request(clip, speech, 3200), tmp_path / "v.mp4")
+    assert len(readers) == 1
+    with pytest.raises(StopIteration):
+        next(readers[0])

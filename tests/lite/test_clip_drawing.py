@@ -116,6 +116,14 @@ def test_frames_between_are_halfway_and_kept_arrays_bring_all_back(open_face: Fa
     assert all(np.array_equal(getattr(mouths, field.name), getattr(again, field.name)) for field in dataclasses.fields(mouths))
 
 
+def test_between_two_frames_with_a_cut_between_them_there_is_no_mouth(open_face: Face) -> None:
+    """At another rate than 25 a picture beside the cut would else be drawn with a mouth halfway between two places."""
+    eyes = np.array([open_face.interocular_px, 0, 0], np.float32)
+    mouths = mouths_of([open_face.points + eyes * at for at in (0.0, 0.2, 1.2)])
+    between = mouths.between(np.array([0.0, 0.5, 1.0, 1.4, 1.6, 2.0]))
+    assert between.weight.tolist() == [1.0, 1.0, 1.0, 0.0, 0.0, 1.0]
+
+
 def test_the_picture_says_where_the_lower_lip_begins(open_picture: Frame, open_face: Face) -> None:
     """A mesh whose lower lip is too high by a part of the gap, and one that is right."""
     short = open_face.points.copy()

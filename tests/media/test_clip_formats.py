@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from core.errors import ImageError
+from core.media.clip_pictures import PictureMaker
 from core.media.clip_reader import ClipReader
 from core.media.source import load_source
 from core.media.tone_mapping import pq_signal
@@ -54,6 +55,17 @@ def test_any_usual_container_and_codec(codec: str, form: str, how: dict[str, Any
             index, frame = next(reader)
             assert index == (i if i < N else 2 * N - 1 - i)
             np.testing.assert_array_equal(frame, frames[index])
+
+
+@pytest.mark.parametrize(("codec", "form", "pix_fmt"), [("libx264", "mp4", "yuv420p"), ("png", "mov", "rgb24"), ("qtrle", "mov", "rgb24")])
+def test_who_takes_a_frame_may_draw_into_it(codec: str, form: str, pix_fmt: str) -> None:
+    """Neither the next frame nor the decoder uses its memory, where a picture is shown again or is stored as it is shown."""
+    read = moving(6, codec=codec, form=form, pix_fmt=pix_fmt)
+    expected = [frame.copy() for frame in read.frames(60)]
+    assert len(expected) > 12
+    for frame, same in zip(read.frames(60), expected, strict=True):
+        np.testing.assert_array_equal(frame, same)
+        frame[:] = 0
 
 
 def test_an_uneven_rate_plays_at_its_own_speed() -> None:
@@ -231,6 +243,34 @@ def test_frames_that_change_their_size_midway_are_fitted_in() -> None:
     assert last[:, :20].max() <= 4
     assert last[:, 76:].max() <= 4
     assert last[4, 48, 0] > 40  # the picture in the middle, upright, between black
+
+
+@pytest.mark.parametrize("size", [(16, 2), (2, 16)])
+def test_interlaced_frames_too_small_for_the_filter_stay_as_they_are(size: tuple[int, int]) -> None:
+    interlaced = {"flags": "+ildct+ilme", "top": "1"}
+    tiny = np.full((size[1], size[0], 3), 90, np.uint8)
+    parts = [clip_file(pictures, "mpeg2video", "mpegts", options=interlaced)
+             for pictures in ([picture(i) for i in range(4)], [tiny] * 4, [picture(i) for i in range(4)])]  # fmt: skip
+    frames = list(clip(b"".join(parts)).frames(None))
+    assert len(frames) >= 9  # the decoder drops one where the size changes
+    assert {frame.shape for frame in frames} == {(64, 96, 3)}
+
+
+@pytest.mark.parametrize("curve", [2, 16])
+def test_pixels_that_cannot_be_converted_are_told_as_damage(curve: int) -> None:
+    frame = av.VideoFrame(96, 64, "x2rgb10be")
+    frame.color_trc = curve
+    with pytest.raises(ImageError) as error:
+        PictureMaker(Fraction(1))(frame)
+    assert error.value.code == "video_damaged"
+
+
+def test_of_pictures_at_an_absurd_rate_no_more_are_read_than_a_camera_makes() -> None:
+    data = clip_file([picture(i) for i in range(100)], codec="mpeg4", rate=5000)
+    whole, bounded = clip(data), clip(data, Settings(max_video_s=0.02))
+    assert len(whole.timeline.pts) == 100
+    assert len(bounded.timeline.pts) == 20
+    assert len(list(bounded.frames())) == 1
 
 
 def test_damage_in_the_middle_keeps_every_place() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from core.clip_options import Longer, clip_index
 from core.media.clip_reader import ClipReader
 from core.media.source import Clip
-from tests.support.clip_files import SIZE, moving
+from tests.support.clip_files import SIZE, clip, clip_file, moving, picture
 
 N = 40
 PICTURE_BYTES = 2 * SIZE[0] * SIZE[1]
@@ -79,6 +80,32 @@ def test_backwards_no_more_is_held_than_two_pieces_and_no_frame_waits_for_one(re
     # To the last piece but one 30 pictures lead from the only key frame, and a piece has about 8 frames.
     assert max(decoded) <= 5
     assert sum(decoded) > N
+
+
+def test_pictures_that_grow_midway_hold_no_more_memory_than_pieces_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After eight small pictures come such as have 64 times the bytes: few bytes of a file can claim very large ones."""
+    large = (8 * SIZE[0], 8 * SIZE[1])
+    read = clip(b"".join(clip_file([picture(i, size) for i in range(n)], form="mpegts") for size, n in ((SIZE, 8), (large, 24))))
+    pieces: list[dict[int, Any]] = []
+    load = ClipReader._load
+
+    def noting(self: ClipReader, piece: tuple[int, int], into: dict[int, Any]) -> Any:
+        pieces.append(into)
+        yield from load(self, piece, into)
+
+    monkeypatch.setattr(ClipReader, "_load", noting)
+    frames, most = list(read.frames()), 0
+    with ClipReader(read, piece_bytes=8 * PICTURE_BYTES) as reader:
+        for _ in range(2 * len(frames)):
+            index, frame = next(reader)
+            np.testing.assert_array_equal(frame, frames[index])
+            held = [*pieces[-2:], reader._last_piece]
+            most = max(most, sum(nbytes(one) for pictures in held for one in pictures.values()))
+    assert PICTURE_BYTES < most <= 3 * 2 * 8 * PICTURE_BYTES
+
+
+def nbytes(one: Any) -> int:
+    return one.nbytes if isinstance(one, np.ndarray) else sum(plane.buffer_size for plane in one.planes)
 
 
 def test_a_closed_reader_gives_nothing(read: Clip) -> None:

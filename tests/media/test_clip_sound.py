@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from core.clip_options import Longer
+from core.media import clip_sound
 from core.media.audio import load_audio
-from core.media.clip_sound import ClipSound
-from core.media.decode import Block
+from core.media.clip_sound import KEPT_BYTES, ClipSound
+from core.media.decode import Block, SoundDecoder
 from core.media.sound_track import BesideSpeech, SoundTrack
 from core.media.source import Clip
 from core.settings import Settings
@@ -57,6 +58,17 @@ def test_sound_before_the_first_picture_is_not_heard() -> None:
     assert loudness(sound, 0.35, 0.9) > 0.3
 
 
+def test_sound_that_claims_to_begin_in_years_is_silence_in_small_blocks() -> None:
+    read = sounding(tone(0.6))
+    assert read.timeline.first_s == 0
+    years_s = 1e9
+    blocks = ClipSound(read.data, -years_s, Fraction(1), "loop").blocks(RATE_HZ, 2)
+    for _ in range(10):
+        block = next(blocks)
+        assert block.nbytes <= 2**18
+        assert not block.any()
+
+
 @pytest.mark.parametrize("longer", ["bounce", "loop"])
 def test_it_begins_again_with_each_turn_of_the_picture_without_a_click(longer: Longer) -> None:
     """Of 0.5 s of sound in a second of pictures: sound, silence, sound, silence; at another rate, and as stereo."""
@@ -68,6 +80,26 @@ def test_it_begins_again_with_each_turn_of_the_picture_without_a_click(longer: L
         assert loudness(sound, turn + 0.6, turn + 0.9, 44_100) < 0.02
     whole = heard(sounding(tone(3.0)), longer, 3.0)
     assert np.abs(np.diff(whole)).max() < 1.2 * np.abs(np.diff(tone(1.0))).max()
+
+
+@pytest.mark.parametrize("kept_bytes", [KEPT_BYTES, 0])
+def test_the_sound_of_a_short_clip_is_decoded_once(kept_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each of its turns would pass over all that is heard before its first picture. What is heard is the same."""
+    times_ms = [700 + 40 * i for i in range(5)]
+    read = clip(clip_file([picture(i) for i in range(5)], form="matroska", times_ms=times_ms, sound=tone(2.0)))
+    expected = heard(read, "loop", 2.0, 44_100, 2)
+    begun: list[object] = []
+    begin = SoundDecoder.__init__
+
+    def noting(self: SoundDecoder, *given: object) -> None:
+        begun.append(self)
+        begin(self, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SoundDecoder, "__init__", noting)
+    monkeypatch.setattr(clip_sound, "KEPT_BYTES", kept_bytes)
+    np.testing.assert_array_equal(heard(read, "loop", 2.0, 44_100, 2), expected)
+    assert len(begun) == (1 if kept_bytes else 10)
+    assert loudness(expected, 1.25, 1.35, 44_100) > 0.3
 
 
 def test_while_the_last_frame_stays_nothing_is_heard() -> None:

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from core.errors import AudioError, ImageError
+from core.media import containers
 from core.media.audio import load_audio
 from core.media.sniff import identify
 from core.media.source import load_source
 from core.settings import Settings
-from tests.support.clip_files import clip_file, picture
+from tests.support.clip_files import SIZE, clip_file, picture
 
 
 def test_pictures_of_a_codec_that_is_not_on_the_list_are_not_decoded() -> None:
@@ -60,3 +61,16 @@ def test_a_transport_stream_with_arrival_times_is_one() -> None:
     timed = b"".join(bytes(4) + data[at : at + 188] for at in range(0, len(data), 188))
     assert identify(timed).decoder == "mpegts"
     assert load_source(timed, Settings()).n_frames == 5  # type: ignore[union-attr]
+
+
+def test_no_frame_of_absurd_size_is_decoded_even_to_look_into_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg decodes first frames while it opens a file; these few bytes may claim gigabytes."""
+    data = clip_file([picture(i) for i in range(3)], codec="ffv1", form="matroska")
+
+    def known() -> tuple[bool, int]:
+        with containers.open_container(io.BytesIO(data), "matroska", frozenset({"ffv1"})) as container:
+            return container.streams.video[0].codec_context.pix_fmt is not None, container.streams.video[0].width
+
+    assert known() == (True, SIZE[0])
+    monkeypatch.setattr(containers, "MAX_PIXELS", SIZE[0] * SIZE[1] - 1)
+    assert known() == (False, 0)
