@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Command line that makes a talking-head video from one photo and one recording, or a text that is spoken; or many, from a list.
+"""Command line that makes a talking-head video from one photo or video and one recording, or a text that is spoken; or many, from a list.
 
 Exit code 0; 2 for bad input (one line on stderr says what and what to do); 1 for anything else; 130 after Ctrl-C or a signal to end.
 """
@@ -27,7 +27,7 @@ from core.given_speech import GivenSpeech
 from core.options import PRESETS, background_picture, preset, read_assignments, read_file, read_options, with_seed
 from core.picture_options import ASPECTS
 from core.progress_bar import ProgressBar
-from core.types import COMMON_OPTIONS, Audio, Framing, Progress, RenderOptions, Request
+from core.types import COMMON_OPTIONS, Audio, Framing, Generation, Progress, RenderOptions, Request
 from manager.terminal import ditto_on_terminal, speaker_on_terminal
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ AT_ONCE = 1
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = OneLineParser(prog="inference.py", description="One photo and one recording, or a text, become a talking-head video.")
+    parser = OneLineParser(prog="inference.py", description="One photo or video, and one recording or a text, become a talking-head video.")
     speech = parser.add_argument_group("speech", "one of --audio_path, --text and --text_file").add_mutually_exclusive_group()
     speech.add_argument("--audio_path", type=Path, help="recording: wav, mp3, m4a, flac, ogg, opus, webm")
     speech.add_argument("--text", help="what is said, plain or SSML")
@@ -50,7 +50,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     voice.add_argument("--voice", default="", help="its id, as --list_voices shows it (default: the first)")
     voice.add_argument("--speed", default=1.0, type=float, help="0.5 to 2, relative to the voice's usual speed (default: %(default)s)")
     voice.add_argument("--captions", type=Path, metavar="FILE", help="write captions (.vtt or .srt); of a recording as they are recognised")
-    parser.add_argument("--source_path", type=Path, help="photo: png, jpg, webp, bmp; or a video: mp4, mov, webm")
+    parser.add_argument(
+        "--source_path", type=Path, help="photo (png, jpg, heic, avif, webp, bmp) or video (mp4, mov, webm, mkv, avi, mpeg, flv)"
+    )
     parser.add_argument("--output_path", type=Path, help="video to write (.mp4)")
     parser.add_argument("--engine", default="auto", choices=("auto", "lite", "ditto"), help="default: auto")
     parser.add_argument(
@@ -60,7 +62,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--aspect", default=RenderOptions.aspect, choices=("auto", *ASPECTS, "source"), help="width to height (default: 1:1)"
     )
     parser.add_argument(
-        "--crop", metavar="X,Y,W,H", help="part of the photo that is shown, in shares of its width and height: 0.1,0,0.8,0.9"
+        "--crop", metavar="X,Y,W,H", help="part of photo or video that is shown, in shares of its width and height: 0.1,0,0.8,0.9"
     )
     parser.add_argument("--background", metavar="WHAT", help='behind the person: "keep", "blur", "#rrggbb" or the path of a picture (lite)')
     parser.add_argument("--face", default=Framing.face_index, type=int, help="which face, 0 is the largest (default: %(default)s)")
@@ -70,18 +72,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--mark", nargs="?", const="on", default="on", choices=("on", "off"), help="an imperceptible mark in every frame (default: on)"
     )  # fmt: skip
-    parser.add_argument("--burn_captions", action="store_true", help="draw the words of a text into the picture while they are said")
-    ditto = parser.add_argument_group("ditto", "of the ditto engine only")
-    ditto.add_argument("--preset", choices=tuple(PRESETS), help="steps, overlap, smoothing and size under one name")
-    ditto.add_argument("--controls", type=Path, metavar="FILE.json", help="options by name, from a file")
-    ditto.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE", help="one option by name (repeat)")
-    ditto.add_argument("--detector", default="mediapipe", choices=("mediapipe", "insightface"), help="default: mediapipe")
-    ditto.add_argument("--format", default="pytorch", choices=("pytorch", "onnx"), help="of the downloaded checkpoints (default: pytorch)")
-    ditto.add_argument("--data_root", type=Path, help="folder of checkpoints, instead of the downloaded ones; with --cfg_pkl")
-    ditto.add_argument("--cfg_pkl", type=Path, help="configuration file (.pkl), instead of the checkpoints' own")
-    ditto.add_argument("--device", help='"cuda", "cuda:1", "cuda:0,cuda:1", "mps" or "cpu" (default: a GPU where there is one)')
-    ditto.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs the networks (default: the fastest that runs here)")
-    ditto.add_argument("--batch_size", type=int, metavar="N", help="frames drawn at once (default: 10 on a GPU, else 1)")
+    parser.add_argument("--burn_captions", action="store_true", help="draw the words into the picture while they are said")
+    named = parser.add_argument_group("options by name", "of both engines (docs/usage.md)")
+    named.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE", help="one option by name (repeat)")
+    named.add_argument("--controls", type=Path, metavar="FILE.json", help="options by name, from a file")
+    add_ditto_flags(parser)
     profile = parser.add_argument_group("profile", "where the time goes")
     profile.add_argument(
         "--profile", nargs="?", type=Path, const=Path(), metavar="FOLDER",
@@ -97,6 +92,18 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     if not arguments.list_voices:
         check_complete(parser, arguments)
     return arguments
+
+
+def add_ditto_flags(parser: argparse.ArgumentParser) -> None:
+    ditto = parser.add_argument_group("ditto", "of the ditto engine only")
+    ditto.add_argument("--preset", choices=tuple(PRESETS), help="steps, overlap, smoothing and size under one name")
+    ditto.add_argument("--detector", default="mediapipe", choices=("mediapipe", "insightface"), help="default: mediapipe")
+    ditto.add_argument("--format", default="pytorch", choices=("pytorch", "onnx"), help="of the downloaded checkpoints (default: pytorch)")
+    ditto.add_argument("--data_root", type=Path, help="folder of checkpoints, instead of the downloaded ones; with --cfg_pkl")
+    ditto.add_argument("--cfg_pkl", type=Path, help="configuration file (.pkl), instead of the checkpoints' own")
+    ditto.add_argument("--device", help='"cuda", "cuda:1", "cuda:0,cuda:1", "mps" or "cpu" (default: a GPU where there is one)')
+    ditto.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs the networks (default: the fastest that runs here)")
+    ditto.add_argument("--batch_size", type=int, metavar="N", help="frames drawn at once (default: 10 on a GPU, else 1)")
 
 
 def check_complete(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
@@ -240,6 +247,12 @@ def ditto_from(arguments: argparse.Namespace, settings: Settings, cancel: thread
     )  # fmt: skip
 
 
+def networks_of(arguments: argparse.Namespace) -> dict[str, str]:
+    """What tells apart with which networks Ditto draws."""
+    folders = {name: str(path.absolute()) for name in ("data_root", "cfg_pkl") if (path := getattr(arguments, name)) is not None}
+    return {"detector": arguments.detector, "format": arguments.format, **folders}
+
+
 def run_list(arguments: argparse.Namespace, given: Mapping[str, Any]) -> int:
     """The videos of --jobs."""
     from core.batch.command import make_videos, places
@@ -263,10 +276,34 @@ def run_list(arguments: argparse.Namespace, given: Mapping[str, Any]) -> int:
         with speaker_on_terminal(settings) as speaker:
             return make_videos(
                 arguments.jobs, common, studio=studio, settings=settings, speaker=speaker, cancel=cancel, at_once=arguments.at_once,
-                as_json=arguments.json,
+                as_json=arguments.json, networks=networks_of(arguments),
             )  # fmt: skip
     finally:
         studio.close()
+
+
+def check_output(arguments: argparse.Namespace) -> None:
+    """Raises OptionError where the video, or a profile of it, cannot be as it is asked for."""
+    if arguments.output_path.suffix.lower() != ".mp4":
+        raise OptionError(f"--output_path is {str(arguments.output_path)!r}.", "Its name must end in .mp4.")
+    if arguments.num_profile_runs < 1:
+        raise OptionError(f"--num_profile_runs is {arguments.num_profile_runs}.", "It must be at least 1.")
+    if arguments.profile is None and (arguments.profile_memory or arguments.num_profile_runs > 1):
+        raise OptionError("A profile is described, but not asked for.", "Say --profile too.")
+
+
+def tell(generation: Generation, as_json: bool) -> None:
+    """What was made, on stdout, and its warnings on stderr."""
+    info = generation.info
+    for warning in info.warnings:
+        sys.stderr.write(f"note: {warning}\n")
+    if as_json:
+        sys.stdout.write(json.dumps({**info.to_dict(), "output": str(generation.path)}) + "\n")
+    else:
+        sys.stdout.write(
+            f"{generation.path}: {info.frames} frames, {info.width}x{info.height}, {info.audio_s:.1f} s of speech in {info.wall_s:.1f} s "
+            f"(RTF {info.rtf:.2f}) by the {info.engine} engine ({info.engine_reason})\n"
+        )
 
 
 def run(arguments: argparse.Namespace, written_as: Mapping[str, str] = AS_NAMED) -> int:
@@ -280,12 +317,7 @@ def run(arguments: argparse.Namespace, written_as: Mapping[str, str] = AS_NAMED)
     picture = background_picture(values)
     options = read_options(with_seed({name: value for name, value in values.items() if name != "background" or picture is None}))
     output: Path = arguments.output_path
-    if output.suffix.lower() != ".mp4":
-        raise OptionError(f"--output_path is {str(output)!r}.", "Its name must end in .mp4.")
-    if arguments.num_profile_runs < 1:
-        raise OptionError(f"--num_profile_runs is {arguments.num_profile_runs}.", "It must be at least 1.")
-    if arguments.profile is None and (arguments.profile_memory or arguments.num_profile_runs > 1):
-        raise OptionError("A profile is described, but not asked for.", "Say --profile too.")
+    check_output(arguments)
 
     from core.media.image import load_image
     from core.media.source import load_source  # the heavy imports come after the arguments are known to be good
@@ -333,16 +365,7 @@ def run(arguments: argparse.Namespace, written_as: Mapping[str, str] = AS_NAMED)
         cancel.set()
         opened.close()
         bar.end()
-    info = generation.info
-    for warning in info.warnings:
-        sys.stderr.write(f"note: {warning}\n")
-    if arguments.json:
-        sys.stdout.write(json.dumps({**info.to_dict(), "output": str(generation.path)}) + "\n")
-    else:
-        sys.stdout.write(
-            f"{generation.path}: {info.frames} frames, {info.width}x{info.height}, {info.audio_s:.1f} s of speech in {info.wall_s:.1f} s "
-            f"(RTF {info.rtf:.2f}) by the {info.engine} engine ({info.engine_reason})\n"
-        )
+    tell(generation, arguments.json)
     return 0
 
 

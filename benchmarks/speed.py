@@ -25,7 +25,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from core.lite.renderer import Expression  # noqa: E402
+from core.lite.expression import Expression  # noqa: E402
 from core.media.audio import load_audio  # noqa: E402
 from core.media.image import load_image  # noqa: E402
 from core.settings import Settings  # noqa: E402

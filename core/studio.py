@@ -21,6 +21,7 @@ from core.generation_run import session_turn
 from core.media.kept_stream import KeptStream
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.cold_start_optimization import Engines, EngineSource
+from core.option_checks import check_live_options
 from core.provenance.signing import open_signer
 from core.result_reuse import ResultReuse
 from core.run_request import RunRequest
@@ -42,7 +43,6 @@ from core.types import (
     RenderOptions,
     Request,
     Source,
-    check_live_options,
 )
 from core.video_generation import VideoGenerator, check_captions
 

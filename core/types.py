@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from core.clip_options import CLIP_OPTIONS, Longer, Shorter, verify_clip
+from core.clip_options import Longer, Shorter, verify_clip
 from core.errors import OptionError
 from core.picture_options import Aspect, Crop, verify_picture
 
@@ -176,41 +176,6 @@ def check_honoured(options: Framing | Controls | RenderOptions, capabilities: fr
         raise OptionError(
             text, "Leave it out, or choose another engine.", code="option_not_honoured", parameters={"name": field.name, "engine": engine}
         )
-
-
-def check_photo_options(options: RenderOptions) -> None:
-    """Raises OptionError for the first option that a video source alone gives a meaning, where it differs from its default."""
-    for name in CLIP_OPTIONS:
-        if getattr(options, name) != getattr(RenderOptions, name):
-            raise OptionError(
-                f"{name} is for videos, and this is a photo.",
-                "Leave it out, or give a video.",
-                code="videos_only",
-                parameters={"name": name},
-            )
-
-
-def check_moving_controls(source: Source | Avatar, controls: Controls, photo_only: frozenset[str], engine: str) -> None:
-    """Raises OptionError for the first control that differs from its default, where the source moves and the engine honours the control
-    for photos only.
-    """
-    for field in dataclasses.fields(controls) if is_video(source) else ():
-        if field.name in photo_only and getattr(controls, field.name) != field.default:
-            raise OptionError(
-                f"{field.name} is for photos: of a video the {engine} engine changes the mouth and the jaw.",
-                "Leave it out, or give a photo.",
-                code="photo_option",
-                parameters={"name": field.name, "engine": engine},
-            )
-
-
-def check_live_options(options: RenderOptions) -> None:
-    """Raises OptionError for the first option that a live session, which has no end and 25 frames a second, cannot honour."""
-    if options.burn_captions:
-        raise OptionError("Live sessions have no captions in the picture.", "Leave burn_captions out.", code="captions_live")
-    for name in ("fps", "shorter", "keep_background"):
-        if getattr(options, name) != getattr(RenderOptions, name):
-            raise OptionError(f"Live sessions do not honour {name}.", "Leave it out.", code="not_live", parameters={"name": name})
 
 
 COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "aspect", "crop", "seed", "crf", "label", "mark", "burn_captions"})

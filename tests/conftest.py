@@ -11,6 +11,7 @@ import pytest
 
 from core.aux_models.face_mesh import FaceFinder, FaceMesh
 from core.engines.base import Engine
+from core.engines.lite import LiteEngine
 from core.media.audio import load_audio
 from core.media.image import load_image
 from core.optimization import cpu_precision
@@ -66,9 +67,11 @@ def short(speech: Audio) -> Audio:
 
 
 @pytest.fixture(scope="session")
-def lite(studio: Studio) -> Engine:
+def lite(studio: Studio) -> LiteEngine:
     """The lite engine, loaded once for all."""
-    return studio.engine("lite")
+    engine = studio.engine("lite")
+    assert isinstance(engine, LiteEngine)
+    return engine
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ STUDIO = {
     "core.streaming",
     "core.scheduler",
     "core.service",
+    "core.batch",
 }
 CACHES = {f"core.optimization.{name}" for name in ("avatar_cache", "cache_folder", "inference_cache", "cold_start_optimization")}
 NETWORKS = {"torch", "onnxruntime", "onnx", "core.models"}

@@ -43,8 +43,9 @@ def make_videos(
     cancel: threading.Event,
     at_once: int,
     as_json: bool,
+    networks: Mapping[str, Any],
 ) -> int:
-    """Makes the videos of a list, as `core.batch.job_list.read_jobs` takes it with `common`.
+    """Makes the videos of a list, as `core.batch.job_list.read_jobs` takes it with `common`. networks: as in JobRequests.
 
     -> the exit code: 2 where a row is wrong, before anything is made; 1 where a video could not be made. A line for each video on stdout,
     with as_json one JSON object at the end; what failed on stderr. Raises OptionError for a list that cannot be read, and after the summary
@@ -52,7 +53,7 @@ def make_videos(
     """
     jobs, wrong = read_jobs(path, common)
     report = Report(len(jobs), as_json)
-    requests = JobRequests(studio, settings, speaker, cancel, report.bar)
+    requests = JobRequests(studio, settings, speaker, cancel, report.bar, networks)
     run = BatchRun(studio, requests, jobs, at_once, report.tell, report.show)
     if not wrong:
         wrong = run.check(lambda n: report.bar.show(f"checking row {n + 1} of {len(jobs)}"))

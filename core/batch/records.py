@@ -2,9 +2,9 @@
 
     talk.mp4  talk.mp4.job.json        {"format": 1, "job": digest, "bytes": ..., "sha256": ..., "info": {...}}
 
-`job` is a digest of what the video is made of: the contents of its files, its text and its options. `bytes` and `sha256` are the
-video's: one that was replaced or cut off afterwards is not the one that was made. The record is written after the video is whole and in
-its place.
+`job` is a digest of what the video is made of, the contents of its files, its text and its options, and of what makes it. `bytes` and
+`sha256` are the video's: one that was replaced or cut off afterwards is not the one that was made. The record is written after the video is
+whole and in its place.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import stat
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,13 @@ def record_path(output: Path) -> Path:
     return output.with_name(f"{output.name}.job.json")
 
 
-def digest(job: BatchJob, engine: str) -> str:
-    """Of all that decides what the video shows and says. engine: the one that would make it. OSError for a file that cannot be read."""
+def digest(job: BatchJob, made_by: Mapping[str, Any]) -> str:
+    """Of all that decides what the video shows and says. made_by: as `JobRequests.made_by`. OSError for a file that cannot be read."""
     speech = job.speech
     parts = {
         "format": FORMAT,
-        "engine": engine,
-        "speech": [_input_sha256(speech.recording)] if speech.recording is not None else [speech.text, speech.voice, speech.speed],
+        "made_by": dict(made_by),
+        "speech": [_input_sha256(speech.recording)] if speech.recording is not None else [speech.text, speech.speed],
         "source": _input_sha256(job.source),
         "background": None if job.background is None else _input_sha256(job.background),
         "options": dict(job.options),

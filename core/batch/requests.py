@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from core.batch.job_list import BatchJob
 from core.errors import OptionError
@@ -23,13 +25,24 @@ from core.types import Audio, AudioStream, Progress, Request, Source
 
 
 class JobRequests:
-    """cancel: ends what takes long. told: how far the making of a recording is. One thread at a time."""
+    """cancel: ends what takes long. told: how far the making of a recording is. networks: plain JSON values that tell Ditto's apart, where
+    they are not the usual ones. One thread at a time.
+    """
 
     def __init__(
-        self, studio: Studio, settings: Settings, speaker: Speaker, cancel: threading.Event, told: Callable[[Progress], None]
-    ) -> None:
+        self, studio: Studio, settings: Settings, speaker: Speaker, cancel: threading.Event, told: Callable[[Progress], None],
+        networks: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
         self._studio, self._settings, self._speaker, self._cancel, self._told = studio, settings, speaker, cancel, told
         self._source: tuple[Path, int, Source] | None = None
+        self._networks = networks
+
+    def made_by(self, job: BatchJob) -> dict[str, Any]:
+        """What would draw and speak the video, in plain JSON values. Raises InputError, EngineUnavailable where there is none of it."""
+        engine, _ = self._studio.choose_engine(job.engine)
+        speech = job.speech
+        voice = "" if speech.recording is not None else speech.voice or self._speaker.voice().id
+        return {"engine": engine, "voice": voice, "networks": dict(self._networks) if engine == "ditto" else {}}
 
     def check(self, job: BatchJob) -> None:
         """Reads what the job is made of. Raises TalkingHeadError for what is known to fail; whether there is a face is seen later."""

@@ -120,10 +120,10 @@ class BatchRun:
                 return self._ended.get(timeout=SIGNAL_S)
 
     def _look_up(self, job: BatchJob) -> dict[str, Any] | None:
-        """What is known of its video where that is made already. Raises InputError for an engine that there is not."""
-        engine, _ = self._studio.choose_engine(job.engine)
+        """What is known of its video where that is made already. Raises as `JobRequests.made_by`."""
+        made_by = self._requests.made_by(job)
         try:
-            self._digests[job.line] = digest(job, engine)
+            self._digests[job.line] = digest(job, made_by)
         except (OSError, ValueError):  # whoever reads the file has the words for it
             return None
         return finished(job.output, self._digests[job.line])
@@ -148,15 +148,17 @@ class BatchRun:
         try:
             info = running.result().info.to_dict()
             write_record(job.output, self._digests[line], info)
-            self._add(Outcome(job, "made", info))
+            outcome = Outcome(job, "made", info)
         except Cancelled:
             self._left.appendleft(job)
+            return
         except TalkingHeadError as error:
-            self._add(Outcome(job, "failed", error=error))
+            outcome = Outcome(job, "failed", error=error)
             self._full = error if isinstance(error, DiskFull) else self._full
         except Exception as error:  # a defect: the other jobs go on, and the traceback is what can be told of it
             traceback.print_exception(error, file=sys.stderr)
-            self._add(Outcome(job, "failed", error=error))
+            outcome = Outcome(job, "failed", error=error)
+        self._add(outcome)  # it may raise, where nobody reads what is told any more: then the run ends, and each outcome stands once
 
     def _add(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)

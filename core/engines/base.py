@@ -14,21 +14,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from core.errors import OptionError
-from core.types import (
-    FPS,
-    Avatar,
-    Controls,
-    Frame,
-    Framing,
-    RenderOptions,
-    Samples,
-    SkipReason,
-    Source,
-    check_honoured,
-    check_moving_controls,
-    check_photo_options,
-    is_video,
-)
+from core.option_checks import check_moving_controls, check_photo_options
+from core.types import FPS, Avatar, Controls, Frame, Framing, RenderOptions, Samples, SkipReason, Source, check_honoured, is_video
 
 
 @dataclass

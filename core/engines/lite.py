@@ -1,10 +1,11 @@
-"""The lite engine: animates a photo by face mesh, sound and image warp, on a CPU and without downloads.
+"""The lite engine: animates a photo by face mesh, sound and image warp, and gives a clip new lips (`lite_clip.py`).
 
 Needs nothing beyond the repository and a CPU.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import threading
 import time
@@ -23,13 +24,14 @@ from core.engines.capabilities import LITE, LITE_PHOTO_ONLY
 from core.engines.lite_clip import LiteClipRegistration, LiteClipSession, register_clip
 from core.lite.background import BackgroundChange
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
+from core.lite.expression import Expression, spoken
 from core.lite.face_preview import FacePreview, preview_of
 from core.lite.head_warp import HeadPose
 from core.lite.motion import LifeMotion
-from core.lite.mouth import APERTURE, JAW_WEIGHTS_PATH, LOOK_AHEAD_SAMPLES, LOUDNESS, SPREAD, TUCK, WEIGHTS_PATH, MouthTracker
+from core.lite.mouth import JAW_WEIGHTS_PATH, LOOK_AHEAD_SAMPLES, LOUDNESS, WEIGHTS_PATH, MouthTracker
 from core.lite.person_in_photo import PersonInPhoto
 from core.lite.photo_quality import face_warnings
-from core.lite.renderer import Expression, Renderer
+from core.lite.renderer import Renderer
 from core.lite.transitions import closing, towards
 from core.media.source import Clip
 from core.notices import notice
@@ -152,19 +154,9 @@ class LiteSession(Session):
     def _drawn(self, row: Samples) -> Frame:
         self._life.controls = shown = towards(self._life.controls, self._controls)
         life = self._life.step(float(row[LOUDNESS]))
-        return self._renderer.draw(
-            Expression(
-                aperture=self._calibration.gap(float(np.clip(row[APERTURE], 0, 1.25)) * shown.mouth),
-                spread=float(np.clip(row[SPREAD], -1, 1)),
-                tuck=float(np.clip(row[TUCK], 0, 1)),
-                smile=shown.smile,
-                blink=life.blink,
-                gaze_x=life.gaze_x,
-                gaze_y=life.gaze_y,
-                pose=life.pose,
-            ),
-            self.pause,
-        )
+        lips = spoken(row, shown, self._calibration)
+        whole = dataclasses.replace(lips, blink=life.blink, gaze_x=life.gaze_x, gaze_y=life.gaze_y, pose=life.pose)
+        return self._renderer.draw(whole, self.pause)
 
 
 class LiteEngine(Engine):

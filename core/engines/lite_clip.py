@@ -20,10 +20,10 @@ from core.lite.clip_framing import clip_framed
 from core.lite.clip_interior import KeptMouth, best_inside, candidates
 from core.lite.clip_mouths import ClipMouths
 from core.lite.clip_renderer import ClipRenderer
+from core.lite.expression import Expression, spoken
 from core.lite.frame_rate import RowsAtRate
-from core.lite.mouth import APERTURE, LOOK_AHEAD_SAMPLES, SPREAD, TUCK, MouthTracker
+from core.lite.mouth import LOOK_AHEAD_SAMPLES, MouthTracker
 from core.lite.photo_quality import face_warnings
-from core.lite.renderer import Expression
 from core.lite.transitions import closing, towards
 from core.media.clip_reader import ClipReader
 from core.media.source import Clip
@@ -265,18 +265,8 @@ class LiteClipSession(Session):
             self.skipped = self._why[index]
             x0, y0, x1, y1 = self._boxes[index].tolist()
             self.face_box = x0, y0, x1, y1
-            drawn = self._renderer.draw(frame, index, expression(row, self._shown_controls, self._calibration), self.pause)
+            drawn = self._renderer.draw(frame, index, spoken(row, self._shown_controls, self._calibration), self.pause)
         if self._background is None:
             return drawn
         with stage("background"):
             return self._background(drawn)
-
-
-def expression(row: Samples, controls: Controls, calibration: Calibration) -> Expression:
-    """The lips for one row of the mouth tracker."""
-    return Expression(
-        aperture=calibration.gap(float(np.clip(row[APERTURE], 0, 1.25)) * controls.mouth),
-        spread=float(np.clip(row[SPREAD], -1, 1)),
-        tuck=float(np.clip(row[TUCK], 0, 1)),
-        smile=controls.smile,
-    )

@@ -13,10 +13,11 @@ import numpy as np
 
 from core.lite.clip_interior import ClipInterior, FittedInterior, KeptMouth, light_around
 from core.lite.clip_mouths import ClipMouths
+from core.lite.expression import Expression
 from core.lite.local_frame import Array, move, to_local
 from core.lite.mouth_painting import fill_mouth
 from core.lite.mouth_warp import MouthShape, MouthWarp
-from core.lite.renderer import BAND_PIXELS, MAX_TEXTURE_PX, Expression
+from core.lite.renderer import BAND_PIXELS, MAX_TEXTURE_PX
 from core.optimization.resolution_optimization import Cut, Framed
 from core.types import Frame
 

@@ -69,6 +69,18 @@ class MouthShape:
         return dataclasses.replace(self, upper=upper, lower=lower, **moved)
 
 
+def _room_beside(points: Array, frame: LocalFrame) -> Array:
+    """(2,) pixels to the left and right of the mouth in which the skin gives way, up to the outline of the face, which stays: on a turned
+    head the near outline leaves little room, and the corner moves less.
+    """
+    room = np.zeros(2, np.float32)
+    for side, indices in enumerate(CHEEKS):
+        outline = frame.local(points_of(points, indices))
+        beside = float(np.abs(np.interp(0.3 * frame.half, outline[:, 1], outline[:, 0])))
+        room[side] = np.clip(0.85 * (beside - frame.half), 0.25 * frame.half, 0.95 * frame.half)
+    return room
+
+
 class MouthWarp:
     """The mouth of one portrait.
 
@@ -126,14 +138,7 @@ class MouthWarp:
         self.opening_px = FULL_OPENING * eye_distance_px
         self.jaw_rest_px = JAW_SHARE * (1 - UPPER_SHARE) * self.gap_px * by_jaw
 
-        # Sideways the skin gives way between the corner of the mouth and the outline of the face, which stays: on a turned head
-        # the near outline leaves little room, and the corner moves less.
-        self._room = np.zeros(2, np.float32)
-        for side, indices in enumerate(CHEEKS):
-            outline = frame.local(points_of(points, indices))
-            beside = float(np.abs(np.interp(0.3 * half, outline[:, 1], outline[:, 0])))
-            self._room[side] = np.clip(0.85 * (beside - half), 0.25 * half, 0.95 * half)
-
+        self._room = _room_beside(points, frame)
         self._bow = (inside**0.9).astype(np.float32)  # height of the gap along the mouth
         self._round_bow = (inside**0.7).astype(np.float32)
         self._near = smoothstep(2 - np.abs(x) / half)  # 1 along the mouth, 0 a half width beyond the corners

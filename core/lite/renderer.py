@@ -7,14 +7,14 @@ eye's, to the place in the photo it shows. So the photo is resampled once, and s
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from core.aux_models.face_mesh import Face
+from core.lite.expression import Expression
 from core.lite.eye_warp import EYES, EyeWarp
-from core.lite.head_warp import HeadPose, HeadWarp
+from core.lite.head_warp import HeadWarp
 from core.lite.local_frame import Array, LocalFrame, move, to_local
 from core.lite.mouth_interior import MouthInterior
 from core.lite.mouth_painting import fill_mouth
@@ -30,22 +30,6 @@ JAW_OPEN = 0.2
 """Blendshape from which on a gap between the lips is made by the jaw; below, as in a smile, in part by the lips."""
 MAX_TEXTURE_PX = 1400
 """Small outputs draw from a photo twice as fine, up to this side: that halves the blur of resampling."""
-
-
-@dataclass(frozen=True)
-class Expression:
-    """The expression of the face in one frame; mouth values as in core.lite.mouth, gaze -1..1 (viewer's right, down), blink 0..1,
-    smile 0..1 (relaxed..as in the photo).
-    """
-
-    aperture: float = 0.0
-    spread: float = 0.0
-    tuck: float = 0.0
-    smile: float = 1.0
-    blink: float = 0.0
-    gaze_x: float = 0.0
-    gaze_y: float = 0.0
-    pose: HeadPose = HeadPose()
 
 
 class Renderer:

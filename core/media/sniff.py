@@ -7,6 +7,7 @@ FFmpeg's and Pillow's parsers, nor a playlist format that would open other files
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 HEAD_BYTES = 4096
@@ -75,6 +76,15 @@ def identify(data: bytes) -> Content:
     if (mpeg := _mpeg_audio(data)) is not None:
         return mpeg
     return Content("other", "a text file") if _is_text(head) else Content("other", "a file of an unknown kind")
+
+
+def is_video_file(path: Path) -> bool:
+    """Whether `load_source` would read the file as a video; False of one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return identify(file.read(HEAD_BYTES)).decoder in VIDEO_DEMUXERS
+    except OSError:
+        return False
 
 
 def _still(head: bytes) -> Content:

@@ -19,3 +19,8 @@ def video_of(path: Path) -> Path:
     name = path.name.removesuffix(SUFFIX)
     video = path.with_name(name) if name and name != path.name else path
     return video if video.is_file() else path
+
+
+def shown_name(path: Path) -> str:
+    """What a photo, or the video that it stands for, was called, without its ending; whether it is still there or not."""
+    return Path(path.name.removesuffix(SUFFIX)).stem

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +23,8 @@ AT_ONCE = 2
 """Photos that are decoded and looked at at the same time; those that wait hold nothing."""
 MAX_WAITING = 200
 """Visitors that wait; further ones are shown no faces."""
+LOOK_S = 4.0
+"""How long a face is looked for in a video: frames may be large, and others wait for the place."""
 _UNSEEN = ("HEIF",)
 """What browsers do not show."""
 
@@ -131,13 +134,16 @@ class FacePreviews:
         return PhotoPreview(tuple(faces), None, shown)
 
     def _looked_into(self, path: Path, video: Video) -> PhotoPreview:
-        """Of the first frame that has a face, or of the very first."""
+        """Of the first frame that has a face, or of the very first where none is seen within LOOK_S."""
         from core.engines.lite import LiteEngine
         from core.media.jpeg import as_jpeg
 
         engine, shown = self._studio.engine("lite"), None
+        until_s = time.monotonic() + LOOK_S
         seen: tuple[SeenFace, ...] = ()
         for frame in islice(video.frames(), 0, LOOKED_AT * STEP, STEP):
+            if shown is not None and time.monotonic() > until_s:
+                break
             shown = frame if shown is None else shown
             try:
                 with self._studio.scheduler.device_turn():

@@ -12,7 +12,7 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
-from core.errors import BusyError, EngineUnavailable, disk_error
+from core.errors import BusyError, Cancelled, EngineUnavailable, disk_error
 from core.generation_run import whole
 from core.media.captions import captions
 from core.notices import notice
@@ -123,6 +123,10 @@ class JobWork:
                 result = self._made(running, request, recognition.cancel)
                 try:
                     return {**result, **told_captions(recognition.words())}
+                except Cancelled:
+                    if running.record.kind != "stream":
+                        raise
+                    return result  # its reader has had all of it, and left before the words were known
                 except (EngineUnavailable, BusyError) as error:
                     logger.warning("job %s has no captions: %s", running.record.id[:6], error)
                     info = result["info"]

@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 
 from core.errors import Cancelled, OptionError
+from core.service.errors import TooMany
+from core.service.quotas import ConcurrencyLimit
 from core.service.speech_recognition import SpeechRecognition
 from core.speech_recognition import sphinx
 from core.types import Audio, Word
@@ -17,6 +19,9 @@ from core.types import Audio, Word
 CANCEL_POLL_S = 0.05
 MOST_RECORDINGS, MOST_WORDS = 500, 50_000
 """Whose words are kept in memory; those asked for longest ago go first."""
+
+AT_ONCE, OWNER_AT_ONCE = 8, 2
+"""Recordings that the service is asked about at the same time. One that nobody waits for any more counts until the service has answered."""
 
 Words = tuple[Word, ...]
 
@@ -28,6 +33,7 @@ class RecordedWords:
         self._service = service
         self._known: OrderedDict[tuple[str, bytes], Words] = OrderedDict()
         self._lock = threading.Lock()
+        self._places = ConcurrencyLimit(AT_ONCE, OWNER_AT_ONCE, "recordings")
 
     @property
     def available(self) -> bool:
@@ -62,12 +68,26 @@ class RecordedWords:
         known = self.known(audio, owner)
         if known is not None:
             return known
-        words = self._service.timed_words(audio.samples) if self._service.available else sphinx.recognised(audio.samples, cancel)
+        words = self._by_service(audio, owner, cancel) if self._service.available else sphinx.recognised(audio.samples, cancel)
         with self._lock:
             self._known[_key(audio, owner)] = words
             while len(self._known) > MOST_RECORDINGS or sum(map(len, self._known.values())) > MOST_WORDS:
                 self._known.popitem(last=False)
         return words
+
+    def _by_service(self, audio: Audio, owner: str, cancel: threading.Event) -> Words:
+        while True:
+            if cancel.is_set():
+                raise _cancelled()
+            try:
+                self._places.take(owner)
+                break
+            except TooMany:
+                cancel.wait(CANCEL_POLL_S)
+        try:
+            return self._service.timed_words(audio.samples)
+        finally:
+            self._places.give_back(owner)
 
 
 class Recognition:
@@ -95,7 +115,7 @@ class Recognition:
         """Waits. Raises Cancelled, EngineUnavailable, BusyError."""
         while True:
             if self._cancel.is_set():
-                raise Cancelled("The recognition was cancelled.", code="cancelled")
+                raise _cancelled()
             try:
                 return self._result.result(CANCEL_POLL_S)
             except NotYet:
@@ -107,6 +127,10 @@ class Recognition:
             self._result.set_result(work(self._cancel))
         except BaseException as error:  # raised to whoever waits
             self._result.set_exception(error)
+
+
+def _cancelled() -> Cancelled:
+    return Cancelled("The recognition was cancelled.", code="cancelled")
 
 
 def _key(audio: Audio, owner: str) -> tuple[str, bytes]:

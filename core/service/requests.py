@@ -174,7 +174,7 @@ class Requests:
 
     async def _avatar(self, inputs: AvatarInputs, owner: str, kept: bool, idempotency_key: str) -> JobView:
         if inputs.image is None:
-            raise InputError("The photo is missing.", "Choose a photo with a face.", code="no_photo")
+            raise InputError("A photo or video is missing.", "Choose one with a face.", code="no_photo")
         check_file(inputs.image)
         self.check_consent(inputs.consent)
         options.check_engine(inputs.engine, self._studio.engines.names)
@@ -243,9 +243,9 @@ class Requests:
         speech = inputs.audio or inputs.text is not None
         person = inputs.image or inputs.avatar
         if not speech and not person:
-            raise InputError("The photo and the recording are missing.", "Give a photo (or an avatar) and a recording.", code="no_inputs")
+            raise InputError("The person and the recording are missing.", "Give a photo, video or avatar, and speech.", code="no_inputs")
         if not person:
-            raise InputError("The photo is missing, and no avatar is given.", "Give a photo, or the token of an avatar.", code="no_photo")
+            raise InputError("A photo or video is missing.", "Give one, or the token of an avatar.", code="no_photo")
         if not speech:
             raise InputError("The recording is missing.", "Give a recording of speech, or a text.", code="no_audio")
         check_one_background(inputs.background, inputs.options)

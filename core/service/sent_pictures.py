@@ -12,6 +12,8 @@ from core.types import Photo, RenderOptions
 
 MAX_PICTURE_BYTES = 256 * 2**10
 """Of the file of one."""
+MAX_PICTURE_PIXELS = 2**22
+"""So few bytes can stand for hundreds of times as many pixels, which a live session holds as long as it lasts."""
 _SIDES_PX = (1024, 768, 512, 256)
 
 
@@ -22,10 +24,11 @@ def check_one_background(picture: object, options: Mapping[str, Any]) -> None:
 
 
 def background_of(data: bytes, settings: Settings) -> Photo:
-    """The picture in a file. Raises ImageError."""
+    """The picture in a file, of MAX_PICTURE_PIXELS at most. Raises ImageError."""
     from core.media.image import load_image  # imported when first needed: an entry point must answer before it is loaded
 
-    return load_image(data, settings, "The background")
+    limits = settings.model_copy(update={"max_image_pixels": min(settings.max_image_pixels, MAX_PICTURE_PIXELS)})
+    return load_image(data, limits, "The background")
 
 
 def with_background(render: RenderOptions, data: bytes, settings: Settings) -> RenderOptions:

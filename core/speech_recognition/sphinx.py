@@ -44,10 +44,7 @@ def recognised(samples: Samples, cancel: threading.Event) -> tuple[Word, ...]:
 
 def _answer(pcm: bytes, cancel: threading.Event) -> bytes:
     """What the process says of the samples; it is ended where nobody wants to know any more."""
-    command = [sys.executable, "-m", _PROGRAM]
-    with subprocess.Popen(  # noqa: S603 - fixed arguments
-        command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with _process(len(pcm)) as process:
         try:
             with contextlib.suppress(BrokenPipeError):  # it has ended, and says why
                 cast("IO[bytes]", process.stdin).write(pcm)  # which it reads before anything else
@@ -62,12 +59,23 @@ def _answer(pcm: bytes, cancel: threading.Event) -> bytes:
             raise
     if process.returncode:
         said = complaints.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
-        raise EngineUnavailable(
-            f"The speech recogniser of this machine ended with {process.returncode}: {said[0][:300]}.",
-            "Leave captions out, or install requirements-recognition.txt anew.",
-            code="recognition_failed",
-        )
+        raise _failed(f"ended with {process.returncode}: {said[0][:300]}")
     return answer
+
+
+def _process(nbytes: int) -> subprocess.Popen[bytes]:
+    """It will be given so many. In a session of its own: Ctrl-C in the terminal ends the caller alone, which says what becomes of it."""
+    command = [sys.executable, "-m", _PROGRAM, str(nbytes)]
+    pipe = subprocess.PIPE
+    try:
+        return subprocess.Popen(command, cwd=_ROOT, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)  # noqa: S603 - fixed
+    except OSError as error:  # no memory, or too many processes
+        raise _failed(f"cannot be started: {error.strerror}") from error
+
+
+def _failed(what: str) -> EngineUnavailable:
+    hint = "Leave captions out, or install requirements-recognition.txt anew."
+    return EngineUnavailable(f"The speech recogniser of this machine {what}.", hint, code="recognition_failed")
 
 
 def _check(cancel: threading.Event) -> None:

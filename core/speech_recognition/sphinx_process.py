@@ -1,4 +1,5 @@
 """The process that PocketSphinx recognises in: 16-bit samples of 16 kHz on standard input, the words as JSON on standard output.
+Its argument says how many bytes of samples there are.
 
 A process of its own, because the library holds Python's lock while it computes, up to seconds at the end of a part: no live face could be
 drawn meanwhile.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 from typing import Any
 
@@ -58,8 +60,12 @@ def words(decoder: Any, samples: Pcm, at_s: float, parent: int) -> list[Heard]:
 
 def main() -> None:
     parent = os.getppid()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # service managers tell every process of a service to end; the caller ends this one
     be_patient(PATIENT_SPEECH)
-    samples = np.frombuffer(sys.stdin.buffer.read(), "<i2")
+    data = sys.stdin.buffer.read()
+    if len(data) != int(sys.argv[1]):  # whoever wrote them is gone, perhaps before `parent` was known
+        sys.exit(1)
+    samples = np.frombuffer(data, "<i2")
     decoder = pocketsphinx.Decoder(lm=pocketsphinx.get_model_path("en-us/en-us.lm.bin"), loglevel="FATAL")
     found, start = list[Heard](), 0
     while start < len(samples):

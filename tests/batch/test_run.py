@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -15,7 +17,7 @@ from PIL import Image
 
 from core.batch.command import places
 from core.batch.job_list import BatchJob
-from core.batch.records import record_path
+from core.batch.records import digest, record_path
 from core.batch.requests import JobRequests
 from core.batch.run import BatchRun, Outcome
 from core.errors import DiskFull
@@ -155,6 +157,22 @@ def test_a_stop_leaves_whole_videos_and_the_rest_for_the_next_run(begin: Run, tm
     assert {state for _, state in made(again)} == {"made", "kept"}
 
 
+def test_where_nobody_reads_what_is_told_the_run_ends(begin: Run, tmp_path: Path) -> None:
+    """As of `inference.py --jobs list.csv | head -1`: a video that was made has not failed for that."""
+
+    def closed(outcome: Outcome) -> None:
+        if outcome.state == "made":
+            raise BrokenPipeError
+
+    run = begin([job_of(line, tmp_path) for line in range(1, 6)], closed)
+    with pytest.raises(BrokenPipeError):
+        run.run()
+    found = states(run)
+    assert len(found) == len(dict(found))
+    assert "made" in dict(found).values()
+    assert "failed" not in dict(found).values()
+
+
 def test_a_full_disk_ends_the_run(begin: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(writer: VideoWriter) -> None:
         raise DiskFull("There is no room.")
@@ -176,6 +194,24 @@ def test_a_text_and_a_picture_behind(begin: Run, tmp_path: Path) -> None:
     assert is_behind(RED, first_frame(job.output))
     backdrop(sky, (0, 0, 0))
     assert states(begin([job])) == []
+
+
+def test_another_usual_voice_or_other_networks_make_another_video(tmp_path: Path) -> None:
+    """What decides the video but stands in no row."""
+    ditto = SimpleNamespace(choose_engine=lambda wanted: ("ditto" if wanted == "ditto" else "lite", "asked for"))
+    jobs = [BatchJob(1, GivenSpeech(None, "Hello."), PORTRAIT, tmp_path / "1.mp4", engine, {}) for engine in ("lite", "ditto")]
+    jobs.append(BatchJob(2, GivenSpeech(SPEECH), PORTRAIT, tmp_path / "1.mp4", "lite", {}))
+
+    def digests(voice: str, data_root: str) -> list[str]:
+        settings = Settings(voice=voice)
+        with contextlib.closing(Speaker(settings, None)) as speaker:
+            studio: Studio = ditto  # type: ignore[assignment]  # asked for the engine's name only
+            requests = JobRequests(studio, settings, speaker, threading.Event(), lambda progress: None, {"data_root": data_root})
+            return [digest(job, requests.made_by(job)) for job in jobs]
+
+    usual, other_voice, other_networks = digests("espeak-en-us", "a"), digests("espeak-de", "a"), digests("espeak-en-us", "b")
+    assert [new == old for new, old in zip(other_voice, usual, strict=True)] == [False, False, True]
+    assert [new == old for new, old in zip(other_networks, usual, strict=True)] == [True, False, True]
 
 
 def test_every_row_is_looked_at_before_the_first_is_made(studio: Studio, tmp_path: Path) -> None:

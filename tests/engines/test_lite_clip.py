@@ -16,7 +16,6 @@ from core.errors import FaceError, OptionError
 from core.media.source import Clip, load_source
 from core.notices import read_notice
 from core.settings import Settings
-from core.studio import Studio
 from core.types import Audio, Controls, Frame, Framing, Photo, RenderOptions, Samples
 from tests.support.talking_clip import encoded, talking_frames
 
@@ -25,15 +24,8 @@ N = 36
 
 
 @pytest.fixture(scope="module")
-def engine(studio: Studio) -> LiteEngine:
-    engine = studio.engine("lite")
-    assert isinstance(engine, LiteEngine)
-    return engine
-
-
-@pytest.fixture(scope="module")
-def pictures(engine: LiteEngine, portrait: Photo, speech: Audio) -> list[Frame]:
-    return talking_frames(engine, portrait, speech, N)
+def pictures(lite: LiteEngine, portrait: Photo, speech: Audio) -> list[Frame]:
+    return talking_frames(lite, portrait, speech, N)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +34,8 @@ def clip(pictures: list[Frame], settings: Settings) -> Clip:
 
 
 @pytest.fixture(scope="module")
-def registration(engine: LiteEngine, clip: Clip) -> LiteClipRegistration:
-    return registered(engine, clip)
+def registration(lite: LiteEngine, clip: Clip) -> LiteClipRegistration:
+    return registered(lite, clip)
 
 
 def loaded(pictures: list[Frame], settings: Settings, rate: int = 25) -> Clip:
@@ -52,57 +44,57 @@ def loaded(pictures: list[Frame], settings: Settings, rate: int = 25) -> Clip:
     return clip
 
 
-def registered(engine: LiteEngine, clip: Clip) -> LiteClipRegistration:
-    registration = engine.register(clip, Framing())
+def registered(lite: LiteEngine, clip: Clip) -> LiteClipRegistration:
+    registration = lite.register(clip, Framing())
     assert isinstance(registration, LiteClipRegistration)
     return registration
 
 
 def film(
-    engine: LiteEngine, registration: LiteClipRegistration, pieces: Iterable[Samples], options: RenderOptions = WHOLE, mouth: float = 1.0
+    lite: LiteEngine, registration: LiteClipRegistration, pieces: Iterable[Samples], options: RenderOptions = WHOLE, mouth: float = 1.0
 ) -> list[Frame]:
-    session = engine.session(registration, Controls(mouth=mouth), options)
+    session = lite.session(registration, Controls(mouth=mouth), options)
     frames = [frame for piece in pieces for frame in session.push(piece)]
     return frames + list(session.flush())
 
 
-def gaps(engine: LiteEngine, frames: Iterable[Frame]) -> np.ndarray:
+def gaps(lite: LiteEngine, frames: Iterable[Frame]) -> np.ndarray:
     """Distance of the lips over that of the eyes, in each frame."""
 
     def gap(face: Face) -> float:
         return float(np.linalg.norm(face.points[13, :2] - face.points[14, :2])) / face.interocular_px
 
-    return np.array([gap(engine._finder.find(frame)[0]) for frame in frames])
+    return np.array([gap(lite._finder.find(frame)[0]) for frame in frames])
 
 
 def silence(n_frames: int) -> Samples:
     return np.zeros(640 * n_frames, np.float32)
 
 
-def test_lips_that_talk_in_the_clip_are_closed_in_silence(engine: LiteEngine, registration: LiteClipRegistration, clip: Clip) -> None:
-    before, after = gaps(engine, clip.frames()), gaps(engine, film(engine, registration, [silence(N)]))
+def test_lips_that_talk_in_the_clip_are_closed_in_silence(lite: LiteEngine, registration: LiteClipRegistration, clip: Clip) -> None:
+    before, after = gaps(lite, clip.frames()), gaps(lite, film(lite, registration, [silence(N)]))
     assert (before > 0.1).sum() >= 5
     assert after[before > 0.1].max() < 0.035
     assert after.max() < 0.04
 
 
 def test_lips_open_with_the_speech_not_with_the_clip(
-    engine: LiteEngine, registration: LiteClipRegistration, clip: Clip, speech: Audio
+    lite: LiteEngine, registration: LiteClipRegistration, clip: Clip, speech: Audio
 ) -> None:
     said = speech.samples[::-1].copy()[: 640 * N]
-    drawn = gaps(engine, film(engine, registration, [said]))
-    still = engine.register(Photo(next(iter(clip.frames())), "first"), Framing())
-    session = engine.session(still, Controls(head_motion=0, blink=0), WHOLE)
-    wanted = gaps(engine, [*session.push(said), *session.flush()])
+    drawn = gaps(lite, film(lite, registration, [said]))
+    still = lite.register(Photo(next(iter(clip.frames())), "first"), Framing())
+    session = lite.session(still, Controls(head_motion=0, blink=0), WHOLE)
+    wanted = gaps(lite, [*session.push(said), *session.flush()])
     assert wanted.max() > 0.1
     assert np.corrcoef(drawn, wanted)[0, 1] > 0.85
-    assert abs(np.corrcoef(drawn, gaps(engine, clip.frames()))[0, 1]) < 0.6
+    assert abs(np.corrcoef(drawn, gaps(lite, clip.frames()))[0, 1]) < 0.6
 
 
 def test_what_is_not_mouth_or_jaw_is_the_clips_to_the_bit(
-    engine: LiteEngine, registration: LiteClipRegistration, clip: Clip, speech: Audio
+    lite: LiteEngine, registration: LiteClipRegistration, clip: Clip, speech: Audio
 ) -> None:
-    drawn = film(engine, registration, [speech.samples[: 640 * N]])
+    drawn = film(lite, registration, [speech.samples[: 640 * N]])
     for number, (before, after) in enumerate(zip(clip.frames(), drawn, strict=True)):
         changed = np.argwhere((before != after).any(axis=2))
         (top, left), (bottom, right) = changed.min(axis=0), changed.max(axis=0)
@@ -113,11 +105,11 @@ def test_what_is_not_mouth_or_jaw_is_the_clips_to_the_bit(
         assert bottom < y1 + 0.5 * (y1 - y0)  # skin of the neck gives way
 
 
-def test_no_seam_where_the_drawing_ends(engine: LiteEngine, registration: LiteClipRegistration, clip: Clip) -> None:
+def test_no_seam_where_the_drawing_ends(lite: LiteEngine, registration: LiteClipRegistration, clip: Clip) -> None:
     """Steps between neighbouring pixels are no larger than in the clip where the jaw moves most."""
     before = list(clip.frames())
-    widest = int(np.argmax(gaps(engine, before)))
-    after = film(engine, registration, [silence(N)])[widest]
+    widest = int(np.argmax(gaps(lite, before)))
+    after = film(lite, registration, [silence(N)])[widest]
     changed = (before[widest] != after).any(axis=2)
     edge = changed & ~np.roll(changed, -1, axis=0)
 
@@ -128,11 +120,11 @@ def test_no_seam_where_the_drawing_ends(engine: LiteEngine, registration: LiteCl
 
 
 def test_cutting_the_audio_changes_nothing_and_sessions_do_not_meet(
-    engine: LiteEngine, registration: LiteClipRegistration, speech: Audio
+    lite: LiteEngine, registration: LiteClipRegistration, speech: Audio
 ) -> None:
     samples, options = speech.samples[:16_000], RenderOptions(size=128)
-    whole, other = film(engine, registration, [samples], options), engine.session(registration, Controls(), options)
-    session, pieces = engine.session(registration, Controls(), options), []
+    whole, other = film(lite, registration, [samples], options), lite.session(registration, Controls(), options)
+    session, pieces = lite.session(registration, Controls(), options), []
     for piece in np.array_split(samples, 9):
         pieces += list(session.push(piece))
         list(other.push(piece[::-1].copy()))
@@ -142,21 +134,21 @@ def test_cutting_the_audio_changes_nothing_and_sessions_do_not_meet(
 
 
 def test_a_restored_registration_draws_the_same_to_the_bit(
-    engine: LiteEngine, registration: LiteClipRegistration, clip: Clip, speech: Audio
+    lite: LiteEngine, registration: LiteClipRegistration, clip: Clip, speech: Audio
 ) -> None:
-    arrays, values = engine.save(registration)
-    restored = engine.restore((arrays, json.loads(json.dumps(values))), lambda: clip)
+    arrays, values = lite.save(registration)
+    restored = lite.restore((arrays, json.loads(json.dumps(values))), lambda: clip)
     assert isinstance(restored, LiteClipRegistration)
     assert (restored.warnings, restored.face_box, restored.nbytes) == (registration.warnings, registration.face_box, restored.nbytes)
     samples = [speech.samples[:12_800]]
-    for a, b in zip(film(engine, registration, samples), film(engine, restored, samples), strict=True):
+    for a, b in zip(film(lite, registration, samples), film(lite, restored, samples), strict=True):
         assert np.array_equal(a, b)
     with pytest.raises(ValueError, match="photo"):
-        engine.restore((arrays, values), lambda: Photo(next(iter(clip.frames())), "first"))
+        lite.restore((arrays, values), lambda: Photo(next(iter(clip.frames())), "first"))
     with pytest.raises(ValueError, match="frames were registered"):  # the setting of the longest clip has changed since
-        engine.restore((arrays, values), lambda: dataclasses.replace(clip, max_frames=N - 1))
+        lite.restore((arrays, values), lambda: dataclasses.replace(clip, max_frames=N - 1))
     with pytest.raises(ValueError, match="frames were registered"):
-        engine.restore(({**arrays, "boxes": arrays["boxes"][:-1]}, values), lambda: clip)
+        lite.restore(({**arrays, "boxes": arrays["boxes"][:-1]}, values), lambda: clip)
 
 
 def test_what_is_kept_of_a_clip_is_little(registration: LiteClipRegistration, clip: Clip) -> None:
@@ -166,19 +158,19 @@ def test_what_is_kept_of_a_clip_is_little(registration: LiteClipRegistration, cl
 
 
 def test_idle_goes_on_with_the_clip_and_closes_the_lips(
-    engine: LiteEngine, registration: LiteClipRegistration, clip: Clip, speech: Audio
+    lite: LiteEngine, registration: LiteClipRegistration, clip: Clip, speech: Audio
 ) -> None:
-    session = engine.session(registration, Controls(), WHOLE)
+    session = lite.session(registration, Controls(), WHOLE)
     spoken = list(session.push(speech.samples[:6400]))
     session.interrupt()
     idle = list(session.idle(N - len(spoken)))
-    assert gaps(engine, idle)[4:].max() < 0.04
+    assert gaps(lite, idle)[4:].max() < 0.04
     for before, after in zip(list(clip.frames())[len(spoken) :], idle, strict=True):
         assert np.array_equal(before[:60], after[:60])  # hair and background
 
 
-def test_a_clip_may_be_shorter_than_the_speech(engine: LiteEngine, registration: LiteClipRegistration, clip: Clip) -> None:
-    frames, stored = film(engine, registration, [silence(N + 10)]), list(clip.frames())
+def test_a_clip_may_be_shorter_than_the_speech(lite: LiteEngine, registration: LiteClipRegistration, clip: Clip) -> None:
+    frames, stored = film(lite, registration, [silence(N + 10)]), list(clip.frames())
     assert len(frames) == N + 10
     for back in range(10):
         assert np.array_equal(frames[N + back][:60], stored[N - 1 - back][:60])
@@ -186,60 +178,60 @@ def test_a_clip_may_be_shorter_than_the_speech(engine: LiteEngine, registration:
 
 @pytest.mark.parametrize("fps", [10, 50, "source"])
 def test_frames_come_at_the_rate_that_is_asked_for(
-    engine: LiteEngine, pictures: list[Frame], settings: Settings, speech: Audio, fps: int | str
+    lite: LiteEngine, pictures: list[Frame], settings: Settings, speech: Audio, fps: int | str
 ) -> None:
     clip = loaded(pictures, settings, rate=30)
-    registration = registered(engine, clip)
+    registration = registered(lite, clip)
     options = dataclasses.replace(WHOLE, fps=fps)  # type: ignore[arg-type]
-    session = engine.session(registration, Controls(), options)
+    session = lite.session(registration, Controls(), options)
     rate = 30 if fps == "source" else fps
     assert session.fps == rate
     assert session.clip_frames == pytest.approx(N / 30 * float(rate), abs=1)
     frames = [*session.push(silence(25)), *session.flush()]
     assert len(frames) == rate
-    assert gaps(engine, frames[:: max(1, len(frames) // 12)]).max() < 0.05
+    assert gaps(lite, frames[:: max(1, len(frames) // 12)]).max() < 0.05
 
 
 def test_frames_without_the_face_pass_as_they_are_and_say_so(
-    engine: LiteEngine, pictures: list[Frame], settings: Settings, speech: Audio
+    lite: LiteEngine, pictures: list[Frame], settings: Settings, speech: Audio
 ) -> None:
     without = [picture if number < 12 else np.full_like(picture, 90) for number, picture in enumerate(pictures)]
     clip = loaded(without, settings)
-    registration = registered(engine, clip)
-    session = engine.session(registration, Controls(), WHOLE)
+    registration = registered(lite, clip)
+    session = lite.session(registration, Controls(), WHOLE)
     shown = [(frame, session.skipped) for frame in session.push(speech.samples[: 640 * N])]
     assert [why for _, why in shown[:10]] == [None] * 10
     assert shown[20][1] == "no_face"
     assert np.array_equal(shown[20][0], list(clip.frames())[20])
     with pytest.raises(FaceError):
-        engine.register(loaded([np.full_like(pictures[0], 90)] * 8, settings), Framing())
+        lite.register(loaded([np.full_like(pictures[0], 90)] * 8, settings), Framing())
 
 
 @pytest.mark.parametrize("controls", [Controls(blink=0.5), Controls(head_motion=0), Controls(gaze_x=0.2)])
-def test_what_only_photos_have_is_refused_by_name(engine: LiteEngine, clip: Clip, controls: Controls) -> None:
+def test_what_only_photos_have_is_refused_by_name(lite: LiteEngine, clip: Clip, controls: Controls) -> None:
     with pytest.raises(OptionError, match="(blink|head_motion|gaze_x) is for photos"):
-        engine.verify(clip, Framing(), controls, RenderOptions())
+        lite.verify(clip, Framing(), controls, RenderOptions())
 
 
 def test_another_background_goes_with_the_person(
-    engine: LiteEngine, registration: LiteClipRegistration, clip: Clip, speech: Audio, monkeypatch: pytest.MonkeyPatch
+    lite: LiteEngine, registration: LiteClipRegistration, clip: Clip, speech: Audio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     green = dataclasses.replace(WHOLE, background="#00ff00")
-    plain, drawn = (film(engine, registration, [speech.samples[:6400]], options) for options in (WHOLE, green))
+    plain, drawn = (film(lite, registration, [speech.samples[:6400]], options) for options in (WHOLE, green))
     for number, (before, after) in enumerate(zip(plain, drawn, strict=True)):
         x0, y0, x1, y1 = (int(value) for value in registration.tracked.boxes[number])
         face = slice(y0 + 15, y1 - 15), slice(x0 + 15, x1 - 15)
         assert np.abs(before[face].astype(int) - after[face]).mean() < 3
         assert np.median(np.abs(after[:30, :30].astype(int) - (0, 255, 0))) <= 2
-    still = engine.still(registration, Controls(), green, "smile")
+    still = lite.still(registration, Controls(), green, "smile")
     assert np.median(np.abs(still[:30, :30].astype(int) - (0, 255, 0))) <= 2
     monkeypatch.setattr(registration._people, "mask", lambda pixels: np.zeros(pixels.shape[:2], np.float32))
-    session = engine.session(registration, Controls(), green)
+    session = lite.session(registration, Controls(), green)
     assert [read_notice(each) for each in session.warnings] == [("background_kept", {})]
     monkeypatch.undo()
 
 
-def test_one_part_of_the_picture_holds_the_face_wherever_it_goes(engine: LiteEngine, registration: LiteClipRegistration) -> None:
+def test_one_part_of_the_picture_holds_the_face_wherever_it_goes(lite: LiteEngine, registration: LiteClipRegistration) -> None:
     for options in (RenderOptions(size=128), RenderOptions(size=128, aspect="9:16"), RenderOptions(size=128, crop=(0.0, 0.0, 0.3, 0.3))):
         shown = registration.framed(options)
         cut = shown.cut
@@ -250,14 +242,14 @@ def test_one_part_of_the_picture_holds_the_face_wherever_it_goes(engine: LiteEng
         boxes = registration.tracked.boxes
         assert (boxes[:, 0] >= cut.x - 2).all()
         assert (boxes[:, 2] <= cut.x + cut.width + 2).all()
-        assert film(engine, registration, [silence(1)], options)[0].shape == (shown.height, shown.width, 3)
+        assert film(lite, registration, [silence(1)], options)[0].shape == (shown.height, shown.width, 3)
 
 
-def test_a_still_and_the_cost_of_a_frame(engine: LiteEngine, registration: LiteClipRegistration) -> None:
-    shut, parted = (engine.still(registration, Controls(), WHOLE, shown) for shown in ("smile", "mouth"))
-    closed_gap, open_gap = gaps(engine, [shut, parted])
+def test_a_still_and_the_cost_of_a_frame(lite: LiteEngine, registration: LiteClipRegistration) -> None:
+    shut, parted = (lite.still(registration, Controls(), WHOLE, shown) for shown in ("smile", "mouth"))
+    closed_gap, open_gap = gaps(lite, [shut, parted])
     assert closed_gap < 0.03
     assert open_gap > 0.08
-    cost = engine.frame_cost(registration, RenderOptions())
+    cost = lite.frame_cost(registration, RenderOptions())
     assert cost is not None
     assert 0 < cost.turn_s < cost.total_s

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from core.aux_models.person_mask import PersonFinder
 from core.engines.lite import LiteEngine, LiteRegistration
 from core.lite.background import covering, fine_mask, with_background
+from core.lite.expression import Expression
 from core.lite.person_in_photo import SIDE_PX, PersonInPhoto
-from core.lite.renderer import Expression
 from core.media.image import load_image
 from core.notices import read_notice
 from core.optimization.resolution_optimization import Cut, face_cut
@@ -23,25 +23,18 @@ GREEN = (0, 177, 64)
 
 
 @pytest.fixture(scope="module")
-def engine(studio: Studio) -> LiteEngine:
-    engine = studio.engine("lite")
-    assert isinstance(engine, LiteEngine)
-    return engine
+def registration(lite: LiteEngine, portrait: Photo) -> LiteRegistration:
+    return lite.register(portrait, Framing())
 
 
-@pytest.fixture(scope="module")
-def registration(engine: LiteEngine, portrait: Photo) -> LiteRegistration:
-    return engine.register(portrait, Framing())
-
-
-def first(engine: LiteEngine, registration: LiteRegistration, background: str | Photo, speech: Audio) -> Frame:
-    session = engine.session(registration, Controls(), RenderOptions(background=background))
+def first(lite: LiteEngine, registration: LiteRegistration, background: str | Photo, speech: Audio) -> Frame:
+    session = lite.session(registration, Controls(), RenderOptions(background=background))
     assert session.warnings == ()
     return list(session.push(speech.samples[:8000]))[0]
 
 
-def test_a_colour_takes_the_place_of_the_wall_and_the_face_stays(engine: LiteEngine, registration: LiteRegistration, speech: Audio) -> None:
-    kept, green = (first(engine, registration, each, speech) for each in ("keep", "#00b140"))
+def test_a_colour_takes_the_place_of_the_wall_and_the_face_stays(lite: LiteEngine, registration: LiteRegistration, speech: Audio) -> None:
+    kept, green = (first(lite, registration, each, speech) for each in ("keep", "#00b140"))
     corners = np.concatenate([green[:60, :40].reshape(-1, 3), green[:60, -40:].reshape(-1, 3)])
     assert np.abs(corners.astype(int) - GREEN).max() <= 2
     face = np.s_[90:210, 110:210]
@@ -50,10 +43,10 @@ def test_a_colour_takes_the_place_of_the_wall_and_the_face_stays(engine: LiteEng
     assert 0.2 < share < 0.6
 
 
-def test_hair_keeps_no_rim_of_the_old_background(engine: LiteEngine, registration: LiteRegistration, speech: Audio) -> None:
+def test_hair_keeps_no_rim_of_the_old_background(lite: LiteEngine, registration: LiteRegistration, speech: Audio) -> None:
     """The wall is bright, the hair is not: before black, no pixel at the edge may be as bright as the wall."""
-    black = cv2.cvtColor(first(engine, registration, "#000000", speech), cv2.COLOR_RGB2GRAY)
-    kept = cv2.cvtColor(first(engine, registration, "keep", speech), cv2.COLOR_RGB2GRAY)
+    black = cv2.cvtColor(first(lite, registration, "#000000", speech), cv2.COLOR_RGB2GRAY)
+    kept = cv2.cvtColor(first(lite, registration, "keep", speech), cv2.COLOR_RGB2GRAY)
     behind = (black < 3).astype(np.uint8)
     rim = (cv2.dilate(behind, np.ones((9, 9), np.uint8)) - behind).astype(bool)
     rim[170:] = False  # below the hair
@@ -61,19 +54,19 @@ def test_hair_keeps_no_rim_of_the_old_background(engine: LiteEngine, registratio
     assert np.percentile(black[rim], 98) < np.median(kept[:60, :40])
 
 
-def test_a_picture_fills_the_frame_behind_the_person(engine: LiteEngine, registration: LiteRegistration, speech: Audio) -> None:
+def test_a_picture_fills_the_frame_behind_the_person(lite: LiteEngine, registration: LiteRegistration, speech: Audio) -> None:
     pixels = np.zeros((300, 900, 3), np.uint8)
     pixels[:, :450], pixels[:, 450:] = (250, 0, 0), (0, 0, 250)  # of a landscape the middle third is seen
     pixels[:, :280] = pixels[:, -280:] = 255
     own = Photo(pixels, "of this picture")
-    shown, kept = first(engine, registration, own, speech).astype(int), first(engine, registration, "keep", speech)
+    shown, kept = first(lite, registration, own, speech).astype(int), first(lite, registration, "keep", speech)
     assert np.abs(shown[:60, :40] - (250, 0, 0)).max() <= 4
     assert np.abs(shown[:60, -40:] - (0, 0, 250)).max() <= 4
     assert np.abs(shown[90:210, 110:210] - kept[90:210, 110:210]).mean() < 1
 
 
 def test_the_person_is_looked_for_once_for_all_sizes_and_backgrounds_and_once_more_for_the_whole_photo(
-    engine: LiteEngine, portrait: Photo, monkeypatch: pytest.MonkeyPatch
+    lite: LiteEngine, portrait: Photo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[tuple[int, ...]] = []
     find = PersonFinder.mask
@@ -83,7 +76,7 @@ def test_the_person_is_looked_for_once_for_all_sizes_and_backgrounds_and_once_mo
         return find(finder, pixels)
 
     monkeypatch.setattr(PersonFinder, "mask", counted)
-    registration = engine.register(portrait, Framing())
+    registration = lite.register(portrait, Framing())
     for size in (128, 320):
         for background in ("#00b140", "blur"):
             registration.prepared(RenderOptions(size=size, background=background))
@@ -141,10 +134,10 @@ def test_the_mask_follows_the_edges_of_the_picture() -> None:
     assert np.abs(fine[100] - (np.arange(200) >= 100)).sum() < 0.7 * np.abs(coarse[100] - (np.arange(200) >= 100)).sum()
 
 
-def test_where_nobody_is_found_the_background_stays_and_that_is_told(engine: LiteEngine, speech: Audio, studio: Studio) -> None:
-    drawing = engine.register(load_image(ASSETS / "examples" / "drawing.png", studio.settings), Framing())
-    session = engine.session(drawing, Controls(), RenderOptions(background="#00b140"))
+def test_where_nobody_is_found_the_background_stays_and_that_is_told(lite: LiteEngine, speech: Audio, studio: Studio) -> None:
+    drawing = lite.register(load_image(ASSETS / "examples" / "drawing.png", studio.settings), Framing())
+    session = lite.session(drawing, Controls(), RenderOptions(background="#00b140"))
     assert [read_notice(each) for each in session.warnings] == [("background_kept", {})]
-    plain = engine.session(drawing, Controls(), RenderOptions())
+    plain = lite.session(drawing, Controls(), RenderOptions())
     frames = (list(each.push(speech.samples[:8000]))[0] for each in (session, plain))
     assert np.array_equal(*frames)

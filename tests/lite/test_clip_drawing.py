@@ -14,11 +14,12 @@ from core.lite.clip_framing import clip_framed
 from core.lite.clip_interior import KeptMouth, candidates, light_around
 from core.lite.clip_mouths import KEPT, ClipMouths
 from core.lite.clip_renderer import ClipRenderer
+from core.lite.expression import Expression
 from core.lite.frame_rate import RowsAtRate
 from core.lite.lip_edge import lip_below
 from core.lite.mouth_warp import CHIN, CORNERS
 from core.lite.open_mouth import OpenMouth
-from core.lite.renderer import Expression, Renderer
+from core.lite.renderer import Renderer
 from core.optimization.resolution_optimization import Cut, Framed, face_cut
 from core.types import Frame, Photo, RenderOptions
 

@@ -9,29 +9,22 @@ import pytest
 from core.aux_models.face_mesh import FaceFinder
 from core.engines.lite import LiteEngine
 from core.errors import FaceError
+from core.lite.expression import Expression
 from core.lite.head_warp import HeadPose
 from core.lite.mouth_warp import CHIN
-from core.lite.renderer import Expression, Renderer
+from core.lite.renderer import Renderer
 from core.optimization.resolution_optimization import cut_pixels, face_cut
-from core.studio import Studio
 from core.types import Frame, Framing, Photo, RenderOptions
 
 
 @pytest.fixture(scope="module")
-def engine(studio: Studio) -> LiteEngine:
-    engine = studio.engine("lite")
-    assert isinstance(engine, LiteEngine)
-    return engine
+def finder(lite: LiteEngine) -> FaceFinder:
+    return lite._finder
 
 
 @pytest.fixture(scope="module")
-def finder(engine: LiteEngine) -> FaceFinder:
-    return engine._finder
-
-
-@pytest.fixture(scope="module")
-def renderer(engine: LiteEngine, portrait: Photo) -> Renderer:
-    return engine.register(portrait, Framing()).renderer(RenderOptions())
+def renderer(lite: LiteEngine, portrait: Photo) -> Renderer:
+    return lite.register(portrait, Framing()).renderer(RenderOptions())
 
 
 def lips(finder: FaceFinder, picture: Frame) -> tuple[float, float]:
@@ -128,41 +121,41 @@ def test_no_seams_beside_the_mouth(renderer: Renderer) -> None:
 
 
 @pytest.mark.parametrize("size", [128, 320, 512, "source"])
-def test_sizes(engine: LiteEngine, portrait: Photo, size: int | str) -> None:
-    renderer = engine.register(portrait, Framing()).renderer(RenderOptions(size=size))  # type: ignore[arg-type]
+def test_sizes(lite: LiteEngine, portrait: Photo, size: int | str) -> None:
+    renderer = lite.register(portrait, Framing()).renderer(RenderOptions(size=size))  # type: ignore[arg-type]
     side = 512 if size == "source" else size
     picture = renderer.draw(Expression(aperture=0.5))
     assert picture.shape == (side, side, 3)
     assert picture.dtype == np.uint8
 
 
-def test_source_size_is_bounded_and_even(engine: LiteEngine, portrait: Photo) -> None:
+def test_source_size_is_bounded_and_even(lite: LiteEngine, portrait: Photo) -> None:
     odd = Photo(cv2.resize(portrait.pixels, (651, 701), interpolation=cv2.INTER_AREA), "odd")
-    registration = engine.register(odd, Framing())
+    registration = lite.register(odd, Framing())
     assert registration.renderer(RenderOptions(size="source")).draw(Expression()).shape == (700, 650, 3)
     assert registration.renderer(RenderOptions(size="source", max_size=350)).draw(Expression()).shape == (350, 324, 3)
 
 
-def test_no_face(engine: LiteEngine) -> None:
+def test_no_face(lite: LiteEngine) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3), dtype=np.uint8)
     with pytest.raises(FaceError, match=r"No face was found.*front"):
-        engine.register(Photo(noise, "noise"), Framing())
+        lite.register(Photo(noise, "noise"), Framing())
 
 
-def test_half_a_face_at_the_edge(engine: LiteEngine, portrait: Photo) -> None:
+def test_half_a_face_at_the_edge(lite: LiteEngine, portrait: Photo) -> None:
     half = np.ascontiguousarray(portrait.pixels[:, 225:])
     with pytest.raises(FaceError):
-        engine.register(Photo(half, "half"), Framing())
+        lite.register(Photo(half, "half"), Framing())
 
 
-def test_largest_face_first_and_others_by_number(engine: LiteEngine, portrait: Photo) -> None:
+def test_largest_face_first_and_others_by_number(lite: LiteEngine, portrait: Photo) -> None:
     small = cv2.resize(portrait.pixels, (360, 360), interpolation=cv2.INTER_AREA)
     two = np.concatenate([np.pad(small, ((0, 152), (0, 0), (0, 0))), portrait.pixels], axis=1)
-    first, second = (engine.register(Photo(two, "two"), Framing(index)).face for index in (0, 1))
+    first, second = (lite.register(Photo(two, "two"), Framing(index)).face for index in (0, 1))
     assert first.interocular_px > 1.2 * second.interocular_px
     assert first.box[0] > 360 > second.box[2]
     with pytest.raises(FaceError, match=r"Face 2 was asked for, but the photo shows 2.*0 to 1"):
-        engine.register(Photo(two, "two"), Framing(2))
+        lite.register(Photo(two, "two"), Framing(2))
 
 
 def test_smaller_companions_are_found_and_helmets_are_not(finder: FaceFinder, portrait: Photo) -> None:
@@ -174,27 +167,27 @@ def test_smaller_companions_are_found_and_helmets_are_not(finder: FaceFinder, po
     assert second[0] < 860 < 890 < second[2]
 
 
-def test_small_face_in_a_large_photo_is_found(engine: LiteEngine, portrait: Photo) -> None:
+def test_small_face_in_a_large_photo_is_found(lite: LiteEngine, portrait: Photo) -> None:
     field = np.full((2400, 3200, 3), 128, np.uint8)
     field[1500:2012, 400:912] = portrait.pixels
-    face = engine.register(Photo(field, "field"), Framing()).face
+    face = lite.register(Photo(field, "field"), Framing()).face
     assert 55 < face.interocular_px < 65
 
 
-def test_border_is_filled_when_the_face_is_near_the_edge(engine: LiteEngine, portrait: Photo) -> None:
+def test_border_is_filled_when_the_face_is_near_the_edge(lite: LiteEngine, portrait: Photo) -> None:
     close = np.ascontiguousarray(portrait.pixels[60:200, 165:290])
-    picture = engine.register(Photo(close, "close"), Framing()).renderer(RenderOptions()).draw(Expression())
+    picture = lite.register(Photo(close, "close"), Framing()).renderer(RenderOptions()).draw(Expression())
     for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
         assert edge.mean() > 8  # no black bars
 
 
-def test_a_wide_mouth_keeps_its_chin_where_the_photo_ends_below_it(engine: LiteEngine, finder: FaceFinder, portrait: Photo) -> None:
-    x0, y0, x1, y1 = engine.register(portrait, Framing()).face.box
+def test_a_wide_mouth_keeps_its_chin_where_the_photo_ends_below_it(lite: LiteEngine, finder: FaceFinder, portrait: Photo) -> None:
+    x0, y0, x1, y1 = lite.register(portrait, Framing()).face.box
     face, bottom = y1 - y0, int(y1 + 0.03 * (y1 - y0))
     side = int(face / 0.7)
     left = int((x0 + x1) / 2 - side / 2)
     ends_at_chin = np.ascontiguousarray(portrait.pixels[bottom - side : bottom, left : left + side])
-    renderer = engine.register(Photo(ends_at_chin, "chin"), Framing()).renderer(RenderOptions())
+    renderer = lite.register(Photo(ends_at_chin, "chin"), Framing()).renderer(RenderOptions())
     wide = finder.largest_mesh(renderer.draw(Expression(aperture=1.2)))
     assert wide is not None
     assert wide[CHIN, 1] < 0.97 * renderer.height
@@ -210,9 +203,9 @@ def test_drawing_out_the_edge_takes_no_longer_for_a_large_photo(portrait: Photo,
     assert max(blurred) <= 320
 
 
-def test_poor_photos_are_told_kindly(engine: LiteEngine, portrait: Photo) -> None:
-    assert engine.register(portrait, Framing()).warnings == ()
+def test_poor_photos_are_told_kindly(lite: LiteEngine, portrait: Photo) -> None:
+    assert lite.register(portrait, Framing()).warnings == ()
     blurred = cv2.GaussianBlur(cv2.resize(portrait.pixels, None, fx=2, fy=2), (0, 0), 6)
-    assert any("blurred" in warning for warning in engine.register(Photo(blurred, "blurred"), Framing()).warnings)
+    assert any("blurred" in warning for warning in lite.register(Photo(blurred, "blurred"), Framing()).warnings)
     small = cv2.resize(portrait.pixels, (200, 200), interpolation=cv2.INTER_AREA)
-    assert any("small" in warning for warning in engine.register(Photo(small, "small"), Framing()).warnings)
+    assert any("small" in warning for warning in lite.register(Photo(small, "small"), Framing()).warnings)

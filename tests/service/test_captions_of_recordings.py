@@ -127,6 +127,22 @@ def test_it_can_be_cancelled_while_only_the_words_are_missing(service: Service, 
     assert not server.go_on.is_set(), "nobody waited for the service"
 
 
+def test_a_stream_whose_reader_left_with_all_of_it_is_done(service: Service, server: RecognitionServer) -> None:
+    """The words are found no more: `POST /stream` forgets its job then, and a complete stream does not count as cancelled."""
+    server.hears = "stalling"
+    told: list[str] = []
+    service.when_job_ends(lambda record: told.append(record.state))
+    job = begun(service, "stream")
+    pieces = service.jobs.handle(job.id).result(30)
+    assert list(pieces)
+    assert pieces.job.wait(30)
+    service.jobs.cancel(job.id, "ada")
+    wait_for(lambda: told)
+    assert told == ["done"]
+    assert lines(service.jobs.get(job.id, "ada")) == []
+    assert not server.go_on.is_set(), "nobody waited for the service"
+
+
 @pytest.mark.parametrize("asked", [None, True])
 def test_where_the_recogniser_fails_the_video_is_there_and_says_so(service: Service, server: RecognitionServer, asked: Any) -> None:
     server.hears = "dropping"

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from core.service import face_previews
 from core.service import requests as requests_module
 from core.service.decoded_photos import KEPT_S, DecodedPhotos
 from core.service.face_previews import AT_ONCE, MAX_WAITING, PhotoPreview
@@ -24,6 +25,7 @@ from core.service.service import Service
 from core.settings import Settings
 from core.studio import Studio
 from core.types import Photo
+from tests.support.clip_files import clip_file
 from tests.support.paths import PORTRAIT, SPEECH
 
 SIDE = 1200
@@ -182,3 +184,25 @@ def test_kept_photos_are_bounded_in_bytes_and_time(tmp_path: Path) -> None:
     assert kept.nbytes == 900
     kept.sweep(time.monotonic() + KEPT_S + 1)
     assert kept.nbytes == 0
+
+
+@pytest.mark.parametrize(("look_s", "faces"), [(30.0, 1), (0.0, 0)], ids=["while there is time", "no longer"])
+def test_a_face_is_looked_for_in_a_video(
+    service: Service, portrait: Photo, monkeypatch: pytest.MonkeyPatch, look_s: float, faces: int
+) -> None:
+    """Frames may be large, and others wait for the place."""
+    monkeypatch.setattr(face_previews, "LOOK_S", look_s)
+    face = cv2.resize(portrait.pixels, (256, 256), interpolation=cv2.INTER_AREA)
+    frames = [np.zeros_like(face)] * 8 + [face] * 8
+    clip = service.outputs.new_upload("clip.mp4", clip_file(frames, rate=25), "ada")
+
+    async def test() -> None:
+        preview = await service.face_previews.of(clip, "ada")
+        assert preview is not None
+        assert len(preview.faces) == faces
+        assert preview.shown is not None
+        shown = cv2.imread(str(preview.shown))
+        assert shown is not None
+        assert (shown.mean() > 20) == bool(faces), "the frame whose faces these are, or the first"
+
+    asyncio.run(test())

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +24,7 @@ from core.speech_recognition import sphinx, sphinx_process
 from core.types import SAMPLE_RATE_HZ, Word
 from tests.support.paths import SPEECH
 from tests.support.recognition_server import KEY, RecognitionServer, recognition_server
+from tests.support.serving import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +80,41 @@ def test_a_process_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.code == "recognition_failed"
 
 
+def test_a_process_that_cannot_be_started_fails_likewise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A video is not lost with it: whoever waits for captions knows this error."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    with pytest.raises(EngineUnavailable, match="cannot be started") as caught:
+        sphinx.recognised(np.zeros(SAMPLE_RATE_HZ, np.float32), threading.Event())
+    assert caught.value.code == "recognition_failed"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups of a terminal")
+def test_ctrl_c_in_the_terminal_does_not_reach_it() -> None:
+    """A server that is stopped so leaves its job to the next one, and does not take the recogniser's end for a failure."""
+    with sphinx._process(2) as process:
+        assert os.getpgid(process.pid) not in (os.getpgid(0), 0)
+        process.kill()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+def test_a_service_manager_that_ends_all_processes_does_not_make_it_fail() -> None:
+    silence = bytes(2 * SAMPLE_RATE_HZ * 4)
+    with sphinx._process(len(silence)) as process:
+        assert process.stdin is not None
+        process.stdin.write(silence[2:])  # more than a pipe holds: it reads already
+        process.stdin.flush()
+        process.terminate()
+        answer, _ = process.communicate(silence[:2])
+    assert (process.returncode, answer) == (0, b"[]")
+
+
+@pytest.mark.parametrize(("promised", "code"), [(2000, 0), (2002, 1)], ids=["whole", "broken off"])
+def test_nothing_is_recognised_for_a_process_that_is_gone(promised: int, code: int) -> None:
+    command = [sys.executable, "-m", sphinx._PROGRAM, str(promised)]
+    ended = subprocess.run(command, input=bytes(2000), capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout) == (code, b"" if code else b"[]")
+
+
 def test_words_are_remembered_for_each_owner(server: RecognitionServer, monkeypatch: pytest.MonkeyPatch) -> None:
     server.hears = "One two."
     audio = load_audio(SPEECH, Settings())
@@ -88,6 +128,27 @@ def test_words_are_remembered_for_each_owner(server: RecognitionServer, monkeypa
         monkeypatch.setattr(recorded_words, "MOST_WORDS", 3)
         recorded.begin(audio, "bob").words()
         assert (recorded.known(audio, "ada"), recorded.known(audio, "bob")) == (None, words), "there is room for one"
+
+
+def test_what_was_cancelled_counts_until_the_service_has_answered(server: RecognitionServer) -> None:
+    """So nobody can pile requests up by cancelling; others are not held up by that."""
+    server.hears = "stalling"
+    audio, before = load_audio(SPEECH, Settings()), len(server.requests)
+    with closing(SpeechRecognition(Settings(recognition_url=server.url, recognition_key=KEY))) as service:
+        recorded = RecordedWords(service)
+        own = [recorded.begin(audio, "ada") for _ in range(recorded_words.OWNER_AT_ONCE)]
+        wait_for(lambda: len(server.requests) == before + len(own))
+        for each in own:
+            each.cancel()
+        more = recorded.begin(audio, "ada")
+        other = recorded.begin(audio, "bob")
+        wait_for(lambda: len(server.requests) == before + len(own) + 1)
+        time.sleep(3 * recorded_words.CANCEL_POLL_S)
+        assert len(server.requests) == before + len(own) + 1
+        server.hears = "One two."
+        server.go_on.set()
+        assert [word.text for word in more.words()] == ["One", "two."]
+        other.cancel()
 
 
 def test_words_by_a_service(server: RecognitionServer) -> None:

@@ -20,6 +20,8 @@ QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
          "--disable-component-update", "--disable-sync")  # fmt: skip
 RESULT_MS = 30_000
 SHOWS_MS = 10_000
+PHOTO_SHOWN = "document.querySelector('#th-photo img')?.naturalWidth > 0"
+"""True in the page once the picture of the person is drawn."""
 
 BROWSER_MARKS = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: the page was not tried in a browser"),

@@ -37,7 +37,7 @@ Reason = Literal["end", "length", "interrupted", "failed"]
 @dataclass(eq=False)
 class _Turn:
     """The answer to one message. reason: why its text is over, None while it is not. voice: who speaks it live. job: its video's.
-    unwanted: the video's making was given up.
+    unwanted: the video's making was given up, perhaps before it had a job.
     """
 
     number: int
@@ -123,7 +123,8 @@ class Conversation:
         self._end_answer()
         for turn in self._filmed:
             turn.unwanted = True
-            self._in_background(self._clips.give_up(turn.job))
+            if turn.job:
+                self._in_background(self._clips.give_up(turn.job))
 
     def _end_answer(self) -> None:
         """What was not spoken of it, or where nothing is spoken not written, is cut from the history."""
@@ -170,7 +171,7 @@ class Conversation:
         self._finish(turn)
         self.log.add("latency", {"turn": turn.number, **turn.latency.view()})
         if self.options.mode == "clips" and turn.text:
-            await self._render(turn)
+            await asyncio.shield(self._in_background(self._render(turn)))  # else the end of this answer would lose a job that just begins
 
     async def _spoken(self, turn: _Turn, live: ResumableSession) -> None:
         latency = turn.latency
@@ -286,13 +287,18 @@ class Conversation:
 
     async def _render(self, turn: _Turn) -> None:
         """Begins the video; it goes on when the next message comes, but not when that is preceded by an interrupt."""
+        self._filmed.append(turn)
         try:
             turn.job = await self._clips.begin(turn.text)
-        except TalkingHeadError as error:
+        except BaseException as error:
+            self._filmed.remove(turn)
+            if not isinstance(error, TalkingHeadError):
+                raise
             turn.video_error = error_view(error)
             self.log.add("error", {"turn": turn.number, "error": error})
             return
-        self._filmed.append(turn)
+        if turn.unwanted:
+            self._in_background(self._clips.give_up(turn.job))
         self._in_background(self._rendered(turn))
         if self.shows_idle:
             self.show_idle()
@@ -307,7 +313,8 @@ class Conversation:
         finally:
             self._filmed.remove(turn)
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._rendering.add(task)
         task.add_done_callback(self._rendering.discard)
+        return task

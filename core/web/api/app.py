@@ -53,7 +53,7 @@ _ROUTERS = [
     routes_speech.openai_router,
 ]
 """None of them includes another: what is not a route of theirs is not seen by `_refuse_other_methods`."""
-_ABOUT = """One portrait photo and one speech recording, or a text, become a talking-head video.
+_ABOUT = """One photo or video of a person, and one speech recording or a text, become a talking-head video.
 
 {access} WebSockets `/jobs/{{id}}/events` and `/live` are described in docs/api.md. Conversations over `/chat` are in docs/chat.md."""
 _NEEDS_KEY = (

@@ -33,7 +33,7 @@ async def accept_video(http: HttpRequest, context: Context, owner: str, kind: Jo
             raise Malformed("audio is missing.", "Send the recording as a part named audio, or what is said as text.")
         if bool(form.fields.get("avatar")) == ("image" in form.files):
             both = "Both image and avatar are given." if "image" in form.files else "image is missing, and no avatar is given."
-            raise Malformed(both, "Send a photo as image, or a token as avatar.")
+            raise Malformed(both, "Send a photo or video as image, or a token as avatar.")
         inputs = VideoInputs(
             form.files.get("audio"),
             form.files.get("image"),
@@ -54,7 +54,7 @@ async def accept_avatar(http: HttpRequest, context: Context, owner: str, kept: b
     """The job of POST /avatars, accepted. Raises as `accept_video`."""
     async with _form(http, context, owner, AVATAR_PARTS) as form:
         if "image" not in form.files:
-            raise Malformed("image is missing.", "Send the photo as a part named image.")
+            raise Malformed("image is missing.", "Send the photo or video as a part named image.")
         inputs = AvatarInputs(
             form.files.get("image"),
             form.fields.get("name", ""),

@@ -79,7 +79,7 @@ _SAID = {
     409: "The job has no result (yet), or was stopped",
     413: "A file, a field or the whole request is too large",
     415: "A file is not what this part takes, by its content",
-    422: "An option, the recording or the photo cannot be used; the message says why",
+    422: "An option, the recording, photo or video cannot be used; the message says why",
     429: "Too many requests, or too much at once; see Retry-After",
     500: "A defect of the server",
     501: "Voices that speak texts are not installed here, or no language model is set",

@@ -22,13 +22,13 @@ PROCESS = (
     "size: shorter side of the video in pixels, or source. seed: of blinks and nods. face: which face, 0 is the largest. "
     "consent: the person shown agreed (needed where the deployment says so). text: what is said, plain or SSML, instead of a recording. "
     "voice: of the text, its id as /list_voices tells it, or empty for the default. speed: of the text, 0.5 to 2. "
-    "aspect: auto, 1:1, 9:16, 16:9, 4:5 or source. crop: left, top, width, height of the part of the photo that is shown, in shares of its "
-    "width and height, such as 0.1,0,0.8,0.9, or empty. burn_captions: the words of the text are drawn into the picture. "
+    "aspect: auto, 1:1, 9:16, 16:9, 4:5 or source. crop: left, top, width, height of the part that is shown, in shares of the picture's "
+    "width and height, such as 0.1,0,0.8,0.9, or empty. burn_captions: the words are drawn into the picture while they are said. "
     "background: a picture behind the person (lite engine), or None. "
     "Returns an mp4 file."
 )
 PROCESS_OPTIMIZED = (
-    "Makes a talking-head video of a photo or a registered avatar. audio: a recording of speech, or None with a text. "
+    "Makes a talking-head video of a photo, a video or a registered avatar. audio: a recording of speech, or None with a text. "
     "image: a photo or a video, or None with a token. "
     "token: of an avatar from /preload_avatar, or empty. options: by name, such as "
     '{"engine": "auto", "preset": "fast", "size": 320, "aspect": "9:16", "crop": [0.1, 0, 0.8, 0.9], '
@@ -42,10 +42,11 @@ PROCESS_OPTIMIZED = (
     "(WebVTT) of a text, and of a recording where there is a recogniser."
 )
 PRELOAD_AVATAR = (
-    "Registers a person, so that later videos of them start at once. image: a photo with a face. name: for your own list. consent: the "
-    "person agreed to being animated (needed where the deployment says so). face: which face, 0 is the largest. Returns a token for "
-    "/process_talking_head_optimized, which is good for you alone, and a picture of the face. Clients keep their avatars under an "
-    "X-Owner-Key header of at least 16 characters that they made up; without one they last as long as the client."
+    "Registers a person, so that later videos of them start at once. image: a photo or a video with a face. name: for your own list. "
+    "consent: the person agreed to being animated (needed where the deployment says so). face: which face, 0 is the largest. "
+    "Returns a token for /process_talking_head_optimized, which is good for you alone, and a picture of the face. "
+    "Clients keep their avatars under an X-Owner-Key header of at least 16 characters that they made up; "
+    "without one they last as long as the client."
 )
 CLEAR_CACHE = 'Deletes your own "avatars", "results", the "speech" of texts or "all". Returns the freed bytes.'
 LIST_VOICES = (

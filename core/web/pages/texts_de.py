@@ -91,7 +91,7 @@ GERMAN = Texts(
     example_names={"person": "Mensch", "drawing": "Zeichnung", "painting": "Gemälde"},
     idle="Gib ein Foto oder Video mit einem deutlichen Gesicht hinein, dann eine Sprachaufnahme oder einen Text. Das Video erscheint hier.",
     label_note="Videos von hier tragen ein kleines „AI“ in der Ecke und in der Datei den Vermerk, dass sie künstlich erzeugt sind.",
-    avatars_intro="Ein Foto einmal anlegen: Spätere Videos dieser Person beginnen sofort.",
+    avatars_intro="Ein Foto oder Video einmal anlegen: Spätere Videos dieser Person beginnen sofort.",
     avatar_name="Name",
     avatar_name_hint="Nur für dich",
     consent="Die Person auf dem Foto ist einverstanden, dass sie animiert wird, oder ich bin es selbst.",
@@ -301,15 +301,16 @@ GERMAN = Texts(
         "conversion_too_slow": "Das Umwandeln dauerte länger als {limit_s} s. Nimm das MP4.",
         "conversion_too_large": "Die Datei hätte mehr als {limit}. Nimm das MP4.",
         "conversions_full": "Gerade werden viele Videos umgewandelt. Versuche es in einer Minute noch einmal.",
-        "no_inputs": "Ein Foto und eine Aufnahme fehlen. Gib beides hinein, oder statt der Aufnahme einen Text.",
-        "no_photo": "Das Foto fehlt. Lade eines hoch oder nimm eines mit der Kamera auf.",
+        "no_inputs": "Ein Foto oder Video und eine Aufnahme fehlen. Gib beides hinein, oder statt der Aufnahme einen Text.",
+        "no_photo": "Ein Foto oder Video fehlt. Lade eines hoch, oder nimm mit der Kamera ein Foto auf.",
         "no_audio": "Die Aufnahme fehlt. Lade eine hoch, nimm eine mit dem Mikrofon auf, oder schreibe einen Text.",
         "text_encoding": "Der Text ist nicht in UTF-8. Speichere ihn als UTF-8, oder füge ihn ein.",
         "ssml_invalid": "Der Text beginnt wie SSML, das hier nicht verstanden wird. {problem} Schreibe ihn ohne Auszeichnungen.",
         "upload_gone": "Die hochgeladene Datei {name} ist nicht mehr da: Dateien werden nur eine Zeit lang behalten. Gib sie noch einmal "
         "hinein.",
         "upload_wrong_kind": "{name} ist weder ein Foto noch eine Aufnahme, die hier verwendet werden kann. Fotos: PNG, JPEG, HEIC, AVIF, "
-        "WebP oder BMP. Aufnahmen: WAV, MP3, M4A, FLAC oder Ogg, oder ein Video mit Ton als WebM, MP4 oder MOV.",
+        "WebP oder BMP. Videos: MP4, MOV, WebM, MKV, AVI, MPEG oder FLV. Aufnahmen: WAV, MP3, M4A, FLAC oder Ogg, "
+        "oder ein Video mit Ton als WebM, MP4 oder MOV.",
         "upload_too_large": "{name} ist zu groß: Höchstens {limit} werden angenommen.",
         "uploads_in_use": "Was du hochgeladen hast, umfasst mehr als {mib} MiB, und alles wird gerade gebraucht. Warte, bis ein Video "
         "davon fertig ist.",

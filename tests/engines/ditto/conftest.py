@@ -18,6 +18,7 @@ from core.engines.ditto_renderer import DittoRenderer
 from core.media.source import load_source
 from core.optimization.kept_arrays import KeptArrays
 from core.settings import Settings
+from core.studio import Studio, open_studio
 from core.types import Framing, Photo
 from tests.support.synthetic_checkpoints import TINY, checkpoints, tiny_networks, write_checkpoints
 
@@ -38,6 +39,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def engine(root: Path, tiny_ditto: None) -> DittoEngine:
     return DittoEngine(checkpoints(root), "cpu")
+
+
+@pytest.fixture(scope="module")
+def studio(engine: DittoEngine, settings: Settings) -> Iterator[Studio]:
+    """With this engine beside lite."""
+    studio = open_studio(settings, lambda: engine)
+    yield studio
+    studio.close()
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +12,16 @@ import numpy as np
 import pytest
 
 from core.clip_options import clip_index
-from core.engines.ditto import DittoEngine
 from core.errors import OptionError
 from core.media.audio import load_audio
 from core.media.source import Clip, load_source
 from core.options import read_options
 from core.settings import Settings
-from core.studio import Studio, open_studio
+from core.studio import Studio
 from core.types import Audio, Avatar, Photo, Request
 from tests.support.clip_files import RATE_HZ, clip_file
 
 FRAMES = 6
-
-
-@pytest.fixture(scope="module")
-def studio(engine: DittoEngine, settings: Settings) -> Iterator[Studio]:
-    studio = open_studio(settings, lambda: engine)
-    yield studio
-    studio.close()
 
 
 @pytest.fixture(scope="module")

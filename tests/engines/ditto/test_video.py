@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -21,13 +20,6 @@ from core.studio import Studio, open_studio
 from core.types import Audio, Framing, Photo, Progress, Request, Skipped
 
 FRAMES = 12
-
-
-@pytest.fixture(scope="module")
-def studio(engine: DittoEngine, settings: Settings) -> Iterator[Studio]:
-    studio = open_studio(settings, lambda: engine)
-    yield studio
-    studio.close()
 
 
 def encoded(pictures: list[np.ndarray]) -> bytes:

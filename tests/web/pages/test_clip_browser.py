@@ -11,7 +11,7 @@ import pytest
 from core.engines.base import Engine
 from core.types import Audio, Photo
 from tests.support.app_process import Server, start_app, stop_app
-from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab
+from tests.support.browser import BROWSER_MARKS, PHOTO_SHOWN, RESULT_MS, Tab
 from tests.support.talking_clip import encoded, talking_frames
 
 pytestmark = BROWSER_MARKS
@@ -22,7 +22,6 @@ DROP = """([selector, name, data]) => {
   const zone = document.querySelector(`${selector} button.upload-container`);
   zone.dispatchEvent(new DragEvent('drop', { dataTransfer: files, bubbles: true, cancelable: true }));
 }"""
-SEEN = "document.querySelector('#th-photo img')?.naturalWidth > 0"
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +40,15 @@ def test_a_video_is_chosen_seen_and_made_to_talk(tab: Tab, data: bytes, tmp_path
     path = tmp_path / "talk.mp4"
     path.write_bytes(data)
     tab.give(photo=path)
-    tab.page.wait_for_function(SEEN, timeout=RESULT_MS)
+    tab.page.wait_for_function(PHOTO_SHOWN, timeout=RESULT_MS)
     tab.page.locator("#th-faces .th-card").first.wait_for(timeout=RESULT_MS)
     tab.generate()
     tab.page.locator("#th-status .th-result").wait_for(timeout=2 * RESULT_MS)
     tab.page.reload()  # the choice is still there
-    tab.page.wait_for_function(SEEN, timeout=RESULT_MS)
+    tab.page.wait_for_function(PHOTO_SHOWN, timeout=RESULT_MS)
 
 
 def test_a_video_can_be_dropped(tab: Tab, data: bytes) -> None:
     tab.page.evaluate(DROP, ["#th-photo", "talk.mov", base64.b64encode(data).decode()])
-    tab.page.wait_for_function(SEEN, timeout=RESULT_MS)
+    tab.page.wait_for_function(PHOTO_SHOWN, timeout=RESULT_MS)
     tab.page.locator("#th-faces .th-card").first.wait_for(timeout=RESULT_MS)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
 
 from core.engines.capabilities import DITTO, LITE
 from core.service.clip_stills import still_path
+from core.service.job_views import JobView
+from core.service.service import Service
 from core.types import RenderOptions
 from core.web.pages.tabs.clip import ClipInputs, is_moving
-from core.web.pages.tabs.common import Context
+from core.web.pages.tabs.common import Context, person_of
+from tests.support.clip_files import clip_file
+from tests.support.paths import PORTRAIT
 
 INPUTS = ClipInputs({"longer": "a", "shorter": "b", "fps": "c", "keep_background": "d"})
 USUAL = {"a": RenderOptions.longer, "b": RenderOptions.shorter, "c": RenderOptions.fps, "d": RenderOptions.keep_background}
@@ -22,6 +29,11 @@ def test_only_what_was_changed_and_is_honoured_of_a_video_is_asked_for() -> None
     assert INPUTS.options(changed, LITE, False) == {}
 
 
+def test_what_an_engine_does_not_honour_is_not_offered() -> None:
+    assert [update["visible"] for update in INPUTS.offered(DITTO)] == [True, True, False, True]
+    assert [update["visible"] for update in INPUTS.offered(LITE)] == [True] * 4
+
+
 def test_what_was_chosen_is_restored() -> None:
     changed = {**USUAL, "b": "rest"}
     updates = INPUTS.restored(INPUTS.chosen(changed))
@@ -30,10 +42,23 @@ def test_what_was_chosen_is_restored() -> None:
 
 
 def test_a_video_is_known_by_the_picture_that_stands_for_it(tmp_path: Path) -> None:
+    """And by itself: its settings hold also where somebody is faster than its preview."""
     video, photo = tmp_path / "talk.mp4", tmp_path / "photo.png"
-    for path in (video, still_path(video), photo):
-        path.write_bytes(b"any")
+    video.write_bytes(clip_file([np.zeros((64, 64, 3), np.uint8)], rate=25))
+    still_path(video).write_bytes(PORTRAIT.read_bytes())
+    photo.write_bytes(PORTRAIT.read_bytes())
     context: Context = None  # type: ignore[assignment]  # asked for avatars only
     assert is_moving(context, "", str(still_path(video)), "local")
+    assert is_moving(context, "", str(video), "local")
     assert not is_moving(context, "", str(photo), "local")
+    assert not is_moving(context, "", str(tmp_path / "gone.mp4"), "local")
     assert not is_moving(context, "", None, "local")
+
+
+def test_a_video_is_named_after_the_file_that_its_person_came_in(tmp_path: Path) -> None:
+    """Uploads are kept no longer than videos, often less long."""
+    clip, photo = str(still_path(tmp_path / "Ada at home.mp4")), str(tmp_path / "Ada.png")
+    service: Service = None  # type: ignore[assignment]  # asked for avatars only
+    for state, name in (({"photo": clip}, "Ada at home"), ({"photo": photo}, "Ada"), ({"photo": ""}, ""), ({"photo": None}, ""), ({}, "")):
+        job: JobView = SimpleNamespace(client_state=state, owner="local")  # type: ignore[assignment]
+        assert person_of(service, job) == name

@@ -15,12 +15,11 @@ import soundfile
 from core.engines.base import Engine
 from core.types import Audio, Photo
 from tests.support.app_process import Server, start_app, stop_app
-from tests.support.browser import BROWSER_MARKS, LAPTOP, RESULT_MS, SHOWS_MS, Tab, faults
+from tests.support.browser import BROWSER_MARKS, LAPTOP, PHOTO_SHOWN, RESULT_MS, SHOWS_MS, Tab, faults
 from tests.support.talking_clip import encoded, talking_frames
 
 pytestmark = BROWSER_MARKS
 N = 40
-SEEN = "document.querySelector('#th-photo img')?.naturalWidth > 0"
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,7 @@ def test_the_settings_of_a_video(browser: Any, server: Server, data: bytes, spee
     tab = Tab(browser, server, **LAPTOP)
     page = tab.page
     tab.give(path, short)
-    page.wait_for_function(SEEN, timeout=RESULT_MS)
+    page.wait_for_function(PHOTO_SHOWN, timeout=RESULT_MS)
     page.locator("#th-clip").wait_for(timeout=RESULT_MS)
     choose(page, "If the speech is shorter", "the rest follows, lips closed")
     choose(page, "Frames per second", "as the video")

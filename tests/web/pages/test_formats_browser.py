@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.support.app_process import Server, start_app, stop_app
-from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab
+from tests.support.browser import BROWSER_MARKS, PHOTO_SHOWN, RESULT_MS, Tab
 from tests.support.paths import PORTRAIT, SPEECH
 
 pytestmark = BROWSER_MARKS
@@ -77,7 +77,7 @@ def test_a_video_with_sound_is_a_recording(tab: Tab, tmp_path: Path, name: str, 
 @pytest.mark.parametrize("name", ["photo.heic", "photo.avif"])
 def test_a_photo_of_a_phone_is_a_photo_and_is_seen(tab: Tab, tmp_path: Path, name: str) -> None:
     tab.give(photo=photo_as(tmp_path / name))
-    tab.page.wait_for_function("document.querySelector('#th-photo img')?.naturalWidth > 0", timeout=RESULT_MS)
+    tab.page.wait_for_function(PHOTO_SHOWN, timeout=RESULT_MS)
     makes_a_video(tab)
 
 
@@ -87,7 +87,7 @@ def test_what_is_dropped_is_taken_too(tab: Tab, tmp_path: Path) -> None:
     pillow_heif.from_pillow(Image.open(PORTRAIT).convert("RGB")).save(photo, quality=90)
     for selector, name, data in (("#th-photo", "IMG.HEIC", photo.getvalue()), ("#th-speech", speech.name, speech.read_bytes())):
         tab.page.evaluate(DROP, [selector, name, base64.b64encode(data).decode()])
-    tab.page.wait_for_function("document.querySelector('#th-photo img')?.naturalWidth > 0", timeout=RESULT_MS)
+    tab.page.wait_for_function(PHOTO_SHOWN, timeout=RESULT_MS)
     tab.page.locator("#th-speech input[type=file]").first.wait_for(state="detached", timeout=RESULT_MS)
     makes_a_video(tab)
 

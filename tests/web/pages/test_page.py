@@ -122,8 +122,8 @@ def test_one_endpoint_is_named_and_every_other_is_private(server: Server, client
 
 
 def test_missing_inputs_are_named(server: Server, client) -> None:
-    assert "A photo and a recording are missing" in refusal(server, client, None, None)
-    assert "photo is missing" in refusal(server, client, SPEECH, None)
+    assert "A photo or video and a recording are missing" in refusal(server, client, None, None)
+    assert "photo or video is missing" in refusal(server, client, SPEECH, None)
     assert "recording is missing" in refusal(server, client, None, PORTRAIT)
 
 

@@ -63,7 +63,7 @@ def test_what_is_missing_is_said(tab: Tab) -> None:
     error = tab.page.locator("#th-status .th-error")
     tab.generate()
     error.wait_for(timeout=10_000)
-    assert "A photo and a recording are missing" in error.inner_text()
+    assert "A photo or video and a recording are missing" in error.inner_text()
     assert tab.page.locator(".toast-body").count() == 0, "it is said once"
     tab.give(speech=None)
     tab.generate()

@@ -201,7 +201,7 @@ def test_only_true_is_a_consent(client: Any) -> None:
 def test_what_does_not_fit_together_is_explained(client: Any) -> None:
     token, _ = register(client)
     assert "Give one of them" in refusal(make, client, token, PORTRAIT)
-    assert "photo is missing" in refusal(make, client)
+    assert "photo or video is missing" in refusal(make, client)
     assert "its own" in refusal(make, client, token, face_index=1)
 
 

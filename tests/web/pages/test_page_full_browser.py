@@ -229,7 +229,7 @@ def test_the_page_speaks_german_and_fits_a_phone_in_dark_mode(browser, server: S
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
     tab.generate()
     page.locator("#th-status .th-error").wait_for(timeout=10_000)
-    assert "Ein Foto und eine Aufnahme fehlen" in page.locator("#th-status").inner_text()
+    assert "Ein Foto oder Video und eine Aufnahme fehlen" in page.locator("#th-status").inner_text()
     page.get_by_role("link", name="English").click()
     page.get_by_role("button", name="Generate", exact=True).wait_for(timeout=20_000)
     page.get_by_role("link", name="Deutsch").click()

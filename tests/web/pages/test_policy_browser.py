@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.app_process import Server, start_app, stop_app
-from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab
+from tests.support.browser import BROWSER_MARKS, PHOTO_SHOWN, RESULT_MS, Tab
 from tests.support.foreign_site import ForeignSite, foreign_site
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 
@@ -48,7 +48,7 @@ def test_all_that_the_page_does_is_allowed(tab: Tab) -> None:
     page.locator("#th-results video").first.wait_for(timeout=10_000)
     page.get_by_role("link", name="Deutsch").click()
     page.locator("#th-generate", has_text="Erzeugen").wait_for(timeout=20_000)
-    page.wait_for_function("document.querySelector('#th-photo img')?.naturalWidth > 0", timeout=10_000)
+    page.wait_for_function(PHOTO_SHOWN, timeout=10_000)
     assert tab.forbidden == []
     assert tab.outside() == []
 

@@ -7,7 +7,13 @@ class Microphone {
   static async open(gone) {
     if (!navigator.mediaDevices?.getUserMedia) throw new DOMException('', 'SecurityError');
     const sound = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
-    return new Microphone(await navigator.mediaDevices.getUserMedia({ audio: sound }), gone);
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: sound });
+    try {
+      return new Microphone(stream, gone);
+    } catch (error) { // a browser that plays no sound just now: the microphone must not stay on
+      for (const track of stream.getTracks()) track.stop();
+      throw error;
+    }
   }
 
   constructor(stream, gone) {

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from core.errors import AvatarError
+from core.media.sniff import is_video_file
+from core.studio import Studio
 from core.types import RenderOptions
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
+from core.web.pages.tabs.controls import honoured_controls
 from core.web.pages.tabs.person import PersonInputs
 from core.web.pages.widgets import quiet
 
@@ -41,6 +43,14 @@ class ClipInputs:
     def outputs(self) -> list[Any]:
         return list(self.by_name.values())
 
+    def offered(self, honoured: frozenset[str]) -> list[Any]:
+        """Updates of `outputs`: only what the engine honours is shown."""
+        return [gr.update(visible=name in honoured) for name in self.by_name]
+
+    def follow(self, engine: Any, studio: Studio) -> None:
+        """engine: the component by which one is chosen."""
+        engine.change(lambda chosen: self.offered(honoured_controls(studio, str(chosen))), engine, self.outputs(), **quiet(queue=False))
+
 
 def is_moving(context: Context, token: str, photo: str | None, owner: str) -> bool:
     """Whether the person that is chosen is one of a video. token: of an avatar; "" where `photo`, an upload, is meant."""
@@ -49,19 +59,20 @@ def is_moving(context: Context, token: str, photo: str | None, owner: str) -> bo
             return context.service.studio.avatar(token, owner).kind == "video"
         except AvatarError:  # deleted meanwhile
             return False
-    return bool(photo) and uploaded(photo) != Path(str(photo))  # what is seen of a video is a picture that stands for it
+    file = uploaded(photo)
+    return file is not None and is_video_file(file)  # the picture that stands for it, or the video while there is none yet
 
 
 def clip_inputs(context: Context, person: PersonInputs, name: str = "th") -> ClipInputs:
     """The settings, which come and go with the person. name: what the id of their place begins with."""
-    texts = context.texts.picture
+    texts, honoured = context.texts.picture, honoured_controls(context.service.studio, "auto")
     with gr.Column(visible=False, elem_id=f"{name}-clip", elem_classes="th-plain-column") as place:
         with gr.Row():
             longer = _choice(texts["longer"], texts["longer_ways"], RenderOptions.longer)
             shorter = _choice(texts["shorter"], texts["shorter_ways"], RenderOptions.shorter)
         with gr.Row():
             rates: list[tuple[str, str | int]] = [(texts["fps_usual"], RenderOptions.fps), (texts["fps_source"], "source")]
-            fps = gr.Dropdown(rates, value=RenderOptions.fps, label=texts["fps"], min_width=170)
+            fps = gr.Dropdown(rates, value=RenderOptions.fps, label=texts["fps"], min_width=170, visible="fps" in honoured)
             label, hint = texts["keep_background"], texts["keep_background_hint"]
             background = gr.Slider(0, 1, RenderOptions.keep_background, step=0.05, label=label, info=hint, min_width=170)
 

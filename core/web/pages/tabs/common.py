@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 
 from core.errors import AvatarError
-from core.service.clip_stills import video_of
+from core.service.clip_stills import shown_name, video_of
 from core.service.examples import Example
 from core.service.job_views import JobView
 from core.service.owners import owner_of
@@ -58,8 +58,8 @@ def person_of(service: Service, job: JobView) -> str:
             return service.studio.avatar(token, job.owner).name
         except AvatarError:  # deleted meanwhile
             return ""
-    photo = uploaded(job.client_state.get("photo"))
-    return "" if photo is None else photo.stem
+    photo = job.client_state.get("photo")
+    return shown_name(Path(photo)) if isinstance(photo, str) else ""
 
 
 def uploaded(path: object) -> Path | None:

@@ -59,6 +59,7 @@ class GenerateTab:
                     gr.HTML(note_html(texts.label_note), elem_classes="th-html")
         self.person.picked.ask_anew(consent)
         follow_with_stills(context, self.person, controls)
+        clip.follow(controls.engine, context.service.studio)
         self._inputs = _Inputs(self.person, speech, clip, controls, consent)
         self.submitted = self._wire()
 

@@ -89,7 +89,7 @@ def test_an_interrupt_gives_up_the_video_of_an_older_answer(server: Serving, tok
             await caller.say("Who are you?")
             await caller.event("answer_done", turn=0)
             conversation = server.context.chats._held[(await caller.event("ready"))["chat"]]
-            await asyncio.to_thread(wait_for, lambda: conversation._filmed)
+            await asyncio.to_thread(wait_for, lambda: conversation._filmed and conversation._filmed[0].job)
             older = conversation._filmed[0].job
             await caller.send(type="interrupt")
             await caller.say("And now?")

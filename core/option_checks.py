@@ -1,0 +1,44 @@
+"""Which options a photo, a video and a live session cannot have."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from core.clip_options import CLIP_OPTIONS
+from core.errors import OptionError
+from core.types import Avatar, Controls, RenderOptions, Source, is_video
+
+
+def check_photo_options(options: RenderOptions) -> None:
+    """Raises OptionError for the first option that a video source alone gives a meaning, where it differs from its default."""
+    for name in CLIP_OPTIONS:
+        if getattr(options, name) != getattr(RenderOptions, name):
+            raise OptionError(
+                f"{name} is for videos, and this is a photo.",
+                "Leave it out, or give a video.",
+                code="videos_only",
+                parameters={"name": name},
+            )
+
+
+def check_moving_controls(source: Source | Avatar, controls: Controls, photo_only: frozenset[str], engine: str) -> None:
+    """Raises OptionError for the first control that differs from its default, where the source moves and the engine honours the control
+    for photos only.
+    """
+    for field in dataclasses.fields(controls) if is_video(source) else ():
+        if field.name in photo_only and getattr(controls, field.name) != field.default:
+            raise OptionError(
+                f"{field.name} is for photos: of a video the {engine} engine changes the mouth and the jaw.",
+                "Leave it out, or give a photo.",
+                code="photo_option",
+                parameters={"name": field.name, "engine": engine},
+            )
+
+
+def check_live_options(options: RenderOptions) -> None:
+    """Raises OptionError for the first option that a live session, which has no end and 25 frames a second, cannot honour."""
+    if options.burn_captions:
+        raise OptionError("Live sessions have no captions in the picture.", "Leave burn_captions out.", code="captions_live")
+    for name in ("fps", "shorter", "keep_background"):
+        if getattr(options, name) != getattr(RenderOptions, name):
+            raise OptionError(f"Live sessions do not honour {name}.", "Leave it out.", code="not_live", parameters={"name": name})
