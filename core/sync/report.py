@@ -142,7 +142,10 @@ def _shown_frames(data: bytes, name: str) -> Iterator[tuple[float, Frame]]:
     with closing(VideoDecoder(data, name)) as decoder:
         make = PictureMaker(decoder.pixel_shape)
         for n, picture in enumerate(decoder.frames()):
-            yield (n / FPS if picture.time is None else picture.time), make(picture)
+            frame = make(picture)
+            if not n:  # those that come in another size later are fitted in: the face is followed by its place
+                make = PictureMaker(decoder.pixel_shape, (frame.shape[1], frame.shape[0]))
+            yield (n / FPS if picture.time is None else picture.time), frame
 
 
 def _at_rows(times: F64, mouths: dict[int, tuple[float, float] | None], start_s: float, n_rows: int) -> Curves:

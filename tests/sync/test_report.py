@@ -12,9 +12,10 @@ import pytest
 
 from core.errors import AudioError, ImageError
 from core.settings import Settings
-from core.sync.report import Measured, measure
+from core.sync.report import Measured, measure, seen_in
 from core.types import Audio, Frame
 from tests.support.charts import chart
+from tests.support.clip_files import clip_file
 from tests.sync.conftest import MakeVideo, moved
 
 
@@ -115,6 +116,14 @@ def test_times_are_those_of_the_file(
     report = measure(rewritten(make_video(frames, speech.samples), tmp_path / name, late_s, rate=rate), settings).report
     assert report.offset_ms == pytest.approx(1000 * late_s, abs=12)
     assert report.fits
+
+
+def test_pictures_that_become_small_midway_are_looked_at_all_the_same(frames: list[Frame]) -> None:
+    large = [np.pad(frame, ((frame.shape[0], 0), (frame.shape[1], 0), (0, 0))) for frame in frames[:6]]  # the face is far from the corner
+    parts = ((large, 0), ([frame[::8, ::8].copy() for frame in large], 240))
+    joined = b"".join(clip_file(shown, form="mpegts", times_ms=[at + 40 * i for i in range(6)], gop=1) for shown, at in parts)
+    seen = seen_in(joined, "calls", 0.0, 50)
+    assert np.isfinite(seen).any()
 
 
 def test_a_video_without_a_sound_track(
