@@ -6,12 +6,10 @@ Model: face_landmarker.task (Google, Apache-2.0), shipped in `assets/`. Mesh ind
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 import tempfile
 import threading
-import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.aux_models.landmarks import MAX_FACES, Landmarks, Layout, check_face, check_whole
+from core.aux_models.task_lifetime import keep_until_unused
 from core.errors import EngineUnavailable
 from core.types import Frame
 
@@ -106,7 +105,7 @@ class Landmarker:
                     output_facial_transformation_matrixes=whole,
                 )
             )
-            _loaded.add(self)
+            self._close = keep_until_unused(self, self._landmarker)
             self._lock = threading.Lock()
             self._time_ms = 0 if follows_one else None
             self(np.zeros((64, 64, 3), np.uint8))  # the first call sets up the graph, and logs
@@ -123,22 +122,7 @@ class Landmarker:
     def close(self) -> None:
         """Frees the network."""
         with self._lock:
-            _loaded.discard(self)
-            self._landmarker.close()
-
-    def forget(self) -> None:
-        """For the interpreter's end, when MediaPipe's destructor would call into an executor that is gone, and fail noisily."""
-        self._landmarker._handle = None
-
-
-_loaded: weakref.WeakSet[Landmarker] = weakref.WeakSet()
-"""Those that are to be forgotten at the interpreter's end; one that nobody uses goes before, with its threads."""
-
-
-@atexit.register
-def _forget_all() -> None:
-    for landmarker in list(_loaded):
-        landmarker.forget()
+            self._close()
 
 
 class FaceMesh:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+import time
 import weakref
 
 from core.aux_models.face_mesh import FaceFinder
@@ -19,6 +20,19 @@ def test_a_landmarker_that_nobody_uses_goes() -> None:
     del finder
     gc.collect()
     assert landmarker() is None
+
+
+def test_one_that_the_garbage_collector_finds_is_closed() -> None:
+    """Its own destructor, called there, waited for ever for a thread that had been told to end."""
+    finder = FaceFinder()
+    task, circle = finder._landmarker._landmarker, [finder]
+    circle.append(circle)  # type: ignore[arg-type]
+    del finder, circle
+    gc.collect()
+    until = time.monotonic() + 20
+    while task._handle is not None and time.monotonic() < until:
+        time.sleep(0.01)
+    assert task._handle is None
 
 
 def test_one_that_is_used_to_the_end_says_nothing_there() -> None:
