@@ -20,6 +20,8 @@ from core.web.pages.tabs.background import BackgroundInputs, background_inputs
 from core.web.pages.tabs.common import Context
 from core.web.pages.widgets import quiet
 
+_OF_LITE, _OF_DITTO = LITE - DITTO, DITTO - LITE
+"""What one of them alone honours: its settings are shown where something of it is."""
 SIZES = (256, 320, 384, 512, 768)
 SQUARE, PORTRAIT = "1:1", "9:16"
 
@@ -121,7 +123,7 @@ def control_inputs(context: Context) -> ControlInputs:
             aspects, value=SQUARE, label=texts.picture["aspect"], info=texts.picture["aspect_hint"], min_width=170
         )
         aspect.change(None, aspect, None, js="(aspect) => window.talkingHeadPart.aspect(aspect)", **quiet())
-        with gr.Group(visible=bool(honoured & LITE)) as lite:
+        with gr.Group(visible=bool(honoured & _OF_LITE)) as lite:
             background = background_inputs(context, "th")
             with gr.Row(equal_height=False):
                 still = gr.HTML(visible=False, elem_id="th-still", elem_classes="th-html", min_width=150)
@@ -129,7 +131,7 @@ def control_inputs(context: Context) -> ControlInputs:
                     sliders = _sliders(context)
         if context.contents.everything or "ditto" in names:
             offered = "ditto" in names
-            with gr.Group(visible=bool(honoured & DITTO) or not offered) as ditto:
+            with gr.Group(visible=bool(honoured & _OF_DITTO) or not offered) as ditto:
                 choices = _ditto_choices(context, offered)
         else:
             ditto, choices = None, {}
@@ -140,7 +142,7 @@ def control_inputs(context: Context) -> ControlInputs:
 
         def shown(name: str) -> list[Any]:
             can = honoured_controls(studio, name)
-            return [gr.update(visible=bool(can & LITE)), gr.update(visible=bool(can & DITTO))]
+            return [gr.update(visible=bool(can & _OF_LITE)), gr.update(visible=bool(can & _OF_DITTO))]
 
         engine.change(shown, engine, [lite, ditto], **quiet(queue=False))
     return ControlInputs(engine, size, aspect, seed, new_seed, background, {**sliders, **choices}, sliders, still, fold)
