@@ -47,6 +47,8 @@ usage: ./setup.sh [command]
   (no command)     prepare everything, then say what to run next
   demo [options]   turn assets/portrait.png and assets/speech_7s.wav into output/demo.mp4 (options go to inference.py)
   app [options]    start the page in the browser (options go to app.py)
+  livekit, webrtc  install what these integrations need (docs/livekit.md, docs/webrtc.md)
+  train            install what training the motion model needs (docs/training.md)
   speech           install the voices that speak a text (docs/usage.md; espeak-ng among them is under the GPL)
   test [--all]     run ruff, mypy and pytest; --all adds the slow tests; what else is given goes to pytest
   help             this text
@@ -124,6 +126,9 @@ FILES = {
     "tensorrt": ("requirements-tensorrt.txt",),
     "speech": ("requirements-speech.txt",),
     "dev": ("requirements-dev.txt", "requirements-speech.txt"),
+    "livekit": ("requirements-livekit.txt",),
+    "webrtc": ("requirements-webrtc.txt",),
+    "train": ("requirements-train.txt",),
 }
 python = "%d.%d %s %s" % (*sys.version_info[:2], platform.system(), platform.machine())
 def stamp(part):
@@ -213,6 +218,9 @@ check_disk() {
       gpu) needed=$((needed + 9000)) ;;
       speech) needed=$((needed + 500)) ;;
       dev) needed=$((needed + 800)) ;;
+      livekit) needed=$((needed + 400)) ;;
+      webrtc) needed=$((needed + 100)) ;;
+      train) needed=$((needed + 200)) ;;
     esac
   done
   free="$(df -Pk . 2>/dev/null | sed -n '$s/.* \([0-9][0-9]*\)  *[0-9][0-9]*%.*/\1/p' || true)"
@@ -302,7 +310,7 @@ install_parts() { # the parts wanted, the parts missing
         # A GPU's packages have an ONNX Runtime of their own.
         case " $1 " in *' gpu '*) ;; *) requirements="$requirements -c requirements.txt onnxruntime" ;; esac
         ;;
-      dev) requirements="$requirements -r requirements-dev.txt" stamps="$stamps dev" ;;
+      dev | livekit | webrtc | train) requirements="$requirements -r requirements-$part.txt" stamps="$stamps $part" ;;
     esac
   done
   check_disk "$2"
@@ -426,10 +434,21 @@ speech() {
   say "  .venv/bin/python inference.py --list_voices"
 }
 
+integration() {
+  ensure lite "$1"
+  say "Ready. How to go on: docs/$1.md"
+}
+
+train() {
+  ensure full train
+  say "Ready. How to go on: docs/training.md"
+}
+
 run_tests() {
-  local markers='not slow' failed=''
-  if [ "${1:-}" = --all ]; then markers='' && shift; fi
-  ensure full dev
+  local markers='not slow' optional='' failed=''
+  if [ "${1:-}" = --all ]; then markers='' optional='livekit webrtc train' && shift; fi
+  # shellcheck disable=SC2086
+  ensure full dev $optional
   if ! command -v chromium >/dev/null 2>&1; then
     say "Note: no chromium here, which the browser tests need (Debian: sudo apt-get install chromium)."
   fi
@@ -447,6 +466,8 @@ case "$command" in
   demo) demo "$@" ;;
   app) app "$@" ;;
   speech) speech ;;
+  livekit | webrtc) integration "$command" ;;
+  train) train ;;
   test) run_tests "$@" ;;
   help | -h | --help) usage ;;
   *)
