@@ -215,6 +215,7 @@ class JobRunner:
     def _do(self, running: Running) -> None:
         record = running.record
         end_watch = self._topics.subscribe(cancel_topic(record.id), running.cancel)
+        self._topics.publish(job_topic(record.id))
         try:
             ended = self._worked(running)
             if ended is not None:

@@ -103,7 +103,7 @@ class SqlJobStore(abc.ABC):
 
     def position(self, job_id: str) -> int:
         before = (
-            "SELECT count(*) FROM jobs JOIN (SELECT number AS own FROM jobs WHERE id = ? AND state = 'queued') AS itself"
+            "SELECT count(*) FROM jobs CROSS JOIN (SELECT number AS own FROM jobs WHERE id = ? AND state = 'queued') AS itself"
             " WHERE state = 'queued' AND number <= own"
         )
         return int(self._read(lambda db: db.execute(before, (job_id,)).fetchone()[0]))
