@@ -29,7 +29,7 @@ from core.streaming.say import Say
 from core.streaming.speech import Speech
 from core.streaming.utterance import Utterance, as_mono, fade_out
 from core.streaming.utterance_queue import UtteranceQueue
-from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Controls, Frame, RenderOptions, Samples
+from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Controls, Frame, Phone, RenderOptions, Samples
 
 KEYFRAME_FRAMES = 2 * FPS
 MOST_LATE_S = 0.5
@@ -152,14 +152,18 @@ class LiveSession:
             self._odd = b""
             self._utterances.reserve(say, self._clock())
 
-    def feed_say(self, say: Say, samples: Samples, rate_hz: int, text: str, words: Sequence[tuple[float, int]]) -> None:
-        """More of the speech of a text; waits for room, or until the text is cancelled. Arguments as in `Say.put`.
+    def feed_say(
+        self, say: Say, samples: Samples, rate_hz: int, text: str, words: Sequence[tuple[float, int]], phones: Sequence[Phone] = ()
+    ) -> None:
+        """More of the speech of a text; waits for room, or until the text is cancelled. Arguments as in `Say.put` and `Utterance.feed`.
 
         Raises AudioError for a piece longer than `max_buffer_s`.
         """
         samples = as_mono(samples, rate_hz, self.options.max_buffer_s)
         with self._changed:
-            while not say.cancelled.is_set() and not self._utterances.feed_say(say, samples, rate_hz, text, words, self._clock()):
+            while not say.cancelled.is_set():
+                if self._utterances.feed_say(say, samples, rate_hz, text, words, self._clock(), phones):
+                    break
                 self._changed.wait()
 
     def end_say(self, say: Say) -> None:

@@ -36,6 +36,7 @@ class Speech:
                     while heard is None:
                         self._fill()
                         heard = self.utterance.next_heard()
+                    self._session.expect(self.utterance.next_phones())
                 self._flushed = not len(heard)
                 self._frames = self._session.flush() if self._flushed else self._session.push(heard)
             frame = next(self._frames, None)
