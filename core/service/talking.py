@@ -31,8 +31,9 @@ class Talking:
 def open_talking(service: Service, settings: Settings, starts: RateLimit) -> Talking:
     """starts: how often an owner may start a live session, among what else it counts."""
     live = LiveSessions(
-        service.studio, service.speaker, settings, starts, RateLimit(settings.says_per_minute, "texts to say"),
+        service.studio, service.speaker, settings, starts, RateLimit(settings.says_per_minute, "texts to say", service.rates),
         total=settings.max_live, each=settings.owner_max_live, longest_s=settings.max_live_s,
     )  # fmt: skip
     peers = None if service.webrtc is None else service.webrtc(live)
-    return Talking(live, peers, Conversations(service, live, RateLimit(settings.chats_per_minute, "messages of conversations")))
+    messages = RateLimit(settings.chats_per_minute, "messages of conversations", service.rates)
+    return Talking(live, peers, Conversations(service, live, messages))
