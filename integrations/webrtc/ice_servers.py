@@ -11,6 +11,7 @@ from aiortc import RTCIceServer
 
 from core.service.peer_connections import IceServer
 from core.settings import Settings
+from integrations.webrtc.offers import Scope
 
 LASTS_S = 24 * 3600
 """How long a name for TURN is good: the longest session, and more."""
@@ -26,8 +27,11 @@ class IceServers:
         self.relay_only = settings.webrtc_relay_only
 
     @property
-    def reaches_out(self) -> bool:
-        return bool(self._settings.stun_url or self._settings.turn_urls)
+    def scope(self) -> Scope:
+        """Of the addresses in offers."""
+        if self.relay_only:
+            return "all"
+        return "public" if self._settings.stun_url or self._settings.turn_urls else "none"
 
     def of(self, who: str) -> list[IceServer]:
         """who: is in the name, by a digest."""

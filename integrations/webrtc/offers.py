@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import aioice
 
@@ -14,6 +15,11 @@ from core.service.errors import Malformed
 MAX_CANDIDATES = 16
 """Of one connection, over all that it sends."""
 MAX_LINES = 1000
+Scope = Literal["none", "public", "all"]
+"""Which addresses of an offer are used. none: the deployment has no STUN or TURN server, so who can reach it shows by their own checks
+where they are. public: it has one, so it may have to send first to be reached; what an offer names must not make it knock at doors inside its own
+network. all: it sends to its TURN server alone, which decides whom it passes things on to.
+"""
 _WORD = re.compile(r"[A-Za-z0-9+/]{4,256}")
 
 
@@ -62,21 +68,19 @@ def read_fragment(text: str) -> Fragment:
     return Fragment(value("ice-ufrag"), value("ice-pwd"), _candidates(lines))
 
 
-def usable(candidates: Sequence[str], reaches_out: bool) -> list[aioice.Candidate]:
-    """Those that checks are sent to. reaches_out: the deployment has a STUN or TURN server, so it may stand behind one of its own.
-
-    Without one there are none: who can reach the server is found by its own checks. With one, public addresses alone: what an offer names
-    must not make the server knock at doors inside its own network.
-    """
+def usable(candidates: Sequence[str], scope: Scope) -> list[aioice.Candidate]:
+    """Those that checks are sent to. They are no names: nothing is looked up."""
     found = []
-    for line in candidates if reaches_out else ():
+    for line in candidates if scope != "none" else ():
         try:
             candidate = aioice.Candidate.from_sdp(line.removeprefix("candidate:"))
             address = ipaddress.ip_address(candidate.host)
-        except ValueError:  # a name, such as one of mDNS: nothing is looked up
+        except ValueError:  # a name, such as one of mDNS
             continue
-        public = address.is_global and not address.is_multicast
-        if public and candidate.component == 1 and candidate.transport.lower() == "udp" and 0 < candidate.port < 65_536:
+        if address.is_multicast or address.is_loopback or address.is_link_local or address.is_unspecified:
+            continue
+        fits = candidate.component == 1 and candidate.transport.lower() == "udp" and 0 < candidate.port < 65_536
+        if fits and (address.is_global or scope == "all"):
             found.append(candidate)
     return found
 

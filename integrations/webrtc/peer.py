@@ -22,7 +22,7 @@ from integrations.webrtc.feed import Feed, KeyFrames
 from integrations.webrtc.ice import CONNECT_S, RestartableIce
 from integrations.webrtc.ice_servers import IceServers
 from integrations.webrtc.microphone import Microphone
-from integrations.webrtc.offers import MAX_CANDIDATES, Offer, fragment, read_fragment, usable
+from integrations.webrtc.offers import MAX_CANDIDATES, Fragment, Offer, fragment, read_fragment, usable
 from integrations.webrtc.started import StartedSession
 
 logger = logging.getLogger(__name__)
@@ -58,6 +58,7 @@ class Peer:
         self._ice: RestartableIce | None = None
         self._n_candidates = 0
         self._mid = ""
+        self._patching = asyncio.Lock()
 
     @property
     def too_late(self) -> bool:
@@ -91,6 +92,10 @@ class Peer:
     async def patch(self, text: str, version: str) -> PeerAnswer | None:
         """As `PeerConnections.patch`."""
         sent = read_fragment(text)
+        async with self._patching:
+            return await self._patched(sent, version)
+
+    async def _patched(self, sent: Fragment, version: str) -> PeerAnswer | None:
         ice = self._ice
         if ice is None or (version != "*" and version != ice.version):
             raise StalePeer
@@ -145,7 +150,7 @@ class Peer:
         self._listening.add_done_callback(_tell_failure)
 
     async def _add(self, candidates: tuple[str, ...]) -> None:
-        taken = usable(candidates, self._servers.reaches_out)[: max(0, MAX_CANDIDATES - self._n_candidates)]
+        taken = usable(candidates, self._servers.scope)[: max(0, MAX_CANDIDATES - self._n_candidates)]
         self._n_candidates += len(taken)
         if self._ice is not None:
             await self._ice.add(taken)

@@ -36,8 +36,8 @@ def test_what_is_no_offer_is_refused(text: str) -> None:
 
 
 def test_without_stun_and_turn_no_address_is_used() -> None:
-    assert usable([PUBLIC], reaches_out=False) == []
-    assert [each.host for each in usable([PUBLIC], reaches_out=True)] == ["93.184.215.14"]
+    assert usable([PUBLIC], "none") == []
+    assert [each.host for each in usable([PUBLIC], "public")] == ["93.184.215.14"]
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,17 @@ def test_without_stun_and_turn_no_address_is_used() -> None:
      "224.0.0.251", "metadata.internal", "0f3a.local", "2130706433"],
 )  # fmt: skip
 def test_addresses_inside_a_network_are_never_used(address: str) -> None:
-    assert usable([PUBLIC.replace("93.184.215.14", address)], reaches_out=True) == []
+    assert usable([PUBLIC.replace("93.184.215.14", address)], "public") == []
+
+
+def test_a_turn_server_decides_by_itself_whom_it_sends_to() -> None:
+    candidates = [PUBLIC.replace("93.184.215.14", address) for address in ("10.0.0.1", "127.0.0.1", "169.254.169.254", "224.0.0.251")]
+    assert [each.host for each in usable(candidates, "all")] == ["10.0.0.1"]
 
 
 @pytest.mark.parametrize(("part", "other"), [(" 1 udp", " 2 udp"), ("udp", "tcp"), ("5000", "0"), (PUBLIC, "candidate:1")])
 def test_candidates_of_another_kind_are_left_out(part: str, other: str) -> None:
-    assert usable([PUBLIC.replace(part, other)], reaches_out=True) == []
+    assert usable([PUBLIC.replace(part, other)], "public") == []
 
 
 def test_candidates_are_bounded() -> None:

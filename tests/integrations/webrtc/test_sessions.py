@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -12,9 +13,10 @@ import pytest
 
 from core.media.audio import load_audio
 from core.settings import Settings
+from core.studio import Studio
 from tests.support.live_caller import Caller, call, run
 from tests.support.paths import SPEECH
-from tests.support.serving import KEY, OTHER_KEY, Serving, error, wait_for
+from tests.support.serving import KEY, OTHER_KEY, Serving, error, form, serving, wait_for
 
 pytest.importorskip("aiortc", reason="aiortc is not installed (requirements-webrtc.txt)")
 from tests.support.peers import FRAGMENT, HZ, SDP, Client, Voice  # noqa: E402  # needs it
@@ -191,6 +193,22 @@ def test_a_session_of_the_websocket_says_that_it_is_one(server: Serving, token: 
             ready = await caller.event("ready")
             assert "webrtc" in error(await viewer.watch(ready["session"]), 422)["hint"]
             await caller.say(type="close")
+
+    run(test)
+
+
+def test_when_the_server_stops_viewers_are_told(studio: Studio, tmp_path: Path) -> None:
+    async def test() -> None:
+        with contextlib.ExitStack() as stack:
+            server = await asyncio.to_thread(stack.enter_context, serving(studio, tmp_path))
+            with server.client() as http:
+                token = http.post("/avatars", **form(audio=None)).json()["token"]
+            async with client(server) as microphone, client(server) as viewer:
+                answer = await microphone.speak(voice(), f"/whip?avatar={token}&options=%7B%22size%22%3A64%7D")
+                await viewer.watch(answer.headers["x-live-session"])
+                await viewer.until(lambda: viewer.frames["video"])
+                await asyncio.to_thread(stack.close)
+                await viewer.until(lambda: viewer.pc.connectionState == microphone.pc.connectionState == "closed")
 
     run(test)
 
