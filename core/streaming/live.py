@@ -21,10 +21,11 @@ from core.generation_run import Turn
 from core.media.encoders import as_picture
 from core.media.fragmented_mp4 import FragmentedMp4
 from core.media.label import Label
+from core.media.live_packets import LivePackets
 from core.option_checks import check_moving_controls
 from core.run_request import PreparedRun
 from core.streaming.load import SessionLoad
-from core.streaming.outputs import EventKind, LiveEvent, LiveFrame, LiveOptions, LiveOutput, LiveSegment
+from core.streaming.outputs import EventKind, LiveEvent, LiveFrame, LiveOptions, LiveOutput, LivePacket, LiveSegment
 from core.streaming.say import Say
 from core.streaming.speech import Speech
 from core.streaming.utterance import Utterance, as_mono, fade_out
@@ -70,6 +71,7 @@ class LiveSession:
         self._video = FragmentedMp4(session.width, session.height, rate_hz, 1, self.metadata, render.crf)
         self.mime_type = self._video.mime_type
         self.engine = prepared.engine.name
+        self._packets = LivePackets(session.width, session.height, render.crf) if self.options.output == "packets" else None
         self.initialisation = self._video.initialisation()
         """The first piece of the stream. It comes by itself; whoever joins later needs it again, and then a key frame."""
 
@@ -100,6 +102,7 @@ class LiveSession:
         self._next_stats_s = clock() + self.options.stats_every_s
 
         about: dict[str, Any] = {"width": session.width, "height": session.height, "fps": FPS, "sound_rate_hz": rate_hz}
+        about["look_ahead_s"] = round(session.look_ahead_samples / SAMPLE_RATE_HZ, 4)
         about["warnings"] = [*prepared.warnings, *session.warnings]
         if self.options.output == "segments":
             self._event("ready", {**about, "mime_type": self.mime_type})
@@ -204,7 +207,7 @@ class LiveSession:
             self._new_controls = controls
 
     def request_keyframe(self) -> None:
-        """The next segment begins with a key frame: for whoever joins late."""
+        """The next segment begins with a key frame, or the next packet is one: for whoever joins late."""
         with self._changed:
             self._wants_key = True
 
@@ -222,7 +225,7 @@ class LiveSession:
         self.close()
         with self._working:
             waiting = [made for made in self._waiting if made.generation == self._generation]
-            if self._finished or self._error is not None or self.options.output == "frames" or not self._made:
+            if self._finished or self._error is not None or self.options.output != "segments" or not self._made:
                 return None
             self._finished = True
             return self._segment(waiting, final=True)
@@ -295,18 +298,18 @@ class LiveSession:
             return self._out.popleft()
         if self._closed:
             return None
-        frames = self.options.output == "frames"
-        if len(self._waiting) < (1 if frames else self.options.segment_frames):
+        segments = self.options.output == "segments"
+        if len(self._waiting) < (self.options.segment_frames if segments else 1):
             return None
         waiting, self._waiting = self._waiting, []
         self._heard_last = float(waiting[-1].sound[0, -1])
-        return waiting[0] if frames else self._segment(waiting)
+        if segments:
+            return self._segment(waiting)
+        return waiting[0] if self._packets is None else self._packet(waiting[0], self._packets)
 
     def _segment(self, waiting: list[LiveFrame], final: bool = False) -> LiveSegment:
         began_s = time.thread_time()
-        key = self._wants_key or self._since_key >= KEYFRAME_FRAMES
-        if key:
-            self._wants_key, self._since_key = False, 0
+        key = self._begins_with_key()
         for made in waiting:  # each encoder at one go: it finds its tables in the processor's caches then
             self._video.add_sound(made.sound)
         for i, made in enumerate(waiting):
@@ -315,6 +318,21 @@ class LiveSession:
         segment = LiveSegment(self._video.cut(final=final), self._generation, any(made.speaking for made in waiting))
         self._cpu_s += time.thread_time() - began_s  # counts with the frame after it: what counts is the mean
         return segment
+
+    def _packet(self, made: LiveFrame, packets: LivePackets) -> LivePacket:
+        began_s = time.thread_time()
+        key = self._begins_with_key()
+        picture, sound = packets.encode(as_picture(made.frame), made.sound, key)
+        self._since_key += 1
+        self._cpu_s += time.thread_time() - began_s
+        return LivePacket(picture, sound, key, made.generation, made.at_s, made.speaking)
+
+    def _begins_with_key(self) -> bool:
+        """Whether what is encoded now begins with a key frame; asked once for each."""
+        key = self._wants_key or self._since_key >= KEYFRAME_FRAMES
+        if key:
+            self._wants_key, self._since_key = False, 0
+        return key
 
     def _make(self) -> None:
         """One frame with its sound, and the cost of it."""

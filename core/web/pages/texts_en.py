@@ -373,6 +373,10 @@ ENGLISH = Texts(
         "message_too_long": "The message has {chars} characters; at most {max_chars} are taken.",
         "unknown_chat": "That conversation is no longer kept here. A new one has begun.",
         "unknown_live_session": "The moving face had to be started anew.",
+        "unknown_peer": "This WebRTC connection has ended.",
+        "session_viewers": "As many watch this face as may. Wait until somebody leaves.",
+        "webrtc_off": "WebRTC is switched off here: the video comes over the WebSocket.",
+        "webrtc_not_installed": "WebRTC is not installed here: the video comes over the WebSocket.",
         "live_too_large": "This machine cannot move a face of {size} pixels in time. Choose a smaller size.",
         "live_busy": "{sessions} faces are moved here already, and this one would not keep up beside them. Try again in {retry_after_s} s, "
         "or choose a smaller size.",
