@@ -208,7 +208,7 @@ GERMAN = Texts(
     detect_mark="Markierung in den Bildern",
     detect_mark_found="gefunden; durch Zufall einmal in {videos} Videos",
     detect_mark_id="; hier gemacht, Nummer {id}",
-    detect_mark_states={"absent": "nicht gefunden", "unreadable": "die Bilder lassen sich nicht lesen"},
+    detect_mark_absent="nicht gefunden",
     detect_metadata="Metadaten",
     detect_metadata_states={True: "sagen, dass es künstlich ist", False: "sagen nichts dazu"},
     detect_manifest="Content Credentials",
@@ -309,7 +309,7 @@ GERMAN = Texts(
         "upload_gone": "Die hochgeladene Datei {name} ist nicht mehr da: Dateien werden nur eine Zeit lang behalten. Gib sie noch einmal "
         "hinein.",
         "upload_wrong_kind": "{name} ist weder ein Foto noch eine Aufnahme, die hier verwendet werden kann. Fotos: PNG, JPEG, HEIC, AVIF, "
-        "WebP oder BMP. Videos: MP4, MOV, WebM, MKV, AVI, MPEG oder FLV. Aufnahmen: WAV, MP3, M4A, FLAC oder Ogg, "
+        "WebP oder BMP. Videos: MP4, MOV, WebM, MKV, AVI, WMV, MPEG, FLV oder GIF. Aufnahmen: WAV, MP3, M4A, FLAC oder Ogg, "
         "oder ein Video mit Ton als WebM, MP4 oder MOV.",
         "upload_too_large": "{name} ist zu groß: Höchstens {limit} werden angenommen.",
         "uploads_in_use": "Was du hochgeladen hast, umfasst mehr als {mib} MiB, und alles wird gerade gebraucht. Warte, bis ein Video "

@@ -208,7 +208,7 @@ ENGLISH = Texts(
     detect_mark="Mark in the pictures",
     detect_mark_found="found; by chance once in {videos} videos",
     detect_mark_id="; made here, number {id}",
-    detect_mark_states={"absent": "not found", "unreadable": "the pictures cannot be decoded"},
+    detect_mark_absent="not found",
     detect_metadata="Metadata",
     detect_metadata_states={True: "say that it is synthetic", False: "say nothing about it"},
     detect_manifest="Content Credentials",
@@ -307,7 +307,7 @@ ENGLISH = Texts(
         "ssml_invalid": "The text begins like SSML, and is not understood. {problem} Write it without markup.",
         "upload_gone": "The uploaded file {name} is no longer here: uploads are kept for a limited time. Add it again.",
         "upload_wrong_kind": "{name} is neither a photo nor a recording that can be used here. Photos: PNG, JPEG, HEIC, AVIF, WebP "
-        "or BMP. Videos: MP4, MOV, WebM, MKV, AVI, MPEG or FLV. Recordings: WAV, MP3, M4A, FLAC or Ogg, "
+        "or BMP. Videos: MP4, MOV, WebM, MKV, AVI, WMV, MPEG, FLV or GIF. Recordings: WAV, MP3, M4A, FLAC or Ogg, "
         "or a WebM, MP4 or MOV video with sound.",
         "upload_too_large": "{name} is too large: at most {limit} are taken.",
         "uploads_in_use": "Your uploads take more than {mib} MiB, and all are in use. Wait until a video that uses them is done.",
