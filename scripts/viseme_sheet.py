@@ -8,6 +8,7 @@ Each PHOTO is shown by its largest face, or with `:N` behind it by face N, count
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,8 +18,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from core.engines.lite import LiteEngine, LiteRegistration
-from core.lite.expression import Expression, spoken
-from core.lite.phones import GROUPS, TABLE, curves
+from core.lite.expression import spoken
+from core.lite.phones import BILABIAL, GROUPS, TABLE, curves
 from core.media.image import load_image
 from core.settings import Settings
 from core.types import FPS, Controls, Frame, Framing, RenderOptions, Samples
@@ -29,6 +30,7 @@ TILE_W, TILE_H = 150, 150
 COLUMNS = 9
 HEIGHT_OF_FACE = 0.62
 """Part of the face's height, from the chin up and a little below it, that a tile shows."""
+TYPICAL = dict(zip(GROUPS, "_pbmfwθtdnslɹʃkɡŋhjaæeiouyə", strict=True))
 SYLLABLES = ("ama", "iba", "afi", "uli", "apo", "oθi")
 """In IPA, one symbol a phone, after and before silence."""
 PHONE_S, SILENCE_S = 0.12, 0.2
@@ -38,10 +40,10 @@ INK, PAPER = (40, 40, 40), 255
 
 
 def steady() -> Iterator[tuple[str, Samples]]:
-    """Each group's first phone, held: its name and the row of the mouth."""
+    """A typical phone of each group, held: the group's name and the row of the mouth."""
     for group in GROUPS:
-        symbol, target = next((symbol, target) for symbol, target in TABLE.items() if target.group == group)
-        yield f"{group} /{symbol}/", np.array([target.aperture, target.spread, target.tuck, 0.5], np.float32)
+        target = TABLE[TYPICAL[group]]
+        yield group, np.array([target.aperture, target.spread, target.tuck, 0.5], np.float32)
 
 
 def syllable(phones: str) -> list[tuple[str, Samples]]:
@@ -68,16 +70,14 @@ class Face:
         left, top = (x0 + x1) / 2 - side / 2, y1 + 0.12 * side - side
         self._part = tuple(int(round(value)) for value in (left, top, side))
 
-    def mouth(self, row: Samples, smile: float) -> Frame:
+    def mouth(self, row: Samples, smile: float, press: float) -> Frame:
         """(TILE_H, TILE_W, 3): the part of the face around the mouth."""
-        picture = self._renderer.draw(self.expression(row, smile))
+        lips = spoken(row, Controls(smile=smile), self._calibration)
+        picture = self._renderer.draw(dataclasses.replace(lips, press=press))
         left, top, side = self._part
         padded = cv2.copyMakeBorder(picture, side, side, side, side, cv2.BORDER_REPLICATE)
         part = padded[top + side : top + 2 * side, left + side : left + 2 * side]
         return np.asarray(cv2.resize(part, (TILE_W, TILE_H), interpolation=cv2.INTER_AREA), np.uint8)
-
-    def expression(self, row: Samples, smile: float) -> Expression:
-        return spoken(row, Controls(smile=smile), self._calibration)
 
 
 def line(label_and_row: Iterable[tuple[str, Samples]], faces: list[Face], smile: float) -> Frame:
@@ -86,14 +86,14 @@ def line(label_and_row: Iterable[tuple[str, Samples]], faces: list[Face], smile:
     for label, row in label_and_row:
         head = np.full((18, TILE_W, 3), PAPER, np.uint8)
         cv2.putText(head, _ascii(label), (4, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.4, INK, 1, cv2.LINE_AA)
-        columns.append(np.vstack([head, *(face.mouth(row, smile) for face in faces)]))
+        columns.append(np.vstack([head, *(face.mouth(row, smile, float(label in BILABIAL)) for face in faces)]))
     columns += [np.full_like(columns[0], PAPER)] * (COLUMNS - len(columns))
     return np.hstack(columns)
 
 
 def _ascii(label: str) -> str:
     """OpenCV's letters have no IPA."""
-    return label.replace("θ", "th").replace("ʃ", "sh").replace("ŋ", "ng").replace("ɹ", "r").replace("ɡ", "g").replace("ə", "@").replace("ɛ", "E")
+    return label.replace("θ", "th")
 
 
 def main() -> None:
