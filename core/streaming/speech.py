@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
 from core.engines.base import Session
+from core.lite.mouth import MouthTracker
 from core.streaming.utterance import Utterance
-from core.types import Frame
+from core.types import Frame, Samples
 
 
 class Speech:
-    """lock: guards the utterance, which grows meanwhile. Frames are made one at a time, by whoever has the turn on the device."""
+    """lock: guards the utterance, which grows meanwhile. Frames are made one at a time, by whoever has the turn on the device. mouth: hears
+    the same sound, where it is told what the mouth does.
+    """
 
-    def __init__(self, session: Session, utterance: Utterance, lock: AbstractContextManager[Any]) -> None:
+    def __init__(
+        self, session: Session, utterance: Utterance, lock: AbstractContextManager[Any], mouth: MouthTracker | None = None
+    ) -> None:
         self.utterance = utterance
+        self.row: Samples | None = None
+        """What the mouth does in the last frame, (4,), as far as it is known: engines need at least as much sound for a frame."""
+        self._mouth = mouth
+        self._rows: deque[Samples] = deque()
         self.n_filled = 0
         """Frames' worth of silence that was put in because sound was late."""
         self._session, self._lock = session, lock
@@ -37,9 +47,12 @@ class Speech:
                         self._fill()
                         heard = self.utterance.next_heard()
                 self._flushed = not len(heard)
+                if self._mouth is not None:
+                    self._rows.extend(self._mouth.flush() if self._flushed else self._mouth.push(heard))
                 self._frames = self._session.flush() if self._flushed else self._session.push(heard)
             frame = next(self._frames, None)
             if frame is not None:
+                self.row = self._rows.popleft() if self._rows else self.row
                 return frame
             self._frames = None
 
