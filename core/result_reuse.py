@@ -84,7 +84,7 @@ class ResultReuse:
         moving, source = is_video(run_request.source), run_request.source.sha256
         parts = {
             "source": ["video" if moving else "photo", source, run_request.framing],
-            "audio": [audio.original, audio.samples, audio.words if run_request.options.burn_captions else ()],
+            "audio": [audio.original, audio.samples, audio.words if run_request.options.burn_captions else (), audio.phones],
             "controls": run_request.controls,
             "options": _comparable(run_request.options),
             "said": [loaded.disclosure, loaded.marker.fingerprint, self._signature],

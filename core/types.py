@@ -53,6 +53,18 @@ class Word:
     ends_piece: bool = False
 
 
+@dataclass(frozen=True)
+class Phone:
+    """A speech sound and when it is heard: seconds from the start of its recording, 0 <= start_s < end_s.
+
+    ipa: its symbols, as "p", "tʃ" or "iː", without stress; "" is silence.
+    """
+
+    ipa: str
+    start_s: float
+    end_s: float
+
+
 @dataclass(frozen=True, eq=False)
 class Audio:
     """One recording: what the engine hears, and the original that is muxed.
@@ -61,7 +73,7 @@ class Audio:
     original: the bytes as they came (any container PyAV reads); arrays arrive here as 32-bit float WAV.
     rate_hz, channels: of the original.
     warnings: what a person should know about the recording ("the sound is clipped"), in plain words.
-    words: what is said, in order, where it is known.
+    words: what is said, in order, where it is known. phones: the same by its sounds, in order, with the silences; where they are known.
     """
 
     samples: Samples
@@ -70,6 +82,7 @@ class Audio:
     channels: int
     warnings: tuple[str, ...] = ()
     words: tuple[Word, ...] = ()
+    phones: tuple[Phone, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -101,6 +114,10 @@ class AudioStream(Protocol):
     @property
     def words(self) -> tuple[Word, ...]:
         """As of `Audio`, of at least what was given out in steps so far."""
+
+    @property
+    def phones(self) -> tuple[Phone, ...]:
+        """The same of its phones, in which no more is changed than that others follow."""
 
     @property
     def n_frames(self) -> int | None:

@@ -87,7 +87,7 @@ class VideoGenerator:
 def _tell_visemes(request: Request, output: Path, check: Callable[[], None] = lambda: None) -> None:
     """Beside the video, where they are asked for: they follow from the recording alone, whichever engine draws."""
     if request.options.visemes:
-        write_visemes(beside(output), whole(request.audio), check=check)
+        write_visemes(beside(output), whole(request.audio), check)
 
 
 def check_captions(request: Request) -> None:

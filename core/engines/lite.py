@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,9 @@ from core.notices import notice
 from core.optimization.blas_threads import use_one_blas_thread
 from core.optimization.resolution_optimization import Framed, framed
 from core.stage_times import stage
-from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
+from core.types import Controls, Frame, Framing, Phone, Photo, RenderOptions, Samples, Source
 
-FORMAT = 5
+FORMAT = 6
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 TRIALS = 3
 ENCODING_S, DECODING_S, HEARING_S = 2e-8, 8e-9, 0.002
@@ -123,6 +123,9 @@ class LiteSession(Session):
         self._row = np.zeros(4, np.float32)
         self._mouth = MouthTracker()
         self._life = LifeMotion(controls, seed)
+
+    def expect(self, phones: Sequence[Phone]) -> None:
+        self._mouth.expect(phones)
 
     def push(self, samples: Samples) -> Iterator[Frame]:
         with stage("mouth", 0):

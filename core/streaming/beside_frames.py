@@ -6,8 +6,7 @@ from collections import deque
 from typing import Any
 
 from core.streaming.outputs import LiveEvent
-from core.types import FPS, Samples
-from core.visemes.frames import AT_REST, frame_of
+from core.types import FPS
 
 
 class BesideFrames:
@@ -20,9 +19,9 @@ class BesideFrames:
     def __init__(self) -> None:
         self._waiting: deque[tuple[int, LiveEvent]] = deque()
 
-    def mouth(self, frame: int, generation: int, row: Samples | None) -> None:
-        """frame: its number. row: (4,) of the mouth networks, None at rest."""
-        about = {"frames": [AT_REST if row is None else frame_of(row)]}
+    def mouth(self, frame: int, generation: int, mouth: dict[str, Any]) -> None:
+        """frame: its number. mouth: of `frame_of`."""
+        about = {"frames": [mouth]}
         self._waiting.append((frame, LiveEvent("visemes", generation, frame / FPS, about)))
 
     def word(self, frame: int, generation: int, offset_s: float, about: dict[str, Any]) -> None:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from core.engines.base import Session
 from core.generation_run import Turn
-from core.lite.mouth import MouthTracker
 from core.media.encoders import as_picture
 from core.media.fragmented_mp4 import FragmentedMp4
 from core.media.label import Label
@@ -31,8 +30,8 @@ from core.streaming.say import Say
 from core.streaming.speech import Speech
 from core.streaming.utterance import Utterance, as_mono, fade_out
 from core.streaming.utterance_queue import UtteranceQueue
-from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Controls, Frame, RenderOptions, Samples
-from core.visemes.frames import layout
+from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Controls, Frame, Phone, RenderOptions, Samples
+from core.visemes.frames import AT_REST, MouthFrames, layout
 
 KEYFRAME_FRAMES = 2 * FPS
 MOST_LATE_S = 0.5
@@ -158,14 +157,18 @@ class LiveSession:
             self._odd = b""
             self._utterances.reserve(say, self._clock())
 
-    def feed_say(self, say: Say, samples: Samples, rate_hz: int, text: str, words: Sequence[tuple[float, int]]) -> None:
-        """More of the speech of a text; waits for room, or until the text is cancelled. Arguments as in `Say.put`.
+    def feed_say(
+        self, say: Say, samples: Samples, rate_hz: int, text: str, words: Sequence[tuple[float, int]], phones: Sequence[Phone] = ()
+    ) -> None:
+        """More of the speech of a text; waits for room, or until the text is cancelled. Arguments as in `Say.put` and `Utterance.feed`.
 
         Raises AudioError for a piece longer than `max_buffer_s`.
         """
         samples = as_mono(samples, rate_hz, self.options.max_buffer_s)
         with self._changed:
-            while not say.cancelled.is_set() and not self._utterances.feed_say(say, samples, rate_hz, text, words, self._clock()):
+            while not say.cancelled.is_set():
+                if self._utterances.feed_say(say, samples, rate_hz, text, words, self._clock(), phones):
+                    break
                 self._changed.wait()
 
     def end_say(self, say: Say) -> None:
@@ -374,9 +377,9 @@ class LiveSession:
         """Of the frame just made, which speaks, or is the first that does not."""
         frame, generation, rate_hz = self._made - 1, self._generation, self.options.sound_rate_hz
         if not speaking or self._speech is None:
-            beside.mouth(frame, generation, None)
+            beside.mouth(frame, generation, AT_REST)
             return
-        beside.mouth(frame, generation, self._speech.row)
+        beside.mouth(frame, generation, self._speech.mouth)
         taken, say = self._speech.utterance.taken, self._speech.utterance.say
         if say is None:
             return
@@ -392,7 +395,7 @@ class LiveSession:
                     utterance = self._next_utterance()
                     if utterance is None:
                         return None
-                    mouth = None if self._beside is None else MouthTracker()
+                    mouth = None if self._beside is None else MouthFrames()
                     self._speech = Speech(self._session, utterance, self._changed, mouth)
                     self._listening = iter(())
                     self._event("speaking")

@@ -8,24 +8,24 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from core.engines.base import Session
-from core.lite.mouth import MouthTracker
 from core.streaming.utterance import Utterance
-from core.types import Frame, Samples
+from core.types import Frame
+from core.visemes.frames import AT_REST, MouthFrames
 
 
 class Speech:
-    """lock: guards the utterance, which grows meanwhile. Frames are made one at a time, by whoever has the turn on the device. mouth: hears
+    """lock: guards the utterance, which grows meanwhile. Frames are made one at a time, by whoever has the turn on the device. mouths: hears
     the same sound, where it is told what the mouth does.
     """
 
     def __init__(
-        self, session: Session, utterance: Utterance, lock: AbstractContextManager[Any], mouth: MouthTracker | None = None
+        self, session: Session, utterance: Utterance, lock: AbstractContextManager[Any], mouths: MouthFrames | None = None
     ) -> None:
         self.utterance = utterance
-        self.row: Samples | None = None
-        """What the mouth does in the last frame, (4,), as far as it is known: engines need at least as much sound for a frame."""
-        self._mouth = mouth
-        self._rows: deque[Samples] = deque()
+        self.mouth: dict[str, Any] = AT_REST
+        """What the mouth does in the last frame (`frame_of`), which is known by then: engines need as much sound for a frame, or more."""
+        self._mouths = mouths
+        self._told: deque[dict[str, Any]] = deque()
         self.n_filled = 0
         """Frames' worth of silence that was put in because sound was late."""
         self._session, self._lock = session, lock
@@ -46,13 +46,16 @@ class Speech:
                     while heard is None:
                         self._fill()
                         heard = self.utterance.next_heard()
+                    phones = self.utterance.next_phones()
+                self._session.expect(phones)
                 self._flushed = not len(heard)
-                if self._mouth is not None:
-                    self._rows.extend(self._mouth.flush() if self._flushed else self._mouth.push(heard))
+                if self._mouths is not None:
+                    self._mouths.expect(phones)
+                    self._told.extend(self._mouths.flush() if self._flushed else self._mouths.push(heard))
                 self._frames = self._session.flush() if self._flushed else self._session.push(heard)
             frame = next(self._frames, None)
             if frame is not None:
-                self.row = self._rows.popleft() if self._rows else self.row
+                self.mouth = self._told.popleft() if self._told else self.mouth
                 return frame
             self._frames = None
 

@@ -13,11 +13,10 @@ import numpy as np
 
 from core.errors import disk_error
 from core.lite.mouth import MouthTracker
-from core.lite.phones import Segment, expand
 from core.types import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Audio, Word
 from core.visemes.frames import DIGITS, FRAME_MS
-from core.visemes.names import OCULUS, visemes_of
-from core.visemes.weights import DRIVEN, arkit_of_rows, azure_of_sound, oculus_of_phones, oculus_of_rows
+from core.visemes.names import OCULUS
+from core.visemes.weights import DRIVEN, arkit_of_rows, azure_of_sound, oculus_of_phones, oculus_of_rows, parts
 
 VERSION = 1
 STEP_SAMPLES = 10 * SAMPLE_RATE_HZ
@@ -28,18 +27,20 @@ def beside(video: Path) -> Path:
     return video.with_suffix(".visemes.json")
 
 
-def viseme_document(audio: Audio, phones: Sequence[Segment] = (), check: Callable[[], None] = lambda: None) -> dict[str, Any]:
-    """Plain JSON types. phones: those of the recording; where there are any, visemes begin and end with them, else they are told from the
-    sound, in steps of a frame. check: called between steps; may raise. The keys: docs/visemes.md.
+def viseme_document(audio: Audio, check: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """Plain JSON types. Where the phones of the recording are known, visemes begin and end with them, else they are told from the sound, in
+    steps of a frame. check: called between steps; may raise. The keys: docs/visemes.md.
     """
     tracker, heard = MouthTracker(), []
+    tracker.expect(audio.phones)
+    phones = [(phone.ipa, phone.start_s, phone.end_s) for phone in audio.phones]
     for samples in audio.steps(STEP_SAMPLES):
         check()
         heard.append(tracker.push(samples))
     rows = np.concatenate((*heard, tracker.flush()))
     if phones:
         oculus = oculus_of_phones(phones, (np.arange(len(rows)) + 0.5) * SAMPLES_PER_FRAME / SAMPLE_RATE_HZ)
-        timed = [(viseme, start, end) for phone in phones for viseme, start, end in _parts(phone)]
+        timed = [(viseme, start, end) for phone in phones for viseme, start, end in parts(phone)]
         events = _of_phones((viseme.oculus, start, end) for viseme, start, end in timed)
         azure = _of_phones((viseme.azure, start, end) for viseme, start, end in timed)
     else:
@@ -58,9 +59,9 @@ def viseme_document(audio: Audio, phones: Sequence[Segment] = (), check: Callabl
     }
 
 
-def write_visemes(path: Path, audio: Audio, phones: Sequence[Segment] = (), check: Callable[[], None] = lambda: None) -> None:
+def write_visemes(path: Path, audio: Audio, check: Callable[[], None] = lambda: None) -> None:
     """Arguments as of `viseme_document`. Raises OutputError."""
-    _write(path, viseme_document(audio, phones, check))
+    _write(path, viseme_document(audio, check))
 
 
 def add_words(path: Path, words: Sequence[Word]) -> None:
@@ -86,18 +87,9 @@ def _words(words: Sequence[Word]) -> list[dict[str, Any]]:
     return [{"text": word.text, **_span(word.start_s, word.end_s)} for word in words]
 
 
-Timed = tuple[Any, float, float]
-"""A viseme, and its start and end in seconds."""
-
-
-def _parts(phone: Segment) -> Iterable[Timed]:
-    """The visemes of a phone, with the times of its parts."""
-    return ((viseme, start, end) for viseme, (_, start, end) in zip(visemes_of(phone[0]), expand([phone]), strict=True))
-
-
-def _of_phones(timed: Iterable[Timed]) -> list[dict[str, Any]]:
-    """Events of phones: what is the same and follows without a gap is one."""
-    joined: list[Timed] = []
+def _of_phones(timed: Iterable[tuple[Any, float, float]]) -> list[dict[str, Any]]:
+    """timed: visemes, with start and end in seconds. What is the same and follows without a gap is one."""
+    joined: list[tuple[Any, float, float]] = []
     for viseme, start, end in timed:
         if joined and joined[-1][0] == viseme and start - joined[-1][2] < 1e-6:
             joined[-1] = (viseme, joined[-1][1], end)

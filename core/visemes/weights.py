@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from core.lite.mouth import APERTURE, LOUDNESS, SPREAD, TUCK
 from core.lite.phones import TABLE, Segment, expand
-from core.visemes.names import OCULUS, OF_SOUND, PHONES, SILENCE
+from core.visemes.names import OCULUS, OF_SOUND, SILENCE, Viseme, visemes_of
 
 F32 = NDArray[np.float32]
 
@@ -50,12 +50,17 @@ def oculus_of_rows(rows: F32) -> F32:
     return out
 
 
+def parts(phone: Segment) -> list[tuple[Viseme, float, float]]:
+    """The visemes of a phone, with the times of its parts."""
+    return [(viseme, start, end) for viseme, (_, start, end) in zip(visemes_of(phone[0]), expand([phone]), strict=True)]
+
+
 def oculus_of_phones(segments: Sequence[Segment], t: NDArray[np.float64]) -> F32:
     """The same at the times t (seconds) where it is known when which phone is said; silence outside all of them."""
     out = np.zeros((len(t), len(OCULUS)))
-    for phone, start_s, end_s in expand(segments):
+    for viseme, start_s, end_s in (part for phone in segments for part in parts(phone)):
         outside = np.maximum(np.maximum(start_s - t, t - end_s) / FLANK_S + 0.5, 0.0)  # half of it where one phone ends and one begins
-        out[:, OCULUS.index(PHONES[phone].oculus)] += 0.5 + 0.5 * np.cos(np.pi * np.minimum(outside, 1))
+        out[:, OCULUS.index(viseme.oculus)] += 0.5 + 0.5 * np.cos(np.pi * np.minimum(outside, 1))
     out[:, OCULUS.index(SILENCE)] += np.maximum(0, 1 - out.sum(1))
     weights: F32 = (out / out.sum(1, keepdims=True)).astype(np.float32)
     return weights

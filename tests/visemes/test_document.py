@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import soundfile
 
 from core.errors import Cancelled, OutputError
 from core.lite.mouth import MouthTracker
-from core.types import Audio, Word
+from core.types import Audio, Phone, Word
 from core.visemes.document import add_words, beside, viseme_document, write_visemes
 from core.visemes.names import OCULUS, visemes_of
 from core.visemes.weights import DRIVEN, FLANK_S, arkit_of_rows, oculus_of_phones, oculus_of_rows
@@ -86,7 +87,7 @@ def test_a_recording_is_covered_without_gaps(speech: Audio) -> None:
 
 
 def test_known_phones_give_the_times(speech: Audio, phones: list[tuple[str, float, float]]) -> None:
-    document = viseme_document(speech, phones)
+    document = viseme_document(dataclasses.replace(speech, phones=tuple(Phone(*phone) for phone in phones)))
     assert document["source"] == "phones"
     starts = {event["start_ms"] for event in document["oculus"]}
     visemes = [next(visemes_of(phone)).oculus for phone, _, _ in phones]
@@ -120,5 +121,5 @@ def test_what_goes_wrong_is_said(speech: Audio, tmp_path: Path) -> None:
         raise Cancelled("The job was cancelled.")
 
     with pytest.raises(Cancelled):
-        write_visemes(tmp_path / "video.visemes.json", speech, check=cancelled)
+        write_visemes(tmp_path / "video.visemes.json", speech, cancelled)
     assert not list(tmp_path.iterdir())
