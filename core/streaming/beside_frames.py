@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 from core.streaming.outputs import LiveEvent
 from core.types import FPS
+from core.visemes.frames import AT_REST
 
 
 class BesideFrames:
@@ -18,11 +20,29 @@ class BesideFrames:
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[int, LiveEvent]] = deque()
+        self._frames: deque[tuple[int, int]] = deque()  # of speech, and their generations, whose mouths are not known yet
+        self._mouths: deque[dict[str, Any]] = deque()  # of frames that are not made yet
 
-    def mouth(self, frame: int, generation: int, mouth: dict[str, Any]) -> None:
-        """frame: its number. mouth: of `frame_of`."""
-        about = {"frames": [mouth]}
-        self._waiting.append((frame, LiveEvent("visemes", generation, frame / FPS, about)))
+    def spoken(self, frame: int, generation: int) -> None:
+        """frame: the number of the next frame of speech."""
+        self._frames.append((frame, generation))
+
+    def heard(self, mouths: Iterable[dict[str, Any]]) -> None:
+        """mouths: of the next frames of speech, as they become known. An engine may need less sound for a frame than it takes to tell its
+        mouth, which is then told with one of the next frames.
+        """
+        self._mouths.extend(mouths)
+        while self._frames and self._mouths:
+            self._mouth(*self._frames.popleft(), self._mouths.popleft())
+
+    def rests(self, frame: int, generation: int) -> None:
+        """The frame after speech."""
+        self._frames.clear()
+        self._mouths.clear()
+        self._mouth(frame, generation, AT_REST)
+
+    def _mouth(self, frame: int, generation: int, mouth: dict[str, Any]) -> None:
+        self._waiting.append((frame, LiveEvent("visemes", generation, frame / FPS, {"frames": [mouth]})))
 
     def word(self, frame: int, generation: int, offset_s: float, about: dict[str, Any]) -> None:
         """It begins `offset_s` after the beginning of the frame."""
@@ -31,17 +51,22 @@ class BesideFrames:
     def handed_out(self, n_frames: int) -> list[LiveEvent]:
         """Those of the frames up to the first `n_frames` of the session; the visemes of frames that follow one another are one event."""
         events: list[LiveEvent] = []
-        mouths: LiveEvent | None = None
+        mouths: list[dict[str, Any]] = []
+        follows = -1
         while self._waiting and self._waiting[0][0] < n_frames:
-            _, event = self._waiting.popleft()
-            if event.kind == "visemes" and mouths is not None:
-                mouths.data["frames"] += event.data["frames"]
+            frame, event = self._waiting.popleft()
+            if event.kind != "visemes":
+                events.append(event)
                 continue
-            if event.kind == "visemes":
-                mouths = event
-            events.append(event)
+            if frame == follows:
+                mouths += event.data["frames"]
+            else:
+                mouths = event.data["frames"]
+                events.append(event)
+            follows = frame + 1
         return events
 
     def forget(self) -> None:
         """None of the frames that wait is handed out."""
-        self._waiting.clear()
+        for each in (self._waiting, self._frames, self._mouths):
+            each.clear()

@@ -31,7 +31,7 @@ from core.streaming.speech import Speech
 from core.streaming.utterance import Utterance, as_mono, fade_out
 from core.streaming.utterance_queue import UtteranceQueue
 from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Controls, Frame, Phone, RenderOptions, Samples
-from core.visemes.frames import AT_REST, MouthFrames, layout
+from core.visemes.frames import MouthFrames, layout
 
 KEYFRAME_FRAMES = 2 * FPS
 MOST_LATE_S = 0.5
@@ -377,9 +377,10 @@ class LiveSession:
         """Of the frame just made, which speaks, or is the first that does not."""
         frame, generation, rate_hz = self._made - 1, self._generation, self.options.sound_rate_hz
         if not speaking or self._speech is None:
-            beside.mouth(frame, generation, AT_REST)
+            beside.rests(frame, generation)
             return
-        beside.mouth(frame, generation, self._speech.mouth)
+        beside.spoken(frame, generation)
+        beside.heard(self._speech.mouths_told())
         taken, say = self._speech.utterance.taken, self._speech.utterance.say
         if say is None:
             return
@@ -408,6 +409,8 @@ class LiveSession:
             with self._changed:
                 if self._first() is self._speech.utterance:
                     self._over()
+                    if self._beside is not None:
+                        self._beside.heard(self._speech.mouths_told())
                 self._n_filled += self._speech.n_filled
                 self._speech = None
 

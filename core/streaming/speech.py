@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -10,22 +9,20 @@ from typing import Any
 from core.engines.base import Session
 from core.streaming.utterance import Utterance
 from core.types import Frame
-from core.visemes.frames import AT_REST, MouthFrames
+from core.visemes.frames import MouthFrames
 
 
 class Speech:
-    """lock: guards the utterance, which grows meanwhile. Frames are made one at a time, by whoever has the turn on the device. mouths: hears
-    the same sound, where it is told what the mouth does.
+    """lock: guards the utterance, which grows meanwhile. Frames are made one at a time, by whoever has the turn on the device.
+    mouths: hears the same sound, where it is told what the mouth does.
     """
 
     def __init__(
         self, session: Session, utterance: Utterance, lock: AbstractContextManager[Any], mouths: MouthFrames | None = None
     ) -> None:
         self.utterance = utterance
-        self.mouth: dict[str, Any] = AT_REST
-        """What the mouth does in the last frame (`frame_of`), which is known by then: engines need as much sound for a frame, or more."""
         self._mouths = mouths
-        self._told: deque[dict[str, Any]] = deque()
+        self._told: list[dict[str, Any]] = []
         self.n_filled = 0
         """Frames' worth of silence that was put in because sound was late."""
         self._session, self._lock = session, lock
@@ -55,9 +52,13 @@ class Speech:
                 self._frames = self._session.flush() if self._flushed else self._session.push(heard)
             frame = next(self._frames, None)
             if frame is not None:
-                self.mouth = self._told.popleft() if self._told else self.mouth
                 return frame
             self._frames = None
+
+    def mouths_told(self) -> list[dict[str, Any]]:
+        """What the mouth does, frame by frame, as far as it became known since the last call."""
+        told, self._told = self._told, []
+        return told
 
     def _fill(self) -> None:
         self.utterance.fill()
