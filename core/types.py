@@ -195,7 +195,7 @@ def check_honoured(options: Framing | Controls | RenderOptions, capabilities: fr
         )
 
 
-COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "aspect", "crop", "seed", "crf", "label", "mark", "burn_captions"})
+COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "aspect", "crop", "seed", "crf", "label", "mark", "burn_captions", "visemes"})
 """The options that every engine honours."""
 
 
@@ -301,7 +301,8 @@ class RenderOptions:
     seed: of everything random (blinks, sway); the same seed gives the same video. 0 .. 2**32 - 1.
     crf: H.264's constant rate factor of the file, MIN_CRF .. MAX_CRF: 6 less make it about twice as large; a stream looks the same.
     label: a small visible "AI" is drawn into every frame. mark: the imperceptible mark is.
-    burn_captions: the words are drawn into the frames while they are said.
+    burn_captions: the words are drawn into the frames while they are said. visemes: what the mouth does is told, too: of a file in JSON
+    beside it, of a live session by events (`core.visemes`).
     background: of the lite engine, what is behind the person: "keep", "blur", a colour "#rrggbb", or a picture that fills the frame.
     Of video sources. fps: frames per second of the result, 10..60, or "source" for the clip's own constant rate. longer, shorter: what the
     picture does when the recording is longer or shorter than the clip (`core.clip_options`). keep_background: how loud the clip's own sound
@@ -321,6 +322,7 @@ class RenderOptions:
     label: bool = False
     mark: bool = False
     burn_captions: bool = False
+    visemes: bool = False
     fps: int | Literal["source"] = FPS
     longer: Longer = "bounce"
     shorter: Shorter = "cut"
@@ -370,7 +372,7 @@ class RenderOptions:
         for name, switch in (("label", self.label), ("mark", self.mark)):
             if not isinstance(switch, bool):
                 raise OptionError(f"{name} is {switch!r}.", "It must be true or false.")
-        for name, value in (("label", self.label), ("burn_captions", self.burn_captions)):
+        for name, value in (("burn_captions", self.burn_captions), ("visemes", self.visemes)):
             if not isinstance(value, bool):
                 raise OptionError(f"{name} is {value!r}.", "It must be true or false.")
 

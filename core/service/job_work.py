@@ -29,6 +29,7 @@ from core.settings import Settings
 from core.speech_synthesis.recording import SpokenAudio
 from core.studio import Studio
 from core.types import Audio, AudioStream, Avatar, Generation, GenerationInfo, Photo, Progress, Request, Source, Word
+from core.visemes.document import add_words, beside
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +123,10 @@ class JobWork:
             with _made_room(Path(output)) if output else nullcontext():  # the video stays while only the words are missing
                 result = self._made(running, request, recognition.cancel)
                 try:
-                    return {**result, **told_captions(recognition.words())}
+                    words = recognition.words()
+                    if request.options.visemes and output:
+                        add_words(beside(Path(output)), words)
+                    return {**result, **told_captions(words)}
                 except Cancelled:
                     if running.record.kind != "stream":
                         raise

@@ -166,11 +166,14 @@ def phones_between(piece: Speech, start_s: float, end_s: float) -> list[Phone]:
 
 
 def word_ends(piece: Speech) -> Sequence[tuple[float, int]]:
-    """Of each word of the piece: when it ends, and how many characters of the piece's text end with it."""
+    """Of each word of the piece: when it begins, and how many characters of the piece's text are over then; when it ends, and how many end
+    with it.
+    """
     ends, at = [], 0
     for word in piece.words:
         found = piece.text.find(word.text, at)
         if found >= 0:
+            ends.append((word.start_s, at))
             at = found + len(word.text)
             ends.append((word.end_s, at))
     return ends

@@ -24,6 +24,7 @@ from core.media.label import Label
 from core.media.live_packets import LivePackets
 from core.option_checks import check_moving_controls
 from core.run_request import PreparedRun
+from core.streaming.beside_frames import BesideFrames
 from core.streaming.load import SessionLoad
 from core.streaming.outputs import EventKind, LiveEvent, LiveFrame, LiveOptions, LiveOutput, LivePacket, LiveSegment
 from core.streaming.say import Say
@@ -31,6 +32,7 @@ from core.streaming.speech import Speech
 from core.streaming.utterance import Utterance, as_mono, fade_out
 from core.streaming.utterance_queue import UtteranceQueue
 from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Controls, Frame, Phone, RenderOptions, Samples
+from core.visemes.frames import MouthFrames, layout
 
 KEYFRAME_FRAMES = 2 * FPS
 MOST_LATE_S = 0.5
@@ -91,6 +93,7 @@ class LiveSession:
         self._error: BaseException | None = None
         self._finished = False
         self._session = session
+        self._beside = BesideFrames() if render.visemes else None
         self._speech: Speech | None = None
         self._listening: Iterator[Frame] = iter(())
         self._speaking = False
@@ -104,6 +107,8 @@ class LiveSession:
         about: dict[str, Any] = {"width": session.width, "height": session.height, "fps": FPS, "sound_rate_hz": rate_hz}
         about["look_ahead_s"] = round(session.look_ahead_samples / SAMPLE_RATE_HZ, 4)
         about["warnings"] = [*prepared.warnings, *session.warnings]
+        if render.visemes:
+            about["visemes"] = layout()
         if self.options.output == "segments":
             self._event("ready", {**about, "mime_type": self.mime_type})
             self._out.append(LiveSegment(self.initialisation, 0, False))
@@ -189,6 +194,9 @@ class LiveSession:
             self._odd = b""
             if self._out and isinstance(last := self._out[-1], LiveEvent) and last.kind == "interrupted":
                 self._out.pop()  # one is enough for a reader that is behind
+            if self._beside is not None:
+                self._beside.forget()
+                self._out = deque(each for each in self._out if not (isinstance(each, LiveEvent) and each.kind in ("visemes", "word")))
             self._event("interrupted")
             for report in reports:
                 self._event("said", report)
@@ -302,6 +310,8 @@ class LiveSession:
         if len(self._waiting) < (self.options.segment_frames if segments else 1):
             return None
         waiting, self._waiting = self._waiting, []
+        if self._beside is not None:
+            self._out.extend(self._beside.handed_out(self._made))
         self._heard_last = float(waiting[-1].sound[0, -1])
         if segments:
             return self._segment(waiting)
@@ -372,12 +382,29 @@ class LiveSession:
             if speaking and self._speech is not None and (say := self._speech.utterance.say) is not None:
                 for begun in say.begun(self._speech.utterance.taken):
                     self._event("saying", begun, at=self._made - 1)
+            if self._beside is not None and (speaking or self._speaking):
+                self._tell_beside(self._beside, speaking)
             if self._speaking and not speaking:
                 self._event("idle", at=self._made - 1)
             self._speaking = speaking
             if self._clock() >= self._next_stats_s:
                 self._next_stats_s = self._clock() + self.options.stats_every_s
                 self._event("stats", self.stats())
+
+    def _tell_beside(self, beside: BesideFrames, speaking: bool) -> None:
+        """Of the frame just made, which speaks, or is the first that does not."""
+        frame, generation, rate_hz = self._made - 1, self._generation, self.options.sound_rate_hz
+        if not speaking or self._speech is None:
+            beside.rests(frame, generation)
+            return
+        beside.spoken(frame, generation)
+        beside.heard(self._speech.mouths_told())
+        taken, say = self._speech.utterance.taken, self._speech.utterance.say
+        if say is None:
+            return
+        for start, end, text in say.words_begun(taken):
+            about = {"id": say.id, "text": text, "duration_s": round((end - start) / rate_hz, 3)}
+            beside.word(frame, generation, (start - taken) / rate_hz + 1 / FPS, about)
 
     def _spoken(self) -> Frame | None:
         """The next frame of speech; None where there is none."""
@@ -387,7 +414,8 @@ class LiveSession:
                     utterance = self._next_utterance()
                     if utterance is None:
                         return None
-                    self._speech = Speech(self._session, utterance, self._changed)
+                    mouth = None if self._beside is None else MouthFrames()
+                    self._speech = Speech(self._session, utterance, self._changed, mouth)
                     self._listening = iter(())
                     self._event("speaking")
                 elif self._speech.utterance.exhausted:
@@ -399,6 +427,8 @@ class LiveSession:
             with self._changed:
                 if self._first() is self._speech.utterance:
                     self._over()
+                    if self._beside is not None:
+                        self._beside.heard(self._speech.mouths_told())
                 self._n_filled += self._speech.n_filled
                 self._speech = None
 

@@ -12,7 +12,7 @@ from core.media.fragmented_mp4 import Segment
 from core.media.sound_track import aac_rate_hz
 from core.types import FPS, Frame
 
-EventKind = Literal["ready", "speaking", "idle", "interrupted", "stats", "saying", "said", "say_failed"]
+EventKind = Literal["ready", "speaking", "idle", "interrupted", "stats", "saying", "said", "say_failed", "visemes", "word"]
 OutputKind = Literal["segments", "frames", "packets"]
 MOST_SEGMENT_FRAMES = 2 * FPS
 
@@ -61,9 +61,12 @@ class LiveEvent:
     an older generation follows. stats: every few seconds. saying: a piece of a text begins with the frame at `at_s`; said: the text is
     over, spoken to its end or not; say_failed: it was refused, or could not be synthesised to its end.
 
+    Of a session that is made with visemes, after the frames that they belong to. visemes: what the mouth does in the frames from `at_s` on;
+    word: one of a text begins at `at_s`.
+
     at_s: seconds of video made before it. data: of "ready" (width, height, fps, sound_rate_hz, the engine's look_ahead_s and, of segments,
-    mime_type), "stats" (`LiveSession.stats`: late_s and lost_s among it), "saying" and "said" (`Say.begun`, `Say.report`). Plain JSON
-    types. number: which event of the session it is, from 0; -1 where nobody counts.
+    mime_type), "stats" (`LiveSession.stats`: late_s and lost_s among it), "saying" and "said" (`Say.begun`, `Say.report`), "visemes" and "word"
+    (`BesideFrames`). Plain JSON types. number: which event of the session it is, from 0; -1 where nobody counts.
     """
 
     kind: EventKind

@@ -328,6 +328,7 @@ ENGLISH = Texts(
         "captions_no_recogniser": "Captions of a recording need a speech recogniser, and this server has none. Leave them out.",
         "captions_no_font": "No font of the server can show {letters}, which the captions in the picture need. Leave them out.",
         "not_live": "Live sessions do not honour {name}. Leave it out.",
+        "visemes_stream": "A stream of a video is told no visemes. Make a video, or use a live session.",
         "captions_live": "Live sessions have no captions in the picture. Leave them out.",
         "voice_without_text": "A voice or a speed is given without a text. Write the text, or leave them out.",
         "text_empty": "There is nothing in the text that can be said. Write words.",
@@ -359,6 +360,7 @@ ENGLISH = Texts(
         "cancelled": "Cancelled. Nothing was kept.",
         "unknown_job": "This video is no longer known here. Make it again.",
         "job_not_ready": "It is not done yet. Wait for its end.",
+        "job_without_visemes": "This has no visemes: ask for a video with the option visemes.",
         "job_without_captions": "This has no captions: a text has them where the voice tells the times of words, a recording where it was "
         "recognised.",
         "job_without_file": "Nothing can be downloaded of this.",
