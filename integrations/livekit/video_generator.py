@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,8 @@ WAIT_S = 0.25
 """How long one wait for output lasts, and so how long the thread lives on after the end."""
 ROOM_S = 0.02
 """Between two tries to hand over sound while too much waits."""
+PUT_S = 0.5
+"""How long what was just handed out may take until the runner has put it into the room's queues."""
 QUEUED_S = 0.06
 """Sound is handed out while no more than this waits in the room's queue, which is longer: no frame hangs before the queue when speech is
 interrupted.
@@ -51,6 +54,9 @@ class LiveVideoGenerator(VideoGenerator):
         self._n_pushed = 0  # chunks that the session took
         self._ends: deque[int] = deque()  # n_pushed at the end of each segment that is not over
         self._open = False  # a segment has sound and no end
+        self._asked = asyncio.Event()  # the runner waits for more: what it was given lies in the room's queues
+        self._asked.set()
+        self._emptying = 0  # calls under way
         self.unheard_s = 0.0
         """Of the speech that was interrupted last: how much was handed out and never heard."""
         ready = live.next_output()
@@ -85,17 +91,37 @@ class LiveVideoGenerator(VideoGenerator):
             self._open = True
 
     def clear_buffer(self) -> Coroutine[None, None, None] | None:
-        """All speech is forgotten at once, also what lies in the runner's queues; the person listens."""
+        """All speech is forgotten at once, also what lies in the runner's queues; the person listens. Await what it returns: then the
+        runner has counted all it was given, and no sound of later speech.
+        """
         self._generation = self._live.interrupt()
         self._ends.clear()
         self._open = False
         if self._av_sync is None:
             return None
-        self.unheard_s = self._queued_s()
-        return self._av_sync.clear_queue()
+        return self._emptied(self._av_sync)
+
+    async def _emptied(self, av_sync: rtc.AVSynchronizer) -> None:
+        self._emptying += 1
+        try:
+            self.unheard_s = self._queued_s()
+            await av_sync.clear_queue()
+            if not self._asked.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._asked.wait(), PUT_S)
+                self.unheard_s = max(self.unheard_s, self._queued_s())  # emptying does not shorten what the queue says of itself
+                await av_sync.clear_queue()
+        finally:
+            self._emptying -= 1
 
     async def __aiter__(self) -> AsyncIterator[rtc.VideoFrame | rtc.AudioFrame | AudioSegmentEnd]:  # type: ignore[override]
         """Until the session is closed. Raises what made the engine fail."""
+        async for given in self._outputs():
+            self._asked.clear()
+            yield given
+            self._asked.set()
+
+    async def _outputs(self) -> AsyncIterator[rtc.VideoFrame | rtc.AudioFrame | AudioSegmentEnd]:
         loop = asyncio.get_running_loop()
         while not self._live.closed:
             made = await loop.run_in_executor(self._thread, self._live.next_output, WAIT_S)
@@ -108,8 +134,8 @@ class LiveVideoGenerator(VideoGenerator):
                 continue
             yield _video_frame(made)
             if made.n_speech:
-                while self._queued_s() > QUEUED_S:
-                    await asyncio.sleep(self._queued_s() - QUEUED_S)
+                while (wait_s := self._queued_s() - QUEUED_S) > 0 or self._emptying:
+                    await asyncio.sleep(max(wait_s, 0.001))
                 if made.generation == self._generation:
                     yield _audio_frame(made, self.options.audio_sample_rate)
 

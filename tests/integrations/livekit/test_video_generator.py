@@ -33,9 +33,8 @@ class Avatar:
 
     def __init__(self, rate_hz: int = RATE_HZ, options: LiveOptions | None = None) -> None:
         self.clock, self.session = Clock(), FakeSession(Controls())
-        self.live = LiveSession(
-            prepared_run(FakeEngine(), RenderOptions()), self.session, RenderOptions(), free_turn, options or live_options(rate_hz), self.clock
-        )
+        prepared, options = prepared_run(FakeEngine(), RenderOptions()), options or live_options(rate_hz)
+        self.live = LiveSession(prepared, self.session, RenderOptions(), free_turn, options, self.clock)
         self.generator = LiveVideoGenerator(self.live)
         self._output = aiter(self.generator)
         self.n_pictures = 0
