@@ -86,6 +86,7 @@ class LiveSession:
         self._wants_key = False
         self._closed = False
         self._made = 0  # frames
+        self._n_fed = self._n_over = 0  # chunks
         self._skipped = 0
         self._lost_s = 0.0
 
@@ -140,7 +141,10 @@ class LiveSession:
             self._odd = odd
             if not len(samples):
                 return True
-            self._utterances.open_recording(self._clock()).feed(samples, rate_hz, self._clock())
+            self._n_fed += 1
+            utterance = self._utterances.open_recording(self._clock())
+            utterance.last_chunk = self._n_fed
+            utterance.feed(samples, rate_hz, self._clock())
             return True
 
     def end_of_utterance(self) -> None:
@@ -190,6 +194,7 @@ class LiveSession:
         with self._changed:
             kept_back = sum(made.speaking for made in self._waiting) * (self.options.sound_rate_hz // FPS)
             reports = self._utterances.drop(kept_back)
+            self._n_over = self._n_fed
             self._generation += 1
             self._odd = b""
             if self._out and isinstance(last := self._out[-1], LiveEvent) and last.kind == "interrupted":
@@ -374,9 +379,10 @@ class LiveSession:
         with self._changed:
             if self._speech is not None and self._speech.utterance is not self._first():
                 return  # interrupted meanwhile
-            sound = self._sound(speaking)
+            sound, n_speech = self._sound(speaking)
             self._last_sample = float(sound[-1])
-            self._waiting.append(LiveFrame(frame, sound[None], self._generation, self._made / FPS, speaking))
+            at_s = self._made / FPS
+            self._waiting.append(LiveFrame(frame, sound[None], self._generation, at_s, speaking, n_speech, self._n_over))
             self._made += 1
             self._n_spoken += speaking
             if speaking and self._speech is not None and (say := self._speech.utterance.say) is not None:
@@ -415,7 +421,7 @@ class LiveSession:
                     if utterance is None:
                         return None
                     mouth = None if self._beside is None else MouthFrames()
-                    self._speech = Speech(self._session, utterance, self._changed, mouth)
+                    self._speech = Speech(self._session, utterance, self._changed, self.options.fill, mouth)
                     self._listening = iter(())
                     self._event("speaking")
                 elif self._speech.utterance.exhausted:
@@ -439,12 +445,14 @@ class LiveSession:
             frame = next(self._listening)
         return frame
 
-    def _sound(self, speaking: bool) -> Samples:
-        """What is heard with the frame just made, (n,)."""
+    def _sound(self, speaking: bool) -> tuple[Samples, int]:
+        """What is heard with the frame just made, (n,), and how many samples of it are spoken."""
         if speaking and self._speech is not None:
-            return self._speech.utterance.next_sent(self._last_sample)
+            utterance = self._speech.utterance
+            taken = utterance.taken
+            return utterance.next_sent(self._last_sample), utterance.taken - taken
         rate_hz = self.options.sound_rate_hz
-        return fade_out(self._last_sample, rate_hz // FPS, rate_hz)
+        return fade_out(self._last_sample, rate_hz // FPS, rate_hz), 0
 
     def _act(self) -> None:
         """Takes over new controls where the engine can by now: an engine that cannot change a session gets another one."""
@@ -521,7 +529,9 @@ class LiveSession:
     def _over(self) -> None:
         """The first utterance has been spoken."""
         utterance = self._utterances.popleft()
-        if utterance.say is not None:
+        if utterance.say is None:
+            self._n_over = utterance.last_chunk
+        else:
             self._event("said", utterance.say.report(utterance.taken, complete=not utterance.say.failed))
 
     def _end_if_silent(self, utterance: Utterance) -> None:
