@@ -22,6 +22,7 @@ from core.service.jobs import Jobs
 from core.service.listening import Listening
 from core.service.outputs import INPUTS, OutputFolder
 from core.service.page_size import PageSize
+from core.service.preparations import Preparations
 from core.service.recorded_words import RecordedWords
 from core.service.requests import Requests
 from core.service.speech_recognition import SpeechRecognition
@@ -101,6 +102,7 @@ class Service:
         self.requests = Requests(studio, settings, self.jobs, outputs, self._photos, texts, self.recorded_words)
         self.face_previews = FacePreviews(studio, self.requests, outputs, self._photos)
         self.stills = Stills(studio, self.requests, outputs)
+        self.preparations = Preparations(studio, self.requests, outputs)
         self.listening = Listening(texts, settings)
         self.detection = Detection(settings)
         self.uploads = VisitorUploads(outputs, settings)

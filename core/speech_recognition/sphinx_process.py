@@ -18,7 +18,7 @@ import numpy as np
 import pocketsphinx
 from numpy.typing import NDArray
 
-from core.thread_priority import PATIENT_SPEECH, be_patient
+from core.thread_priority import PATIENT_SOON, be_patient
 from core.types import SAMPLE_RATE_HZ
 
 STEP = SAMPLE_RATE_HZ // 2
@@ -61,7 +61,7 @@ def words(decoder: Any, samples: Pcm, at_s: float, parent: int) -> list[Heard]:
 def main() -> None:
     parent = os.getppid()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # service managers tell every process of a service to end; the caller ends this one
-    be_patient(PATIENT_SPEECH)
+    be_patient(PATIENT_SOON)
     data = sys.stdin.buffer.read()
     if len(data) != int(sys.argv[1]):  # whoever wrote them is gone, perhaps before `parent` was known
         sys.exit(1)

@@ -25,7 +25,8 @@ NEW_PHOTO = "new"
 @dataclass(frozen=True)
 class PhotoInputs:
     """A photo, which of its faces, and which part of it. face: its number. face_of: the photo whose face was chosen before it was shown.
-    crop: as the option is written; "" for what is around the face.
+    crop: as the option is written; "" for what is around the face. known: the events after which it is known who is in the photo, and
+    which of them is meant.
     """
 
     photo: Any
@@ -33,6 +34,7 @@ class PhotoInputs:
     face: Any
     face_of: Any
     crop: Any
+    known: Sequence[Any]
 
     def components(self) -> set[Any]:
         return {self.photo, self.face, self.crop}
@@ -56,12 +58,15 @@ class PhotoInputs:
 
 @dataclass(frozen=True)
 class PersonInputs:
-    """The components that say who speaks. token: "" for a new photo; cards, new: None on a page without avatars."""
+    """The components that say who speaks. token: "" for a new photo; cards, new: None on a page without avatars. known: the events after
+    which it is known who that is.
+    """
 
     picked: PhotoInputs
     token: Any
     cards: Any | None
     new: Any
+    known: Sequence[Any]
 
     def components(self) -> set[Any]:
         return {*self.picked.components(), self.token}
@@ -89,7 +94,7 @@ def person_inputs(context: Context, name: str = "th", parts: bool = True) -> Per
     board = cards(visible=False, elem_id=f"{name}-person") if context.contents.everything else None
     with gr.Column(elem_classes="th-plain-column") as new:
         picked = pick_face(context, f"{name}-photo", f"{name}-faces", parts=parts)
-    inputs = PersonInputs(picked, token, board, new)
+    known = list(picked.known)
     if board is not None:
 
         def choose(event: gr.EventData) -> tuple[str, Any]:
@@ -97,8 +102,8 @@ def person_inputs(context: Context, name: str = "th", parts: bool = True) -> Per
             chosen = "" if key == NEW_PHOTO else key
             return chosen, gr.update(visible=not chosen)
 
-        board.select(choose, None, [token, new], **quiet(queue=False))
-    return inputs
+        known.append(board.select(choose, None, [token, new], **quiet(queue=False)))
+    return PersonInputs(picked, token, board, new, known)
 
 
 @dataclass(frozen=True)
@@ -166,7 +171,7 @@ def pick_face(context: Context, photo_id: str, faces_id: str, parts: bool = Fals
     def choose_part(event: gr.EventData) -> str:
         return str(event._data.get("crop", ""))[:80]
 
-    photo.change(look, [photo, face, face_of, crop], [faces, face, photo, crop], **quiet(concurrency_limit=None))
-    faces.select(choose, None, [face, crop], **quiet(queue=False))
+    looked = photo.change(look, [photo, face, face_of, crop], [faces, face, photo, crop], **quiet(concurrency_limit=None))
+    picked = faces.select(choose, None, [face, crop], **quiet(queue=False))
     faces.submit(choose_part, None, crop, **quiet(queue=False))
-    return PhotoInputs(photo, faces, face, face_of, crop)
+    return PhotoInputs(photo, faces, face, face_of, crop, (looked, picked))
