@@ -260,7 +260,7 @@ class _Inputs:
     def restored(self, state: Mapping[str, Any]) -> list[Any]:
         """Updates of `outputs`. state: as `video_inputs` made it, {} for a job from elsewhere; files that are gone are left out."""
         return [
-            *self.person.restored(state),
+            *self.person.picked.restored(state),
             *self.speech.restored(state),
             gr.update(value=state["consent"]) if "consent" in state else gr.skip(),
             *self.clip.restored(state.get("clip", {})),

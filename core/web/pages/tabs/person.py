@@ -48,9 +48,16 @@ class PhotoInputs:
         """Unticks the consent when the visitor chooses another photo: it may show somebody else."""
         self.photo.input(None, None, consent, js="() => false", **quiet())
 
-    def restored(self, path: str, face: int, crop: str) -> list[Any]:
-        """Updates of `outputs`."""
-        return [gr.update(value=path), face, path, crop]
+    def chosen(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """What is set, so that `restored` can set it again."""
+        return {"photo": values[self.photo] or "", "face": values[self.face], "crop": str(values[self.crop] or "")}
+
+    def restored(self, state: Mapping[str, Any]) -> list[Any]:
+        """Updates of `outputs`. state: as `chosen` made it; a photo that is gone is left out."""
+        photo, outputs = uploaded(state.get("photo")), self.outputs()
+        if photo is None or not photo.is_file():
+            return [gr.skip()] * len(outputs)
+        return [gr.update(value=str(photo)), state.get("face", Framing.face_index), str(photo), str(state.get("crop", ""))]
 
     def outputs(self) -> list[Any]:
         return [self.photo, self.face, self.face_of, self.crop]
@@ -72,16 +79,8 @@ class PersonInputs:
         return {*self.picked.components(), self.token}
 
     def chosen(self, values: Mapping[Any, Any]) -> dict[str, Any]:
-        """What is set, so that `restored` can set it again."""
-        photo, face = values[self.picked.photo] or "", values[self.picked.face]
-        return {"photo": photo, "face": face, "crop": str(values[self.picked.crop] or ""), "avatar": str(values[self.token] or "")}
-
-    def restored(self, state: Mapping[str, Any]) -> list[Any]:
-        """Updates of `picked.outputs`. state: as `chosen` made it; a photo that is gone is left out."""
-        photo, outputs = uploaded(state.get("photo")), self.picked.outputs()
-        if photo is None or not photo.is_file():
-            return [gr.skip()] * len(outputs)
-        return self.picked.restored(str(photo), state.get("face", Framing.face_index), str(state.get("crop", "")))
+        """What is set, so that `picked.restored` can set the photo again."""
+        return {**self.picked.chosen(values), "avatar": str(values[self.token] or "")}
 
     def outputs(self) -> list[Any]:
         """What `shown` updates."""
