@@ -425,11 +425,12 @@ class Request:
 @dataclass(frozen=True)
 class Progress:
     """The progress of a job: `done` of `total` frames in `stage` (total 0: not known yet). speech: a text is being spoken;
-    recognising: the words of a recording are found."""
+    recognising: the words of a recording are found. preview: that of the first seconds has just been finished."""
 
     stage: Literal["queued", "recognising", "speech", "loading", "registering", "animating", "finishing", "done"]
     done: int = 0
     total: int = 0
+    preview: bool = False
 
 
 ProgressCallback = Callable[[Progress], None]

@@ -162,6 +162,7 @@ GERMAN = Texts(
     captions_show="Untertitel zeigen",
     captions_get="Untertitel als {kind}",
     captions_burn="Untertitel im Bild",
+    captions_coming="Die Untertitel folgen: Die Wörter werden noch erkannt.",
     captions_recording="Untertitel der Aufnahme, von der Maschine erkannt: mit Fehlern",
     results_none="Noch keine Videos. Was du erzeugst, steht hier {minutes} Minuten lang.",
     results_intro="Nur für dich zu sehen, {minutes} Minuten lang nach dem Erzeugen.",

@@ -162,6 +162,7 @@ ENGLISH = Texts(
     captions_show="Show captions",
     captions_get="Captions as {kind}",
     captions_burn="Captions in the picture",
+    captions_coming="The captions follow: the words are still being recognised.",
     captions_recording="Captions of the recording, recognised by machine: with errors",
     results_none="No videos yet. What you generate is listed here for {minutes} minutes.",
     results_intro="Seen by you alone, for {minutes} minutes after they were made.",
