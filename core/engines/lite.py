@@ -124,7 +124,7 @@ class LiteSession(LiteMouthSession):
         with stage("draw"):
             self._life.controls = controls
             life = self._life.step(float(row[LOUDNESS]))
-            lips = spoken(row, controls, self._calibration)
+            lips = self._speaking.step(spoken(row, controls, self._calibration), float(row[LOUDNESS]))
             whole = dataclasses.replace(lips, blink=life.blink, gaze_x=life.gaze_x, gaze_y=life.gaze_y, pose=life.pose)
             return self._renderer.draw(whole, self.pause)
 
@@ -168,7 +168,7 @@ class LiteEngine(Engine):
 
         def drawn(gap: float) -> Frame:
             on_frame(0, 1)
-            return renderer.draw(Expression(aperture=gap))
+            return renderer.draw(Expression(aperture=gap, smile=Controls().smile))
 
         registration.calibration = calibrate(drawn, self._finder.largest_mesh)
         return registration

@@ -22,6 +22,7 @@ from core.lite.clip_interior import KeptMouth, best_inside, candidates
 from core.lite.clip_mouths import ClipMouths
 from core.lite.clip_renderer import ClipRenderer
 from core.lite.expression import Expression, spoken
+from core.lite.mouth import LOUDNESS
 from core.lite.photo_quality import face_warnings
 from core.media.clip_reader import ClipReader
 from core.media.source import Clip
@@ -202,7 +203,7 @@ def _calibrated(of: LiteClipRegistration, finder: FaceFinder, pause: Callable[[]
 
     def drawn(gap: float) -> Frame:
         pause()
-        return renderer.draw(frame, index, Expression(aperture=gap))
+        return renderer.draw(frame, index, Expression(aperture=gap, smile=Controls().smile))
 
     return calibrate(drawn, finder.largest_mesh)
 
@@ -232,7 +233,8 @@ class LiteClipSession(LiteMouthSession):
             self.skipped = self._why[index]
             x0, y0, x1, y1 = self._boxes[index].tolist()
             self.face_box = x0, y0, x1, y1
-            drawn = self._renderer.draw(frame, index, spoken(row, controls, self._calibration), self.pause)
+            lips = self._speaking.step(spoken(row, controls, self._calibration), float(row[LOUDNESS]))
+            drawn = self._renderer.draw(frame, index, lips, self.pause)
         if self._background is None:
             return drawn
         with stage("background"):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from core.engines.base import Session
 from core.lite.frame_rate import RowsAtRate
 from core.lite.mouth import LOOK_AHEAD_SAMPLES, MouthTracker
+from core.lite.speaking import Speaking
 from core.lite.transitions import closing, towards
 from core.stage_times import stage
-from core.types import FPS, Controls, Frame, Samples
+from core.types import FPS, Controls, Frame, Phone, Samples
 
 
 class LiteMouthSession(Session):
@@ -25,10 +26,14 @@ class LiteMouthSession(Session):
         self._shown_controls = self._controls = controls
         self._row = np.zeros(4, np.float32)
         self._mouth, self._rows = MouthTracker(), RowsAtRate(fps)
+        self._speaking = Speaking(fps)
 
     @abstractmethod
     def _drawn(self, row: Samples, controls: Controls) -> Frame:
         """The next frame, with the lips of a row as `MouthTracker` gives it."""
+
+    def expect(self, phones: Sequence[Phone]) -> None:
+        self._mouth.expect(phones)
 
     def push(self, samples: Samples) -> Iterator[Frame]:
         with stage("mouth", 0):

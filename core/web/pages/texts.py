@@ -134,6 +134,7 @@ class Texts:
     captions_show: str
     captions_get: str
     captions_burn: str
+    captions_coming: str
     captions_recording: str
 
     # chat
