@@ -182,7 +182,11 @@ class GenerationRun:
 
     def _coming(self) -> Iterator[Iterator[Frame]]:
         """What the session makes of each step of the recording, of its end, and of the rest of the clip where that is shown."""
+        n_told = 0
         for chunk in self.audio.steps(STEP_FRAMES * SAMPLES_PER_FRAME):
+            known = self.audio.phones
+            self.session.expect(known[n_told:])
+            n_told = len(known)
             yield self.session.push(chunk)
         yield self.session.flush()
         if self.n_frames < self._rest_to:

@@ -21,7 +21,7 @@ from core.generation_run import session_turn
 from core.media.kept_stream import KeptStream
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.cold_start_optimization import Engines, EngineSource
-from core.option_checks import check_live_options
+from core.option_checks import check_live_options, check_stream_options
 from core.provenance.signing import open_signer
 from core.result_reuse import ResultReuse
 from core.run_request import RunRequest
@@ -116,6 +116,7 @@ class Studio:
         keep: where the whole video is written besides, by the end of its job; its folder exists.
         """
         check_captions(request)
+        check_stream_options(request.options)
         kept = None if keep is None else KeptStream(keep, None if self._signer is None else self._signer.sign)
         owner, checked = request.owner, [(self._videos.checked(request), request.audio)]
         del request

@@ -38,6 +38,13 @@ takes 1.1 in place of 1.9 ms a frame.
 """
 STREAM_CRF = int(X264_STREAM["crf"]) - int(X264["crf"])
 """What a stream's constant rate factor is above that of a file that looks the same."""
+X264_PACKETS = {**X264_STREAM, "profile": "baseline", "maxrate": "4M", "bufsize": "1M"}
+"""For packets on their own (WebRTC): constrained baseline, which every browser has, without B frames. The rate is bounded, as nobody on the
+way holds back what is too much.
+"""
+OPUS = {"application": "lowdelay", "frame_duration": "40"}
+"""One packet holds the sound of one frame, so both have the same time; the coder keeps 2.5 ms back."""
+OPUS_HZ, OPUS_BIT_RATE = 48_000, 64_000
 
 
 def x264_options(crf: int | None, stream: bool = False) -> dict[str, str]:

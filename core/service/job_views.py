@@ -14,6 +14,7 @@ from core.service.errors import hide_paths
 from core.service.job_store import JobKind, JobRecord, JobState
 from core.service.outputs import PREVIEW_NAME
 from core.types import GenerationInfo
+from core.visemes.document import beside
 
 NAME, PROLONGED = "name", "prolonged_s"
 """Of a video that is done, in its result."""
@@ -41,7 +42,8 @@ class JobView:
     fps: frames made in a second, 0.0 while not known. left_s: seconds left, about; None while not known. info: of a video that is done.
     voice: id of the one that speaks a text; "" for a recording. captions: of a text, once the job is done, and of a stream as far as it is
     spoken; empty where they were not asked for, or the voice does not tell the times of words. captions_burned: they are in the picture.
-    avatar: the token, once a job that registers one is done. video: where its file is, once it is done. name: of the video, by its owner;
+    avatar: the token, once a job that registers one is done. video: where its file is, once it is done; visemes: the file beside it, where
+    they were asked for. name: of the video, by its owner;
     "" without one. prolonged_s: when its time to live began anew, 0.0 where it did not. preview: where its first seconds are while the rest
     is made, where they were asked for. made: the video of a job that still looks for the words of its recording. error: why it failed.
     client_state: what the adapter that submitted it noted for itself.
@@ -66,6 +68,7 @@ class JobView:
     captions_burned: bool
     avatar: str | None
     video: Path | None
+    visemes: Path | None
     name: str
     prolonged_s: float
     preview: Path | None
@@ -109,6 +112,7 @@ def view_of(record: JobRecord, position: int) -> JobView:
         captions_burned=bool((record.request.get("options") or {}).get("burn_captions")),
         avatar=result.get("avatar"),
         video=Path(record.output) if record.output and record.state == "done" else None,
+        visemes=_visemes(record),
         name=str(result.get(NAME, "")),
         prolonged_s=float(result.get(PROLONGED, 0.0)),
         preview=_preview(record),
@@ -116,6 +120,12 @@ def view_of(record: JobRecord, position: int) -> JobView:
         error=None if record.error is None else as_exception(record.error),
         client_state=record.request.get("client_state") or {},
     )
+
+
+def _visemes(record: JobRecord) -> Path | None:
+    if record.state != "done" or not record.output or not (record.request.get("options") or {}).get("visemes"):
+        return None
+    return beside(Path(record.output))
 
 
 def _preview(record: JobRecord) -> Path | None:

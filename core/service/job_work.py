@@ -29,6 +29,7 @@ from core.settings import Settings
 from core.speech_synthesis.recording import SpokenAudio
 from core.studio import Studio
 from core.types import Audio, AudioStream, Avatar, Generation, GenerationInfo, Photo, Progress, ProgressCallback, Request, Source, Word
+from core.visemes.document import add_words, beside
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +140,10 @@ class JobWork:
                 if running.record.kind == "video":
                     running.note_made(result)
                 try:
-                    return {**result, **told_captions(recognition.words())}
+                    words = recognition.words()
+                    if request.options.visemes and output:
+                        add_words(beside(Path(output)), words)
+                    return {**result, **told_captions(words)}
                 except Cancelled:
                     if running.record.kind != "stream":
                         raise
