@@ -23,6 +23,7 @@ from core.service.listening import Listening
 from core.service.outputs import INPUTS, OutputFolder
 from core.service.page_size import PageSize
 from core.service.peer_connections import PeersSource
+from core.service.preparations import Preparations
 from core.service.recorded_words import RecordedWords
 from core.service.requests import Requests
 from core.service.speech_recognition import SpeechRecognition
@@ -104,6 +105,7 @@ class Service:
         self.requests = Requests(studio, settings, self.jobs, outputs, self._photos, texts, self.recorded_words)
         self.face_previews = FacePreviews(studio, self.requests, outputs, self._photos)
         self.stills = Stills(studio, self.requests, outputs)
+        self.preparations = Preparations(studio, self.requests, outputs)
         self.listening = Listening(texts, settings, state.rates)
         self.detection = Detection(settings, state.rates)
         self.uploads = VisitorUploads(outputs, settings, state.rates)

@@ -12,7 +12,7 @@ from core.media.fragmented_mp4 import Segment
 from core.media.sound_track import aac_rate_hz
 from core.types import FPS, Frame
 
-EventKind = Literal["ready", "speaking", "idle", "interrupted", "stats", "saying", "said", "say_failed"]
+EventKind = Literal["ready", "speaking", "idle", "interrupted", "stats", "saying", "said", "say_failed", "visemes", "word"]
 OutputKind = Literal["segments", "frames", "packets"]
 MOST_SEGMENT_FRAMES = 2 * FPS
 
@@ -25,8 +25,9 @@ class LiveOptions:
     for WebRTC). sound_rate_hz: of what is sent, whatever comes in; the
     lower it is, the longer AAC keeps it back (64 ms at 48 kHz, 128 at 24). segment_frames: frames of one segment, 1 to 50. lead_s: how much
     video is handed out at once at the start, for the player to have in hand, half a second at most. jitter_s: how late sound may be without
-    a gap: speech begins when that much more is there than the engine needs. gap_s: so long after the last sound the utterance is taken for
-    ended. max_buffer_s: of sound that waits. stats_every_s: between "stats" events.
+    a gap: speech begins when that much more is there than the engine needs. fill: where sound is late all the same silence is spoken; else
+    the utterance ends there, and what comes later is another one. gap_s: so long after the last sound the utterance is taken for ended.
+    max_buffer_s: of sound that waits. stats_every_s: between "stats" events.
     """
 
     output: OutputKind = "segments"
@@ -34,6 +35,7 @@ class LiveOptions:
     segment_frames: int = 2
     lead_s: float = 0.2
     jitter_s: float = 0.08
+    fill: bool = True
     gap_s: float = 0.2
     max_buffer_s: float = 60.0
     stats_every_s: float = 10.0
@@ -61,9 +63,12 @@ class LiveEvent:
     an older generation follows. stats: every few seconds. saying: a piece of a text begins with the frame at `at_s`; said: the text is
     over, spoken to its end or not; say_failed: it was refused, or could not be synthesised to its end.
 
+    Of a session that is made with visemes, after the frames that they belong to. visemes: what the mouth does in the frames from `at_s` on;
+    word: one of a text begins at `at_s`.
+
     at_s: seconds of video made before it. data: of "ready" (width, height, fps, sound_rate_hz, the engine's look_ahead_s and, of segments,
-    mime_type), "stats" (`LiveSession.stats`: late_s and lost_s among it), "saying" and "said" (`Say.begun`, `Say.report`). Plain JSON
-    types. number: which event of the session it is, from 0; -1 where nobody counts.
+    mime_type), "stats" (`LiveSession.stats`: late_s and lost_s among it), "saying" and "said" (`Say.begun`, `Say.report`), "visemes" and "word"
+    (`BesideFrames`). Plain JSON types. number: which event of the session it is, from 0; -1 where nobody counts.
     """
 
     kind: EventKind
@@ -84,13 +89,19 @@ class LiveSegment:
 
 @dataclass(frozen=True, eq=False)
 class LiveFrame:
-    """One picture, (H, W, 3) uint8 RGB, shown from at_s on, and the sound that goes with it, (1, sound_rate_hz / 25) float32."""
+    """One picture, (H, W, 3) uint8 RGB, shown from at_s on, and the sound that goes with it, (1, sound_rate_hz / 25) float32.
+
+    n_speech: so many samples of it are spoken, and silence follows. n_over: so many of the chunks that were fed in the session belong to
+    utterances that were over before this frame: spoken to their end, or forgotten.
+    """
 
     frame: Frame
     sound: Block
     generation: int
     at_s: float
     speaking: bool
+    n_speech: int
+    n_over: int
 
 
 @dataclass(frozen=True)
