@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from livekit import rtc
 from livekit.agents.utils import wait_for_participant
@@ -109,9 +109,9 @@ class AvatarRooms:
                 await room.disconnect()
 
 
-async def _first(*waits: object) -> None:
+async def _first(*waits: Awaitable[object]) -> None:
     """Returns, or raises, as the first of them does."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]  # type: ignore[call-overload]
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
