@@ -57,18 +57,25 @@ class AvatarRooms:
         self._joining += 1
         try:
             generator = LiveVideoGenerator(await asyncio.to_thread(self._open_live))
-            room = self._new_room()
             try:
-                await asyncio.wait_for(room.connect(self._url, token), CONNECT_S)
-            except (rtc.ConnectError, TimeoutError) as error:
+                room = await self._entered(token)
+            except BaseException:
                 await generator.aclose()
-                hint = "Look at LIVEKIT_URL of the worker, and whether the token is of that server."
-                raise RoomError(f"LiveKit at {self._url} did not let the avatar in: {str(error) or 'no answer'}.", hint) from error
+                raise
             visit = asyncio.create_task(self._visit(room, generator, agent))
             self._visits.add(visit)
             visit.add_done_callback(self._visits.discard)
         finally:
             self._joining -= 1
+
+    async def _entered(self, token: str) -> rtc.Room:
+        room = self._new_room()
+        try:
+            await asyncio.wait_for(room.connect(self._url, token), CONNECT_S)
+        except (rtc.ConnectError, TimeoutError) as error:
+            hint = "Look at LIVEKIT_URL of the worker, and whether the token is of that server."
+            raise RoomError(f"LiveKit at {self._url} did not let the avatar in: {str(error) or 'no answer'}.", hint) from error
+        return room
 
     async def aclose(self) -> None:
         """Leaves all rooms; joins no more."""
