@@ -21,15 +21,18 @@ from core.generation_run import Turn
 from core.media.encoders import as_picture
 from core.media.fragmented_mp4 import FragmentedMp4
 from core.media.label import Label
+from core.media.live_packets import LivePackets
 from core.option_checks import check_moving_controls
 from core.run_request import PreparedRun
+from core.streaming.beside_frames import BesideFrames
 from core.streaming.load import SessionLoad
-from core.streaming.outputs import EventKind, LiveEvent, LiveFrame, LiveOptions, LiveOutput, LiveSegment
+from core.streaming.outputs import EventKind, LiveEvent, LiveFrame, LiveOptions, LiveOutput, LivePacket, LiveSegment
 from core.streaming.say import Say
 from core.streaming.speech import Speech
 from core.streaming.utterance import Utterance, as_mono, fade_out
 from core.streaming.utterance_queue import UtteranceQueue
-from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Controls, Frame, RenderOptions, Samples
+from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Controls, Frame, Phone, RenderOptions, Samples
+from core.visemes.frames import MouthFrames, layout
 
 KEYFRAME_FRAMES = 2 * FPS
 MOST_LATE_S = 0.5
@@ -70,6 +73,7 @@ class LiveSession:
         self._video = FragmentedMp4(session.width, session.height, rate_hz, 1, self.metadata, render.crf)
         self.mime_type = self._video.mime_type
         self.engine = prepared.engine.name
+        self._packets = LivePackets(session.width, session.height, render.crf) if self.options.output == "packets" else None
         self.initialisation = self._video.initialisation()
         """The first piece of the stream. It comes by itself; whoever joins later needs it again, and then a key frame."""
 
@@ -90,6 +94,7 @@ class LiveSession:
         self._error: BaseException | None = None
         self._finished = False
         self._session = session
+        self._beside = BesideFrames() if render.visemes else None
         self._speech: Speech | None = None
         self._listening: Iterator[Frame] = iter(())
         self._speaking = False
@@ -101,7 +106,10 @@ class LiveSession:
         self._next_stats_s = clock() + self.options.stats_every_s
 
         about: dict[str, Any] = {"width": session.width, "height": session.height, "fps": FPS, "sound_rate_hz": rate_hz}
+        about["look_ahead_s"] = round(session.look_ahead_samples / SAMPLE_RATE_HZ, 4)
         about["warnings"] = [*prepared.warnings, *session.warnings]
+        if render.visemes:
+            about["visemes"] = layout()
         if self.options.output == "segments":
             self._event("ready", {**about, "mime_type": self.mime_type})
             self._out.append(LiveSegment(self.initialisation, 0, False))
@@ -156,14 +164,18 @@ class LiveSession:
             self._odd = b""
             self._utterances.reserve(say, self._clock())
 
-    def feed_say(self, say: Say, samples: Samples, rate_hz: int, text: str, words: Sequence[tuple[float, int]]) -> None:
-        """More of the speech of a text; waits for room, or until the text is cancelled. Arguments as in `Say.put`.
+    def feed_say(
+        self, say: Say, samples: Samples, rate_hz: int, text: str, words: Sequence[tuple[float, int]], phones: Sequence[Phone] = ()
+    ) -> None:
+        """More of the speech of a text; waits for room, or until the text is cancelled. Arguments as in `Say.put` and `Utterance.feed`.
 
         Raises AudioError for a piece longer than `max_buffer_s`.
         """
         samples = as_mono(samples, rate_hz, self.options.max_buffer_s)
         with self._changed:
-            while not say.cancelled.is_set() and not self._utterances.feed_say(say, samples, rate_hz, text, words, self._clock()):
+            while not say.cancelled.is_set():
+                if self._utterances.feed_say(say, samples, rate_hz, text, words, self._clock(), phones):
+                    break
                 self._changed.wait()
 
     def end_say(self, say: Say) -> None:
@@ -187,6 +199,9 @@ class LiveSession:
             self._odd = b""
             if self._out and isinstance(last := self._out[-1], LiveEvent) and last.kind == "interrupted":
                 self._out.pop()  # one is enough for a reader that is behind
+            if self._beside is not None:
+                self._beside.forget()
+                self._out = deque(each for each in self._out if not (isinstance(each, LiveEvent) and each.kind in ("visemes", "word")))
             self._event("interrupted")
             for report in reports:
                 self._event("said", report)
@@ -205,7 +220,7 @@ class LiveSession:
             self._new_controls = controls
 
     def request_keyframe(self) -> None:
-        """The next segment begins with a key frame: for whoever joins late."""
+        """The next segment begins with a key frame, or the next packet is one: for whoever joins late."""
         with self._changed:
             self._wants_key = True
 
@@ -223,7 +238,7 @@ class LiveSession:
         self.close()
         with self._working:
             waiting = [made for made in self._waiting if made.generation == self._generation]
-            if self._finished or self._error is not None or self.options.output == "frames" or not self._made:
+            if self._finished or self._error is not None or self.options.output != "segments" or not self._made:
                 return None
             self._finished = True
             return self._segment(waiting, final=True)
@@ -296,18 +311,20 @@ class LiveSession:
             return self._out.popleft()
         if self._closed:
             return None
-        frames = self.options.output == "frames"
-        if len(self._waiting) < (1 if frames else self.options.segment_frames):
+        segments = self.options.output == "segments"
+        if len(self._waiting) < (self.options.segment_frames if segments else 1):
             return None
         waiting, self._waiting = self._waiting, []
+        if self._beside is not None:
+            self._out.extend(self._beside.handed_out(self._made))
         self._heard_last = float(waiting[-1].sound[0, -1])
-        return waiting[0] if frames else self._segment(waiting)
+        if segments:
+            return self._segment(waiting)
+        return waiting[0] if self._packets is None else self._packet(waiting[0], self._packets)
 
     def _segment(self, waiting: list[LiveFrame], final: bool = False) -> LiveSegment:
         began_s = time.thread_time()
-        key = self._wants_key or self._since_key >= KEYFRAME_FRAMES
-        if key:
-            self._wants_key, self._since_key = False, 0
+        key = self._begins_with_key()
         for made in waiting:  # each encoder at one go: it finds its tables in the processor's caches then
             self._video.add_sound(made.sound)
         for i, made in enumerate(waiting):
@@ -316,6 +333,21 @@ class LiveSession:
         segment = LiveSegment(self._video.cut(final=final), self._generation, any(made.speaking for made in waiting))
         self._cpu_s += time.thread_time() - began_s  # counts with the frame after it: what counts is the mean
         return segment
+
+    def _packet(self, made: LiveFrame, packets: LivePackets) -> LivePacket:
+        began_s = time.thread_time()
+        key = self._begins_with_key()
+        picture, sound = packets.encode(as_picture(made.frame), made.sound, key)
+        self._since_key += 1
+        self._cpu_s += time.thread_time() - began_s
+        return LivePacket(picture, sound, key, made.generation, made.at_s, made.speaking)
+
+    def _begins_with_key(self) -> bool:
+        """Whether what is encoded now begins with a key frame; asked once for each."""
+        key = self._wants_key or self._since_key >= KEYFRAME_FRAMES
+        if key:
+            self._wants_key, self._since_key = False, 0
+        return key
 
     def _make(self) -> None:
         """One frame with its sound, and the cost of it."""
@@ -356,12 +388,29 @@ class LiveSession:
             if speaking and self._speech is not None and (say := self._speech.utterance.say) is not None:
                 for begun in say.begun(self._speech.utterance.taken):
                     self._event("saying", begun, at=self._made - 1)
+            if self._beside is not None and (speaking or self._speaking):
+                self._tell_beside(self._beside, speaking)
             if self._speaking and not speaking:
                 self._event("idle", at=self._made - 1)
             self._speaking = speaking
             if self._clock() >= self._next_stats_s:
                 self._next_stats_s = self._clock() + self.options.stats_every_s
                 self._event("stats", self.stats())
+
+    def _tell_beside(self, beside: BesideFrames, speaking: bool) -> None:
+        """Of the frame just made, which speaks, or is the first that does not."""
+        frame, generation, rate_hz = self._made - 1, self._generation, self.options.sound_rate_hz
+        if not speaking or self._speech is None:
+            beside.rests(frame, generation)
+            return
+        beside.spoken(frame, generation)
+        beside.heard(self._speech.mouths_told())
+        taken, say = self._speech.utterance.taken, self._speech.utterance.say
+        if say is None:
+            return
+        for start, end, text in say.words_begun(taken):
+            about = {"id": say.id, "text": text, "duration_s": round((end - start) / rate_hz, 3)}
+            beside.word(frame, generation, (start - taken) / rate_hz + 1 / FPS, about)
 
     def _spoken(self) -> Frame | None:
         """The next frame of speech; None where there is none."""
@@ -371,7 +420,8 @@ class LiveSession:
                     utterance = self._next_utterance()
                     if utterance is None:
                         return None
-                    self._speech = Speech(self._session, utterance, self._changed, self.options.fill)
+                    mouth = None if self._beside is None else MouthFrames()
+                    self._speech = Speech(self._session, utterance, self._changed, self.options.fill, mouth)
                     self._listening = iter(())
                     self._event("speaking")
                 elif self._speech.utterance.exhausted:
@@ -383,6 +433,8 @@ class LiveSession:
             with self._changed:
                 if self._first() is self._speech.utterance:
                     self._over()
+                    if self._beside is not None:
+                        self._beside.heard(self._speech.mouths_told())
                 self._n_filled += self._speech.n_filled
                 self._speech = None
 

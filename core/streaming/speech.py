@@ -9,16 +9,21 @@ from typing import Any
 from core.engines.base import Session
 from core.streaming.utterance import Utterance
 from core.types import Frame
+from core.visemes.frames import MouthFrames
 
 
 class Speech:
     """lock: guards the utterance, which grows meanwhile. fill: as in LiveOptions. Frames are made one at a time, by whoever has the turn on
-    the device.
+    the device. mouths: hears the same sound, where it is told what the mouth does.
     """
 
-    def __init__(self, session: Session, utterance: Utterance, lock: AbstractContextManager[Any], fill: bool = True) -> None:
+    def __init__(
+        self, session: Session, utterance: Utterance, lock: AbstractContextManager[Any], fill: bool = True, mouths: MouthFrames | None = None
+    ) -> None:
         self.utterance = utterance
         self._fill = fill
+        self._mouths = mouths
+        self._told: list[dict[str, Any]] = []
         self.n_filled = 0
         """Frames' worth of silence that was put in because sound was late."""
         self._session, self._lock = session, lock
@@ -39,12 +44,22 @@ class Speech:
                     while heard is None:
                         self._go_on()
                         heard = self.utterance.next_heard()
+                    phones = self.utterance.next_phones()
+                self._session.expect(phones)
                 self._flushed = not len(heard)
+                if self._mouths is not None:
+                    self._mouths.expect(phones)
+                    self._told.extend(self._mouths.flush() if self._flushed else self._mouths.push(heard))
                 self._frames = self._session.flush() if self._flushed else self._session.push(heard)
             frame = next(self._frames, None)
             if frame is not None:
                 return frame
             self._frames = None
+
+    def mouths_told(self) -> list[dict[str, Any]]:
+        """What the mouth does, frame by frame, as far as it became known since the last call."""
+        told, self._told = self._told, []
+        return told
 
     def _go_on(self) -> None:
         """Without the sound that is late."""
