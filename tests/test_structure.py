@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.paths import ROOT
 
-TOP_LEVEL = {path.stem for path in ROOT.glob("*.py")} | {"manager", "compat", "tests", "benchmarks", "scripts", "examples"}
+TOP_LEVEL = {path.stem for path in ROOT.glob("*.py")} | {"manager", "integrations", "compat", "tests", "benchmarks", "scripts", "examples"}
 SERVERS = {"gradio", "fastapi", "starlette", "uvicorn", "websockets", "argparse"}
 WEB = {"core.web"}
 STUDIO = {
