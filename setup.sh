@@ -49,6 +49,7 @@ usage: ./setup.sh [command]
   app [options]    start the page in the browser (options go to app.py)
   livekit, webrtc  install what these integrations need (docs/livekit.md, docs/webrtc.md)
   train            install what training the motion model needs (docs/training.md)
+  cluster          install what several machines share their jobs by (docs/deployment.md)
   speech           install the voices that speak a text (docs/usage.md; espeak-ng among them is under the GPL)
   test [--all]     run ruff, mypy and pytest; --all adds the slow tests; what else is given goes to pytest
   help             this text
@@ -129,6 +130,7 @@ FILES = {
     "livekit": ("requirements-livekit.txt",),
     "webrtc": ("requirements-webrtc.txt",),
     "train": ("requirements-train.txt",),
+    "cluster": ("requirements-cluster.txt",),
 }
 python = "%d.%d %s %s" % (*sys.version_info[:2], platform.system(), platform.machine())
 def stamp(part):
@@ -221,6 +223,7 @@ check_disk() {
       livekit) needed=$((needed + 400)) ;;
       webrtc) needed=$((needed + 100)) ;;
       train) needed=$((needed + 200)) ;;
+      cluster) needed=$((needed + 50)) ;;
     esac
   done
   free="$(df -Pk . 2>/dev/null | sed -n '$s/.* \([0-9][0-9]*\)  *[0-9][0-9]*%.*/\1/p' || true)"
@@ -310,7 +313,7 @@ install_parts() { # the parts wanted, the parts missing
         # A GPU's packages have an ONNX Runtime of their own.
         case " $1 " in *' gpu '*) ;; *) requirements="$requirements -c requirements.txt onnxruntime" ;; esac
         ;;
-      dev | livekit | webrtc | train) requirements="$requirements -r requirements-$part.txt" stamps="$stamps $part" ;;
+      dev | livekit | webrtc | train | cluster) requirements="$requirements -r requirements-$part.txt" stamps="$stamps $part" ;;
     esac
   done
   check_disk "$2"
@@ -444,9 +447,14 @@ train() {
   say "Ready. How to go on: docs/training.md"
 }
 
+cluster() {
+  ensure lite cluster
+  say "Ready. How to go on: docs/deployment.md"
+}
+
 run_tests() {
   local markers='not slow' optional='' failed=''
-  if [ "${1:-}" = --all ]; then markers='' optional='livekit webrtc train' && shift; fi
+  if [ "${1:-}" = --all ]; then markers='' optional='livekit webrtc train cluster' && shift; fi
   # shellcheck disable=SC2086
   ensure full dev $optional
   if ! command -v chromium >/dev/null 2>&1; then
@@ -468,6 +476,7 @@ case "$command" in
   speech) speech ;;
   livekit | webrtc) integration "$command" ;;
   train) train ;;
+  cluster) cluster ;;
   test) run_tests "$@" ;;
   help | -h | --help) usage ;;
   *)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import OptionError
@@ -132,6 +132,12 @@ class Settings(BaseSettings):
     previews_bytes: int = Field(
         default=256 * 2**20, ge=0, description="Photos whose faces visitors of the pages were shown, decoded and held in memory, bytes"
     )
+    jobs_database: SecretStr | None = Field(
+        default=None, description="Jobs of several machines: postgresql://USER:PASSWORD@HOST/NAME; none: a file in the cache folder"
+    )
+    redis_url: SecretStr | None = Field(
+        default=None, description="News and limits of rate of several machines: redis://[:PASSWORD@]HOST/0; none: of one machine"
+    )
     output_dir: Path = Field(default_factory=_own_outputs, description="Where the pages and servers put videos")
     output_ttl_s: float = Field(default=3600.0, gt=0, description="How long an ended job and its video are kept")
     output_bytes: int = Field(default=4 * 2**30, ge=0, description="Videos of ended jobs, bytes; the oldest go first")
@@ -201,6 +207,14 @@ class Settings(BaseSettings):
     @classmethod
     def _listed_by_commas(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("jobs_database", "redis_url")
+    @classmethod
+    def _is_address_of_server(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        schemes = ("postgresql", "postgres") if info.field_name == "jobs_database" else ("redis", "rediss")
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in schemes:
+            raise ValueError(f"It must begin with {schemes[0]}://")
+        return value
 
     @field_validator("frame_ancestors")
     @classmethod

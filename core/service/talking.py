@@ -27,7 +27,7 @@ class Talking:
 def open_talking(service: Service, settings: Settings, starts: RateLimit) -> Talking:
     """starts: how often an owner may start a live session, among what else it counts."""
     live = LiveSessions(
-        service.studio, service.speaker, settings, starts, RateLimit(settings.says_per_minute, "texts to say"),
+        service.studio, service.speaker, settings, starts, RateLimit(settings.says_per_minute, "texts to say", service.rates),
         total=settings.max_live, each=settings.owner_max_live, longest_s=settings.max_live_s,
     )  # fmt: skip
-    return Talking(live, Conversations(service, live, RateLimit(settings.chats_per_minute, "messages of conversations")))
+    return Talking(live, Conversations(service, live, RateLimit(settings.chats_per_minute, "messages of conversations", service.rates)))

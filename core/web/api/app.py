@@ -76,7 +76,7 @@ def build_api(
     background once the server is up. loopback: this machine's one user is everybody who can reach it. host: what the server listens on.
     """
     keys = Keys([key.get_secret_value() for key in settings.api_keys], alone=loopback and not settings.open_to_all)
-    wrong = RateLimit(settings.wrong_keys_per_minute, "wrong keys")
+    wrong = RateLimit(settings.wrong_keys_per_minute, "wrong keys", service.rates)
     mount = PageMount(keys, page, wrong, RateLimit(settings.requests_per_minute, "uses of the page"))
 
     @contextlib.asynccontextmanager

@@ -105,7 +105,7 @@ def _outermost(page: Page, before: list[Middleware]) -> Callable[[Any], contextl
     @contextlib.asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
         settings = page.service.settings
-        talking = open_talking(page.service, settings, RateLimit(STARTS_PER_MINUTE, "live sessions"))
+        talking = open_talking(page.service, settings, RateLimit(STARTS_PER_MINUTE, "live sessions", page.service.rates))
         loop = asyncio.get_running_loop()
         page.stop_talking = lambda: asyncio.run_coroutine_threadsafe(talking.stop(), loop)
         sockets = Middleware(PageSockets, talking=lambda scope: talking, told_in=told_in)
