@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -21,12 +22,16 @@ from tests.support.serving import KEY, form, serving
 SMALL = ("--size", "128", "--video_bitrate", "300k", "--set", "seed=7")
 
 
-def run(kept: Path, *arguments: str, given: bytes | None = None, seconds: float = 6.0) -> str:
+PROGRAM = sys.executable, "-m", "integrations.broadcast", "--to"
+CLOCK = sys.executable, "examples/broadcast_clock.py"
+
+
+def run(kept: Path, *arguments: str, program: tuple[str, ...] = PROGRAM, given: bytes | None = None, seconds: float = 6.0) -> str:
     """Runs it until so many seconds of stream were sent, ends it as Ctrl-C does; what it said."""
     port = free_port()
     server = listening(port, kept)
-    command = [sys.executable, "-m", "integrations.broadcast", "--to", f"rtmp://127.0.0.1:{port}/live/key", *SMALL, *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    command = [*program, f"rtmp://127.0.0.1:{port}/live/key", *arguments, *SMALL]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
     assert process.stdin is not None
     assert process.stderr is not None
     said = b""
@@ -40,7 +45,7 @@ def run(kept: Path, *arguments: str, given: bytes | None = None, seconds: float 
             process.stdin.flush()
         time.sleep(seconds)
     finally:
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)
         process.stdin.close()
         said += process.stderr.read()
         process.stderr.close()
@@ -58,7 +63,7 @@ def loudness(path: Path) -> np.ndarray:
 
 @pytest.mark.slow
 def test_a_recording_is_spoken_again_and_again(tmp_path: Path) -> None:
-    said = run(tmp_path / "taken.flv", "--source", str(PORTRAIT), "--audio", str(SPEECH), "--loop", "--pause", "1", seconds=10)
+    said = run(tmp_path / "taken.flv", "--source", str(PORTRAIT), "--audio", str(SPEECH), "--loop", "--pause", "1", seconds=7)
     taken = read(tmp_path / "taken.flv")
     assert taken.codecs == {"video": "h264", "audio": "aac"}
     assert np.median(np.diff(taken.pictures)) == pytest.approx(0.04, abs=0.0015)
@@ -70,19 +75,17 @@ def test_a_recording_is_spoken_again_and_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["--pcm", "--lines"])
-def test_what_comes_from_stdin_is_spoken(tmp_path: Path, how: str) -> None:
-    given = SPEECH.read_bytes()[44:] if how == "--pcm" else b"Mama says hello. And good bye.\n"
-    run(tmp_path / "taken.flv", "--source", str(PORTRAIT), how, "--voice", "espeak-en-us", given=given, seconds=5)
+def test_the_example_says_the_time(tmp_path: Path) -> None:
+    run(tmp_path / "taken.flv", str(PORTRAIT), "--every", "3", "--voice", "espeak-en-us", program=CLOCK, seconds=6)
     assert loudness(tmp_path / "taken.flv").max() > 0.02
 
 
 @pytest.mark.slow
-def test_the_session_of_a_server(studio: Studio, tmp_path: Path) -> None:
+def test_sound_from_stdin_is_spoken_by_the_session_of_a_server(studio: Studio, tmp_path: Path) -> None:
     with serving(studio, tmp_path / "server") as server, server.client() as client:
         token = client.post("/avatars", **form(audio=None)).json()["token"]
         about = "--server", server.url, "--avatar", token, "--key", KEY
-        run(tmp_path / "taken.flv", *about, "--audio", str(SPEECH), seconds=5)
+        run(tmp_path / "taken.flv", *about, "--pcm", given=SPEECH.read_bytes()[44:], seconds=4)
         assert loudness(tmp_path / "taken.flv").max() > 0.02
         taken = read(tmp_path / "taken.flv")
         assert np.median(np.diff(taken.pictures)) == pytest.approx(0.04, abs=0.0015)
