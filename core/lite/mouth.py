@@ -181,6 +181,8 @@ _PHONES_AHEAD_S = (SAMPLES_PER_FRAME / 2 + LOOK_AHEAD_SAMPLES) / SAMPLE_RATE_HZ
 """Sound that is there after a frame's middle when its row is made, and with it the phones that begin in it."""
 _BY_PHONES = 0.6
 """Where the phones are known, so much of the opening is theirs; the rest is the voice's, which is loud or soft."""
+_AT_TEETH = 0.04
+"""Opening where the lower lip is at the upper teeth."""
 _JAW_READ = np.array([0.25, 0.5, 0.25], np.float32)
 """Weights of features 4 i + 2 .. 4 i + 4 in frame i: 10 ms after its middle."""
 _EVEN = 0.2
@@ -260,6 +262,7 @@ class MouthTracker:
             return
         known, said = found.known, found.shapes
         aperture = (_BY_PHONES * said.aperture + (1 - _BY_PHONES) * jaw) * said.open
+        aperture += (_AT_TEETH - aperture) * np.minimum(np.minimum(1.5 * said.tuck, 1), said.open)
         for column, values in ((APERTURE, np.clip(aperture, 0, 1.2)), (SPREAD, said.spread), (TUCK, said.tuck)):
             rows[known, column] = values[known]
 

@@ -1,5 +1,10 @@
-"""The process that PocketSphinx recognises in: 16-bit samples of 16 kHz on standard input, the words as JSON on standard output.
-Its argument says how many bytes of samples there are.
+"""The process that PocketSphinx works in: 16-bit samples of 16 kHz on standard input, behind them the task as JSON; the answer as JSON on
+standard output. Its arguments say how many bytes of samples and of the task there are.
+
+{"task": "words"}: [[word, start_s, end_s], ...].
+{"task": "align", "words": [...], "pronunciations": {...}}: when the phones of these words, which are what is said, are heard. Either
+{"unknown": [...]}, words that are in neither dictionary nor pronunciations; or {"words": [number of phones of each], "phones":
+[[phone, start_s, end_s, score], ...]}; "" are silences, score is the logarithm of a frame's likelihood. No phones: nothing fits.
 
 A process of its own, because the library holds Python's lock while it computes, up to seconds at the end of a part: no live face could be
 drawn meanwhile.
@@ -8,6 +13,7 @@ drawn meanwhile.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
@@ -25,6 +31,10 @@ STEP = SAMPLE_RATE_HZ // 2
 MOST_S, PAUSE_S = 12.0, 0.25
 """Speech is recognised in parts that end at a pause, or after so long."""
 _FRAMES_A_SECOND = 100
+BEAM = 1e-80
+"""Of alignment: wider than usual, for voices that the network does not know, such as a machine's."""
+_EDGE_S, _NOISE = 0.4, 30.0
+_PHONE = "ph_"
 _VARIANT = re.compile(r"\(\d+\)$")
 
 Pcm = NDArray[np.int16]
@@ -44,12 +54,7 @@ def part(samples: Pcm) -> int:
 
 def words(decoder: Any, samples: Pcm, at_s: float, parent: int) -> list[Heard]:
     """Of one part that begins at `at_s`. parent: the process for which they are; where it is gone this one ends, too."""
-    decoder.start_utt()
-    for start in range(0, len(samples), STEP):
-        if os.getppid() != parent:
-            sys.exit(1)
-        decoder.process_raw(samples[start : start + STEP].tobytes())
-    decoder.end_utt()
+    hear(decoder, samples, parent)
     heard = [] if decoder.hyp() is None else list(decoder.seg())
     return [
         (_VARIANT.sub("", each.word), at_s + each.start_frame / _FRAMES_A_SECOND, at_s + (each.end_frame + 1) / _FRAMES_A_SECOND)
@@ -58,21 +63,71 @@ def words(decoder: Any, samples: Pcm, at_s: float, parent: int) -> list[Heard]:
     ]
 
 
-def main() -> None:
-    parent = os.getppid()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # service managers tell every process of a service to end; the caller ends this one
-    be_patient(PATIENT_SPEECH)
-    data = sys.stdin.buffer.read()
-    if len(data) != int(sys.argv[1]):  # whoever wrote them is gone, perhaps before `parent` was known
-        sys.exit(1)
-    samples = np.frombuffer(data, "<i2")
+def aligned(samples: Pcm, said: list[str], pronunciations: dict[str, str]) -> dict[str, Any]:
+    """Each phone is a word of the grammar: the library's own second pass, from words to phones, fails on every other recording."""
+    decoder = pocketsphinx.Decoder(lm=None, loglevel="FATAL", beam=BEAM, pbeam=BEAM, wbeam=BEAM, silprob=1e-3)
+    spelled = [(decoder.lookup_word(word) or pronunciations.get(word, "")).split() for word in said]
+    if unknown := [word for word, phones in zip(said, spelled, strict=True) if not phones]:
+        return {"unknown": list(dict.fromkeys(unknown))}
+    for phone in {phone for phones in spelled for phone in phones}:
+        decoder.add_word(_PHONE + phone, phone, update=False)
+    decoder.set_align_text(" ".join(_PHONE + phone for phones in spelled for phone in phones))
+    decoder.start_utt()
+    decoder.process_raw(_framed(samples).tobytes(), full_utt=True)  # its level is evened over the whole, not as it comes
+    decoder.end_utt()
+    counts, found, duration_s = [len(phones) for phones in spelled], [], len(samples) / SAMPLE_RATE_HZ
+    for each in decoder.seg() if decoder.hyp() is not None else ():
+        begin, end = (min(max(at / _FRAMES_A_SECOND - _EDGE_S, 0.0), duration_s) for at in (each.start_frame, each.end_frame + 1))
+        name = each.word.removeprefix(_PHONE) if each.word.startswith(_PHONE) else ""
+        if end > begin and each.word not in ("<s>", "</s>"):
+            found.append((name, begin, end, math.log(max(each.ascore, 1e-300)) / (each.end_frame + 1 - each.start_frame)))
+    whole = sum(bool(name) for name, *_ in found) == sum(counts)
+    return {"words": counts, "phones": found if whole else []}
+
+
+def _framed(samples: Pcm) -> Pcm:
+    """With a faint noise under it and before and after it: the network knows no digital silence, and begins and ends with a pause."""
+    edge = np.zeros(round(_EDGE_S * SAMPLE_RATE_HZ), np.int16)
+    framed = np.concatenate((edge, samples, edge)).astype(np.float64)
+    framed += np.random.default_rng(0).normal(0, _NOISE, len(framed))
+    return np.clip(framed, -32768, 32767).astype("<i2")
+
+
+def hear(decoder: Any, samples: Pcm, parent: int) -> None:
+    """parent: as of `words`."""
+    decoder.start_utt()
+    for start in range(0, len(samples), STEP):
+        if os.getppid() != parent:
+            sys.exit(1)
+        decoder.process_raw(samples[start : start + STEP].tobytes())
+    decoder.end_utt()
+
+
+def recognised(samples: Pcm, parent: int) -> list[Heard]:
     decoder = pocketsphinx.Decoder(lm=pocketsphinx.get_model_path("en-us/en-us.lm.bin"), loglevel="FATAL")
     found, start = list[Heard](), 0
     while start < len(samples):
         n = part(samples[start:])
         found += words(decoder, samples[start : start + n], start / SAMPLE_RATE_HZ, parent)
         start += n
-    json.dump(found, sys.stdout)
+    return found
+
+
+def main() -> None:
+    parent = os.getppid()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # service managers tell every process of a service to end; the caller ends this one
+    be_patient(PATIENT_SPEECH)
+    n_samples, n_task = map(int, sys.argv[1:])
+    data = sys.stdin.buffer.read()
+    if len(data) != n_samples + n_task:  # whoever wrote them is gone, perhaps before `parent` was known
+        sys.exit(1)
+    samples, asked = np.frombuffer(data[:n_samples], "<i2"), json.loads(data[n_samples:])
+    answer: Any
+    if asked["task"] == "align":
+        answer = aligned(samples, asked["words"], asked["pronunciations"])
+    else:
+        answer = recognised(samples, parent)
+    json.dump(answer, sys.stdout)
 
 
 if __name__ == "__main__":
