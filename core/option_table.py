@@ -129,7 +129,7 @@ OPTION_TABLE: tuple[OptionEntry, ...] = (
     _control("blink", "of a photo: blinks, relative to normal; 0: never"),
     _control("head_motion", "of a photo: sway and nods, relative to normal; 0: still"),
     _control("mouth", "opening of the lips, relative to normal"),
-    _control("smile", "how much of the photo's smile is kept; 0: relaxed, 1: as in the photo"),
+    _control("smile", "how much of the source's smile is left while it speaks; 0: relaxed, 1: as in the source"),
     _control("gaze_x", "of a photo: where the eyes rest, from the viewer's left to right"),
     _control("gaze_y", "of a photo: the same, from up to down"),
     OptionEntry(

@@ -184,6 +184,17 @@ class Studio:
             raise OptionError(f"The {loaded.engine.name} engine draws no single pictures.", "Make a video.")
         return drawn
 
+    def prepare(
+        self, source: Source | Avatar, owner: str, engine: str, framing: Framing, controls: Controls, options: RenderOptions
+    ) -> None:
+        """Does on the caller's thread what a video with these options needs before its first frame, so that it begins at once when it is
+        asked for soon. Does nothing while its engine is not loaded. Raises as `submit`.
+        """
+        run_request = self._videos.checked_run(RunRequest(source, owner, engine, framing, controls, options))
+        loaded = self._selector.loaded_engine(run_request)
+        if loaded is not None:
+            self._avatars.open_session(None, loaded)[1].close()
+
     # ---- avatars
 
     def check_avatar(self, source: Source, owner: str, name: str, framing: Framing, engine: str, consent: bool) -> None:

@@ -234,7 +234,7 @@ class Controls:
     """How the person acts. Only controls in an engine's `capabilities` may differ from their defaults.
 
     Of the lite engine. blink: blinks relative to normal, 0 (never) to 3. head_motion: sway and nods relative to normal, 0 (still) to 2.
-    mouth: lip opening relative to normal, 0.3 to 1.5. smile: 0 (relaxed) to 1 (as in the photo).
+    mouth: lip opening relative to normal, 0.3 to 1.5. smile: what is left of the photo's while it speaks, 0 (relaxed) to 1 (as in the photo).
     gaze_x, gaze_y: where the eyes rest, -1 (viewer's left, up) to 1.
 
     Of the ditto engine, under their published names. emo, eye_f0_mode: see `ConditionOptions`; ch_info: another character whose motion is
@@ -246,7 +246,7 @@ class Controls:
     blink: float = 1.0
     head_motion: float = 1.0
     mouth: float = 1.0
-    smile: float = 1.0
+    smile: float = 0.3
     gaze_x: float = 0.0
     gaze_y: float = 0.0
     emo: int | Sequence[int] | Sequence[Sequence[int]] | NDArray[np.float32] | Default = DEFAULT
@@ -435,11 +435,12 @@ class Request:
 @dataclass(frozen=True)
 class Progress:
     """The progress of a job: `done` of `total` frames in `stage` (total 0: not known yet). speech: a text is being spoken;
-    recognising: the words of a recording are found."""
+    recognising: the words of a recording are found. preview: that of the first seconds has just been finished."""
 
     stage: Literal["queued", "recognising", "speech", "loading", "registering", "animating", "finishing", "done"]
     done: int = 0
     total: int = 0
+    preview: bool = False
 
 
 ProgressCallback = Callable[[Progress], None]

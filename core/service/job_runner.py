@@ -33,6 +33,11 @@ def job_topic(job_id: str) -> str:
     return f"job:{job_id}"
 
 
+def preview_topic(job_id: str) -> str:
+    """News: the first seconds of a video can be seen."""
+    return f"preview:{job_id}"
+
+
 def cancel_topic(job_id: str) -> str:
     return f"cancel:{job_id}"
 
@@ -44,9 +49,9 @@ def owner_topic(owner: str) -> str:
 class Running:
     """One job that runs in this process: its latest progress, and how it is stopped. `work` is given this to report to."""
 
-    def __init__(self, record: JobRecord, tell: Callable[[Running], None]) -> None:
+    def __init__(self, record: JobRecord, tell: Callable[[Running, bool], None], tell_owner: Callable[[JobRecord], None]) -> None:
         self.record = record
-        self._tell = tell
+        self._tell, self._tell_owner = tell, tell_owner
         self._stop: Callable[[], None] | None = None
         self._cancelled = threading.Event()
         self._lock = threading.Lock()
@@ -60,12 +65,17 @@ class Running:
             self.record = dataclasses.replace(
                 before, stage=progress.stage, done=progress.done, total=progress.total, animating_s=begun, updated_s=now_s
             )
-        self._tell(self)
+        self._tell(self, progress.preview)
 
     def note(self, result: Mapping[str, Any]) -> None:
         """What is known of the result so far, for those who look at the job in this process."""
         with self._lock:
-            self.record = dataclasses.replace(self.record, result=result)
+            self.record = dataclasses.replace(self.record, result={**(self.record.result or {}), **result})
+
+    def note_made(self, result: Mapping[str, Any]) -> None:
+        """The video can be seen in this process, though the job goes on."""
+        self.note(result)
+        self._tell_owner(self.record)
 
     def stop_with(self, stop: Callable[[], None]) -> None:
         """`stop` is called when the job is cancelled, at once where it was already."""
@@ -207,7 +217,7 @@ class JobRunner:
             record = self._store.claim(self.worker, time.time())
             if record is None:
                 return None
-            running = Running(record, self._told)
+            running = Running(record, self._told, lambda record: self._topics.publish(owner_topic(record.owner)))
             with self._lock:
                 self._running[record.id] = running
             return running
@@ -268,11 +278,13 @@ class JobRunner:
         self._topics.publish(job_topic(record.id))
         self._topics.publish(owner_topic(record.owner))
 
-    def _told(self, running: Running) -> None:
-        """Progress: at once to who watches in this process, from time to time to the store and the other processes."""
+    def _told(self, running: Running, preview: bool) -> None:
+        """Progress: at once to who watches in this process, from time to time to the store and the other processes, and of a preview."""
         record, now_s = running.record, time.monotonic()
-        due = now_s - self._recorded_s.get(record.id, 0.0) > RECORDED_S
+        due = preview or now_s - self._recorded_s.get(record.id, 0.0) > RECORDED_S
         if due:
             self._recorded_s[record.id] = now_s
             self._store.progress(record.id, record.stage, record.done, record.total, record.animating_s, record.updated_s)
         self._topics.publish(job_topic(record.id), everywhere=due)
+        if preview:
+            self._topics.publish(preview_topic(record.id))

@@ -22,6 +22,8 @@ from core.service.jobs import Jobs
 from core.service.listening import Listening
 from core.service.outputs import INPUTS, OutputFolder
 from core.service.page_size import PageSize
+from core.service.peer_connections import PeersSource
+from core.service.preparations import Preparations
 from core.service.recorded_words import RecordedWords
 from core.service.requests import Requests
 from core.service.speech_recognition import SpeechRecognition
@@ -43,12 +45,14 @@ class Service:
     """Used by pages and server alike. `start` begins to work on jobs, `stop` ends that, `close` all; the studio is
     the caller's.
 
-    outputs: prepared. settings: of the deployment, the studio's without them. kokoro_file: as `Speaker` takes it.
+    outputs: prepared. settings: of the deployment, the studio's without them. kokoro_file: as `Speaker` takes it. webrtc: makes the WebRTC
+    connections of a server's live sessions; None where there are none.
     """
 
     def __init__(
-        self, studio: Studio, outputs: OutputFolder, settings: Settings | None = None, kokoro_file: NetworkFile | None = None
-    ) -> None:
+        self, studio: Studio, outputs: OutputFolder, settings: Settings | None = None, kokoro_file: NetworkFile | None = None,
+        webrtc: PeersSource | None = None,
+    ) -> None:  # fmt: skip
         settings = studio.settings if settings is None else settings
         cache = CacheFolder(settings.cache_dir)
 
@@ -66,7 +70,7 @@ class Service:
             folder.mkdir(mode=0o700, exist_ok=True)
             return folder
 
-        self.studio, self.outputs, self.settings = studio, outputs, settings
+        self.studio, self.outputs, self.settings, self.webrtc = studio, outputs, settings, webrtc
         self._state = state = open_state(settings, str(cache.root), jobs_folder)
         self.topics, self.rates = state.topics, state.rates
         self.speaker = Speaker(settings, cache, kokoro_file)
@@ -101,6 +105,7 @@ class Service:
         self.requests = Requests(studio, settings, self.jobs, outputs, self._photos, texts, self.recorded_words)
         self.face_previews = FacePreviews(studio, self.requests, outputs, self._photos)
         self.stills = Stills(studio, self.requests, outputs)
+        self.preparations = Preparations(studio, self.requests, outputs)
         self.listening = Listening(texts, settings, state.rates)
         self.detection = Detection(settings, state.rates)
         self.uploads = VisitorUploads(outputs, settings, state.rates)

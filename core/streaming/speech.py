@@ -13,14 +13,15 @@ from core.visemes.frames import MouthFrames
 
 
 class Speech:
-    """lock: guards the utterance, which grows meanwhile. Frames are made one at a time, by whoever has the turn on the device.
-    mouths: hears the same sound, where it is told what the mouth does.
+    """lock: guards the utterance, which grows meanwhile. fill: as in LiveOptions. Frames are made one at a time, by whoever has the turn on
+    the device. mouths: hears the same sound, where it is told what the mouth does.
     """
 
     def __init__(
-        self, session: Session, utterance: Utterance, lock: AbstractContextManager[Any], mouths: MouthFrames | None = None
+        self, session: Session, utterance: Utterance, lock: AbstractContextManager[Any], fill: bool = True, mouths: MouthFrames | None = None
     ) -> None:
         self.utterance = utterance
+        self._fill = fill
         self._mouths = mouths
         self._told: list[dict[str, Any]] = []
         self.n_filled = 0
@@ -30,10 +31,10 @@ class Speech:
         self._flushed = False
 
     def next_frame(self) -> Frame | None:
-        """None: the utterance is over. Never waits for sound: where it is late, silence is heard and sent."""
+        """None: the utterance is over. Never waits for sound: where it is late, silence is heard and sent, or the utterance ends."""
         with self._lock:
             while not self.utterance.sound_is_there():
-                self._fill()
+                self._go_on()
         while True:
             if self._frames is None:
                 if self._flushed:
@@ -41,7 +42,7 @@ class Speech:
                 with self._lock:
                     heard = self.utterance.next_heard()
                     while heard is None:
-                        self._fill()
+                        self._go_on()
                         heard = self.utterance.next_heard()
                     phones = self.utterance.next_phones()
                 self._session.expect(phones)
@@ -60,6 +61,10 @@ class Speech:
         told, self._told = self._told, []
         return told
 
-    def _fill(self) -> None:
-        self.utterance.fill()
-        self.n_filled += 1
+    def _go_on(self) -> None:
+        """Without the sound that is late."""
+        if self._fill:
+            self.utterance.fill()
+            self.n_filled += 1
+        else:
+            self.utterance.end()

@@ -50,7 +50,7 @@ GERMAN = Texts(
     mouth="Mundöffnung",
     mouth_hint="1 ist normal",
     smile="Lächeln",
-    smile_hint="0 entspannt, 1 wie im Foto",
+    smile_hint="beim Sprechen; 0 entspannt, 1 wie im Foto",
     gaze_x="Blick zur Seite",
     gaze_x_hint="-1 nach links, 1 nach rechts",
     gaze_y="Blick nach oben und unten",
@@ -164,6 +164,7 @@ GERMAN = Texts(
     transcript="Wortlaut der Aufnahme (nur Englisch, freiwillig)",
     transcript_hint="Mit den Wörtern folgen die Lippen jedem ihrer Laute.",
     captions_burn="Untertitel im Bild",
+    captions_coming="Die Untertitel folgen: Die Wörter werden noch erkannt.",
     captions_recording="Untertitel der Aufnahme, von der Maschine erkannt: mit Fehlern",
     results_none="Noch keine Videos. Was du erzeugst, steht hier {minutes} Minuten lang.",
     results_intro="Nur für dich zu sehen, {minutes} Minuten lang nach dem Erzeugen.",
@@ -210,7 +211,7 @@ GERMAN = Texts(
     detect_mark="Markierung in den Bildern",
     detect_mark_found="gefunden; durch Zufall einmal in {videos} Videos",
     detect_mark_id="; hier gemacht, Nummer {id}",
-    detect_mark_states={"absent": "nicht gefunden", "unreadable": "die Bilder lassen sich nicht lesen"},
+    detect_mark_absent="nicht gefunden",
     detect_metadata="Metadaten",
     detect_metadata_states={True: "sagen, dass es künstlich ist", False: "sagen nichts dazu"},
     detect_manifest="Content Credentials",
@@ -311,7 +312,7 @@ GERMAN = Texts(
         "upload_gone": "Die hochgeladene Datei {name} ist nicht mehr da: Dateien werden nur eine Zeit lang behalten. Gib sie noch einmal "
         "hinein.",
         "upload_wrong_kind": "{name} ist weder ein Foto noch eine Aufnahme, die hier verwendet werden kann. Fotos: PNG, JPEG, HEIC, AVIF, "
-        "WebP oder BMP. Videos: MP4, MOV, WebM, MKV, AVI, MPEG oder FLV. Aufnahmen: WAV, MP3, M4A, FLAC oder Ogg, "
+        "WebP oder BMP. Videos: MP4, MOV, WebM, MKV, AVI, WMV, MPEG, FLV oder GIF. Aufnahmen: WAV, MP3, M4A, FLAC oder Ogg, "
         "oder ein Video mit Ton als WebM, MP4 oder MOV.",
         "upload_too_large": "{name} ist zu groß: Höchstens {limit} werden angenommen.",
         "uploads_in_use": "Was du hochgeladen hast, umfasst mehr als {mib} MiB, und alles wird gerade gebraucht. Warte, bis ein Video "
@@ -393,6 +394,10 @@ GERMAN = Texts(
         "upload_no_form": "Die Datei kam nicht so an, wie sie geschickt wurde. Wähle sie noch einmal.",
         "upload_malformed": "Die Datei kam nicht so an, wie sie geschickt wurde. Wähle sie noch einmal.",
         "unknown_live_session": "Das bewegte Gesicht musste neu gestartet werden.",
+        "unknown_peer": "Diese WebRTC-Verbindung ist beendet.",
+        "session_viewers": "Diesem Gesicht sehen so viele zu, wie dürfen. Warte, bis jemand geht.",
+        "webrtc_off": "WebRTC ist hier abgeschaltet: Das Video kommt über den WebSocket.",
+        "webrtc_not_installed": "WebRTC ist hier nicht installiert: Das Video kommt über den WebSocket.",
         "too_many_texts": "Es ist mehr zu sagen, als warten kann. Lass erst die Antwort sprechen.",
         "key_reused": "Dieser Idempotenzschlüssel wurde schon für etwas anderes verwendet. Wähle für jede Anfrage einen neuen.",
     },

@@ -50,7 +50,7 @@ ENGLISH = Texts(
     mouth="Mouth opening",
     mouth_hint="1 is normal",
     smile="Smile",
-    smile_hint="0 relaxed, 1 as in the photo",
+    smile_hint="while speaking; 0 relaxed, 1 as in the photo",
     gaze_x="Gaze left and right",
     gaze_x_hint="-1 to the left, 1 to the right",
     gaze_y="Gaze up and down",
@@ -164,6 +164,7 @@ ENGLISH = Texts(
     transcript="What is said (English, optional)",
     transcript_hint="With the words, the lips follow each sound of them.",
     captions_burn="Captions in the picture",
+    captions_coming="The captions follow: the words are still being recognised.",
     captions_recording="Captions of the recording, recognised by machine: with errors",
     results_none="No videos yet. What you generate is listed here for {minutes} minutes.",
     results_intro="Seen by you alone, for {minutes} minutes after they were made.",
@@ -210,7 +211,7 @@ ENGLISH = Texts(
     detect_mark="Mark in the pictures",
     detect_mark_found="found; by chance once in {videos} videos",
     detect_mark_id="; made here, number {id}",
-    detect_mark_states={"absent": "not found", "unreadable": "the pictures cannot be decoded"},
+    detect_mark_absent="not found",
     detect_metadata="Metadata",
     detect_metadata_states={True: "say that it is synthetic", False: "say nothing about it"},
     detect_manifest="Content Credentials",
@@ -309,7 +310,7 @@ ENGLISH = Texts(
         "ssml_invalid": "The text begins like SSML, and is not understood. {problem} Write it without markup.",
         "upload_gone": "The uploaded file {name} is no longer here: uploads are kept for a limited time. Add it again.",
         "upload_wrong_kind": "{name} is neither a photo nor a recording that can be used here. Photos: PNG, JPEG, HEIC, AVIF, WebP "
-        "or BMP. Videos: MP4, MOV, WebM, MKV, AVI, MPEG or FLV. Recordings: WAV, MP3, M4A, FLAC or Ogg, "
+        "or BMP. Videos: MP4, MOV, WebM, MKV, AVI, WMV, MPEG, FLV or GIF. Recordings: WAV, MP3, M4A, FLAC or Ogg, "
         "or a WebM, MP4 or MOV video with sound.",
         "upload_too_large": "{name} is too large: at most {limit} are taken.",
         "uploads_in_use": "Your uploads take more than {mib} MiB, and all are in use. Wait until a video that uses them is done.",
@@ -382,6 +383,10 @@ ENGLISH = Texts(
         "message_too_long": "The message has {chars} characters; at most {max_chars} are taken.",
         "unknown_chat": "That conversation is no longer kept here. A new one has begun.",
         "unknown_live_session": "The moving face had to be started anew.",
+        "unknown_peer": "This WebRTC connection has ended.",
+        "session_viewers": "As many watch this face as may. Wait until somebody leaves.",
+        "webrtc_off": "WebRTC is switched off here: the video comes over the WebSocket.",
+        "webrtc_not_installed": "WebRTC is not installed here: the video comes over the WebSocket.",
         "live_too_large": "This machine cannot move a face of {size} pixels in time. Choose a smaller size.",
         "live_busy": "{sessions} faces are moved here already, and this one would not keep up beside them. Try again in {retry_after_s} s, "
         "or choose a smaller size.",
