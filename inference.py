@@ -27,7 +27,7 @@ from core.given_speech import GivenSpeech
 from core.options import PRESETS, background_picture, preset, read_assignments, read_file, read_options, with_seed
 from core.picture_options import ASPECTS
 from core.progress_bar import ProgressBar
-from core.types import COMMON_OPTIONS, Audio, Framing, Generation, Progress, RenderOptions, Request
+from core.types import COMMON_OPTIONS, MAX_TRANSCRIPT_CHARS, Audio, Framing, Generation, Progress, RenderOptions, Request
 from manager.terminal import ditto_on_terminal, speaker_on_terminal
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--mark", nargs="?", const="on", default="on", choices=("on", "off"), help="an imperceptible mark in every frame (default: on)"
     )  # fmt: skip
+    parser.add_argument("--transcript", type=Path, metavar="FILE", help="what is said in --audio_path, in English (UTF-8): lips follow it")
     parser.add_argument("--burn_captions", action="store_true", help="draw the words into the picture while they are said")
     named = parser.add_argument_group("options by name", "of both engines (docs/usage.md)")
     named.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE", help="one option by name (repeat)")
@@ -110,7 +111,7 @@ def add_ditto_flags(parser: argparse.ArgumentParser) -> None:
 def check_complete(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     """Ends the program where something needed is not given, or something given would do nothing."""
     if arguments.jobs is not None:
-        for flag in ("output_path", "captions", "visemes", "profile"):
+        for flag in ("output_path", "captions", "visemes", "profile", "transcript"):
             if getattr(arguments, flag) is not None:
                 parser.error(f"--{flag} is for one video, not for --jobs")
         if not 1 <= arguments.at_once <= 64:
@@ -125,6 +126,8 @@ def check_complete(parser: argparse.ArgumentParser, arguments: argparse.Namespac
         parser.error(f"the following arguments are required: {', '.join(missing)}")
     if arguments.audio_path is not None and (arguments.voice or arguments.speed != 1.0):
         parser.error("--voice and --speed are for --text and --text_file")
+    if arguments.transcript is not None and arguments.audio_path is None:
+        parser.error("--transcript is for --audio_path")
     if arguments.captions is not None and arguments.captions.suffix.lower() not in (".vtt", ".srt"):
         parser.error("the name of --captions must end in .vtt or .srt")
     if arguments.visemes is not None and arguments.visemes.suffix.lower() != ".json":
@@ -155,6 +158,7 @@ def option_values(arguments: argparse.Namespace, given: Mapping[str, Any]) -> di
         "mark": arguments.mark == "on",
         "burn_captions": arguments.burn_captions,
         "visemes": arguments.visemes is not None,
+        **({} if arguments.transcript is None else {"transcript": read_transcript(arguments.transcript)}),
         **(preset(arguments.preset) if arguments.preset else {}),
         **given,
     }
@@ -234,6 +238,12 @@ def read_speech(
     speech = GivenSpeech(None, read_text(arguments, settings), arguments.voice, arguments.speed)
     with speaker_on_terminal(settings) as speaker:
         return given_speech.speak_text(speech, settings, speaker, cancel, burned, load_ahead)
+
+
+def read_transcript(path: Path) -> str:
+    from core.speech_synthesis.text import read_text_file
+
+    return read_text_file(path, MAX_TRANSCRIPT_CHARS)
 
 
 def read_text(arguments: argparse.Namespace, settings: Settings) -> str:
@@ -342,7 +352,11 @@ def run(arguments: argparse.Namespace, written_as: Mapping[str, str] = AS_NAMED)
         with loading_beside(studio, engine) as load_ahead:
             audio = read_speech(arguments, settings, cancel, load_ahead, options.render.burn_captions)
         heard = None
-        if arguments.audio_path is not None and (arguments.captions is not None or options.render.burn_captions):
+        if options.render.transcript:
+            bar(Progress("recognising"))
+            audio = given_speech.with_transcript(audio, options.render.transcript, cancel)
+            options = dataclasses.replace(options, render=dataclasses.replace(options.render, transcript=""))
+        if arguments.audio_path is not None and not audio.words and (arguments.captions is not None or options.render.burn_captions):
             heard = opened.enter_context(given_speech.recognition(audio, settings, cancel))
         if arguments.captions is not None:
             given_speech.check_captions(arguments.captions, audio, heard is not None)

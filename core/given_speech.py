@@ -72,6 +72,15 @@ def recognition(audio: Audio, settings: Settings, cancel: threading.Event) -> It
         yield recorded.begin(audio, "local", cancel)
 
 
+def with_transcript(audio: Audio, transcript: str, cancel: threading.Event) -> Audio:
+    """The recording with the words and phones of its transcript; "": as it is. Raises OptionError, EngineUnavailable."""
+    if not transcript:
+        return audio
+    from core.service.transcripts import with_transcript as aligned
+
+    return aligned(audio, transcript, cancel)
+
+
 def check_captions(path: Path, audio: Audio, recorded: bool) -> None:
     """Before the video is made: raises OptionError for a voice that tells no times, OutputError for a folder that is not there.
     recorded: the words are being found.

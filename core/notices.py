@@ -14,7 +14,7 @@ NoticeCode = Literal[
     "face_small", "crop_small", "face_turned", "face_blurred", "face_dark", "mouth_covered",
     "sound_cut_off", "sound_clipped", "sound_silent", "sound_quiet", "sound_noisy", "video_cut", "video_hdr", "video_interlaced",
     "background_mute", "crop_moved", "background_kept", "frames_skipped", "sync_unlike", "sync_still", "sync_face_lost", "sync_late",
-    "sync_early", "captions_failed",
+    "sync_early", "captions_failed", "transcript_unlike",
 ]  # fmt: skip
 
 _SENTENCES: dict[NoticeCode, str] = {
@@ -35,6 +35,7 @@ _SENTENCES: dict[NoticeCode, str] = {
     "background_mute": "The video has no sound that could be kept under the speech.",
     "background_kept": "The person could not be told from the background: it was kept as it is.",
     "captions_failed": "The words of the recording could not be found: it has no captions.",
+    "transcript_unlike": "The transcript does not fit the recording, or is not in English: the lips follow the sound alone.",
     "sync_unlike": "The lips may not follow this sound (confidence {confidence}, by chance up to {least}): music, noise or several voices "
     "in the recording make speech hard to follow.",
     "sync_still": "The lips hardly move with the speech (confidence {confidence}, by chance up to {least}): the mouth may be covered, or "

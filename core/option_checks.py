@@ -46,6 +46,6 @@ def check_live_options(options: RenderOptions) -> None:
     """Raises OptionError for the first option that a live session, which has no end and 25 frames a second, cannot honour."""
     if options.burn_captions:
         raise OptionError("Live sessions have no captions in the picture.", "Leave burn_captions out.", code="captions_live")
-    for name in ("fps", "shorter", "keep_background"):
+    for name in ("fps", "shorter", "keep_background", "transcript"):
         if getattr(options, name) != getattr(RenderOptions, name):
             raise OptionError(f"Live sessions do not honour {name}.", "Leave it out.", code="not_live", parameters={"name": name})

@@ -12,7 +12,19 @@ from typing import Any
 from core.clip_options import MAX_FPS, MIN_FPS
 from core.engines.capabilities import CAPABILITIES
 from core.picture_options import ASPECTS
-from core.types import COMMON_OPTIONS, CONTROL_RANGES, DEFAULT, MAX_CRF, MAX_SIZE_PX, MIN_CRF, MIN_SIZE_PX, Controls, Framing, RenderOptions
+from core.types import (
+    COMMON_OPTIONS,
+    CONTROL_RANGES,
+    DEFAULT,
+    MAX_CRF,
+    MAX_SIZE_PX,
+    MAX_TRANSCRIPT_CHARS,
+    MIN_CRF,
+    MIN_SIZE_PX,
+    Controls,
+    Framing,
+    RenderOptions,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +103,11 @@ OPTION_TABLE: tuple[OptionEntry, ...] = (
     _switch("render", "mark", "an imperceptible mark in the picture; where the deployment sets it, it cannot be left out"),
     _switch("render", "burn_captions", "the words in the picture while they are said; where it is known when; not in live sessions"),
     _switch("render", "visemes", "what the mouth does in numbers, for other avatars: of a video a JSON file, of a live session events"),
+    OptionEntry(
+        "transcript", "render", f"text, at most {MAX_TRANSCRIPT_CHARS} characters",
+        "of a recording: what is said in it, in English: the lips and captions then follow its words; not in live sessions",
+        {"type": "string", "maxLength": MAX_TRANSCRIPT_CHARS},
+    ),
     OptionEntry(
         "fps", "render", f'whole number, {MIN_FPS} to {MAX_FPS}, or "source"',
         'of a video: frames per second; "source": the clip\'s own constant rate, at most 60',

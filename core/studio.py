@@ -44,7 +44,7 @@ from core.types import (
     Request,
     Source,
 )
-from core.video_generation import VideoGenerator, check_captions
+from core.video_generation import VideoGenerator, check_captions, check_transcript
 
 T = TypeVar("T")
 __all__ = ["ENGINE_NAMES", "EngineSource", "Studio", "open_studio"]
@@ -117,6 +117,7 @@ class Studio:
         """
         check_captions(request)
         check_stream_options(request.options)
+        check_transcript(request)
         kept = None if keep is None else KeptStream(keep, None if self._signer is None else self._signer.sign)
         owner, checked = request.owner, [(self._videos.checked(request), request.audio)]
         del request

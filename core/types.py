@@ -195,7 +195,9 @@ def check_honoured(options: Framing | Controls | RenderOptions, capabilities: fr
         )
 
 
-COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "aspect", "crop", "seed", "crf", "label", "mark", "burn_captions", "visemes"})
+COMMON_OPTIONS = frozenset(
+    {"face_index", "size", "max_size", "aspect", "crop", "seed", "crf", "label", "mark", "burn_captions", "transcript", "visemes"}
+)
 """The options that every engine honours."""
 
 
@@ -288,6 +290,7 @@ CONTROL_RANGES: dict[str, tuple[float, float]] = {
 
 MIN_SIZE_PX, MAX_SIZE_PX = 64, 1920
 MIN_CRF, MAX_CRF = 10, 40
+MAX_TRANSCRIPT_CHARS = 10_000
 
 
 @dataclass(frozen=True)
@@ -301,8 +304,9 @@ class RenderOptions:
     seed: of everything random (blinks, sway); the same seed gives the same video. 0 .. 2**32 - 1.
     crf: H.264's constant rate factor of the file, MIN_CRF .. MAX_CRF: 6 less make it about twice as large; a stream looks the same.
     label: a small visible "AI" is drawn into every frame. mark: the imperceptible mark is.
-    burn_captions: the words are drawn into the frames while they are said. visemes: what the mouth does is told, too: of a file in JSON
-    beside it, of a live session by events (`core.visemes`).
+    burn_captions: the words are drawn into the frames while they are said. transcript: what is said in a recording, in English, at most
+    MAX_TRANSCRIPT_CHARS; the service and the command line turn it into the words and phones of the `Audio`.
+    visemes: what the mouth does is told, too: of a file in JSON beside it, of a live session by events (`core.visemes`).
     background: of the lite engine, what is behind the person: "keep", "blur", a colour "#rrggbb", or a picture that fills the frame.
     Of video sources. fps: frames per second of the result, 10..60, or "source" for the clip's own constant rate. longer, shorter: what the
     picture does when the recording is longer or shorter than the clip (`core.clip_options`). keep_background: how loud the clip's own sound
@@ -323,6 +327,7 @@ class RenderOptions:
     mark: bool = False
     burn_captions: bool = False
     visemes: bool = False
+    transcript: str = ""
     fps: int | Literal["source"] = FPS
     longer: Longer = "bounce"
     shorter: Shorter = "cut"
@@ -369,6 +374,11 @@ class RenderOptions:
                 code="option_out_of_range",
                 parameters={"name": "crf", "value": str(self.crf)[:40], "low": MIN_CRF, "high": MAX_CRF},
             )
+        if not isinstance(self.transcript, str) or len(self.transcript) > MAX_TRANSCRIPT_CHARS:
+            raise OptionError(
+                f"The transcript is longer than {MAX_TRANSCRIPT_CHARS} characters, or no text.",
+                "Shorten it together with the recording.", code="transcript_too_long", parameters={"limit": MAX_TRANSCRIPT_CHARS},
+            )  # fmt: skip
         for name, switch in (("label", self.label), ("mark", self.mark)):
             if not isinstance(switch, bool):
                 raise OptionError(f"{name} is {switch!r}.", "It must be true or false.")

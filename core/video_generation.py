@@ -51,6 +51,7 @@ class VideoGenerator:
         if kept is not None:
             return Job.finished(kept, owner, on_progress)
         check_captions(request)
+        check_transcript(request)
         return self._scheduler.schedule(work, owner, on_progress)
 
     def find(self, request: Request, output: Path) -> tuple[RunRequest, Generation | None]:
@@ -94,3 +95,12 @@ def check_captions(request: Request) -> None:
     """Raises OptionError where captions are to be drawn and the words are not known."""
     if request.options.burn_captions and isinstance(request.audio, Audio):
         BurnedCaptions.check(request.audio.words)
+
+
+def check_transcript(request: Request) -> None:
+    """Raises OptionError for a transcript that nobody has aligned yet: the studio draws from the phones of the `Audio`."""
+    if request.options.transcript:
+        raise OptionError(
+            "A transcript is given, and it was not aligned with its recording.",
+            "Align it (core.service.transcripts.with_transcript), and leave the option out.",
+        )  # fmt: skip

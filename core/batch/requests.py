@@ -11,7 +11,7 @@ from typing import Any
 
 from core.batch.job_list import BatchJob
 from core.errors import OptionError
-from core.given_speech import check_text, read_recording, recognition, speak_text
+from core.given_speech import check_text, read_recording, recognition, speak_text, with_transcript
 from core.media.image import load_image
 from core.media.source import load_source
 from core.media.video import check_writable
@@ -70,14 +70,17 @@ class JobRequests:
             audio = speak_text(job.speech, self._settings, self._speaker, self._cancel, burned)
         else:
             audio = read_recording(job.speech.recording, self._settings)
-            if burned:
+            if options.render.transcript:
+                self._told(Progress("recognising"))
+                audio = with_transcript(audio, options.render.transcript, self._cancel)
+            if burned and not audio.words:
                 self._told(Progress("recognising"))
                 with recognition(audio, self._settings, self._cancel) as heard:
                     audio = dataclasses.replace(audio, words=heard.words())
         return self._request(job, options, audio)
 
     def _request(self, job: BatchJob, options: Options, audio: Audio | AudioStream) -> Request:
-        render = options.render
+        render = dataclasses.replace(options.render, transcript="")  # it is aligned by now
         if job.background is not None:
             render = dataclasses.replace(render, background=load_image(job.background, self._settings))
         return Request(audio, self._read(job.source), job.engine, options.framing, options.controls, render)

@@ -25,6 +25,7 @@ from core.service.leases import Lease
 from core.service.outputs import PREVIEW_NAME
 from core.service.recorded_words import RecordedWords
 from core.service.spoken_texts import SpokenText, SpokenTexts, in_record
+from core.service.transcripts import with_transcript
 from core.settings import Settings
 from core.speech_synthesis.recording import SpokenAudio
 from core.studio import Studio
@@ -87,6 +88,10 @@ class JobWork:
         said = in_record(record.request)
         if said is not None:
             return self._of_text(running, request, said)
+        if request.options.transcript:
+            request, about = self._transcribed(running, request)
+            if whole(request.audio).words:
+                return {**self._made(running, request), **about}
         if request.options.burn_captions:
             request, about = self._recognised(running, request)
             return {**self._made(running, request), **about}
@@ -164,6 +169,16 @@ class JobWork:
         about = told_captions(audio.words)
         running.note(about)
         return dataclasses.replace(request, audio=audio), about
+
+    def _transcribed(self, running: Running, request: Request) -> tuple[Request, dict[str, Any]]:
+        """The request with its transcript aligned with the recording, and what the result tells about its words."""
+        cancel = threading.Event()
+        running.stop_with(cancel.set)
+        running.report(Progress("recognising"))
+        audio = with_transcript(whole(request.audio), request.options.transcript, cancel)
+        about = told_captions(audio.words) if running.record.request.get("captions") else {}
+        running.note(about)
+        return dataclasses.replace(request, audio=audio, options=dataclasses.replace(request.options, transcript="")), about
 
     def _spoken(self, running: Running, request: Request, said: SpokenText) -> tuple[Request, dict[str, Any]]:
         """The request with its text as a recording, and what the result tells about it."""

@@ -25,6 +25,7 @@ from core.service.recorded_words import RecordedWords
 from core.service.sent_pictures import check_one_background
 from core.service.spoken_texts import SpokenTexts
 from core.service.threads import on_thread
+from core.service.transcripts import check_transcript
 from core.settings import Settings
 from core.speech_synthesis.recording import SpokenAudio
 from core.studio import Studio
@@ -110,7 +111,11 @@ class Requests:
         if inputs.preview:
             request["preview"] = True
         audio: Audio | SpokenAudio | None = None
-        burned = bool(settled.get("burn_captions"))
+        burned, transcript = bool(settled.get("burn_captions")), bool(settled.get("transcript"))
+        if transcript:
+            check_transcript()
+            if inputs.text is not None:
+                raise OptionError("A transcript and a text are given.", "A transcript is a recording's.", code="transcript_and_text")
         if inputs.text is None and kind != "idle" and self._recognised(inputs.captions, burned):
             request["captions"] = True
         if inputs.text is not None:

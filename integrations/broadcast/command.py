@@ -89,13 +89,12 @@ def log(line: str) -> None:
 
 def speaking(arguments: argparse.Namespace, settings: Settings) -> tuple[speech.Speaking, int]:
     """What is said, and the rate of its sound. Raises TalkingHeadError."""
-    stdin = sys.stdin.buffer
     if arguments.audio is not None:
         return speech.recording(arguments.audio, settings, arguments.loop, arguments.pause), 16_000
     if arguments.pcm:
-        return speech.raw_sound(stdin, arguments.rate), arguments.rate
+        return speech.raw_sound(sys.stdin.fileno(), arguments.rate), arguments.rate
     if arguments.lines:
-        return speech.lines(stdin), 16_000
+        return speech.lines(sys.stdin.fileno()), 16_000
     return (speech.silence() if arguments.text is None else speech.text(arguments.text)), 16_000
 
 

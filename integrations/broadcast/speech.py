@@ -1,12 +1,15 @@
-"""What the person says: a recording once or again and again, raw sound from stdin, or lines of text from stdin."""
+"""What the person says: a recording once or again and again, raw sound from stdin, or lines of text from stdin.
+
+Descriptors are read, not Python's buffered files: a thread that waits in one of those holds its lock when the program ends.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -41,25 +44,37 @@ def recording(path: Path, settings: Settings, loops: bool, pause_s: float) -> Sp
     return speak
 
 
-def raw_sound(source: BinaryIO, rate_hz: int) -> Speaking:
-    """16-bit little-endian mono samples, as long as they come. Where none come for a moment the person listens."""
+def raw_sound(file: int, rate_hz: int) -> Speaking:
+    """16-bit little-endian mono samples from an open file's descriptor, as long as they come. Where none come for a moment the person
+    listens.
+    """
 
     def speak(session: PersonSession, over: threading.Event) -> None:
         step = 2 * round(CHUNK_S * rate_hz)
-        while not over.is_set() and (chunk := source.read1(step)):  # type: ignore[attr-defined]
+        while not over.is_set() and (chunk := os.read(file, step)):
             _feed(session, chunk, over)
         session.end()
 
     return speak
 
 
-def lines(source: BinaryIO) -> Speaking:
-    """UTF-8; each line is a text, plain or SSML, and spoken after the one before."""
+def lines(file: int) -> Speaking:
+    """UTF-8 from an open file's descriptor; each line is a text, plain or SSML, and spoken after the one before. A longer one than
+    LONGEST_LINE_BYTES is cut.
+    """
 
     def speak(session: PersonSession, over: threading.Event) -> None:
-        while not over.is_set() and (line := source.readline(LONGEST_LINE_BYTES)):
-            if text := line.decode("utf-8", "replace").strip():
-                session.say(text)
+        waiting = b""
+        while not over.is_set():
+            chunk = os.read(file, LONGEST_LINE_BYTES)
+            *whole, waiting = (waiting + chunk).split(b"\n")
+            if not chunk or len(waiting) > LONGEST_LINE_BYTES:
+                whole, waiting = [*whole, waiting], b""
+            for said in (line[:LONGEST_LINE_BYTES].decode("utf-8", "replace").strip() for line in whole):
+                if said:
+                    session.say(said)
+            if not chunk:
+                return
 
     return speak
 

@@ -16,8 +16,9 @@ import numpy as np
 MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 """Of Debian's libnginx-mod-rtmp."""
 LISTEN = """
-import av, sys
-with av.open(sys.argv[1], options={"listen": "1", "listen_timeout": "30"}) as taken, open(sys.argv[2], "wb", 0) as kept:
+import av, contextlib, sys
+listening = {"listen": "1", "listen_timeout": "30"}
+with contextlib.suppress(OSError), av.open(sys.argv[1], options=listening) as taken, open(sys.argv[2], "wb", 0) as kept:
     with av.open(kept, "w", format="flv") as copy:
         copies = {stream: copy.add_stream_from_template(stream) for stream in taken.streams}
         copy.metadata.update(taken.metadata)

@@ -78,6 +78,7 @@ class NoticeTexts(TypedDict):
     crop_moved: str
     background_kept: str
     captions_failed: str
+    transcript_unlike: str
     sync_unlike: str
     sync_still: str
     sync_face_lost: str

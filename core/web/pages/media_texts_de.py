@@ -74,6 +74,7 @@ NOTICES = NoticeTexts(
     video_interlaced="Das Video hat Halbbilder (interlaced): Sie wurden zu ganzen Bildern zusammengesetzt.",
     background_mute="Das Video hat keinen Ton, der unter der Sprache erhalten werden könnte.",
     background_kept="Die Person war nicht vom Hintergrund zu trennen; er bleibt, wie er ist.",
+    transcript_unlike="Der Wortlaut passt nicht zur Aufnahme oder ist nicht englisch, daher folgen die Lippen nur dem Klang.",
     captions_failed="Die Wörter der Aufnahme waren nicht zu erkennen, daher gibt es keine Untertitel.",
     sync_unlike="Die Lippen folgen diesem Ton vielleicht nicht (Verlässlichkeit {confidence}, zufällig bis {least}): Musik, Geräusche oder "
     "mehrere Stimmen in der Aufnahme verdecken die Sprache.",

@@ -71,6 +71,7 @@ NOTICES = NoticeTexts(
     video_interlaced="The video is interlaced: it was deinterlaced.",
     background_mute="The video has no sound that could be kept under the speech.",
     background_kept="The person could not be told from the background; it stays as it is.",
+    transcript_unlike="The transcript does not fit the recording, or is not in English, so the lips follow the sound alone.",
     captions_failed="The words of the recording could not be found, so there are no captions.",
     sync_unlike="The lips may not follow this sound (confidence {confidence}, by chance up to {least}): music, noise or several voices in "
     "the recording make speech hard to follow.",

@@ -134,6 +134,8 @@ class Texts:
     captions_show: str
     captions_get: str
     captions_burn: str
+    transcript: str
+    transcript_hint: str
     captions_coming: str
     captions_recording: str
 

@@ -37,6 +37,7 @@ def test_the_document_describes_every_route_with_its_errors_and_examples(server:
         ("delete", "/jobs/{job_id}"), ("post", "/avatars"), ("get", "/avatars"), ("get", "/avatars/{token}/thumbnail"),
         ("delete", "/avatars/{token}"), ("post", "/cache/clear"), ("get", "/health"), ("get", "/metrics"),
         ("get", "/jobs/{job_id}/captions.vtt"), ("get", "/jobs/{job_id}/captions.srt"), ("get", "/voices"), ("post", "/v1/audio/speech"),
+        ("get", "/jobs/{job_id}/visemes"),
         ("post", "/chat"), ("post", "/detect"), ("get", "/live/{session_id}/provenance"),
         ("post", "/whip"), ("post", "/live/{session_id}/whep"), ("post", "/live/{session_id}/whip"), ("patch", "/webrtc/{resource}"),
         ("delete", "/webrtc/{resource}"),

@@ -10,7 +10,9 @@ from typing import Any
 import gradio as gr
 
 from core.errors import Cancelled
+from core.speech_recognition import sphinx
 from core.speech_synthesis.base import MAX_SPEED, MIN_SPEED
+from core.types import MAX_TRANSCRIPT_CHARS
 from core.web.pages.client_jobs import while_asked_for
 from core.web.pages.error_texts import sentence
 from core.web.pages.html import error_html, note_html, plain_html
@@ -29,7 +31,8 @@ USUAL_SPEED = 1.0
 class SpeechInputs:
     """The components of what is said. kind: RECORDING or TEXT, which of the others count. written: text, voice and speed by name; empty
     where there are no voices. burned: whether the words are drawn into the picture. recognised: whether a
-    recording gets captions; None where there is no recogniser. voices: ids of those that can be chosen.
+    recording gets captions; None where there is no recogniser. transcript: what is said in a recording; None where it cannot be aligned.
+    voices: ids of those that can be chosen.
     """
 
     kind: Any
@@ -37,6 +40,7 @@ class SpeechInputs:
     written: Mapping[str, Any]
     burned: Any
     recognised: Any | None
+    transcript: Any | None
     voices: frozenset[str]
 
     def components(self) -> set[Any]:
@@ -44,7 +48,7 @@ class SpeechInputs:
 
     def outputs(self) -> list[Any]:
         """What `restored` updates."""
-        known = [] if self.recognised is None else [self.recognised]
+        known = [each for each in (self.recognised, self.transcript) if each is not None]
         return [self.kind, self.recording, *self.written.values(), self.burned, *known]
 
     def given(self, values: Mapping[Any, Any]) -> dict[str, Any]:
@@ -57,7 +61,9 @@ class SpeechInputs:
 
     def options(self, values: Mapping[Any, Any]) -> dict[str, Any]:
         """Those of the video that belong to what is said."""
-        return {"burn_captions": True} if values[self.burned] and (self.recognised is not None or values[self.kind] == TEXT) else {}
+        burned = values[self.burned] and (self.recognised is not None or values[self.kind] == TEXT)
+        said = (values[self.transcript] or "").strip() if self.transcript is not None and values[self.kind] != TEXT else ""
+        return {**({"burn_captions": True} if burned else {}), **({"transcript": said} if said else {})}
 
     def chosen(self, values: Mapping[Any, Any]) -> dict[str, Any]:
         """What is set, so that `restored` can set it again."""
@@ -65,7 +71,8 @@ class SpeechInputs:
         recording = values[self.recording] or ""
         asked = self.recognised is not None and values[self.recognised] is True
         chosen = {"speech_kind": values[self.kind], "speech": recording, "written": written}
-        return {**chosen, "burned": values[self.burned], "recognised": asked}
+        said = "" if self.transcript is None else values[self.transcript] or ""
+        return {**chosen, "burned": values[self.burned], "recognised": asked, "transcript": said}
 
     def restored(self, state: Mapping[str, Any]) -> list[Any]:
         """Updates of `outputs`. state: as `chosen` made it; a recording or a voice that is gone is left out."""
@@ -81,6 +88,7 @@ class SpeechInputs:
                 gr.update(value=state[name] is True) if name in state else gr.skip()
                 for name in ("burned", "recognised")[: 1 if self.recognised is None else 2]
             ),
+            *([] if self.transcript is None else [gr.update(value=str(state["transcript"])) if "transcript" in state else gr.skip()]),
         ]
 
 
@@ -92,6 +100,7 @@ def speech_inputs(context: Context, name: str = "th") -> SpeechInputs:
     with gr.Column(elem_classes="th-plain-column") as recorded:
         recording = speech_input(texts, buttons=[], elem_id=f"{name}-speech")
         gr.HTML(recorder_html(texts, f"{name}-speech"), elem_classes="th-html th-touch")
+        transcript = _transcript(texts, name) if sphinx.is_installed() else None
     with gr.Column(elem_classes="th-plain-column th-written", visible=False) as text:
         voices = voice_choices(texts, context.service.speaker.voices())
         written = _written(context, name, voices) if voices else {}
@@ -113,7 +122,14 @@ def speech_inputs(context: Context, name: str = "th") -> SpeechInputs:
 
     captions = [burned] if recognised is None else [burned, recognised]
     kind.change(shown, kind, [recorded, text, *captions], **quiet(queue=False))
-    return SpeechInputs(kind, recording, written, burned, recognised, frozenset(id for _, id in voices))
+    return SpeechInputs(kind, recording, written, burned, recognised, transcript, frozenset(id for _, id in voices))
+
+
+def _transcript(texts: Texts, name: str) -> Any:
+    return gr.Textbox(
+        label=texts.transcript, placeholder=texts.transcript_hint, lines=1, max_lines=6, max_length=MAX_TRANSCRIPT_CHARS,
+        elem_id=f"{name}-transcript",
+    )  # fmt: skip
 
 
 def _written(context: Context, name: str, voices: Sequence[tuple[str, str]]) -> dict[str, Any]:
