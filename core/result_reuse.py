@@ -143,6 +143,8 @@ class ResultReuse:
 
 
 def _comparable(options: RenderOptions) -> RenderOptions:
-    """A picture in the background counts as its content's digest, which no other value of the option can be."""
-    background = options.background
+    """A picture in the background counts as its content's digest, which no other value of the option can be. What is told beside a video
+    does not count.
+    """
+    options, background = dataclasses.replace(options, visemes=False), options.background
     return dataclasses.replace(options, background=f"picture {background.sha256}") if isinstance(background, Photo) else options

@@ -21,7 +21,7 @@ from core.speech_synthesis.ssml import Pause, is_ssml
 from core.speech_synthesis.text import read_text
 from core.streaming.live import LiveSession
 from core.streaming.say import Say
-from core.thread_priority import PATIENT_SPEECH, be_patient
+from core.thread_priority import PATIENT_SOON, be_patient
 from core.types import Phone
 
 logger = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ class LiveSpeech:
             waiting.over.wait()
 
     def _synthesise(self, waiting: _Waiting) -> None:
-        be_patient(PATIENT_SPEECH)
+        be_patient(PATIENT_SOON)
         say, request = waiting.say, waiting.request
         try:
             speaking = self._speaker.speak(request.text, waiting.voice, request.speed, self._owner, say.cancelled, request.keep)
@@ -166,11 +166,14 @@ def phones_between(piece: Speech, start_s: float, end_s: float) -> list[Phone]:
 
 
 def word_ends(piece: Speech) -> Sequence[tuple[float, int]]:
-    """Of each word of the piece: when it ends, and how many characters of the piece's text end with it."""
+    """Of each word of the piece: when it begins, and how many characters of the piece's text are over then; when it ends, and how many end
+    with it.
+    """
     ends, at = [], 0
     for word in piece.words:
         found = piece.text.find(word.text, at)
         if found >= 0:
+            ends.append((word.start_s, at))
             at = found + len(word.text)
             ends.append((word.end_s, at))
     return ends

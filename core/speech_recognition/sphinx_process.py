@@ -24,7 +24,7 @@ import numpy as np
 import pocketsphinx
 from numpy.typing import NDArray
 
-from core.thread_priority import PATIENT_SPEECH, be_patient
+from core.thread_priority import PATIENT_SOON, be_patient
 from core.types import SAMPLE_RATE_HZ
 
 STEP = SAMPLE_RATE_HZ // 2
@@ -116,7 +116,7 @@ def recognised(samples: Pcm, parent: int) -> list[Heard]:
 def main() -> None:
     parent = os.getppid()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # service managers tell every process of a service to end; the caller ends this one
-    be_patient(PATIENT_SPEECH)
+    be_patient(PATIENT_SOON)
     n_samples, n_task = map(int, sys.argv[1:])
     data = sys.stdin.buffer.read()
     if len(data) != n_samples + n_task:  # whoever wrote them is gone, perhaps before `parent` was known

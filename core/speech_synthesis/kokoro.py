@@ -25,7 +25,7 @@ from core.speech_synthesis.kokoro_network import KokoroNetwork, NetworkFile, mis
 from core.speech_synthesis.phone_times import kokoro_phones
 from core.speech_synthesis.pronunciations import FOLDER
 from core.speech_synthesis.word_times import phrase_times, word_times
-from core.thread_priority import PATIENT_SPEECH, by_patient_thread
+from core.thread_priority import PATIENT_SOON, by_patient_thread
 
 RATE_HZ = 24_000
 UNIT = 600
@@ -68,7 +68,7 @@ class Kokoro:
         self._espeak: EspeakLibrary = espeak_library()
         threads = threads or min(4, os.cpu_count() or 1)
         ended = cancel or threading.Event()
-        self._network = by_patient_thread(lambda: KokoroNetwork(threads, file, ended), PATIENT_SPEECH)
+        self._network = by_patient_thread(lambda: KokoroNetwork(threads, file, ended), PATIENT_SOON)
         self._tables: dict[str, NDArray[np.float32]] = {}
         self.revision = f"kokoro-82m {self._network.revision} espeak-ng {self._espeak.version} 3"
 

@@ -99,12 +99,13 @@ class Utterance:
 
     arrived_s: by the caller's clock, when sound came last. ended: nothing follows; what the converters kept back is in the flows. say: the
     text that it speaks, where it is no recording. taken: samples that were taken of `sent` so far. phones: those of its sound that are
-    known, in order, seconds from its start, and not told to the engine yet.
+    known, in order, seconds from its start, and not told to the engine yet. last_chunk: number of the last chunk that it was fed, among
+    all of the session.
     """
 
     def __init__(self, track_hz: int, now_s: float, say: Say | None = None) -> None:
         self.heard, self.sent = Flow(), Flow()
-        self.say, self.taken = say, 0
+        self.say, self.taken, self.last_chunk = say, 0, 0
         self.phones: list[Phone] = []
         self._fed_s = 0.0
         self.arrived_s = now_s

@@ -136,6 +136,7 @@ class Texts:
     captions_burn: str
     transcript: str
     transcript_hint: str
+    captions_coming: str
     captions_recording: str
 
     # chat
@@ -185,7 +186,7 @@ class Texts:
     detect_mark: str
     detect_mark_found: str
     detect_mark_id: str
-    detect_mark_states: dict[str, str]
+    detect_mark_absent: str
     detect_metadata: str
     detect_metadata_states: dict[bool, str]
     detect_manifest: str
