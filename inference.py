@@ -157,8 +157,8 @@ def option_values(arguments: argparse.Namespace, given: Mapping[str, Any]) -> di
         "label": arguments.label,
         "mark": arguments.mark == "on",
         "burn_captions": arguments.burn_captions,
-        "visemes": arguments.visemes is not None,
         **({} if arguments.transcript is None else {"transcript": read_transcript(arguments.transcript)}),
+        "visemes": arguments.visemes is not None,
         **(preset(arguments.preset) if arguments.preset else {}),
         **given,
     }

@@ -116,8 +116,8 @@ class Studio:
         keep: where the whole video is written besides, by the end of its job; its folder exists.
         """
         check_captions(request)
-        check_stream_options(request.options)
         check_transcript(request)
+        check_stream_options(request.options)
         kept = None if keep is None else KeptStream(keep, None if self._signer is None else self._signer.sign)
         owner, checked = request.owner, [(self._videos.checked(request), request.audio)]
         del request

@@ -305,8 +305,8 @@ class RenderOptions:
     crf: H.264's constant rate factor of the file, MIN_CRF .. MAX_CRF: 6 less make it about twice as large; a stream looks the same.
     label: a small visible "AI" is drawn into every frame. mark: the imperceptible mark is.
     burn_captions: the words are drawn into the frames while they are said. transcript: what is said in a recording, in English, at most
-    MAX_TRANSCRIPT_CHARS; the service and the command line turn it into the words and phones of the `Audio`.
-    visemes: what the mouth does is told, too: of a file in JSON beside it, of a live session by events (`core.visemes`).
+    MAX_TRANSCRIPT_CHARS; the service and the command line turn it into the words and phones of the `Audio`. visemes: what the mouth does
+    is told, too: of a file in JSON beside it, of a live session by events (`core.visemes`).
     background: of the lite engine, what is behind the person: "keep", "blur", a colour "#rrggbb", or a picture that fills the frame.
     Of video sources. fps: frames per second of the result, 10..60, or "source" for the clip's own constant rate. longer, shorter: what the
     picture does when the recording is longer or shorter than the clip (`core.clip_options`). keep_background: how loud the clip's own sound
@@ -326,8 +326,8 @@ class RenderOptions:
     label: bool = False
     mark: bool = False
     burn_captions: bool = False
-    visemes: bool = False
     transcript: str = ""
+    visemes: bool = False
     fps: int | Literal["source"] = FPS
     longer: Longer = "bounce"
     shorter: Shorter = "cut"

@@ -128,6 +128,7 @@ def test_the_voices_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
         ([], "one of --audio_path, --text and --text_file is required"),
         (["--text", "a", "--audio_path", "b.wav"], "not allowed with argument --text"),
         (["--audio_path", "b.wav", "--voice", "af_heart"], "--voice and --speed are for --text"),
+        (["--text", "a", "--transcript", "b.txt"], "--transcript is for --audio_path"),
         (["--text", "a", "--captions", "c.txt"], "must end in .vtt or .srt"),
         (["--text", "a", "--visemes", "v.txt"], "must end in .json"),
         (["--text", ""], "The text is empty"),

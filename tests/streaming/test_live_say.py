@@ -10,6 +10,8 @@ import pytest
 
 from core.streaming import LiveEvent
 from core.streaming.say import Say
+from core.streaming.utterance import Utterance
+from core.types import Phone
 from tests.support.live_stage import Stage, rustle
 from tests.support.serving import wait_for
 
@@ -164,3 +166,15 @@ def test_numbers_are_longer_when_spoken_and_cut_at_a_word_of_the_text() -> None:
     assert say.report(0, False)["text"] == ""
     assert say.report(72_000, False)["text"] == "It is 1234567"
     assert say.report(108_000, False)["text"] == "It is 1234567 metres long,"
+
+
+def test_phones_move_with_the_silence_that_late_sound_leaves() -> None:
+    utterance = Utterance(24_000, 0.0)
+    quarter = np.full(6_000, 0.5, np.float32)
+    utterance.feed(quarter, 24_000, 0.0, [Phone("a", 0.0, 0.3)])
+    assert utterance.next_phones() == [Phone("a", 0.0, 0.3)]
+    utterance.fill()
+    utterance.feed(quarter, 24_000, 0.0, [Phone("m", 0.05, 0.2)])
+    (told,) = utterance.next_phones()
+    assert (told.ipa, told.start_s, told.end_s) == ("m", pytest.approx(0.34), pytest.approx(0.49))
+    assert utterance.next_phones() == []
