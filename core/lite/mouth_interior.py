@@ -53,7 +53,7 @@ class MouthInterior:
         self._teeth_alpha = np.repeat(teeth_alpha, 3, axis=2)  # a product that is broadcast takes four times as long
 
     def picture(self, shape: MouthShape) -> tuple[Array, float]:
-        """The interior for one mouth shape: (h, w, 3) float32 RGB 0..255 in the mouth's frame, without the lips' shadow, and its top edge."""
+        """The interior for one mouth shape: (h, w, 3) float32 RGB 0..255 in the mouth's frame, without the lips' shadow; top edge."""
         rows = self.rows(float(shape.upper.min()), float(shape.lower.max()))
         return self.picture_for(shape.jaw_px, shape.rounding, rows), self.y0 + rows.start / self.scale
 

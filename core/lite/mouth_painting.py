@@ -15,7 +15,7 @@ _LINE_REACH = 2.4
 """Distance from the dark line between closed lips, in its widths, from where on it changes no pixel."""
 
 _LIT, _SHADED, _TURNED_IN = 0.07, 0.15, 0.12
-"""Of lips that come forward, the middle of the lower one catches so much more light, the skin below it less, and so do both at the opening."""
+"""Of lips that come forward, the middle of the lower one catches so much more light, the skin below it less, and both do at the opening."""
 _SHADE_FROM = 0.1
 """Rounding from which on that is seen."""
 
