@@ -90,6 +90,7 @@ OPTION_TABLE: tuple[OptionEntry, ...] = (
     _switch("render", "label", 'a small "AI" in the picture; where the deployment sets it, it cannot be left out'),
     _switch("render", "mark", "an imperceptible mark in the picture; where the deployment sets it, it cannot be left out"),
     _switch("render", "burn_captions", "the words in the picture while they are said; where it is known when; not in live sessions"),
+    _switch("render", "visemes", "what the mouth does in numbers, for other avatars: of a video a JSON file, of a live session events"),
     OptionEntry(
         "fps", "render", f'whole number, {MIN_FPS} to {MAX_FPS}, or "source"',
         'of a video: frames per second; "source": the clip\'s own constant rate, at most 60',

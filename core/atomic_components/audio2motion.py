@@ -36,7 +36,7 @@ from core.atomic_components.wav2feat import FEATURE_DIM
 from core.errors import TalkingHeadError
 from core.stage_times import stage
 
-KEPT_ROWS = 2 * WINDOW_FRAMES
+KEPT_WINDOWS = 2
 """Rows that later windows or the second smoothing may still read: fade (79) + its smoothing (40), or lag of the output (79 + 40)."""
 
 
@@ -66,19 +66,19 @@ def mover_to(network: Any) -> Callable[[Array], Any]:
     return lambda array: torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
 
-def seeded_noise(seed: int) -> Callable[[], Array]:
-    """An endless supply of standard normal (1, 80, 265) float32. Drawn on the CPU, so that every device starts from the same noise."""
-    return _SeededNoise(seed)
+def seeded_noise(seed: int, frames: int = WINDOW_FRAMES) -> Callable[[], Array]:
+    """An endless supply of standard normal (1, frames, 265) float32. Drawn on the CPU, so that every device starts from the same noise."""
+    return _SeededNoise(seed, frames)
 
 
 class _SeededNoise:
     """A class, since a function within a function cannot be pickled."""
 
-    def __init__(self, seed: int) -> None:
-        self._generator = np.random.default_rng(seed)
+    def __init__(self, seed: int, frames: int) -> None:
+        self._generator, self._frames = np.random.default_rng(seed), frames
 
     def __call__(self) -> Array:
-        return self._generator.standard_normal((1, WINDOW_FRAMES, MOTION_DIM), dtype=np.float32)
+        return self._generator.standard_normal((1, self._frames, MOTION_DIM), dtype=np.float32)
 
 
 def no_sampler(cond_frame: Array, cond: Array, x_t: Array, noises: Array) -> Array:
@@ -125,7 +125,7 @@ class Audio2Motion:
         self._options = options = options or Audio2MotionOptions()
         self._source_row = source.motions[0].row()[None]
         noises = [noise() for _ in range(options.sampling_timesteps - 1)]
-        self._step_noises = np.stack(noises) if noises else np.zeros((0, 1, WINDOW_FRAMES, MOTION_DIM), np.float32)
+        self._step_noises = np.stack(noises) if noises else np.zeros((0, 1, options.seq_frames, MOTION_DIM), np.float32)
         self._quiet = silence(options.lead_in) if options.lead_in else np.zeros((0, FEATURE_DIM), np.float32)
         weights = np.arange(options.fuse, dtype=np.float32) / np.float32(max(options.fuse, 1))
         self._fade = weights[:, None]
@@ -200,7 +200,7 @@ class Audio2Motion:
                 return
             self._window()
             if options.published_count and options.online_mode and self._windows == 1:
-                self._next = WINDOW_FRAMES - options.fuse
+                self._next = options.seq_frames - options.fuse
 
     def _window(self) -> None:
         """Runs the model on the features of the next window, or as many as there are, joins its frames to the rows, and moves on."""
@@ -214,7 +214,7 @@ class Audio2Motion:
         noise = self._noise()
         with stage("motion window"):
             made = np.asarray(self._sample(self._cond_frame, cond[None], noise, self._step_noises), np.float32)
-        if made.shape != (1, WINDOW_FRAMES, MOTION_DIM) or not np.isfinite(made).all():
+        if made.shape != (1, options.seq_frames, MOTION_DIM) or not np.isfinite(made).all():
             raise TalkingHeadError(
                 f"The motion model returned an array {made.shape}, or values that are not numbers.", "Check its checkpoint and precision."
             )
@@ -230,7 +230,7 @@ class Audio2Motion:
                 self._cond_frame[:, kept] = last[:, kept]
 
     def _conditions(self, features: Array, frame: int) -> Array:
-        missing = WINDOW_FRAMES - len(features)
+        missing = self._options.seq_frames - len(features)
         if missing and (self._options.online_mode or not self._options.whole):
             # Streams repeat the last sound while eyes and emotions run on, whole files repeat the last row: both as published.
             return self._condition(np.concatenate([features, np.repeat(features[-1:], missing, axis=0)]), frame)
@@ -267,7 +267,7 @@ class Audio2Motion:
         self._keep(joined)
 
     def _keep(self, rows: Array) -> None:
-        surplus = max(0, len(rows) - KEPT_ROWS - self._options.valid)
+        surplus = max(0, len(rows) - KEPT_WINDOWS * self._options.seq_frames - self._options.valid)
         self._rows, self._base = rows[surplus:], self._base + surplus
 
     def _hand_out(self, end: int, ended: bool) -> Iterator[Array]:

@@ -100,8 +100,8 @@ class AvatarRegistrar:
             frame, face = self._detailed(photo, frame, options, face_index)
         else:
             face = self._first(frame, face_index)
-        found = self._find(frame, face, options)
-        feature, motions = (None, self._motions([found.small])) if self._both is None else self._extracted(self._both, found.small)
+        found = self.find(frame, face, options)
+        feature, motions = (None, self.motions([found.small])) if self._both is None else self._extracted(self._both, found.small)
         progress(1)
         registration = DittoRegistration(
             _frames([found], motions), motions["kp"][0], True, [frame], [found.small], self.extract, (photo.shape[1], photo.shape[0]),
@@ -115,10 +115,10 @@ class AvatarRegistrar:
         self, source: Iterator[Frame], options: SourceOptions, face_index: int, progress: Callable[[int], None]
     ) -> DittoRegistration:
         def find(frame: Frame, first: Landmarks) -> Found:
-            return self._find(frame, first, options)
+            return self.find(frame, first, options)
 
         follower = VideoFollower(find, self._detector, face_index)
-        kept = VideoFrames(self._max_store_bytes, self._motions)
+        kept = VideoFrames(self._max_store_bytes, self.motions)
         size, full = (0, 0), False
         limit = options.template_n_frames if options.template_n_frames > 0 else None
         for number, own in enumerate(itertools.islice(source, limit)):
@@ -162,7 +162,8 @@ class AvatarRegistrar:
             frame = cv2.resize(photo, source_size(photo.shape[1], photo.shape[0], wanted), interpolation=cv2.INTER_AREA)
         return frame, face.scaled(frame.shape[1] / photo.shape[1], frame.shape[0] / photo.shape[0])
 
-    def _find(self, frame: Frame, first: Landmarks, options: SourceOptions) -> Found:
+    def find(self, frame: Frame, first: Landmarks, options: SourceOptions) -> Found:
+        """The face that `first` marks in the frame, its crop and its eyes. Raises FaceError."""
         rough = Crop.around(first, LANDMARK_PX, LANDMARK_SCALE, 0.0, LANDMARK_VY)
         landmarks = Landmarks(rough.to_frame(self._landmark203(rough.pixels(frame))), LAYOUT_203)
         crop = Crop.around(
@@ -191,7 +192,7 @@ class AvatarRegistrar:
             )
         return mesh
 
-    def _motions(self, crops: Sequence[Frame]) -> dict[str, Array]:
+    def motions(self, crops: Sequence[Frame]) -> dict[str, Array]:
         """n of (256, 256, 3) -> the motion by field, (n, m) float32."""
         with torch.inference_mode():
             return _on_machine(self._motion(network_input(crops).to(self._device)), len(crops))

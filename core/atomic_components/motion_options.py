@@ -13,6 +13,8 @@ from core.atomic_components.pose import MOTION_DIM, Array
 from core.errors import OptionError
 
 WINDOW_FRAMES = 80
+"""Of the published model, and what overlaps are counted in."""
+MAX_WINDOW = 1000
 MAX_STEPS = 1000
 MAX_SMOOTHING = WINDOW_FRAMES
 
@@ -21,13 +23,16 @@ MAX_SMOOTHING = WINDOW_FRAMES
 class Audio2MotionOptions:
     """Names and defaults as published.
 
-    overlap_v2: frames that windows share, 0..79. online_mode: the window policy, see above. sampling_timesteps: denoising steps, 1..1000.
+    overlap_v2: frames that windows of 80 share, 0..79; a model with other windows makes as many new frames in each.
+    online_mode: the window policy, see above. sampling_timesteps: denoising steps, 1..1000.
     smo_k_d: frames averaged to smooth scale, angles and translation, 0..80 (0 and 1: off; even values act as the next odd one).
     fix_kp_cond: every so many windows start from the source's motion instead of the last frame, 0 = never. fix_kp_cond_dim: (start, end) of
     the 265 dims that go on from the last frame all the same; (0, 202) resets the expression only.
     v_min_max_for_clip: array (2 or more, 265), rows 0 and 1 are bounds of every row made.
     whole: False makes the offline policy leave out the second smoothing, as the published online class does with online_mode off.
     context_frames: online, frames before the new ones in a window, 1..overlap_v2; 0: overlap_v2. emit_tail: online, see above.
+    seq_frames, trained_context: of the model: the frames of its windows, and how many before the new ones it was trained for (0: all that
+    overlap), which online windows have where context_frames is 0.
     published_count: True emits the rows that the published online pipeline emits: up to `valid` too many at the end, none at all for
     speech shorter than `valid`, and 80 - 2 * overlap_v2 too few at the start for overlaps below 40. For comparison only.
     """
@@ -43,6 +48,8 @@ class Audio2MotionOptions:
     context_frames: int = 0
     emit_tail: bool = False
     published_count: bool = False
+    seq_frames: int = WINDOW_FRAMES
+    trained_context: int = 0
 
     def __post_init__(self) -> None:
         ranges = {
@@ -51,14 +58,16 @@ class Audio2MotionOptions:
             "smo_k_d": (0, MAX_SMOOTHING),
             "fix_kp_cond": (0, 1_000_000),
             "context_frames": (0, WINDOW_FRAMES - 1),
+            "seq_frames": (2, MAX_WINDOW),
+            "trained_context": (0, MAX_WINDOW - 1),
         }
         for name, (low, high) in ranges.items():
             object.__setattr__(self, name, whole_number(name, getattr(self, name), low, high))
         for name in ("online_mode", "whole", "emit_tail", "published_count"):
             if not isinstance(getattr(self, name), bool | np.bool_):
                 raise OptionError(f"{name} is {getattr(self, name)!r}.", "It must be True or False.")
-        if self.context_frames > self.overlap_v2:
-            raise OptionError(f"context_frames is {self.context_frames}.", f"It must not be more than overlap_v2, {self.overlap_v2}.")
+        if self.context_frames > self.overlap:
+            raise OptionError(f"context_frames is {self.context_frames}.", f"It must not be more than overlap_v2, {self.overlap}.")
         if not self.online_mode and (self.context_frames or self.emit_tail):
             name = "context_frames" if self.context_frames else "emit_tail"
             raise OptionError(f"{name} is for speech that comes in while motion is made.", "Ask for online_mode, too.")
@@ -70,12 +79,17 @@ class Audio2MotionOptions:
     @property
     def valid(self) -> int:
         """New frames of each window after the first."""
-        return WINDOW_FRAMES - self.overlap_v2
+        return min(WINDOW_FRAMES - self.overlap_v2, self.seq_frames)
+
+    @property
+    def overlap(self) -> int:
+        """Frames of the model's windows that are not new."""
+        return self.seq_frames - self.valid
 
     @property
     def shared(self) -> int:
         """Frames of a window that were in the one before."""
-        return self.context_frames or self.overlap_v2
+        return self.context_frames or (self.online_mode and min(self.trained_context, self.overlap)) or self.overlap
 
     @property
     def window(self) -> int:
@@ -85,7 +99,7 @@ class Audio2MotionOptions:
     @property
     def fuse(self) -> int:
         """Frames over which a window is faded into the one before."""
-        return min(self.shared, self.valid) if self.online_mode else self.overlap_v2
+        return min(self.shared, self.valid) if self.online_mode else self.overlap
 
     @property
     def lag(self) -> int:

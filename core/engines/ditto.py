@@ -229,9 +229,9 @@ class DittoEngine(Engine):
         blocks = ConditionLayout(layout.use_emo, layout.use_eye_open, layout.use_eye_ball, layout.use_sc)
         sample = self._networks.sampler(options.motion.sampling_timesteps)
         longer = options.longer if options.character is None else "bounce"  # a character's frames are no clip that is seen
-        return Audio2Motion(
-            sample, ConditionHandler(told, options.condition, blocks, longer), told, silence, seeded_noise(seed), options.motion
-        )  # fmt: skip
+        condition = ConditionHandler(told, options.condition, blocks, longer)
+        noise = seeded_noise(seed, options.motion.seq_frames)
+        return Audio2Motion(sample, condition, told, silence, noise, options.motion)
 
     def stitch(self, source: DittoRegistration, options: SessionOptions, seed: int, first_frame: int = 0) -> MotionStitch:
         return MotionStitch(source.motion, self._networks.stitch, options.stitch, options.character, seed, first_frame, options.longer)

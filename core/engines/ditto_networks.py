@@ -56,10 +56,12 @@ class Warp(Protocol):
 
 
 class Sizes(NamedTuple):
-    """What the shapes of arguments depend on. condition: of the motion diffusion, a frame. volume: of a source's appearance."""
+    """What the shapes of arguments depend on. condition: of the motion diffusion, a frame; frames: its window. volume: of a source's
+    appearance."""
 
     condition: int = 1103
     volume: tuple[int, int, int, int] = (32, 16, 64, 64)
+    frames: int = 80
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def _torch_networks(paths: Mapping[str, Path], placement: Placement, config: Mot
         return network if where == placement.device or role == "stitch_network" else network.to(placement.device)
 
     form = inference_form(placement)
-    lmdm = loaded("lmdm", cond_dim=config.audio_feat_dim, frames=config.seq_frames)
+    lmdm = loaded("lmdm", **config.lmdm_arguments)
     motion_server = MotionServer(lmdm.sampler, placement.device) if shared_batches and placement.device.type == "cuda" else None
     appearance, motion = loaded("appearance_extractor"), loaded("motion_extractor")
     recorded = RecordedExtractors(appearance, motion, placement.device) if placement.device.type == "cuda" else None
@@ -210,7 +212,7 @@ def load_lent_networks(paths: Mapping[str, Path], placement: Placement, config: 
     def none(image: Tensor) -> Any:
         raise RuntimeError("sources are not registered on a GPU that is lent")
 
-    lmdm = loaded("lmdm", cond_dim=config.audio_feat_dim, frames=config.seq_frames)
+    lmdm = loaded("lmdm", **config.lmdm_arguments)
     stitch = _loaded("stitch_network", paths, placement, prepare_for_inference, torch.device("cpu"), {})
     warp = loaded("warp_network")
     frame = CompilableCall("warp network", warp, "from_source")
@@ -219,7 +221,7 @@ def load_lent_networks(paths: Mapping[str, Path], placement: Placement, config: 
     lmdm.x_start = step  # what the sampling loop calls
     return Networks(
         none, none, _LentWarp(warp.source, frame), decode, stitch_of(stitch), lambda steps: sampler_of(lmdm, steps),
-        compilable=(decode, frame, step), sizes=Sizes(config.audio_feat_dim, (*warp.volume, 64, 64)),
+        compilable=(decode, frame, step), sizes=Sizes(config.audio_feat_dim, (*warp.volume, 64, 64), config.seq_frames),
     )  # fmt: skip
 
 
@@ -238,7 +240,7 @@ def _loaded(
     # Tiny, and its answer is waited for frame by frame: on a GPU it would wait behind the pictures being drawn.
     device = torch.device("cpu") if role == "stitch_network" else device
     with torch.device("meta"):
-        network = NETWORKS[role](**SIZES.get(role, {}), **more)
+        network = NETWORKS[role](**{**SIZES.get(role, {}), **more})
     # Norms are folded in float32: the variance of one may be too large for half precision, its convolution is not.
     prepared: Any = prepare(load_checkpoint(network, paths[role], device=device, dtype=torch.float32))
     return prepared if dtype == torch.float32 else prepared.to(dtype)

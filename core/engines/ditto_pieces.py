@@ -21,7 +21,6 @@ import torch
 from core.atomic_components import saved_registration
 from core.atomic_components.audio2motion import Audio2Motion
 from core.atomic_components.decode_f3d import DecodeF3D
-from core.atomic_components.motion_options import WINDOW_FRAMES
 from core.atomic_components.motion_stitch import MotionStitch, StitchedFrame
 from core.atomic_components.pose import MOTION_DIM, Array
 from core.atomic_components.registration import MAX_STORE_BYTES, DittoRegistration
@@ -125,8 +124,8 @@ class LentDevice:
         def normal(*shape: int) -> Array:
             return noise.standard_normal(shape, dtype=np.float32)
 
-        n, window = self._networks.sizes, (1, WINDOW_FRAMES, MOTION_DIM)
-        self._networks.sampler(2)(normal(1, MOTION_DIM), normal(1, WINDOW_FRAMES, n.condition), normal(*window), normal(1, *window))
+        n, window = self._networks.sizes, (1, self._networks.sizes.frames, MOTION_DIM)
+        self._networks.sampler(2)(normal(1, MOTION_DIM), normal(1, n.frames, n.condition), normal(*window), normal(1, *window))
         feature = torch.from_numpy(normal(1, *n.volume)).to(device)
         points = torch.from_numpy(normal(self._placement.batch, 21, 3) * 0.3).to(device)
         with torch.inference_mode():

@@ -14,7 +14,7 @@ import numpy as np
 
 from core.atomic_components.audio2motion import Audio2Motion
 from core.atomic_components.decode_f3d import DecodeF3D
-from core.atomic_components.motion_options import WINDOW_FRAMES, Audio2MotionOptions
+from core.atomic_components.motion_options import Audio2MotionOptions
 from core.atomic_components.motion_stitch import MotionStitch, StitchedFrame
 from core.atomic_components.pose import Array
 from core.atomic_components.registration import DittoRegistration
@@ -41,7 +41,7 @@ def look_ahead(motion: Audio2MotionOptions) -> int:
     """
     return max(
         samples_needed(motion.features_before(row), motion.online_mode) - (row + 1) * SAMPLES_PER_FRAME
-        for row in range(WINDOW_FRAMES + math.lcm(motion.valid, CURRENT))
+        for row in range(motion.seq_frames + math.lcm(motion.valid, CURRENT))
     )
 
 

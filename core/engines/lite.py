@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from core.notices import notice
 from core.optimization.blas_threads import use_one_blas_thread
 from core.optimization.resolution_optimization import Framed, framed
 from core.stage_times import stage
-from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
+from core.types import Controls, Frame, Framing, Phone, Photo, RenderOptions, Samples, Source
 
 FORMAT = 6
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
@@ -125,6 +125,9 @@ class LiteSession(Session):
         self._mouth = MouthTracker()
         self._life = LifeMotion(controls, seed)
         self._speaking = Speaking()
+
+    def expect(self, phones: Sequence[Phone]) -> None:
+        self._mouth.expect(phones)
 
     def push(self, samples: Samples) -> Iterator[Frame]:
         with stage("mouth", 0):

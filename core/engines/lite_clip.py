@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -31,7 +31,7 @@ from core.media.source import Clip
 from core.notices import notice
 from core.optimization.resolution_optimization import Framed
 from core.stage_times import stage
-from core.types import FPS, Controls, Frame, Framing, RenderOptions, Samples, SkipReason
+from core.types import FPS, Controls, Frame, Framing, Phone, RenderOptions, Samples, SkipReason
 
 MAX_RENDERERS = 2
 """Sizes kept ready per registration."""
@@ -231,6 +231,9 @@ class LiteClipSession(Session):
         self._mouth = MouthTracker()
         self._rows = RowsAtRate(self.fps)
         self._speaking = Speaking(self.fps)
+
+    def expect(self, phones: Sequence[Phone]) -> None:
+        self._mouth.expect(phones)
 
     def push(self, samples: Samples) -> Iterator[Frame]:
         with stage("mouth", 0):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from core.models.plain_pickle import ConfigError, unpickle_plain
 log = logging.getLogger(__name__)
 
 MOTION_DIM = 265
+MAX_WINDOW = 1000
+"""Frames of a window of motion, at most."""
+LARGEST_SIZES = {"width": 4096, "ff_width": 16384, "layers": 64, "heads": 64, "cond_layers": 16}
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,12 @@ class FaceMeshConfig:
 
 @dataclass(frozen=True)
 class MotionConfig:
-    """The motion diffusion and what its condition is made of."""
+    """The motion diffusion and what its condition is made of.
+
+    The last three are this project's own, of models that it trained (docs/training.md). context_frames: frames before the new ones that
+    windows of live speech have, 0: all that overlap. causal: frames after those see nothing that comes after them. network: sizes of the
+    network that are not the published ones, by the argument's name in `LMDM`.
+    """
 
     model_path: str
     device: str = ""
@@ -53,6 +61,15 @@ class MotionConfig:
     use_eye_open: bool = True
     use_eye_ball: bool = True
     w2f_type: str = "hubert"
+    context_frames: int = 0
+    causal: bool = False
+    network: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def lmdm_arguments(self) -> dict[str, int]:
+        """What `LMDM` is made with."""
+        causal = {"causal_after": self.context_frames} if self.causal else {}
+        return {"cond_dim": self.audio_feat_dim, "frames": self.seq_frames, **causal, **self.network}
 
     @property
     def condition_dim(self) -> int:
@@ -66,6 +83,7 @@ class SetupDefaults:
 
     emo: class 0..7, a list of classes, a list of those per frame, or (m, 8) float32. v_min_max_for_clip: (rows, 265) float32, the first two
     rows minimum and maximum. delta_eye_arr: (n, 63) float32, a blink. ch_info: per-character values in place of the source's.
+    seq_frames, trained_context: of the model, `seq_frames` and `context_frames` of MotionConfig.
     """
 
     max_size: int = 1920
@@ -96,6 +114,8 @@ class SetupDefaults:
     flag_stitching: bool = True
     ctrl_info: Any = field(default_factory=dict)
     overall_ctrl_info: Mapping[str, Any] = field(default_factory=dict)
+    seq_frames: int = 80
+    trained_context: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +157,8 @@ def parse_config(raw: Any) -> DittoConfig:
     base = section(top["base_cfg"], "base_cfg", names | {"landmark478_cfg"}, set())
     components = {name: ComponentConfig(**component(base[f"{name}_cfg"], f"{name}_cfg")) for name in COMPONENTS}
     mesh, diffusion = face_mesh(base["landmark478_cfg"]), motion(top["audio2motion_cfg"])
-    return DittoConfig(components, mesh, diffusion, defaults(top.get("default_kwargs") or {}))
+    run = replace(defaults(top.get("default_kwargs") or {}), seq_frames=diffusion.seq_frames, trained_context=diffusion.context_frames)
+    return DittoConfig(components, mesh, diffusion, run)
 
 
 def component(raw: Any, where: str) -> dict[str, Any]:
@@ -158,14 +179,18 @@ def face_mesh(raw: Any) -> FaceMeshConfig:
 def motion(raw: Any) -> MotionConfig:
     where = "audio2motion_cfg"
     checks: dict[str, Check] = {
-        "model_path": file_path, "device": text, "motion_feat_dim": whole(1), "audio_feat_dim": whole(1), "seq_frames": whole(2),
+        "model_path": file_path, "device": text, "motion_feat_dim": whole(1), "audio_feat_dim": whole(1),
+        "seq_frames": whole(2, MAX_WINDOW),
         "use_emo": flag, "use_sc": flag, "use_eye_open": flag, "use_eye_ball": flag, "w2f_type": text,
+        "context_frames": whole(0, MAX_WINDOW), "causal": flag, "network": network_sizes,
     }  # fmt: skip
     out = MotionConfig(**typed(section(raw, where, {"model_path"}, set(checks)), where, checks))
     if out.motion_feat_dim != MOTION_DIM:
         raise ConfigError(f"{where}: motion_feat_dim is {out.motion_feat_dim}, not {MOTION_DIM}.")
     if out.audio_feat_dim != out.condition_dim:
         raise ConfigError(f"{where}: audio_feat_dim is {out.audio_feat_dim}, but its blocks make {out.condition_dim}.")
+    if out.context_frames >= out.seq_frames or (out.causal and not out.context_frames):
+        raise ConfigError(f"{where}: context_frames is {out.context_frames}, of a window of {out.seq_frames}; a causal model needs some.")
     if out.w2f_type != "hubert":
         raise ConfigError(f"{where}: w2f_type is {out.w2f_type!r}; only 'hubert' is known.")
     return out
@@ -184,7 +209,7 @@ def defaults(raw: Any) -> SetupDefaults:
         "delta_eye_open_n": gaps, "fade_type": choice("", "d0", "s"), "fade_out_keys": maybe(key_list), "flag_stitching": flag,
         "ctrl_info": controls, "overall_ctrl_info": plain_dict,
     }  # fmt: skip
-    assert set(checks) == {f.name for f in fields(SetupDefaults)}  # noqa: S101 - a field without a check would be an unchecked value
+    assert set(checks) == {f.name for f in fields(SetupDefaults)} - {"seq_frames", "trained_context"}  # noqa: S101 - a field without a check would be an unchecked value
     return SetupDefaults(**typed(section(raw, where, set(), set(checks)), where, checks))
 
 
@@ -221,6 +246,12 @@ def text(value: Any) -> str:
     if not isinstance(value, str) or "\0" in value:
         raise ValueError("text")
     return value
+
+
+def network_sizes(value: Any) -> dict[str, int]:
+    if not isinstance(value, dict) or not set(value) <= set(LARGEST_SIZES):
+        raise ValueError(f"sizes by name: {', '.join(LARGEST_SIZES)}")
+    return {name: whole(1, LARGEST_SIZES[name])(size) for name, size in value.items()}
 
 
 def file_path(value: Any) -> str:

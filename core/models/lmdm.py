@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.models.modules import diffusion
@@ -40,10 +41,15 @@ class LMDM(nn.Module):
 
     Motion rows (265): scale-1, pitch 66, yaw 66, roll 66, t 3, exp 63. Condition rows (1103): speech 1024, emotion 8, eye opening 2,
     eye direction 6, source keypoints 63. One window is 80 frames at 25 fps.
+
+    causal_after: 0, as published: every frame of a window sees all of it. n > 0: the first n frames, which were heard before, see each
+    other, each later one only those and what is not after it: so what it does is certain once it is heard.
     """
 
     noise_gain: Tensor
     start_divisor: Tensor
+    self_mask: Tensor | None
+    memory_mask: Tensor | None
 
     def __init__(
         self,
@@ -56,8 +62,10 @@ class LMDM(nn.Module):
         layers: int = 8,
         heads: int = 8,
         cond_layers: int = 2,
+        causal_after: int = 0,
     ):
         super().__init__()
+        self.causal_after = causal_after
         self.motion_dim, self.cond_dim, self.frames, self.width = motion_dim, cond_dim, frames, width
         self.null_cond_embed = nn.Parameter(torch.randn(1, frames, width))
         self.null_cond_hidden = nn.Parameter(torch.randn(1, width))
@@ -76,15 +84,21 @@ class LMDM(nn.Module):
         gain, divisor = (torch.from_numpy(table.copy()) for table in diffusion.noise_gains())
         self.register_buffer("noise_gain", gain, persistent=False)
         self.register_buffer("start_divisor", divisor, persistent=False)
+        for name, keys in (("self_mask", frames), ("memory_mask", frames + TIME_TOKENS)):
+            mask = torch.from_numpy(causal_mask(frames, keys, causal_after)) if causal_after else None
+            self.register_buffer(name, mask, persistent=False)
 
     def cond_tokens(self, cond: Tensor) -> Tensor:
         """(n, frames, 1103) -> (n, frames, width)."""
-        tokens: Tensor = self.cond_encoder(self.cond_projection(cond))
+        tokens: Tensor = self.cond_projection(cond)
+        for layer in self.cond_encoder:
+            tokens = layer(tokens, self.self_mask)
         return tokens
 
     def cond_hidden(self, tokens: Tensor) -> Tensor:
         """(n, frames, width) -> (n, width): the condition as one vector, added to the time embedding."""
-        hidden: Tensor = self.non_attn_cond_projection(tokens.mean(dim=-2))
+        known = tokens[..., : self.causal_after, :] if self.causal_after else tokens
+        hidden: Tensor = self.non_attn_cond_projection(known.mean(dim=-2))
         return hidden
 
     def time_hidden(self, time_cond: Tensor) -> Tensor:
@@ -105,7 +119,7 @@ class LMDM(nn.Module):
         """
         t = self.to_time_cond(th) + hidden
         memory = self.norm_cond(torch.cat([tokens, self.time_tokens(th)], dim=1))
-        out: Tensor = self.final_layer(self.seqTransDecoder(x, memory, t))
+        out: Tensor = self.final_layer(self.seqTransDecoder(x, memory, t, (self.self_mask, self.memory_mask)))
         return out
 
     def both_passes(self, x: Tensor, cond_frame: Tensor, cond: Tensor, time_cond: Tensor) -> tuple[Tensor, Tensor]:
@@ -163,6 +177,13 @@ class LMDM(nn.Module):
 
         out: Tensor = diffusion.run_ddim(denoise, x, run, noises)
         return out
+
+
+def causal_mask(frames: int, keys: int, known: int) -> NDArray[np.bool_]:
+    """(frames, keys) bool: what each frame sees of `keys`: the first `known` ones, those up to itself, and keys beyond the frames."""
+    frame, key = np.arange(frames)[:, None], np.arange(keys)[None]
+    mask: NDArray[np.bool_] = (key <= np.maximum(frame, known - 1)) | (key >= frames)
+    return mask
 
 
 def draw_noise(

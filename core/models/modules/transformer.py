@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from core.models.modules.shapes import unflatten
 
+Masks = tuple[Tensor | None, Tensor | None]
+
 
 class Rotary(nn.Module):
     """Turns channel pairs (2i, 2i+1) by position times freqs[i], over the whole width: before the heads are split."""
@@ -50,10 +52,11 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(width, width)
         nn.init.xavier_uniform_(self.in_proj_weight)
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        """mask: (queries, keys) bool, True where a query sees a key; None: everywhere."""
         weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
         q, k, v = (split_heads(F.linear(x, w, b), self.heads) for x, w, b in zip((query, key, value), weights, biases, strict=True))
-        out: Tensor = self.out_proj(join_heads(F.scaled_dot_product_attention(q, k, v)))
+        out: Tensor = self.out_proj(join_heads(F.scaled_dot_product_attention(q, k, v, attn_mask=mask)))
         return out
 
 
@@ -79,10 +82,10 @@ class EncoderLayer(nn.Module):
         self.norm2 = nn.LayerNorm(width)
         self.rotary = Rotary(width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         y = self.norm1(x)
         turned = self.rotary(y)
-        x = x + self.self_attn(turned, turned, y)
+        x = x + self.self_attn(turned, turned, y, mask)
         out: Tensor = x + self.linear2(F.gelu(self.linear1(self.norm2(x))))
         return out
 
@@ -117,12 +120,12 @@ class DecoderLayer(nn.Module):
         self.film3 = FiLM(width)
         self.rotary = Rotary(width)
 
-    def forward(self, x: Tensor, memory: Tensor, t: Tensor) -> Tensor:
-        """x: (n, tokens, width); memory: (n, memory tokens, width); t: (n, width)."""
+    def forward(self, x: Tensor, memory: Tensor, t: Tensor, masks: Masks = (None, None)) -> Tensor:
+        """x: (n, tokens, width); memory: (n, memory tokens, width); t: (n, width); masks: of attention to itself and to the memory."""
         y = self.norm1(x)
         turned = self.rotary(y)
-        x = x + self.film1(self.self_attn(turned, turned, y), t)
-        y = self.multihead_attn(self.rotary(self.norm2(x)), self.rotary(memory), memory)
+        x = x + self.film1(self.self_attn(turned, turned, y, masks[0]), t)
+        y = self.multihead_attn(self.rotary(self.norm2(x)), self.rotary(memory), memory, masks[1])
         x = x + self.film2(y, t)
         y = self.linear2(F.gelu(self.linear1(self.norm3(x))))
         out: Tensor = x + self.film3(y, t)
@@ -134,7 +137,7 @@ class DecoderStack(nn.Module):
         super().__init__()
         self.stack = nn.ModuleList(DecoderLayer(width, heads, ff_width) for _ in range(layers))
 
-    def forward(self, x: Tensor, memory: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x: Tensor, memory: Tensor, t: Tensor, masks: Masks = (None, None)) -> Tensor:
         for layer in self.stack:
-            x = layer(x, memory, t)
+            x = layer(x, memory, t, masks)
         return x

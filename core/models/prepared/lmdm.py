@@ -63,20 +63,21 @@ class PreparedDecoderLayer(nn.Module):
         turned = turn(tokens, cos, sin)
         return KeyValue(split_heads(F.linear(turned, wk, bk), self.heads), split_heads(F.linear(tokens, wv, bv), self.heads))
 
-    def attend_self(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def attend_self(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
         width = x.shape[-1]
         weight, bias = self.self_attn.in_proj_weight, self.self_attn.in_proj_bias
         y = self.norm1(x)
         query, key = F.linear(turn(y, cos, sin), weight[: 2 * width], bias[: 2 * width]).chunk(2, dim=-1)
         value = F.linear(y, weight[2 * width :], bias[2 * width :])
         query, key, value = (split_heads(t, self.heads) for t in (query, key, value))
-        out: Tensor = self.self_attn.out_proj(join_heads(F.scaled_dot_product_attention(query, key, value)))
+        out: Tensor = self.self_attn.out_proj(join_heads(F.scaled_dot_product_attention(query, key, value, attn_mask=mask)))
         return out
 
-    def attend_memory(self, x: Tensor, memory: KeyValue, cos: Tensor, sin: Tensor) -> Tensor:
+    def attend_memory(self, x: Tensor, memory: KeyValue, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
         width = x.shape[-1]
         query = F.linear(turn(self.norm2(x), cos, sin), self.cross_attn.in_proj_weight[:width], self.cross_attn.in_proj_bias[:width])
-        out: Tensor = self.cross_attn.out_proj(join_heads(F.scaled_dot_product_attention(split_heads(query, self.heads), *memory)))
+        attended = F.scaled_dot_product_attention(split_heads(query, self.heads), *memory, attn_mask=mask)
+        out: Tensor = self.cross_attn.out_proj(join_heads(attended))
         return out
 
     def feed_forward(self, x: Tensor) -> Tensor:
@@ -152,13 +153,13 @@ class PreparedLMDM(nn.Module):
         h = F.linear(x.to(self.film_weight.dtype), net.input_projection.weight[:, : net.motion_dim]) + window.frame
         for i, layer in enumerate(self.layers):
             (gain1, offset1), (gain2, offset2), (gain3, offset3) = (f.unbind(1) for f in film[:, i].unbind(1))
-            y = layer.attend_self(h, cos, sin)  # type: ignore[operator]
+            y = layer.attend_self(h, cos, sin, net.self_mask)  # type: ignore[operator]
             if i == 0:
                 # Up to here both passes are the same.
                 h, y = h.repeat(2, 1, 1), y.repeat(2, 1, 1)
             h = h + torch.addcmul(offset1, gain1, y)
             both = KeyValue(*(torch.cat([a, b], dim=2) for a, b in zip(window.memory[i], memory[i], strict=True)))
-            h = h + torch.addcmul(offset2, gain2, layer.attend_memory(h, both, cos, sin))  # type: ignore[operator]
+            h = h + torch.addcmul(offset2, gain2, layer.attend_memory(h, both, cos, sin, net.memory_mask))  # type: ignore[operator]
             h = h + torch.addcmul(offset3, gain3, layer.feed_forward(h))  # type: ignore[operator]
         n = x.shape[0]
         free, bound = h[:n], h[n:]

@@ -162,6 +162,7 @@ GERMAN = Texts(
     captions_show="Untertitel zeigen",
     captions_get="Untertitel als {kind}",
     captions_burn="Untertitel im Bild",
+    captions_coming="Die Untertitel folgen: Die Wörter werden noch erkannt.",
     captions_recording="Untertitel der Aufnahme, von der Maschine erkannt: mit Fehlern",
     results_none="Noch keine Videos. Was du erzeugst, steht hier {minutes} Minuten lang.",
     results_intro="Nur für dich zu sehen, {minutes} Minuten lang nach dem Erzeugen.",
@@ -208,7 +209,7 @@ GERMAN = Texts(
     detect_mark="Markierung in den Bildern",
     detect_mark_found="gefunden; durch Zufall einmal in {videos} Videos",
     detect_mark_id="; hier gemacht, Nummer {id}",
-    detect_mark_states={"absent": "nicht gefunden", "unreadable": "die Bilder lassen sich nicht lesen"},
+    detect_mark_absent="nicht gefunden",
     detect_metadata="Metadaten",
     detect_metadata_states={True: "sagen, dass es künstlich ist", False: "sagen nichts dazu"},
     detect_manifest="Content Credentials",
@@ -309,7 +310,7 @@ GERMAN = Texts(
         "upload_gone": "Die hochgeladene Datei {name} ist nicht mehr da: Dateien werden nur eine Zeit lang behalten. Gib sie noch einmal "
         "hinein.",
         "upload_wrong_kind": "{name} ist weder ein Foto noch eine Aufnahme, die hier verwendet werden kann. Fotos: PNG, JPEG, HEIC, AVIF, "
-        "WebP oder BMP. Videos: MP4, MOV, WebM, MKV, AVI, MPEG oder FLV. Aufnahmen: WAV, MP3, M4A, FLAC oder Ogg, "
+        "WebP oder BMP. Videos: MP4, MOV, WebM, MKV, AVI, WMV, MPEG, FLV oder GIF. Aufnahmen: WAV, MP3, M4A, FLAC oder Ogg, "
         "oder ein Video mit Ton als WebM, MP4 oder MOV.",
         "upload_too_large": "{name} ist zu groß: Höchstens {limit} werden angenommen.",
         "uploads_in_use": "Was du hochgeladen hast, umfasst mehr als {mib} MiB, und alles wird gerade gebraucht. Warte, bis ein Video "
@@ -332,6 +333,7 @@ GERMAN = Texts(
         "captions_no_recogniser": "Untertitel einer Aufnahme brauchen eine Spracherkennung, und dieser Server hat keine. Lass sie weg.",
         "captions_no_font": "Keine Schrift des Servers kann {letters} zeigen, was die Untertitel im Bild brauchen. Lass sie weg.",
         "not_live": "Live-Sitzungen kennen {name} nicht. Lass es weg.",
+        "visemes_stream": "Der Stream eines Videos hat keine Viseme. Mach ein Video, oder nimm eine Live-Sitzung.",
         "captions_live": "Live-Sitzungen haben keine Untertitel im Bild. Lass sie weg.",
         "voice_without_text": "Eine Stimme oder ein Tempo ist ohne Text angegeben. Schreibe den Text, oder lass sie weg.",
         "text_empty": "Im Text steht nichts, das sich sagen lässt. Schreibe Wörter.",
@@ -354,6 +356,7 @@ GERMAN = Texts(
         "gpu_broke_off": "Die Arbeit auf der GPU brach ab. Versuche es noch einmal oder nimm lite.",
         "owner_busy": "Viel zu tun: Schon {own} deiner Videos sind in Arbeit. Versuche es noch einmal, wenn eines davon fertig ist.",
         "too_many": "Zu viel auf einmal. Versuche es in {retry_after_s} s noch einmal.",
+        "jobs_away": "Die Datenbank der Aufträge antwortet nicht. Versuche es in einer Minute noch einmal; begonnene Videos gehen weiter.",
         "stopping": "Der Dienst wird angehalten; ein angefangenes Video geht danach weiter. Versuche es in einer Minute noch einmal.",
         "stream_unread": "Der Stream wurde nicht rechtzeitig abgeholt. Spiele ihn noch einmal ab.",
         "restarted": "Der Dienst wurde inzwischen neu gestartet. Versuche es noch einmal.",
@@ -362,6 +365,7 @@ GERMAN = Texts(
         "cancelled": "Abgebrochen. Es wurde nichts behalten.",
         "unknown_job": "Dieses Video ist hier nicht mehr bekannt. Erzeuge es noch einmal.",
         "job_not_ready": "Es ist noch nicht fertig. Warte, bis es zu Ende ist.",
+        "job_without_visemes": "Dies hat keine Viseme: Verlange das Video mit der Option visemes.",
         "job_without_captions": "Dies hat keine Untertitel: Ein Text hat sie, wo die Stimme Zeiten kennt, eine Aufnahme nach Erkennung.",
         "job_without_file": "Hiervon lässt sich nichts herunterladen.",
         "chat_not_set": "Hier ist kein Sprachmodell eingestellt. Sage es dem Betreiber dieser Seite.",
@@ -383,6 +387,10 @@ GERMAN = Texts(
         "upload_no_form": "Die Datei kam nicht so an, wie sie geschickt wurde. Wähle sie noch einmal.",
         "upload_malformed": "Die Datei kam nicht so an, wie sie geschickt wurde. Wähle sie noch einmal.",
         "unknown_live_session": "Das bewegte Gesicht musste neu gestartet werden.",
+        "unknown_peer": "Diese WebRTC-Verbindung ist beendet.",
+        "session_viewers": "Diesem Gesicht sehen so viele zu, wie dürfen. Warte, bis jemand geht.",
+        "webrtc_off": "WebRTC ist hier abgeschaltet: Das Video kommt über den WebSocket.",
+        "webrtc_not_installed": "WebRTC ist hier nicht installiert: Das Video kommt über den WebSocket.",
         "too_many_texts": "Es ist mehr zu sagen, als warten kann. Lass erst die Antwort sprechen.",
         "key_reused": "Dieser Idempotenzschlüssel wurde schon für etwas anderes verwendet. Wähle für jede Anfrage einen neuen.",
     },

@@ -162,6 +162,7 @@ ENGLISH = Texts(
     captions_show="Show captions",
     captions_get="Captions as {kind}",
     captions_burn="Captions in the picture",
+    captions_coming="The captions follow: the words are still being recognised.",
     captions_recording="Captions of the recording, recognised by machine: with errors",
     results_none="No videos yet. What you generate is listed here for {minutes} minutes.",
     results_intro="Seen by you alone, for {minutes} minutes after they were made.",
@@ -208,7 +209,7 @@ ENGLISH = Texts(
     detect_mark="Mark in the pictures",
     detect_mark_found="found; by chance once in {videos} videos",
     detect_mark_id="; made here, number {id}",
-    detect_mark_states={"absent": "not found", "unreadable": "the pictures cannot be decoded"},
+    detect_mark_absent="not found",
     detect_metadata="Metadata",
     detect_metadata_states={True: "say that it is synthetic", False: "say nothing about it"},
     detect_manifest="Content Credentials",
@@ -307,7 +308,7 @@ ENGLISH = Texts(
         "ssml_invalid": "The text begins like SSML, and is not understood. {problem} Write it without markup.",
         "upload_gone": "The uploaded file {name} is no longer here: uploads are kept for a limited time. Add it again.",
         "upload_wrong_kind": "{name} is neither a photo nor a recording that can be used here. Photos: PNG, JPEG, HEIC, AVIF, WebP "
-        "or BMP. Videos: MP4, MOV, WebM, MKV, AVI, MPEG or FLV. Recordings: WAV, MP3, M4A, FLAC or Ogg, "
+        "or BMP. Videos: MP4, MOV, WebM, MKV, AVI, WMV, MPEG, FLV or GIF. Recordings: WAV, MP3, M4A, FLAC or Ogg, "
         "or a WebM, MP4 or MOV video with sound.",
         "upload_too_large": "{name} is too large: at most {limit} are taken.",
         "uploads_in_use": "Your uploads take more than {mib} MiB, and all are in use. Wait until a video that uses them is done.",
@@ -328,6 +329,7 @@ ENGLISH = Texts(
         "captions_no_recogniser": "Captions of a recording need a speech recogniser, and this server has none. Leave them out.",
         "captions_no_font": "No font of the server can show {letters}, which the captions in the picture need. Leave them out.",
         "not_live": "Live sessions do not honour {name}. Leave it out.",
+        "visemes_stream": "A stream of a video is told no visemes. Make a video, or use a live session.",
         "captions_live": "Live sessions have no captions in the picture. Leave them out.",
         "voice_without_text": "A voice or a speed is given without a text. Write the text, or leave them out.",
         "text_empty": "There is nothing in the text that can be said. Write words.",
@@ -350,6 +352,7 @@ ENGLISH = Texts(
         "gpu_broke_off": "The work on the GPU broke off. Try again, or use the lite engine.",
         "owner_busy": "Busy: {own} videos of yours are under way already. Try again when one of them is done.",
         "too_many": "Too much at once. Try again in {retry_after_s} s.",
+        "jobs_away": "The database of jobs does not answer. Try again in a minute; videos under way go on.",
         "stopping": "The service is stopping; a video under way goes on when it is back. Try again in a minute.",
         "stream_unread": "Not all of the stream was taken in time. Play it again.",
         "restarted": "The service was restarted meanwhile. Try again.",
@@ -358,6 +361,7 @@ ENGLISH = Texts(
         "cancelled": "Cancelled. Nothing was kept.",
         "unknown_job": "This video is no longer known here. Make it again.",
         "job_not_ready": "It is not done yet. Wait for its end.",
+        "job_without_visemes": "This has no visemes: ask for a video with the option visemes.",
         "job_without_captions": "This has no captions: a text has them where the voice tells the times of words, a recording where it was "
         "recognised.",
         "job_without_file": "Nothing can be downloaded of this.",
@@ -372,6 +376,10 @@ ENGLISH = Texts(
         "message_too_long": "The message has {chars} characters; at most {max_chars} are taken.",
         "unknown_chat": "That conversation is no longer kept here. A new one has begun.",
         "unknown_live_session": "The moving face had to be started anew.",
+        "unknown_peer": "This WebRTC connection has ended.",
+        "session_viewers": "As many watch this face as may. Wait until somebody leaves.",
+        "webrtc_off": "WebRTC is switched off here: the video comes over the WebSocket.",
+        "webrtc_not_installed": "WebRTC is not installed here: the video comes over the WebSocket.",
         "live_too_large": "This machine cannot move a face of {size} pixels in time. Choose a smaller size.",
         "live_busy": "{sessions} faces are moved here already, and this one would not keep up beside them. Try again in {retry_after_s} s, "
         "or choose a smaller size.",

@@ -1,0 +1,121 @@
+"""Writes files in one step, so that nothing half-written ever stands under its name, and reads what training keeps."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from core.errors import InputError, TalkingHeadError, disk_error
+
+MAX_JSON_BYTES = 256 * 2**20
+
+
+class DataError(InputError):
+    """Data, configuration or a run of training cannot be used as it stands."""
+
+
+def make_folder(folder: Path) -> Path:
+    """The folder, made where it is missing. Raises OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(error, f"The folder {folder} cannot be made", "Name another folder.") from error
+    return folder
+
+
+@contextmanager
+def in_one_step(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write a file or folder to, which then takes its name; after an error nothing of it stays.
+
+    A folder that is there already is replaced. Raises OutputError where the disk is full or cannot be written.
+    """
+    make_folder(path.parent)
+    part = path.parent / f".{path.name}.{secrets.token_hex(6)}.part"
+    old = path.parent / f".{path.name}.{secrets.token_hex(6)}.old"
+    try:
+        yield part
+        if part.is_file():
+            with part.open("rb") as written:
+                os.fsync(written.fileno())  # a power cut after the rename must not leave an empty file
+        elif path.is_dir():
+            os.replace(path, old)
+        os.replace(part, path)
+    except OSError as error:
+        raise disk_error(error, f"{path} cannot be written", "Choose a folder you may write to.") from error
+    except SafetensorError as error:  # wraps the system's error in its words
+        full = "No space left" in str(error)
+        raise disk_error(OSError(28 if full else 5, str(error)), f"{path} cannot be written", "Choose another folder.") from error
+    finally:
+        for left in (part, old):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Raises OutputError."""
+    write_bytes(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Raises OutputError."""
+    with in_one_step(path) as part:
+        part.write_bytes(content)
+
+
+def read_json(path: Path, what: str) -> Any:
+    """what: of the file, for messages. Raises DataError where it is missing, too large or no JSON."""
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise DataError(f"{what} {path} has more than {MAX_JSON_BYTES >> 20} MiB.", "Was another file meant?")
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"There is no {path}, {what.lower()}.", "Check the folder.") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{what} {path} cannot be read ({error}).", "Make it again.") from error
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, str] | None = None) -> None:
+    """A safetensors file. Raises OutputError."""
+    with in_one_step(path) as part:
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, part, dict(about or {}))
+
+
+def read_arrays(path: Path, what: str) -> dict[str, NDArray[Any]]:
+    """Raises DataError where the file is missing, cut off or no safetensors file."""
+    try:
+        arrays: dict[str, NDArray[Any]] = load_file(path)
+    except FileNotFoundError as error:
+        raise DataError(f"There is no {path}, {what.lower()}.", "Check the folder.") from error
+    except (OSError, SafetensorError, ValueError) as error:
+        raise DataError(f"{what} {path} is damaged or cut off ({error}).", "Make it again.") from error
+    return arrays
+
+
+def digest_of(path: Path) -> str:
+    """Hex SHA-256 of a file. Raises DataError."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}).", "Check the path and its permissions.") from error
+
+
+def as_one_line(error: BaseException) -> str:
+    """What an error says, for lists of what failed."""
+    if isinstance(error, TalkingHeadError):
+        return str(error)
+    return f"{type(error).__name__}: {(str(error).splitlines() or ['no more is known'])[0]}"
