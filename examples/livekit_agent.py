@@ -5,7 +5,6 @@
 
 With LIVEKIT_URL and LIVEKIT_TOKEN (of an agent) it joins that room; without, it counts what the room would be given.
 """
-
 import asyncio
 import os
 import sys
@@ -40,12 +39,11 @@ async def count(generator: LiveVideoGenerator, output: QueueReceiver) -> None:
 
 
 async def main(photo: str, speech: str) -> None:
-    studio, room, url = open_studio(settings := read_settings(Settings)), rtc.Room(), os.environ.get("LIVEKIT_URL")
+    studio, session, url = open_studio(settings := read_settings(Settings)), AgentSession(), os.environ.get("LIVEKIT_URL")
     generator = LiveVideoGenerator(studio.live(load_image(Path(photo), settings), "local", live=live_options()))
-    session = AgentSession()
     session.output.audio = output = QueueReceiver(generator)
     if url:
-        await room.connect(url, os.environ["LIVEKIT_TOKEN"])
+        await (room := rtc.Room()).connect(url, os.environ["LIVEKIT_TOKEN"])
         runner = AvatarRunner(room, audio_recv=output, video_gen=generator, options=generator.options)
         generator.attach(runner.av_sync)
         await runner.start()

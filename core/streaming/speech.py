@@ -18,8 +18,9 @@ class Speech:
     """
 
     def __init__(
-        self, session: Session, utterance: Utterance, lock: AbstractContextManager[Any], fill: bool = True, mouths: MouthFrames | None = None
-    ) -> None:
+        self, session: Session, utterance: Utterance, lock: AbstractContextManager[Any], fill: bool = True,
+        mouths: MouthFrames | None = None,
+    ) -> None:  # fmt: skip
         self.utterance = utterance
         self._fill = fill
         self._mouths = mouths

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvicorn
 
-from core.command_line import OneLineParser, exit_code, log_to_stderr
+from core.command_line import OneLineParser, end_like_ctrl_c, exit_code, log_to_stderr
 from core.errors import OptionError
 from core.media.image import load_image
 from core.options import read_assignments, read_options
@@ -66,6 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     log_to_stderr()
+    end_like_ctrl_c()  # uvicorn stops, and then does what the signal did before
     switch_often()
     return exit_code(lambda: run(arguments), interrupted="")
 

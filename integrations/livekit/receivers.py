@@ -20,7 +20,8 @@ class _HeardPositions(AudioReceiver):
     def notify_playback_finished(self, playback_position: float, interrupted: bool) -> None | Coroutine[None, None, None]:
         if interrupted:
             playback_position = max(0.0, playback_position - self.generator.unheard_s)
-        return super().notify_playback_finished(playback_position, interrupted)  # type: ignore[safe-super]
+        told: Coroutine[None, None, None] | None = super().notify_playback_finished(playback_position, interrupted)
+        return told
 
 
 class StreamReceiver(_HeardPositions, DataStreamAudioReceiver):
@@ -30,7 +31,7 @@ class StreamReceiver(_HeardPositions, DataStreamAudioReceiver):
         super().__init__(room, sender_identity=sender_identity)
         self.generator = generator
 
-    def _register_clear_buffer_rpc(  # type: ignore[override]
+    def _register_clear_buffer_rpc(
         self, room: rtc.Room, *, caller_identity: str, handler: Callable[[rtc.RpcInvocationData], str]
     ) -> None:
         """For this room alone: the package has one table for all rooms of a process, in which agents of one name replace each other."""

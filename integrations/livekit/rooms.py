@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from livekit import rtc
 from livekit.agents.utils import wait_for_participant
@@ -57,18 +57,25 @@ class AvatarRooms:
         self._joining += 1
         try:
             generator = LiveVideoGenerator(await asyncio.to_thread(self._open_live))
-            room = self._new_room()
             try:
-                await asyncio.wait_for(room.connect(self._url, token), CONNECT_S)
-            except (rtc.ConnectError, TimeoutError) as error:
+                room = await self._entered(token)
+            except BaseException:
                 await generator.aclose()
-                hint = "Look at LIVEKIT_URL of the worker, and whether the token is of that server."
-                raise RoomError(f"LiveKit at {self._url} did not let the avatar in: {str(error) or 'no answer'}.", hint) from error
+                raise
             visit = asyncio.create_task(self._visit(room, generator, agent))
             self._visits.add(visit)
             visit.add_done_callback(self._visits.discard)
         finally:
             self._joining -= 1
+
+    async def _entered(self, token: str) -> rtc.Room:
+        room = self._new_room()
+        try:
+            await asyncio.wait_for(room.connect(self._url, token), CONNECT_S)
+        except (rtc.ConnectError, TimeoutError) as error:
+            hint = "Look at LIVEKIT_URL of the worker, and whether the token is of that server."
+            raise RoomError(f"LiveKit at {self._url} did not let the avatar in: {str(error) or 'no answer'}.", hint) from error
+        return room
 
     async def aclose(self) -> None:
         """Leaves all rooms; joins no more."""
@@ -109,9 +116,9 @@ class AvatarRooms:
                 await room.disconnect()
 
 
-async def _first(*waits: object) -> None:
+async def _first(*waits: Awaitable[object]) -> None:
     """Returns, or raises, as the first of them does."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]  # type: ignore[call-overload]
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:

@@ -114,7 +114,7 @@ class LiveVideoGenerator(VideoGenerator):
         finally:
             self._emptying -= 1
 
-    async def __aiter__(self) -> AsyncIterator[rtc.VideoFrame | rtc.AudioFrame | AudioSegmentEnd]:  # type: ignore[override]
+    async def __aiter__(self) -> AsyncIterator[rtc.VideoFrame | rtc.AudioFrame | AudioSegmentEnd]:
         """Until the session is closed. Raises what made the engine fail."""
         async for given in self._outputs():
             self._asked.clear()

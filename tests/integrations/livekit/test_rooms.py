@@ -226,6 +226,29 @@ def test_the_avatar_leaves_when_its_time_is_over_or_no_agent_comes(captured: Cap
     run(test)
 
 
+def test_an_engine_that_fails_ends_the_visit_and_not_the_worker(captured: Captured, caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        server: dict[str, dict[str, MemoryRoom]] = {}
+        agent = await agent_in(server)
+        live = open_live()
+
+        def fail() -> None:
+            raise RuntimeError("the engine broke")
+
+        live._session.before_frame = fail  # type: ignore[attr-defined]
+        async with worker(server) as rooms:
+            rooms._open_live = lambda: live
+            await rooms.join(f"room:{AVATAR}:standard")
+            await until(lambda: captured.pictures)
+            await agent.say(rustle(0.5, RATE_HZ))
+            await until(lambda: rooms.free == 2)
+            assert set(server["room"]) == {"agent"}
+            assert live.closed
+
+    run(test)
+    assert "had to leave room room" in caplog.text
+
+
 def test_what_livekit_refuses_takes_no_place() -> None:
     async def test() -> None:
         async with worker({}) as rooms:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import cv2
 import pytest
 import soundfile
 
@@ -121,8 +122,16 @@ def test_a_bot_without_a_place_is_heard_and_gets_one_later(given: dict[str, Any]
     assert any("live sessions" in error for error in bot["errors"])
 
 
+def test_the_example_saves_a_picture(server: Serving, speech: Path, tmp_path: Path) -> None:
+    command = [str(PYTHON), "examples/pipecat_bot.py", str(PORTRAIT), str(speech), str(tmp_path / "picture.png")]
+    environment = {**os.environ, "TALKING_HEAD_SERVER": server.url, "TALKING_HEAD_KEY": KEY}
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stderr[-4000:]
+    assert re.search(r"the last of 2\.[0-2]\d s of speech", ended.stdout)
+    assert cv2.imread(str(tmp_path / "picture.png")).shape == (320, 320, 3)
+
+
 def test_the_service_needs_nothing_of_this_projects_core() -> None:
     program = "import sys, integrations.pipecat.video; print([name for name in sys.modules if name.startswith('core')])"
     ended = subprocess.run([str(PYTHON), "-W", "ignore", "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert ended.stdout.strip() == "[]", ended.stderr
-    assert np.__version__
