@@ -234,7 +234,7 @@ class Controls:
     """How the person acts. Only controls in an engine's `capabilities` may differ from their defaults.
 
     Of the lite engine. blink: blinks relative to normal, 0 (never) to 3. head_motion: sway and nods relative to normal, 0 (still) to 2.
-    mouth: lip opening relative to normal, 0.3 to 1.5. smile: what is left of the photo's while it speaks, 0 (relaxed) to 1 (as in the photo).
+    mouth: lip opening relative to normal, 0.3 to 1.5. smile: what is left of the source's while it speaks, 0 (relaxed) to 1 (all).
     gaze_x, gaze_y: where the eyes rest, -1 (viewer's left, up) to 1.
 
     Of the ditto engine, under their published names. emo, eye_f0_mode: see `ConditionOptions`; ch_info: another character whose motion is

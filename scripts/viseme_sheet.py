@@ -15,17 +15,19 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from core.engines.lite import LiteEngine, LiteRegistration
 from core.lite.expression import spoken
-from core.lite.phones import BILABIAL, GROUPS, TABLE, curves
+from core.lite.phones import GROUPS, TABLE, curves
+from core.lite.speaking import TOUCHING
 from core.media.image import load_image
 from core.settings import Settings
 from core.types import FPS, Controls, Frame, Framing, RenderOptions, Samples
 
 SIZE_PX = 512
-TILE_W, TILE_H = 150, 150
+TILE_W, TILE_H = 120, 120
 """Pixels of one mouth in the sheet."""
 COLUMNS = 9
 HEIGHT_OF_FACE = 0.62
@@ -34,8 +36,8 @@ TYPICAL = dict(zip(GROUPS, "_pbmfwθtdnslɹʃkɡŋhjaæeiouyə", strict=True))
 SYLLABLES = ("ama", "iba", "afi", "uli", "apo", "oθi")
 """In IPA, one symbol a phone, after and before silence."""
 PHONE_S, SILENCE_S = 0.12, 0.2
-SHOWN_S = 0.2, 0.04
-"""Of a syllable are shown the frames of so long from its beginning, and every so often."""
+COLOURS = 256
+"""Of the sheet: few are enough, and the file stays small."""
 INK, PAPER = (40, 40, 40), 255
 
 
@@ -53,6 +55,11 @@ def syllable(phones: str) -> list[tuple[str, Samples]]:
     times = SILENCE_S + 0.02 + np.arange(COLUMNS) / FPS
     rows = curves(segments, times)
     return [(f"{phones} {1000 * (at - SILENCE_S):.0f} ms", np.array([*row, 0.5], np.float32)) for at, row in zip(times, rows, strict=True)]
+
+
+def pressed(label: str, row: Samples) -> float:
+    """Lips that touch while somebody speaks press together."""
+    return 0.0 if label == "silence" else max(0.0, 1 - float(row[0]) / TOUCHING)
 
 
 class Face:
@@ -86,7 +93,7 @@ def line(label_and_row: Iterable[tuple[str, Samples]], faces: list[Face], smile:
     for label, row in label_and_row:
         head = np.full((18, TILE_W, 3), PAPER, np.uint8)
         cv2.putText(head, _ascii(label), (4, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.4, INK, 1, cv2.LINE_AA)
-        columns.append(np.vstack([head, *(face.mouth(row, smile, float(label in BILABIAL)) for face in faces)]))
+        columns.append(np.vstack([head, *(face.mouth(row, smile, pressed(label, row)) for face in faces)]))
     columns += [np.full_like(columns[0], PAPER)] * (COLUMNS - len(columns))
     return np.hstack(columns)
 
@@ -107,7 +114,7 @@ def main() -> None:
     groups = list(steady())
     lines = [line(groups[at : at + COLUMNS], faces, asked.smile) for at in range(0, len(groups), COLUMNS)]
     lines += [line(syllable(phones), faces, asked.smile) for phones in SYLLABLES]
-    cv2.imwrite(str(asked.out), np.vstack(lines)[..., ::-1])
+    Image.fromarray(np.vstack(lines)).quantize(COLOURS, dither=Image.Dither.NONE).save(asked.out, optimize=True)
 
 
 if __name__ == "__main__":

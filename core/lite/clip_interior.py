@@ -136,10 +136,14 @@ class FittedInterior:
     def __init__(self, inside: MouthInterior, larger: float, its_contact: float, contact: float, gain: Array) -> None:
         self._inside, self._larger, self._gain = inside, larger, gain.astype(np.float32)
         self.scale = inside.scale * larger
-        self.x0, self.y0 = inside.x0 / larger, contact + (inside.y0 - its_contact) / larger
+        self.x0 = inside.x0 / larger
+        self._its_contact, self._contact = its_contact, contact
 
-    def picture(self, shape: MouthShape) -> Array:
-        return self._inside.picture_for(shape.jaw_px * self._larger, shape.rounding) * self._gain
+    def picture(self, shape: MouthShape) -> tuple[Array, float]:
+        top, bottom = (self._its_contact + (float(y) - self._contact) * self._larger for y in (shape.upper.min(), shape.lower.max()))
+        rows = self._inside.rows(top, bottom)
+        picture = self._inside.picture_for(shape.jaw_px * self._larger, shape.rounding, rows) * self._gain
+        return picture, self._contact + (self._inside.y0 + rows.start / self._inside.scale - self._its_contact) / self._larger
 
 
 def light_around(picture: Frame, mouth: MouthWarp) -> Array:

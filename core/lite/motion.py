@@ -109,8 +109,9 @@ class LifeMotion:
         """Degrees sideways and down by which the head follows the glances, not the gaze that was asked for."""
         first, second = self._following
         first = first + FOLLOW * (np.clip(self._gaze, -0.6, 0.6) * GAZE_TURN_DEG - first)
-        self._following = np.stack([first, second + FOLLOW * (first - second)])
-        return self._following[1]
+        second = second + FOLLOW * (first - second)
+        self._following = np.stack([first, second])
+        return np.asarray(second, np.float64)
 
     def _breathe(self, loudness: float) -> float:
         """How full the lungs are, about -1..1: at rest they go up and down, in speech they empty, and in its pauses they fill."""

@@ -52,26 +52,38 @@ class MouthInterior:
         self._on_jaw = np.dstack([on_jaw, (1 - tongue_alpha) * (1 - lower_alpha)]).astype(np.float32)
         self._teeth_alpha = np.repeat(teeth_alpha, 3, axis=2)  # a product that is broadcast takes four times as long
 
-    def picture(self, shape: MouthShape) -> Array:
-        """The interior for one mouth shape: (h, w, 3) float32 RGB 0..255 in the mouth's frame, without the lips' shadow."""
-        return self.picture_for(shape.jaw_px, shape.rounding)
+    def picture(self, shape: MouthShape) -> tuple[Array, float]:
+        """The interior for one mouth shape: (h, w, 3) float32 RGB 0..255 in the mouth's frame, without the lips' shadow; top edge."""
+        rows = self.rows(float(shape.upper.min()), float(shape.lower.max()))
+        return self.picture_for(shape.jaw_px, shape.rounding, rows), self.y0 + rows.start / self.scale
 
-    def picture_for(self, jaw_px: float, rounding: float) -> Array:
-        """The same for a jaw that is lowered by so much. rounding: of the lips, 0..1."""
-        move = np.array([[1, 0, 0], [0, 1, jaw_px * self.scale]], np.float32)
-        moved = cv2.warpAffine(self._on_jaw, move, (self._width, self._height), borderMode=cv2.BORDER_REPLICATE)
+    def rows(self, top: float, bottom: float) -> slice:
+        """The rows of the picture that show these heights of the mouth's frame, and two beside them."""
+        first, last = (top - self.y0) * self.scale - 2, (bottom - self.y0) * self.scale + 3
+        start = int(np.clip(first, 0, self._height - 1))
+        return slice(start, int(np.clip(last, start + 1, self._height)))
+
+    def picture_for(self, jaw_px: float, rounding: float, rows: slice) -> Array:
+        """Some rows of it for a jaw that is lowered by so much. rounding: of the lips, 0..1."""
+        moved = self._lowered(self._on_jaw, jaw_px, rows)
         red, green, blue, left = cv2.split(moved)
         out: Array = cv2.merge((left, left, left))
-        out *= self._cavity
+        out *= self._cavity[rows]
         out += cv2.merge((red, green, blue))
         if rounding > 0:
             out *= np.float32(1 - ROUND_DARKENS * rounding)
-        teeth = self._teeth_rgb - out
-        teeth *= self._teeth_alpha
+        teeth = self._teeth_rgb[rows] - out
+        teeth *= self._teeth_alpha[rows]
         if rounding > 0:
             teeth *= np.float32(1 - ROUND_HIDES_TEETH * rounding)
         out += teeth
         return out
+
+    def _lowered(self, layer: Array, down_px: float, rows: slice) -> Array:
+        """Some rows of a layer that is lowered, in pixels of the mouth's frame."""
+        move = np.array([[1, 0, 0], [0, 1, down_px * self.scale - rows.start]], np.float32)
+        lowered: Array = cv2.warpAffine(layer, move, (self._width, rows.stop - rows.start), borderMode=cv2.BORDER_REPLICATE)
+        return lowered
 
     def _rectified(self, texture: Frame, scale: float) -> Array:
         frame = self._warp.frame

@@ -15,20 +15,19 @@ _LINE_REACH = 2.4
 """Distance from the dark line between closed lips, in its widths, from where on it changes no pixel."""
 
 _LIT, _SHADED, _TURNED_IN = 0.07, 0.15, 0.12
-"""Of lips that come forward, the middle of the lower one catches so much more light, the skin below it less, and so do both at the opening."""
+"""Of lips that come forward, the middle of the lower one catches so much more light, the skin below it less, and both do at the opening."""
 _SHADE_FROM = 0.1
 """Rounding from which on that is seen."""
 
 
 class Interior(Protocol):
-    """A picture of the inside of the mouth: its left and top edge in the mouth's frame, and its pixels per output pixel."""
+    """A picture of the inside of the mouth: its left edge in the mouth's frame, and its pixels per output pixel."""
 
     x0: float
-    y0: float
     scale: float
 
-    def picture(self, shape: MouthShape) -> Array:
-        """(h, w, 3) float32 RGB 0..255."""
+    def picture(self, shape: MouthShape) -> tuple[Array, float]:
+        """(h, w, 3) float32 RGB 0..255, of what is seen between the lips at least, and its top edge in the mouth's frame."""
 
 
 def fill_mouth(drawn: Frame, mouth: MouthWarp, interior: Interior, shape: MouthShape, x: Array, y: Array, covered: Array) -> None:
@@ -37,10 +36,11 @@ def fill_mouth(drawn: Frame, mouth: MouthWarp, interior: Interior, shape: MouthS
     drawn: (h, w, 3), a part of the picture whose lips are moved. x, y, covered: of its pixels, (h, w), as `MouthWarp.source` takes and
     returns them (x of the source, y of the picture).
     """
-    open_rows = np.flatnonzero(covered.any(axis=1))
-    if len(open_rows):
-        open_columns = np.flatnonzero(covered.any(axis=0))
-        part = slice(open_rows[0], open_rows[-1] + 1), slice(open_columns[0], open_columns[-1] + 1)
+    if not covered.size:  # a band without any of the mouth
+        return
+    open_rows, open_columns = (rows_between(cv2.reduce(covered, along, cv2.REDUCE_MAX).ravel() > 0) for along in (1, 0))
+    if open_rows.start < open_rows.stop:
+        part = open_rows, open_columns
         _fill_opening(drawn[part], mouth, interior, shape, x[part], y[part], covered[part])
     if mouth.teeth_shown:
         _darken_line(drawn, mouth, shape, x, y)
@@ -55,7 +55,9 @@ def _light_forward(drawn: Frame, mouth: MouthWarp, shape: MouthShape, x: Array, 
     near = rows_between((y.max(1) > upper_edge.min()) & (y.min(1) < lower_edge.max() + below))
     if near.start == near.stop:
         return
-    drawn, x, y, covered = drawn[near], x[near], y[near], covered[near]
+    along = rows_between(np.abs(x[near]).min(axis=0) < mouth.half)
+    part = near, along
+    drawn, x, y, covered = drawn[part], x[part], y[part], covered[part]
     column = mouth.frame.index(x)
     upper, lower = look_up(shape.upper, column), look_up(shape.lower, column)
     # 0 at the opening, 1 at the lip's outer edge, on either lip
@@ -92,12 +94,12 @@ def _darken_line(drawn: Frame, mouth: MouthWarp, shape: MouthShape, x: Array, y:
 def _fill_opening(
     drawn: Frame, mouth: MouthWarp, interior: Interior, shape: MouthShape, x: Array, y: Array, covered: Array
 ) -> None:
-    picture = interior.picture(shape)
+    picture, top = interior.picture(shape)
     scale = np.float32(interior.scale)
     inside = cv2.remap(
         picture,
         (x - np.float32(interior.x0)) * scale - np.float32(0.5),
-        (y - np.float32(interior.y0)) * scale - np.float32(0.5),
+        (y - np.float32(top)) * scale - np.float32(0.5),
         interpolation=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )

@@ -42,8 +42,8 @@ ROUND_HIGHER = 0.4
 ROUND_POUT = 0.2
 """How much thicker rounded lips are, which come forward."""
 TUCK_HIDDEN, TUCK_LIFT, TUCK_CLOSING = 0.5, 0.18, 0.35
-"""f, v: part of the lower lip that rolls in under the teeth, of the upper lip's thickness that it rises to give them free, and of the gap by
-which the lower lip comes up to them."""
+"""f, v: part of the lower lip that rolls in under the teeth, of the upper lip's thickness that it rises to give them free, and of the gap
+by which the lower lip comes up to them."""
 PRESSED_HIDDEN, PRESSED_THINNER = 0.24, 0.16
 """p, b, m: part of each lip that rolls in where they are pressed together, and by which its outer edge follows."""
 RELAXED_FLATTENING, RELAXED_NARROWING, RELAXED_DROP = 0.85, 0.16, 0.8
@@ -160,8 +160,8 @@ class MouthWarp:
         self.bounds = (-min(frame.reach, 1.25 * jaw_half), 1.02 * self.nose_y, min(frame.reach, 1.25 * jaw_half), bottom)
 
     def shape(self, aperture: float, spread: float, tuck: float, smile: float = 1.0, press: float = 0.0) -> MouthShape:
-        """The lips for aperture 0..1.2, spread -1..1 (rounded..spread), tuck 0..1, smile 0..1 (relaxed..as in the photo), press 0..1 (closed
-        lips pressed together).
+        """The lips for aperture 0..1.2, spread -1..1 (rounded..spread), tuck 0..1, smile 0..1 (relaxed..as in the photo), press 0..1
+        (closed lips pressed together).
         """
         rounding, spreading = max(-spread, 0.0), max(spread, 0.0)
         gap = self.opening_px * aperture * (1 - TUCK_CLOSING * tuck) * (1 + ROUND_HIGHER * rounding)

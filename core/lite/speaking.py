@@ -25,7 +25,7 @@ class Speaking:
         self._voice = self._relaxed = 0.0
 
     def step(self, lips: Expression, loudness: float) -> Expression:
-        """The next frame's lips. lips: as `spoken` gives them, whose smile is what is left of it in speech. loudness: 0..1, of this frame."""
+        """The next frame's lips. lips: as `spoken` gives them, smile: what is left of it in speech. loudness: 0..1, of this frame."""
         heard = min(loudness / VOICE_SOFT, 1.0)
         press_in, press_out, relax, smile_again = self._shares
         self._voice += (press_in if heard > self._voice else press_out) * (heard - self._voice)

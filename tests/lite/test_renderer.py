@@ -11,7 +11,8 @@ from core.engines.lite import LiteEngine
 from core.errors import FaceError
 from core.lite.expression import Expression
 from core.lite.head_warp import HeadPose
-from core.lite.mouth_warp import CHIN
+from core.lite.mouth_interior import MouthInterior
+from core.lite.mouth_warp import CHIN, MouthWarp
 from core.lite.renderer import Renderer
 from core.optimization.resolution_optimization import cut_pixels, face_cut
 from core.types import Frame, Framing, Photo, RenderOptions
@@ -98,9 +99,14 @@ def test_pressed_lips_are_thinner_and_meet_at_the_same_place(renderer: Renderer)
     assert thickness[1] < 0.9 * thickness[0]
 
 
+def picture_of(inside: MouthInterior, aperture: float, spread: float, mouth: MouthWarp) -> Frame:
+    shape = mouth.shape(aperture, spread, 0.0)
+    return inside.picture_for(shape.jaw_px, shape.rounding, slice(0, len(inside._cavity)))
+
+
 def test_upper_teeth_stay_while_the_jaw_takes_the_lower_ones_along(renderer: Renderer) -> None:
     inside = renderer._interior
-    pictures = [inside.picture(renderer.mouth.shape(aperture, 0.0, 0.0)) for aperture in (0.9, 1.2)]
+    pictures = [picture_of(inside, aperture, 0.0, renderer.mouth) for aperture in (0.9, 1.2)]
     certain = inside._teeth_alpha.min(axis=2) > 0.999
     assert certain.any()
     np.testing.assert_allclose(pictures[0][certain], pictures[1][certain], atol=0.5)
@@ -111,10 +117,19 @@ def test_upper_teeth_stay_while_the_jaw_takes_the_lower_ones_along(renderer: Ren
 
 
 def test_rounded_lips_leave_the_teeth_in_the_dark(renderer: Renderer) -> None:
-    inside, mouth = renderer._interior, renderer.mouth
-    plain, rounded = (inside.picture(mouth.shape(0.5, value, 0.0)) for value in (0.0, -1.0))
+    inside = renderer._interior
+    plain, rounded = (picture_of(inside, 0.5, value, renderer.mouth) for value in (0.0, -1.0))
     teeth = inside._teeth_alpha.min(axis=2) > 0.9
     assert rounded[teeth].mean() < 0.4 * plain[teeth].mean()
+
+
+def test_only_what_is_seen_of_the_inside_is_made(renderer: Renderer) -> None:
+    inside = renderer._interior
+    shape = renderer.mouth.shape(0.4, 0.0, 0.0)
+    part, top = inside.picture(shape)
+    first = round((top - inside.y0) * inside.scale)
+    assert len(part) < 0.5 * len(inside._cavity)
+    np.testing.assert_allclose(part, picture_of(inside, 0.4, 0.0, renderer.mouth)[first : first + len(part)], atol=0.01)
 
 
 def test_blink_closes_both_eyes(finder: FaceFinder, renderer: Renderer) -> None:
