@@ -16,8 +16,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 from core.command_line import OneLineParser, end_like_ctrl_c, exit_code
+from core.engines import ditto_networks
 from core.progress_bar import ProgressBar
 from core.types import FPS
 from training.checkpoints import add_ditto_flag, ditto_checkpoints
@@ -109,7 +111,7 @@ def _made(jobs: list[Job], chosen: argparse.Namespace, options: Options, checkpo
         return
     # Spawned, not forked: threads of the networks' libraries do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(chosen.workers, len(jobs)), context, _load, (dict(checkpoints), chosen.device)) as pool:
+    with ProcessPoolExecutor(min(chosen.workers, len(jobs)), context, _load, (dict(checkpoints), chosen.device, ditto_networks.SIZES)) as pool:
         futures: list[Future[SourceEntry]] = [pool.submit(_work, *job, chosen.data, options) for job in jobs]
         try:
             for future in as_completed(futures):
@@ -123,8 +125,10 @@ _networks: DataNetworks | None = None
 """Of a worker process."""
 
 
-def _load(checkpoints: Mapping[str, Path], device: str | None) -> None:
+def _load(checkpoints: Mapping[str, Path], device: str | None, sizes: Mapping[str, Mapping[str, Any]]) -> None:
+    """sizes: of the networks, as the process that starts this one has them."""
     global _networks
+    ditto_networks.SIZES = sizes
     _networks = load_data_networks(checkpoints, device)
 
 

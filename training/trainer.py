@@ -51,10 +51,11 @@ class Trainer:
         self.validation_windows = Windows(folder, held_out or learnt, config.window.frames, config.emotion)
         self.on_held_out = bool(held_out)
         torch.manual_seed(config.seed)
-        lmdm = LMDM(**config.lmdm_arguments)
+        self.learner = Learner(LMDM(**config.lmdm_arguments), self.manifest.motion, config.gradient_checkpointing)
         if initial is not None:
-            initial(lmdm)
-        self.learner = Learner(lmdm, config.gradient_checkpointing).to(self.accelerator.device)
+            initial(self.learner.lmdm)
+            self.learner.unfold()
+        self.learner.to(self.accelerator.device)
         self.loss = MotionLoss(config.objective, self.manifest.motion).to(self.accelerator.device)
         self.average = MovingAverage(self.learner, config.optimizer.ema_decay)
         self.optimizer = torch.optim.AdamW(

@@ -52,7 +52,7 @@ def validate(learner: Learner, loss: MotionLoss, windows: Windows, config: Confi
         for name, value in found.items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(part.time)
     losses = {name: value / len(batch.time) for name, value in sums.items()}
-    sampled = sample(learner.lmdm, batch.cond_frame[:SAMPLED], batch.cond[:SAMPLED])
+    sampled = sample(learner.folded(), batch.cond_frame[:SAMPLED], batch.cond[:SAMPLED])
     wanted = batch.motion[:SAMPLED].cpu().numpy()
     scale = loss.scale.cpu().numpy()
     losses["sampled"] = float(np.sqrt((np.square((sampled - wanted) / scale) @ loss.weights.cpu().numpy()).mean()))
