@@ -111,7 +111,8 @@ def _made(jobs: list[Job], chosen: argparse.Namespace, options: Options, checkpo
         return
     # Spawned, not forked: threads of the networks' libraries do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(chosen.workers, len(jobs)), context, _load, (dict(checkpoints), chosen.device, ditto_networks.SIZES)) as pool:
+    given = dict(checkpoints), chosen.device, ditto_networks.SIZES
+    with ProcessPoolExecutor(min(chosen.workers, len(jobs)), context, _load, given) as pool:
         futures: list[Future[SourceEntry]] = [pool.submit(_work, *job, chosen.data, options) for job in jobs]
         try:
             for future in as_completed(futures):

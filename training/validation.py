@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from core.atomic_components.motion_stitch import LIP
 from core.atomic_components.pose import LAYOUT
 from core.models import LMDM
 from core.types import FPS
@@ -19,6 +18,7 @@ from training.data.plot import save_figure, style
 from training.data.windows import Batch, Windows, draw
 from training.learner import Learner
 from training.losses import MotionLoss
+from training.metrics import LIP_DIMS
 
 SAMPLED = 8
 """Windows that motion is sampled for."""
@@ -26,7 +26,6 @@ SAMPLE_STEPS = 10
 SEED = 2**31
 """Beside that of the configuration; no step has this number."""
 AT_ONCE = 64
-LIP_DIMS = [LAYOUT["exp"].start + 3 * keypoint + axis for keypoint in LIP for axis in range(3)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,21 +11,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 import yaml
 from safetensors.torch import load_file
 
+from core.engines.ditto import DittoEngine
+from core.media.source import load_source
 from core.models import LMDM
 from core.models.checkpoint import load_checkpoint
-from tests.support.paths import ROOT
-from tests.support.synthetic_checkpoints import FILES
+from core.settings import Settings
+from core.types import Audio, Controls, Framing, Photo, RenderOptions
+from tests.support.network_sizes import TINY
+from tests.support.paths import PORTRAIT, ROOT
+from tests.support.synthetic_checkpoints import FILES, checkpoints
 from training.config import checked, load_config
 from training.cost import BYTES_PER_PARAMETER, cost_of
-from training.data.manifest import Moments
+from training.data.manifest import Moments, read_manifest
 from training.data.windows import Steps, Windows, split
+from training.export import main as export
 from training.files import DataError
 from training.learner import Learner
 from training.losses import MotionLoss
+from training.run_folder import trained
 from training.schedule import learning_rate
 from training.train import main as train
 
@@ -124,8 +132,6 @@ def test_two_processes_have_the_gradients_of_one(data: Path, tmp_path: Path) -> 
 
 def test_gradients_are_those_of_one_pass_when_layers_are_computed_again(data: Path) -> None:
     config = checked({**SMALL, "data": str(data), "run": "r"}, "here")
-    from training.data.manifest import read_manifest
-
     manifest = read_manifest(data)
     batch = Steps(config, Windows(data, split(manifest, 0)[0], 20, 4))[0]
     found = []
@@ -157,9 +163,6 @@ def test_the_learner_without_its_condition_is_the_products_unconditional_pass() 
 
 
 def test_training_begins_from_published_weights(data: Path, ditto: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from tests.support.network_sizes import TINY
-    from training.run_folder import trained
-
     network = {**TINY["lmdm"]}
     config = configured(tmp_path, network=network, window={"frames": 20}, optimizer={"learning_rate": 1e-12, "warmup_steps": 0})
     assert run(config, data, tmp_path / "run", "--until", "1", "--init", str(ditto)) == 0
@@ -192,8 +195,6 @@ def test_losses_by_name() -> None:
 
 
 def test_windows_are_those_of_seed_and_step(data: Path) -> None:
-    from training.data.manifest import read_manifest
-
     config = checked({**SMALL, "data": str(data), "run": "r"}, "here")
     manifest = read_manifest(data)
     learnt, held_out = split(manifest, 0.3)
@@ -255,3 +256,21 @@ def test_mistakes_of_a_configuration_are_named(tmp_path: Path, text: str, said: 
     path.write_text(text)
     with pytest.raises(DataError, match=said):
         load_config(path, data="data", run=None if "run:" in text else "run")
+
+
+def test_a_causal_run_makes_its_video_and_speaks_live(data: Path, ditto: Path, portrait: Photo, speech: Audio, tmp_path: Path) -> None:
+    """Windows of 30 frames, 5 of context: offline for the video of the run, then a live session of what is exported."""
+    soundfile.write(tmp_path / "speech.wav", speech.samples[:6_400], 16_000)
+    video = {"photo": str(PORTRAIT), "audio": str(tmp_path / "speech.wav"), "ditto": str(ditto), "steps": 1}
+    config = configured(tmp_path, window={"frames": 30, "context": 5, "causal": True}, sample_video=video)
+    assert run(config, data, tmp_path / "run", "--until", "1") == 0
+    made = load_source(tmp_path / "run" / "samples" / "00000001.mp4", Settings())
+    assert made.n_frames == 10  # type: ignore[union-attr]
+    assert export([str(tmp_path / "run"), str(tmp_path / "checkpoint"), "--ditto", str(ditto), "--no_onnx"]) == 0
+    engine = DittoEngine(checkpoints(tmp_path / "checkpoint"), "cpu")
+    options = RenderOptions(online_mode=True, overlap_v2=75, sampling_timesteps=1, emit_tail=True)
+    session = engine.session(engine.register(portrait, Framing()), Controls(), options)
+    first = list(session.push(speech.samples[: 640 * 20]))
+    assert len(first) >= 10  # of 20 frames of speech, while it goes on
+    assert len(first) + len(list(session.flush())) == 20
+    engine.close()
