@@ -53,6 +53,7 @@ WORKDIR /app
 COPY api_server.py app.py app_optimized.py inference.py model_manager.py LICENSE NOTICE ./
 COPY assets ./assets
 COPY manager ./manager
+COPY integrations ./integrations
 COPY core ./core
 RUN python3 -m compileall -q .
 ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \

@@ -19,6 +19,7 @@ from core.web.addresses import address, is_loopback, listen, port_number
 from core.web.api.http import check_keys, make_server
 from core.web.api.settings import ServerSettings
 from core.web.gradio_environment import prepare_environment
+from integrations.webrtc import offer_webrtc
 from manager.ditto import MODES, offer_ditto
 from manager.kokoro import offer_kokoro
 
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     from core.web.pages.mounted import page_app
 
     studio = open_studio(settings, offer_ditto(settings, arguments.ditto), serving=True)
-    service = Service(studio, outputs, kokoro_file=offer_kokoro(fetch=settings.fetch_ditto))
+    service = Service(studio, outputs, kokoro_file=offer_kokoro(fetch=settings.fetch_ditto), webrtc=offer_webrtc(settings))
     sweeper = Sweeper(outputs)
 
     try:

@@ -21,6 +21,7 @@ from core.web.addresses import free_port, port_number
 from core.web.gradio_environment import prepare_environment, server_name, server_port
 from core.web.pages.launch import launch, shut_down, wait_for_signal, warm_up
 from core.zero_gpu import on_zero_gpu
+from integrations.webrtc import offer_webrtc
 from manager.ditto import MODES, Mode, make_ditto, missing_bytes, offer_ditto
 from manager.kokoro import offer_kokoro
 from manager.store import Store
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace, everything: bool) -> None:
     from core.web.pages.tabs.common import PageContents
 
     studio = open_studio(settings, ditto, serving=True)
-    service = Service(studio, outputs, kokoro_file=offer_kokoro(fetch=settings.fetch_ditto))
+    service = Service(studio, outputs, kokoro_file=offer_kokoro(fetch=settings.fetch_ditto), webrtc=offer_webrtc(settings))
     sweeper = Sweeper(outputs)
     page = build_page(service, PageContents(everything, EXAMPLES))
     try:

@@ -49,6 +49,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     voice = parser.add_argument_group("voice", "of a text")
     voice.add_argument("--voice", default="", help="its id, as --list_voices shows it (default: the first)")
     voice.add_argument("--speed", default=1.0, type=float, help="0.5 to 2, relative to the voice's usual speed (default: %(default)s)")
+    parser.add_argument("--visemes", type=Path, metavar="FILE", help="write what the mouth does, for other avatars (.json)")
     voice.add_argument("--captions", type=Path, metavar="FILE", help="write captions (.vtt or .srt); of a recording as they are recognised")
     parser.add_argument(
         "--source_path", type=Path, help="photo (png, jpg, heic, avif, webp, bmp) or video (mp4, mov, webm, mkv, avi, mpeg, flv)"
@@ -109,7 +110,7 @@ def add_ditto_flags(parser: argparse.ArgumentParser) -> None:
 def check_complete(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     """Ends the program where something needed is not given, or something given would do nothing."""
     if arguments.jobs is not None:
-        for flag in ("output_path", "captions", "profile"):
+        for flag in ("output_path", "captions", "visemes", "profile"):
             if getattr(arguments, flag) is not None:
                 parser.error(f"--{flag} is for one video, not for --jobs")
         if not 1 <= arguments.at_once <= 64:
@@ -126,6 +127,8 @@ def check_complete(parser: argparse.ArgumentParser, arguments: argparse.Namespac
         parser.error("--voice and --speed are for --text and --text_file")
     if arguments.captions is not None and arguments.captions.suffix.lower() not in (".vtt", ".srt"):
         parser.error("the name of --captions must end in .vtt or .srt")
+    if arguments.visemes is not None and arguments.visemes.suffix.lower() != ".json":
+        parser.error("the name of --visemes must end in .json")
 
 
 def given_by_name(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -151,6 +154,7 @@ def option_values(arguments: argparse.Namespace, given: Mapping[str, Any]) -> di
         "label": arguments.label,
         "mark": arguments.mark == "on",
         "burn_captions": arguments.burn_captions,
+        "visemes": arguments.visemes is not None,
         **(preset(arguments.preset) if arguments.preset else {}),
         **given,
     }
@@ -324,6 +328,7 @@ def run(arguments: argparse.Namespace, written_as: Mapping[str, str] = AS_NAMED)
     from core.profiling import profile
     from core.settings import load_settings
     from core.studio import open_studio
+    from core.visemes.document import add_words, beside
 
     settings = load_settings()
     bar = ProgressBar()
@@ -341,6 +346,8 @@ def run(arguments: argparse.Namespace, written_as: Mapping[str, str] = AS_NAMED)
             heard = opened.enter_context(given_speech.recognition(audio, settings, cancel))
         if arguments.captions is not None:
             given_speech.check_captions(arguments.captions, audio, heard is not None)
+        if arguments.visemes is not None:
+            given_speech.check_place(arguments.visemes)
         if heard is not None and options.render.burn_captions:
             bar(Progress("recognising"))
             audio = dataclasses.replace(audio, words=heard.words())
@@ -354,7 +361,12 @@ def run(arguments: argparse.Namespace, written_as: Mapping[str, str] = AS_NAMED)
         )
         generation = studio.generate(request, output, bar)
         if arguments.captions is not None:
-            given_speech.write_captions(arguments.captions, audio.words if heard is None else heard.words())
+            words = audio.words if heard is None else heard.words()
+            given_speech.write_captions(arguments.captions, words)
+            if options.render.visemes:
+                add_words(beside(output), words)
+        if arguments.visemes is not None:
+            given_speech.move_visemes(beside(output), arguments.visemes)
         if arguments.profile is not None:  # after a run that takes memory, registers the face and chooses kernels
             folder = output.with_suffix(".profile") if arguments.profile == Path() else arguments.profile
             again = partial(studio.generate, request, output, bar)

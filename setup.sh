@@ -16,11 +16,16 @@ done
 ROOT="$(CDPATH='' cd -- "$(dirname -- "$self")" && pwd -P)"
 cd -- "$ROOT"
 
-VENV="$ROOT/.venv"
-VPY="$VENV/bin/python"
-STATE="$VENV/.setup"            # one stamp per installed part, the log, and a mark while an installation runs
-LOG="$STATE/install.log"
-MARK="$STATE/installing"        # "<process> venv" or "<process> packages"
+# Where everything is installed from now on: a folder beside this file.
+use_environment() {
+  NAME="$1"
+  VENV="$ROOT/$NAME"
+  VPY="$VENV/bin/python"
+  STATE="$VENV/.setup"          # one stamp per installed part, the log, and a mark while an installation runs
+  LOG="$STATE/install.log"
+  MARK="$STATE/installing"      # "<process> venv" or "<process> packages"
+}
+use_environment .venv
 TORCH_CPU_INDEX="https://download.pytorch.org/whl/cpu"
 SYSTEM_LIBRARIES="sudo apt-get install -y libgl1 libglib2.0-0 libegl1 libgles2"
 
@@ -48,7 +53,9 @@ usage: ./setup.sh [command]
   demo [options]   turn assets/portrait.png and assets/speech_7s.wav into output/demo.mp4 (options go to inference.py)
   app [options]    start the page in the browser (options go to app.py)
   livekit, webrtc  install what these integrations need (docs/livekit.md, docs/webrtc.md)
+  pipecat          install what Pipecat needs, into .venv-pipecat (docs/pipecat.md)
   train            install what training the motion model needs (docs/training.md)
+  cluster          install what several machines share their jobs by (docs/deployment.md)
   speech           install the voices that speak a text (docs/usage.md; espeak-ng among them is under the GPL)
   test [--all]     run ruff, mypy and pytest; --all adds the slow tests; what else is given goes to pytest
   help             this text
@@ -128,7 +135,9 @@ FILES = {
     "dev": ("requirements-dev.txt", "requirements-speech.txt"),
     "livekit": ("requirements-livekit.txt",),
     "webrtc": ("requirements-webrtc.txt",),
+    "pipecat": ("requirements-pipecat.txt",),
     "train": ("requirements-train.txt",),
+    "cluster": ("requirements-cluster.txt",),
 }
 python = "%d.%d %s %s" % (*sys.version_info[:2], platform.system(), platform.machine())
 def stamp(part):
@@ -163,26 +172,26 @@ venv_is_sound() {
   local owner='' stage=''
   [ -e "$VENV" ] || [ -L "$VENV" ] || return 1
   if [ ! -d "$STATE" ]; then
-    die ".venv is there, but this script did not make it." "Move it away or delete it (rm -rf .venv), then run this again."
+    die "$NAME is there, but this script did not make it." "Move it away or delete it (rm -rf $NAME), then run this again."
   fi
   if [ -f "$MARK" ]; then
     read -r owner stage <"$MARK" || true
     if is_running_setup "$owner"; then
-      die "another setup.sh (process $owner) is installing into .venv." "Wait for it, then run this again."
+      die "another setup.sh (process $owner) is installing into $NAME." "Wait for it, then run this again."
     fi
     # pip fetches everything before it unpacks the first package; interrupted before that, the environment is as it was.
     if [ "$stage" != packages ] || grep -q '^Installing collected packages' "$LOG" 2>/dev/null; then
-      say "The last installation was interrupted; making .venv anew."
+      say "The last installation was interrupted; making $NAME anew."
       return 1
     fi
     rm -f "$MARK"
   fi
   if ! "$VPY" -I -c 'import pip' >/dev/null 2>&1; then
-    say "The Python of .venv is gone or has changed; making .venv anew."
+    say "The Python of $NAME is gone or has changed; making $NAME anew."
     return 1
   fi
   if [ -n "${PYTHON:-}" ] && [ "$(python_version "$PYTHON")" != "$(python_version "$VPY")" ]; then
-    say "PYTHON is $PYTHON, .venv is $(python_version "$VPY"); making .venv anew."
+    say "PYTHON is $PYTHON, $NAME is $(python_version "$VPY"); making $NAME anew."
     return 1
   fi
 }
@@ -195,13 +204,13 @@ make_venv() {
     *:*) die "the folder '$ROOT' has a colon in its name, which Python's environments do not allow." "Rename it, then run this again." ;;
   esac
   check_disk "$1"
-  say "Making .venv with $BASE_PYTHON ($(python_version "$BASE_PYTHON"))"
+  say "Making $NAME with $BASE_PYTHON ($(python_version "$BASE_PYTHON"))"
   rm -rf "$VENV"
   mkdir -p "$STATE" || die "cannot write into '$ROOT'."
   printf '%s venv\n' "$$" >"$MARK"
   if ! "$BASE_PYTHON" -m venv "$VENV" >"$LOG" 2>&1; then
     tail -n 5 "$LOG" >&2
-    die "making .venv failed (above is what Python says)." "On Debian and Ubuntu this is often cured by: sudo apt-get install python3-venv"
+    die "making $NAME failed (above is what Python says)." "On Debian and Ubuntu this is often cured by: sudo apt-get install python3-venv"
   fi
   rm -f "$MARK" "$LOG"
 }
@@ -220,7 +229,9 @@ check_disk() {
       dev) needed=$((needed + 800)) ;;
       livekit) needed=$((needed + 400)) ;;
       webrtc) needed=$((needed + 100)) ;;
+      pipecat) needed=$((needed + 900)) ;;
       train) needed=$((needed + 200)) ;;
+      cluster) needed=$((needed + 50)) ;;
     esac
   done
   free="$(df -Pk . 2>/dev/null | sed -n '$s/.* \([0-9][0-9]*\)  *[0-9][0-9]*%.*/\1/p' || true)"
@@ -310,7 +321,8 @@ install_parts() { # the parts wanted, the parts missing
         # A GPU's packages have an ONNX Runtime of their own.
         case " $1 " in *' gpu '*) ;; *) requirements="$requirements -c requirements.txt onnxruntime" ;; esac
         ;;
-      dev | livekit | webrtc | train) requirements="$requirements -r requirements-$part.txt" stamps="$stamps $part" ;;
+      pipecat) requirements="$requirements -r requirements-pipecat.txt --no-binary docopt" stamps="$stamps pipecat" ;; # docopt has no wheel
+      dev | livekit | webrtc | train | cluster) requirements="$requirements -r requirements-$part.txt" stamps="$stamps $part" ;;
     esac
   done
   check_disk "$2"
@@ -393,6 +405,9 @@ ensure() {
   case " $wanted " in
     *' gpu '*) if [ -n "$(missing_parts tensorrt)" ]; then install_tensorrt; fi ;;
   esac
+  case " $wanted " in
+    *' pipecat '*) return 0 ;; # it has no OpenCV
+  esac
   if [ -n "$(missing_parts libraries)" ]; then check_libraries; fi
 }
 
@@ -439,16 +454,34 @@ integration() {
   say "Ready. How to go on: docs/$1.md"
 }
 
+# Pipecat pins versions that are not ours: it has an environment of its own.
+prepare_pipecat() {
+  use_environment .venv-pipecat
+  ensure pipecat
+  use_environment .venv
+}
+
+pipecat() {
+  prepare_pipecat
+  say "Ready. How to go on: docs/pipecat.md"
+}
+
 train() {
   ensure full train
   say "Ready. How to go on: docs/training.md"
 }
 
+cluster() {
+  ensure lite cluster
+  say "Ready. How to go on: docs/deployment.md"
+}
+
 run_tests() {
   local markers='not slow' optional='' failed=''
-  if [ "${1:-}" = --all ]; then markers='' optional='livekit webrtc train' && shift; fi
+  if [ "${1:-}" = --all ]; then markers='' optional='livekit webrtc train cluster' && shift; fi
   # shellcheck disable=SC2086
   ensure full dev $optional
+  if [ -n "$optional" ]; then prepare_pipecat; fi
   if ! command -v chromium >/dev/null 2>&1; then
     say "Note: no chromium here, which the browser tests need (Debian: sudo apt-get install chromium)."
   fi
@@ -467,7 +500,9 @@ case "$command" in
   app) app "$@" ;;
   speech) speech ;;
   livekit | webrtc) integration "$command" ;;
+  pipecat) pipecat ;;
   train) train ;;
+  cluster) cluster ;;
   test) run_tests "$@" ;;
   help | -h | --help) usage ;;
   *)

@@ -11,6 +11,7 @@ middle of its 40 ms, t = (i + 0.5) x 40 ms. Figures, pooled over all videos wher
 
 closed     a frame whose aperture is at most 10 % of its clip's 95th percentile.
 recall     of the m, b and p phones, those with a closed frame among the frames that overlap the phone, or one frame beside them.
+labio      of the f and v phones, those with a frame of at most 20 % among the same frames: the lower lip is at the teeth.
 precision  of the closed frames inside speech, those that overlap an m, b or p, or lie one frame beside one. Inside speech: the frame's
            middle lies in no silence of 0.1 s or more, nor within 80 ms of one (lips may shut a little early and open a little late).
 r          Pearson correlation of the aperture with the phonetic target (core.lite.phones.curves) over frames with a face; median of clips.
@@ -127,13 +128,17 @@ def measure(clip: Clip) -> dict[str, Any]:
             quiet.append((s, e))
     quiet = [(s, e) for s, e in quiet if e - s >= 0.1 or s <= 0 or e >= end_s]
     speech = ~inside(t, quiet, 0.08) & (t < end_s)
-    lips = spans(*phones.BILABIAL)
+    lips, teeth = spans(*phones.BILABIAL), spans("labiodental")
     near = np.zeros(n, bool)
     hits = 0
+
+    def around(start_s: float, end_s: float) -> slice:
+        return slice(max(int(start_s / FRAME_S) - 1, 0), min(int(np.ceil(end_s / FRAME_S)) + 1, n))
+
     for s, e in lips:
-        first, last = max(int(s / FRAME_S) - 1, 0), min(int(np.ceil(e / FRAME_S)) + 1, n)
-        near[first:last] = True
-        hits += bool(closed[first:last].any())
+        near[around(s, e)] = True
+        hits += bool(closed[around(s, e)].any())
+    at_teeth = seen & (clip.aperture <= 0.2 * top)
     said = closed & speech
     target = phones.curves(clip.segments, t)[:, 0]
     # The ends of the recording are no transitions: lips rest there too.
@@ -144,6 +149,8 @@ def measure(clip: Clip) -> dict[str, Any]:
         "frames": n,
         "bilabials": len(lips),
         "recalled": hits,
+        "labiodentals": len(teeth),
+        "at_teeth": sum(bool(at_teeth[around(s, e)].any()) for s, e in teeth),
         "closed": int(said.sum()),
         "right": int((said & near).sum()),
         "r": round(float(np.corrcoef(clip.aperture[seen], target[seen])[0, 1]), 3),
@@ -169,6 +176,7 @@ def pooled(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "clips": len(rows),
         "closure_recall": round(total("recalled") / max(total("bilabials"), 1), 3),
+        "labio_recall": round(total("at_teeth") / max(total("labiodentals"), 1), 3),
         "closure_precision": round(total("right") / max(total("closed"), 1), 3),
         "r": median("r"),
         "r_worst": min(row["r"] for row in rows),
@@ -189,7 +197,8 @@ def main() -> None:
     rows = [measure(load(video, file)) for video, file in zip(o.video, o.phones, strict=True)]
     for row in rows:
         print(
-            f"{row['clip']:16s} closure {row['recalled']}/{row['bilabials']} right {row['right']}/{row['closed']}  r {row['r']:+.2f}"
+            f"{row['clip']:16s} closure {row['recalled']}/{row['bilabials']} labio {row['at_teeth']}/{row['labiodentals']}"
+            f"  right {row['right']}/{row['closed']}  r {row['r']:+.2f}"
             f"  silence {row['silence']} % (mean {row['silence_mean']})  rounding {row['rounding']} %"
         )
     line = json.dumps(pooled(rows))

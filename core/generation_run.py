@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from functools import partial
@@ -26,6 +27,7 @@ from core.provenance.signing import Signer
 from core.run_request import PreparedRun
 from core.scheduler import Job, Scheduler
 from core.sync.meter import NOT_MEASURED, Sync, SyncMeter
+from core.sync.picture import Box
 from core.types import (
     SAMPLE_RATE_HZ,
     SAMPLES_PER_FRAME,
@@ -50,6 +52,10 @@ TURN_S = 0.02
 """A turn of a run ends about then, with the frame it is at: live sessions have frames due every 40 ms."""
 PREVIEW_S = 2
 """Of a preview: what can be looked at while the rest is made."""
+HELD_BYTES = 48 * 2**20
+"""Of frames that wait until the preview is finished, before they are encoded for the whole video: as many as 512×512 pixels need."""
+CATCH_UP = 2
+"""Frames that are encoded for each one that is drawn, as long as some of them wait."""
 STEP_FRAMES = 5
 """As much of the recording is heard at a time; the session says how many frames are taken in one turn on the device."""
 
@@ -119,16 +125,29 @@ class GenerationRun:
                 beside=self.beside, metadata=self.metadata, sign=sign, crf=self.options.crf,
             )  # fmt: skip
             writer = stack.enter_context(writing(output))
-            first = stack.enter_context(writing(preview)) if preview is not None and self.total > n_first else None
+            previewed = preview is not None and self.total > n_first
+            first = stack.enter_context(writing(preview, at_once=True)) if preview is not None and previewed else None
             meter = stack.enter_context(SyncMeter(audio.samples, self.session.fps))
+            waiting: deque[tuple[int, Frame, Box | None]] = deque()
+
+            def write(most: int) -> None:
+                for _ in range(min(most, len(waiting))):
+                    n, frame, face_box = waiting.popleft()
+                    writer.write(frame)
+                    if self._skipped[n] is None:
+                        meter.offer(n, frame, face_box)
+
             for frame in frames:
-                writer.write(frame)
-                if self._skipped[self.n_frames - 1] is None:
-                    meter.offer(self.n_frames - 1, frame, self.session.face_box)
+                waiting.append((self.n_frames - 1, frame, self.session.face_box))
                 if first is not None and self.n_frames <= n_first:
                     first.write(frame)
+                    if self.n_frames < n_first and len(waiting) * frame.nbytes < HELD_BYTES:
+                        continue  # nothing else takes time from what somebody waits for
                     if self.n_frames == n_first:
                         first.close()
+                        job.report(Progress("animating", self.n_frames, self.total, preview=True))
+                write(CATCH_UP)
+            write(len(waiting))
             job.report(Progress("finishing", self.n_frames, self.total))
         return Generation(output, self.info(meter.sync()))
 
@@ -163,7 +182,11 @@ class GenerationRun:
 
     def _coming(self) -> Iterator[Iterator[Frame]]:
         """What the session makes of each step of the recording, of its end, and of the rest of the clip where that is shown."""
+        n_told = 0
         for chunk in self.audio.steps(STEP_FRAMES * SAMPLES_PER_FRAME):
+            known = self.audio.phones
+            self.session.expect(known[n_told:])
+            n_told = len(known)
             yield self.session.push(chunk)
         yield self.session.flush()
         if self.n_frames < self._rest_to:

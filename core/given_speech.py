@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -77,6 +78,11 @@ def check_captions(path: Path, audio: Audio, recorded: bool) -> None:
     """
     if not audio.words and not recorded:
         raise OptionError("The voice does not tell when its words are said, which --captions needs.", "Choose another voice.")
+    check_place(path)
+
+
+def check_place(path: Path) -> None:
+    """Raises OutputError for a file in a folder that is not there."""
     if not path.absolute().parent.is_dir():
         raise OutputError(f"{path} cannot be written: its folder does not exist.", "Choose another place.")
 
@@ -88,5 +94,13 @@ def write_captions(path: Path, words: Sequence[Word]) -> None:
     form = subrip if path.suffix.lower() == ".srt" else webvtt
     try:
         path.write_text(form(captions(words)), "utf-8")
+    except OSError as error:
+        raise disk_error(error, f"{path} cannot be written", "Choose a place you may write to.") from error
+
+
+def move_visemes(made: Path, path: Path) -> None:
+    """From beside the video to where they were asked for. Raises OutputError."""
+    try:
+        shutil.move(made, path)
     except OSError as error:
         raise disk_error(error, f"{path} cannot be written", "Choose a place you may write to.") from error

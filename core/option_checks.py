@@ -35,6 +35,13 @@ def check_moving_controls(source: Source | Avatar, controls: Controls, photo_onl
             )
 
 
+def check_stream_options(options: RenderOptions) -> None:
+    """Raises OptionError for what is told in a file beside a video, which a stream does not have."""
+    if options.visemes:
+        text = "A stream of a video is told no visemes."
+        raise OptionError(text, "Leave visemes out, make a video, or use a live session.", code="visemes_stream")
+
+
 def check_live_options(options: RenderOptions) -> None:
     """Raises OptionError for the first option that a live session, which has no end and 25 frames a second, cannot honour."""
     if options.burn_captions:

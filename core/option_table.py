@@ -90,6 +90,7 @@ OPTION_TABLE: tuple[OptionEntry, ...] = (
     _switch("render", "label", 'a small "AI" in the picture; where the deployment sets it, it cannot be left out'),
     _switch("render", "mark", "an imperceptible mark in the picture; where the deployment sets it, it cannot be left out"),
     _switch("render", "burn_captions", "the words in the picture while they are said; where it is known when; not in live sessions"),
+    _switch("render", "visemes", "what the mouth does in numbers, for other avatars: of a video a JSON file, of a live session events"),
     OptionEntry(
         "fps", "render", f'whole number, {MIN_FPS} to {MAX_FPS}, or "source"',
         'of a video: frames per second; "source": the clip\'s own constant rate, at most 60',
@@ -111,7 +112,7 @@ OPTION_TABLE: tuple[OptionEntry, ...] = (
     _control("blink", "of a photo: blinks, relative to normal; 0: never"),
     _control("head_motion", "of a photo: sway and nods, relative to normal; 0: still"),
     _control("mouth", "opening of the lips, relative to normal"),
-    _control("smile", "how much of the photo's smile is kept; 0: relaxed, 1: as in the photo"),
+    _control("smile", "how much of the source's smile is left while it speaks; 0: relaxed, 1: as in the source"),
     _control("gaze_x", "of a photo: where the eyes rest, from the viewer's left to right"),
     _control("gaze_y", "of a photo: the same, from up to down"),
     OptionEntry(

@@ -84,7 +84,7 @@ class ResultReuse:
         moving, source = is_video(run_request.source), run_request.source.sha256
         parts = {
             "source": ["video" if moving else "photo", source, run_request.framing],
-            "audio": [audio.original, audio.samples, audio.words if run_request.options.burn_captions else ()],
+            "audio": [audio.original, audio.samples, audio.words if run_request.options.burn_captions else (), audio.phones],
             "controls": run_request.controls,
             "options": _comparable(run_request.options),
             "said": [loaded.disclosure, loaded.marker.fingerprint, self._signature],
@@ -143,6 +143,8 @@ class ResultReuse:
 
 
 def _comparable(options: RenderOptions) -> RenderOptions:
-    """A picture in the background counts as its content's digest, which no other value of the option can be."""
-    background = options.background
+    """A picture in the background counts as its content's digest, which no other value of the option can be. What is told beside a video
+    does not count.
+    """
+    options, background = dataclasses.replace(options, visemes=False), options.background
     return dataclasses.replace(options, background=f"picture {background.sha256}") if isinstance(background, Photo) else options

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import OptionError
@@ -20,6 +20,7 @@ PERSISTENT = Path("/data")
 CHAT_PROMPT = (
     "Your answers are spoken aloud by a person in a video. Answer in one to three short sentences of plain words, without lists or markup."
 )
+_TURN = re.compile(r"turns?:[^\s?#/]+(\?transport=(udp|tcp))?")
 _ORIGIN = re.compile(r"https?://(\*\.)?[\w.-]+(:\d+)?")
 
 
@@ -119,6 +120,20 @@ class Settings(BaseSettings):
     max_live: int = Field(default=4, ge=0, description="Live sessions at the same time")
     owner_max_live: int = Field(default=2, ge=0, description="The same, of one owner")
     max_live_s: float = Field(default=4 * 3600.0, gt=0, description="Longest live session")
+    webrtc: bool = Field(default=True, description="Live sessions may be watched and spoken to over WebRTC, where it is installed")
+    max_peers: int = Field(default=64, ge=0, description="WebRTC connections at the same time")
+    owner_max_peers: int = Field(default=16, ge=0, description="The same, of one owner")
+    session_max_viewers: int = Field(default=8, ge=0, description="WebRTC connections that watch one live session")
+    stun_url: str = Field(default="", pattern=r"^(stun:[^\s?#/]+)?$", description="STUN server, such as stun:stun.example.org:3478")
+    turn_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="TURN servers, with commas, such as turns:turn.example.org:443?transport=tcp; the server uses the first"
+    )
+    turn_secret: SecretStr | None = Field(
+        default=None, description="Shared with them (coturn: static-auth-secret): names for a day are made"
+    )
+    turn_username: str = Field(default="", max_length=200, description="Instead of the secret: a name, which every client is told")
+    turn_password: SecretStr | None = Field(default=None, description="Its password, which every client is told")
+    webrtc_relay_only: bool = Field(default=False, description="WebRTC goes through TURN alone; nobody is told the server's own addresses")
     max_image_bytes: int = Field(default=30 * 2**20, gt=0, description="Largest photo accepted, bytes")
     max_image_pixels: int = Field(default=50_000_000, gt=0, description="Largest photo accepted, pixels (checked before decoding)")
     min_image_px: int = Field(default=64, gt=0, description="Shortest side of a photo accepted")
@@ -131,6 +146,12 @@ class Settings(BaseSettings):
     max_decoded_bytes: int = Field(default=256 * 2**20, ge=0, description="The same, decoded and held in memory, bytes")
     previews_bytes: int = Field(
         default=256 * 2**20, ge=0, description="Photos whose faces visitors of the pages were shown, decoded and held in memory, bytes"
+    )
+    jobs_database: SecretStr | None = Field(
+        default=None, description="Jobs of several machines: postgresql://USER:PASSWORD@HOST/NAME; none: a file in the cache folder"
+    )
+    redis_url: SecretStr | None = Field(
+        default=None, description="News and limits of rate of several machines: redis://[:PASSWORD@]HOST/0; none: of one machine"
     )
     output_dir: Path = Field(default_factory=_own_outputs, description="Where the pages and servers put videos")
     output_ttl_s: float = Field(default=3600.0, gt=0, description="How long an ended job and its video are kept")
@@ -197,10 +218,26 @@ class Settings(BaseSettings):
         default=(), description="Origins whose pages may show the page in a frame, with commas; in a Space, huggingface.co by itself"
     )
 
-    @field_validator("trusted_proxies", "allowed_hosts", "frame_ancestors", "speech_voices", mode="before")
+    @field_validator("trusted_proxies", "allowed_hosts", "frame_ancestors", "speech_voices", "turn_urls", mode="before")
     @classmethod
     def _listed_by_commas(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("turn_urls")
+    @classmethod
+    def _are_turn_servers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            if not _TURN.fullmatch(url):
+                raise ValueError("It must be addresses such as turn:turn.example.org:3478, with commas")
+        return value
+
+    @field_validator("jobs_database", "redis_url")
+    @classmethod
+    def _is_address_of_server(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        schemes = ("postgresql", "postgres") if info.field_name == "jobs_database" else ("redis", "rediss")
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in schemes:
+            raise ValueError(f"It must begin with {schemes[0]}://")
+        return value
 
     @field_validator("frame_ancestors")
     @classmethod

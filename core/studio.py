@@ -21,7 +21,7 @@ from core.generation_run import session_turn
 from core.media.kept_stream import KeptStream
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.cold_start_optimization import Engines, EngineSource
-from core.option_checks import check_live_options
+from core.option_checks import check_live_options, check_stream_options
 from core.provenance.signing import open_signer
 from core.result_reuse import ResultReuse
 from core.run_request import RunRequest
@@ -116,6 +116,7 @@ class Studio:
         keep: where the whole video is written besides, by the end of its job; its folder exists.
         """
         check_captions(request)
+        check_stream_options(request.options)
         kept = None if keep is None else KeptStream(keep, None if self._signer is None else self._signer.sign)
         owner, checked = request.owner, [(self._videos.checked(request), request.audio)]
         del request
@@ -181,6 +182,17 @@ class Studio:
         if drawn is None:
             raise OptionError(f"The {loaded.engine.name} engine draws no single pictures.", "Make a video.")
         return drawn
+
+    def prepare(
+        self, source: Source | Avatar, owner: str, engine: str, framing: Framing, controls: Controls, options: RenderOptions
+    ) -> None:
+        """Does on the caller's thread what a video with these options needs before its first frame, so that it begins at once when it is
+        asked for soon. Does nothing while its engine is not loaded. Raises as `submit`.
+        """
+        run_request = self._videos.checked_run(RunRequest(source, owner, engine, framing, controls, options))
+        loaded = self._selector.loaded_engine(run_request)
+        if loaded is not None:
+            self._avatars.open_session(None, loaded)[1].close()
 
     # ---- avatars
 

@@ -15,8 +15,10 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 PATIENT = 10
 """A thread that is this much nicer gets a tenth of the time of one that is not, where both want all of a core."""
-PATIENT_SPEECH = 5
-"""A quarter of the time: speech is synthesised ahead of what is drawn from it, but somebody waits for its first words."""
+PATIENT_SOON = 5
+"""A quarter of the time: speech is synthesised ahead of what is drawn from it, but somebody waits for its first words; so it is with the
+first seconds of a video.
+"""
 
 SWITCH_S = 0.0002
 """The usual 5 ms are an eighth of a frame's time."""

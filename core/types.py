@@ -53,6 +53,18 @@ class Word:
     ends_piece: bool = False
 
 
+@dataclass(frozen=True)
+class Phone:
+    """A speech sound and when it is heard: seconds from the start of its recording, 0 <= start_s < end_s.
+
+    ipa: its symbols, as "p", "tʃ" or "iː", without stress; "" is silence.
+    """
+
+    ipa: str
+    start_s: float
+    end_s: float
+
+
 @dataclass(frozen=True, eq=False)
 class Audio:
     """One recording: what the engine hears, and the original that is muxed.
@@ -61,7 +73,7 @@ class Audio:
     original: the bytes as they came (any container PyAV reads); arrays arrive here as 32-bit float WAV.
     rate_hz, channels: of the original.
     warnings: what a person should know about the recording ("the sound is clipped"), in plain words.
-    words: what is said, in order, where it is known.
+    words: what is said, in order, where it is known. phones: the same by its sounds, in order, with the silences; where they are known.
     """
 
     samples: Samples
@@ -70,6 +82,7 @@ class Audio:
     channels: int
     warnings: tuple[str, ...] = ()
     words: tuple[Word, ...] = ()
+    phones: tuple[Phone, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -101,6 +114,10 @@ class AudioStream(Protocol):
     @property
     def words(self) -> tuple[Word, ...]:
         """As of `Audio`, of at least what was given out in steps so far."""
+
+    @property
+    def phones(self) -> tuple[Phone, ...]:
+        """The same of its phones, in which no more is changed than that others follow."""
 
     @property
     def n_frames(self) -> int | None:
@@ -178,7 +195,7 @@ def check_honoured(options: Framing | Controls | RenderOptions, capabilities: fr
         )
 
 
-COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "aspect", "crop", "seed", "crf", "label", "mark", "burn_captions"})
+COMMON_OPTIONS = frozenset({"face_index", "size", "max_size", "aspect", "crop", "seed", "crf", "label", "mark", "burn_captions", "visemes"})
 """The options that every engine honours."""
 
 
@@ -215,7 +232,7 @@ class Controls:
     """How the person acts. Only controls in an engine's `capabilities` may differ from their defaults.
 
     Of the lite engine. blink: blinks relative to normal, 0 (never) to 3. head_motion: sway and nods relative to normal, 0 (still) to 2.
-    mouth: lip opening relative to normal, 0.3 to 1.5. smile: 0 (relaxed) to 1 (as in the photo).
+    mouth: lip opening relative to normal, 0.3 to 1.5. smile: what is left of the photo's while it speaks, 0 (relaxed) to 1 (as in the photo).
     gaze_x, gaze_y: where the eyes rest, -1 (viewer's left, up) to 1.
 
     Of the ditto engine, under their published names. emo, eye_f0_mode: see `ConditionOptions`; ch_info: another character whose motion is
@@ -227,7 +244,7 @@ class Controls:
     blink: float = 1.0
     head_motion: float = 1.0
     mouth: float = 1.0
-    smile: float = 1.0
+    smile: float = 0.3
     gaze_x: float = 0.0
     gaze_y: float = 0.0
     emo: int | Sequence[int] | Sequence[Sequence[int]] | NDArray[np.float32] | Default = DEFAULT
@@ -284,7 +301,8 @@ class RenderOptions:
     seed: of everything random (blinks, sway); the same seed gives the same video. 0 .. 2**32 - 1.
     crf: H.264's constant rate factor of the file, MIN_CRF .. MAX_CRF: 6 less make it about twice as large; a stream looks the same.
     label: a small visible "AI" is drawn into every frame. mark: the imperceptible mark is.
-    burn_captions: the words are drawn into the frames while they are said.
+    burn_captions: the words are drawn into the frames while they are said. visemes: what the mouth does is told, too: of a file in JSON
+    beside it, of a live session by events (`core.visemes`).
     background: of the lite engine, what is behind the person: "keep", "blur", a colour "#rrggbb", or a picture that fills the frame.
     Of video sources. fps: frames per second of the result, 10..60, or "source" for the clip's own constant rate. longer, shorter: what the
     picture does when the recording is longer or shorter than the clip (`core.clip_options`). keep_background: how loud the clip's own sound
@@ -304,6 +322,7 @@ class RenderOptions:
     label: bool = False
     mark: bool = False
     burn_captions: bool = False
+    visemes: bool = False
     fps: int | Literal["source"] = FPS
     longer: Longer = "bounce"
     shorter: Shorter = "cut"
@@ -353,7 +372,7 @@ class RenderOptions:
         for name, switch in (("label", self.label), ("mark", self.mark)):
             if not isinstance(switch, bool):
                 raise OptionError(f"{name} is {switch!r}.", "It must be true or false.")
-        for name, value in (("label", self.label), ("burn_captions", self.burn_captions)):
+        for name, value in (("burn_captions", self.burn_captions), ("visemes", self.visemes)):
             if not isinstance(value, bool):
                 raise OptionError(f"{name} is {value!r}.", "It must be true or false.")
 
@@ -406,11 +425,12 @@ class Request:
 @dataclass(frozen=True)
 class Progress:
     """The progress of a job: `done` of `total` frames in `stage` (total 0: not known yet). speech: a text is being spoken;
-    recognising: the words of a recording are found."""
+    recognising: the words of a recording are found. preview: that of the first seconds has just been finished."""
 
     stage: Literal["queued", "recognising", "speech", "loading", "registering", "animating", "finishing", "done"]
     done: int = 0
     total: int = 0
+    preview: bool = False
 
 
 ProgressCallback = Callable[[Progress], None]

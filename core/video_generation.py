@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from core.result_reuse import ResultReuse
 from core.run_request import RunRequest
 from core.scheduler import Job, Scheduler
 from core.types import Audio, AudioStream, Avatar, Framing, Generation, Progress, ProgressCallback, Request
+from core.visemes.document import beside, write_visemes
 
 
 class VideoGenerator:
@@ -41,6 +43,7 @@ class VideoGenerator:
                     prepared, session = self._avatars.open_session(job, loaded)
                     run = GenerationRun(prepared, session, audio, self._scheduler)
                     slot.generation = run.write_video(job, output, self._signer, preview)
+            _tell_visemes(request, output, job.check)
             n_frames = slot.generation.info.frames
             job.report(Progress("done", n_frames, n_frames))
             return slot.generation
@@ -54,7 +57,10 @@ class VideoGenerator:
         """The request as checked, and its video, put at `output`, where that is kept and its engine is ready. Raises as `checked`."""
         run_request = self.checked(request)
         loaded = self._selector.loaded_engine(run_request)
-        return run_request, self._results.lookup(loaded, whole(request.audio), output)
+        found = self._results.lookup(loaded, whole(request.audio), output)
+        if found is not None:
+            _tell_visemes(request, output)
+        return run_request, found
 
     def checked(self, request: Request) -> RunRequest:
         """The request for an engine. Raises InputError, EngineUnavailable or BusyError for what is known to fail."""
@@ -76,6 +82,12 @@ class VideoGenerator:
         job.report(Progress("loading"))
         prepared, session = self._avatars.open_session(job, self._selector.load_engine(run_request, job.check))
         return GenerationRun(prepared, session, audio, self._scheduler)
+
+
+def _tell_visemes(request: Request, output: Path, check: Callable[[], None] = lambda: None) -> None:
+    """Beside the video, where they are asked for: they follow from the recording alone, whichever engine draws."""
+    if request.options.visemes:
+        write_visemes(beside(output), whole(request.audio), check)
 
 
 def check_captions(request: Request) -> None:

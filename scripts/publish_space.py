@@ -28,7 +28,7 @@ from core.command_line import OneLineParser, exit_code  # noqa: E402  # the proj
 from core.errors import InputError, OptionError, TalkingHeadError  # noqa: E402
 
 FILES = ("*.md", "LICENSE", "NOTICE", "app.py", "app_optimized.py", "packages.txt", "requirements.txt", "requirements-lite.txt")
-FOLDERS = ("assets", "core", "docs", "manager")
+FOLDERS = ("assets", "core", "docs", "integrations", "manager")
 KEPT = frozenset({".gitattributes"})
 """Of a Space, made by the Hub itself."""
 HARDWARE = sorted(each.value for each in Hardware)

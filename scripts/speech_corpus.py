@@ -18,6 +18,8 @@ import soxr
 from numpy.typing import NDArray
 
 from core.lite import phones
+from core.speech_synthesis.phone_times import with_closures
+from core.types import Phone
 
 RATE = 16_000
 
@@ -101,26 +103,11 @@ class Espeak:
         starts = [s / self.rate for s, _ in self._events] + [len(sound) / self.rate]
         segments = [("_", 0.0, starts[0])] if starts[0] > 0 else []
         segments += [(name or "_", starts[k], starts[k + 1]) for k, (_, name) in enumerate(self._events) if starts[k + 1] > starts[k]]
-        return Utterance(soxr.resample(sound, self.rate, RATE).astype(np.float32), _join(_give_closures(segments, sound, self.rate)))
+        return Utterance(soxr.resample(sound, self.rate, RATE).astype(np.float32), _join(_closed(segments, sound, self.rate)))
 
 
-def _give_closures(segments: list[phones.Segment], sound: NDArray[np.float32], rate: int) -> list[phones.Segment]:
-    """espeak-ng's event for a voiceless stop comes with its burst: the silent closure before it belongs to the stop as well."""
-    out = [*segments]
-    step = rate // 200
-    for k in range(1, len(out)):
-        name, start, end = out[k]
-        before, before_start, _ = out[k - 1]
-        if phones.TABLE[phones.symbols(name)[0]].group not in phones.STOPS or before == "_":
-            continue
-        edge = start
-        while edge - step / rate > before_start + 0.02:
-            piece = sound[int(edge * rate) - step : int(edge * rate)]
-            if len(piece) == 0 or float(np.sqrt(np.mean(piece**2))) > 0.003:
-                break
-            edge -= step / rate
-        out[k - 1], out[k] = (before, before_start, edge), (name, edge, end)
-    return out
+def _closed(segments: list[phones.Segment], sound: NDArray[np.float32], rate: int) -> list[phones.Segment]:
+    return [(phone.ipa, phone.start_s, phone.end_s) for phone in with_closures((Phone(*each) for each in segments), sound, rate)]
 
 
 def _join(segments: list[phones.Segment]) -> list[phones.Segment]:

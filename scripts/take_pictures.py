@@ -79,6 +79,7 @@ def visit(page: Any, out: Path, screen: str) -> None:
     page.locator("#th-photo img").first.wait_for(timeout=RESULT_MS)
     page.locator("#th-generate").click()
     page.locator("#th-status .th-result").wait_for(timeout=RESULT_MS)
+    page.locator("#th-status .th-quiet").wait_for(state="detached", timeout=RESULT_MS)  # the captions follow
     tabs = page.get_by_role("tab")
     if tabs.count() != len(TABS):
         raise SystemExit(f"The page has {tabs.count()} tabs: {tabs.all_inner_texts()}. TABS names {len(TABS)}.")

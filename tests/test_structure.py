@@ -9,7 +9,9 @@ import pytest
 
 from tests.support.paths import ROOT
 
-TOP_LEVEL = {path.stem for path in ROOT.glob("*.py")} | {"manager", "compat", "tests", "benchmarks", "scripts", "examples", "training"}
+TOP_LEVEL = {path.stem for path in ROOT.glob("*.py")} | {
+    "manager", "integrations", "compat", "tests", "benchmarks", "scripts", "examples", "training",
+}  # fmt: skip
 SERVERS = {"gradio", "fastapi", "starlette", "uvicorn", "websockets", "argparse"}
 WEB = {"core.web"}
 STUDIO = {
@@ -27,12 +29,14 @@ STUDIO = {
 }
 CACHES = {f"core.optimization.{name}" for name in ("avatar_cache", "cache_folder", "inference_cache", "cold_start_optimization")}
 NETWORKS = {"torch", "onnxruntime", "onnx", "core.models"}
-LEAVES = ["core/media", "core/lite", "core/engines", "core/aux_models", "core/atomic_components", "core/models", "core/sync"]
+LEAVES = [
+    "core/media", "core/lite", "core/engines", "core/aux_models", "core/atomic_components", "core/models", "core/sync", "core/visemes",
+]  # fmt: skip
 PRODUCT = [path.name for path in ROOT.glob("*.py")]
 MAX_TEST_LINES = 400
 RULES = [
     (["core"], TOP_LEVEL),
-    ([*PRODUCT, "manager", "compat"], {"training", "accelerate", "tensorboard", "torch.utils.tensorboard"}),
+    ([*PRODUCT, "manager", "compat", "integrations"], {"training", "accelerate", "tensorboard", "torch.utils.tensorboard"}),
     (["training"], {"tests", "benchmarks", "scripts", "examples", "core.web", "core.service", "inference", "app"}),
     (["core", "-core/web", "-core/command_line.py", "-core/provenance/__main__.py", "-core/sync/__main__.py"], WEB | SERVERS),
     (LEAVES, STUDIO | CACHES),
@@ -40,7 +44,7 @@ RULES = [
         ["core/streaming", "core/optimization", "core/provenance"],
         STUDIO - {"core.run_request", "core.generation_run", "core.streaming", "core.scheduler"},
     ),
-    (["core/media", "core/lite", "core/streaming", "core/provenance", "core/sync"], NETWORKS),
+    (["core/media", "core/lite", "core/streaming", "core/provenance", "core/sync", "core/visemes"], NETWORKS),
     (["core/engines/lite.py", "core/aux_models/face_mesh.py"], NETWORKS),
     (["core/web", "core/studio.py", "core/engine_selection.py", "core/avatars.py"], NETWORKS),
     (["core/video_generation.py", "core/generation_run.py", "core/result_reuse.py", "core/run_request.py"], NETWORKS),
@@ -49,6 +53,9 @@ RULES = [
     (["core/web/pages"], {"core.web.api", "uvicorn"}),
     (["core/web/api", "-core/web/api/page_mount.py"], {"core.web.pages", "gradio"}),
     (["core/web/guards"], {"core.web.api", "core.web.pages", "gradio"}),
+    (["integrations/pipecat"], {"core", "manager", "integrations.livekit"}),
+    (["integrations/livekit"], {"integrations.pipecat", "core.service", "core.web.api", "core.web.pages", "core.web.live"}),
+    (["integrations/livekit/plugin"], TOP_LEVEL | {"core", "integrations"}),
     (["core/web/live"], {"core.web.api", "core.web.pages", "gradio", "fastapi"}),
 ]
 

@@ -7,7 +7,7 @@ primitive: a whole file is `push` then `flush`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.errors import OptionError
 from core.option_checks import check_moving_controls, check_photo_options
-from core.types import FPS, Avatar, Controls, Frame, Framing, RenderOptions, Samples, SkipReason, Source, check_honoured, is_video
+from core.types import FPS, Avatar, Controls, Frame, Framing, Phone, RenderOptions, Samples, SkipReason, Source, check_honoured, is_video
 
 
 @dataclass
@@ -123,6 +123,12 @@ class Session(ABC):
         taking a frame needs one.
         """
 
+    def expect(self, phones: Sequence[Phone]) -> None:  # noqa: B027 - engines without "phones" among their capabilities hear for themselves
+        """The next phones of the utterance, in order, seconds from its start: each before the push of the sound in which it begins.
+
+        Where they are not known nothing is told, for a part of an utterance, too; then the sound alone decides.
+        """
+
     @abstractmethod
     def flush(self) -> Iterator[Frame]:
         """Ends the utterance and yields what is left: ceil(samples * fps / 16000) frames in all since the start or the last flush."""
@@ -146,8 +152,9 @@ class Session(ABC):
 class Engine(ABC):
     """Weights, and the sessions made from them. All methods may be called from several threads.
 
-    capabilities: fields of Controls, RenderOptions and Framing that it honours, beyond those that every engine does; and "video" where it
-    takes moving sources. photo_only: the controls among them that it does not honour for moving sources.
+    capabilities: fields of Controls, RenderOptions and Framing that it honours, beyond those that every engine does; "video" where it
+    takes moving sources, "phones" where its sessions make use of `Session.expect`. photo_only: the controls among them that it does not
+    honour for moving sources.
     """
 
     name: str

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +32,16 @@ from core.lite.mouth import JAW_WEIGHTS_PATH, LOOK_AHEAD_SAMPLES, LOUDNESS, WEIG
 from core.lite.person_in_photo import PersonInPhoto
 from core.lite.photo_quality import face_warnings
 from core.lite.renderer import Renderer
+from core.lite.speaking import Speaking
 from core.lite.transitions import closing, towards
 from core.media.source import Clip
 from core.notices import notice
 from core.optimization.blas_threads import use_one_blas_thread
 from core.optimization.resolution_optimization import Framed, framed
 from core.stage_times import stage
-from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
+from core.types import Controls, Frame, Framing, Phone, Photo, RenderOptions, Samples, Source
 
-FORMAT = 5
+FORMAT = 6
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 TRIALS = 3
 ENCODING_S, DECODING_S, HEARING_S = 2e-8, 8e-9, 0.002
@@ -123,6 +124,10 @@ class LiteSession(Session):
         self._row = np.zeros(4, np.float32)
         self._mouth = MouthTracker()
         self._life = LifeMotion(controls, seed)
+        self._speaking = Speaking()
+
+    def expect(self, phones: Sequence[Phone]) -> None:
+        self._mouth.expect(phones)
 
     def push(self, samples: Samples) -> Iterator[Frame]:
         with stage("mouth", 0):
@@ -154,7 +159,7 @@ class LiteSession(Session):
     def _drawn(self, row: Samples) -> Frame:
         self._life.controls = shown = towards(self._life.controls, self._controls)
         life = self._life.step(float(row[LOUDNESS]))
-        lips = spoken(row, shown, self._calibration)
+        lips = self._speaking.step(spoken(row, shown, self._calibration), float(row[LOUDNESS]))
         whole = dataclasses.replace(lips, blink=life.blink, gaze_x=life.gaze_x, gaze_y=life.gaze_y, pose=life.pose)
         return self._renderer.draw(whole, self.pause)
 
@@ -198,7 +203,7 @@ class LiteEngine(Engine):
 
         def drawn(gap: float) -> Frame:
             on_frame(0, 1)
-            return renderer.draw(Expression(aperture=gap))
+            return renderer.draw(Expression(aperture=gap, smile=Controls().smile))
 
         registration.calibration = calibrate(drawn, self._finder.largest_mesh)
         return registration

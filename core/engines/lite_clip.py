@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -22,15 +22,16 @@ from core.lite.clip_mouths import ClipMouths
 from core.lite.clip_renderer import ClipRenderer
 from core.lite.expression import Expression, spoken
 from core.lite.frame_rate import RowsAtRate
-from core.lite.mouth import LOOK_AHEAD_SAMPLES, MouthTracker
+from core.lite.mouth import LOOK_AHEAD_SAMPLES, LOUDNESS, MouthTracker
 from core.lite.photo_quality import face_warnings
+from core.lite.speaking import Speaking
 from core.lite.transitions import closing, towards
 from core.media.clip_reader import ClipReader
 from core.media.source import Clip
 from core.notices import notice
 from core.optimization.resolution_optimization import Framed
 from core.stage_times import stage
-from core.types import FPS, Controls, Frame, Framing, RenderOptions, Samples, SkipReason
+from core.types import FPS, Controls, Frame, Framing, Phone, RenderOptions, Samples, SkipReason
 
 MAX_RENDERERS = 2
 """Sizes kept ready per registration."""
@@ -204,7 +205,7 @@ def _calibrated(of: LiteClipRegistration, finder: FaceFinder, pause: Callable[[]
 
     def drawn(gap: float) -> Frame:
         pause()
-        return renderer.draw(frame, index, Expression(aperture=gap))
+        return renderer.draw(frame, index, Expression(aperture=gap, smile=Controls().smile))
 
     return calibrate(drawn, finder.largest_mesh)
 
@@ -229,6 +230,10 @@ class LiteClipSession(Session):
         self._row = np.zeros(4, np.float32)
         self._mouth = MouthTracker()
         self._rows = RowsAtRate(self.fps)
+        self._speaking = Speaking(self.fps)
+
+    def expect(self, phones: Sequence[Phone]) -> None:
+        self._mouth.expect(phones)
 
     def push(self, samples: Samples) -> Iterator[Frame]:
         with stage("mouth", 0):
@@ -265,7 +270,8 @@ class LiteClipSession(Session):
             self.skipped = self._why[index]
             x0, y0, x1, y1 = self._boxes[index].tolist()
             self.face_box = x0, y0, x1, y1
-            drawn = self._renderer.draw(frame, index, spoken(row, self._shown_controls, self._calibration), self.pause)
+            lips = self._speaking.step(spoken(row, self._shown_controls, self._calibration), float(row[LOUDNESS]))
+            drawn = self._renderer.draw(frame, index, lips, self.pause)
         if self._background is None:
             return drawn
         with stage("background"):

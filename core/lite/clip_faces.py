@@ -30,7 +30,7 @@ class ClipFaces:
     the weight is 0. boxes: (n, 4) x0, y0, x1, y1 of the face oval, pixels. jaw_open, smile: (n,) 0..1, blendshapes, of the smile the
     mean of both sides. yaw_deg, pitch_deg, roll_deg: (n,), as of `Face`.
     weight: (n,) 0..1, how much of the new mouth is shown. why: by frame, None where it is. skipped: the same as spans of the clip's time.
-    width, height: of the frames.
+    cuts: numbers of the frames that begin another picture, growing. width, height: of the frames.
     """
 
     points: Array
@@ -44,6 +44,7 @@ class ClipFaces:
     why: tuple[Why, ...]
     fps: float
     skipped: tuple[Skipped, ...]
+    cuts: tuple[int, ...]
     width: int
     height: int
 
@@ -84,6 +85,7 @@ def track(
         why=shown.why,
         fps=fps,
         skipped=skipped_spans(shown.why, fps),
+        cuts=tuple(sorted(tracker.cuts)),
         width=size[0],
         height=size[1],
     )

@@ -139,7 +139,7 @@ class FittedInterior:
         self.x0, self.y0 = inside.x0 / larger, contact + (inside.y0 - its_contact) / larger
 
     def picture(self, shape: MouthShape) -> Array:
-        return self._inside.picture_for(shape.jaw_px * self._larger) * self._gain
+        return self._inside.picture_for(shape.jaw_px * self._larger, shape.rounding) * self._gain
 
 
 def light_around(picture: Frame, mouth: MouthWarp) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
@@ -56,7 +56,7 @@ class TrackedFace(Protocol):
     """One person's face in the n frames of a clip, as `core.lite.clip_faces` finds it.
 
     points: (n, 478, 3) mesh, pixels of the frames. jaw_open, smile: (n,) blendshapes 0..1. weight: (n,) 0..1, how much of a new mouth
-    is shown; 0 where the face cannot be used. fps: frames per second.
+    is shown; 0 where the face cannot be used. fps: frames per second. cuts: numbers of the frames that begin another picture, growing.
     """
 
     @property
@@ -69,6 +69,8 @@ class TrackedFace(Protocol):
     def weight(self) -> NDArray[np.float32]: ...
     @property
     def fps(self) -> float: ...
+    @property
+    def cuts(self) -> Sequence[int]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,22 +91,30 @@ class ClipMouths:
 
     @classmethod
     def of(cls, face: TrackedFace) -> ClipMouths:
-        usable = face.weight > 0
+        usable = np.split(face.weight > 0, face.cuts)
 
         def apart(pair: tuple[int, int]) -> Array:
             return np.asarray(np.linalg.norm(face.points[:, pair[0]] - face.points[:, pair[1]], axis=1), np.float32)
 
-        eye_px = _smoothed(_bridged(apart(EYE_CORNERS), usable), SMOOTH_S * face.fps)
-        widths = _bridged(apart(CORNERS), usable) / np.maximum(eye_px, 1)
+        def bridged(values: Array) -> Array:
+            return np.concatenate([_bridged(*shot) for shot in zip(np.split(values, face.cuts), usable, strict=True)])
+
+        def smoothed(values: Array, sigma: float = SMOOTH_S * face.fps) -> Array:
+            return _by_shot(values, face.cuts, lambda shot: _smoothed(shot, sigma))
+
+        def at_rest(values: Array, reach_s: float, percent: float) -> Array:
+            return smoothed(_by_shot(values, face.cuts, lambda shot: _running(shot, round(reach_s * face.fps), percent)))
+
+        eye_px = smoothed(bridged(apart(EYE_CORNERS)))
+        widths = bridged(apart(CORNERS)) / np.maximum(eye_px, 1)
         gaps = apart(INNER_LIPS) / np.maximum(eye_px, 1)
-        jaw = _bridged(apart((NOSE_BASE, CHIN)), usable) / np.maximum(eye_px, 1)
-        dropped = _smoothed(jaw, 0.5) - _smoothed(_running(jaw, round(JAW_REST_S * face.fps), CLOSED_SHARE), SMOOTH_S * face.fps)
+        jaw = bridged(apart((NOSE_BASE, CHIN))) / np.maximum(eye_px, 1)
+        dropped = smoothed(jaw, 0.5) - at_rest(jaw, JAW_REST_S, CLOSED_SHARE)
         by_shape = np.asarray(face.jaw_open, np.float32) / np.float32(JAW_OPEN)
-        at_rest = _smoothed(_running(widths, round(REST_S * face.fps), 50), SMOOTH_S * face.fps)
         return cls(
             points=np.ascontiguousarray(face.points[:, KEPT, :2], np.float32),
             eye_px=eye_px,
-            rest_width=np.clip(at_rest / np.maximum(widths, 1e-3), NARROWEST, WIDEST).astype(np.float32),
+            rest_width=np.clip(at_rest(widths, REST_S, 50) / np.maximum(widths, 1e-3), NARROWEST, WIDEST).astype(np.float32),
             by_jaw=np.clip(np.maximum(dropped / np.maximum(JAW_SHARE * (1 - UPPER_SHARE) * gaps, 1e-3), by_shape), 0, 1).astype(np.float32),
             smile=np.asarray(face.smile, np.float32),
             weight=np.asarray(face.weight, np.float32),
@@ -170,6 +180,11 @@ class ClipMouths:
         middle = [KEPT.index(point) for point in INNER_LIPS]
         apart = np.linalg.norm(self.points[:, middle[0]] - self.points[:, middle[1]], axis=1)
         return np.asarray(apart / np.maximum(self.eye_px, 1), np.float32)
+
+
+def _by_shot(values: Array, cuts: Sequence[int], change: Callable[[Array], Array]) -> Array:
+    """(n,) -> (n,), each shot apart: what was at rest in one says nothing of the next, nearer or of another expression."""
+    return np.concatenate([change(shot) for shot in np.split(values, cuts) if len(shot)])
 
 
 def _bridged(values: Array, usable: NDArray[np.bool_]) -> Array:

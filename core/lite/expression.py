@@ -15,13 +15,14 @@ from core.types import Controls, Samples
 @dataclass(frozen=True)
 class Expression:
     """The expression of the face in one frame; mouth values as in core.lite.mouth, gaze -1..1 (viewer's right, down), blink 0..1,
-    smile 0..1 (relaxed..as in the photo).
+    smile 0..1 (relaxed..as in the photo), press 0..1 (closed lips pressed together).
     """
 
     aperture: float = 0.0
     spread: float = 0.0
     tuck: float = 0.0
     smile: float = 1.0
+    press: float = 0.0
     blink: float = 0.0
     gaze_x: float = 0.0
     gaze_y: float = 0.0

@@ -17,6 +17,11 @@ EYES = {
 }
 LOWER_LID_SHARE = 0.12
 """Part of a blink that the lower lid makes."""
+WET_EDGE = 0.17
+"""Distance of the lower lid's skin from the mesh's line, over half the eye's width: between them is a wet edge, whose glint would outlast a
+blink."""
+LASH_ROOTS = 0.09
+"""What of the lashes is seen on a closed lid, over half the eye's width: they point down then."""
 GAZE_X_SHARE, GAZE_Y_SHARE = 0.13, 0.08
 """Shift of the iris at gaze 1, over the eye's width."""
 
@@ -32,30 +37,30 @@ class EyeWarp:
         upper_line = frame.curve(frame.local(points_of(points, upper)))
         lower_line = frame.curve(frame.local(points_of(points, lower)))
         bow = np.clip(1 - (frame.x / half) ** 2, 0, 1).astype(np.float32)
-        # the mesh runs inside the wet edge of the lower lid: the line goes just below it, or its glint would outlast a blink
-        self._lower = np.maximum(upper_line, lower_line) + np.float32(0.10 * half + 0.6) * bow
-        self._upper = np.minimum(upper_line, lower_line) - np.float32(0.5) * bow
-        self._lash_px = np.float32(0.2 * half)
-        self.gap_px = float((self._lower - self._upper).max())
+        self.lower = np.maximum(upper_line, lower_line) + np.float32(WET_EDGE * half + 0.6) * bow
+        self.upper = np.minimum(upper_line, lower_line) - np.float32(0.5) * bow
+        self.roots_px = np.float32(LASH_ROOTS * half + 0.5)
+        self.gap_px = float((self.lower - self.upper).max())
         brow_y = float(frame.local(points_of(points, brow))[:, 1].mean())
-        top = float(self._upper.min())
+        top = float(self.upper.min())
         self._brow_y = min(0.85 * brow_y, top - 0.45 * half)  # the skin below the brow stretches, the brow stays
-        self._cheek_y = float(self._lower.max()) + 0.7 * half
-        self._inside = smoothstep((1 - np.abs(frame.x) / half) * 2.2)  # the eyeball's shift ends at the corners
+        self._cheek_y = float(self.lower.max()) + 0.7 * half
+        self.inside = smoothstep((1 - np.abs(frame.x) / half) * 2.2)  # the eyeball's shift ends at the corners
         self.bounds = (-1.3 * half, self._brow_y, 1.3 * half, self._cheek_y)
 
     def source(self, x: Array, y: Array, blink: float, gaze_x: float, gaze_y: float) -> tuple[Array, Array]:
         """Source (frame coordinates) of the pixels at (x, y); blink 0..1, gaze -1..1 (viewer's right and down positive)."""
         column = self.frame.index(x)
-        gap = self._lower - self._upper
+        gap = self.lower - self.upper
         d_upper = np.float32((1 - LOWER_LID_SHARE) * blink) * gap
         d_lower = np.float32(-LOWER_LID_SHARE * blink) * gap
-        upper, lower = look_up(self._upper + d_upper, column), look_up(self._lower + d_lower, column)
+        upper, lower = look_up(self.upper + d_upper, column), look_up(self.lower + d_lower, column)
         y_src = y
         if blink:
-            above = smoothstep((upper - self._lash_px - y) / np.maximum(upper - self._lash_px - np.float32(self._brow_y), 1.0))
+            roots = upper - self.roots_px
+            above = smoothstep((roots - y) / np.maximum(roots - np.float32(self._brow_y), 1.0))
             below = smoothstep((y - lower) / np.maximum(np.float32(self._cheek_y) - lower, 1.0))
-            # the lashes move as they are; the skin above them stretches
+            # the roots of the lashes move as they are; what is above them stretches
             from_above, from_below = y - look_up(d_upper, column) * (1 - above), y - look_up(d_lower, column) * (1 - below)
             y_src = np.where(y < upper, from_above, np.where(y > lower, from_below, y))
         if not (gaze_x or gaze_y):
@@ -64,7 +69,7 @@ class EyeWarp:
         width = 2 * self.frame.half
         mid = (upper + lower) * np.float32(0.5)
         lens = np.clip(1 - np.abs(y - mid) / np.maximum((lower - upper) * np.float32(0.5), 0.5), 0, 1)
-        shift = np.where(is_ball, look_up(self._inside, column) * smoothstep(lens * 3), 0)
+        shift = np.where(is_ball, look_up(self.inside, column) * smoothstep(lens * 3), 0)
         x_src = x - np.float32(GAZE_X_SHARE * width * gaze_x) * shift
         y_src = y_src - np.float32(GAZE_Y_SHARE * width * gaze_y) * shift
         return x_src, y_src

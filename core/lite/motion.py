@@ -1,7 +1,8 @@
 """The motion of the face apart from the lips: blinks, gaze, head sway, nods and brows.
 
 Everything is drawn from one seeded generator, frame by frame, so that the same seed gives the same video however the audio was
-cut. Sway is a sum of slow noises without a common period; nods and brows follow the effort of speech loosely.
+cut. Sway is a sum of slow noises without a common period; nods and brows follow the effort of speech loosely, the head a gaze that
+went ahead, and a breath is taken where the voice pauses.
 """
 
 from __future__ import annotations
@@ -29,8 +30,19 @@ SWAY = {
     "shift_x": (0.006, (1.7, 5.3)),
     "shift_y": (0.004, (1.5, 4.7)),
 }
+SMOOTH, STAGE = 4, 0.4
+"""A noise is filtered so often, each time with this part of its time constant: filtered twice only, its speed jumps from frame to frame by
+half a pixel, and the head trembles."""
 NOD_DEG, BROW_RAISE = 1.5, 0.016
 BREATH_HZ, BREATH_RISE = 0.23, 0.0035
+PAUSE_S, QUIET = 0.2, 0.05
+"""So long below this effort after speech, and a breath is taken."""
+INHALE, EXHALE = 0.16, 0.012
+"""Share of the way to full and to empty lungs that is gone in a frame: in in half a second, out with the words."""
+GAZE_TURN_DEG = (4.0, 2.5)
+"""How far the head follows a gaze of 1, sideways and down."""
+FOLLOW = 0.12
+"""Share of the way that the head is behind the eyes by and gets on in a frame, twice: it begins when they have arrived, and takes 0.7 s."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +67,15 @@ class LifeMotion:
         self._gaze = np.zeros(2)
         self._gaze_goal = np.zeros(2)
         self._next_gaze = self._rng.uniform(*GAZE_HOLD_S)
-        self._noise = np.zeros((len(SWAY), 2, 2))  # two slow noises per motion, each filtered twice: no corners in the movement
-        for _ in range(12 * FPS):  # start in the middle of a movement, not at a standstill
+        self._noise = np.zeros((SMOOTH, len(SWAY), 2))  # two slow noises per motion
+        for _ in range(20 * FPS):  # start in the middle of a movement, not at a standstill
             self._sway()
         self._start = self._sway()
         self._effort = self._accent = self._nod = 0.0
         self._breath = self._rng.uniform(0, 2 * np.pi)
+        self._lungs = np.zeros(2)  # how full, and the same filtered once more: a chest has mass
+        self._quiet_frames = 0
+        self._following = np.zeros((2, 2))  # the head's way after the gaze, filtered twice
 
     def step(self, loudness: float) -> Life:
         """The next frame; `loudness` 0..1 is the effort of speech in it."""
@@ -77,17 +92,41 @@ class LifeMotion:
         ease = min(1.0, self._frame / FPS)  # the first second grows out of the photo's own pose
         sway = (self._sway() - self._start * max(0.0, 1 - self._frame / (3 * FPS))) * ease
         yaw, pitch, roll, shift_x, shift_y = sway * controls.head_motion * (0.75 + 0.5 * min(self._effort, 1.0))
-        self._breath += 2 * np.pi * BREATH_HZ / FPS * (1 + 0.1 * yaw / 2)
+        turn, dip = self._follow() * controls.head_motion
+        yaw, pitch = yaw + turn, pitch + dip
         pose = HeadPose(
             yaw=float(yaw),
             pitch=float(pitch + NOD_DEG * controls.head_motion * self._nod * 2),
             roll=float(roll),
             shift_x=float(shift_x),
-            shift_y=float(shift_y + BREATH_RISE * np.sin(self._breath) * controls.head_motion),
+            shift_y=float(shift_y - BREATH_RISE * self._breathe(loudness) * controls.head_motion),
             brow=float(BROW_RAISE * min(self._nod * 2.2, 1.2)),
         )
         # the eyes hold their target while the head moves under them
         return Life(blink, float(np.clip(gaze_x - yaw / 30, -1, 1)), float(np.clip(gaze_y - pitch / 30, -1, 1)), pose)
+
+    def _follow(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """Degrees sideways and down by which the head follows the glances, not the gaze that was asked for."""
+        first, second = self._following
+        first = first + FOLLOW * (np.clip(self._gaze, -0.6, 0.6) * GAZE_TURN_DEG - first)
+        self._following = np.stack([first, second + FOLLOW * (first - second)])
+        return self._following[1]
+
+    def _breathe(self, loudness: float) -> float:
+        """How full the lungs are, about -1..1: at rest they go up and down, in speech they empty, and in its pauses they fill."""
+        self._breath += 2 * np.pi * BREATH_HZ / FPS
+        self._quiet_frames = self._quiet_frames + 1 if loudness < QUIET else 0
+        if not self._quiet_frames:
+            goal, share = -1.0, EXHALE
+        elif self._quiet_frames <= PAUSE_S * FPS:
+            goal, share = self._lungs[0], 0.0
+        elif self._effort > QUIET:
+            goal, share = 1.0, INHALE
+        else:
+            goal, share = float(np.sin(self._breath)), INHALE
+        full = self._lungs[0] + share * (goal - self._lungs[0])
+        self._lungs = np.array([full, self._lungs[1] + 0.3 * (full - self._lungs[1])])
+        return float(self._lungs[1])
 
     def _blink(self, time_s: float) -> float:
         if not self._blinking and time_s >= self._next_blink:
@@ -107,15 +146,25 @@ class LifeMotion:
 
     def _sway(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """The next value of each motion in SWAY, in its own unit."""
-        draws = self._rng.standard_normal((len(SWAY), 2))
-        values = np.zeros(len(SWAY))
-        for row, (amplitude, constants) in enumerate(SWAY.values()):
-            for column, constant_s in enumerate(constants):
-                keep = np.exp(-1 / (constant_s / 2 * FPS))
-                first, second = self._noise[row, column]
-                first = keep * first + (1 - keep) * draws[row, column]
-                second = keep * second + (1 - keep) * first
-                self._noise[row, column] = first, second
-                # standard deviation of white noise after two such filters: ((1-k)^3 (1+k^2) / (1+k)^3 ...) ~ sqrt((1-k)/4) for k near 1
-                values[row] += amplitude * 0.62 * second / np.sqrt((1 - keep) / 4)
+        value = self._rng.standard_normal((len(SWAY), 2))
+        for stage in self._noise:
+            stage += _NEW * (value - stage)
+            value = stage
+        values: np.ndarray[tuple[int], np.dtype[np.float64]] = (_GAIN * value).sum(axis=1)
         return values
+
+
+def _spread(new: float) -> float:
+    """Standard deviation of white noise after SMOOTH low passes, each of which goes `new` of the way in a frame."""
+    response = np.eye(1, int(20 / new))[0]
+    for _ in range(SMOOTH):
+        level, out = 0.0, []
+        for value in response:
+            level += new * (value - level)
+            out.append(level)
+        response = np.array(out)
+    return float(np.sqrt((response**2).sum()))
+
+
+_NEW = np.array([[1 - np.exp(-1 / (STAGE * constant_s * FPS)) for constant_s in constants] for _, constants in SWAY.values()])
+_GAIN = np.array([[0.62 * amplitude / _spread(new) for new in row] for (amplitude, _), row in zip(SWAY.values(), _NEW, strict=True)])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,9 @@ import numpy as np
 import safetensors
 from numpy.typing import NDArray
 
+from core.lite.known_phones import KnownPhones
 from core.lite.mouth_features import HOP, N_FEATURES, WINDOW, SpeechFeatures
-from core.types import SAMPLES_PER_FRAME
+from core.types import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Phone
 
 APERTURE, SPREAD, TUCK, LOUDNESS = range(4)
 """Columns of a row.
@@ -175,6 +177,12 @@ _SAID = 0.15
 """Until the large network has opened the lips this far once, they open no farther than it says: noise before speech is not speech."""
 
 
+_PHONES_AHEAD_S = (SAMPLES_PER_FRAME / 2 + LOOK_AHEAD_SAMPLES) / SAMPLE_RATE_HZ
+"""Sound that is there after a frame's middle when its row is made, and with it the phones that begin in it."""
+_BY_PHONES = 0.6
+"""Where the phones are known, so much of the opening is theirs; the rest is the voice's, which is loud or soft."""
+_AT_TEETH = 0.04
+"""Opening where the lower lip is at the upper teeth."""
 _JAW_READ = np.array([0.25, 0.5, 0.25], np.float32)
 """Weights of features 4 i + 2 .. 4 i + 4 in frame i: 10 ms after its middle."""
 _EVEN = 0.2
@@ -212,6 +220,7 @@ class MouthTracker:
         self._levels: F32 = np.zeros((0, 2), np.float32)
         self._n_samples = 0
         self._n_rows = 0
+        self._phones = KnownPhones(_PHONES_AHEAD_S)
         self._loudness = 0.0
         self._recent = -2.5
 
@@ -219,6 +228,10 @@ class MouthTracker:
         """samples: (n,) float32, mono, 16 kHz, -1..1. Returns (k, 4) float32, the rows that are certain now."""
         self._n_samples += len(samples)
         return self._advance(samples)
+
+    def expect(self, phones: Sequence[Phone]) -> None:
+        """As `core.engines.base.Session.expect`."""
+        self._phones.add(phones)
 
     def flush(self) -> F32:
         """Ends the utterance, as if silence followed: the rows up to ceil(n / 640), (k, 4) float32; then starts anew."""
@@ -236,16 +249,30 @@ class MouthTracker:
         self._openings = np.concatenate((self._openings, self._jaw.push(features)))
         # Frame i reads steps 2 i .. 2 i + 2 (the middle of the frame and 20 ms around it), and features 4 i .. 4 i + 4.
         k = max((len(self._logits) - 1) // 2, 0)
-        rows = self._read(self._logits[: 2 * k + 1], self._levels[: 4 * k + 1], self._openings[: 4 * k + 1], k)
+        rows, jaw = self._read(self._logits[: 2 * k + 1], self._levels[: 4 * k + 1], self._openings[: 4 * k + 1], k)
+        self._say(rows, jaw)
         self._logits, self._levels, self._openings = self._logits[2 * k :], self._levels[4 * k :], self._openings[4 * k :]
         self._n_rows += k
         return rows
 
-    def _read(self, logits: F32, levels: F32, openings: F32, k: int) -> F32:
-        """Rows of k frames from the logits of 2 k + 1 steps, and the levels and jaw openings of 4 k + 1 features."""
+    def _say(self, rows: F32, jaw: F32) -> None:
+        """Gives those of the next rows whose phones are known the mouth of their phones. jaw: (k,), the opening as if lips never met."""
+        found = self._phones.rows(self._n_rows, len(rows))
+        if found is None:
+            return
+        known, said = found.known, found.shapes
+        aperture = (_BY_PHONES * said.aperture + (1 - _BY_PHONES) * jaw) * said.open
+        aperture += (_AT_TEETH - aperture) * np.minimum(np.minimum(1.5 * said.tuck, 1), said.open)
+        for column, values in ((APERTURE, np.clip(aperture, 0, 1.2)), (SPREAD, said.spread), (TUCK, said.tuck)):
+            rows[known, column] = values[known]
+
+    def _read(self, logits: F32, levels: F32, openings: F32, k: int) -> tuple[F32, F32]:
+        """Rows of k frames from the logits of 2 k + 1 steps, and the levels and jaw openings of 4 k + 1 features; with them the opening of
+        each as if lips never met.
+        """
         rows = np.zeros((k, 4), np.float32)
         if k == 0:
-            return rows
+            return rows, rows[:, APERTURE]
         steps = 2 * np.arange(k)[:, None] + np.arange(3)
         times = 4 * np.arange(k)[:, None] + np.arange(5)
         shape = np.tensordot(logits[:, :3][steps], _READ, (1, 0))
@@ -257,13 +284,14 @@ class MouthTracker:
         jaw = openings[times[:, 2:]] @ _JAW_READ * (1 - _EVEN * np.clip(level - 0.5, -1.5, 0.7))
         awake = (1 - _rise(self._rest(logits[:, 4], k), 0.97, 0.999)) * heard
         said = np.clip(shape[:, 0], 0, 1.2) * lips_apart * speech
-        aperture = np.minimum(np.maximum(jaw * _OPEN, 0) ** _EXPAND, 1.2) * lips_apart * awake
+        wide = np.minimum(np.maximum(jaw * _OPEN, 0) ** _EXPAND, 1.2) * awake
+        aperture = wide * lips_apart
         aperture = np.where(self._begun_by(said), aperture, np.minimum(aperture, said))
         rows[:, APERTURE] = aperture * _rise(aperture, 0.02, 0.15)  # nearly shut is shut
         rows[:, SPREAD] = np.clip(_WIDE * shape[:, 1], -1, 1) * speech
         rows[:, TUCK] = np.clip(shape[:, 2], 0, 1) * speech
         rows[:, LOUDNESS] = self._effort(level, (1 - quiet @ _READ) * speech)
-        return rows
+        return rows, wide
 
     def _rest(self, silence: F32, k: int) -> F32:
         """The least of the last _PAUSE_STEPS probabilities of silence, per frame, from the logits of 2 k + 1 steps."""

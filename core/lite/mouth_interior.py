@@ -13,6 +13,14 @@ from core.lite.local_frame import Array, smoothstep
 from core.lite.mouth_warp import MouthShape, MouthWarp
 from core.types import Frame
 
+UPPER_TOOTH = 0.235
+"""Width of a middle upper tooth, over half the mouth's width."""
+ROUND_HIDES_TEETH, ROUND_DARKENS = 0.9, 0.55
+"""Lips that come forward leave the teeth behind in the dark, and the rest by this part."""
+LOWER_TEETH_ABOVE, LOWER_TEETH_WIDTH, LOWER_TOOTH = 0.1, 0.52, 0.15
+"""How far lower teeth stand above the lower lip, the half width of their row, and the width of one, over half the mouth's width."""
+LOWER_TEETH_SHADE = np.array([0.6, 0.55, 0.53], np.float32)
+"""They lie in the shadow of the upper ones."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -38,22 +46,30 @@ class MouthInterior:
         else:
             self._teeth_rgb, teeth_alpha = self._drawn_teeth(skin, bottom=0.13 * half, width=0.66 * half)
         tongue, tongue_alpha = self._make_tongue(lip)
-        self._tongue_less_cavity = tongue - self._cavity
-        # For three channels each: a product that is broadcast takes four times as long.
-        self._tongue_alpha, self._teeth_alpha = (np.repeat(alpha, 3, axis=2) for alpha in (tongue_alpha, teeth_alpha))
+        lower, lower_alpha = self._lower_teeth(skin)
+        on_jaw = tongue * tongue_alpha * (1 - lower_alpha) + lower * lower_alpha
+        # What moves with the jaw, and how much of the dark behind it is left.
+        self._on_jaw = np.dstack([on_jaw, (1 - tongue_alpha) * (1 - lower_alpha)]).astype(np.float32)
+        self._teeth_alpha = np.repeat(teeth_alpha, 3, axis=2)  # a product that is broadcast takes four times as long
 
     def picture(self, shape: MouthShape) -> Array:
         """The interior for one mouth shape: (h, w, 3) float32 RGB 0..255 in the mouth's frame, without the lips' shadow."""
-        return self.picture_for(shape.jaw_px)
+        return self.picture_for(shape.jaw_px, shape.rounding)
 
-    def picture_for(self, jaw_px: float) -> Array:
-        """The same for a jaw that is lowered by so much."""
+    def picture_for(self, jaw_px: float, rounding: float) -> Array:
+        """The same for a jaw that is lowered by so much. rounding: of the lips, 0..1."""
         move = np.array([[1, 0, 0], [0, 1, jaw_px * self.scale]], np.float32)
-        out: Array = cv2.warpAffine(self._tongue_alpha, move, (self._width, self._height), borderMode=cv2.BORDER_REPLICATE)
-        out *= self._tongue_less_cavity
-        out += self._cavity
+        moved = cv2.warpAffine(self._on_jaw, move, (self._width, self._height), borderMode=cv2.BORDER_REPLICATE)
+        red, green, blue, left = cv2.split(moved)
+        out: Array = cv2.merge((left, left, left))
+        out *= self._cavity
+        out += cv2.merge((red, green, blue))
+        if rounding > 0:
+            out *= np.float32(1 - ROUND_DARKENS * rounding)
         teeth = self._teeth_rgb - out
         teeth *= self._teeth_alpha
+        if rounding > 0:
+            teeth *= np.float32(1 - ROUND_HIDES_TEETH * rounding)
         out += teeth
         return out
 
@@ -119,18 +135,35 @@ class MouthInterior:
         columns = np.arange(self._width)[None, :]
         return photo[rows, columns], alpha[rows, columns][..., None].astype(np.float32)
 
+    def _lower_teeth(self, skin: Array) -> tuple[Array, Array]:
+        """The row that stands above the lower lip, where it is when the jaw is closed."""
+        half = self._warp.half
+        u = np.clip(np.abs(self.x) / np.float32(LOWER_TEETH_WIDTH * half), 0, 1)
+        top = self._contact - np.float32(LOWER_TEETH_ABOVE * half) * (1 - u**2)
+        alpha = smoothstep((self.y - top) / np.float32(max(0.06 * half, 0.8)) + 0.5) * smoothstep((1 - u) / 0.5)
+        shade = (0.6 + 0.4 * (1 - u**2)) * self._between_teeth(LOWER_TOOTH)
+        rgb = LOWER_TEETH_SHADE * self._enamel(skin) * np.broadcast_to(shade, (self._height, self._width))[..., None]
+        return rgb.astype(np.float32), alpha[..., None].astype(np.float32)
+
+    def _enamel(self, skin: Array) -> Array:
+        """(3,): the colour of teeth in the light that falls on the skin."""
+        luma = float(skin @ LUMA)
+        cast = 0.55 * np.array([1.0, 0.965, 0.91], np.float32) + 0.45 * skin / max(luma, 1.0)
+        return np.asarray(cast * min(0.5 * luma + 98, 210), np.float32)
+
+    def _between_teeth(self, width: float) -> Array:
+        """(1, w): 1, less where one tooth ends and the next begins. width: of a tooth, over half the mouth's width."""
+        tooth = np.float32(width * self._warp.half)
+        phase = np.abs(((self.x / tooth) + 0.5) % 1 - 0.5) * 2 * tooth  # distance to the nearest gap times two
+        lines: Array = 1 - np.float32(0.13) * np.exp(-((np.float32(tooth) - phase) / np.float32(0.05 * self._warp.half)) ** 2)
+        return lines
+
     def _drawn_teeth(self, skin: Array, bottom: float, width: float) -> tuple[Array, Array]:
         """A row of upper teeth: `bottom` below the line where the lips meet, `width` its half width."""
-        luma = float(skin @ LUMA)
-        cast = 0.55 * np.array([1.0, 0.965, 0.91], np.float32) + 0.45 * skin / max(luma, 1.0)  # enamel in the light that falls on the skin
-        white = (cast * min(0.5 * luma + 98, 210)).astype(np.float32)
         u = np.clip(np.abs(self.x) / width, 0, 1)
         edge = self._contact + np.float32(bottom) * (1 - u**2) + np.float32(0.01 * self._warp.half)
         soft = np.float32(max(0.05 * self._warp.half, 0.7))
         alpha = smoothstep((edge - self.y) / soft + 0.5) * smoothstep((1 - u) / 0.35)
-        tooth = np.float32(0.235 * self._warp.half)  # width of a middle tooth
-        phase = np.abs(((self.x / tooth) + 0.5) % 1 - 0.5) * 2 * tooth  # distance to the nearest gap times two
-        lines = 1 - np.float32(0.13) * np.exp(-((np.float32(tooth) - phase) / np.float32(0.05 * self._warp.half)) ** 2)
-        shade = (0.7 + 0.3 * (1 - u**2)) * lines
-        rgb = white * np.broadcast_to(shade, (self._height, self._width))[..., None]
+        shade = (0.7 + 0.3 * (1 - u**2)) * self._between_teeth(UPPER_TOOTH)
+        rgb = self._enamel(skin) * np.broadcast_to(shade, (self._height, self._width))[..., None]
         return rgb.astype(np.float32), alpha[..., None].astype(np.float32)

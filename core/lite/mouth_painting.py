@@ -1,4 +1,4 @@
-"""Paints what the open lips of a drawn mouth show, and the line where closed ones meet."""
+"""Paints what the open lips of a drawn mouth show, the line where closed ones meet, and the light on rounded ones."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from core.lite.local_frame import Array, look_up, rows_between
+from core.lite.local_frame import Array, look_up, rows_between, smoothstep
 from core.lite.mouth_warp import MouthShape, MouthWarp
 from core.types import Frame
 
 _LINE_REACH = 2.4
 """Distance from the dark line between closed lips, in its widths, from where on it changes no pixel."""
+
+_LIT, _SHADED, _TURNED_IN = 0.07, 0.15, 0.12
+"""Of lips that come forward, the middle of the lower one catches so much more light, the skin below it less, and so do both at the opening."""
+_SHADE_FROM = 0.1
+"""Rounding from which on that is seen."""
 
 
 class Interior(Protocol):
@@ -39,6 +44,30 @@ def fill_mouth(drawn: Frame, mouth: MouthWarp, interior: Interior, shape: MouthS
         _fill_opening(drawn[part], mouth, interior, shape, x[part], y[part], covered[part])
     if mouth.teeth_shown:
         _darken_line(drawn, mouth, shape, x, y)
+    if shape.rounding > _SHADE_FROM:
+        _light_forward(drawn, mouth, shape, x, y, covered)
+
+
+def _light_forward(drawn: Frame, mouth: MouthWarp, shape: MouthShape, x: Array, y: Array, covered: Array) -> None:
+    """The light on lips that are pushed forward."""
+    upper_edge, lower_edge = mouth.upper_outer + shape.d_upper_outer, mouth.lower_outer + shape.d_lower_outer
+    below = np.float32(1.4 * mouth.lower_lip.max())
+    near = rows_between((y.max(1) > upper_edge.min()) & (y.min(1) < lower_edge.max() + below))
+    if near.start == near.stop:
+        return
+    drawn, x, y, covered = drawn[near], x[near], y[near], covered[near]
+    column = mouth.frame.index(x)
+    upper, lower = look_up(shape.upper, column), look_up(shape.lower, column)
+    # 0 at the opening, 1 at the lip's outer edge, on either lip
+    above = (upper - y) / np.maximum(upper - look_up(upper_edge, column), 1)
+    under = (y - lower) / np.maximum(look_up(lower_edge, column) - lower, 1)
+    at = np.maximum(above, under)
+    light = np.float32(-_TURNED_IN) * np.exp(-((at / np.float32(0.3)) ** 2))
+    light += np.float32(_LIT) * np.exp(-(((under - np.float32(0.5)) / np.float32(0.25)) ** 2))
+    light -= np.float32(_SHADED) * np.exp(-(((under - np.float32(1.3)) / np.float32(0.35)) ** 2))
+    light *= smoothstep((1 - np.abs(x) / np.float32(mouth.half)) * 2) * (1 - covered)
+    light *= np.float32((shape.rounding - _SHADE_FROM) / (1 - _SHADE_FROM))
+    drawn[...] = np.clip(drawn * _rgb(1 + light.astype(np.float32)) + np.float32(0.5), 0, 255).astype(np.uint8)
 
 
 def _darken_line(drawn: Frame, mouth: MouthWarp, shape: MouthShape, x: Array, y: Array) -> None:

@@ -29,10 +29,23 @@ UPPER_SHARE = 0.18
 """Part of an opening that the upper lip makes; the jaw and the lower lip make the rest."""
 JAW_SHARE = 0.8
 """How far the chin follows the lower lip."""
-ROUND_NARROWING, SPREAD_WIDENING = 0.36, 0.13
+ROUND_NARROWING, SPREAD_WIDENING = 0.3, 0.13
 """Change of the mouth's width at full rounding and full spreading."""
 ROUND_FLATTENING = 0.35
 """Rounded lips lose this part of a smile's curve."""
+ROUND_OPENING = 0.36
+"""At full rounding the lips touch in this outer part of each half of the mouth: the opening is round and small."""
+EVEN_BOW, FULL_BOW = 0.9, 0.62
+"""Powers of 1 - x² that the height of the gap follows along the mouth, of lips that are hardly and far open; an ellipse has 0.5."""
+ROUND_HIGHER = 0.4
+"""How much higher the gap of rounded lips is, which is less wide."""
+ROUND_POUT = 0.2
+"""How much thicker rounded lips are, which come forward."""
+TUCK_HIDDEN, TUCK_LIFT, TUCK_CLOSING = 0.5, 0.18, 0.35
+"""f, v: part of the lower lip that rolls in under the teeth, of the upper lip's thickness that it rises to give them free, and of the gap by
+which the lower lip comes up to them."""
+PRESSED_HIDDEN, PRESSED_THINNER = 0.24, 0.16
+"""p, b, m: part of each lip that rolls in where they are pressed together, and by which its outer edge follows."""
 RELAXED_FLATTENING, RELAXED_NARROWING, RELAXED_DROP = 0.85, 0.16, 0.8
 """A full smile that relaxes loses this part of its curve and of its width; its corners drop by this part of the curve that is lost."""
 OPEN_NARROWING = 0.13
@@ -59,6 +72,7 @@ class MouthShape:
     d_x: Array
     jaw_px: float
     gap_px: float
+    rounding: float
 
     def eased(self, mouth: MouthWarp, weight: float) -> MouthShape:
         """On the way from the lips as they are in the picture, 0, to this, 1."""
@@ -139,33 +153,33 @@ class MouthWarp:
         self.jaw_rest_px = JAW_SHARE * (1 - UPPER_SHARE) * self.gap_px * by_jaw
 
         self._room = _room_beside(points, frame)
-        self._bow = (inside**0.9).astype(np.float32)  # height of the gap along the mouth
-        self._round_bow = (inside**0.7).astype(np.float32)
+        self._bow = (inside**EVEN_BOW).astype(np.float32)  # height of the gap along the mouth
         self._near = smoothstep(2 - np.abs(x) / half)  # 1 along the mouth, 0 a half width beyond the corners
         self._jaw_bow = (np.cos(np.pi / 2 * np.clip(x / (1.2 * jaw_half), -1, 1)) ** 2).astype(np.float32)
         bottom = max(self.neck_y, 2.0 * half)
         self.bounds = (-min(frame.reach, 1.25 * jaw_half), 1.02 * self.nose_y, min(frame.reach, 1.25 * jaw_half), bottom)
 
-    def shape(self, aperture: float, spread: float, tuck: float, smile: float = 1.0) -> MouthShape:
-        """The lips for aperture 0..1.2, spread -1..1 (rounded..spread), tuck 0..1, smile 0..1 (relaxed..as in the photo)."""
-        gap = self.opening_px * aperture
+    def shape(self, aperture: float, spread: float, tuck: float, smile: float = 1.0, press: float = 0.0) -> MouthShape:
+        """The lips for aperture 0..1.2, spread -1..1 (rounded..spread), tuck 0..1, smile 0..1 (relaxed..as in the photo), press 0..1 (closed
+        lips pressed together).
+        """
         rounding, spreading = max(-spread, 0.0), max(spread, 0.0)
-        bow = self._bow + (self._round_bow - self._bow) * np.float32(rounding)
+        gap = self.opening_px * aperture * (1 - TUCK_CLOSING * tuck) * (1 + ROUND_HIGHER * rounding)
+        bow = self._opening_bow(rounding, min(max(rounding, aperture), 1.0))
         relaxed = self._smiling * (1 - smile)
         curve = RELAXED_FLATTENING * relaxed * max(float(self.contact.max()), 0.0)
         common = np.float32(CORNER_DROP * gap + RELAXED_DROP * curve - self._corner_rise) * self._near
-        upper_src = self.upper_src
-        # f, v: the lower lip rolls in, so its inner part disappears, and the upper lip gives the teeth free
-        lower_src = self.lower_src + np.float32(0.4 * tuck) * self.lower_lip * self._bow
+        upper_src = self.upper_src - np.float32(PRESSED_HIDDEN * press) * self.upper_lip * self._bow
+        lower_src = self.lower_src + np.float32(TUCK_HIDDEN * tuck + PRESSED_HIDDEN * press) * self.lower_lip * self._bow
         contact = self.contact * np.float32(1 - min(ROUND_FLATTENING * rounding + RELAXED_FLATTENING * relaxed, 1.0))
-        upper = contact + common - (UPPER_SHARE * gap + 0.12 * tuck * float(self.upper_lip.max())) * bow
+        upper = contact + common - (UPPER_SHARE * gap + TUCK_LIFT * tuck * float(self.upper_lip.max())) * bow
         lower = contact + common + ((1 - UPPER_SHARE) * gap) * bow
         lower = np.maximum(lower, upper)
         d_upper, d_lower = upper - upper_src, lower - lower_src
         jaw = JAW_SHARE * (1 - UPPER_SHARE) * gap - self.jaw_rest_px
-        pout = np.float32(0.14 * rounding) * bow
-        d_upper_outer = common + (d_upper - common) * 0.75 - pout * self.upper_lip
-        d_lower_outer = common + (lower - self.lower_src - common) * 0.85 + pout * self.lower_lip
+        thicker = np.float32(ROUND_POUT * rounding) * self._bow - np.float32(PRESSED_THINNER * press) * self._bow
+        d_upper_outer = common + (upper - self.upper_src - common) * 0.75 - thicker * self.upper_lip
+        d_lower_outer = common + (lower - self.lower_src - common) * 0.85 + thicker * self.lower_lip
 
         scale = 1 - ROUND_NARROWING * rounding + SPREAD_WIDENING * spreading - OPEN_NARROWING * aperture * (1 - rounding)
         scale -= RELAXED_NARROWING * relaxed * (1 - rounding)
@@ -181,7 +195,14 @@ class MouthWarp:
             d_x=d_x,
             jaw_px=float(lower[len(lower) // 2] - self.contact[len(lower) // 2]),
             gap_px=gap,
+            rounding=rounding,
         )
+
+    def _opening_bow(self, rounding: float, fullness: float) -> Array:
+        """Height of the gap along the mouth, 0..1. fullness: 0 the gap narrows evenly towards its ends, 1 it is nearly an ellipse."""
+        inside = np.clip(1 - (self.frame.x / np.float32(self.half * (1 - ROUND_OPENING * rounding))) ** 2, 0, 1)
+        bow: Array = inside ** np.float32(EVEN_BOW + (FULL_BOW - EVEN_BOW) * fullness)
+        return bow
 
     def _sideways(self, scale: float) -> Array:
         """Displacement along x that makes the mouth `scale` times as wide: linear between the corners, fading out over the room beside."""

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from core.lite.local_frame import Array, smoothstep
-from core.lite.mouth_interior import LUMA, MouthInterior
+from core.lite.mouth_interior import LUMA, ROUND_HIDES_TEETH, MouthInterior
 from core.lite.mouth_warp import MouthWarp
 from core.types import Frame
 
@@ -57,11 +57,11 @@ class OpenMouth(MouthInterior):
         middle = len(warp.contact) // 2
         self._jaw_px = float(warp.lower_src[middle] - warp.contact[middle])
 
-    def picture_for(self, jaw_px: float) -> Array:
+    def picture_for(self, jaw_px: float, rounding: float) -> Array:
         move = np.array([[1, 0, 0], [0, 1, (jaw_px - self._jaw_px) * self.scale]], np.float32)
         moved = cv2.warpAffine(self._with_jaw, move, (self._width, self._height), borderMode=cv2.BORDER_REPLICATE)
         out: Array = self._cavity + (moved[..., :3] - self._cavity) * moved[..., 3:]
-        out += (self._teeth_rgb - out) * self._teeth_alpha
+        out += (self._teeth_rgb - out) * self._teeth_alpha * np.float32(1 - ROUND_HIDES_TEETH * rounding)
         return out
 
 

@@ -10,6 +10,7 @@ tuck      0..1 lower lip under the upper teeth (/f v/)
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -144,6 +145,8 @@ def closed_interval(start: float, end: float, group: str) -> tuple[float, float]
     return middle - half, middle + half
 
 
+BEHIND_S = 0.4
+"""A phone that is over for so long does not matter any more: its pull is exp(-10)."""
 SHORT_PAUSE_S = 0.1
 """A silence shorter than this is part of the speech around it: the lips do not close for it."""
 
@@ -154,28 +157,46 @@ def _ramp(t: NDArray[np.float64], lo: float, hi: float, before: float, after: fl
     return np.where(distance < 1, 0.5 + 0.5 * np.cos(np.pi * np.minimum(distance, 1.0)), 0.0)
 
 
-def curves(segments: Sequence[Segment], t: NDArray[np.float64], *, reach_s: float = 0.04) -> NDArray[np.float32]:
-    """Coarticulated targets at the times t (seconds): (len(t), 3) float32, columns aperture, spread, tuck.
+@dataclass(frozen=True)
+class Shapes:
+    """The mouth at n times, float64 (n,) each. aperture: 0..1.2, as if lips never met. open: 0 where they meet for a bilabial or a pause,
+    1 where they do not. spread, tuck: as above, at rest in pauses.
+    """
+
+    aperture: NDArray[np.float64]
+    open: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    tuck: NDArray[np.float64]
+
+
+def shapes(
+    segments: Sequence[Segment], t: NDArray[np.float64], *, reach_s: float = 0.04, ahead_s: float = math.inf, ends: bool = True
+) -> Shapes:
+    """Coarticulated targets at the times t (seconds).
 
     Every phone pulls with its hold, which fades outside it with the time constant reach_s (Cohen and Massaro's dominance functions);
     bilabials, silences and /f v/ then take over with smooth flanks, so that lips that must touch do touch.
+    ahead_s: a phone that begins later than so long after a time does not count for it, nor one that is over since BEHIND_S: so a time's
+    shape depends on those around it alone, however many are given. ends: the first and the last silence are no pauses within speech.
     """
     parts = expand(segments)
     if not parts:
-        return np.zeros((len(t), 3), np.float32)
+        return Shapes(*(np.zeros(len(t)) for _ in range(4)))
     rows = [TABLE[p] for p, _, _ in parts]
     start = np.array([s for _, s, _ in parts])
     end = np.array([e for _, _, e in parts])
     duration = end - start
     short = np.array([r.group == "silence" for r in rows]) & (duration < SHORT_PAUSE_S)
-    short[[0, -1]] = False  # the ends of a recording are no pauses within speech
+    if ends:
+        short[[0, -1]] = False
     gone = short | np.array([r.group in ("silence", *BILABIAL) for r in rows])
     # A short vowel does not get as far open as a long one.
     is_vowel = np.array([p in VOWELS for p, _, _ in parts])
     reach = np.where(is_vowel, np.clip(0.7 + 0.3 * duration / 0.11, 0.75, 1.1), 1.0)
     aperture_to = np.array([r.aperture for r in rows]) * reach
     distance = np.maximum(np.maximum(start[None] - t[:, None], t[:, None] - end[None]), 0.0)
-    pull = np.exp(-distance / reach_s)
+    near = (start[None] < t[:, None] + ahead_s) & (end[None] > t[:, None] - (math.inf if ahead_s == math.inf else BEHIND_S))
+    pull = np.where(near, np.exp(-distance / reach_s), 0.0)
     # Closures are laid over afterwards: they should not also drag the vowels beside them half shut.
     weight = pull * np.where(gone, 0.02, np.array([r.hold_aperture for r in rows]))
     aperture = (weight @ aperture_to) / np.maximum(weight.sum(1), 1e-9)
@@ -184,17 +205,23 @@ def curves(segments: Sequence[Segment], t: NDArray[np.float64], *, reach_s: floa
     open_ = np.ones_like(t)
     tuck = np.zeros_like(t)
     lively = np.ones_like(t)
-    for (_, s, e), row, is_short in zip(parts, rows, short, strict=True):
+    for k, ((_, s, e), row, is_short) in enumerate(zip(parts, rows, short, strict=True)):
         if row.group in BILABIAL:
             lo, hi = closed_interval(s, e, row.group)
-            open_ = np.minimum(open_, 1 - _ramp(t, lo, hi, 0.07, 0.07))
+            open_ = np.minimum(open_, 1 - _ramp(t, lo, hi, 0.07, 0.07) * near[:, k])
         elif row.tuck:
-            tuck = np.maximum(tuck, row.tuck * _ramp(t, s + 0.01, e - 0.01, 0.06, 0.06))
+            tuck = np.maximum(tuck, row.tuck * _ramp(t, s + 0.01, e - 0.01, 0.06, 0.06) * near[:, k])
         elif row.group == "silence" and not is_short:
             # Lips sink shut in about 140 ms when the voice stops, and part within 60 ms before it starts.
-            gate = _ramp(t, s + 0.12, e, 0.14, 0.06)
+            gate = _ramp(t, s + 0.12, e, 0.14, 0.06) * near[:, k]
             open_, lively = np.minimum(open_, 1 - gate), np.minimum(lively, 1 - gate)
-    return np.stack((aperture * open_, spread * lively, tuck), 1).astype(np.float32)
+    return Shapes(aperture, open_, spread * lively, tuck)
+
+
+def curves(segments: Sequence[Segment], t: NDArray[np.float64], *, reach_s: float = 0.04) -> NDArray[np.float32]:
+    """The shapes at the times t (seconds): (len(t), 3) float32, columns aperture, spread, tuck."""
+    found = shapes(segments, t, reach_s=reach_s)
+    return np.stack((found.aperture * found.open, found.spread, found.tuck), 1).astype(np.float32)
 
 
 def classes(segments: Sequence[Segment], t: NDArray[np.float64]) -> NDArray[np.int64]:

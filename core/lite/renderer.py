@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from core.aux_models.face_mesh import Face
+from core.lite.closed_lid import ClosedLid
 from core.lite.expression import Expression
 from core.lite.eye_warp import EYES, EyeWarp
 from core.lite.head_warp import HeadWarp
@@ -59,6 +60,7 @@ class Renderer:
         by_jaw = float(np.clip(face.blendshapes.get("jawOpen", 0.0) / JAW_OPEN, 0, 1))
         self.mouth = MouthWarp(points, eye_distance, by_jaw, smiling)
         self.eyes = [EyeWarp(points, side) for side in EYES]
+        self._lids = [ClosedLid(eye, self._still) for eye in self.eyes]
         self._eyes_open = 1 - max(face.blendshapes.get("eyeBlinkLeft", 0.0), face.blendshapes.get("eyeBlinkRight", 0.0))
         self._interior = MouthInterior(self.mouth, self._texture, float(self._scale))
         left, top, right, bottom = self.head.box
@@ -81,7 +83,7 @@ class Renderer:
         """The (height, width, 3) uint8 RGB picture of one expression. pause: called between two bands of a large one."""
         out: Frame = self._still.copy()
         displacement = self.head.displacement(expression.pose)
-        shape = self.mouth.shape(expression.aperture, expression.spread, expression.tuck, expression.smile)
+        shape = self.mouth.shape(expression.aperture, expression.spread, expression.tuck, expression.smile, expression.press)
         x0, y0, x1, _ = self.head.box
         for nth, band in enumerate(self._bands):
             if nth:
@@ -92,10 +94,15 @@ class Renderer:
     def _draw_band(self, drawn: Frame, band: slice, expression: Expression, shape: MouthShape, dx: Array, dy: Array) -> None:
         """Some rows of the head's box, into `drawn`."""
         map_x, map_y = self._grid_x[band] - dx[band], self._grid_y[band] - dy[band]
-        for eye, region in zip(self.eyes, self._eye_regions, strict=True):
-            rows, columns = _within(region, band)
+        blink = expression.blink * self._eyes_open
+        eyes: list[tuple[ClosedLid, tuple[slice, slice], tuple[Array, Array]]] = []
+        for eye, lid, region in zip(self.eyes, self._lids, self._eye_regions, strict=True):
+            rows, columns = part = _within(region, band)
             if rows.start < rows.stop:
-                self._turn_eye(eye, (rows, columns), map_x, map_y, expression)
+                x, y = to_local(eye.frame, map_x[part], map_y[part])
+                x_src, y_src = eye.source(x, y, blink, expression.gaze_x, expression.gaze_y)
+                move(eye.frame, map_x[part], map_y[part], x_src - x, y_src - y)
+                eyes.append((lid, part, (x, y)))
         rows, columns = _within(self._mouth_region, band)
         x, y = to_local(self.mouth.frame, map_x[rows, columns], map_y[rows, columns])
         x_src, y_src, covered = self.mouth.source(shape, x, y)
@@ -105,13 +112,10 @@ class Renderer:
             positions *= np.float32(self._scale)
             positions -= np.float32(0.5)
         cv2.remap(self._texture, map_x, map_y, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT, dst=drawn)
+        if blink:
+            for lid, part, (x_lid, y_lid) in eyes:
+                lid.paint(drawn[part], x_lid, y_lid, blink)
         fill_mouth(drawn[rows, columns], self.mouth, self._interior, shape, x_src, y, covered)
-
-    def _turn_eye(self, eye: EyeWarp, region: tuple[slice, slice], map_x: Array, map_y: Array, expression: Expression) -> None:
-        rows, columns = region
-        x, y = to_local(eye.frame, map_x[rows, columns], map_y[rows, columns])
-        x_src, y_src = eye.source(x, y, expression.blink * self._eyes_open, expression.gaze_x, expression.gaze_y)
-        move(eye.frame, map_x[rows, columns], map_y[rows, columns], x_src - x, y_src - y)
 
     def _region(self, frame: LocalFrame, bounds: tuple[float, float, float, float]) -> tuple[slice, slice]:
         """Rows and columns (of the head's box) that hold `bounds` (frame coordinates), with room for the head's movement."""

@@ -10,7 +10,7 @@ import soxr
 
 from core.errors import AudioError, Cancelled
 from core.media.decode import Block
-from core.types import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Samples, Word
+from core.types import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Phone, Samples, Word
 
 AHEAD_S = 60.0
 """So much is made before whoever hears it has come so far."""
@@ -29,7 +29,8 @@ class ComingAudio:
     def __init__(self, rate_hz: int, pieces: Callable[[threading.Event], Iterator[Samples]]) -> None:
         self.rate_hz = rate_hz
         self.words: tuple[Word, ...] = ()
-        """Set by who makes the pieces, before the piece that they are in."""
+        self.phones: tuple[Phone, ...] = ()
+        """Both are set by who makes the pieces, before the piece that they are in."""
         self.n_frames: int | None = None
         """Known before the last step is given out."""
         self._make = pieces

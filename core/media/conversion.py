@@ -1,4 +1,7 @@
-"""Converts a finished video into other formats: WebM (VP9 and Opus), and GIF, which is smaller and without sound."""
+"""Converts a finished video into other formats: WebM (VP9 and Opus), and GIF, which is smaller and without sound.
+
+A GIF holds no metadata but a comment, which follows the size and the colours of its header (GIF89a specification, 1990, section 24).
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,8 @@ GIF_MOST_S, GIF_SIDE_PX, GIF_FPS = 30.0, 320, Fraction(25, 2)
 """What a GIF can hold: its bytes grow with each frame as no video's do."""
 _VP9 = {"deadline": "realtime", "cpu-used": "8", "crf": "32", "b": "0", "row-mt": "1", "g": "128"}
 _OPUS_RATE_HZ = 48_000
+_GIF_HEADER_BYTES, _GIF_FLAGS_AT, _GIF_BLOCK_BYTES = 13, 10, 255
+_GIF_COMMENT, _GIF_END = b"\x21\xfe", b"\0"
 _OF_MP4 = ("major_brand", "minor_version", "compatible_brands", "encoder")
 
 
@@ -86,6 +91,7 @@ def _webm(video: Path, part: Path, check: Callable[[], None]) -> None:
 
 def _gif(video: Path, part: Path, check: Callable[[], None]) -> None:
     with av.open(str(video)) as source:
+        comment = source.metadata.get("comment", "")
         seconds = float((source.duration or 0) / av.time_base)
         if seconds > GIF_MOST_S:
             raise OptionError(
@@ -107,6 +113,16 @@ def _gif(video: Path, part: Path, check: Callable[[], None]) -> None:
         if stream is None:
             raise EncodingError("There were no frames to encode.")
         sink.mux(stream.encode(None))
+    if comment:
+        part.write_bytes(_commented(part.read_bytes(), comment.encode()))
+
+
+def _commented(gif: bytes, comment: bytes) -> bytes:
+    """The file with a comment before its first picture."""
+    flags = gif[_GIF_FLAGS_AT]
+    at = _GIF_HEADER_BYTES + (3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0)  # behind the colours that all pictures share
+    pieces = [comment[first : first + _GIF_BLOCK_BYTES] for first in range(0, len(comment), _GIF_BLOCK_BYTES)]
+    return gif[:at] + _GIF_COMMENT + b"".join(bytes([len(piece)]) + piece for piece in pieces) + _GIF_END + gif[at:]
 
 
 def _palette(video: Path, check: Callable[[], None]) -> av.VideoFrame:

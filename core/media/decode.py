@@ -25,7 +25,7 @@ _CODECS = frozenset(
     {
         "pcm_u8", "pcm_s8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be",
         "pcm_f64le", "pcm_f64be", "pcm_alaw", "pcm_mulaw", "adpcm_ms", "adpcm_ima_wav", "mp3float", "mp3", "mp2", "mp2float", "aac",
-        "aac_latm", "ac3", "eac3", "alac", "flac", "vorbis", "opus", "libopus", "libvorbis", "amrnb", "amrwb",
+        "aac_latm", "ac3", "eac3", "alac", "flac", "vorbis", "opus", "libopus", "libvorbis", "amrnb", "amrwb", "wmav1", "wmav2", "wmapro",
     }
 )  # fmt: skip
 _BLOCK_SAMPLES = 16_384
@@ -57,7 +57,7 @@ class SoundDecoder:
         self.damaged = False
         self.start_s: float | None = None
         content = identify(data)
-        if content.kind == "image":
+        if content.kind in ("image", "animation"):
             hint = f"Give a recording ({SUPPORTED}) here; were photo and recording swapped?"
             raise AudioError(
                 f"{name} is not a recording: this is an image ({content.name}).", hint, code="recording_is_photo", parameters={"name": name}

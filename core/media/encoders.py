@@ -38,6 +38,21 @@ takes 1.1 in place of 1.9 ms a frame.
 """
 STREAM_CRF = int(X264_STREAM["crf"]) - int(X264["crf"])
 """What a stream's constant rate factor is above that of a file that looks the same."""
+X264_PACKETS = {**X264_STREAM, "profile": "baseline", "maxrate": "4M", "bufsize": "1M"}
+"""For packets on their own (WebRTC): constrained baseline, which every browser has, without B frames. The rate is bounded, as nobody on the
+way holds back what is too much.
+"""
+OPUS = {"application": "lowdelay", "frame_duration": "40"}
+"""One packet holds the sound of one frame, so both have the same time; the coder keeps 2.5 ms back."""
+OPUS_HZ, OPUS_BIT_RATE = 48_000, 64_000
+
+
+def x264_options(crf: int | None, stream: bool = False) -> dict[str, str]:
+    """Of libx264. crf: as `RenderOptions` has it, of a file; None: the usual. stream: for what is looked at while it is made."""
+    options = X264_STREAM if stream else X264
+    return dict(options) if crf is None else {**options, "crf": str(crf + STREAM_CRF * stream)}
+
+
 AAC = {"aac_coder": "fast", "aac_pns": "0", "aac_tns": "0"}
 """The coder that FFmpeg's documentation names as the better one from 64 kbit/s a channel on. Speech at 80 kbit/s is nearer to the original
 than with the default one (41 against 32 dB, and as near in its spectrum), in a third of the CPU time (0.12 against 0.36 ms a frame).

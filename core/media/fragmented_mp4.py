@@ -23,7 +23,7 @@ from av.codec.context import Flags
 from core.errors import EncodingError
 from core.media import boxes
 from core.media.decode import Block
-from core.media.encoders import AAC_FRAME, AAC_PRIMING, STREAM_CRF, X264_STREAM, PictureEncoder, SoundEncoder
+from core.media.encoders import AAC_FRAME, AAC_PRIMING, PictureEncoder, SoundEncoder, x264_options
 from core.types import FPS
 
 _TICKS = 600
@@ -70,7 +70,7 @@ class FragmentedMp4:
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             raise EncodingError(f"A video of {width}×{height} pixels cannot be encoded.", "Both sides must be even.")
         video: Any = av.CodecContext.create("libx264", "w")
-        video.options = X264_STREAM if crf is None else {**X264_STREAM, "crf": str(crf + STREAM_CRF)}
+        video.options = x264_options(crf, stream=True)
         self._picture = PictureEncoder(video, width, height, rate)
         self._rate, self._frame_ticks = rate, _TICKS * rate.denominator
         sound: Any = av.CodecContext.create("aac", "w")

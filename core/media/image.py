@@ -21,7 +21,7 @@ from pillow_heif.as_plugin import HeifImageFile
 
 from core.errors import ImageError
 from core.media.files import FileKind
-from core.media.sniff import identify
+from core.media.sniff import Content, identify
 from core.settings import Settings
 from core.types import Frame, Photo
 
@@ -101,6 +101,8 @@ def _decode(data: bytes, name: str, settings: Settings) -> Frame:
             code="photo_not_image",
             parameters={"name": name, "formats": FORMATS},
         )
+    if content.kind == "animation":
+        raise _animated(name, content)
     if not content.decoder:
         raise ImageError(
             f"{name} is {content.name}, which is not supported.",
@@ -114,9 +116,7 @@ def _decode(data: bytes, name: str, settings: Settings) -> Frame:
         image = _PARSERS[content.decoder](io.BytesIO(data))
         check_size(*image.size, name, settings)
         if getattr(image, "is_animated", False) and image.format not in _MAY_HOLD_SEVERAL:
-            raise ImageError(
-                f"{name} is an animation ({content.name}).", "Give a single picture.", code="photo_animated", parameters={"name": name}
-            )
+            raise _animated(name, content)
         image.load()
         check_size(*image.size, name, settings)  # that of a HEIC picture is known for sure only now
         return _to_srgb(_upright(image))
@@ -126,6 +126,11 @@ def _decode(data: bytes, name: str, settings: Settings) -> Frame:
         why = error if isinstance(error, OSError) else "its data are damaged"  # others speak of struct fields and indices
         text = f"{name} looks like {content.name} but cannot be decoded ({why})."
         raise ImageError(text, "Is the file complete?", code="photo_damaged", parameters={"name": name}) from error
+
+
+def _animated(name: str, content: Content) -> ImageError:
+    text = f"{name} is an animation ({content.name})."
+    return ImageError(text, "Give a single picture.", code="photo_animated", parameters={"name": name})
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:

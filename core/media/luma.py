@@ -38,7 +38,7 @@ def luma_frames(file: BinaryIO, name: str) -> Iterator[Luma]:
                 f"{name} has frames of {context.width}×{context.height} pixels.",
                 f"At most {MAX_FRAME_PIXELS} pixels are looked at: save it smaller.",
                 code="frames_too_large",
-                parameters={"name": name, "width": context.width, "height": context.height},
+                parameters={"name": name, "width": context.width, "height": context.height, "limit": MAX_FRAME_PIXELS},
             )
         left = max(1, min(MAX_FRAMES, _MAX_DECODED_PIXELS // pixels))
         for start_us, count in _places(container, stream, left):

@@ -15,11 +15,13 @@ from core.types import FPS, Frame
 
 REFRESH_FRAMES = 2 * FPS
 """After so many frames the strength follows the picture; as often as files have a key frame."""
-_FLAT, _MOST, _RMS = 0.6, 3.0, 1.9
+_FLAT, _MOST, _RMS = 0.42, 3.0, 1.9
 """Root mean square of the mark, in levels: on a flat ground, in the strongest texture, and at most in all (42.5 dB)."""
+_FLAT_DARK, _LIGHT = 0.6, 112
+"""The same on a flat dark ground, where a level shows less; from this level on a ground is light."""
 _DARK, _BLACK = 48, 32
 """In black the mark is weaker, in the ratio of the second to the first; it comes to its strength over the levels between."""
-_PER_TEXTURE, _FREE = 0.5, 0.75
+_PER_TEXTURE, _FREE = 0.5, 0.5
 """Levels that one level of texture adds, beyond the first, which a sensor's noise makes."""
 _FINE, _COARSE = 5, 17
 """Sides of the windows, in units of the pattern, in which texture is told from shape, and averaged."""
@@ -72,8 +74,10 @@ def _strength(frame: Frame, scale: float) -> NDArray[np.int32]:
     mean = cv2.blur(luma, (fine, fine))
     texture = cv2.blur(cv2.multiply(cv2.absdiff(luma, mean), 8), (coarse, coarse)).astype(np.int32)
     added = np.maximum(texture - round(8 * _FREE), 0) * round(_PER_TEXTURE * _ONE) // 8
-    strength = np.minimum(round(_FLAT * _ONE) + added, round(_MOST * _ONE))
-    strength = strength * np.clip(mean.astype(np.int32) + _BLACK, 0, _DARK) // _DARK
+    level = mean.astype(np.int32)
+    darker = np.clip(_LIGHT - level, 0, _LIGHT - _DARK)
+    flat = round(_FLAT * _ONE) + round((_FLAT_DARK - _FLAT) * _ONE) * darker // (_LIGHT - _DARK)
+    strength = np.minimum(flat + added, round(_MOST * _ONE)) * np.clip(level + _BLACK, 0, _DARK) // _DARK
     mean_square = int(np.sum(strength * strength, dtype=np.int64)) / strength.size
     most = (_RMS * _ONE) ** 2
     if mean_square > most:

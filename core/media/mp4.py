@@ -9,14 +9,14 @@ from typing import Any, BinaryIO
 import av
 
 from core.media.decode import Block
-from core.media.encoders import X264, PictureEncoder, SoundEncoder
+from core.media.encoders import PictureEncoder, SoundEncoder, x264_options
 from core.types import FPS
 
 
 class Mp4Muxer:
     """Encodes into `sink` (binary, writable, seekable; the caller closes it).
 
-    sink_copy: opens what was written for reading: moving the index to the front needs a second look at the file. crf: as in
+    sink_copy: opens what was written for reading: moving the index to the front needs a second look at the file. crf, at_once: as in
     `VideoWriter`.
     Frames and sound may come in any order; the n-th frame is shown at n / rate s and the first sample heard at 0.
     Errors of the sink (OSError) and of the encoders (av.FFmpegError) come through unchanged.
@@ -34,6 +34,7 @@ class Mp4Muxer:
         metadata: Mapping[str, str],
         crf: int | None = None,
         rate: Fraction = Fraction(FPS),
+        at_once: bool = False,
     ) -> None:
         def reopen(url: str, flags: int, options: dict[str, str]) -> BinaryIO:
             sink.flush()  # may raise, which ends the muxing
@@ -44,8 +45,7 @@ class Mp4Muxer:
         self._sink = _Sink(sink)
         self._container = av.open(self._sink, "w", format="mp4", container_options=options, io_open=reopen)
         self._container.metadata.update(metadata)
-        encoder = X264 if crf is None else {**X264, "crf": str(crf)}
-        self._video_stream: Any = self._container.add_stream("libx264", rate=rate, options=encoder)
+        self._video_stream: Any = self._container.add_stream("libx264", rate=rate, options=x264_options(crf, stream=at_once))
         self._video = PictureEncoder(self._video_stream.codec_context, width, height, rate)
         layout = "mono" if sound_channels == 1 else "stereo"
         self._sound_stream: Any = self._container.add_stream("aac", rate=sound_rate_hz, layout=layout)

@@ -13,14 +13,13 @@ from typing import Literal
 HEAD_BYTES = 4096
 """Enough of the beginning to tell."""
 
-Kind = Literal["sound", "image", "other"]
+Kind = Literal["sound", "image", "animation", "other"]
 
 
 @dataclass(frozen=True)
 class Content:
-    """kind: what it is good for ("sound" also covers video containers). name: for people, with article.
-
-    decoder: FFmpeg demuxer (sound) or Pillow format (image); "" when it is known but not supported.
+    """kind: what it is good for ("sound" also covers video containers; an animation is a video that has no sound). name: for people, with
+    article. decoder: FFmpeg demuxer (sound, animation) or Pillow format (image); "" when it is known but not supported.
     """
 
     kind: Kind
@@ -36,10 +35,10 @@ _MAGIC: tuple[tuple[bytes, Content], ...] = (
     (b"\0\0\x01\xba", Content("sound", "an MPEG video", "mpeg")),
     (b"#!AMR", Content("sound", "an AMR recording")),
     (b"MThd", Content("sound", "a MIDI file")),
-    (b"\x30\x26\xb2\x75", Content("sound", "a Windows Media file")),
+    (b"\x30\x26\xb2\x75", Content("sound", "a Windows Media file", "asf")),
     (b"\x89PNG\r\n\x1a\n", Content("image", "a PNG image", "PNG")),
     (b"\xff\xd8\xff", Content("image", "a JPEG image", "JPEG")),
-    (b"GIF8", Content("image", "a GIF image")),
+    (b"GIF8", Content("animation", "a GIF image", "gif")),
     (b"BM", Content("image", "a BMP image", "BMP")),
     (b"II*\0", Content("image", "a TIFF image")),
     (b"MM\0*", Content("image", "a TIFF image")),
@@ -52,9 +51,9 @@ _MAGIC: tuple[tuple[bytes, Content], ...] = (
 )
 _STILL_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis"}
 _AVIF_BRANDS = {b"avif", b"avis"}
-VIDEO_DEMUXERS = frozenset({"mov", "matroska", "avi", "mpegts", "mpeg", "flv"})
+VIDEO_DEMUXERS = frozenset({"mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "gif"})
 """Of containers that are read as videos."""
-VIDEO_FORMATS = "MP4, MOV, WebM, MKV, AVI, MPEG or FLV"
+VIDEO_FORMATS = "MP4, MOV, WebM, MKV, AVI, WMV, MPEG, FLV or GIF"
 """The same in words."""
 _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"}
 

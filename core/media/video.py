@@ -30,7 +30,7 @@ from core.media.encoders import as_picture
 from core.media.mp4 import Mp4Muxer
 from core.media.sound_track import ALONE, BesideSpeech, SoundTrack
 from core.stage_times import stage
-from core.thread_priority import be_patient
+from core.thread_priority import PATIENT, PATIENT_SOON, be_patient
 from core.types import FPS, Audio, Frame, exact_rate
 
 _QUEUED_FRAMES = 8
@@ -46,7 +46,8 @@ class VideoWriter:
 
     path: parents are made. width, height: even. fps: frames per second. beside: what is heard besides the recording. metadata: written to
     the container. sign: called with the finished file before it is moved into place, and may replace it; what it raises ends the writing
-    like any other error. crf: as `RenderOptions` has it; None: the usual.
+    like any other error. crf: as `RenderOptions` has it; None: the usual. at_once: somebody waits for it: no frame is held back to be
+    encoded better, and more of the processor is asked for.
     Raises OutputError (cannot be written there, disk full), EncodingError (encoder failed, no or ill-shaped frames) and AudioError
     (audio.original does not decode), from any of its methods: the first error of the encoding thread comes out of the next call.
     """
@@ -63,6 +64,7 @@ class VideoWriter:
         metadata: Mapping[str, str] = _NO_METADATA,
         sign: Callable[[Path], None] | None = None,
         crf: int | None = None,
+        at_once: bool = False,
     ) -> None:
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             raise EncodingError(f"A video of {width}×{height} pixels cannot be encoded.", "Both sides must be even.")
@@ -71,7 +73,7 @@ class VideoWriter:
         self._audio, self._rate, self._beside = audio, exact_rate(fps), beside
         self._metadata = dict(metadata)
         self._sign = sign
-        self._crf = crf
+        self._crf, self._at_once = crf, at_once
         self._queue: queue.Queue[av.VideoFrame | None] = queue.Queue(_QUEUED_FRAMES)
         self._given_up = threading.Event()
         self._error: Exception | None = None
@@ -155,7 +157,7 @@ class VideoWriter:
 
     def _run(self, sink: BinaryIO, part: Path) -> None:
         """The encoding thread. Errors wait in self._error for the next call. A file can wait, what is live cannot."""
-        be_patient()  # the encoder's own threads as well
+        be_patient(PATIENT_SOON if self._at_once else PATIENT)  # the encoder's own threads as well
         pictures = iter(self._queue.get, None)
         try:
             with contextlib.closing(SoundTrack(self._audio, self._rate, self._beside)) as track:
@@ -174,7 +176,9 @@ class VideoWriter:
     def _encode(self, sink: BinaryIO, part: Path, track: SoundTrack, pictures: Iterator[av.VideoFrame]) -> None:
         height, width, _ = self._shape
         sound = track.rate_hz, track.channels
-        muxer = Mp4Muxer(sink, lambda: part.open("rb"), width, height, *sound, self._metadata, self._crf, self._rate)
+        muxer = Mp4Muxer(
+            sink, lambda: part.open("rb"), width, height, *sound, self._metadata, self._crf, self._rate, self._at_once
+        )  # fmt: skip
         n_frames = 0
         for n_frames, picture in enumerate(pictures, start=1):
             with stage("encode"):

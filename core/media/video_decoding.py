@@ -23,7 +23,7 @@ _CODECS = frozenset(
     {
         "h264", "hevc", "vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav1d", "mpeg4", "mjpeg", "prores", "ffv1", "mpeg1video",
         "mpeg2video", "msmpeg4v2", "msmpeg4v3", "h263", "flv", "vp6", "vp6f", "dnxhd", "dvvideo", "huffyuv", "ffvhuff", "utvideo",
-        "theora", "vc1", "wmv3", "cfhd", "qtrle", "png", "rawvideo",
+        "theora", "vc1", "wmv1", "wmv2", "wmv3", "gif", "cfhd", "qtrle", "png", "rawvideo",
     }
 )  # fmt: skip
 MAX_EMPTY_PACKETS = 2000

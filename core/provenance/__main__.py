@@ -68,12 +68,12 @@ def _summary(path: Path, found: Provenance) -> str:
         lines.append("  Content Credentials (C2PA): none, so nothing shows whether the file or the marks above were changed")
     else:
         lines += _manifest_lines(found.manifest)
-    return "\n".join([*lines, *_mark_lines(found.mark)])
+    return "\n".join([*lines, *_mark_lines(found.mark, found.mark_error)])
 
 
-def _mark_lines(mark: MarkReading | None) -> list[str]:
+def _mark_lines(mark: MarkReading | None, error: InputError | None) -> list[str]:
     if mark is None:
-        return ["  mark in the pictures: not looked for, none can be decoded"]
+        return [f"  mark in the pictures: not looked for ({plain(error)})"]
     if not mark.found:
         return [f"  mark in the pictures: not found in {mark.n_frames} frames"]
     about = [f"confidence {100 * mark.confidence:.6g} %, by chance once in {1 / max(mark.chance, 1e-99):.0e} videos"]

@@ -18,6 +18,8 @@ compositeWithTrainedAlgorithmicMedia ("Augmentation, correction or enhancement u
 something that was there before, which in C2PA opens the original as an ingredient; this video never existed without the AI.
 """
 NO_MARK = "none"
+_COMMENT = "Synthetic media: "
+"""How the comment begins, which is all that a GIF says of itself."""
 SYNTHETIC_TYPES = frozenset(
     _TERMS + term
     for term in (
@@ -38,7 +40,7 @@ def disclosure(engine: str, revision: str, kind: Literal["photo", "video"], labe
     """
     what = "a still photo" if kind == "photo" else "a video of a face"
     return {
-        "comment": f"Synthetic media: {what} animated by {GENERATOR}, engine {engine} {revision}",
+        "comment": f"{_COMMENT}{what} animated by {GENERATOR}, engine {engine} {revision}",
         "synthetic_media": "true",
         "digital_source_type": DIGITAL_SOURCE_TYPE,
         "generator": f"{GENERATOR} {GENERATOR_VERSION}",
@@ -55,4 +57,6 @@ def dated(metadata: Mapping[str, str], date: datetime.date) -> dict[str, str]:
 
 def says_synthetic(metadata: Mapping[str, str]) -> bool:
     """Whether metadata under these keys calls the video synthetic."""
+    if metadata.get("comment", "").startswith(_COMMENT):
+        return True
     return metadata.get("synthetic_media") == "true" or metadata.get("digital_source_type") in SYNTHETIC_TYPES

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.media.mark_pattern import DIGITS, N_BINS, REFERENCE, TILE, USED, VALUES, digit_phases, public_phases
+from core.media.mark_pattern import CYCLES, DIGITS, N_BINS, REFERENCE, TILE, USED, VALUES, digit_phases, public_phases
 
 MOST_CHANCE = 1e-5
 """A mark is found where chance finds one more rarely than that."""
@@ -35,14 +35,15 @@ N_TRIED = (len(_SCALES) + _BEST * len(_FINER)) * 2 * TILE * TILE
 _CERTAIN = 1e-20
 """Where the picture is whole and its mark so plain, no other alignment is tried."""
 _MEAN_SIGMA, _STRENGTH_SIGMA = 2.0, 4.0
-_MOST_LEVELS, _NOISE = 4.0, 0.05
-_WEIGHT = 0.5
-"""Power of the magnitudes by which phases are weighted."""
+_MOST_LEVELS, _NOISE = 2.0, 0.05
+_WEIGHT, _RISE = 0.5, 0.75
+"""Powers of the magnitudes and of the frequency by which phases are weighted: of what pictures show, less is in the higher frequencies."""
 
 Array = NDArray[np.float32]
 _PUBLIC = np.zeros(USED.shape, np.complex64)
 _PUBLIC[USED] = np.conj(public_phases())
 _PUBLIC[:, 0] *= 2  # `irfft2` counts the other columns twice
+_BY_FREQUENCY = CYCLES.astype(np.float32) ** np.float32(_RISE)
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,9 @@ def _best_at(even: Array, scale: float) -> _Alignment:
     height, width = even.shape
     spectrum = np.fft.rfft2(_folded(cv2.resize(even, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_LINEAR)))
     magnitudes = np.abs(spectrum) + 1e-9
-    phases = spectrum * magnitudes ** (_WEIGHT - 1)
-    norm = math.sqrt(float(np.sum(magnitudes[USED] ** (2 * _WEIGHT))) / 2)
+    weights = magnitudes**_WEIGHT * _BY_FREQUENCY
+    phases = spectrum / magnitudes * weights
+    norm = math.sqrt(float(np.sum(weights[USED] ** 2)) / 2)
     best: tuple[float, bool, int, Any] = (-1.0, False, 0, phases)
     for mirrored in (False, True):
         if mirrored:

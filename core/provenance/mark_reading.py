@@ -12,7 +12,7 @@ from core.provenance.mark_detection import MarkDetector, MarkReading
 
 
 def read_mark(path: Path, key: bytes | None = None) -> MarkReading:
-    """Looks at some frames of an MP4, MOV, WebM or Matroska file, spread over its length; 10 s of video take about a second.
+    """Looks at some frames of a video (`VIDEO_FORMATS`), spread over its length; 10 s of video take about a second.
 
     key: of a deployment whose number is looked for. Raises InputError where no frame of it can be decoded.
     """

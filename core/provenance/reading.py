@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
 from core.errors import InputError
-from core.media.sniff import HEAD_BYTES, identify
+from core.media.sniff import HEAD_BYTES, VIDEO_FORMATS, identify
 from core.media.video_decoding import open_video
 from core.provenance.container import C2PA_UUID, boxes, read_metadata
 from core.provenance.disclosure import SYNTHETIC_TYPES, says_synthetic
@@ -52,12 +52,13 @@ class Manifest:
 @dataclass(frozen=True)
 class Provenance:
     """The result of reading a file. metadata: of the container, unsigned unless there is a manifest. mark: in the pictures; None where it
-    was not looked for, or no picture can be decoded.
+    was not looked for, or the pictures could not be read, and then mark_error says why.
     """
 
     metadata: Mapping[str, str]
     manifest: Manifest | None
     mark: MarkReading | None = None
+    mark_error: InputError | None = None
 
     @property
     def synthetic(self) -> bool:
@@ -76,7 +77,9 @@ class Provenance:
         """Plain JSON types."""
         manifest = None if self.manifest is None else dataclasses.asdict(self.manifest)
         mark = None if self.mark is None else self.mark.to_dict()
-        return {"good": self.good, "synthetic": self.synthetic, "metadata": dict(self.metadata), "manifest": manifest, "mark": mark}
+        said = None if self.mark_error is None else str(self.mark_error)
+        marks = {"manifest": manifest, "mark": mark, "mark_problem": said}
+        return {"good": self.good, "synthetic": self.synthetic, "metadata": dict(self.metadata), **marks}
 
 
 def read_provenance(path: Path, anchors: str | None = None) -> Provenance:
@@ -97,22 +100,24 @@ def read_provenance(path: Path, anchors: str | None = None) -> Provenance:
 
 
 def read_all(path: Path, anchors: str | None = None, mark_key: bytes | None = None) -> Provenance:
-    """As `read_provenance`, and looks for the mark in the pictures; also of WebM and Matroska files, which hold no manifest.
+    """As `read_provenance`, and looks for the mark in the pictures; also of the other videos that are read, which hold no manifest.
 
     mark_key: of the deployment whose number is looked for. Raises InputError for what is no readable video.
     """
     mark: MarkReading | None = None
+    problem: InputError | None = None
     try:
         mark = read_mark(path, mark_key)
-    except InputError:
+    except InputError as error:
         if not _is_mp4(path):
             raise
+        problem = error
     found = read_provenance(path, anchors) if _is_mp4(path) else _read_tags(path)
-    return dataclasses.replace(found, mark=mark)
+    return dataclasses.replace(found, mark=mark, mark_error=problem)
 
 
 def _read_tags(path: Path) -> Provenance:
-    """What a WebM or Matroska file says of itself. Raises InputError."""
+    """What another video than an MP4 says of itself. Raises InputError."""
     with open(path, "rb", opener=_open) as file, open_video(file, path.name) as container:
         tags = itertools.islice(container.metadata.items(), _MAX_ITEMS)
         return Provenance({plain(name.lower()): plain(text) for name, text in tags}, None)
@@ -135,7 +140,7 @@ def _read(path: Path, file: BinaryIO, size: int, anchors: str | None) -> Provena
     first = next(top, None)
     if first is None or first.kind != b"ftyp":
         raise InputError(
-            f"{path} is not a video that can be read.", "Give an MP4, MOV, WebM or Matroska file.", code="not_a_video",
+            f"{path} is not a video that can be read.", f"Give a {VIDEO_FORMATS} file.", code="not_a_video",
             parameters={"name": path.name},
         )  # fmt: skip
     metadata: dict[str, str] = {}

@@ -8,7 +8,7 @@ from core.errors import InputError
 from core.provenance.marking import mark_key
 from core.provenance.reading import Provenance, read_all
 from core.service.errors import hide_paths
-from core.service.quotas import ConcurrencyLimit, RateLimit
+from core.service.quotas import ConcurrencyLimit, RateLimit, SharedRates
 from core.service.threads import on_thread
 from core.settings import Settings
 
@@ -18,9 +18,9 @@ OWNER_AT_ONCE = 1
 class Detection:
     """Used on an event loop; the reading is done on a thread, and nothing of a video is kept."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, shared: SharedRates | None = None) -> None:
         self._key = mark_key(settings)
-        self._rate = RateLimit(settings.detections_per_minute, "videos looked at for marks")
+        self._rate = RateLimit(settings.detections_per_minute, "videos looked at for marks", shared)
         self._places = ConcurrencyLimit(settings.max_detections, OWNER_AT_ONCE, "videos that are looked at for marks")
 
     def check_room(self, owner: str) -> None:

@@ -27,17 +27,18 @@ class Downloads:
     async def file(self, job_id: str, owner: str, form: Format | None) -> Path:
         """form: None for the video as it is. Raises UnknownJob, JobNotReady, BusyError, and as `convert`."""
         job = await asyncio.to_thread(self._jobs.get, job_id, owner)
-        if job.video is None:
+        video = job.watchable
+        if video is None:
             raise JobNotReady("The video is not made yet.", "Ask again when it is.")
         if form is None:
-            return job.video
-        target = job.video.with_suffix(f".{form}")
+            return video.path
+        target = video.path.with_suffix(f".{form}")
         if not target.is_file():
             task = self._running.get(target)
             if task is None:
                 if len(self._running) >= MAX_WAITING:
                     raise BusyError("Too many videos are being converted.", "Try again in a minute.", code="conversions_full")
-                task = self._running[target] = asyncio.create_task(self._convert(job.video, target, form))
+                task = self._running[target] = asyncio.create_task(self._convert(video.path, target, form))
                 task.add_done_callback(lambda ended: self._ended(target, ended))
             await asyncio.shield(task)
         return target

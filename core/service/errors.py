@@ -4,6 +4,9 @@ ServiceError
 ├── UnknownJob         there is no such job (for this owner)
 ├── UnknownLiveSession there is no such live session (for this owner)
 ├── UnknownChat        there is no such conversation (for this owner)
+├── UnknownPeer        there is no such WebRTC connection (for this owner)
+├── PeersUnavailable   WebRTC is not installed, or switched off
+├── StalePeer          a WebRTC connection has gone on since
 ├── ModelUnavailable   no language model is set, or it fails
 ├── JobNotReady        it has no result, or none yet
 ├── KeyReused          the idempotency key was used for another request
@@ -54,6 +57,24 @@ class UnknownChat(ServiceError):
     def __init__(self, kept_s: float) -> None:
         hint = f"It is kept for {kept_s / 60:g} minutes after the last message; start a new one."
         super().__init__("There is no such conversation.", hint, code="unknown_chat")
+
+
+class UnknownPeer(ServiceError):
+    """In the same words for a connection that never existed, has ended, or is another's."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such WebRTC connection.", "It has ended; offer a new one.", code="unknown_peer")
+
+
+class PeersUnavailable(ServiceError):
+    """There is no WebRTC here."""
+
+
+class StalePeer(ServiceError):
+    """What was sent is for an ICE session that is over."""
+
+    def __init__(self) -> None:
+        super().__init__("The connection has been restarted since.", "Send If-Match with its newest ETag.", code="peer_stale")
 
 
 class ModelUnavailable(ServiceError):

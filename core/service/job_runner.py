@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
-from filelock import FileLock, Timeout
-
-from core.errors import BusyError, Cancelled, InputError, OutputError, TalkingHeadError, forget_frames
-from core.service.job_store import JobRecord, JobStore
+from core.errors import BusyError, Cancelled, InputError, TalkingHeadError, forget_frames
+from core.service.job_store import JobRecord, JobState, JobStore
 from core.service.job_views import as_values
 from core.service.topics import Topics
+from core.service.worker_liveness import WorkerLiveness
 from core.types import Progress
 
 logger = logging.getLogger(__name__)
@@ -26,7 +23,6 @@ MAX_ATTEMPTS = 10
 """A job during which the process ended so often is not tried again: it may be what ends it."""
 LOOK_S = 2.0
 """How often it is looked whether another process has died, and for news that got lost on the way."""
-MISSING_S = 5 * LOOK_S
 RECORDED_S = 0.25
 """How often progress is recorded; in this process it is known at once."""
 QUEUE = "queue"
@@ -35,6 +31,11 @@ QUEUE = "queue"
 
 def job_topic(job_id: str) -> str:
     return f"job:{job_id}"
+
+
+def preview_topic(job_id: str) -> str:
+    """News: the first seconds of a video can be seen."""
+    return f"preview:{job_id}"
 
 
 def cancel_topic(job_id: str) -> str:
@@ -48,9 +49,9 @@ def owner_topic(owner: str) -> str:
 class Running:
     """One job that runs in this process: its latest progress, and how it is stopped. `work` is given this to report to."""
 
-    def __init__(self, record: JobRecord, tell: Callable[[Running], None]) -> None:
+    def __init__(self, record: JobRecord, tell: Callable[[Running, bool], None], tell_owner: Callable[[JobRecord], None]) -> None:
         self.record = record
-        self._tell = tell
+        self._tell, self._tell_owner = tell, tell_owner
         self._stop: Callable[[], None] | None = None
         self._cancelled = threading.Event()
         self._lock = threading.Lock()
@@ -64,12 +65,17 @@ class Running:
             self.record = dataclasses.replace(
                 before, stage=progress.stage, done=progress.done, total=progress.total, animating_s=begun, updated_s=now_s
             )
-        self._tell(self)
+        self._tell(self, progress.preview)
 
     def note(self, result: Mapping[str, Any]) -> None:
         """What is known of the result so far, for those who look at the job in this process."""
         with self._lock:
-            self.record = dataclasses.replace(self.record, result=result)
+            self.record = dataclasses.replace(self.record, result={**(self.record.result or {}), **result})
+
+    def note_made(self, result: Mapping[str, Any]) -> None:
+        """The video can be seen in this process, though the job goes on."""
+        self.note(result)
+        self._tell_owner(self.record)
 
     def stop_with(self, stop: Callable[[], None]) -> None:
         """`stop` is called when the job is cancelled, at once where it was already."""
@@ -99,7 +105,7 @@ class Work(Protocol):
 
 
 class JobRunner:
-    """slots: jobs at the same time. folder: gives the private folder for this process's lock, which tells others that it lives.
+    """slots: jobs at the same time. liveness: tells others that this process lives.
 
     on_end: called with the record of each job that ended here, on its thread. resting: how many of them were begun and have given way to
     others (core/scheduler.py); they take no slot.
@@ -111,24 +117,22 @@ class JobRunner:
         topics: Topics,
         work: Work,
         slots: int,
-        folder: Callable[[], Path],
+        liveness: WorkerLiveness,
         on_end: Callable[[JobRecord], None],
         resting: Callable[[], int] = lambda: 0,
     ) -> None:
         self.worker = secrets.token_hex(8)
-        self._store, self._topics, self._work, self._folder, self._on_end = store, topics, work, folder, on_end
+        self._store, self._topics, self._work, self._liveness, self._on_end = store, topics, work, liveness, on_end
         self._running: dict[str, Running] = {}
         self._lock = threading.Lock()
         self._wake = threading.Semaphore(0)
         self._closing = False
-        self._alive = self._say_alive()
+        liveness.announce(self.worker)
         self._slots, self._resting = slots, resting
         self._claiming = threading.Lock()
         self._threads = [threading.Thread(target=self._loop, name=f"jobs-{n}", daemon=True) for n in range(slots)]
         self._end_watch = topics.subscribe(QUEUE, self._wake.release)
         self._recorded_s: dict[str, float] = {}
-        self._missing_s: dict[str, float] = {}
-        """Since when the lock of another worker is not there."""
 
     def start(self) -> None:
         self.take_over()
@@ -149,10 +153,14 @@ class JobRunner:
 
     def take_over(self) -> None:
         """Puts the jobs of processes that died back into the queue."""
-        if self._alive is None or not Path(self._alive.lock_file).exists():  # the folder vanished meanwhile, or could not be used
-            self._alive = self._say_alive() or self._alive
+        self._liveness.announce(self.worker)
+        with self._claiming:  # what is claimed is known to run before anybody looks
+            with self._lock:
+                running = set(self._running)
+            if self._store.put_back_lost(self.worker, running):
+                self._topics.publish(QUEUE)
         for worker in self._store.workers() - {self.worker}:
-            if self._is_dead(worker):
+            if self._liveness.is_dead(worker):
                 gone = BusyError("The service was restarted, and the connection that waited is gone.", "Send it again.", code="restarted")
                 self.put_back(worker, gone)
 
@@ -176,10 +184,7 @@ class JobRunner:
             running.cancel()
         self._join(timeout_s)
         self.put_back(self.worker, BusyError("The service is stopping.", "Send it again in a minute.", code="stopping"))
-        if self._alive is not None:
-            with contextlib.suppress(OSError):
-                Path(self._alive.lock_file).unlink(missing_ok=True)
-            self._alive.release()
+        self._liveness.withdraw()
 
     def _join(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
@@ -212,7 +217,7 @@ class JobRunner:
             record = self._store.claim(self.worker, time.time())
             if record is None:
                 return None
-            running = Running(record, self._told)
+            running = Running(record, self._told, lambda record: self._topics.publish(owner_topic(record.owner)))
             with self._lock:
                 self._running[record.id] = running
             return running
@@ -220,28 +225,11 @@ class JobRunner:
     def _do(self, running: Running) -> None:
         record = running.record
         end_watch = self._topics.subscribe(cancel_topic(record.id), running.cancel)
+        self._topics.publish(job_topic(record.id))
         try:
-            if record.cancel_requested or self._was_cancelled(record.id):
-                running.cancel()
-            if record.attempts > MAX_ATTEMPTS:
-                raise InputError(
-                    f"The service ended {record.attempts - 1} times while this was made.", "Try another photo or recording.", code="crashes"
-                )
-            result = self._work(running)
-            self._finish(running.record, "done", result=result)
-        except Cancelled as error:
-            if self._closing and not self._was_cancelled(record.id):
-                return  # `close` puts it back
-            self._finish(running.record, "cancelled", error=as_values(error))
-            forget_frames(error)
-        except TalkingHeadError as error:
-            logger.info("job %s: %s", record.id[:6], error)
-            self._finish(running.record, "failed", error=as_values(error))
-            forget_frames(error)
-        except BaseException as error:  # a defect: whoever asks for the job is told so, the log has the rest
-            logger.error("job %s failed", record.id[:6], exc_info=error)
-            self._finish(running.record, "failed", error=as_values(error))
-            forget_frames(error)
+            ended = self._worked(running)
+            if ended is not None:
+                self._finish(running.record, *ended)  # raises where the store is away: `take_over` puts the job back
         finally:
             end_watch()
             with self._lock:
@@ -249,12 +237,40 @@ class JobRunner:
                 self._recorded_s.pop(record.id, None)
             self._topics.publish(job_topic(record.id))
 
+    def _worked(self, running: Running) -> tuple[JobState, Mapping[str, Any] | None, Mapping[str, Any] | None] | None:
+        """Does the job. How it ended: its state, result and error; None where it is left to the next process."""
+        record = running.record
+        try:
+            if record.cancel_requested or self._was_cancelled(record.id):
+                running.cancel()
+            if record.attempts > MAX_ATTEMPTS:
+                raise InputError(
+                    f"The service ended {record.attempts - 1} times while this was made.", "Try another photo or recording.", code="crashes"
+                )
+            return "done", self._work(running), None
+        except Cancelled as error:
+            forget_frames(error)
+            if self._closing and not self._was_cancelled(record.id):
+                return None  # `close` puts it back
+            return "cancelled", None, as_values(error)
+        except TalkingHeadError as error:
+            logger.info("job %s: %s", record.id[:6], error)
+            forget_frames(error)
+            return "failed", None, as_values(error)
+        except BaseException as error:  # a defect: whoever asks for the job is told so, the log has the rest
+            logger.error("job %s failed", record.id[:6], exc_info=error)
+            forget_frames(error)
+            return "failed", None, as_values(error)
+
     def _was_cancelled(self, job_id: str) -> bool:
-        now = self._store.get(job_id)
+        try:
+            now = self._store.get(job_id)
+        except BusyError:  # the store is away; a cancellation is told as news, too
+            return False
         return now is None or now.cancel_requested or now.state == "cancelled"
 
     def _finish(
-        self, record: JobRecord, state: Any, result: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None
+        self, record: JobRecord, state: JobState, result: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None
     ) -> None:
         now_s = time.time()
         self._store.finish(record.id, state, now_s, result, error)
@@ -262,43 +278,13 @@ class JobRunner:
         self._topics.publish(job_topic(record.id))
         self._topics.publish(owner_topic(record.owner))
 
-    def _told(self, running: Running) -> None:
-        """Progress: at once to who watches in this process, from time to time to the store and the other processes."""
+    def _told(self, running: Running, preview: bool) -> None:
+        """Progress: at once to who watches in this process, from time to time to the store and the other processes, and of a preview."""
         record, now_s = running.record, time.monotonic()
-        due = now_s - self._recorded_s.get(record.id, 0.0) > RECORDED_S
+        due = preview or now_s - self._recorded_s.get(record.id, 0.0) > RECORDED_S
         if due:
             self._recorded_s[record.id] = now_s
             self._store.progress(record.id, record.stage, record.done, record.total, record.animating_s, record.updated_s)
         self._topics.publish(job_topic(record.id), everywhere=due)
-
-    # ---- who lives
-
-    def _say_alive(self) -> FileLock | None:
-        """A lock that the system releases when this process dies."""
-        try:
-            lock = FileLock(self._lock_path(self.worker), thread_local=False)
-            lock.acquire(timeout=0)
-        except (OSError, OutputError, Timeout):
-            return None  # the store cannot be shared then either
-        return lock
-
-    def _lock_path(self, worker: str) -> Path:
-        folder = self._folder() / "workers"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        return folder / f"{worker}.lock"
-
-    def _is_dead(self, worker: str) -> bool:
-        try:
-            path = self._lock_path(worker)
-            if not path.exists():  # the folder vanished: who lives makes its lock anew
-                return time.monotonic() - self._missing_s.setdefault(worker, time.monotonic()) > MISSING_S
-            self._missing_s.pop(worker, None)
-            lock = FileLock(path, thread_local=False)
-            lock.acquire(timeout=0)
-        except Timeout:
-            return False
-        except (OSError, OutputError):
-            return False
-        path.unlink(missing_ok=True)
-        lock.release()
-        return True
+        if preview:
+            self._topics.publish(preview_topic(record.id))

@@ -1,7 +1,7 @@
 """Where jobs are recorded: the interface of a job store, and the records and limits that it speaks of.
 
-The embedded one is core/service/sqlite_store.py. A database that several machines share would be a second implementation of `JobStore`;
-nothing else knows how records are kept.
+The embedded one is core/service/sqlite_store.py, that of several machines core/service/shared/postgres_store.py; nothing else knows how
+records are kept.
 """
 
 from __future__ import annotations
@@ -126,6 +126,9 @@ class JobStore(Protocol):
 
     def requeue(self, worker: str) -> list[JobRecord]:
         """Puts what runs on `worker` back into the queue, at its old place, for any worker. What was put back."""
+
+    def put_back_lost(self, worker: str, running: Collection[str]) -> list[JobRecord]:
+        """As `requeue`, of those alone that the worker does not run: their beginning or their end could not be told. What was put back."""
 
     def workers(self) -> set[str]:
         """Those that have running or pinned jobs."""

@@ -14,6 +14,7 @@ from core.service.errors import hide_paths
 from core.service.job_store import JobKind, JobRecord, JobState
 from core.service.outputs import PREVIEW_NAME
 from core.types import GenerationInfo
+from core.visemes.document import beside
 
 NAME, PROLONGED = "name", "prolonged_s"
 """Of a video that is done, in its result."""
@@ -26,6 +27,14 @@ class InternalError(TalkingHeadError):
 
 
 @dataclass(frozen=True)
+class MadeVideo:
+    """Where the file of a video is, and what is known of it."""
+
+    path: Path
+    info: GenerationInfo
+
+
+@dataclass(frozen=True)
 class JobView:
     """One job as its owner sees it.
 
@@ -33,9 +42,11 @@ class JobView:
     fps: frames made in a second, 0.0 while not known. left_s: seconds left, about; None while not known. info: of a video that is done.
     voice: id of the one that speaks a text; "" for a recording. captions: of a text, once the job is done, and of a stream as far as it is
     spoken; empty where they were not asked for, or the voice does not tell the times of words. captions_burned: they are in the picture.
-    avatar: the token, once a job that registers one is done. video: where its file is, once it is done. name: of the video, by its owner;
+    avatar: the token, once a job that registers one is done. video: where its file is, once it is done; visemes: the file beside it, where
+    they were asked for. name: of the video, by its owner;
     "" without one. prolonged_s: when its time to live began anew, 0.0 where it did not. preview: where its first seconds are while the rest
-    is made, where they were asked for. error: why it failed. client_state: what the adapter that submitted it noted for itself.
+    is made, where they were asked for. made: the video of a job that still looks for the words of its recording. error: why it failed.
+    client_state: what the adapter that submitted it noted for itself.
     """
 
     id: str
@@ -57,9 +68,11 @@ class JobView:
     captions_burned: bool
     avatar: str | None
     video: Path | None
+    visemes: Path | None
     name: str
     prolonged_s: float
     preview: Path | None
+    made: MadeVideo | None
     error: TalkingHeadError | None
     client_state: Mapping[str, Any]
 
@@ -67,13 +80,18 @@ class JobView:
     def ended(self) -> bool:
         return self.state not in ("queued", "running")
 
+    @property
+    def watchable(self) -> MadeVideo | None:
+        """The video, also while only its captions are missing."""
+        return self.made if self.video is None or self.info is None else MadeVideo(self.video, self.info)
+
 
 def view_of(record: JobRecord, position: int) -> JobView:
     now_s = time.time() if record.updated_s == 0 else record.updated_s
     spent_s = now_s - record.animating_s
     fps = record.done / spent_s if record.stage == "animating" and record.animating_s and record.done and spent_s > 0 else 0.0
     result = record.result or {}
-    info = result.get("info")
+    info = None if result.get("info") is None else GenerationInfo.from_dict(result["info"])
     return JobView(
         id=record.id,
         owner=record.owner,
@@ -88,18 +106,26 @@ def view_of(record: JobRecord, position: int) -> JobView:
         left_s=(record.total - record.done) / fps if fps and record.total and record.state == "running" else None,
         created_s=record.created_s,
         ended_s=record.ended_s,
-        info=None if info is None else GenerationInfo.from_dict(info),
+        info=info if record.state == "done" else None,
         voice=(record.request.get("speech") or {}).get("voice", ""),
         captions=tuple(Caption(start_s, end_s, tuple(lines)) for start_s, end_s, lines in result.get("captions") or ()),
         captions_burned=bool((record.request.get("options") or {}).get("burn_captions")),
         avatar=result.get("avatar"),
         video=Path(record.output) if record.output and record.state == "done" else None,
+        visemes=_visemes(record),
         name=str(result.get(NAME, "")),
         prolonged_s=float(result.get(PROLONGED, 0.0)),
         preview=_preview(record),
+        made=MadeVideo(Path(record.output), info) if info is not None and record.output and record.state == "running" else None,
         error=None if record.error is None else as_exception(record.error),
         client_state=record.request.get("client_state") or {},
     )
+
+
+def _visemes(record: JobRecord) -> Path | None:
+    if record.state != "done" or not record.output or not (record.request.get("options") or {}).get("visemes"):
+        return None
+    return beside(Path(record.output))
 
 
 def _preview(record: JobRecord) -> Path | None:

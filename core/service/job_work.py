@@ -28,7 +28,8 @@ from core.service.spoken_texts import SpokenText, SpokenTexts, in_record
 from core.settings import Settings
 from core.speech_synthesis.recording import SpokenAudio
 from core.studio import Studio
-from core.types import Audio, AudioStream, Avatar, Generation, GenerationInfo, Photo, Progress, Request, Source, Word
+from core.types import Audio, AudioStream, Avatar, Generation, GenerationInfo, Photo, Progress, ProgressCallback, Request, Source, Word
+from core.visemes.document import add_words, beside
 
 logger = logging.getLogger(__name__)
 
@@ -99,30 +100,50 @@ class JobWork:
         request, about = self._spoken(running, request, said)
         return {**self._made(running, request), **about}
 
-    def _made(self, running: Running, request: Request, stop: Callable[[], None] = lambda: None) -> Mapping[str, Any]:
-        """The video or the stream. stop: called too where the job is cancelled."""
+    def _made(
+        self, running: Running, request: Request, stop: Callable[[], None] = lambda: None, told: ProgressCallback | None = None
+    ) -> Mapping[str, Any]:
+        """The video or the stream. stop: called too where the job is cancelled. told: hears of the progress of a video, in place of
+        `running`.
+        """
         record = running.record
         if record.kind == "stream":
             return self._stream(running, request, stop)
         output = Path(record.output)
         preview = output.with_name(PREVIEW_NAME) if record.request.get("preview") else None
         with _made_room(output):
-            made: Generation = self._awaited(running, self._studio.submit(request, output, running.report, preview), stop)
+            made: Generation = self._awaited(running, self._studio.submit(request, output, told or running.report, preview), stop)
             if preview is not None:
                 with contextlib.suppress(OSError):
                     preview.unlink(missing_ok=True)
         return {"info": made.info.to_dict()}
 
     def _with_captions(self, running: Running, request: Request) -> Mapping[str, Any]:
-        """The words of the recording are found while the video is made. Where they cannot be, it is done without them, and says so."""
-        recognition = self._recorded.begin(whole(request.audio), request.owner)
+        """The words of the recording are found while the video is made, on this machine not before its first seconds can be seen; it can be
+        seen while they are still missing. Where they cannot be found, it is done without them, and says so.
+        """
+        previewed, output = threading.Event(), running.record.output
+        if not running.record.request.get("preview"):
+            previewed.set()
+
+        def told(progress: Progress) -> None:
+            running.report(progress)
+            if progress.preview:
+                previewed.set()
+
+        recognition = self._recorded.begin(whole(request.audio), request.owner, after=previewed)
         recognition.when_known(lambda words: running.note(told_captions(words)))
-        output = running.record.output
         try:
             with _made_room(Path(output)) if output else nullcontext():  # the video stays while only the words are missing
-                result = self._made(running, request, recognition.cancel)
+                result = self._made(running, request, recognition.cancel, told)
+                previewed.set()  # of a short video there is no preview
+                if running.record.kind == "video":
+                    running.note_made(result)
                 try:
-                    return {**result, **told_captions(recognition.words())}
+                    words = recognition.words()
+                    if request.options.visemes and output:
+                        add_words(beside(Path(output)), words)
+                    return {**result, **told_captions(words)}
                 except Cancelled:
                     if running.record.kind != "stream":
                         raise

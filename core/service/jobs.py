@@ -26,6 +26,7 @@ from core.service.job_views import PROLONGED, JobView, view_of
 from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
 from core.service.topics import Topics
+from core.service.worker_liveness import WorkerLiveness
 
 MAX_PER_OWNER = 200
 """Ended jobs kept for one owner; the oldest are forgotten."""
@@ -49,7 +50,7 @@ class Jobs:
         inputs: JobInputs,
         outputs: OutputFolder,
         work: Callable[[Running, Any], Mapping[str, Any]],
-        folder: Callable[[], Path],
+        liveness: WorkerLiveness,
         *,
         slots: int,
         admission: Admission,
@@ -70,7 +71,7 @@ class Jobs:
         def do(running: Running) -> Mapping[str, Any]:
             return work(running, self._decoded.take(running.record.id))
 
-        self._runner = JobRunner(store, topics, do, slots, folder, self._on_end, resting)
+        self._runner = JobRunner(store, topics, do, slots, liveness, self._on_end, resting)
 
     @property
     def worker(self) -> str:
@@ -289,8 +290,11 @@ class Jobs:
         self._runner.job_rests()
 
     def any_wait(self) -> bool:
-        """Whether jobs wait for a place."""
-        return self._store.totals().queued > 0
+        """Whether jobs are known to wait for a place."""
+        try:
+            return self._store.totals().queued > 0
+        except BusyError:  # the store is away
+            return False
 
     def totals(self) -> dict[str, int]:
         totals = self._store.totals()

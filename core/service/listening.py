@@ -13,7 +13,7 @@ from typing import Any
 from core.errors import Cancelled
 from core.media.sound_file import MIME_TYPES, SoundWriter
 from core.service.errors import TooMany
-from core.service.quotas import RateLimit
+from core.service.quotas import RateLimit, SharedRates
 from core.service.spoken_texts import SpokenText, SpokenTexts
 from core.service.threads import on_thread
 from core.settings import Settings
@@ -89,9 +89,9 @@ class Heard:
 class Listening:
     """Used on one event loop at a time, but for `close`. As many are spoken at once as `Settings.max_spoken` says; others wait."""
 
-    def __init__(self, texts: SpokenTexts, settings: Settings) -> None:
+    def __init__(self, texts: SpokenTexts, settings: Settings, shared: SharedRates | None = None) -> None:
         self._texts = texts
-        self._rate = RateLimit(PER_MINUTE, "texts to hear")
+        self._rate = RateLimit(PER_MINUTE, "texts to hear", shared)
         self._places = asyncio.Semaphore(settings.max_spoken)
         self._newest: dict[str, Heard] = {}
         self._working: set[asyncio.Task[None]] = set()

@@ -32,6 +32,8 @@ RESUME_S = 30.0
 """How long a session without a connection is kept."""
 ANSWER_S = 3.0
 """How long the connections of an owner without a free place have to show that they live."""
+PACKETS = LiveOptions(output="packets", lead_s=0.0, jitter_s=0.04, stats_every_s=1.0)
+"""What receives packets has a buffer of its own, and the microphone's sound comes out of one."""
 LOOK_S = 0.05
 LEAVE_S = 1.0
 """How long the connections have to tell their clients that the service stops."""
@@ -118,11 +120,16 @@ class LiveSessions:
             raise UnknownLiveSession(RESUME_S)
         return session
 
-    def statement(self, session_id: str, owner: str) -> LiveStatement:
-        """What a session of the owner says of its video, while it lasts. Raises UnknownLiveSession, in the same words whatever is wrong."""
+    def of_owner(self, session_id: str, owner: str) -> ResumableSession:
+        """A session of the owner, to be watched or looked at. Raises UnknownLiveSession, in the same words whatever is wrong."""
         session = self._sessions.get(session_id)
         if session is None or session.owner != owner:
             raise UnknownLiveSession(RESUME_S)
+        return session
+
+    def statement(self, session_id: str, owner: str) -> LiveStatement:
+        """What a session of the owner says of its video, while it lasts. Raises UnknownLiveSession, in the same words whatever is wrong."""
+        session = self.of_owner(session_id, owner)
         return LiveStatement(session.id, session.session.metadata, time.monotonic() - session.since_s)
 
     def detach(self, session: ResumableSession) -> None:
@@ -201,7 +208,7 @@ class LiveSessions:
         check_one_background(request.background, request.options)
         options = read(settled(request.options, self._settings, avatar=True))
         render = with_background(options.render, request.background, self._settings)
-        how = LiveOptions(output=request.output)
+        how = PACKETS if request.output == "packets" else LiveOptions(output=request.output)
         live = self._studio.live(avatar, owner, request.engine, options.framing, options.controls, render, how)
         speech = LiveSpeech(live, self._speaker, owner, self._says, self._settings.max_text_chars)
         return ResumableSession(owner, dataclasses.replace(request, background=b""), live, speech)

@@ -21,7 +21,8 @@ from core.speech_synthesis.ssml import Pause, is_ssml
 from core.speech_synthesis.text import read_text
 from core.streaming.live import LiveSession
 from core.streaming.say import Say
-from core.thread_priority import PATIENT_SPEECH, be_patient
+from core.thread_priority import PATIENT_SOON, be_patient
+from core.types import Phone
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ class LiveSpeech:
             waiting.over.wait()
 
     def _synthesise(self, waiting: _Waiting) -> None:
-        be_patient(PATIENT_SPEECH)
+        be_patient(PATIENT_SOON)
         say, request = waiting.say, waiting.request
         try:
             speaking = self._speaker.speak(request.text, waiting.voice, request.speed, self._owner, say.cancelled, request.keep)
@@ -146,7 +147,8 @@ class LiveSpeech:
         """In slices: the session's lock is held for each, and frames that are due must not wait for a patient thread."""
         text, words, n = piece.text, word_ends(piece), round(SLICE_S * piece.sample_rate_hz)
         for at in range(0, len(piece.samples), n):
-            self._session.feed_say(say, piece.samples[at : at + n], piece.sample_rate_hz, text, words)
+            phones = phones_between(piece, at / piece.sample_rate_hz, (at + n) / piece.sample_rate_hz)
+            self._session.feed_say(say, piece.samples[at : at + n], piece.sample_rate_hz, text, words, phones)
             text, words = "", ()
 
     def _failed(self, say: Say, error: Exception) -> None:
@@ -157,12 +159,21 @@ class LiveSpeech:
         self.tell_failed(say.id, error)
 
 
+def phones_between(piece: Speech, start_s: float, end_s: float) -> list[Phone]:
+    """The phones of the piece that begin from `start_s` on and before `end_s`, seconds from `start_s`."""
+    begun = [phone for phone in piece.phones if start_s <= phone.start_s < end_s]
+    return [Phone(phone.ipa, phone.start_s - start_s, phone.end_s - start_s) for phone in begun]
+
+
 def word_ends(piece: Speech) -> Sequence[tuple[float, int]]:
-    """Of each word of the piece: when it ends, and how many characters of the piece's text end with it."""
+    """Of each word of the piece: when it begins, and how many characters of the piece's text are over then; when it ends, and how many end
+    with it.
+    """
     ends, at = [], 0
     for word in piece.words:
         found = piece.text.find(word.text, at)
         if found >= 0:
+            ends.append((word.start_s, at))
             at = found + len(word.text)
             ends.append((word.end_s, at))
     return ends

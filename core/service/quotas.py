@@ -8,6 +8,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from core.service.errors import TooMany
 
@@ -15,11 +16,21 @@ MAX_OWNERS = 10_000
 """Remembered at the same time; who was not seen longest is forgotten, which gives them nothing but a fresh start."""
 
 
-class RateLimit:
-    """At most `per_minute` of `what` for each owner, all of them at once if they like. Thread-safe."""
+class SharedRates(Protocol):
+    """Counts for the processes of several machines."""
 
-    def __init__(self, per_minute: int, what: str) -> None:
-        self._per_minute, self._what = per_minute, what
+    def take(self, what: str, owner: str, per_minute: int, number: int) -> float | None:
+        """number (0 or 1) of `per_minute` of `what`. Seconds until there is one, 0.0 where there is; None while it cannot be asked."""
+
+
+class RateLimit:
+    """At most `per_minute` of `what` for each owner, all of them at once if they like. Thread-safe.
+
+    shared: counts for all machines; while it cannot be asked, and without it, each process counts for itself.
+    """
+
+    def __init__(self, per_minute: int, what: str, shared: SharedRates | None = None) -> None:
+        self._per_minute, self._what, self._shared = per_minute, what, shared
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -32,6 +43,13 @@ class RateLimit:
         self._take(owner, 0)
 
     def _take(self, owner: str, number: int) -> None:
+        wait_s = None if self._shared is None else self._shared.take(self._what, owner, self._per_minute, number)
+        if wait_s is None:
+            wait_s = self._take_here(owner, number)
+        if wait_s > 0:
+            raise TooMany(f"More than {self._per_minute} {self._what} in a minute.", f"Wait {math.ceil(wait_s)} s.", wait_s)
+
+    def _take_here(self, owner: str, number: int) -> float:
         now = time.monotonic()
         with self._lock:
             left, since = self._left.pop(owner, (float(self._per_minute), now))
@@ -39,9 +57,7 @@ class RateLimit:
             self._left[owner] = (left - number if left >= 1 else left, now)
             while len(self._left) > MAX_OWNERS:
                 self._left.popitem(last=False)
-        if left < 1:
-            wait_s = (1 - left) * 60 / self._per_minute
-            raise TooMany(f"More than {self._per_minute} {self._what} in a minute.", f"Wait {math.ceil(wait_s)} s.", wait_s)
+        return 0.0 if left >= 1 else (1 - left) * 60 / self._per_minute
 
 
 class ConcurrencyLimit:

@@ -60,20 +60,28 @@ class RecordedWords:
                 self._known.move_to_end(key)
             return self._known.get(key)
 
-    def begin(self, audio: Audio, owner: str, cancel: threading.Event | None = None) -> Recognition:
-        """On a thread of its own; what computes here does so in a process of lower priority. cancel: ends it."""
-        return Recognition(lambda ended: self._words(audio, owner, ended), cancel or threading.Event())
+    def begin(self, audio: Audio, owner: str, cancel: threading.Event | None = None, after: threading.Event | None = None) -> Recognition:
+        """On a thread of its own; what computes here does so in a process of lower priority, and not before `after` is set. cancel: ends
+        it.
+        """
+        return Recognition(lambda ended: self._words(audio, owner, ended, after), cancel or threading.Event())
 
-    def _words(self, audio: Audio, owner: str, cancel: threading.Event) -> Words:
+    def _words(self, audio: Audio, owner: str, cancel: threading.Event, after: threading.Event | None) -> Words:
         known = self.known(audio, owner)
         if known is not None:
             return known
-        words = self._by_service(audio, owner, cancel) if self._service.available else sphinx.recognised(audio.samples, cancel)
+        words = self._by_service(audio, owner, cancel) if self._service.available else self._by_machine(audio, cancel, after)
         with self._lock:
             self._known[_key(audio, owner)] = words
             while len(self._known) > MOST_RECORDINGS or sum(map(len, self._known.values())) > MOST_WORDS:
                 self._known.popitem(last=False)
         return words
+
+    def _by_machine(self, audio: Audio, cancel: threading.Event, after: threading.Event | None) -> Words:
+        while after is not None and not after.wait(CANCEL_POLL_S):
+            if cancel.is_set():
+                raise _cancelled()
+        return sphinx.recognised(audio.samples, cancel)
 
     def _by_service(self, audio: Audio, owner: str, cancel: threading.Event) -> Words:
         while True:

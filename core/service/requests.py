@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError, OptionError, TalkingHeadError
+from core.option_checks import check_stream_options
 from core.service import options
 from core.service.decoded_photos import DecodedPhotos
 from core.service.job_inputs import held_bytes
@@ -28,6 +29,7 @@ from core.settings import Settings
 from core.speech_synthesis.recording import SpokenAudio
 from core.studio import Studio
 from core.types import Audio, Avatar, Photo, Source
+from core.visemes.document import add_words, beside
 
 _PATH = re.compile(r"(?<![\w./:])/(?:[^\s/:,;]+/)*([^\s/:,;]+)")
 READERS = 2
@@ -128,6 +130,8 @@ class Requests:
         except TalkingHeadError as error:
             raise without_folders(error, inputs.audio, inputs.image, inputs.background) from error
         decoded = video_request(request, owner, audio, source, background)
+        if kind == "stream":
+            check_stream_options(decoded.options)
         nbytes = held_bytes(source, background, audio if isinstance(audio, Audio) else None)
         given = {"audio": inputs.audio, "image": inputs.image, "background": inputs.background}
         files = {name: path for name, path in given.items() if path is not None}
@@ -143,6 +147,8 @@ class Requests:
                 else:
                     known = self._studio.find_result(decoded, output)
                     done = None if known is None else {"info": known.info.to_dict(), **captions}
+                    if done is not None and decoded.options.visemes and captions:
+                        add_words(beside(output), self._recorded_words.known(audio, owner) or ())
                 new = NewJob(
                     owner, kind, request, files, decoded, nbytes, output, done, kept, idempotency_key, client_state=inputs.client_state
                 )  # fmt: skip

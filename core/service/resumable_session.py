@@ -23,7 +23,7 @@ from core.media.jpeg import as_jpeg
 from core.service.live_speech import LiveSpeech, SayRequest
 from core.service.options import controls_of
 from core.streaming.live import LiveSession
-from core.streaming.outputs import LiveEvent, LiveFrame, LiveOutput
+from core.streaming.outputs import LiveEvent, LiveFrame, LivePacket, LiveSegment, OutputKind
 from core.types import FPS
 
 REPLAY_BYTES = 4 * 2**20
@@ -38,13 +38,13 @@ Leaving = Literal["", "taken_over", "replaced", "stopping"]
 
 @dataclass(frozen=True)
 class LiveRequest:
-    """What a new session is asked for. rate_hz, channels: of the sound that will be fed. output: as in LiveOptions. options: by name.
-    background: the file of a picture behind the person, b"" for none.
+    """What a new session is asked for. rate_hz, channels: of the sound that will be fed. output: as in LiveOptions; packets are given to
+    watchers alone, and kept for nobody. options: by name. background: the file of a picture behind the person, b"" for none.
     """
 
     rate_hz: int = 16_000
     channels: int = 1
-    output: Literal["segments", "frames"] = "segments"
+    output: OutputKind = "segments"
     engine: str = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
     background: bytes = field(default=b"", repr=False)
@@ -67,6 +67,7 @@ class MediaPiece:
 
 
 LiveMessage = MediaPiece | LiveEvent
+Watched = LiveMessage | LivePacket
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,8 @@ class ResumableSession:
         self.free = asyncio.Event()
         self.free.set()
         self.expiry: asyncio.TimerHandle | None = None
-        self.watchers: list[Callable[[LiveMessage], None]] = []
-        """Called with all that is made for the client, on the thread that makes it."""
+        self.watchers: list[Callable[[Watched], None]] = []
+        """Called with all that is made, for the client or for them alone, on the thread that makes it."""
         self._sequence = self._n_events = self._n_said = 0
         self._odd = b""
         self._init: MediaPiece | None = None
@@ -137,6 +138,10 @@ class ResumableSession:
         """What is due, kept for another time; waits for it. Raises what the engine raised."""
         output = self.session.next_output(timeout_s)
         if output is None:
+            return []
+        if isinstance(output, LivePacket):
+            for watcher in list(self.watchers):
+                watcher(output)
             return []
         messages = list(self._messages(output))
         with self._lock:
@@ -227,7 +232,7 @@ class ResumableSession:
         attachment.next_number += 1
         self.received = max(self.received, attachment.next_number)
 
-    def _messages(self, output: LiveOutput) -> Iterator[LiveMessage]:
+    def _messages(self, output: LiveEvent | LiveFrame | LiveSegment) -> Iterator[LiveMessage]:
         if isinstance(output, LiveEvent):
             if output.kind == "ready":
                 self.about = output.data

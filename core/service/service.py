@@ -22,14 +22,15 @@ from core.service.jobs import Jobs
 from core.service.listening import Listening
 from core.service.outputs import INPUTS, OutputFolder
 from core.service.page_size import PageSize
+from core.service.peer_connections import PeersSource
+from core.service.preparations import Preparations
 from core.service.recorded_words import RecordedWords
 from core.service.requests import Requests
 from core.service.speech_recognition import SpeechRecognition
 from core.service.spoken_sounds import SpokenSounds
 from core.service.spoken_texts import SpokenTexts
-from core.service.sqlite_store import SqliteJobStore
+from core.service.state import open_state
 from core.service.stills import Stills
-from core.service.topics import Topics
 from core.service.videos import Videos
 from core.service.visitor_uploads import VisitorUploads
 from core.settings import Settings
@@ -44,12 +45,14 @@ class Service:
     """Used by pages and server alike. `start` begins to work on jobs, `stop` ends that, `close` all; the studio is
     the caller's.
 
-    outputs: prepared. settings: of the deployment, the studio's without them. kokoro_file: as `Speaker` takes it.
+    outputs: prepared. settings: of the deployment, the studio's without them. kokoro_file: as `Speaker` takes it. webrtc: makes the WebRTC
+    connections of a server's live sessions; None where there are none.
     """
 
     def __init__(
-        self, studio: Studio, outputs: OutputFolder, settings: Settings | None = None, kokoro_file: NetworkFile | None = None
-    ) -> None:
+        self, studio: Studio, outputs: OutputFolder, settings: Settings | None = None, kokoro_file: NetworkFile | None = None,
+        webrtc: PeersSource | None = None,
+    ) -> None:  # fmt: skip
         settings = studio.settings if settings is None else settings
         cache = CacheFolder(settings.cache_dir)
 
@@ -67,21 +70,22 @@ class Service:
             folder.mkdir(mode=0o700, exist_ok=True)
             return folder
 
-        self.studio, self.outputs, self.settings = studio, outputs, settings
-        self.topics = Topics(str(cache.root))
+        self.studio, self.outputs, self.settings, self.webrtc = studio, outputs, settings, webrtc
+        self._state = state = open_state(settings, str(cache.root), jobs_folder)
+        self.topics, self.rates = state.topics, state.rates
         self.speaker = Speaker(settings, cache, kokoro_file)
-        self.recognition = SpeechRecognition(settings)
+        self.recognition = SpeechRecognition(settings, state.rates)
         self.recorded_words = RecordedWords(self.recognition)
         self.texts = texts = SpokenTexts(self.speaker, settings)
         self.sounds = SpokenSounds(texts, settings)
         inputs = JobInputs([kept_inputs, passing_inputs])
         self.jobs = Jobs(
-            SqliteJobStore(jobs_folder),
-            self.topics,
+            state.store,
+            state.topics,
             inputs,
             outputs,
             JobWork(studio, settings, inputs, texts, self.recorded_words, lambda job_id: self.jobs.handle(job_id)),
-            jobs_folder,
+            state.liveness,
             slots=settings.max_jobs,
             admission=Admission(
                 settings.max_jobs + settings.max_queue,
@@ -101,9 +105,10 @@ class Service:
         self.requests = Requests(studio, settings, self.jobs, outputs, self._photos, texts, self.recorded_words)
         self.face_previews = FacePreviews(studio, self.requests, outputs, self._photos)
         self.stills = Stills(studio, self.requests, outputs)
-        self.listening = Listening(texts, settings)
-        self.detection = Detection(settings)
-        self.uploads = VisitorUploads(outputs, settings)
+        self.preparations = Preparations(studio, self.requests, outputs)
+        self.listening = Listening(texts, settings, state.rates)
+        self.detection = Detection(settings, state.rates)
+        self.uploads = VisitorUploads(outputs, settings, state.rates)
         self.videos = Videos(self.jobs, outputs)
         self.avatars = AvatarService(studio, self.videos, self.topics, self.speaker.cache)
         self.cache = cache
@@ -129,6 +134,7 @@ class Service:
         self.listening.close()
         self._freed_memory.close()
         self.jobs.close(grace_s, timeout_s)
+        self._state.close()
         self.speaker.close()
         self.recognition.close()
         self.cache.close()

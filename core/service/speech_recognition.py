@@ -15,7 +15,7 @@ from core.media.sound_file import wav_file
 from core.openai_service import MAX_ERROR_BYTES, RemoteService, client_options
 from core.service.chat.history import MAX_MESSAGE_CHARS
 from core.service.chat.sentences import cleaned
-from core.service.quotas import ConcurrencyLimit, RateLimit
+from core.service.quotas import ConcurrencyLimit, RateLimit, SharedRates
 from core.service.threads import on_thread
 from core.settings import Settings
 from core.types import SAMPLE_RATE_HZ, Samples, Word
@@ -38,11 +38,11 @@ _SERVICE = RemoteService(
 class SpeechRecognition:
     """Thread-safe. Nothing of what is said is kept, and nothing of it is in a log."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, shared: SharedRates | None = None) -> None:
         self._limits = settings.model_copy(
             update={"max_audio_s": MAX_SPOKEN_S, "max_audio_bytes": MAX_SPOKEN_BYTES, "min_audio_s": MIN_SPOKEN_S}
         )
-        self._rate = RateLimit(settings.chats_per_minute, "recordings to recognise")
+        self._rate = RateLimit(settings.chats_per_minute, "recordings to recognise", shared)
         self._places = ConcurrencyLimit(AT_ONCE, OWNER_AT_ONCE, "recordings")
         self._model, self._longest_s = settings.recognition_model, settings.recognition_answer_s
         self._timeout_s = settings.recognition_timeout_s

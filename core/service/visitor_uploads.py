@@ -21,7 +21,7 @@ from core.service.errors import TooLarge, TooMany
 from core.service.leases import remove_unleased
 from core.service.outputs import KeptUpload, OutputFolder
 from core.service.owned_folders import belongs, known_again
-from core.service.quotas import ConcurrencyLimit, RateLimit
+from core.service.quotas import ConcurrencyLimit, RateLimit, SharedRates
 from core.service.uploads import FormReader
 from core.settings import Settings
 
@@ -43,11 +43,11 @@ _WAIT_S = 60.0
 class VisitorUploads:
     """Of one process; the bytes of a visitor, and of all, are those of every process that shares `outputs`. Thread-safe."""
 
-    def __init__(self, outputs: OutputFolder, settings: Settings) -> None:
+    def __init__(self, outputs: OutputFolder, settings: Settings, shared: SharedRates | None = None) -> None:
         each, of_address = settings.owner_uploads_at_once, max(settings.owner_uploads_at_once, settings.uploads_at_once * 3 // 4)
         self._outputs, self._settings = outputs, settings
-        self._visitor_rate = RateLimit(settings.uploads_per_minute, "uploads")
-        self._address_rate = RateLimit(settings.uploads_per_minute * ADDRESS_SHARE, "uploads from one address")
+        self._visitor_rate = RateLimit(settings.uploads_per_minute, "uploads", shared)
+        self._address_rate = RateLimit(settings.uploads_per_minute * ADDRESS_SHARE, "uploads from one address", shared)
         self._visitor_places = ConcurrencyLimit(settings.uploads_at_once, each, "uploads")
         self._address_places = ConcurrencyLimit(settings.uploads_at_once, of_address, "uploads")
         self._visitor_bytes = settings.owner_uploads_bytes

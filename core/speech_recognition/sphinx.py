@@ -8,8 +8,9 @@ import json
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -28,26 +29,30 @@ def is_installed() -> bool:
 
 
 def recognised(samples: Samples, cancel: threading.Event) -> tuple[Word, ...]:
-    """The words of (n,) samples, as they are taken for, in order. One recording at a time, in a process of its own.
+    """The words of (n,) samples, as they are taken for, in order. By a process of its own.
 
     Raises Cancelled soon after `cancel` is set, EngineUnavailable where that process fails.
     """
+    return tuple(Word(*each) for each in asked(samples, {"task": "words"}, cancel))
+
+
+def asked(samples: Samples, task: Mapping[str, Any], cancel: threading.Event) -> Any:
+    """What the process answers (`sphinx_process.py`). One recording at a time. Raises as `recognised`."""
     while not _lock.acquire(timeout=CANCEL_POLL_S):
         _check(cancel)
     try:
         _check(cancel)
-        answer = _answer((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes(), cancel)
+        return json.loads(_answer((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes(), json.dumps(task).encode(), cancel))
     finally:
         _lock.release()
-    return tuple(Word(*each) for each in json.loads(answer))
 
 
-def _answer(pcm: bytes, cancel: threading.Event) -> bytes:
+def _answer(pcm: bytes, task: bytes, cancel: threading.Event) -> bytes:
     """What the process says of the samples; it is ended where nobody wants to know any more."""
-    with _process(len(pcm)) as process:
+    with _process(len(pcm), len(task)) as process:
         try:
             with contextlib.suppress(BrokenPipeError):  # it has ended, and says why
-                cast("IO[bytes]", process.stdin).write(pcm)  # which it reads before anything else
+                cast("IO[bytes]", process.stdin).write(pcm + task)  # which it reads before anything else
             while True:
                 try:
                     answer, complaints = process.communicate(timeout=CANCEL_POLL_S)
@@ -63,9 +68,11 @@ def _answer(pcm: bytes, cancel: threading.Event) -> bytes:
     return answer
 
 
-def _process(nbytes: int) -> subprocess.Popen[bytes]:
-    """It will be given so many. In a session of its own: Ctrl-C in the terminal ends the caller alone, which says what becomes of it."""
-    command = [sys.executable, "-m", _PROGRAM, str(nbytes)]
+def _process(*nbytes: int) -> subprocess.Popen[bytes]:
+    """It will be given so many of samples and of the task. In a session of its own: Ctrl-C in the terminal ends the caller alone, which
+    says what becomes of it.
+    """
+    command = [sys.executable, "-m", _PROGRAM, *map(str, nbytes)]
     pipe = subprocess.PIPE
     try:
         return subprocess.Popen(command, cwd=_ROOT, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)  # noqa: S603 - fixed

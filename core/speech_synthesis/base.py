@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import Cancelled
-from core.types import Word
+from core.types import Phone, Word
 
 MIN_SPEED, MAX_SPEED = 0.5, 2.0
 """Bounds of a speed relative to the voice's usual one."""
@@ -41,13 +41,14 @@ class Speech:
     """One piece of speech.
 
     samples: (n,) float32, mono, -1..1, n >= 1. text: what is said in it; "" for a pause. words: in order, their times from its start; empty
-    where the synthesiser does not know them.
+    where the synthesiser does not know them. phones: the same of its phones, with silences, so that they cover it from start to end.
     """
 
     samples: NDArray[np.float32]
     sample_rate_hz: int
     text: str = ""
     words: tuple[Word, ...] = ()
+    phones: tuple[Phone, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -98,13 +99,20 @@ def words_at(piece: Speech, at_s: float) -> tuple[Word, ...]:
     return tuple(Word(word.text, word.start_s + at_s, word.end_s + at_s, index == last) for index, word in enumerate(piece.words))
 
 
+def phones_at(piece: Speech, at_s: float) -> tuple[Phone, ...]:
+    """The same of its phones."""
+    return tuple(Phone(phone.ipa, phone.start_s + at_s, phone.end_s + at_s) for phone in piece.phones)
+
+
 def joined(pieces: Iterable[Speech]) -> Speech:
-    """All pieces as one; the times of the words count from its start. At least one piece, all of one sampling rate."""
+    """All pieces as one; the times of words and phones count from its start. At least one piece, all of one sampling rate."""
     parts = list(pieces)
     words: list[Word] = []
+    phones: list[Phone] = []
     at_s = 0.0
     for part in parts:
         words += words_at(part, at_s)
+        phones += phones_at(part, at_s)
         at_s += part.duration_s
     text = " ".join(part.text for part in parts if part.text)
-    return Speech(np.concatenate([part.samples for part in parts]), parts[0].sample_rate_hz, text, tuple(words))
+    return Speech(np.concatenate([part.samples for part in parts]), parts[0].sample_rate_hz, text, tuple(words), tuple(phones))

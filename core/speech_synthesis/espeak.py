@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from core.speech_synthesis.base import Speech, Voice, from_int16
 from core.speech_synthesis.espeak_library import espeak_library
+from core.speech_synthesis.phone_times import espeak_phones
 from core.speech_synthesis.word_times import word_times
 
 PREFIX = "espeak-"
@@ -34,4 +35,5 @@ class Espeak:
         rate = spoken.rate_hz
         starts = [word.start_sample / rate for word in spoken.words] + [len(spoken.samples) / rate]
         heard = [(word.start, starts[index], starts[index + 1]) for index, word in enumerate(spoken.words)]
-        yield Speech(from_int16(spoken.samples), rate, text.strip(), word_times(text, heard))
+        samples = from_int16(spoken.samples)
+        yield Speech(samples, rate, text.strip(), word_times(text, heard), espeak_phones(spoken.phones, samples, rate))

@@ -40,11 +40,12 @@ class SpokenWord:
 
 @dataclass(frozen=True, eq=False)
 class Spoken:
-    """samples: (n,) int16 at `rate_hz`."""
+    """samples: (n,) int16 at `rate_hz`. phones: the name of each in IPA, "" or "_" of pauses, and the sample that it begins at."""
 
     samples: NDArray[np.int16]
     rate_hz: int
     words: tuple[SpokenWord, ...]
+    phones: tuple[tuple[str, int], ...]
 
 
 class _Id(ctypes.Union):
@@ -156,7 +157,10 @@ class EspeakLibrary:
             self._library.espeak_Synth(raw, ctypes.c_size_t(len(raw) + 1), 0, 0, 0, _UTF8, None, None)
             sound, events = self._sound, self._events
         check_cancel(cancel)
-        return Spoken(np.concatenate(sound) if sound else np.zeros(0, np.int16), self.rate_hz, _words(events, len(text)))
+        samples = np.concatenate(sound) if sound else np.zeros(0, np.int16)
+        # "(en)" says that the language changes
+        phones = tuple((name, at) for kind, _, _, at, name in events if kind == _PHONE and not name.startswith("("))
+        return Spoken(samples, self.rate_hz, _words(events, len(text)), phones)
 
     def _collect(self, sound: Any, n: int, events: Any) -> int:
         """Called by the library; anything but 0 ends its work."""

@@ -20,11 +20,12 @@ from core.errors import EngineUnavailable
 from core.speech_synthesis import japanese
 from core.speech_synthesis.base import Speech, Voice, check_cancel
 from core.speech_synthesis.espeak_library import EspeakLibrary, espeak_library, has_system_library
-from core.speech_synthesis.kokoro_letters import Letters, letters_of, said_of
+from core.speech_synthesis.kokoro_letters import Letters, letters_of, said_of, spelling
 from core.speech_synthesis.kokoro_network import KokoroNetwork, NetworkFile, missing_part, not_installed
+from core.speech_synthesis.phone_times import kokoro_phones
 from core.speech_synthesis.pronunciations import FOLDER
 from core.speech_synthesis.word_times import phrase_times, word_times
-from core.thread_priority import PATIENT_SPEECH, by_patient_thread
+from core.thread_priority import PATIENT_SOON, by_patient_thread
 
 RATE_HZ = 24_000
 UNIT = 600
@@ -67,7 +68,7 @@ class Kokoro:
         self._espeak: EspeakLibrary = espeak_library()
         threads = threads or min(4, os.cpu_count() or 1)
         ended = cancel or threading.Event()
-        self._network = by_patient_thread(lambda: KokoroNetwork(threads, file, ended), PATIENT_SPEECH)
+        self._network = by_patient_thread(lambda: KokoroNetwork(threads, file, ended), PATIENT_SOON)
         self._tables: dict[str, NDArray[np.float32]] = {}
         self.revision = f"kokoro-82m {self._network.revision} espeak-ng {self._espeak.version} 3"
 
@@ -111,7 +112,10 @@ def _piece(
     cut = max(0, int(units[0]) - EARLY_UNITS - LEAD_UNITS)
     edges = np.maximum(np.concatenate(([0], np.cumsum(units))) - EARLY_UNITS - cut, 0) * UNIT / RATE_HZ
     heard = [(word.start - offset, float(edges[word.first + 1]), float(edges[word.after + 1])) for word in letters.words]
-    return Speech(samples[cut * UNIT :], RATE_HZ, text.strip(), word_times(text, heard) if blanks else phrase_times(text, heard))
+    sound = samples[cut * UNIT :]
+    named = zip(spelling(letters.numbers), edges[1:].tolist(), strict=False)  # the last edges are those of the silence after it
+    phones = kokoro_phones([*named, ("", float(edges[-2]))], len(sound) / RATE_HZ)
+    return Speech(sound, RATE_HZ, text.strip(), word_times(text, heard) if blanks else phrase_times(text, heard), phones)
 
 
 @contextlib.contextmanager

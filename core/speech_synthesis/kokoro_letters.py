@@ -48,6 +48,16 @@ def alphabet() -> dict[str, int]:
     return letters
 
 
+@functools.cache
+def _by_number() -> dict[int, str]:
+    return {number: letter for letter, number in alphabet().items()}
+
+
+def spelling(numbers: Iterable[int]) -> list[str]:
+    """The letters that the numbers stand for."""
+    return [_by_number()[number] for number in numbers]
+
+
 def spelled(phones: Iterable[str], language: str) -> str:
     """The letters of one word. Longer phones are looked for first; what the alphabet lacks is left out."""
     table = _TABLES.get(language, _ALL)

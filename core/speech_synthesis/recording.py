@@ -10,7 +10,7 @@ from functools import partial
 from core.media.audio import load_audio
 from core.media.coming_audio import ComingAudio
 from core.settings import Settings
-from core.speech_synthesis.base import Speech, Voice, joined, words_at
+from core.speech_synthesis.base import Speech, Voice, joined, phones_at, words_at
 from core.speech_synthesis.speaker import Speaker
 from core.types import Audio, Samples
 
@@ -19,7 +19,7 @@ def spoken(
     speaker: Speaker, settings: Settings, text: str, voice: Voice, speed: float = 1.0, owner: str = "local",
     cancel: threading.Event | None = None, told: Callable[[float], None] = lambda spoken_s: None,
 ) -> tuple[Audio, Speech]:  # fmt: skip
-    """The whole text as a recording, and as one piece of speech with the times of its words. Raises as `Speaker.speak`.
+    """The whole text as a recording, and as one piece of speech, both with the times of words and phones. Raises as `Speaker.speak`.
 
     told: is given the seconds spoken so far after each piece.
     """
@@ -33,7 +33,7 @@ def spoken(
 
     speech = joined(pieces())
     audio = load_audio((speech.sample_rate_hz, speech.samples), settings)
-    return dataclasses.replace(audio, words=speech.words), speech
+    return dataclasses.replace(audio, words=speech.words, phones=speech.phones), speech
 
 
 class SpokenAudio(ComingAudio):
@@ -50,6 +50,7 @@ class SpokenAudio(ComingAudio):
     def _spoken(self, cancel: threading.Event) -> Iterator[Samples]:
         for piece in self._speak(cancel):
             self.words += words_at(piece, self.spoken_s)
+            self.phones += phones_at(piece, self.spoken_s)
             self.spoken_s += piece.duration_s
             self._told(self)
             yield piece.samples

@@ -25,6 +25,7 @@ from core.speech_synthesis.kokoro_network import NetworkFile
 from core.speech_synthesis.speech_cache import SpeechCache, rounded
 from core.speech_synthesis.ssml import Pause
 from core.speech_synthesis.text import read_text
+from core.types import Phone
 
 if TYPE_CHECKING:
     from core.speech_synthesis.speech_service import SpeechService
@@ -208,4 +209,4 @@ def _service(settings: Settings) -> SpeechService:
 def _silence(seconds: float, rate_hz: int) -> Iterator[Speech]:
     n = round(seconds * rate_hz)
     if n:
-        yield Speech(np.zeros(n, np.float32), rate_hz)
+        yield Speech(np.zeros(n, np.float32), rate_hz, phones=(Phone("", 0.0, n / rate_hz),))

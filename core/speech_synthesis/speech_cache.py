@@ -23,11 +23,11 @@ import numpy as np
 from core.errors import OutputError
 from core.optimization.cache_folder import CacheFolder, checked_json, read_checked
 from core.speech_synthesis.base import Speech, Voice, from_int16, to_int16
-from core.types import Word
+from core.types import Phone, Word
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 MARKER, SAMPLES = "about.json", "samples.i16"
 SUBFOLDER = "speech"
 
@@ -105,7 +105,8 @@ class SpeechCache:
 
 def _about(piece: Speech) -> dict[str, Any]:
     words = [dataclasses.astuple(word) for word in piece.words]
-    return {"n": len(piece.samples), "rate_hz": piece.sample_rate_hz, "text": piece.text, "words": words}
+    phones = [dataclasses.astuple(phone) for phone in piece.phones]
+    return {"n": len(piece.samples), "rate_hz": piece.sample_rate_hz, "text": piece.text, "words": words, "phones": phones}
 
 
 def rounded(piece: Speech) -> Speech:
@@ -122,4 +123,5 @@ def _read(entry: Path) -> Iterator[Speech]:
     for piece in about["pieces"]:
         samples = from_int16(np.frombuffer(data, "<i2", piece["n"], 2 * at))
         at += piece["n"]
-        yield Speech(samples, piece["rate_hz"], piece["text"], tuple(Word(*word) for word in piece["words"]))
+        words, phones = tuple(Word(*word) for word in piece["words"]), tuple(Phone(*phone) for phone in piece["phones"])
+        yield Speech(samples, piece["rate_hz"], piece["text"], words, phones)

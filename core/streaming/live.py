@@ -21,15 +21,18 @@ from core.generation_run import Turn
 from core.media.encoders import as_picture
 from core.media.fragmented_mp4 import FragmentedMp4
 from core.media.label import Label
+from core.media.live_packets import LivePackets
 from core.option_checks import check_moving_controls
 from core.run_request import PreparedRun
+from core.streaming.beside_frames import BesideFrames
 from core.streaming.load import SessionLoad
-from core.streaming.outputs import EventKind, LiveEvent, LiveFrame, LiveOptions, LiveOutput, LiveSegment
+from core.streaming.outputs import EventKind, LiveEvent, LiveFrame, LiveOptions, LiveOutput, LivePacket, LiveSegment
 from core.streaming.say import Say
 from core.streaming.speech import Speech
 from core.streaming.utterance import Utterance, as_mono, fade_out
 from core.streaming.utterance_queue import UtteranceQueue
-from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Controls, Frame, RenderOptions, Samples
+from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Controls, Frame, Phone, RenderOptions, Samples
+from core.visemes.frames import MouthFrames, layout
 
 KEYFRAME_FRAMES = 2 * FPS
 MOST_LATE_S = 0.5
@@ -70,6 +73,7 @@ class LiveSession:
         self._video = FragmentedMp4(session.width, session.height, rate_hz, 1, self.metadata, render.crf)
         self.mime_type = self._video.mime_type
         self.engine = prepared.engine.name
+        self._packets = LivePackets(session.width, session.height, render.crf) if self.options.output == "packets" else None
         self.initialisation = self._video.initialisation()
         """The first piece of the stream. It comes by itself; whoever joins later needs it again, and then a key frame."""
 
@@ -82,6 +86,7 @@ class LiveSession:
         self._wants_key = False
         self._closed = False
         self._made = 0  # frames
+        self._n_fed = self._n_over = 0  # chunks
         self._skipped = 0
         self._lost_s = 0.0
 
@@ -89,6 +94,7 @@ class LiveSession:
         self._error: BaseException | None = None
         self._finished = False
         self._session = session
+        self._beside = BesideFrames() if render.visemes else None
         self._speech: Speech | None = None
         self._listening: Iterator[Frame] = iter(())
         self._speaking = False
@@ -100,7 +106,10 @@ class LiveSession:
         self._next_stats_s = clock() + self.options.stats_every_s
 
         about: dict[str, Any] = {"width": session.width, "height": session.height, "fps": FPS, "sound_rate_hz": rate_hz}
+        about["look_ahead_s"] = round(session.look_ahead_samples / SAMPLE_RATE_HZ, 4)
         about["warnings"] = [*prepared.warnings, *session.warnings]
+        if render.visemes:
+            about["visemes"] = layout()
         if self.options.output == "segments":
             self._event("ready", {**about, "mime_type": self.mime_type})
             self._out.append(LiveSegment(self.initialisation, 0, False))
@@ -132,7 +141,10 @@ class LiveSession:
             self._odd = odd
             if not len(samples):
                 return True
-            self._utterances.open_recording(self._clock()).feed(samples, rate_hz, self._clock())
+            self._n_fed += 1
+            utterance = self._utterances.open_recording(self._clock())
+            utterance.last_chunk = self._n_fed
+            utterance.feed(samples, rate_hz, self._clock())
             return True
 
     def end_of_utterance(self) -> None:
@@ -152,14 +164,18 @@ class LiveSession:
             self._odd = b""
             self._utterances.reserve(say, self._clock())
 
-    def feed_say(self, say: Say, samples: Samples, rate_hz: int, text: str, words: Sequence[tuple[float, int]]) -> None:
-        """More of the speech of a text; waits for room, or until the text is cancelled. Arguments as in `Say.put`.
+    def feed_say(
+        self, say: Say, samples: Samples, rate_hz: int, text: str, words: Sequence[tuple[float, int]], phones: Sequence[Phone] = ()
+    ) -> None:
+        """More of the speech of a text; waits for room, or until the text is cancelled. Arguments as in `Say.put` and `Utterance.feed`.
 
         Raises AudioError for a piece longer than `max_buffer_s`.
         """
         samples = as_mono(samples, rate_hz, self.options.max_buffer_s)
         with self._changed:
-            while not say.cancelled.is_set() and not self._utterances.feed_say(say, samples, rate_hz, text, words, self._clock()):
+            while not say.cancelled.is_set():
+                if self._utterances.feed_say(say, samples, rate_hz, text, words, self._clock(), phones):
+                    break
                 self._changed.wait()
 
     def end_say(self, say: Say) -> None:
@@ -178,10 +194,14 @@ class LiveSession:
         with self._changed:
             kept_back = sum(made.speaking for made in self._waiting) * (self.options.sound_rate_hz // FPS)
             reports = self._utterances.drop(kept_back)
+            self._n_over = self._n_fed
             self._generation += 1
             self._odd = b""
             if self._out and isinstance(last := self._out[-1], LiveEvent) and last.kind == "interrupted":
                 self._out.pop()  # one is enough for a reader that is behind
+            if self._beside is not None:
+                self._beside.forget()
+                self._out = deque(each for each in self._out if not (isinstance(each, LiveEvent) and each.kind in ("visemes", "word")))
             self._event("interrupted")
             for report in reports:
                 self._event("said", report)
@@ -200,7 +220,7 @@ class LiveSession:
             self._new_controls = controls
 
     def request_keyframe(self) -> None:
-        """The next segment begins with a key frame: for whoever joins late."""
+        """The next segment begins with a key frame, or the next packet is one: for whoever joins late."""
         with self._changed:
             self._wants_key = True
 
@@ -218,7 +238,7 @@ class LiveSession:
         self.close()
         with self._working:
             waiting = [made for made in self._waiting if made.generation == self._generation]
-            if self._finished or self._error is not None or self.options.output == "frames" or not self._made:
+            if self._finished or self._error is not None or self.options.output != "segments" or not self._made:
                 return None
             self._finished = True
             return self._segment(waiting, final=True)
@@ -291,18 +311,20 @@ class LiveSession:
             return self._out.popleft()
         if self._closed:
             return None
-        frames = self.options.output == "frames"
-        if len(self._waiting) < (1 if frames else self.options.segment_frames):
+        segments = self.options.output == "segments"
+        if len(self._waiting) < (self.options.segment_frames if segments else 1):
             return None
         waiting, self._waiting = self._waiting, []
+        if self._beside is not None:
+            self._out.extend(self._beside.handed_out(self._made))
         self._heard_last = float(waiting[-1].sound[0, -1])
-        return waiting[0] if frames else self._segment(waiting)
+        if segments:
+            return self._segment(waiting)
+        return waiting[0] if self._packets is None else self._packet(waiting[0], self._packets)
 
     def _segment(self, waiting: list[LiveFrame], final: bool = False) -> LiveSegment:
         began_s = time.thread_time()
-        key = self._wants_key or self._since_key >= KEYFRAME_FRAMES
-        if key:
-            self._wants_key, self._since_key = False, 0
+        key = self._begins_with_key()
         for made in waiting:  # each encoder at one go: it finds its tables in the processor's caches then
             self._video.add_sound(made.sound)
         for i, made in enumerate(waiting):
@@ -311,6 +333,21 @@ class LiveSession:
         segment = LiveSegment(self._video.cut(final=final), self._generation, any(made.speaking for made in waiting))
         self._cpu_s += time.thread_time() - began_s  # counts with the frame after it: what counts is the mean
         return segment
+
+    def _packet(self, made: LiveFrame, packets: LivePackets) -> LivePacket:
+        began_s = time.thread_time()
+        key = self._begins_with_key()
+        picture, sound = packets.encode(as_picture(made.frame), made.sound, key)
+        self._since_key += 1
+        self._cpu_s += time.thread_time() - began_s
+        return LivePacket(picture, sound, key, made.generation, made.at_s, made.speaking)
+
+    def _begins_with_key(self) -> bool:
+        """Whether what is encoded now begins with a key frame; asked once for each."""
+        key = self._wants_key or self._since_key >= KEYFRAME_FRAMES
+        if key:
+            self._wants_key, self._since_key = False, 0
+        return key
 
     def _make(self) -> None:
         """One frame with its sound, and the cost of it."""
@@ -342,20 +379,38 @@ class LiveSession:
         with self._changed:
             if self._speech is not None and self._speech.utterance is not self._first():
                 return  # interrupted meanwhile
-            sound = self._sound(speaking)
+            sound, n_speech = self._sound(speaking)
             self._last_sample = float(sound[-1])
-            self._waiting.append(LiveFrame(frame, sound[None], self._generation, self._made / FPS, speaking))
+            at_s = self._made / FPS
+            self._waiting.append(LiveFrame(frame, sound[None], self._generation, at_s, speaking, n_speech, self._n_over))
             self._made += 1
             self._n_spoken += speaking
             if speaking and self._speech is not None and (say := self._speech.utterance.say) is not None:
                 for begun in say.begun(self._speech.utterance.taken):
                     self._event("saying", begun, at=self._made - 1)
+            if self._beside is not None and (speaking or self._speaking):
+                self._tell_beside(self._beside, speaking)
             if self._speaking and not speaking:
                 self._event("idle", at=self._made - 1)
             self._speaking = speaking
             if self._clock() >= self._next_stats_s:
                 self._next_stats_s = self._clock() + self.options.stats_every_s
                 self._event("stats", self.stats())
+
+    def _tell_beside(self, beside: BesideFrames, speaking: bool) -> None:
+        """Of the frame just made, which speaks, or is the first that does not."""
+        frame, generation, rate_hz = self._made - 1, self._generation, self.options.sound_rate_hz
+        if not speaking or self._speech is None:
+            beside.rests(frame, generation)
+            return
+        beside.spoken(frame, generation)
+        beside.heard(self._speech.mouths_told())
+        taken, say = self._speech.utterance.taken, self._speech.utterance.say
+        if say is None:
+            return
+        for start, end, text in say.words_begun(taken):
+            about = {"id": say.id, "text": text, "duration_s": round((end - start) / rate_hz, 3)}
+            beside.word(frame, generation, (start - taken) / rate_hz + 1 / FPS, about)
 
     def _spoken(self) -> Frame | None:
         """The next frame of speech; None where there is none."""
@@ -365,7 +420,8 @@ class LiveSession:
                     utterance = self._next_utterance()
                     if utterance is None:
                         return None
-                    self._speech = Speech(self._session, utterance, self._changed)
+                    mouth = None if self._beside is None else MouthFrames()
+                    self._speech = Speech(self._session, utterance, self._changed, self.options.fill, mouth)
                     self._listening = iter(())
                     self._event("speaking")
                 elif self._speech.utterance.exhausted:
@@ -377,6 +433,8 @@ class LiveSession:
             with self._changed:
                 if self._first() is self._speech.utterance:
                     self._over()
+                    if self._beside is not None:
+                        self._beside.heard(self._speech.mouths_told())
                 self._n_filled += self._speech.n_filled
                 self._speech = None
 
@@ -387,12 +445,14 @@ class LiveSession:
             frame = next(self._listening)
         return frame
 
-    def _sound(self, speaking: bool) -> Samples:
-        """What is heard with the frame just made, (n,)."""
+    def _sound(self, speaking: bool) -> tuple[Samples, int]:
+        """What is heard with the frame just made, (n,), and how many samples of it are spoken."""
         if speaking and self._speech is not None:
-            return self._speech.utterance.next_sent(self._last_sample)
+            utterance = self._speech.utterance
+            taken = utterance.taken
+            return utterance.next_sent(self._last_sample), utterance.taken - taken
         rate_hz = self.options.sound_rate_hz
-        return fade_out(self._last_sample, rate_hz // FPS, rate_hz)
+        return fade_out(self._last_sample, rate_hz // FPS, rate_hz), 0
 
     def _act(self) -> None:
         """Takes over new controls where the engine can by now: an engine that cannot change a session gets another one."""
@@ -469,7 +529,9 @@ class LiveSession:
     def _over(self) -> None:
         """The first utterance has been spoken."""
         utterance = self._utterances.popleft()
-        if utterance.say is not None:
+        if utterance.say is None:
+            self._n_over = utterance.last_chunk
+        else:
             self._event("said", utterance.say.report(utterance.taken, complete=not utterance.say.failed))
 
     def _end_if_silent(self, utterance: Utterance) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,14 @@ class _Part:
     text: str
     words: Sequence[tuple[int, int]]
     least: int
+
+    def spans(self) -> Iterator[tuple[int, int, str]]:
+        """Of each word: where it begins and ends in the track, and its text. A mark without more characters says where the next begins."""
+        at, done = self.start, 0
+        for position, chars in self.words:
+            if chars > done:
+                yield at, position, self.text[done:chars].strip()
+            at, done = position, chars
 
     def spoken(self, position: int) -> int:
         """Characters said up to `position`."""
@@ -56,10 +65,12 @@ class Say:
     on_sound: Callable[[], None] = lambda: None
     _parts: list[_Part] = field(default_factory=list)
     _told: int = 0
+    _spans: deque[tuple[int, int, str]] = field(default_factory=deque)
 
     def put(self, start: int, n: int, rate_hz: int, text: str, words: Sequence[tuple[float, int]]) -> None:
         """A piece of its sound, n samples, joins the track at `start`. text: what is said in it; "" for a pause, or for more sound of the
-        piece before. words: (seconds from its start to the end of a word, characters of `text` up to there).
+        piece before. words: (seconds from its start to the end of a word, characters of `text` up to there); one without more
+        characters than the one before: where the next word begins.
         """
         if text:
             before = 0
@@ -70,6 +81,7 @@ class Say:
                 before = self._parts[-1].before + len(self._parts[-1].text) + 1
             marks = [(start + round(end_s * rate_hz), chars) for end_s, chars in words]
             self._parts.append(_Part(start, start + n, before, text, marks, int(len(text) / CHARS_A_SECOND * rate_hz)))
+            self._spans.extend(self._parts[-1].spans())
         elif self._parts:
             self._parts[-1].end = start + n
 
@@ -79,6 +91,11 @@ class Say:
             part = self._parts[self._told]
             self._told += 1
             yield {"id": self.id, "text": part.text, "chars": self._written(part.before)}
+
+    def words_begun(self, position: int) -> Iterator[tuple[int, int, str]]:
+        """Of the words that begin before `position`, those that were not told yet: begin and end in the track, text."""
+        while self._spans and self._spans[0][0] < position:
+            yield self._spans.popleft()
 
     def report(self, position: int, complete: bool) -> dict[str, Any]:
         """What was spoken of it, at its end. complete: all of it."""

@@ -9,13 +9,21 @@ from typing import Any
 from core.engines.base import Session
 from core.streaming.utterance import Utterance
 from core.types import Frame
+from core.visemes.frames import MouthFrames
 
 
 class Speech:
-    """lock: guards the utterance, which grows meanwhile. Frames are made one at a time, by whoever has the turn on the device."""
+    """lock: guards the utterance, which grows meanwhile. fill: as in LiveOptions. Frames are made one at a time, by whoever has the turn on
+    the device. mouths: hears the same sound, where it is told what the mouth does.
+    """
 
-    def __init__(self, session: Session, utterance: Utterance, lock: AbstractContextManager[Any]) -> None:
+    def __init__(
+        self, session: Session, utterance: Utterance, lock: AbstractContextManager[Any], fill: bool = True, mouths: MouthFrames | None = None
+    ) -> None:
         self.utterance = utterance
+        self._fill = fill
+        self._mouths = mouths
+        self._told: list[dict[str, Any]] = []
         self.n_filled = 0
         """Frames' worth of silence that was put in because sound was late."""
         self._session, self._lock = session, lock
@@ -23,10 +31,10 @@ class Speech:
         self._flushed = False
 
     def next_frame(self) -> Frame | None:
-        """None: the utterance is over. Never waits for sound: where it is late, silence is heard and sent."""
+        """None: the utterance is over. Never waits for sound: where it is late, silence is heard and sent, or the utterance ends."""
         with self._lock:
             while not self.utterance.sound_is_there():
-                self._fill()
+                self._go_on()
         while True:
             if self._frames is None:
                 if self._flushed:
@@ -34,15 +42,29 @@ class Speech:
                 with self._lock:
                     heard = self.utterance.next_heard()
                     while heard is None:
-                        self._fill()
+                        self._go_on()
                         heard = self.utterance.next_heard()
+                    phones = self.utterance.next_phones()
+                self._session.expect(phones)
                 self._flushed = not len(heard)
+                if self._mouths is not None:
+                    self._mouths.expect(phones)
+                    self._told.extend(self._mouths.flush() if self._flushed else self._mouths.push(heard))
                 self._frames = self._session.flush() if self._flushed else self._session.push(heard)
             frame = next(self._frames, None)
             if frame is not None:
                 return frame
             self._frames = None
 
-    def _fill(self) -> None:
-        self.utterance.fill()
-        self.n_filled += 1
+    def mouths_told(self) -> list[dict[str, Any]]:
+        """What the mouth does, frame by frame, as far as it became known since the last call."""
+        told, self._told = self._told, []
+        return told
+
+    def _go_on(self) -> None:
+        """Without the sound that is late."""
+        if self._fill:
+            self.utterance.fill()
+            self.n_filled += 1
+        else:
+            self.utterance.end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from core.errors import AudioError
 from core.streaming.say import Say
-from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Samples
+from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Phone, Samples
 
 MIN_RATE_HZ, MAX_RATE_HZ = 8_000, 96_000
 _PIECE = 1024
@@ -97,12 +98,16 @@ class Utterance:
     """heard: what the engine is given, 16 kHz. sent: the same sound at the video's rate. Both begin with the first sample fed.
 
     arrived_s: by the caller's clock, when sound came last. ended: nothing follows; what the converters kept back is in the flows. say: the
-    text that it speaks, where it is no recording. taken: samples that were taken of `sent` so far.
+    text that it speaks, where it is no recording. taken: samples that were taken of `sent` so far. phones: those of its sound that are
+    known, in order, seconds from its start, and not told to the engine yet. last_chunk: number of the last chunk that it was fed, among
+    all of the session.
     """
 
     def __init__(self, track_hz: int, now_s: float, say: Say | None = None) -> None:
         self.heard, self.sent = Flow(), Flow()
-        self.say, self.taken = say, 0
+        self.say, self.taken, self.last_chunk = say, 0, 0
+        self.phones: list[Phone] = []
+        self._fed_s = 0.0
         self.arrived_s = now_s
         self.ended = False
         self._track_hz = track_hz
@@ -114,8 +119,9 @@ class Utterance:
     def buffered_s(self) -> float:
         return len(self.heard) / SAMPLE_RATE_HZ
 
-    def feed(self, samples: Samples, rate_hz: int, now_s: float) -> None:
-        """samples: from `as_mono`, one at least."""
+    def feed(self, samples: Samples, rate_hz: int, now_s: float, phones: Sequence[Phone] = ()) -> None:
+        """samples: from `as_mono`, one at least. phones: those that begin in them, seconds from the first of them."""
+        self.phones += [Phone(phone.ipa, phone.start_s + self._fed_s, phone.end_s + self._fed_s) for phone in phones]
         if self._filled:
             rising = min(len(samples), max(1, round(_FADE_S * rate_hz)))
             samples = samples.copy()
@@ -144,6 +150,11 @@ class Utterance:
             return None
         return self.heard.take(SAMPLES_PER_FRAME)
 
+    def next_phones(self) -> list[Phone]:
+        """Those that became known since the last call."""
+        phones, self.phones = self.phones, []
+        return phones
+
     @property
     def exhausted(self) -> bool:
         """Less than a frame is left of what came so far."""
@@ -162,6 +173,7 @@ class Utterance:
 
     def _put(self, samples: Samples) -> None:
         self._last = float(samples[-1])
+        self._fed_s += len(samples) / self._rate_hz
         self.heard.put(self._to_engine(samples))
         self.sent.put(self._to_track(samples))
 

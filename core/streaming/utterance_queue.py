@@ -8,7 +8,7 @@ from typing import Any
 
 from core.streaming.say import Say
 from core.streaming.utterance import Utterance
-from core.types import Samples
+from core.types import Phone, Samples
 
 MAX_UTTERANCES = 64
 """Recordings that may wait, however short they are. Who reserves places for texts bounds how many there are."""
@@ -59,14 +59,17 @@ class UtteranceQueue(deque[Utterance]):
         self.end_recording()
         self.append(Utterance(self._track_hz, now_s, say))
 
-    def feed_say(self, say: Say, samples: Samples, rate_hz: int, text: str, words: Sequence[tuple[float, int]], now_s: float) -> bool:
-        """False: there is no room now. Arguments as in `Say.put`."""
+    def feed_say(
+        self, say: Say, samples: Samples, rate_hz: int, text: str, words: Sequence[tuple[float, int]], now_s: float,
+        phones: Sequence[Phone] = (),
+    ) -> bool:  # fmt: skip
+        """False: there is no room now. Arguments as in `Say.put` and `Utterance.feed`."""
         if self.buffered_s(texts=True) >= SAY_AHEAD_S:
             return False
         utterance = next(utterance for utterance in self if utterance.say is say)
         start = utterance.taken + len(utterance.sent)
         say.put(start, round(len(samples) / rate_hz * self._track_hz), self._track_hz, text, words)
-        utterance.feed(samples, rate_hz, now_s)
+        utterance.feed(samples, rate_hz, now_s, phones)
         return True
 
     def end_say(self, say: Say) -> None:

@@ -60,6 +60,17 @@ def test_a_recording_has_captions_where_a_file_for_them_is_named(tmp_path: Path)
     assert shown.read_text("utf-8").startswith("1\n00:00:00,")
 
 
+def test_visemes_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
+    told = tmp_path / "v.json"
+    assert run(*video(tmp_path / "v.mp4"), "--text", "Hello, I am Ada.", "--visemes", str(told)) == 0
+    document = json.loads(told.read_text("utf-8"))
+    assert document["source"] == "phones"
+    assert [word["text"] for word in document["words"]] == ["Hello,", "I", "am", "Ada."]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["v.json", "v.mp4"]
+    assert run(*video(tmp_path / "v.mp4"), "--audio_path", str(SPEECH), "--set", "visemes=true") == 0
+    assert json.loads((tmp_path / "v.visemes.json").read_text("utf-8"))["source"] == "sound"
+
+
 def test_a_text_file_and_a_speed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     text, lengths = tmp_path / "t.txt", []
     text.write_text("Guten Tag, ich heiße Ada.\n", "utf-8")
@@ -118,6 +129,7 @@ def test_the_voices_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
         (["--text", "a", "--audio_path", "b.wav"], "not allowed with argument --text"),
         (["--audio_path", "b.wav", "--voice", "af_heart"], "--voice and --speed are for --text"),
         (["--text", "a", "--captions", "c.txt"], "must end in .vtt or .srt"),
+        (["--text", "a", "--visemes", "v.txt"], "must end in .json"),
         (["--text", ""], "The text is empty"),
         (["--text", "x" * 5001], "5001 characters"),
         (["--text", "a\x07b"], "control character U+0007"),

@@ -206,6 +206,20 @@ def test_installed_voices_are_ready_at_once(project: Project) -> None:
     assert "--list_voices" in done.stdout
 
 
+def test_pipecat_has_an_environment_of_its_own(project: Project) -> None:
+    project.installed()
+    project.real_python()
+    (project.bin / "df").unlink()
+    project.fake("df", "echo 'disk 9 8 1024 99% /'")  # stops the run where the environment would be made
+    done = project.run("pipecat")
+    assert done.returncode == 1
+    assert "MB of disk are needed" in done.stderr
+    assert not (project.root / ".venv-pipecat").exists()
+    assert project.run().stdout.startswith("Ready.")
+    (project.root / ".venv-pipecat").mkdir()
+    assert ".venv-pipecat is there, but this script did not make it." in project.run("pipecat").stderr
+
+
 def test_changed_requirements_are_installed_again(project: Project) -> None:
     project.installed()
     with (project.root / "requirements-lite.txt").open("a") as file:

@@ -39,7 +39,9 @@ def open_face(finder: FaceFinder, open_picture: Frame) -> Face:
     return finder.find(open_picture)[0]
 
 
-def mouths_of(points: list[np.ndarray], weight: list[float] | None = None, jaw_open: float = 0.3) -> ClipMouths:
+def mouths_of(
+    points: list[np.ndarray], weight: list[float] | None = None, jaw_open: float = 0.3, cuts: tuple[int, ...] = ()
+) -> ClipMouths:
     """Of a face that is followed through as many frames."""
     n = len(points)
     tracked = SimpleNamespace(
@@ -48,6 +50,7 @@ def mouths_of(points: list[np.ndarray], weight: list[float] | None = None, jaw_o
         smile=np.zeros(n, np.float32),
         weight=np.array(weight or [1.0] * n, np.float32),
         fps=25.0,
+        cuts=cuts,
     )
     return ClipMouths.of(tracked)
 
@@ -96,6 +99,21 @@ def test_a_rounded_vowel_is_not_rest_and_a_smile_is(open_face: Face) -> None:
     assert abs(some.rest_width[10] - 1) < 0.02
     always = mouths_of([narrow] * 84)
     assert np.abs(always.rest_width - 1).max() < 0.02
+
+
+def test_rest_is_measured_in_each_shot_apart(open_face: Face) -> None:
+    """A long smile, then a short shot of lips that are narrow and twice as near: each shot as if it were alone."""
+    narrow = open_face.points.copy()
+    narrow[list(CORNERS), 0] += np.float32([6, -6])
+    near = narrow * np.float32(2)
+    both = mouths_of([open_face.points] * 40 + [near] * 8, cuts=(40,))
+    first, second = mouths_of([open_face.points] * 40), mouths_of([near] * 8)
+    for field in dataclasses.fields(ClipMouths):
+        alone = np.concatenate([getattr(first, field.name), getattr(second, field.name)])
+        np.testing.assert_allclose(getattr(both, field.name), alone, rtol=1e-5, err_msg=field.name)
+    without = mouths_of([open_face.points] * 40 + [near] * 8)
+    assert np.abs(without.rest_width[40:] - 1).max() > 0.05
+    assert np.abs(both.rest_width[40:] - 1).max() < 0.01
 
 
 def test_the_jaw_has_made_as_much_of_the_gap_as_it_has_dropped(open_face: Face) -> None:

@@ -60,3 +60,58 @@ def test_head_moves_smoothly_and_little() -> None:
 def test_gaze_control_moves_the_eyes() -> None:
     left, right = (np.array(frames(Controls(gaze_x=x), 5, 60))[:, 1].mean() for x in (-0.8, 0.8))
     assert right - left > 1.0
+
+
+def test_the_head_follows_a_glance() -> None:
+    """The gaze is there first: what the head does resembles best what the eyes did some frames before."""
+    motion = LifeMotion(Controls(), 11)
+    gaze, turned = [], []
+    for _ in range(120 * FPS):
+        motion.step(0.0)
+        gaze.append(motion._gaze[0])
+        turned.append(motion._following[1, 0])
+    likeness = [np.corrcoef(gaze[: len(gaze) - lag], turned[lag:])[0, 1] for lag in range(20)]
+    assert 3 <= int(np.argmax(likeness)) <= 15  # 0.1 to 0.6 s
+    assert max(likeness) > 0.7
+    assert np.std(turned) > 0.3
+
+
+def test_a_breath_is_taken_in_a_pause() -> None:
+    motion = LifeMotion(Controls(), 3)
+    breath = []
+    for loudness in [0.5] * 100 + [0.0] * 20 + [0.5] * 100:
+        motion.step(loudness)
+        breath.append(motion._lungs[1])
+    assert breath[99] < -0.4
+    assert max(breath[100:124]) > 0.5
+    assert breath[-1] < 0.0
+    assert np.abs(np.diff(breath)).max() < 0.2
+
+
+def test_an_accent_nods_and_lifts_the_brows() -> None:
+    poses = []
+    for accent in (0.4, 1.0):
+        motion = LifeMotion(Controls(), 4)
+        lives = [motion.step(accent if 50 <= frame < 55 else 0.4) for frame in range(70)]
+        poses.append([(life.pose.pitch, life.pose.brow) for life in lives])
+    even, stressed = np.array(poses)
+    assert (stressed - even)[50:62, 0].max() > 0.3
+    assert (stressed - even)[50:62, 1].max() > 0.002
+    np.testing.assert_array_equal(even[:50], stressed[:50])
+
+
+def test_a_minute_never_repeats() -> None:
+    pose = np.array(frames(Controls(), 5, 60))[:, 3:6]
+    pose = (pose - pose.mean(axis=0)) / pose.std(axis=0)
+    for lag in range(2 * FPS, 40 * FPS):
+        assert (pose[lag:] * pose[:-lag]).mean() < 0.8
+
+
+def test_a_silent_face_does_not_tremble() -> None:
+    """A movement between two frames goes on in the next: what is left is less than 0.1 pixels of a face of 300."""
+    motion = LifeMotion(Controls(), 9)
+    poses = [motion.step(0.0).pose for _ in range(60 * FPS)]
+    values = np.array([[pose.yaw, pose.pitch, pose.roll, pose.shift_x, pose.shift_y] for pose in poses])
+    degree = np.pi / 180
+    per_unit = 300 * np.array([0.62 * degree, 0.9 * degree, 0.75 * degree, 1.0, 1.0])  # as `HeadWarp` moves the middle of a face
+    assert np.abs(np.diff(values * per_unit, n=2, axis=0)).max() < 0.1

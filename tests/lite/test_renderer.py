@@ -62,12 +62,59 @@ def test_a_smile_relaxes_and_its_lips_still_close(finder: FaceFinder, renderer: 
     assert apertures[0] < 0.2 * apertures[1]
 
 
-def test_tuck_hides_part_of_the_lower_lip(renderer: Renderer) -> None:
-    plain, tucked = (renderer.mouth.shape(0.12, 0.0, value) for value in (0.0, 1.0))
-    middle = len(renderer.mouth.frame.x) // 2
+def test_tuck_brings_the_lower_lip_under_the_teeth(renderer: Renderer) -> None:
+    mouth = renderer.mouth
+    plain, tucked = (mouth.shape(0.12, 0.0, value) for value in (0.0, 1.0))
+    middle = len(mouth.frame.x) // 2
+    assert tucked.lower[middle] < plain.lower[middle]
+    assert tucked.upper[middle] < plain.upper[middle]
     # the lip's edge then shows a part of the lip that lies deeper: less of the lip is left below it
-    assert plain.lower[middle] == pytest.approx(tucked.lower[middle], abs=0.5)
-    assert tucked.d_lower[middle] < plain.d_lower[middle] - 0.2 * renderer.mouth.lower_lip.max()
+    assert tucked.lower[middle] - tucked.d_lower[middle] > mouth.lower_src[middle] + 0.3 * mouth.lower_lip.max()
+
+
+def test_rounded_lips_part_in_the_middle_only(renderer: Renderer) -> None:
+    mouth = renderer.mouth
+    plain, rounded = (mouth.shape(0.4, value, 0.0) for value in (0.0, -1.0))
+    gaps = [shape.lower - shape.upper for shape in (plain, rounded)]
+    aside = mouth.frame.index(np.array([-0.75, 0.75], np.float32) * mouth.half)
+    assert (gaps[0][aside] > 1).all()
+    assert (gaps[1][aside] == 0).all()
+    assert gaps[1].max() > gaps[0].max()
+    outer = [mouth.lower_outer + shape.d_lower_outer - shape.lower for shape in (plain, rounded)]
+    middle = len(mouth.frame.x) // 2
+    assert outer[1][middle] > 1.1 * outer[0][middle]  # they come forward, so more of them is seen
+
+
+def test_pressed_lips_are_thinner_and_meet_at_the_same_place(renderer: Renderer) -> None:
+    mouth = renderer.mouth
+    closed, pressed = (mouth.shape(0.0, 0.0, 0.0, press=value) for value in (0.0, 1.0))
+    np.testing.assert_array_equal(closed.lower, pressed.lower)
+    np.testing.assert_array_equal(closed.upper, closed.lower)
+    middle = len(mouth.frame.x) // 2
+    thickness = [
+        (mouth.lower_outer + shape.d_lower_outer - shape.lower + shape.upper - mouth.upper_outer - shape.d_upper_outer)[middle]
+        for shape in (closed, pressed)
+    ]
+    assert thickness[1] < 0.9 * thickness[0]
+
+
+def test_upper_teeth_stay_while_the_jaw_takes_the_lower_ones_along(renderer: Renderer) -> None:
+    inside = renderer._interior
+    pictures = [inside.picture(renderer.mouth.shape(aperture, 0.0, 0.0)) for aperture in (0.9, 1.2)]
+    certain = inside._teeth_alpha.min(axis=2) > 0.999
+    assert certain.any()
+    np.testing.assert_allclose(pictures[0][certain], pictures[1][certain], atol=0.5)
+    middle = inside._width // 2
+    below = int(np.flatnonzero(inside._teeth_alpha[:, middle, 0] > 0.01)[-1]) + 1
+    edges = [int(np.diff(picture[below:, middle].sum(axis=1)).argmax()) for picture in pictures]
+    assert edges[1] - edges[0] > 2  # where the lower ones begin
+
+
+def test_rounded_lips_leave_the_teeth_in_the_dark(renderer: Renderer) -> None:
+    inside, mouth = renderer._interior, renderer.mouth
+    plain, rounded = (inside.picture(mouth.shape(0.5, value, 0.0)) for value in (0.0, -1.0))
+    teeth = inside._teeth_alpha.min(axis=2) > 0.9
+    assert rounded[teeth].mean() < 0.4 * plain[teeth].mean()
 
 
 def test_blink_closes_both_eyes(finder: FaceFinder, renderer: Renderer) -> None:
@@ -79,6 +126,19 @@ def test_blink_closes_both_eyes(finder: FaceFinder, renderer: Renderer) -> None:
 
     for opened, closed in zip(openness(renderer.draw(Expression())), openness(renderer.draw(Expression(blink=1.0))), strict=True):
         assert closed < 0.5 * opened
+
+
+def test_a_closed_lid_is_skin_with_a_thin_dark_edge(renderer: Renderer) -> None:
+    shut = renderer.draw(Expression(blink=1.0)).astype(np.float32)
+    for eye, lid in zip(renderer.eyes, renderer._lids, strict=True):
+        frame = eye.frame
+        height = np.linspace(float(eye.upper.min()) - 0.1 * frame.half, float(eye.lower.max()) + 0.3 * frame.half, 40)
+        places = frame.origin + height[:, None] * frame.ey
+        seen = np.array([shut[round(float(y)), round(float(x))].sum() for x, y in places])
+        skin = float(lid.skin[len(frame.x) // 2].sum())
+        dark = seen < 0.72 * skin
+        assert dark.mean() < 0.3  # lashes, not an eye
+        assert np.median(seen[~dark]) == pytest.approx(skin, rel=0.2)
 
 
 def test_head_turns_and_shoulders_stay(finder: FaceFinder, renderer: Renderer) -> None:

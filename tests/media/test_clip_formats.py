@@ -39,6 +39,8 @@ FORMATS: list[tuple[str, str, dict[str, Any]]] = [
     ("flv", "flv", {}),
     ("rawvideo", "avi", {}),
     ("png", "mov", {"pix_fmt": "rgb24"}),
+    ("wmv1", "asf", {}),
+    ("wmv2", "asf", {}),
 ]
 
 
@@ -55,6 +57,26 @@ def test_any_usual_container_and_codec(codec: str, form: str, how: dict[str, Any
             index, frame = next(reader)
             assert index == (i if i < N else 2 * N - 1 - i)
             np.testing.assert_array_equal(frame, frames[index])
+
+
+def test_an_animated_gif() -> None:
+    """Only its first picture is whole; times are hundredths of a second."""
+    grey = [av.VideoFrame.from_ndarray(picture(i), "rgb24").reformat(format="gray").to_ndarray() for i in range(N)]
+    read = clip(clip_file([av.VideoFrame.from_ndarray(each, "gray") for each in grey], codec="gif", form="gif", pix_fmt="gray"))
+    frames = list(read.frames())
+    assert (read.n_frames, len(frames), read.rate) == (N, N, 25)
+    for each, frame in zip(grey, frames, strict=True):
+        assert np.abs(frame.astype(int) - each[..., None]).max() <= 2
+    with ClipReader(read, piece_bytes=7 * 3 * SIZE[0] * SIZE[1]) as reader:
+        for _ in range(2 * N):
+            index, frame = next(reader)
+            np.testing.assert_array_equal(frame, frames[index])
+
+
+def test_a_gif_of_one_picture_is_a_clip_that_stands_still() -> None:
+    grey = av.VideoFrame.from_ndarray(picture(0), "rgb24").reformat(format="gray")
+    read = clip(clip_file([grey], codec="gif", form="gif", pix_fmt="gray"))
+    assert (read.n_frames, len(list(read.frames()))) == (1, 1)
 
 
 @pytest.mark.parametrize(("codec", "form", "pix_fmt"), [("libx264", "mp4", "yuv420p"), ("png", "mov", "rgb24"), ("qtrle", "mov", "rgb24")])

@@ -31,6 +31,7 @@ def test_gif_moves_half_as_often(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "video.gif")) as made:
         assert (made.streams.video[0].width, made.streams.video[0].height) == (320, 320)
         assert sum(1 for _ in made.decode(video=0)) == 38
+        assert made.metadata["comment"].startswith("Synthetic media: ")
     assert [path.name for path in tmp_path.iterdir()] == ["video.gif"]
 
 

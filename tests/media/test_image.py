@@ -237,7 +237,7 @@ def animated(container: str) -> bytes:
         ((ASSETS / "speech_3s.wav").read_bytes(), "this is a recording"),
         (b"ID3\x04\0\0\0\0\0\x0a" + bytes(10) + b"\xff\xfb\x90\x64" + bytes(400), "this is a recording"),
         (b"\0\0\0\x20ftypisom" + bytes(100), "this is a recording"),
-        (animated("GIF"), "a GIF image, which is not supported"),
+        (animated("GIF"), "animation"),
         (animated("WEBP"), "animation"),
         (animated("PNG"), "animation"),
         (saved(picture(), "TIFF"), "a TIFF image, which is not supported"),

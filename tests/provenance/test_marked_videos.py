@@ -74,6 +74,12 @@ def test_a_converted_video_keeps_what_its_format_can_hold(video: Path, tmp_path:
     assert found.metadata["imperceptible_mark"] == f"{ALGORITHM} 0000002a"
     assert found.mark is not None
     assert found.mark.found
+    convert(video, tmp_path / "v.gif", "gif")
+    found = read_all(tmp_path / "v.gif", mark_key=KEY.encode())
+    assert (found.good, found.manifest) == (True, None)
+    assert found.metadata["comment"].startswith("Synthetic media: ")
+    assert found.mark is not None
+    assert found.mark.found
 
 
 def test_the_manifest_binds_the_pictures_softly(video: Path) -> None:

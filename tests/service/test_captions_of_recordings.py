@@ -109,6 +109,12 @@ def test_the_video_is_made_while_the_words_are_found(service: Service, server: R
     job = begun(service)
     wait_for(lambda: service.jobs.get(job.id, "ada").stage == "finishing")
     assert len(server.requests) == 1, "they are being found"
+    wait_for(lambda: service.jobs.get(job.id, "ada").watchable is not None)
+    waits = service.jobs.get(job.id, "ada")
+    assert (waits.state, waits.video, waits.info) == ("running", None, None), "it is not done"
+    assert waits.watchable is not None
+    assert waits.watchable.path == asyncio.run(service.downloads.file(job.id, "ada", None))
+    assert waits.watchable.path.stat().st_size > 1000
     server.go_on.set()
     wait_for(lambda: service.jobs.get(job.id, "ada").ended)
     done = service.jobs.get(job.id, "ada")

@@ -1,4 +1,4 @@
-"""The embedded job store: records that processes share, admission, and what happens to its file."""
+"""The embedded job store: what happens to its file. What it does with records: shared/test_stores.py."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import BusyError
 from core.service import sqlite_store
-from core.service.errors import KeyReused
-from core.service.job_store import Admission, JobRecord, Totals
+from core.service.job_store import Admission, JobRecord
 from core.service.sqlite_store import FILE_NAME, SqliteJobStore
 
 MANY = Admission(100, 100, 10**9)
@@ -42,114 +40,6 @@ def open_store(folder: Path) -> SqliteJobStore:
         return folder
 
     return SqliteJobStore(make)
-
-
-def test_another_process_sees_every_record(store: SqliteJobStore, folder: Path) -> None:
-    store.add(record("a", input_bytes=7, request={"options": {"seed": 1}, "client_state": {"x": "ä"}}), MANY)
-    other = open_store(folder)
-    assert other.get("a") == store.get("a")
-    claimed = other.claim("worker", 2.0)
-    assert claimed is not None
-    assert (claimed.state, claimed.worker, claimed.attempts) == ("running", "worker", 1)
-    assert store.claim("another", 2.0) is None
-    other.progress("a", "animating", 5, 75, 2.5, 3.0)
-    other.finish("a", "done", 4.0, result={"info": {"frames": 75}})
-    done = store.get("a")
-    assert done is not None
-    assert (done.state, done.done, done.total, done.ended_s, done.result) == ("done", 5, 75, 4.0, {"info": {"frames": 75}})
-    other.close()
-
-
-def test_owners_take_turns_and_each_keeps_its_order(store: SqliteJobStore) -> None:
-    for name, owner in (("a1", "ada"), ("a2", "ada"), ("a3", "ada"), ("b1", "bob")):
-        store.add(record(name, owner), MANY)
-    assert [store.position(name) for name in ("a1", "a2", "a3", "b1")] == [1, 2, 3, 4]
-    claimed = [store.claim("w", 2.0) for _ in range(4)]
-    assert [job.id for job in claimed if job is not None] == ["a1", "b1", "a2", "a3"]
-    assert store.position("a1") == 0
-
-
-def test_a_job_whose_process_dies_again_and_again_lets_others_go_first(store: SqliteJobStore) -> None:
-    for name in ("a", "b"):
-        store.add(record(name), MANY)
-    begun = []
-    for n in range(5):
-        job = store.claim(f"w{n}", 2.0)
-        assert job is not None
-        begun.append(job.id)
-        store.requeue(f"w{n}")
-    assert begun == ["a", "a", "a", "b", "b"]
-
-
-def test_owners_take_turns_one_job_after_the_other(store: SqliteJobStore) -> None:
-    for name, owner in (("a1", "ada"), ("a2", "ada"), ("b1", "bob"), ("a3", "ada"), ("b2", "bob")):
-        store.add(record(name, owner), MANY)
-    claimed = []
-    for now_s in (2.0, 3.0, 4.0, 5.0, 6.0):
-        job = store.claim("w", now_s)
-        assert job is not None
-        claimed.append(job.id)
-        store.finish(job.id, "done", now_s + 0.5)
-    assert claimed == ["a1", "b1", "a2", "b2", "a3"]
-
-
-def test_a_pinned_job_runs_on_its_worker_only_until_that_is_gone(store: SqliteJobStore) -> None:
-    store.add(record("s", kind="stream", pinned_to="w1"), MANY)
-    assert store.claim("w2", 2.0) is None
-    assert store.workers() == {"w1"}
-    assert [job.id for job in store.requeue("w1")] == ["s"]
-    assert store.claim("w2", 3.0) is not None
-
-
-def test_room_is_counted_in_jobs_and_in_bytes(store: SqliteJobStore) -> None:
-    with pytest.raises(BusyError, match="0 jobs are waiting"):
-        store.add(record("a"), Admission(0, 5, 100))
-    store.add(record("a", input_bytes=200), Admission(3, 2, 100))  # one alone is always taken
-    for problem, job in (("MiB", record("b", "bob", input_bytes=1)),):
-        with pytest.raises(BusyError, match=problem):
-            store.add(job, Admission(3, 2, 100))
-    store.add(record("b"), Admission(3, 2, 1000))
-    with pytest.raises(BusyError, match="2 jobs of yours"):
-        store.check_room("ada", Admission(3, 2, 1000))
-    store.check_room("bob", Admission(3, 2, 1000))
-    assert store.totals() == Totals(2, 0, 200)
-    store.finish("a", "done", 2.0)
-    assert store.totals() == Totals(1, 0, 0)
-
-
-def test_the_same_request_under_way_is_one_job(store: SqliteJobStore) -> None:
-    first = store.add(record("a", kept=False), MANY)
-    same = store.add(record("b", fingerprint="a"), MANY)
-    assert (same.id, same.kept, first.kept) == ("a", True, False)
-    assert store.add(record("c", "bob", fingerprint="a"), MANY).id == "c"  # another owner's is another job
-    store.finish("a", "done", 2.0)
-    assert store.add(record("d", fingerprint="a"), MANY).id == "d"
-
-
-def test_an_idempotency_key_stands_for_one_request(store: SqliteJobStore) -> None:
-    store.add(record("a", idempotency_key="k"), MANY)
-    store.finish("a", "done", 2.0)
-    assert store.add(record("b", fingerprint="a", idempotency_key="k"), MANY).id == "a"
-    with pytest.raises(KeyReused):
-        store.add(record("c", idempotency_key="k"), MANY)
-    assert store.add(record("d", "bob", idempotency_key="k"), MANY).id == "d"
-
-
-def test_cancelling_ends_what_waits_and_asks_what_runs(store: SqliteJobStore) -> None:
-    for name in ("a", "b"):
-        store.add(record(name), MANY)
-    store.claim("w", 2.0)
-    assert store.cancel("b", 3.0) == "cancelled"
-    assert store.cancel("a", 3.0) == "running"
-    running = store.get("a")
-    assert running is not None
-    assert running.cancel_requested
-    store.finish("a", "cancelled", 4.0)
-    store.finish("a", "done", 5.0)  # what has ended stays as it ended
-    ended = store.get("a")
-    assert ended is not None
-    assert ended.state == "cancelled"
-    assert store.cancel("nobody's", 1.0) is None
 
 
 def test_what_is_known_moves_along_when_the_folder_vanishes(store: SqliteJobStore, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from core.errors import BusyError, Cancelled, FaceError
+from core.service.datagrams import Datagrams
 from core.service.errors import UnknownJob
 from core.service.job_inputs import JobInputs
 from core.service.job_runner import Running, owner_topic
@@ -22,6 +23,7 @@ from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
 from core.service.sqlite_store import SqliteJobStore
 from core.service.topics import Topics
+from core.service.worker_liveness import LockFiles
 from core.types import Progress
 from tests.support.serving import wait_for
 
@@ -51,11 +53,11 @@ class Machine:
     def process(self, started: bool = True, **options: Any) -> Jobs:
         jobs = Jobs(
             SqliteJobStore(self.folder),
-            Topics(str(self.root)),
+            Topics(Datagrams(str(self.root))),
             JobInputs([self.inputs]),
             self.outputs,
             lambda running, decoded: self.work(running, decoded),
-            self.folder,
+            LockFiles(self.folder),
             slots=1,
             admission=Admission(20, 20, 10**9),
             decoded_bytes=1000,

@@ -115,6 +115,22 @@ def test_nothing_is_recognised_for_a_process_that_is_gone(promised: int, code: i
     assert (ended.returncode, ended.stdout) == (code, b"" if code else b"[]")
 
 
+def test_what_computes_here_waits_for_what_is_more_urgent(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard, words = threading.Event(), (Word("One", 0.0, 0.5),)
+    monkeypatch.setattr(sphinx, "recognised", lambda samples, cancel: (heard.set(), words)[1])
+    audio, preview = load_audio(SPEECH, Settings()), threading.Event()
+    with closing(SpeechRecognition(Settings())) as service:
+        recorded = RecordedWords(service)
+        given_up = recorded.begin(audio, "ada", after=preview)
+        given_up.cancel()
+        with pytest.raises(Cancelled):
+            given_up.words()
+        recognition = recorded.begin(audio, "ada", after=preview)
+        assert not heard.wait(3 * recorded_words.CANCEL_POLL_S)
+        preview.set()
+        assert recognition.words() == words
+
+
 def test_words_are_remembered_for_each_owner(server: RecognitionServer, monkeypatch: pytest.MonkeyPatch) -> None:
     server.hears = "One two."
     audio = load_audio(SPEECH, Settings())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
 
 CLIENT_MARKS = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio_client"),
@@ -49,9 +49,7 @@ def start_app(
     told: host and port are options of the command line. environment: None takes a variable out.
     """
     if port is None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
     log = folder / "app.log"
     arguments = ("--host", host, "--port", str(port)) if told else ()
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "TALKING_HEAD_OUTPUT_DIR": str(folder / "out"),

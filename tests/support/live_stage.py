@@ -18,10 +18,10 @@ FRAMES = LiveOptions(output="frames", lead_s=0)
 class Stage:
     """A live session on the fake engine, and everything it gave."""
 
-    def __init__(self, options: LiveOptions = FRAMES, label: bool = False) -> None:
+    def __init__(self, options: LiveOptions = FRAMES, label: bool = False, visemes: bool = False) -> None:
         self.engine, self.clock = FakeEngine(), Clock()
         self.session = FakeSession(Controls())
-        render = RenderOptions(label=label)
+        render = RenderOptions(label=label, visemes=visemes)
         self.live = LiveSession(prepared_run(self.engine, render), self.session, render, free_turn, options, self.clock)
         self.out: list[LiveOutput] = []
 

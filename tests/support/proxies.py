@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
 from tests.support.serving import wait_for
 
 NAME = "talk.example.org"
@@ -51,7 +52,7 @@ def from_guide(mark: str) -> str:
 @contextmanager
 def nginx(mark: str, server: str, folder: Path) -> Iterator[Proxy]:
     """server: address and port."""
-    port = _free_port()
+    port = free_port()
     certificate, key = _certificate(folder)
     configuration = _changed(from_guide(mark), {
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl", SERVER: server,
@@ -69,7 +70,7 @@ def nginx(mark: str, server: str, folder: Path) -> Iterator[Proxy]:
 @contextmanager
 def caddy(mark: str, server: str, folder: Path) -> Iterator[Proxy]:
     """server: address and port."""
-    port, plain_port = _free_port(), _free_port()
+    port, plain_port = free_port(), free_port()
     here = f"admin off\nskip_install_trust\nlocal_certs\nhttps_port {port}\nhttp_port {plain_port}\nstorage file_system {folder}/store\n"
     main = folder / "Caddyfile"
     main.write_text(f"{{\n{here}default_bind 127.0.0.1\n}}\n{_changed(from_guide(mark), {SERVER: server})}")
@@ -107,12 +108,6 @@ def _process(command: list[str], port: int, log: Path, **environment: str) -> It
 def _answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _certificate(folder: Path) -> tuple[Path, Path]:

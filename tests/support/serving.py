@@ -23,6 +23,7 @@ from core.web.api.app import build_api
 from core.web.api.context import Context
 from core.web.api.http import make_server
 from core.web.api.settings import ServerSettings
+from integrations.webrtc import offer_webrtc
 from tests.support.paths import PORTRAIT, SPEECH
 
 KEY, OTHER_KEY = "a-key-of-the-tests-the-first", "a-key-of-the-tests-another"
@@ -59,7 +60,7 @@ def serving(studio: Studio, folder: Path, **settings: Any) -> Iterator[Serving]:
     about = ServerSettings(output_dir=folder, cache_dir=studio.settings.cache_dir, **settings)
     outputs = OutputFolder(folder / "videos", about.output_ttl_s)
     outputs.prepare()
-    service = Service(studio, outputs, about)
+    service = Service(studio, outputs, about, webrtc=offer_webrtc(about))
     service.start()
     sock = listen("127.0.0.1", 0)
     app = build_api(service, about, loopback=True)

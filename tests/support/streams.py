@@ -73,7 +73,7 @@ class FakeSession(Session):
         self.heard.append(samples)
         self._samples = np.concatenate((self._samples, samples))
         self._n += len(samples)
-        while (self._shown + 1) * SAMPLES_PER_FRAME + LOOK_AHEAD <= self._n:
+        while (self._shown + 1) * SAMPLES_PER_FRAME + self.look_ahead_samples <= self._n:
             yield self._frame()
 
     def flush(self) -> Iterator[Frame]:

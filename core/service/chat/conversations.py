@@ -19,7 +19,7 @@ from core.service.quotas import RateLimit
 from core.service.sent_pictures import background_of, check_one_background
 from core.service.service import Service
 from core.speech_synthesis.speaker import check_speed
-from core.thread_priority import PATIENT_SPEECH, be_patient
+from core.thread_priority import PATIENT_SOON, be_patient
 
 KEPT_S = 3600.0
 MAX_OF_OWNER, MAX_CONVERSATIONS = 20, 1000
@@ -110,7 +110,7 @@ class Conversations:
         speaker = self._service.speaker
 
         def load() -> None:
-            be_patient(PATIENT_SPEECH)
+            be_patient(PATIENT_SOON)
             with contextlib.suppress(TalkingHeadError):  # told by who speaks
                 speaker.warmup(speaker.voice(voice))
 

@@ -12,8 +12,9 @@ from core.errors import TextError
 from core.service.chat.sentences import speakable
 from core.service.errors import TooMany
 from core.service.live_speech import SayRequest
-from core.service.resumable_session import LiveMessage, MediaPiece, ResumableSession
+from core.service.resumable_session import MediaPiece, ResumableSession, Watched
 from core.service.threads import on_thread
+from core.streaming.outputs import LivePacket
 
 RETRY_S = 0.25
 """How often a sentence is offered again to a session that has no room for more texts."""
@@ -97,10 +98,10 @@ class LiveVoice:
         with contextlib.suppress(RuntimeError):  # the server has ended
             self._loop.call_soon_threadsafe(call, *arguments)
 
-    def _watch(self, message: LiveMessage) -> None:
+    def _watch(self, message: Watched) -> None:
         """On the thread that makes the session's video."""
-        if isinstance(message, MediaPiece):
-            if self._begun and message.speaking and message.kind in ("segment", "picture"):
+        if isinstance(message, MediaPiece | LivePacket):
+            if self._begun and message.speaking and (isinstance(message, LivePacket) or message.kind in ("segment", "picture")):
                 self._on_loop(self._on_picture, time.monotonic())
                 self.let_go()
         elif message.kind == "saying" and str(message.data["id"]).startswith(f"chat-{self._turn}-"):

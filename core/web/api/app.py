@@ -29,6 +29,7 @@ from core.web.api import (
     routes_service,
     routes_speech,
     routes_stream,
+    routes_webrtc,
     spec,
 )
 from core.web.api.context import make_context
@@ -47,7 +48,10 @@ from core.web.guards.hosts import AddressGuard, reach_of
 logger = logging.getLogger(__name__)
 
 VERSION = "1"
-_ROUTES = (routes_jobs, routes_stream, routes_avatars, routes_service, routes_speech, routes_live, routes_chat, routes_provenance)
+_ROUTES = (
+    *(routes_jobs, routes_stream, routes_avatars, routes_service, routes_speech, routes_live, routes_chat, routes_provenance),
+    routes_webrtc,
+)
 _ROUTERS = [
     *(routes.router for routes in _ROUTES),
     routes_speech.openai_router,
@@ -65,7 +69,7 @@ _NEEDS_OWNER = (
 )
 _KEYS = {"bearer": {"type": "http", "scheme": "bearer"}, "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
 _OWNER = {"owner": {"type": "apiKey", "in": "header", "name": "X-Owner-Key"}}
-_EXPOSED = ["X-Job-Id", "X-Engine", "X-Generation-Info", "Retry-After", "Location"]
+_EXPOSED = ["X-Job-Id", "X-Engine", "X-Generation-Info", "Retry-After", "Location", "ETag", "Link", "X-Live-Session"]
 
 
 def build_api(
@@ -76,8 +80,8 @@ def build_api(
     background once the server is up. loopback: this machine's one user is everybody who can reach it. host: what the server listens on.
     """
     keys = Keys([key.get_secret_value() for key in settings.api_keys], alone=loopback and not settings.open_to_all)
-    wrong = RateLimit(settings.wrong_keys_per_minute, "wrong keys")
-    mount = PageMount(keys, page, wrong, RateLimit(settings.requests_per_minute, "uses of the page"))
+    wrong = RateLimit(settings.wrong_keys_per_minute, "wrong keys", service.rates)
+    mount = PageMount(keys, page, wrong, RateLimit(settings.requests_per_minute, "uses of the page"), settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -104,8 +108,8 @@ def build_api(
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
-                allow_methods=["GET", "POST", "DELETE"],
-                allow_headers=["Authorization", "X-API-Key", "X-Owner-Key", "Content-Type"],
+                allow_methods=["GET", "POST", "PATCH", "DELETE"],
+                allow_headers=["Authorization", "X-API-Key", "X-Owner-Key", "Content-Type", "If-Match"],
                 expose_headers=_EXPOSED,
                 max_age=3600,
             ),
@@ -156,7 +160,7 @@ class _Watched:
             await as_response(error)(cast(Any, scope), receive, cast(Any, watched))
         finally:
             path = getattr(scope.get("route"), "path", "page")
-            method = scope["method"] if scope["method"] in ("GET", "POST", "DELETE", "HEAD", "OPTIONS") else "other"
+            method = scope["method"] if scope["method"] in ("GET", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS") else "other"
             metrics.requests.labels(method, path, str(status)).inc()
             metrics.request_s.labels(method, path).observe(time.perf_counter() - began)
 

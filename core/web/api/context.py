@@ -78,10 +78,13 @@ class Context:
 
 
 def make_context(service: Service, settings: ServerSettings, keys: Keys) -> Context:
-    starts = RateLimit(settings.jobs_per_minute, "videos, streams, avatars and live sessions")
+    starts = RateLimit(settings.jobs_per_minute, "videos, streams, avatars and live sessions", service.rates)
     talking = open_talking(service, settings, starts)
     figures = Figures(service)
-    metrics = Metrics(figures.stats, lambda: talking.live.n_sessions, service.studio.live_load.stats)
+    metrics = Metrics(
+        figures.stats, lambda: talking.live.n_sessions, service.studio.live_load.stats,
+        lambda: {} if talking.peers is None else talking.peers.stats(),
+    )  # fmt: skip
     metrics.registry.register(DiskMetrics({"outputs": settings.output_dir, "cache": settings.cache_dir}))
 
     def ended(record: JobRecord) -> None:

@@ -22,10 +22,13 @@ PREFIX = "talking_head"
 
 class Metrics:
     """One server's. stats: of caches and queue, `Studio.stats`. live: live sessions now, and those that wait for their client to come
-    back. load: of live sessions, `LiveLoad.stats`.
+    back. load: of live sessions, `LiveLoad.stats`. peers: `PeerConnections.stats`, empty where there is no WebRTC.
     """
 
-    def __init__(self, stats: Callable[[], dict[str, Any]], live: Callable[[], int], load: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, stats: Callable[[], dict[str, Any]], live: Callable[[], int], load: Callable[[], dict[str, Any]],
+        peers: Callable[[], dict[str, int]],
+    ) -> None:  # fmt: skip
         self.registry = CollectorRegistry()
         self.requests = Counter(f"{PREFIX}_requests", "Requests", ("method", "path", "status"), registry=self.registry)
         self.request_s = Histogram(
@@ -35,7 +38,7 @@ class Metrics:
         self.generation_s = self._by_engine("generation_seconds", "Time of a video", _SECONDS)
         self.first_frame_s = self._by_engine("first_frame_seconds", "Time to the first frame, or a stream's first piece", _FIRST)
         self.rtf = self._by_engine("real_time_factor", "Time of a video over its length", _RTF)
-        self.registry.register(_Now(stats, live, load))
+        self.registry.register(_Now(stats, live, load, peers))
         ProcessCollector(registry=self.registry)
 
     def _by_engine(self, name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
@@ -56,8 +59,11 @@ class Metrics:
 class _Now(Collector):
     """Gauges asked for when the page is read."""
 
-    def __init__(self, stats: Callable[[], dict[str, Any]], live: Callable[[], int], load: Callable[[], dict[str, Any]]) -> None:
-        self._stats, self._live, self._load = stats, live, load
+    def __init__(
+        self, stats: Callable[[], dict[str, Any]], live: Callable[[], int], load: Callable[[], dict[str, Any]],
+        peers: Callable[[], dict[str, int]],
+    ) -> None:  # fmt: skip
+        self._stats, self._live, self._load, self._peers = stats, live, load, peers
 
     def collect(self) -> Iterator[Metric]:
         stats = self._stats()
@@ -83,6 +89,16 @@ class _Now(Collector):
         yield HistogramMetricFamily(
             f"{PREFIX}_live_frame_lateness_seconds", "Lateness of the frames of live sessions", buckets, load["late_total_s"]
         )
+
+        if peers := self._peers():
+            now = GaugeMetricFamily(f"{PREFIX}_webrtc_connections", "WebRTC connections of live sessions now", labels=("kind",))
+            for kind in ("viewers", "microphones"):
+                now.add_metric((kind,), peers[kind])
+            yield now
+            ended = CounterMetricFamily(f"{PREFIX}_webrtc_offers", "Offers by whether a connection came about", labels=("how",))
+            for how in ("connected", "failed"):
+                ended.add_metric((how,), peers[how])
+            yield ended
 
     def describe(self) -> Iterator[Metric]:
         return iter(())

@@ -50,7 +50,7 @@ class JobStatus(_Answer):
             "example": {
                 "id": "q3Jf0rJ8pXl2bq0YtV5d7w", "kind": "video", "state": "running", "stage": "animating", "done": 40, "total": 75,
                 "progress": 0.533, "position": 0, "fps": 92.5, "left_s": 0.4, "created_s": 1780000000.0, "result": None, "avatar": None,
-                "voice": None, "captions": None, "info": None, "error": None,
+                "voice": None, "captions": None, "visemes": None, "info": None, "error": None,
             }
         },
     )  # fmt: skip
@@ -70,6 +70,7 @@ class JobStatus(_Answer):
     avatar: str | None = Field(description="The token, once a job that registers an avatar is done")
     voice: str | None = Field(description="The voice that speaks the text; null for a recording")
     captions: str | None = Field(description="Where the captions are, of a text that is streamed as far as it is spoken; null without any")
+    visemes: str | None = Field(description="Where the visemes are, once a video that was asked for with them is done")
     info: dict[str, Any] | None = Field(description="What was made and how fast, once a video is done")
     error: ErrorDetail | None = Field(description="Why it failed")
 
@@ -95,6 +96,7 @@ def status_of_job(job: JobView) -> JobStatus:
         avatar=job.avatar,
         voice=job.voice or None,
         captions=f"/jobs/{job.id}/captions.vtt" if job.captions else None,
+        visemes=None if job.visemes is None else f"/jobs/{job.id}/visemes",
         info=None if job.info is None else job.info.to_dict(),
         error=error,
     )

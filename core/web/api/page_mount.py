@@ -20,10 +20,12 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from core.service.errors import TooMany
 from core.service.owners import Asgi, Receive, Scope, Send, header, root_of
 from core.service.quotas import RateLimit
+from core.settings import Settings
 from core.web.addresses import address_of, path_below
 from core.web.api.errors import NotFound, Unauthorised, as_body, as_response
 from core.web.api.guard import refuse_websocket
 from core.web.api.keys import Keys
+from core.web.live.page_peers import PagePeers, is_of_peers
 from core.web.live.page_sockets import PageSockets
 from core.web.pages.error_texts import told_in
 
@@ -43,11 +45,12 @@ class PageMount:
     address may send. uses: how often one may make the page do something.
     """
 
-    def __init__(self, keys: Keys, build: Callable[[], Any] | None, wrong: RateLimit, uses: RateLimit) -> None:
+    def __init__(self, keys: Keys, build: Callable[[], Any] | None, wrong: RateLimit, uses: RateLimit, settings: Settings) -> None:
         self._keys, self._build, self._uses = keys, build, uses
         self._wrong = wrong
         self._page: Asgi | None = None
         self._sockets = PageSockets(_refused, lambda scope: scope["app"].state.context.talking, told_in)
+        self._peers = PagePeers(self._show, lambda scope: scope["app"].state.context.talking, told_in, settings)
         self._problem = ""
 
     @contextlib.asynccontextmanager
@@ -74,10 +77,14 @@ class PageMount:
             answer = RedirectResponse(f"{root_of(scope)}{LOGIN}", 303) if wants_page else as_response(Unauthorised())
         elif self._page is None:
             answer = self._not_yet(scope)
-        elif (answer := self._too_often(scope)) is None:
-            await self._page(scope, receive, send)
+        elif is_of_peers(scope) or (answer := self._too_often(scope)) is None:
+            await self._peers(scope, receive, send)
             return
         await answer(cast(Any, scope), receive, cast(Callable[[Any], Awaitable[None]], send))
+
+    async def _show(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._page is not None:
+            await self._page(scope, receive, send)
 
     def _too_often(self, scope: Scope) -> Response | None:
         if scope["method"] == "POST":

@@ -15,6 +15,9 @@ _METADATA: dict[str, Any] = {
     "visible_label": "AI",
     "imperceptible_mark": "talking-head.mark.1",
 }
+_DETECTED: dict[str, Any] = {
+    "good": True, "synthetic": True, "metadata": _METADATA, "manifest": None, "mark": _MARK, "mark_problem": None,
+}  # fmt: skip
 
 
 class MarkFound(BaseModel):
@@ -53,14 +56,15 @@ class Detected(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"example": {"good": True, "synthetic": True, "metadata": _METADATA, "manifest": None, "mark": _MARK}},
+        json_schema_extra={"example": _DETECTED},
     )
 
     good: bool = Field(description="Marked as synthetic in some way, and whatever is signed verifies")
     synthetic: bool = Field(description="Marked as synthetic, by the pictures, the metadata or a manifest that is not broken")
     metadata: dict[str, str] = Field(description="Of an MP4; unsigned unless there is a manifest")
     manifest: ManifestFound | None
-    mark: MarkFound | None = Field(description="null where no picture could be decoded")
+    mark: MarkFound | None = Field(description="null where the pictures could not be read")
+    mark_problem: str | None = Field(description="Why they could not")
 
 
 class LiveProvenance(BaseModel):

@@ -133,6 +133,28 @@ async def job_captions_srt(job_id: str, context: Here, owner: Owner) -> Response
     return Response(subrip(await _captions_of(job_id, context, owner)), headers={"Content-Type": "application/x-subrip; charset=utf-8"})
 
 
+@router.get(
+    "/jobs/{job_id}/visemes",
+    summary="What the mouth does in the video of a job, in numbers",
+    response_class=Response,
+    responses={
+        **spec.errors(404, 409),
+        200: {"description": "The visemes", "content": {"application/json": {"schema": {"type": "object"}}}},
+    },
+)
+async def job_visemes(job_id: str, context: Here, owner: Owner) -> Response:
+    job = await asyncio.to_thread(context.jobs.get, job_id, owner)
+    if not job.ended:
+        raise JobNotReady(f"The job is still {job.state}.", "Wait for its end at /jobs/{id}/events.", code="job_not_ready")
+    if job.visemes is None:
+        raise JobNotReady("This job has no visemes.", "Ask for a video with the option visemes.", code="job_without_visemes")
+    try:
+        data = await asyncio.to_thread(job.visemes.read_bytes)
+    except OSError:
+        raise _gone() from None
+    return Response(data, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
 async def _captions_of(job_id: str, context: Context, owner: str) -> tuple[Caption, ...]:
     job = await asyncio.to_thread(context.jobs.get, job_id, owner)
     if not job.captions and not job.ended:

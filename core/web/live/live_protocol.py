@@ -32,6 +32,7 @@ from pydantic import Field, TypeAdapter
 from core.notices import read_notice
 from core.service.live_sessions import RESUME_S
 from core.service.resumable_session import LiveMessage, LiveRequest, MediaPiece, PieceKind, ResumableSession
+from core.streaming.outputs import OutputKind
 from core.web.live.messages import Message, PictureText, Ping, picture_file, read
 
 HEADER = struct.Struct(">BBHIIQI")
@@ -39,6 +40,8 @@ VERSION = 1
 INIT, SEGMENT, PICTURE, SOUND = 1, 2, 3, 4
 KINDS: dict[PieceKind, int] = {"init": INIT, "segment": SEGMENT, "picture": PICTURE, "sound": SOUND}
 SPEAKS = 1
+OUTPUTS: dict[str, OutputKind] = {"fmp4": "segments", "jpeg": "frames", "webrtc": "packets"}
+"""What a session gives, by the name of the format. Of "webrtc" no media comes over the WebSocket: it is watched by WHEP."""
 _EXAMPLE = '{"type": "start", ...}'
 
 
@@ -48,7 +51,7 @@ class Start(Message):
     type: Literal["start"]
     rate: int = Field(default=16_000, ge=8_000, le=96_000, description="Samples a second of the sound that is sent")
     channels: int = Field(default=1, ge=1, le=2)
-    format: Literal["fmp4", "jpeg"] = "fmp4"
+    format: Literal["fmp4", "jpeg", "webrtc"] = "fmp4"
     engine: Literal["auto", "lite", "ditto"] = "auto"
     options: dict[str, Any] = Field(default_factory=dict, description="By name, as in POST /generate")
     background: PictureText = ""
@@ -118,8 +121,7 @@ def read_later(text: str) -> End | SayMessage | Interrupt | ControlsMessage | Pi
 
 def request_of(start: Start) -> LiveRequest:
     """Raises Malformed."""
-    output: Literal["segments", "frames"] = "segments" if start.format == "fmp4" else "frames"
-    return LiveRequest(start.rate, start.channels, output, start.engine, start.options, picture_file(start.background))
+    return LiveRequest(start.rate, start.channels, OUTPUTS[start.format], start.engine, start.options, picture_file(start.background))
 
 
 def ready(session: ResumableSession, resumed: bool) -> str:
@@ -129,7 +131,7 @@ def ready(session: ResumableSession, resumed: bool) -> str:
         "secret": session.secret,
         "resume_s": RESUME_S,
         "received": session.received,
-        "format": "fmp4" if session.request.output == "segments" else "jpeg",
+        "format": next(name for name, output in OUTPUTS.items() if output == session.request.output),
         "engine": session.session.engine,
         **session.about,
         "warnings": [_warning(each) for each in session.about.get("warnings", ())],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -33,13 +35,14 @@ PROCESS_OPTIMIZED = (
     "token: of an avatar from /preload_avatar, or empty. options: by name, such as "
     '{"engine": "auto", "preset": "fast", "size": 320, "aspect": "9:16", "crop": [0.1, 0, 0.8, 0.9], '
     '"seed": 1234 or "random", "face_index": 0, "blink": 1.0, "head_motion": 1.0, '
-    '"mouth": 1.0, "smile": 1.0, "gaze_x": 0.0, "gaze_y": 0.0, "emo": "happy", "burn_captions": false, "consent": true}; '
+    '"mouth": 1.0, "smile": 1.0, "gaze_x": 0.0, "gaze_y": 0.0, "emo": "happy", "burn_captions": false, "visemes": false, '
+    '"consent": true}; '
     "an option that the engine does not honour is refused. "
     "text: what is said, plain or SSML, instead of a recording. voice: of the text, its id as /list_voices tells it, or empty for the "
     "default. speed: of the text, 0.5 to 2. background: a picture behind the person, or None; what else may be there is an option. "
     "Returns an mp4 file, and what is known about it: engine and why, cache_hit, first_frame_ms, "
     "rtf, seed, warnings, sync_offset_ms and sync_confidence (how well the lips fit), and more; of a text also its voice; captions "
-    "(WebVTT) of a text, and of a recording where there is a recogniser."
+    "(WebVTT) of a text, and of a recording where there is a recogniser; and visemes where they are asked for."
 )
 PRELOAD_AVATAR = (
     "Registers a person, so that later videos of them start at once. image: a photo or a video with a face. name: for your own list. "
@@ -138,6 +141,8 @@ def build_endpoints(context: Context) -> None:
                 about |= {"voice": job.voice}
             if job.voice or job.captions:
                 about |= {"captions": webvtt(job.captions) if job.captions else ""}
+            if job.visemes is not None:
+                about |= {"visemes": json.loads(await asyncio.to_thread(job.visemes.read_text, "utf-8"))}
             return str(job.video), about
 
         asked = [audio, image, token, options, text, voice, speed, background]

@@ -21,7 +21,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from core.errors import BusyError
 from core.service.errors import TooMany, UnknownJob
-from core.service.job_runner import QUEUE, job_topic, owner_topic
+from core.service.job_runner import QUEUE, job_topic, owner_topic, preview_topic
 from core.service.job_store import UNENDED
 from core.service.job_views import JobView
 from core.service.jobs import CLOSING, Jobs
@@ -35,7 +35,7 @@ MAX_SUBSCRIPTIONS = 10_000
 """Pages that are remembered; the one not seen longest is forgotten, and asks for a new token when it comes back."""
 MAX_CONNECTIONS, OWNER_CONNECTIONS = 2000, 20
 PAUSE_S = 0.1
-"""Between two messages: what changes meanwhile is told together."""
+"""Between two messages: what changes meanwhile is told together, unless it is that a preview can be seen."""
 QUIET_S = 15.0
 """After so long without a message a comment is sent, so that who is gone is noticed."""
 RETRY_MS = 1000
@@ -116,15 +116,17 @@ async def _events(jobs: Jobs, subscription: Subscription) -> AsyncIterator[str]:
                 known = {job.id for job in unended}
                 yield _event("changed", {})
             topics = [job_topic(job.id) for job in unended] + [QUEUE] * any(job.state == "queued" for job in unended)
-            async with jobs.topics.watch(*topics) as job_changed:
+            previews = [preview_topic(job.id) for job in unended]
+            async with jobs.topics.watch(*topics) as job_changed, jobs.topics.watch(*previews) as preview_made:
                 while not (owner_changed.is_set() or closing.is_set()):
                     job_changed.clear()
+                    preview_made.clear()
                     progress = await asyncio.to_thread(_progress, jobs, unended, subscription.texts)
                     if progress != told:
                         told = progress
                         yield _event("progress", progress)
-                    await asyncio.sleep(PAUSE_S)
-                    if not await _any_set(job_changed, owner_changed, closing):
+                    await _any_set(preview_made, timeout_s=PAUSE_S)
+                    if not await _any_set(job_changed, owner_changed, closing, timeout_s=QUIET_S):
                         yield ": still here\n\n"
                         break  # news of another process may have got lost: all is read again
 
@@ -139,11 +141,11 @@ def _progress(jobs: Jobs, unended: list[JobView], texts: Texts) -> dict[str, str
     return told
 
 
-async def _any_set(*events: asyncio.Event) -> bool:
-    """Waits until one of the events is set. False: none was for `QUIET_S`."""
+async def _any_set(*events: asyncio.Event, timeout_s: float) -> bool:
+    """Waits until one of the events is set. False: none was in time."""
     waits = [asyncio.create_task(event.wait()) for event in events]
     try:
-        done, _ = await asyncio.wait(waits, timeout=QUIET_S, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for wait in waits:
             wait.cancel()

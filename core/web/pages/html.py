@@ -201,10 +201,13 @@ def table_html(title: str, rows: Sequence[tuple[str, str]]) -> str:
 
 
 def grid_html(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table with a heading over every column but the first."""
+    """A table with a heading over every column but the first; on a phone the headings stand before the values."""
     head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in columns)
     lines = "".join(
-        f"<tr><th scope='row'>{escape(row[0])}</th>{''.join(f'<td>{escape(cell)}</td>' for cell in row[1:])}</tr>" for row in rows
+        f"<tr><th scope='row'>{escape(name)}</th>"
+        + "".join(f'<td data-of="{escape(column)}">{escape(cell)}</td>' for column, cell in zip(columns, cells, strict=True))
+        + "</tr>"
+        for name, *cells in rows
     )
     scrolled = f'<div class="th-scroll" role="group" tabindex="0" aria-label="{escape(title)}">'
     return (

@@ -24,6 +24,7 @@ from core.web.guards.gradio_routes import GradioRoutes
 from core.web.guards.headers import SecurityHeaders, frame_ancestors
 from core.web.guards.hosts import AddressGuard, reach_of
 from core.web.guards.visitor_files import FileSentences, VisitorFiles
+from core.web.live.page_peers import PagePeers
 from core.web.live.page_sockets import PageSockets
 from core.web.pages.error_texts import told_in
 from core.web.pages.first_view import FirstView
@@ -105,12 +106,13 @@ def _outermost(page: Page, before: list[Middleware]) -> Callable[[Any], contextl
     @contextlib.asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
         settings = page.service.settings
-        talking = open_talking(page.service, settings, RateLimit(STARTS_PER_MINUTE, "live sessions"))
+        talking = open_talking(page.service, settings, RateLimit(STARTS_PER_MINUTE, "live sessions", page.service.rates))
         loop = asyncio.get_running_loop()
         page.stop_talking = lambda: asyncio.run_coroutine_threadsafe(talking.stop(), loop)
         sockets = Middleware(PageSockets, talking=lambda scope: talking, told_in=told_in)
+        peers = Middleware(PagePeers, talking=lambda scope: talking, told_in=told_in, settings=settings)
         others = [each for each in app.user_middleware if each.cls.__name__ != "CustomCORSMiddleware"]
-        app.user_middleware = [*before, sockets, *others]
+        app.user_middleware = [*before, sockets, peers, *others]
         app.middleware_stack = app.build_middleware_stack()
         yield
 

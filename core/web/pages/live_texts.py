@@ -27,6 +27,7 @@ class LiveTexts(TypedDict):
     network: str
     stopped: str
     lost: str
+    by_websocket: str
     elsewhere: str
     microphone_lost: str
     failed: str
@@ -69,6 +70,8 @@ ENGLISH = LiveTexts(
     network="network {ms} ms",
     stopped="Stopped.",
     lost="The connection was lost; trying again. What you say now is not heard.",
+    by_websocket="WebRTC did not connect, mostly because UDP is blocked on the way to the server: the video comes over the WebSocket, a "
+    "little later.",
     elsewhere="A newer session took the place of this one.",
     microphone_lost="The microphone is gone. Connect it, and start again.",
     failed="No face can be moved just now. Start again in a minute.",
@@ -96,6 +99,8 @@ GERMAN = LiveTexts(
     network="Netz {ms} ms",
     stopped="Beendet.",
     lost="Die Verbindung ist abgebrochen; neuer Versuch. Was du jetzt sagst, wird nicht gehört.",
+    by_websocket="WebRTC kam nicht zustande, meist weil UDP auf dem Weg zum Server gesperrt ist: Das Video kommt über den WebSocket, etwas "
+    "später.",
     elsewhere="Eine neuere Sitzung hat den Platz dieser Sitzung.",
     microphone_lost="Das Mikrofon ist weg. Schließe es an und starte noch einmal.",
     failed="Gerade lässt sich kein Gesicht bewegen. Starte in einer Minute noch einmal.",

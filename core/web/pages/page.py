@@ -26,6 +26,7 @@ from core.web.pages.widgets import Page, quiet
 
 READY_POLL_S = 0.5
 GENERATE = "generate"
+AVATARS = "avatars"
 
 
 def build_page(service: Service, contents: PageContents) -> Page:
@@ -65,19 +66,20 @@ def _build(page: Page, context: Context) -> None:
         owner = owner_of_request(request)
         page.visited.set()
         draft = page.drafts.take(owner)
-        drafts = {name: (draft or {}).get(name, {}) for name in drafted}
+        drafts = {name: (draft or {}).get(name, {}) for name in [*drafted, AVATARS]}
         told = [subscription_html(page.subscriptions.add(owner, texts)), *generate.arrived(owner, draft, from_phone(request))]
         for name, part in drafted.items():
             told += part.arrived(drafts[name])
         for part in others:
             if isinstance(part, AvatarsTab):
-                spoken = (str(each.get("avatar", "")) for each in drafts.values())
-                told += part.arrived(owner, generate.chosen_avatar(owner, draft), *spoken)
+                spoken = (str(drafts[name].get("avatar", "")) for name in drafted)
+                told += part.arrived(owner, drafts[AVATARS], generate.chosen_avatar(owner, draft), *spoken)
+                told += part.restored(drafts[AVATARS])
         return told
 
     def leave(values: dict[Any, Any], request: gr.Request) -> None:
         """For the same page in another language."""
-        draft = {**generate.draft(values), **{name: part.draft(values) for name, part in drafted.items()}}
+        draft = {**generate.draft(values), **{name: part.draft(values) for name, part in kept.items()}}
         page.drafts.keep(owner_of_request(request), draft)
 
     def refresh(request: gr.Request, *values: Any) -> list[Any]:
@@ -96,8 +98,12 @@ def _build(page: Page, context: Context) -> None:
             await asyncio.sleep(READY_POLL_S)
         yield gr.update(visible=False)
 
-    avatars = [output for part in others if isinstance(part, AvatarsTab) for output in part.outputs()]
-    left_behind = generate.draft_inputs().union(*(part.draft_inputs() for part in drafted.values()))
+    avatars, kept = list[Any](), dict(drafted)
+    for part in others:
+        if isinstance(part, AvatarsTab):
+            avatars += [*part.outputs(), *part.inputs()]
+            kept[AVATARS] = part
+    left_behind = generate.draft_inputs().union(*(part.draft_inputs() for part in kept.values()))
     restored = [component for part in drafted.values() for component in part.inputs()]
     arrived = [events, *generate.outputs(), *generate.inputs(), *restored, *avatars]
     followed = [each for part in parts for each in part.follows()], [each for part in parts for each in part.outputs()]
@@ -126,7 +132,7 @@ def _tabs(context: Context) -> tuple[list[Any], dict[str, Any]]:
         with gr.Tab(texts.chat["tab"], id="chat"):
             chatted = build_chat(context)
         drafted: dict[str, Any] = {"stream": streamed, "live": lived, "chat": chatted}
-        with gr.Tab(texts.tab_avatars, id="avatars"):
+        with gr.Tab(texts.tab_avatars, id=AVATARS):
             avatars = AvatarsTab(context, [generate.person, *(each.person for each in drafted.values())], tabs, GENERATE)
         with gr.Tab(texts.tab_results, id="results") as videos_tab:
             videos = VideosTab(context, videos_tab, generate, tabs, GENERATE)

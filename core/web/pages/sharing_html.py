@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from html import escape
 
 from core.service.job_views import JobView
@@ -20,7 +21,7 @@ def download_html(texts: Texts, job: JobView, person: str) -> str:
         for form, label in (("mp4", texts.download), ("webm", sharing["as_webm"]), ("gif", sharing["as_gif"]))
     )
     return (
-        f'<div class="th-downloads" data-person="{escape(person)}" data-at="{job.ended_s:.0f}">{links}'
+        f'<div class="th-downloads" data-person="{escape(person)}" data-at="{job.ended_s or time.time():.0f}">{links}'
         f'<button type="button" class="th-share" hidden>{escape(sharing["share"])}</button><span role="status"></span></div>'
     )
 

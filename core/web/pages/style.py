@@ -104,9 +104,13 @@ footer .divider { display: none; }
   .th-head { align-items: center; }
   .th-head .th-language { margin: 0 !important; }
   .th-head h1 { font-size: 1.45rem; }
-  .th-table th, .th-table td { padding-right: 0.6rem; }
-  .th-scroll table { font-size: 0.8rem; }
-  .th-scroll th[scope="row"] { white-space: normal; }
+  .th-table th, .th-table td { padding-right: 0.5rem; }
+  .th-scroll thead { display: none; }
+  .th-scroll tr { display: flex; flex-wrap: wrap; gap: 0 1rem; padding: 0.3rem 0;
+    border-bottom: 1px solid var(--border-color-primary) !important; }
+  .th-scroll th, .th-scroll td { padding: 0; border: 0; white-space: normal; }
+  .th-scroll th { flex: 1 0 100%; }
+  .th-scroll td::before { content: attr(data-of) " "; color: var(--body-text-color-subdued); }
   .th-head p { font-size: 0.95rem; }
 }
 """ + script("layout.css", "player.css", "live.css", "chat.css", "examples.css", "preview.css", "sharing.css")

@@ -134,6 +134,7 @@ class Texts:
     captions_show: str
     captions_get: str
     captions_burn: str
+    captions_coming: str
     captions_recording: str
 
     # chat
@@ -183,7 +184,7 @@ class Texts:
     detect_mark: str
     detect_mark_found: str
     detect_mark_id: str
-    detect_mark_states: dict[str, str]
+    detect_mark_absent: str
     detect_metadata: str
     detect_metadata_states: dict[bool, str]
     detect_manifest: str

@@ -25,3 +25,5 @@ for _kind in ("wav", "mpeg", "mp4", "flac", "ogg", "webm"):  # the server looks 
     schemathesis.openapi.media_type(f"audio/{_kind}", strategies.just(_short_speech()))
 for _kind in ("image/png", "image/jpeg", "image/webp", "image/bmp", "video/mp4", "video/webm"):
     schemathesis.openapi.media_type(_kind, strategies.just(_PHOTO))
+for _kind in ("application/sdp", "application/trickle-ice-sdpfrag"):
+    schemathesis.openapi.media_type(_kind, strategies.just(b"v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=ice-ufrag:abcd\r\n"))

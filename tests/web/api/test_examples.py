@@ -85,6 +85,19 @@ def test_the_client_has_a_text_spoken(server: Serving, tmp_path: Path) -> None:
     assert 10 < n_frames((tmp_path / "video.mp4").read_bytes()) < 75
 
 
+def test_blendshapes_are_driven_beside_a_live_session(server: Serving) -> None:
+    with server.client() as client, PORTRAIT.open("rb") as photo:
+        token = client.post("/avatars", files={"image": photo}).json()["token"]
+    command = [sys.executable, str(EXAMPLES / "drive_blendshapes.py"), token, "Mama says hello.", "--server", server.url, "--key", KEY]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stderr
+    lines = [line.split() for line in ended.stdout.splitlines()]
+    assert len(lines) > 15
+    assert np.diff([int(line[0]) for line in lines]) == pytest.approx(40, abs=1)
+    assert {"PP", "aa", "sil"} <= {line[1] for line in lines}
+    assert any("jawOpen" in word for line in lines for word in line)
+
+
 @pytest.mark.parametrize(
     ("suffix", "options"),
     [(".flac", {}), (".wav", {"samplerate": 192_000}), (".wav", {"samplerate": 4_000, "subtype": "FLOAT"}), (".mp3", {}), (".ogg", {})],

@@ -38,6 +38,8 @@ def test_the_document_describes_every_route_with_its_errors_and_examples(server:
         ("delete", "/avatars/{token}"), ("post", "/cache/clear"), ("get", "/health"), ("get", "/metrics"),
         ("get", "/jobs/{job_id}/captions.vtt"), ("get", "/jobs/{job_id}/captions.srt"), ("get", "/voices"), ("post", "/v1/audio/speech"),
         ("post", "/chat"), ("post", "/detect"), ("get", "/live/{session_id}/provenance"),
+        ("post", "/whip"), ("post", "/live/{session_id}/whep"), ("post", "/live/{session_id}/whip"), ("patch", "/webrtc/{resource}"),
+        ("delete", "/webrtc/{resource}"),
     }  # fmt: skip
     for method, path in routes:
         about = document["paths"][path][method]

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.support.app_process import Server, start_app, stop_app
-from tests.support.browser import BROWSER_MARKS, CHROMIUM, QUIET, RESULT_MS, Tab, faults
-from tests.support.paths import PORTRAIT, ROOT
+from tests.support.browser import BROWSER_MARKS, CHROMIUM, QUIET, RESULT_MS, SHOWS_MS, Tab, faults
+from tests.support.live_tab import SHOWN, moves, open_live, press, start
+from tests.support.paths import ROOT
 from tests.support.proxies import NAME, nginx
 
 pytestmark = BROWSER_MARKS
@@ -20,9 +21,7 @@ SPEECH = ROOT / "assets" / "speech_16s.wav"
 KEY = "a-key-of-the-tests-of-the-live-tab"
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 HEARD = f"--use-file-for-fake-audio-capture={SPEECH}"
-SHOWS_MS = 10_000
-SHOWN = "document.querySelector('#th-live-panel video')"
-NO_MEDIA_SOURCE = "delete window.MediaSource; delete window.ManagedMediaSource;"
+NO_MEDIA_SOURCE = "delete window.MediaSource; delete window.ManagedMediaSource; delete window.RTCPeerConnection;"
 
 
 @pytest.fixture(scope="module")
@@ -42,30 +41,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = start_app(tmp_path_factory.mktemp("live"), (str(ROOT / "app_optimized.py"),), TALKING_HEAD_ALLOWED_HOSTS=NAME)
     yield server
     stop_app(server)
-
-
-def open_live(tab: Tab, name: str = "Live") -> Any:
-    tab.page.get_by_role("tab", name=name, exact=True).click()
-    tab.page.locator("#th-live-start").wait_for(timeout=SHOWS_MS)
-    return tab.page
-
-
-def start(page: Any) -> None:
-    page.locator("#th-live-photo input[type=file]").first.set_input_files(PORTRAIT)
-    page.locator("#th-live-photo img").first.wait_for(timeout=SHOWS_MS)
-    page.locator("#th-live-consent input").check()
-    page.locator("#th-live-start").click()
-    page.locator("#th-live-panel").wait_for(timeout=RESULT_MS)
-
-
-def moves(page: Any) -> None:
-    """The face speaks, is shown, and its delay is told."""
-    page.wait_for_function(f"{SHOWN}.currentTime > 0.5 && {SHOWN}.videoWidth > 0", timeout=RESULT_MS)
-    page.wait_for_function("Number(document.querySelector('.th-live').dataset.delayMs) > 0", timeout=RESULT_MS)
-
-
-def press(page: Any, name: str) -> None:
-    page.locator(f"#th-live-panel [data-do={name}]").click()
 
 
 def test_the_voice_moves_the_face_until_it_is_stopped(browser: Any, server: Server) -> None:

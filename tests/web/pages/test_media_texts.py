@@ -18,10 +18,12 @@ from core.media.audio import load_audio
 from core.media.image import load_image
 from core.notices import CODES, notice, read_notice
 from core.provenance.mark_reading import read_mark
+from core.provenance.reading import read_all
 from core.settings import Settings
 from core.types import Controls, RenderOptions
 from core.web.pages.error_texts import sentence, warning
 from core.web.pages.language import LANGUAGES
+from core.web.pages.tabs.detect import detected_html
 from core.web.pages.texts_de import GERMAN
 from core.web.pages.texts_en import ENGLISH
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
@@ -112,6 +114,18 @@ def test_what_is_wrong_with_a_video_that_is_looked_at_for_marks_is_said(tmp_path
         assert caught.value.code == code
         assert "file.dat" in sentence(ENGLISH, caught.value)
         assert said in sentence(GERMAN, caught.value)
+
+
+def test_pictures_that_are_too_large_are_told_with_their_size_and_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the page, in the body of an answer and on the command line, beside what an MP4 says of itself."""
+    monkeypatch.setattr(luma, "MAX_FRAME_PIXELS", 1000)
+    path = tmp_path / "file.mp4"
+    path.write_bytes(encoded([np.zeros((64, 48, 3), np.uint8)], Attack()))
+    found = read_all(path)
+    assert found.mark is None
+    for said in (detected_html(ENGLISH, found), detected_html(GERMAN, found), str(found.to_dict()["mark_problem"])):
+        assert "48×64" in said
+        assert "1000" in said
 
 
 def test_options_are_named_as_on_the_page() -> None:

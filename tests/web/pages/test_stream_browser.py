@@ -76,9 +76,14 @@ def test_the_player_has_its_buttons_and_keys_and_leaves_the_video(tab: Tab) -> N
     assert tab.outside() == []
 
 
-def test_what_was_put_in_stays_in_another_language_on_live_and_chat_too(tab: Tab) -> None:
+def test_what_was_put_in_stays_in_another_language_on_the_other_tabs_too(tab: Tab) -> None:
     page = tab.page
     give(page)
+    page.get_by_role("tab", name="Avatars", exact=True).click()
+    page.locator("#th-avatar-photo input[type=file]").first.set_input_files(PORTRAIT)
+    page.locator("#th-avatar-photo img").first.wait_for(timeout=SHOWS_MS)
+    page.locator("#th-avatar-name textarea, #th-avatar-name input").first.fill("Ada")
+    page.locator("#th-avatar-consent input").check()
     for name in ("live", "chat"):
         page.get_by_role("tab", name=name.capitalize(), exact=True).click()
         page.locator(f"#th-{name}-example").click()
@@ -93,4 +98,9 @@ def test_what_was_put_in_stays_in_another_language_on_live_and_chat_too(tab: Tab
         page.get_by_role("tab", name=name.capitalize(), exact=True).click()
         page.wait_for_function(f"document.querySelector('#th-{name}-photo img')?.naturalWidth > 0", timeout=SHOWS_MS)
         assert page.locator(f"#th-{name}-consent input").is_checked()
+    page.get_by_role("tab", name="Avatare", exact=True).click()
+    page.wait_for_function("document.querySelector('#th-avatar-photo img')?.naturalWidth > 0", timeout=SHOWS_MS)
+    assert page.locator("#th-avatar-name textarea, #th-avatar-name input").first.input_value() == "Ada"
+    assert page.locator("#th-avatar-consent input").is_checked()
+    page.get_by_role("tab", name="Chat", exact=True).click()
     assert page.get_by_label("Clips: der Text sofort").is_checked()

@@ -1,26 +1,21 @@
-// The conversation of the Chat tab (docs/chat.md): what was said as text, the face above it, the keyboard, and speech, which
-// speech.js hears. All that comes from the model is shown as text. A reload goes on with the conversation. Gradio runs this once
-// when the component appears, with `element`.
+// The conversation of the Chat tab (docs/chat.md): what was said as text (chat_log.js), the face above it, the keyboard, and speech,
+// which speech.js hears, over one connection (chat_socket.js). A reload goes on with the conversation. Gradio runs this once when the
+// component appears, with `element`.
 
 const KEPT = 'talking-head-chat';
-const MOST_LINES = 200;
 const LATENCY = { first_token_s: 'first_word', first_sentence_s: 'first_sentence', first_sound_s: 'first_sound', first_picture_s: 'first_picture' };
 
 const panel = element.querySelector('.th-chat');
 const words = JSON.parse(panel.dataset.words);
 const part = (name) => panel.querySelector(`.th-chat-${name}`);
 const button = (name) => panel.querySelector(`[data-do=${name}]`);
-const log = part('log'), field = panel.querySelector('textarea'), videos = [...panel.querySelectorAll('video')];
+const log = new ChatLog(part('log'), words), field = panel.querySelector('textarea'), videos = [...panel.querySelectorAll('video')];
 const say = (sentence) => { part('note').textContent = sentence; };
 
 let kept = null;      // what a reload needs: how it was started, and the conversation
-let face = null, clips = null, socket = null, bound = '', live = false, partner = { name: '' };
-let unsent = [];      // messages whose answer has not begun
+let face = null, clips = null, live = false;
 let turn = -1, unwanted = -1; // the last answer, and that of which no clip is shown any more
 let busy = false, coming = false; // something is written or spoken; a clip of it is being made
-let told = null, follows = false; // number of the last event; what comes next goes on from it
-let lines = new Map();
-let problem = null;   // why the server is about to close the connection
 
 function keep() {
   try {
@@ -31,50 +26,22 @@ function keep() {
 
 // ---- what is shown
 
-function line(who, text, kind) {
-  const node = document.createElement('div'), name = document.createElement('b'), said = document.createElement('p');
-  node.className = `th-chat-line th-chat-${kind}`;
-  name.textContent = who;
-  said.textContent = text;
-  node.append(name, said);
-  log.append(node);
-  while (log.childElementCount > MOST_LINES) log.firstElementChild.remove();
-  log.scrollTop = log.scrollHeight;
-  return node;
-}
-
-function remark(number, sentence) {
-  const beside = lines.get(number);
-  const node = document.createElement('small');
-  node.textContent = sentence;
-  if (beside) beside.append(node);
-  else line('', sentence, 'problem');
-  log.scrollTop = log.scrollHeight;
-}
-
-function write(number, text) {
-  if (!lines.has(number)) lines.set(number, line(partner.name, '', 'answer'));
-  lines.get(number).querySelector('p').textContent = text;
-  log.scrollTop = log.scrollHeight;
-}
-
 function rest(now) { // false: nothing is written or spoken any more
   busy = now;
-  log.setAttribute('aria-busy', String(busy));
+  log.busy = busy;
   button('stop').disabled = !busy;
 }
 
 function redraw(ready) {
-  log.replaceChildren();
-  lines = new Map();
+  log.clear();
   for (const { turn: number, role, text } of ready.messages) {
     turn = Math.max(turn, number);
-    if (role === 'user') line(words.you, text, 'user');
-    else write(number, text);
+    if (role === 'user') log.asked(text);
+    else log.write(number, text);
   }
   if (ready.answering) {
     turn = ready.answering.turn;
-    write(turn, ready.answering.text);
+    log.write(turn, ready.answering.text);
   }
   rest(Boolean(ready.answering));
 }
@@ -92,50 +59,45 @@ const heard = {
     kept.chat = event.chat;
     kept.secret = event.secret;
     keep();
-    partner = event.partner;
+    log.partner = event.partner.name;
     live = event.mode === 'live';
-    part('partner').textContent = filled(partner.echo ? words.echo : words.partner, partner);
-    if (follows) {
-      follows = false;
-      rest(busy);
-    } else {
-      told = event.next_event - 1;
-      redraw(event);
-    }
+    part('partner').textContent = filled(event.partner.echo ? words.echo : words.partner, event.partner);
+    if (link.ready(event)) rest(busy);
+    else redraw(event);
     if (event.idle) clips?.rest(event.idle);
     if ([words.preparing, words.lost].includes(part('note').textContent)) say(coming ? words.clip_coming : '');
-    for (const message of unsent) send(message);
+    link.sendAgain();
   },
   answer({ turn: number, message }) {
-    unsent.shift();
+    link.unsent.shift();
     turn = number;
     clips?.drop();
-    line(words.you, message, 'user');
-    write(number, '');
+    log.asked(message);
+    log.write(number, '');
     rest(true);
     part('latency').textContent = '';
   },
   text({ turn: number, text }) {
-    write(number, (lines.get(number)?.querySelector('p').textContent || '') + text);
+    log.add(number, text);
   },
   answer_done({ turn: number, text, reason }) {
-    if (!live || reason !== 'interrupted') write(number, text); // else `cut` told what was spoken of it
-    if (reason === 'length') remark(number, words.cut_off);
-    log.setAttribute('aria-busy', 'false'); // it is whole, and is read out
+    if (!live || reason !== 'interrupted') log.write(number, text); // else `cut` told what was spoken of it
+    if (reason === 'length') log.remark(number, words.cut_off);
+    log.busy = false; // it is whole, and is read out
     if (live || reason === 'end' || reason === 'length') { // it is spoken, or its latency follows
       coming = Boolean(clips && text && number === turn && unwanted < turn);
       if (coming) say(words.clip_coming);
       return;
     }
-    if (reason === 'interrupted') remark(number, words.interrupted);
+    if (reason === 'interrupted') log.remark(number, words.interrupted);
     if (number === turn) rest(false);
   },
   spoken({ turn: number }) {
     if (number === turn) rest(false);
   },
   cut({ turn: number, text }) {
-    write(number, text);
-    remark(number, words.interrupted);
+    log.write(number, text);
+    log.remark(number, words.interrupted);
     if (number === turn) rest(false);
   },
   latency(event) {
@@ -154,59 +116,30 @@ const heard = {
   error({ turn: number, error }) {
     const sentence = [error.message, error.hint].filter(Boolean).join(' ');
     if (number !== undefined) {
-      remark(number, sentence);
+      log.remark(number, sentence);
       if (clips && number === turn) clipOver();
     } else {
-      problem = error.type;
-      const refused = unsent.shift();
+      const refused = link.unsent.shift();
       if (refused && !field.value) field.value = refused.text;
       say(sentence);
     }
   },
 };
 
-const send = (message) => {
-  if (socket?.readyState === WebSocket.OPEN && kept?.chat) socket.send(JSON.stringify(message));
-};
-
 const behind = () => ({ options: kept.options, background: kept.background }); // the person
 
-function connect() {
-  const binding = face?.binding || undefined;
-  const first = kept.chat ? { type: 'resume', chat: kept.chat, secret: kept.secret, live: binding, ...(told === null ? {} : { event: told }) }
-    : { type: 'start', ...(binding ? { mode: 'live', live: binding, voice: kept.voice }
-      : clips ? { mode: 'clips', avatar: kept.avatar, ...behind(), voice: kept.voice, idle: true } : { mode: 'text' }) };
-  bound = binding?.session;
-  follows = Boolean(kept.chat) && told !== null;
-  const here = socket = new WebSocket(at('talking_head_chat', { lang: words.page }));
-  problem = null;
-  let opened = false;
-  here.onopen = () => {
-    opened = true;
-    here.send(JSON.stringify(first));
-  };
-  here.onmessage = ({ data }) => {
-    if (here !== socket) return;
-    const event = JSON.parse(data);
-    if ('event' in event) told = event.event;
-    heard[event.type]?.(event);
-  };
-  here.onclose = ({ code }) => {
-    if (here !== socket || !kept) return;
-    button('stop').disabled = true;
-    if (problem === 'UnknownChat') {
-      kept.chat = kept.secret = undefined;
-      told = null;
-      unsent = [];
-      connect();
-    } else if (problem !== 'UnknownLiveSession' && opened && (code === 1008 || code === 1011)) {
-      socket = null; // told why; more of the same would not help
-    } else {
-      if (problem === null) say(words.lost);
-      setTimeout(() => here === socket && kept && connect(), RECONNECT_MS);
-    }
-  };
-}
+const link = new ChatSocket(words, (binding) => {
+  if (binding) return { type: 'start', mode: 'live', live: binding, voice: kept.voice };
+  if (!clips) return { type: 'start', mode: 'text' };
+  return { type: 'start', mode: 'clips', avatar: kept.avatar, ...behind(), voice: kept.voice, idle: true };
+}, {
+  chat: () => kept || {},
+  binding: () => face?.binding || undefined,
+  heard: (event) => heard[event.type]?.(event),
+  unknown: () => { kept.chat = kept.secret = undefined; },
+  lost: () => say(words.lost),
+  closed: () => { button('stop').disabled = true; },
+});
 
 function begin() {
   document.getElementById('th-chat').classList.add('th-chatting');
@@ -230,22 +163,19 @@ function begin() {
     });
   }
   if (kept.mode !== 'live') {
-    connect();
+    link.connect();
     return;
   }
   const textOnly = (sentence) => {
     face = null;
     part('face').hidden = true;
-    connect();
+    link.connect();
     say(`${words.no_video} ${sentence || words.no_face}`);
   };
   face = new Face(videos[0], { avatar: kept.avatar, lang: words.page }, {
     ready: () => {
       if (part('note').textContent === words.lost) say('');
-      if (socket && bound === face.binding.session) return;
-      const before = socket;
-      connect(); // with the session that is there now
-      before?.close();
+      if (!link.socket || link.bound !== face.binding.session) link.connect(); // with the session that is there now
     },
     failed: textOnly,
     lost: () => say(words.lost),
@@ -260,10 +190,9 @@ function start(settings) {
   kept = JSON.parse(settings);
   keep();
   turn = unwanted = -1;
-  told = null;
   coming = false;
-  unsent = [];
-  log.replaceChildren();
+  link.forget();
+  log.clear();
   part('partner').textContent = part('latency').textContent = part('warned').textContent = '';
   begin();
   field.focus();
@@ -271,12 +200,10 @@ function start(settings) {
 
 function end() {
   speech.end();
-  send({ type: 'close' });
+  link.send({ type: 'close' });
   kept = null;
   keep();
-  const closing = socket;
-  socket = null;
-  closing?.close();
+  link.end();
   face?.end();
   clips?.end();
   face = clips = null;
@@ -298,12 +225,11 @@ function submit() {
 function submitText(text) {
   if (coming) interrupt(); // the video of an older answer would only keep the next one waiting
   const message = { type: 'message', text, id: crypto.randomUUID?.() || `${Date.now()}-${Math.random()}` };
-  unsent.push(message);
-  send(message);
+  link.ask(message);
 }
 
 function interrupt() {
-  send({ type: 'interrupt' });
+  link.send({ type: 'interrupt' });
   if (!clips) return;
   unwanted = turn; // also where it is still being made
   clips.drop();
@@ -353,6 +279,6 @@ if (kept) {
   new IntersectionObserver((seen, observer) => { // a face costs work: not before somebody looks
     if (!seen.some((each) => each.isIntersecting) || !kept) return;
     observer.disconnect();
-    if (!face && !clips && !socket) begin();
+    if (!face && !clips && !link.socket) begin();
   }).observe(panel);
 }

@@ -1,5 +1,5 @@
 // The moving face of a conversation: one live session (core/web/live/live_protocol.py) over as many connections as it takes, played by
-// Media Source Extensions.
+// Media Source Extensions, or by what the page has instead.
 
 const HEADER_BYTES = 24, INIT = 1, SEGMENT = 2, SPEAKS = 1;
 const KEEP_S = 20;      // so much of what was played is kept
@@ -78,7 +78,8 @@ class Player {
 }
 
 class Face {
-  // on: ready(), failed(sentence), lost(), moved(), blocked(), warned(sentences); and where they are wanted piece(head), event(message).
+  // on: ready(), failed(sentence), lost(), moved(), blocked(), warned(sentences); and where they are wanted piece(head), event(message),
+  // player(ready): another one than `Player`.
   // start: what the session is started with besides. notices: warnings by their code.
   constructor(video, query, on, start, notices) {
     Object.assign(this, { video, query, on, start, notices, session: null, problem: '', over: false, ever: false, open: false });
@@ -136,7 +137,8 @@ class Face {
         this.received = -1;
         this.told = undefined;
         this.generation = event.generation;
-        this.player = new Player(this.video, event.mime_type, this.on.blocked);
+        this.player?.end?.();
+        this.player = this.on.player?.(event) ?? new Player(this.video, event.mime_type, this.on.blocked);
       }
       this.session = event;
       this.open = true;
@@ -160,6 +162,7 @@ class Face {
     this.over = true;
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ type: 'close' }));
     this.socket.close();
+    this.player?.end?.();
     this.video.removeAttribute('src');
     this.video.load();
   }

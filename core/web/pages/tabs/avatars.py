@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -68,11 +68,37 @@ class AvatarsTab:
         """What `followed` and `arrived` update: how the registration stands, and the avatars, here and in the other tabs."""
         return [*self._progress(), *self._lists()]
 
-    def arrived(self, owner: str, *spoken: str) -> list[Any]:
-        """For a page that was just opened. spoken: the token of the avatar that speaks in each of the first tabs, "" for a new photo."""
+    def draft_inputs(self) -> set[Any]:
+        """The components that `draft` reads."""
+        return {*self._picked.components(), self._name, self._consent, self._token, self._new_name}
+
+    def draft(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """What the visitor has put in."""
+        return {
+            **self._picked.chosen(values),
+            "name": str(values[self._name] or ""),
+            "consent": values[self._consent] is True,
+            "selected": str(values[self._token] or ""),
+            "new_name": str(values[self._new_name] or ""),
+        }
+
+    def inputs(self) -> list[Any]:
+        """The components that `restored` updates."""
+        return [*self._picked.outputs(), self._name, self._consent]
+
+    def restored(self, draft: Mapping[str, Any]) -> list[Any]:
+        """draft: what had been put into the page before; {} for nothing."""
+        own = [gr.update(value=draft[name]) if name in draft else gr.skip() for name in ("name", "consent")]
+        return [*self._picked.restored(draft), *own]
+
+    def arrived(self, owner: str, draft: Mapping[str, Any], *spoken: str) -> list[Any]:
+        """For a page that was just opened. draft: as `restored`. spoken: the token of the avatar that speaks in each of the first tabs, ""
+        for a new photo.
+        """
         under_way = next(iter(self._context.service.jobs.of(owner, UNENDED, ("avatar",))), None)
         progress = self._idle("") if under_way is None else self._busy(under_way)
-        return [*progress, *self._shown(owner, "", [*spoken, *[""] * (len(self._persons) - len(spoken))])]
+        others = [*spoken, *[""] * (len(self._persons) - len(spoken))]
+        return [*progress, *self._shown(owner, str(draft.get("selected", "")), others, draft.get("new_name"))]
 
     def followed(self, owner: str, job_id: str, version: str, token: str, *spoken: str) -> list[Any]:
         """How the registration stands that the page waits for, once it has ended; and the avatars where others are shown."""
@@ -97,8 +123,10 @@ class AvatarsTab:
         others = [output for each in self._persons for output in each.outputs()]
         return [self._version, self._gallery, self._token, self._new_name, self._actions, *others]
 
-    def _shown(self, owner: str, chosen: str, spoken: Sequence[str]) -> list[Any]:
-        """Updates of `_lists`. chosen: the token that is selected in this tab. spoken: those selected in the other tabs, in their order."""
+    def _shown(self, owner: str, chosen: str, spoken: Sequence[str], new_name: str | None = None) -> list[Any]:
+        """Updates of `_lists`. chosen: the token that is selected in this tab. spoken: those selected in the other tabs, in their order.
+        new_name: what was put in for the selected one; None for nothing.
+        """
         version = self._version_of(owner)
         avatars = cards_of(self._context.service.avatars, owner)
         here = next((card for card in avatars if card.token == chosen), None)
@@ -106,7 +134,7 @@ class AvatarsTab:
             version,
             self._gallery_html(avatars, chosen),
             here.token if here else "",
-            here.name if here else "",
+            "" if here is None else here.name if new_name is None else new_name,
             gr.update(visible=here is not None),
             *(each for token in spoken for each in person.shown(self._context.texts, avatars, token)),
         ]

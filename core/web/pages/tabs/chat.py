@@ -36,7 +36,7 @@ def build_chat(context: Context) -> LivePerson:
                 speaker = live_person(context, "th-chat", lambda: _answers(context, voices))
             start = gr.Button(texts.chat["start"], variant="primary", elem_id="th-chat-start")
             status = gr.HTML(elem_id="th-chat-status", elem_classes="th-html")
-        code = script("face.js", "clips.js", "microphone.js", "voice.js", "speech.js", "chat.js")
+        code = script("face.js", "clips.js", "microphone.js", "voice.js", "speech.js", "chat_log.js", "chat_socket.js", "chat.js")
         panel = _panel_html(texts, service.recognition.available)
         gr.HTML(panel, js_on_load=code, elem_id="th-chat-panel", elem_classes="th-html")
     settings = kept_text()

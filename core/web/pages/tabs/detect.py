@@ -9,7 +9,6 @@ import gradio as gr
 
 from core.errors import TalkingHeadError
 from core.provenance.disclosure import says_synthetic
-from core.provenance.mark_detection import MarkReading
 from core.provenance.reading import Provenance
 from core.web.pages.error_texts import sentence
 from core.web.pages.html import error_html, paragraph_html, plain_html, table_html
@@ -48,16 +47,17 @@ def detected_html(texts: Texts, found: Provenance) -> str:
     """The verdict, and what it rests on."""
     manifest = "none" if found.manifest is None else found.manifest.state
     rows = [
-        (texts.detect_mark, _mark(texts, found.mark)),
+        (texts.detect_mark, _mark(texts, found)),
         (texts.detect_metadata, texts.detect_metadata_states[says_synthetic(found.metadata)]),
         (texts.detect_manifest, texts.detect_manifest_states[manifest]),
     ]
     return plain_html(texts.detect_yes if found.synthetic else texts.detect_no) + table_html("", rows)
 
 
-def _mark(texts: Texts, mark: MarkReading | None) -> str:
+def _mark(texts: Texts, found: Provenance) -> str:
+    mark = found.mark
     if mark is None or not mark.found:
-        return texts.detect_mark_states["unreadable" if mark is None else "absent"]
+        return texts.detect_mark_absent if found.mark_error is None else sentence(texts, found.mark_error)
     power = int(-math.log10(max(mark.chance, 1e-300)))
     said = texts.detect_mark_found.format(videos=f"10{str(power).translate(_RAISED)}")
     return said if mark.payload is None else said + texts.detect_mark_id.format(id=f"{mark.payload:08x}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from core.errors import TalkingHeadError
 from core.service.errors import UnknownJob
 from core.service.examples import Example
 from core.service.job_store import UNENDED
@@ -61,6 +64,7 @@ class GenerateTab:
         follow_with_stills(context, self.person, controls)
         clip.follow(controls.engine, context.service.studio)
         self._inputs = _Inputs(self.person, speech, clip, controls, consent)
+        self._prepare_ahead()
         self.submitted = self._wire()
 
     def follows(self) -> list[Any]:
@@ -83,8 +87,8 @@ class GenerateTab:
                 job = jobs.get(job_id, owner)
             except UnknownJob as error:
                 return self._idle(error_html(self._context.texts, sentence(self._context.texts, error)))
-            if job.ended:
-                return self._ended(job)
+            if job.ended or job.watchable is not None:
+                return self._ended(job, shown=shown)
         if shown and not self._is_there(shown, owner):
             status = gr.skip() if job_id else idle_html(self._context.texts)
             return [gr.skip(), "", status, None, gr.update(visible=False), "", gr.skip(), gr.skip()]
@@ -137,7 +141,7 @@ class GenerateTab:
 
     def _is_there(self, job_id: str, owner: str) -> bool:
         try:
-            return self._context.service.jobs.get(job_id, owner).video is not None
+            return self._context.service.jobs.get(job_id, owner).watchable is not None
         except UnknownJob:
             return False
 
@@ -150,22 +154,22 @@ class GenerateTab:
         skip = gr.skip()
         return [job.id, skip, progress_html(self._context.texts, job), skip, skip, skip, *buttons]
 
-    def _ended(self, job: JobView, heading: str = "") -> list[Any]:
-        texts = self._context.texts
+    def _ended(self, job: JobView, heading: str = "", shown: str = "") -> list[Any]:
+        """Also of a job that goes on to find the words for the captions. shown: the job whose video is there already; it plays on."""
+        texts, video = self._context.texts, job.watchable
         idle = self._idle("")
-        if job.info is not None and job.video is not None:
+        if video is not None:
             captions = captions_html(texts, job)
             download = gr.update(value=download_html(texts, job, person_of(self._context.service, job)), visible=True)
-            return ["", job.id, result_html(texts, job.info, heading), str(job.video), download, captions, *idle[6:]]
+            said = result_html(texts, video.info, heading) + ("" if job.ended else note_html(texts.captions_coming))
+            place = gr.skip() if shown == job.id else str(video.path)
+            return ["" if job.ended else job.id, job.id, said, place, download, captions, *idle[6:]]
         if job.error is None or job.state == "cancelled":
             return self._idle(plain_html(texts.stopped))
         return self._idle(error_html(texts, sentence(texts, job.error)))
 
     def _wire(self) -> Any:
         context, texts = self._context, self._context.texts
-
-        def begin() -> list[Any]:
-            return [reading_html(texts), gr.update(interactive=False)]
 
         async def submit(values: dict[Any, Any], request: gr.Request) -> list[Any]:
             try:
@@ -186,9 +190,25 @@ class GenerateTab:
             skip = gr.skip()
             return [skip, skip, plain_html(texts.stopping), skip, skip, skip, skip, gr.update(interactive=False)]
 
-        begun = self._generate.click(begin, None, [self._status, self._generate], **quiet(queue=False))
+        begun = json.dumps([reading_html(texts), gr.update(interactive=False)])
+        self._generate.click(None, None, [self._status, self._generate], js=f"() => {begun}", **quiet())
         self._cancel.click(stop, self._job, self.outputs(), **quiet(queue=False))
-        return begun.then(submit, self._inputs.components(), self.outputs(), **quiet(concurrency_limit=None))
+        return self._generate.click(submit, self._inputs.components(), self.outputs(), **quiet(queue=False))
+
+    def _prepare_ahead(self) -> None:
+        """While the rest is put in, what the video needs of its person is made ready."""
+
+        async def prepare(values: dict[Any, Any], request: gr.Request) -> None:
+            owner = owner_of_request(request)
+            with contextlib.suppress(TalkingHeadError):  # the video will say what is wrong
+                inputs = self._inputs.video_inputs(values, self._context, owner)
+                person = inputs.avatar or inputs.image
+                if person and (inputs.avatar or inputs.consent or not self._context.service.settings.require_consent):
+                    await self._context.service.preparations.of(person, owner, inputs.engine, inputs.options, inputs.background)
+
+        for known in self.person.known:
+            known.then(prepare, self._inputs.components(), None, **quiet(queue=False))
+        self._inputs.consent.input(prepare, self._inputs.components(), None, **quiet(queue=False))
 
 
 @dataclass(frozen=True)
@@ -240,7 +260,7 @@ class _Inputs:
     def restored(self, state: Mapping[str, Any]) -> list[Any]:
         """Updates of `outputs`. state: as `video_inputs` made it, {} for a job from elsewhere; files that are gone are left out."""
         return [
-            *self.person.restored(state),
+            *self.person.picked.restored(state),
             *self.speech.restored(state),
             gr.update(value=state["consent"]) if "consent" in state else gr.skip(),
             *self.clip.restored(state.get("clip", {})),

@@ -26,7 +26,7 @@ from core.web.pages.widgets import kept_text, quiet
 ASK, START = "() => window.talkingHeadLive.ask()", "(settings) => window.talkingHeadLive.start(settings)"
 SIZES = (256, 320, 512)
 """Larger ones are not drawn in time everywhere."""
-SCRIPTS = ("face.js", "microphone.js", "capture.js", "delay.js", "player_bar.js", "live.js")
+SCRIPTS = ("face.js", "peers.js", "microphone.js", "capture.js", "delay.js", "player_bar.js", "live.js")
 
 
 def build_live(context: Context) -> LivePerson:
@@ -39,7 +39,8 @@ def build_live(context: Context) -> LivePerson:
             start = gr.Button(texts.live["start"], variant="primary", elem_id="th-live-start")
             status = gr.HTML(elem_id="th-live-status", elem_classes="th-html")
             gr.HTML(note_html(texts.live["needs"]), elem_classes="th-html")
-        gr.HTML(_panel_html(texts), js_on_load=script(*SCRIPTS), elem_id="th-live-panel", elem_classes="th-html")
+        panel = _panel_html(texts, context.service.webrtc is not None)
+        gr.HTML(panel, js_on_load=script(*SCRIPTS), elem_id="th-live-panel", elem_classes="th-html")
     heard, settings = kept_text(), kept_text()
 
     async def begin(values: dict[Any, Any], request: gr.Request) -> AsyncIterator[tuple[str, str]]:
@@ -67,7 +68,7 @@ def _size(texts: Texts) -> Any:
     return gr.Dropdown(sides, value=int(RenderOptions.size), label=texts.live["size"], elem_id="th-live-size")
 
 
-def _panel_html(texts: Texts) -> str:
+def _panel_html(texts: Texts, webrtc: bool) -> str:
     said = {name: escape(str(word)) for name, word in texts.live.items()}
     words = escape(json.dumps({**texts.live, "page": texts.language, "notices": dict(texts.notices)}))
     sides = "".join(f'<option value="{px}">{px} × {px}</option>' for px in SIZES)
@@ -76,11 +77,12 @@ def _panel_html(texts: Texts) -> str:
         for name, more in (("stop", ""), ("mute", ' aria-pressed="false"'), ("interrupt", ""), ("sound", ' aria-pressed="false"'))
     )
     return (
-        f'<div class="th-live" data-words="{words}" data-worklet="gradio_api/file={escape(quote(str(WORKLET)))}">'
+        f'<div class="th-live"{" data-peers" if webrtc else ""} data-words="{words}" '
+        f'data-worklet="gradio_api/file={escape(quote(str(WORKLET)))}">'
         f"{player_html(texts, '<video playsinline></video>', pausable=False)}"
         f'<div class="th-live-side"><p class="th-live-note" role="status"></p><div class="th-live-buttons">{buttons}</div>'
         f'<p class="th-quiet th-live-sound" hidden>{said["sound_note"]}</p>'
         f'<meter class="th-live-level" min="0" max="1" value="0" aria-label="{said["level"]}"></meter>'
         f"<label>{said['size']} <select>{sides}</select></label>"
-        '<p class="th-quiet th-live-delay"></p><p class="th-quiet th-live-warned"></p></div></div>'
+        '<p class="th-quiet th-live-delay"></p><p class="th-quiet th-live-way"></p><p class="th-quiet th-live-warned"></p></div></div>'
     )

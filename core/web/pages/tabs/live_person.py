@@ -42,7 +42,7 @@ class LivePerson:
     def arrived(self, draft: Mapping[str, Any]) -> list[Any]:
         """For a page that was just opened. draft: what had been put into the page before; {} for nothing."""
         named = [gr.update(value=draft[name]) if name in draft else gr.skip() for name in ("consent", *self.more)]
-        return [*self.person.restored(draft), *self.background.restored(draft), *named]
+        return [*self.person.picked.restored(draft), *self.background.restored(draft), *named]
 
     async def start(self, context: Context, values: Mapping[Any, Any], owner: str) -> dict[str, Any]:
         """`avatar`: as below; `options` and `background`: as in `BackgroundInputs.sent`. Raises what is wrong with photo or picture."""

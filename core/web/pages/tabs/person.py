@@ -25,7 +25,8 @@ NEW_PHOTO = "new"
 @dataclass(frozen=True)
 class PhotoInputs:
     """A photo, which of its faces, and which part of it. face: its number. face_of: the photo whose face was chosen before it was shown.
-    crop: as the option is written; "" for what is around the face.
+    crop: as the option is written; "" for what is around the face. known: the events after which it is known who is in the photo, and
+    which of them is meant.
     """
 
     photo: Any
@@ -33,6 +34,7 @@ class PhotoInputs:
     face: Any
     face_of: Any
     crop: Any
+    known: Sequence[Any]
 
     def components(self) -> set[Any]:
         return {self.photo, self.face, self.crop}
@@ -46,9 +48,16 @@ class PhotoInputs:
         """Unticks the consent when the visitor chooses another photo: it may show somebody else."""
         self.photo.input(None, None, consent, js="() => false", **quiet())
 
-    def restored(self, path: str, face: int, crop: str) -> list[Any]:
-        """Updates of `outputs`."""
-        return [gr.update(value=path), face, path, crop]
+    def chosen(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """What is set, so that `restored` can set it again."""
+        return {"photo": values[self.photo] or "", "face": values[self.face], "crop": str(values[self.crop] or "")}
+
+    def restored(self, state: Mapping[str, Any]) -> list[Any]:
+        """Updates of `outputs`. state: as `chosen` made it; a photo that is gone is left out."""
+        photo, outputs = uploaded(state.get("photo")), self.outputs()
+        if photo is None or not photo.is_file():
+            return [gr.skip()] * len(outputs)
+        return [gr.update(value=str(photo)), state.get("face", Framing.face_index), str(photo), str(state.get("crop", ""))]
 
     def outputs(self) -> list[Any]:
         return [self.photo, self.face, self.face_of, self.crop]
@@ -56,27 +65,22 @@ class PhotoInputs:
 
 @dataclass(frozen=True)
 class PersonInputs:
-    """The components that say who speaks. token: "" for a new photo; cards, new: None on a page without avatars."""
+    """The components that say who speaks. token: "" for a new photo; cards, new: None on a page without avatars. known: the events after
+    which it is known who that is.
+    """
 
     picked: PhotoInputs
     token: Any
     cards: Any | None
     new: Any
+    known: Sequence[Any]
 
     def components(self) -> set[Any]:
         return {*self.picked.components(), self.token}
 
     def chosen(self, values: Mapping[Any, Any]) -> dict[str, Any]:
-        """What is set, so that `restored` can set it again."""
-        photo, face = values[self.picked.photo] or "", values[self.picked.face]
-        return {"photo": photo, "face": face, "crop": str(values[self.picked.crop] or ""), "avatar": str(values[self.token] or "")}
-
-    def restored(self, state: Mapping[str, Any]) -> list[Any]:
-        """Updates of `picked.outputs`. state: as `chosen` made it; a photo that is gone is left out."""
-        photo, outputs = uploaded(state.get("photo")), self.picked.outputs()
-        if photo is None or not photo.is_file():
-            return [gr.skip()] * len(outputs)
-        return self.picked.restored(str(photo), state.get("face", Framing.face_index), str(state.get("crop", "")))
+        """What is set, so that `picked.restored` can set the photo again."""
+        return {**self.picked.chosen(values), "avatar": str(values[self.token] or "")}
 
     def outputs(self) -> list[Any]:
         """What `shown` updates."""
@@ -89,7 +93,7 @@ def person_inputs(context: Context, name: str = "th", parts: bool = True) -> Per
     board = cards(visible=False, elem_id=f"{name}-person") if context.contents.everything else None
     with gr.Column(elem_classes="th-plain-column") as new:
         picked = pick_face(context, f"{name}-photo", f"{name}-faces", parts=parts)
-    inputs = PersonInputs(picked, token, board, new)
+    known = list(picked.known)
     if board is not None:
 
         def choose(event: gr.EventData) -> tuple[str, Any]:
@@ -97,8 +101,8 @@ def person_inputs(context: Context, name: str = "th", parts: bool = True) -> Per
             chosen = "" if key == NEW_PHOTO else key
             return chosen, gr.update(visible=not chosen)
 
-        board.select(choose, None, [token, new], **quiet(queue=False))
-    return inputs
+        known.append(board.select(choose, None, [token, new], **quiet(queue=False)))
+    return PersonInputs(picked, token, board, new, known)
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,7 @@ def pick_face(context: Context, photo_id: str, faces_id: str, parts: bool = Fals
     def choose_part(event: gr.EventData) -> str:
         return str(event._data.get("crop", ""))[:80]
 
-    photo.change(look, [photo, face, face_of, crop], [faces, face, photo, crop], **quiet(concurrency_limit=None))
-    faces.select(choose, None, [face, crop], **quiet(queue=False))
+    looked = photo.change(look, [photo, face, face_of, crop], [faces, face, photo, crop], **quiet(concurrency_limit=None))
+    picked = faces.select(choose, None, [face, crop], **quiet(queue=False))
     faces.submit(choose_part, None, crop, **quiet(queue=False))
-    return PhotoInputs(photo, faces, face, face_of, crop)
+    return PhotoInputs(photo, faces, face, face_of, crop, (looked, picked))

@@ -80,7 +80,7 @@ class StreamTab:
         """For a page that was just opened. draft: what had been put into the page before; {} for nothing."""
         consent = gr.update(value=draft["consent"]) if "consent" in draft else gr.skip()
         clip, background = self._clip.restored(draft.get("clip", {})), self._background.restored(draft.get("controls", {}))
-        return [*self.person.restored(draft), *self._speech.restored(draft), *clip, consent, *background]
+        return [*self.person.picked.restored(draft), *self._speech.restored(draft), *clip, consent, *background]
 
     def _wire(self, play: Any, stop: Any, stage: Any, captions: Any, status: Any) -> None:
         service, texts, speech, person = self._context.service, self._context.texts, self._speech, self.person

@@ -1,0 +1,79 @@
+"""Which workers on other machines still live: each counts up in the shared database, and one whose count stands still has ended."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from core.errors import BusyError
+from core.service.shared.postgres import Postgres
+
+logger = logging.getLogger(__name__)
+
+BEAT_S = 2.0
+DEAD_S = 12.0
+"""How long the count must have stood still, for one who looked all the while. No clock of another machine has a part in it."""
+UNSEEN_S = 3 * BEAT_S
+"""Whoever did not look for longer begins to watch anew: the database may have been away, for all of them."""
+
+
+class Heartbeats:
+    """`WorkerLiveness` in the shared database. Thread-safe."""
+
+    def __init__(self, database: Postgres) -> None:
+        self._database = database
+        self._worker = ""
+        self._ending = threading.Event()
+        self._lock = threading.Lock()
+        self._seen: dict[str, tuple[int, float, float]] = {}
+        """Of each other worker: its count, since when it stands there, when it was looked at last (monotonic seconds)."""
+        self._thread = threading.Thread(target=self._beat, name="heartbeats", daemon=True)
+
+    def announce(self, worker: str) -> None:
+        with self._lock:
+            if not self._worker:
+                self._worker = worker
+                self._count_up()
+                self._thread.start()
+
+    def is_dead(self, worker: str) -> bool:
+        try:
+            row = self._database.run(lambda db: db.execute("SELECT beats FROM workers WHERE worker = ?", (worker,)).fetchone())
+        except BusyError:
+            return False
+        beats, now_s = -1 if row is None else int(row[0]), time.monotonic()
+        with self._lock:
+            before = self._seen.get(worker)
+            if before is None or before[0] != beats or now_s - before[2] > UNSEEN_S:
+                self._seen[worker] = (beats, now_s, now_s)
+                return False
+            self._seen[worker] = (beats, before[1], now_s)
+            if now_s - before[1] < DEAD_S:
+                return False
+            del self._seen[worker]
+        self._forget(worker)
+        return True
+
+    def withdraw(self) -> None:
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join(2 * BEAT_S)
+        self._forget(self._worker)
+
+    def _beat(self) -> None:
+        while not self._ending.wait(BEAT_S):
+            self._count_up()
+
+    def _count_up(self) -> None:
+        change = "INSERT INTO workers (worker, beats) VALUES (?, 0) ON CONFLICT (worker) DO UPDATE SET beats = workers.beats + 1"
+        self._try(lambda db: db.execute(change, (self._worker,)))
+
+    def _forget(self, worker: str) -> None:
+        self._try(lambda db: db.execute("DELETE FROM workers WHERE worker = ?", (worker,)))
+
+    def _try(self, work: object) -> None:
+        try:
+            self._database.run(work, patient_s=BEAT_S)  # type: ignore[arg-type]
+        except BusyError:
+            pass  # said by the database

@@ -1,0 +1,54 @@
+"""Limits of rate that the processes of several machines share: token buckets in Redis, by Redis' own clock."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import redis
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_S = 0.5
+AWAY_S = 5.0
+"""So long nobody asks a Redis that did not answer; each process then limits by itself."""
+_TAKE = """
+local now = redis.call('TIME')
+now = tonumber(now[1]) + tonumber(now[2]) / 1e6
+local most, number = tonumber(ARGV[1]), tonumber(ARGV[2])
+local bucket = redis.call('HMGET', KEYS[1], 'left', 'since')
+local left, since = tonumber(bucket[1] or most), tonumber(bucket[2] or now)
+left = math.min(most, left + math.max(0, now - since) * most / 60)
+local enough = left >= 1
+if enough then left = left - number end
+redis.call('HSET', KEYS[1], 'left', tostring(left), 'since', tostring(now))
+redis.call('PEXPIRE', KEYS[1], 61000)
+if enough then return '0' end
+return tostring((1 - left) * 60 / most)
+"""
+"""A bucket holds a minute's tokens, and fills evenly. Whoever was not seen for a minute has a full one, so nothing is kept of them."""
+
+
+class RedisRates:
+    """Thread-safe. url: as of `RedisNews`."""
+
+    def __init__(self, url: str) -> None:
+        self._client = redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
+        self._script: Any = self._client.register_script(_TAKE)
+        self._away_until_s = 0.0
+
+    def take(self, what: str, owner: str, per_minute: int, number: int) -> float | None:
+        """number (0 or 1) of `per_minute` of `what`. Seconds until there is one, 0.0 where it was taken; None while Redis is away."""
+        if time.monotonic() < self._away_until_s:
+            return None
+        try:
+            waits: bytes = self._script(keys=[f"talking-head:rate:{what}:{owner}"], args=[per_minute, number])
+        except (redis.RedisError, OSError) as error:
+            logger.warning("Redis does not answer (%s): limits of rate hold for each process by itself", error)
+            self._away_until_s = time.monotonic() + AWAY_S
+            return None
+        return float(waits)
+
+    def close(self) -> None:
+        self._client.close()

@@ -1,0 +1,89 @@
+"""ICE that can be restarted under a connection that goes on, which aiortc does not do by itself.
+
+DTLS and SRTP send and receive through two functions of aiortc's ICE transport. Here they go to whichever ICE session is the newest that has
+connected, so keys, tracks and time stamps stay as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import aioice
+from aiortc.rtcicetransport import connection_kwargs
+
+from integrations.webrtc.ice_servers import IceServers
+
+CONNECT_S = 15.0
+"""How long ICE may take to connect."""
+
+
+class RestartableIce:
+    """transport: of a peer connection whose local description is set."""
+
+    def __init__(self, transport: Any, servers: IceServers) -> None:
+        self._servers = servers
+        self._connection: aioice.Connection = transport._connection
+        self._next: aioice.Connection | None = None
+        self._switching: asyncio.Task[None] | None = None
+        self.version = secrets.token_urlsafe(9)
+        self.restarts = 0
+        """That connected."""
+        transport._recv, transport._send = self._receive, self._send
+
+    async def add(self, candidates: Sequence[aioice.Candidate]) -> None:
+        """To the newest ICE session."""
+        for candidate in candidates:
+            await (self._next or self._connection).add_remote_candidate(candidate)
+
+    def is_remote(self, ufrag: str) -> bool:
+        """Whether that is the client's name in the newest ICE session."""
+        return bool((self._next or self._connection).remote_username == ufrag)
+
+    async def restart(self, ufrag: str, password: str) -> aioice.Connection:
+        """Begins another ICE session with the client's credentials; the old one carries on until it has connected, or for good."""
+        await self._give_up()
+        policy = aioice.TransportPolicy.RELAY if self._servers.relay_only else aioice.TransportPolicy.ALL
+        connection = aioice.Connection(ice_controlling=False, transport_policy=policy, **connection_kwargs(self._servers.own()))
+        connection.remote_username, connection.remote_password = ufrag, password
+        await connection.gather_candidates()
+        self._next, self.version = connection, secrets.token_urlsafe(9)
+        self._switching = asyncio.create_task(self._switch(connection))
+        return connection
+
+    async def close(self) -> None:
+        """Of what the transport itself does not know of."""
+        await self._give_up()
+        await self._connection.close()
+
+    async def _give_up(self) -> None:
+        if self._switching is not None:
+            self._switching.cancel()
+            await asyncio.gather(self._switching, return_exceptions=True)
+            self._switching = None
+
+    async def _switch(self, connection: aioice.Connection) -> None:
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await connection.connect()
+        except (ConnectionError, TimeoutError, asyncio.CancelledError):
+            self._next = None
+            await connection.close()
+            return
+        old, self._connection, self._next = self._connection, connection, None
+        self.restarts += 1
+        await old.close()
+
+    async def _receive(self) -> bytes:
+        while True:
+            connection = self._connection
+            try:
+                return await connection.recv()  # type: ignore[no-any-return]
+            except ConnectionError:
+                if connection is self._connection:
+                    raise
+
+    async def _send(self, data: bytes) -> None:
+        await self._connection.send(data)
