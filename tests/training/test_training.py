@@ -113,7 +113,8 @@ def gradients(config: Path, data: Path, out: Path, processes: int) -> dict[str, 
         names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         shared = {name: str(value) for name, value in names.items()} if processes > 1 else {}
         command = [sys.executable, "-c", GRADIENTS, str(config), str(data), str(out)]
-        started.append(subprocess.Popen(command, cwd=ROOT, env={**os.environ, **shared, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}))
+        environment = {**os.environ, **shared, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+        started.append(subprocess.Popen(command, cwd=ROOT, env=environment))
     assert [process.wait(300) for process in started] == [0] * processes
     found: dict[str, torch.Tensor] = torch.load(out, weights_only=True)
     return found
