@@ -1,11 +1,11 @@
-"""Measures the imperceptible mark: how little it changes, what it survives, how often it is found where it is not, and what it costs.
+"""Measures the imperceptible mark: how little it changes, what it survives, and what it costs. Where it is not: mark_unmarked.py.
 
 usage: python benchmarks/mark.py [--photos FOLDER] [--frames 60] [--styles photo,dark,...] [--key] [--processes 2]
        [--out benchmarks/results/mark.json]
 
 Videos: the project's portrait and the photos of FOLDER, each as photo, painting, drawing, dark, bright, on a flat ground and still
-(mark_sources.py), each attacked in every way of mark_attacks.py (by what may defeat it: the photos). Unmarked ones are read after eight
-of the attacks. PSNR is of luma, of the mark alone, before any encoding. Prints a table; ends with one line of JSON, which --out keeps.
+(mark_sources.py), each attacked in every way of mark_attacks.py (by what may defeat it: the photos). PSNR is of luma, of the mark alone,
+before any encoding. Prints a table; ends with one line of JSON, which --out keeps.
 With --out every video that was measured is kept at once, a line each in a file beside it: the same command goes on where it was ended.
 """
 
@@ -32,11 +32,8 @@ from benchmarks.mark_attacks import ATTACKS, DEFEATS, Attack, Frames, encoded, r
 from benchmarks.mark_sources import STYLES, Clip, clips
 from core.media.mark import Mark
 from core.media.mark_pattern import make_tile
-from core.provenance.mark_detection import MOST_CHANCE, N_TRIED
 
 KEY, PAYLOAD = b"a deployment's own key", 0x5EED1234
-UNMARKED = ("as written", "H.264 CRF 28", "H.264 CRF 32", "480p at 400 kb/s", "resized to 50 %", "10 % cut off each side", "mirrored",
-            "filmed off a screen")  # fmt: skip
 
 
 def psnr(before: Frames, after: Frames) -> float:
@@ -57,7 +54,7 @@ def marked(frames: Frames, key: bytes | None) -> tuple[Frames, float]:
 
 @dataclass
 class Measured:
-    """Of one clip. found, named, scores: by attack; false_scores, false_chances: of the unmarked, as in `MarkReading`."""
+    """Of one clip. found, named, scores: by attack, as in `MarkReading`."""
 
     name: str
     psnr_db: float
@@ -65,15 +62,12 @@ class Measured:
     found: dict[str, bool]
     named: dict[str, bool]
     scores: dict[str, float]
-    false_scores: list[float]
-    false_chances: list[float]
 
 
 def measured(clip: Clip, key: bytes | None) -> Measured:
     after, cost_ms = marked(clip.frames, key)
     attacks = {**ATTACKS, **(DEFEATS if clip.name.endswith("-photo") else {})}
     readings = {name: read(encoded(after, attack), key) for name, attack in attacks.items()}
-    without = [read(encoded(clip.frames, ATTACKS[name])) for name in (UNMARKED if key is None else ())]
     return Measured(
         clip.name,
         round(psnr(clip.frames, after), 2),
@@ -81,8 +75,6 @@ def measured(clip: Clip, key: bytes | None) -> Measured:
         {name: reading.found for name, reading in readings.items()},
         {name: reading.payload == PAYLOAD for name, reading in readings.items()},
         {name: reading.score for name, reading in readings.items()},
-        [reading.score for reading in without],
-        [reading.chance for reading in without],
     )
 
 
@@ -127,26 +119,6 @@ def summed_up(results: list[Measured], key: bytes | None) -> dict[str, Any]:
         "found": found,
         **({} if key is None else {"id_read": share(lambda each: each.named)}),
         "weakest_score": {name: round(min(each.scores[name] for each in results if name in each.scores), 1) for name in found},
-        **(unmarked(results) if key is None else {}),
-    }
-
-
-def unmarked(results: list[Measured]) -> dict[str, Any]:
-    """How the statistic of videos without the mark lies against the detector's own bound, which a share of them at most may fall below; and
-    the share that would be found by the tail that fits them: the highest of many scores follows Gumbel's distribution.
-    """
-    scores = np.array([score for each in results for score in each.false_scores])
-    chances = np.array([chance for each in results for chance in each.false_chances])
-    width = float(scores.std()) * 6**0.5 / np.pi
-    at = float(scores.mean()) - np.euler_gamma * width
-    limit = (2 * np.log(N_TRIED / MOST_CHANCE)) ** 0.5
-    return {
-        "unmarked": len(scores),
-        "false_finds": int((chances <= MOST_CHANCE).sum()),
-        "unmarked_highest_score": round(float(scores.max()), 2),
-        "found_from_score": round(float(limit), 2),
-        "unmarked_share_below_chance": {str(chance): round(float((chances <= chance).mean()), 4) for chance in (0.5, 0.1, 0.01)},
-        "false_finds_by_fitted_tail": float(f"{-np.expm1(-np.exp((at - limit) / width)):.1e}"),
     }
 
 

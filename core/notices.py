@@ -18,12 +18,12 @@ NoticeCode = Literal[
 ]  # fmt: skip
 
 _SENTENCES: dict[NoticeCode, str] = {
-    "face_small": "The face is small ({px} pixels between the eyes): a larger or closer photo looks sharper.",
-    "crop_small": "The face is small (about {px} pixels): a larger or closer photo looks sharper.",
-    "face_turned": "The head is turned {degrees} degrees to the side: a photo from the front animates better.",
-    "face_blurred": "The face is blurred: a sharper photo gives a sharper video.",
-    "face_dark": "The face is dark: a photo in more light shows it better.",
-    "mouth_covered": "The mouth seems to be covered: a photo without a mask or a hand before it is needed for lips that move.",
+    "face_small": "The face is small ({px} pixels between the eyes): a larger or closer picture looks sharper.",
+    "crop_small": "The face is small (about {px} pixels): a larger or closer picture looks sharper.",
+    "face_turned": "The head is turned {degrees} degrees to the side: a picture from the front animates better.",
+    "face_blurred": "The face is blurred: a sharper picture gives a sharper video.",
+    "face_dark": "The face is dark: a picture in more light shows it better.",
+    "mouth_covered": "The mouth seems to be covered: a picture without a mask or a hand before it is needed for lips that move.",
     "sound_cut_off": "The recording is damaged or cut off; the {used} that could be read are used.",
     "sound_clipped": "The sound is clipped (too loud when it was recorded): a lower recording level gives better lips.",
     "sound_silent": "The recording is silent: the mouth stays closed.",

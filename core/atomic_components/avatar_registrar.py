@@ -186,8 +186,8 @@ class AvatarRegistrar:
         mesh = min(self._face_mesh.meshes(picture), key=apart, default=None)
         if mesh is None or apart(mesh) > MAX_ASTRAY * CROP_PX:
             raise FaceError(
-                "A face was found in the photo, but not its eyes.",
-                "Use a sharp, evenly lit photo that shows one person from the front.",
+                "A face was found, but not its eyes.",
+                "Use a sharp, evenly lit picture that shows one person from the front.",
                 code="face_without_eyes",
             )
         return mesh

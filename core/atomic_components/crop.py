@@ -56,7 +56,7 @@ class Crop:
         side = (high - low).max() * np.float32(scale)
         if not np.isfinite(side) or side < MIN_FACE_PX * scale:
             raise FaceError(
-                "The landmarks found mark no face.", "Use a sharp, evenly lit photo that shows one person from the front.", code="face_none"
+                "The landmarks found mark no face.", "Use a sharp, evenly lit picture of one person from the front.", code="face_none"
             )
         # float32 and this order throughout: the matrix then equals the published one to the last bit, and with it every pixel of the crop.
         middle = (low + high) / np.float32(2)

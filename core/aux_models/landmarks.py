@@ -70,7 +70,7 @@ def check_face(found: int, index: int, where: str = "the photo") -> None:
     if not found:
         raise FaceError(
             f"No face was found in {where}.",
-            "Use a sharp, evenly lit photo that shows one person from the front, the whole face in the picture.",
+            "Use a sharp, evenly lit picture that shows one person from the front, the whole face in it.",
             code="face_none",
         )
     if index >= found:
@@ -80,13 +80,13 @@ def check_face(found: int, index: int, where: str = "the photo") -> None:
 
 
 def check_whole(points: Array, pixels: Frame) -> None:
-    """Raises FaceError where much of a face, (n, 2 or 3) points, lies outside its photo."""
+    """Raises FaceError where much of a face, (n, 2 or 3) points, lies outside its picture."""
     height, width = pixels.shape[:2]
     x, y = points[:, 0], points[:, 1]
     outside = float(np.mean((x < 0) | (y < 0) | (x > width) | (y > height)))
     if outside > MAX_OUTSIDE:
         raise FaceError(
-            f"The face is cut off by the edge of the photo ({outside:.0%} of it is outside).",
+            f"The face is cut off by the edge of the picture ({outside:.0%} of it is outside).",
             "Use a picture that shows the whole face.",
             code="face_cut_off",
             parameters={"share": f"{outside:.0%}"},

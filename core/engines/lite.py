@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +19,28 @@ from numpy.typing import NDArray
 from core.aux_models.face_mesh import Face, FaceFinder
 from core.aux_models.landmarks import check_face
 from core.aux_models.person_mask import PersonFinder
-from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, Session, ignore_progress
+from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, ignore_progress
 from core.engines.capabilities import LITE, LITE_PHOTO_ONLY
 from core.engines.lite_clip import LiteClipRegistration, LiteClipSession, register_clip
+from core.engines.lite_session import LiteMouthSession
 from core.lite.background import BackgroundChange
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
 from core.lite.expression import Expression, spoken
 from core.lite.face_preview import FacePreview, preview_of
 from core.lite.head_warp import HeadPose
 from core.lite.motion import LifeMotion
-from core.lite.mouth import JAW_WEIGHTS_PATH, LOOK_AHEAD_SAMPLES, LOUDNESS, WEIGHTS_PATH, MouthTracker
+from core.lite.mouth import JAW_WEIGHTS_PATH, LOUDNESS, WEIGHTS_PATH, MouthTracker
 from core.lite.person_in_photo import PersonInPhoto
 from core.lite.photo_quality import face_warnings
 from core.lite.renderer import Renderer
-from core.lite.speaking import Speaking
-from core.lite.transitions import closing, towards
 from core.media.source import Clip
 from core.notices import notice
 from core.optimization.blas_threads import use_one_blas_thread
 from core.optimization.resolution_optimization import Framed, framed
 from core.stage_times import stage
-from core.types import Controls, Frame, Framing, Phone, Photo, RenderOptions, Samples, Source
+from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
-FORMAT = 6
+FORMAT = 7
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 TRIALS = 3
 ENCODING_S, DECODING_S, HEARING_S = 2e-8, 8e-9, 0.002
@@ -110,58 +109,24 @@ class LiteRegistration(Registration):
         return framed(width, height, self.face.box, options)
 
 
-class LiteSession(Session):
-    """Audio → mouth rows → frames."""
-
-    look_ahead_samples = LOOK_AHEAD_SAMPLES
+class LiteSession(LiteMouthSession):
+    """The frames of a photo."""
 
     def __init__(self, renderer: Renderer, calibration: Calibration, controls: Controls, seed: int, warnings: tuple[str, ...] = ()) -> None:
+        super().__init__(controls)
         self.width, self.height, self.warnings = renderer.width, renderer.height, warnings
         self.face_box = renderer.face_box
         self._renderer = renderer
         self._calibration = calibration
-        self._controls = controls
-        self._row = np.zeros(4, np.float32)
-        self._mouth = MouthTracker()
         self._life = LifeMotion(controls, seed)
-        self._speaking = Speaking()
 
-    def expect(self, phones: Sequence[Phone]) -> None:
-        self._mouth.expect(phones)
-
-    def push(self, samples: Samples) -> Iterator[Frame]:
-        with stage("mouth", 0):
-            rows = list(self._mouth.push(samples))
-        return map(self._draw, rows)
-
-    def flush(self) -> Iterator[Frame]:
-        with stage("mouth", 0):
-            rows = list(self._mouth.flush())
-        self._mouth.reset()
-        return map(self._draw, rows)
-
-    def idle(self, n_frames: int) -> Iterator[Frame]:
-        for _ in range(n_frames):
-            yield self._draw(closing(self._row))
-
-    def interrupt(self) -> None:
-        self._mouth.reset()
-
-    def set_controls(self, controls: Controls) -> bool:
-        self._controls = controls
-        return True
-
-    def _draw(self, row: Samples) -> Frame:
-        self._row = row
+    def _drawn(self, row: Samples, controls: Controls) -> Frame:
         with stage("draw"):
-            return self._drawn(row)
-
-    def _drawn(self, row: Samples) -> Frame:
-        self._life.controls = shown = towards(self._life.controls, self._controls)
-        life = self._life.step(float(row[LOUDNESS]))
-        lips = self._speaking.step(spoken(row, shown, self._calibration), float(row[LOUDNESS]))
-        whole = dataclasses.replace(lips, blink=life.blink, gaze_x=life.gaze_x, gaze_y=life.gaze_y, pose=life.pose)
-        return self._renderer.draw(whole, self.pause)
+            self._life.controls = controls
+            life = self._life.step(float(row[LOUDNESS]))
+            lips = self._speaking.step(spoken(row, controls, self._calibration), float(row[LOUDNESS]))
+            whole = dataclasses.replace(lips, blink=life.blink, gaze_x=life.gaze_x, gaze_y=life.gaze_y, pose=life.pose)
+            return self._renderer.draw(whole, self.pause)
 
 
 class LiteEngine(Engine):

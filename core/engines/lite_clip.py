@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from itertools import islice
 
 import numpy as np
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from core.aux_models.face_mesh import Face, FaceFinder
 from core.aux_models.person_mask import PersonFinder
-from core.engines.base import RegisterCallback, Registration, Saved, Session
+from core.engines.base import RegisterCallback, Registration, Saved
+from core.engines.lite_session import LiteMouthSession
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
 from core.lite.clip_background import ClipBackground
 from core.lite.clip_faces import ClipFaces, track
@@ -21,17 +22,14 @@ from core.lite.clip_interior import KeptMouth, best_inside, candidates
 from core.lite.clip_mouths import ClipMouths
 from core.lite.clip_renderer import ClipRenderer
 from core.lite.expression import Expression, spoken
-from core.lite.frame_rate import RowsAtRate
-from core.lite.mouth import LOOK_AHEAD_SAMPLES, LOUDNESS, MouthTracker
+from core.lite.mouth import LOUDNESS
 from core.lite.photo_quality import face_warnings
-from core.lite.speaking import Speaking
-from core.lite.transitions import closing, towards
 from core.media.clip_reader import ClipReader
 from core.media.source import Clip
 from core.notices import notice
 from core.optimization.resolution_optimization import Framed
 from core.stage_times import stage
-from core.types import FPS, Controls, Frame, Framing, Phone, RenderOptions, Samples, SkipReason
+from core.types import FPS, Controls, Frame, Framing, RenderOptions, Samples, SkipReason
 
 MAX_RENDERERS = 2
 """Sizes kept ready per registration."""
@@ -210,67 +208,32 @@ def _calibrated(of: LiteClipRegistration, finder: FaceFinder, pause: Callable[[]
     return calibrate(drawn, finder.largest_mesh)
 
 
-class LiteClipSession(Session):
-    """Audio → mouth rows → the clip's frames, one after the other, with these lips. Between utterances the clip goes on, lips closed."""
-
-    look_ahead_samples = LOOK_AHEAD_SAMPLES
+class LiteClipSession(LiteMouthSession):
+    """The clip's frames, one after the other, with new lips. Between utterances the clip goes on, lips closed."""
 
     def __init__(self, registration: LiteClipRegistration, controls: Controls, options: RenderOptions) -> None:
         clip, shown = registration.clip, registration.framed(options)
-        self.fps = clip.output_fps(options.fps)
+        super().__init__(controls, clip.output_fps(options.fps))
         self._background, kept = registration.background(options)
         self.width, self.height, self.warnings = shown.width, shown.height, (*shown.warnings, *kept)
         tracked, cut = registration.at(self.fps), shown.cut
         self._renderer, self._why = registration.renderer(options), tracked.why
         self._boxes = (tracked.boxes - np.array([cut.x, cut.y] * 2)) * np.array([shown.width / cut.width, shown.height / cut.height] * 2)
         self._calibration = registration.calibration
-        self._shown_controls = self._controls = controls
         self._frames = ClipReader(clip, self.fps, options.longer, pause=lambda: self.pause())
         self.clip_frames = self._frames.n_frames
-        self._row = np.zeros(4, np.float32)
-        self._mouth = MouthTracker()
-        self._rows = RowsAtRate(self.fps)
-        self._speaking = Speaking(self.fps)
-
-    def expect(self, phones: Sequence[Phone]) -> None:
-        self._mouth.expect(phones)
-
-    def push(self, samples: Samples) -> Iterator[Frame]:
-        with stage("mouth", 0):
-            rows = list(self._rows.push(self._mouth.push(samples), len(samples)))
-        return map(self._draw, rows)
-
-    def flush(self) -> Iterator[Frame]:
-        with stage("mouth", 0):
-            rows = list(self._rows.flush(self._mouth.flush()))
-        self._mouth.reset()
-        return map(self._draw, rows)
-
-    def idle(self, n_frames: int) -> Iterator[Frame]:
-        for _ in range(n_frames):
-            yield self._draw(closing(self._row))
-
-    def interrupt(self) -> None:
-        self._mouth.reset()
-        self._rows.reset()
 
     def close(self) -> None:
         self._frames.close()
 
-    def set_controls(self, controls: Controls) -> bool:
-        self._controls = controls
-        return True
-
-    def _draw(self, row: Samples) -> Frame:
-        self._row = row
-        self._shown_controls = towards(self._shown_controls, self._controls)
+    def _drawn(self, row: Samples, controls: Controls) -> Frame:
         with stage("decode"):
             index, frame = next(self._frames)
         with stage("draw"):
             self.skipped = self._why[index]
             x0, y0, x1, y1 = self._boxes[index].tolist()
             self.face_box = x0, y0, x1, y1
-            lips = self._speaking.step(spoken(row, self._shown_controls, self._calibration), float(row[LOUDNESS]))
+            lips = self._speaking.step(spoken(row, controls, self._calibration), float(row[LOUDNESS]))
             drawn = self._renderer.draw(frame, index, lips, self.pause)
         if self._background is None:
             return drawn

@@ -67,8 +67,8 @@ class LiveEvent:
     word: one of a text begins at `at_s`.
 
     at_s: seconds of video made before it. data: of "ready" (width, height, fps, sound_rate_hz, the engine's look_ahead_s and, of segments,
-    mime_type), "stats" (`LiveSession.stats`: late_s and lost_s among it), "saying" and "said" (`Say.begun`, `Say.report`), "visemes" and "word"
-    (`BesideFrames`). Plain JSON types. number: which event of the session it is, from 0; -1 where nobody counts.
+    mime_type), "stats" (`LiveSession.stats`: late_s and lost_s among it), "saying" and "said" (`Say.begun`, `Say.report`), "visemes" and
+    "word" (`BesideFrames`). Plain JSON types. number: which event of the session it is, from 0; -1 where nobody counts.
     """
 
     kind: EventKind

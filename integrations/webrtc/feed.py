@@ -22,54 +22,65 @@ KEY_EVERY_S = 0.5
 _PICTURE_HZ = 90_000
 
 
-class KeyFrames:
-    """Key frames of one session, for all of its viewers. Used on the event loop."""
+class SessionPackets:
+    """What one session gives its viewers: its packets, from the thread that makes them, and key frames. Used on the event loop."""
 
     def __init__(self, session: ResumableSession) -> None:
         self._session, self._loop = session, asyncio.get_running_loop()
+        self._feeds: list[Feed] = []
         self._since_s = float("-inf")
         self._asked = False
 
-    def ask(self) -> None:
-        if self._asked:
-            return
-        self._asked = True
-        self._loop.call_later(max(0.0, self._since_s + KEY_EVERY_S - self._loop.time()), self._request)
+    def add(self, feed: Feed) -> None:
+        self._feeds.append(feed)
+        if len(self._feeds) == 1:
+            self._session.watchers.append(self._watch)
+
+    def remove(self, feed: Feed) -> None:
+        if feed in self._feeds:
+            self._feeds.remove(feed)
+            if not self._feeds:
+                self._session.watchers.remove(self._watch)
+
+    def ask_for_key(self) -> None:
+        if not self._asked:
+            self._asked = True
+            self._loop.call_later(max(0.0, self._since_s + KEY_EVERY_S - self._loop.time()), self._request)
 
     def _request(self) -> None:
         self._asked, self._since_s = False, self._loop.time()
         self._session.session.request_keyframe()
 
+    def _watch(self, message: Watched) -> None:
+        if isinstance(message, LivePacket):
+            with contextlib.suppress(RuntimeError):  # the server has ended
+                self._loop.call_soon_threadsafe(self._pass_on, message)
+
+    def _pass_on(self, packet: LivePacket) -> None:
+        for feed in self._feeds:
+            feed.put(packet)
+
 
 class Feed:
-    """From the thread that makes the session's video to the tracks of one viewer, which both begin with the same key frame.
+    """The tracks of one viewer, which all begin with the same key frame. kinds: of the tracks, "audio" and "video"."""
 
-    kinds: of the tracks, "audio" and "video". Used on the event loop.
-    """
-
-    def __init__(self, session: ResumableSession, kinds: tuple[str, ...], keys: KeyFrames) -> None:
-        self._session, self._keys, self._loop = session, keys, asyncio.get_running_loop()
+    def __init__(self, packets: SessionPackets, kinds: tuple[str, ...]) -> None:
+        self._packets = packets
         self.tracks = {kind: _Track(kind, self) for kind in kinds}
         self._flowing = False
-        session.watchers.append(self._watch)
+        packets.add(self)
 
     def close(self) -> None:
-        if self._watch in self._session.watchers:
-            self._session.watchers.remove(self._watch)
+        self._packets.remove(self)
         for track in self.tracks.values():
             track.packets.put_nowait(None)
 
     def begin(self) -> None:
         """A track is sent by now."""
-        if not self._flowing and all(track.wanted for track in self.tracks.values()):
-            self._keys.ask()
+        if all(track.wanted for track in self.tracks.values()):
+            self._packets.ask_for_key()
 
-    def _watch(self, message: Watched) -> None:
-        if isinstance(message, LivePacket):
-            with contextlib.suppress(RuntimeError):  # the server has ended
-                self._loop.call_soon_threadsafe(self._put, message)
-
-    def _put(self, packet: LivePacket) -> None:
+    def put(self, packet: LivePacket) -> None:
         tracks = self.tracks.values()
         if not all(track.wanted for track in tracks):
             return
@@ -78,7 +89,7 @@ class Feed:
                 while not track.packets.empty():
                     track.packets.get_nowait()
             self._flowing = False
-            self._keys.ask()
+            self._packets.ask_for_key()
         self._flowing = self._flowing or packet.key
         if self._flowing:
             for track in tracks:

@@ -13,7 +13,7 @@ from core.service.resumable_session import ResumableSession
 QUIET = 650
 """Of 32767: slices whose loudest sample is below it are pauses."""
 PAUSE_S = 0.1
-BEHIND_S = 0.15
+BEHIND_S = 0.1
 """While more sound than this waits, pauses are left out after PAUSE_S of them: clocks differ, and networks stall."""
 
 

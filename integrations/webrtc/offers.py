@@ -17,8 +17,8 @@ MAX_CANDIDATES = 16
 MAX_LINES = 1000
 Scope = Literal["none", "public", "all"]
 """Which addresses of an offer are used. none: the deployment has no STUN or TURN server, so who can reach it shows by their own checks
-where they are. public: it has one, so it may have to send first to be reached; what an offer names must not make it knock at doors inside its own
-network. all: it sends to its TURN server alone, which decides whom it passes things on to.
+where they are. public: it has one, so it may have to send first to be reached; what an offer names must not make it knock at doors inside
+its own network. all: it sends to its TURN server alone, which decides whom it passes things on to.
 """
 _WORD = re.compile(r"[A-Za-z0-9+/]{4,256}")
 

@@ -18,7 +18,7 @@ from core.errors import OptionError
 from core.service.errors import Malformed, StalePeer
 from core.service.peer_connections import PeerAnswer
 from core.service.resumable_session import ResumableSession
-from integrations.webrtc.feed import Feed, KeyFrames
+from integrations.webrtc.feed import Feed, SessionPackets
 from integrations.webrtc.ice import CONNECT_S, RestartableIce
 from integrations.webrtc.ice_servers import IceServers
 from integrations.webrtc.microphone import Microphone
@@ -69,10 +69,10 @@ class Peer:
     def over(self) -> bool:
         return self.closed or self._pc.connectionState == "closed" or self.session.session.closed
 
-    async def open(self, offer: Offer, keys: KeyFrames) -> PeerAnswer:
+    async def open(self, offer: Offer, packets: SessionPackets) -> PeerAnswer:
         """Raises Malformed, and OptionError where there is no codec that both have."""
         try:
-            self._prepare(offer, keys)
+            self._prepare(offer, packets)
             await self._pc.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
             self._attach()
             await self._pc.setLocalDescription(await self._pc.createAnswer())
@@ -126,15 +126,15 @@ class Peer:
 
     # ---- within
 
-    def _prepare(self, offer: Offer, keys: KeyFrames) -> None:
+    def _prepare(self, offer: Offer, packets: SessionPackets) -> None:
         """A transceiver for each section, in their order: the first one's transport is that of all."""
         if self.role == "viewer":
-            self._feed = Feed(self.session, offer.kinds, keys)
+            self._feed = Feed(packets, offer.kinds)
         for kind in offer.kinds:
             if self._feed is not None:
                 transceiver = self._pc.addTransceiver(self._feed.tracks[kind], "sendonly")
                 transceiver.setCodecPreferences(CODECS[kind])
-                transceiver.sender._send_keyframe = keys.ask  # the library knows of key frames only where it encodes by itself
+                transceiver.sender._send_keyframe = packets.ask_for_key  # the library knows of key frames only where it encodes by itself
             else:
                 self._pc.addTransceiver(kind, "recvonly" if kind == "audio" else "inactive")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import weakref
 from collections import Counter
 
 from core.errors import OptionError
@@ -14,7 +13,7 @@ from core.service.peer_connections import IceServer, PeerAnswer
 from core.service.quotas import ConcurrencyLimit, RateLimit
 from core.service.resumable_session import LiveRequest, ResumableSession
 from core.settings import Settings
-from integrations.webrtc.feed import KeyFrames
+from integrations.webrtc.feed import SessionPackets
 from integrations.webrtc.ice_servers import IceServers
 from integrations.webrtc.offers import read_offer
 from integrations.webrtc.peer import Peer, Role
@@ -39,7 +38,8 @@ class Peers:
         self._places = ConcurrencyLimit(settings.max_peers, settings.owner_max_peers, "WebRTC connections")
         self._offers = RateLimit(OFFERS_PER_MINUTE, "WebRTC offers")
         self._peers: dict[str, Peer] = {}
-        self._keys: weakref.WeakKeyDictionary[ResumableSession, KeyFrames] = weakref.WeakKeyDictionary()
+        self._packets: dict[str, SessionPackets] = {}
+        """By session, while somebody is connected to it."""
         self._looking: asyncio.Task[None] | None = None
         self._ended: Counter[str] = Counter()
 
@@ -111,8 +111,8 @@ class Peers:
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())
         try:
-            keys = self._keys.setdefault(session, KeyFrames(session))
-            return await peer.open(offer, keys)
+            packets = self._packets.setdefault(session.id, SessionPackets(session))
+            return await peer.open(offer, packets)
         except BaseException:
             await self._close(peer)
             raise
@@ -121,6 +121,8 @@ class Peers:
         if self._peers.pop(peer.resource, None) is None:
             return
         self._places.give_back(peer.owner)
+        if not any(other.session is peer.session for other in self._peers.values()):
+            self._packets.pop(peer.session.id, None)
         self._ended["connected" if peer.connected else "failed"] += 1
         try:
             await peer.close()

@@ -17,7 +17,8 @@ from core.lite.clip_renderer import ClipRenderer
 from core.lite.expression import Expression
 from core.lite.frame_rate import RowsAtRate
 from core.lite.lip_edge import lip_below
-from core.lite.mouth_warp import CHIN, CORNERS
+from core.lite.local_frame import to_local
+from core.lite.mouth_warp import CHIN, CORNERS, MouthWarp
 from core.lite.open_mouth import OpenMouth
 from core.lite.renderer import Renderer
 from core.optimization.resolution_optimization import Cut, Framed, face_cut
@@ -114,6 +115,23 @@ def test_rest_is_measured_in_each_shot_apart(open_face: Face) -> None:
     without = mouths_of([open_face.points] * 40 + [near] * 8)
     assert np.abs(without.rest_width[40:] - 1).max() > 0.05
     assert np.abs(both.rest_width[40:] - 1).max() < 0.01
+
+
+@pytest.mark.parametrize("rest_width", [0.85, 1.0, 1.25])
+@pytest.mark.parametrize("by_jaw", [0.0, 1.0])
+def test_a_wide_open_mouth_closes_without_a_fold(open_face: Face, rest_width: float, by_jaw: float) -> None:
+    """Around the open part of the mouth every picture element keeps its side: the source moves on wherever the place does."""
+    eyes_px = float(np.linalg.norm(open_face.points[33] - open_face.points[263]))
+    mouth = MouthWarp(open_face.points, eyes_px, by_jaw, 0.9, rest_width, 2.0)
+    columns, rows = np.meshgrid(np.arange(320, dtype=np.float32) + 0.5, np.arange(320, dtype=np.float32) + 0.5)
+    x, y = to_local(mouth.frame, columns, rows)
+    turn = np.array([mouth.frame.ex, mouth.frame.ey])
+    for aperture, spread, tuck in ((0.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.3, -0.6, 0.0)):
+        x_src, y_src, covered = mouth.source(mouth.shape(aperture, spread, tuck), x, y)
+        slopes = np.array([np.gradient(source)[::-1] for source in (x_src, y_src)])  # by column, by row
+        across, down = np.einsum("ij,kj...->ik...", turn, slopes)
+        area = across[0] * down[1] - across[1] * down[0]
+        assert area[covered < 0.01].min() > 0.1, (aperture, spread, tuck)
 
 
 def test_the_jaw_has_made_as_much_of_the_gap_as_it_has_dropped(open_face: Face) -> None:

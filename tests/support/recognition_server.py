@@ -21,7 +21,8 @@ WORDS = "Good evening, Ada."
 @dataclass
 class RecognitionServer(OpenAIServer):
     """hears: what it answers with; those of ERRORS are errors; "dropping" breaks off, "wordless" sends no text, "endless" never stops,
-    "stalling" sends nothing until `go_on` is set. requests: the fields of the form, and `samples` and `rate_hz` of the sound.
+    "stalling" sends nothing until `go_on` is set, and then no times of words, "waiting" WORDS with their times. requests: the fields of the
+    form, and `samples` and `rate_hz` of the sound.
     """
 
     hears: str = WORDS
@@ -64,6 +65,9 @@ class _Handler(OpenAIHandler):
                 self.server_of_tests.go_on.wait(30)
                 self.answer(200, {"text": WORDS})
             case words:
+                if words == "waiting":
+                    self.server_of_tests.go_on.wait(30)
+                    words = WORDS
                 timed = [{"word": word, "start": 0.2 * n, "end": 0.2 * n + 0.2} for n, word in enumerate(words.split(), 1)]
                 self.answer(200, {"text": words, **({"words": timed} if body.get("response_format") == "verbose_json" else {})})
 

@@ -52,7 +52,7 @@ class PlayerTexts(TypedDict):
 
 ENGLISH = LiveTexts(
     tab="Live",
-    intro="Speak into the microphone: the person on the photo says it as you speak. A new photo is kept among your avatars.",
+    intro="Speak into the microphone: the person in the picture says it as you speak. A new photo is kept among your avatars.",
     size="Video size",
     start="Start",
     preparing="Getting ready …",
@@ -81,7 +81,7 @@ ENGLISH = LiveTexts(
 )
 GERMAN = LiveTexts(
     tab="Live",
-    intro="Sprich ins Mikrofon: Die Person auf dem Foto sagt es, während du sprichst. Ein neues Foto bleibt unter deinen Avataren.",
+    intro="Sprich ins Mikrofon: Die Person im Bild sagt es, während du sprichst. Ein neues Foto bleibt unter deinen Avataren.",
     size="Größe des Videos",
     start="Starten",
     preparing="Wird vorbereitet …",

@@ -19,12 +19,13 @@ ERRORS = MediaErrors(
     photos_only="Das Verfahren {engine} bewegt nur Fotos. Nimm ein Foto, oder wähle ein anderes Verfahren.",
     videos_only="{name} gilt nur für Videos. Lass es weg, oder nimm ein Video statt des Fotos.",
     photo_option="{name} gilt nur für Fotos: in Videos ändert das Verfahren {engine} nur Mund und Kiefer. Lass es, wie es war.",
-    face_none="Auf diesem Foto ist kein Gesicht zu finden. Nimm ein scharfes, gleichmäßig beleuchtetes Foto, auf dem eine Person von vorn "
-    "zu sehen ist, das ganze Gesicht im Bild.",
+    face_none="Es ist kein Gesicht zu finden. Nimm ein scharfes, gleichmäßig beleuchtetes Foto oder Video, das eine Person von vorn "
+    "zeigt, das ganze Gesicht im Bild.",
     face_missing="Verlangt ist Gesicht {index}, gezählt ab 0, dem größten; zu sehen sind {found}. Wähle ein anderes.",
     face_negative="Ein Gesicht {value} gibt es nicht. Gezählt wird ab 0, dem größten.",
-    face_cut_off="Der Rand schneidet das Gesicht ab ({share} davon fehlen). Nimm ein Foto, auf dem das ganze Gesicht zu sehen ist.",
-    face_without_eyes="Ein Gesicht ist zu finden, seine Augen aber nicht. Nimm ein scharfes, gleichmäßig beleuchtetes Foto von vorn.",
+    face_cut_off="Der Rand schneidet das Gesicht ab ({share} davon fehlen). Nimm ein Foto oder Video, das das ganze Gesicht zeigt.",
+    face_without_eyes="Ein Gesicht ist zu finden, seine Augen aber nicht. Nimm ein scharfes, gleichmäßig beleuchtetes Foto oder Video "
+    "von vorn.",
     video_without_face="Kein Teil des Videos zeigt ein Gesicht, das sich animieren lässt. Es muss zumindest eine Weile von vorn, groß "
     "genug und ganz zu sehen sein.",
     recording_is_photo="{name} ist ein Bild, keine Aufnahme. Wurden Foto und Aufnahme vertauscht?",
@@ -50,19 +51,19 @@ ERRORS = MediaErrors(
     engine_not_offered="Das Verfahren {engine} gibt es hier nicht. Wähle lite oder automatisch.",
     engine_not_fetched="Die Dateien des Verfahrens {engine} wurden hier nicht geholt. Wähle lite oder automatisch.",
     too_many_avatars="Du hast schon {n} Avatare, mehr sind nicht möglich. Lösche einen, den du nicht mehr brauchst.",
-    unknown_avatar="Diesen Avatar gibt es nicht mehr. Wähle einen anderen, oder ein neues Foto.",
-    avatar_damaged="Das Foto dieses Avatars ist beschädigt. Lege die Person noch einmal an.",
+    unknown_avatar="Diesen Avatar gibt es nicht mehr. Wähle einen anderen, oder ein neues Foto oder Video.",
+    avatar_damaged="Was von diesem Avatar aufgehoben ist, ist beschädigt. Lege die Person noch einmal an.",
     name_too_long="Der Name hat {n} Zeichen. Höchstens {limit} sind möglich.",
-    consent_missing_avatar="Dieser Avatar wurde ohne das Einverständnis der Person angelegt. Lege das Foto neu an und bestätige es.",
+    consent_missing_avatar="Dieser Avatar wurde ohne das Einverständnis der Person angelegt. Lege die Person neu an und bestätige es.",
 )
 
 NOTICES = NoticeTexts(
-    face_small="Das Gesicht ist klein ({px} Pixel zwischen den Augen): Ein größeres oder näheres Foto wird schärfer.",
-    crop_small="Das Gesicht ist klein (etwa {px} Pixel): Ein größeres oder näheres Foto wird schärfer.",
-    face_turned="Der Kopf ist um {degrees}° zur Seite gedreht: Ein Foto von vorn lässt sich besser bewegen.",
-    face_blurred="Das Gesicht ist unscharf: Ein schärferes Foto gibt ein schärferes Video.",
-    face_dark="Das Gesicht ist dunkel: Ein Foto mit mehr Licht zeigt es besser.",
-    mouth_covered="Der Mund scheint verdeckt zu sein: Lippen, die sich bewegen sollen, müssen auf dem Foto zu sehen sein.",
+    face_small="Das Gesicht ist klein ({px} Pixel zwischen den Augen): Ein größeres oder näheres Bild wird schärfer.",
+    crop_small="Das Gesicht ist klein (etwa {px} Pixel): Ein größeres oder näheres Bild wird schärfer.",
+    face_turned="Der Kopf ist um {degrees}° zur Seite gedreht: Ein Bild von vorn lässt sich besser bewegen.",
+    face_blurred="Das Gesicht ist unscharf: Ein schärferes Bild gibt ein schärferes Video.",
+    face_dark="Das Gesicht ist dunkel: Ein Bild mit mehr Licht zeigt es besser.",
+    mouth_covered="Der Mund scheint verdeckt zu sein: Lippen, die sich bewegen sollen, müssen im Bild zu sehen sein.",
     sound_cut_off="Die Aufnahme ist beschädigt oder abgeschnitten; verwendet wird, was zu lesen war ({used}).",
     sound_clipped="Die Aufnahme ist übersteuert: Sie wurde zu laut aufgenommen. Ein niedrigerer Pegel gibt bessere Lippen.",
     sound_silent="Auf der Aufnahme ist nichts zu hören: Der Mund bleibt zu.",

@@ -103,7 +103,7 @@ def video_output(texts: Texts, **options: Any) -> Any:
 
 def video_file(label: str, **options: Any) -> Any:
     """A place for a video that hands over the uploaded file as it is, and does not show it."""
-    return _File(label=label, type="filepath", file_types=["video"], **options)
+    return _File(label=label, type="filepath", file_types=["video", ".gif"], **options)
 
 
 def cards(html: str = "", **options: Any) -> Any:

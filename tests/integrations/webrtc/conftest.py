@@ -12,7 +12,8 @@ from tests.support.serving import Serving, forget_people, form, serving
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _never_too_busy() -> Iterator[None]:
+def never_too_busy() -> Iterator[None]:
+    """However much else the machine does, a live session is taken."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("LATE_S", "SHARE", "OWN_SHARE"):
             patch.setattr(f"core.streaming.load.{name}", math.inf)

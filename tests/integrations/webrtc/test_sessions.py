@@ -197,6 +197,29 @@ def test_a_session_of_the_websocket_says_that_it_is_one(server: Serving, token: 
     run(test)
 
 
+def test_a_lost_websocket_is_resumed_and_viewers_go_on(server: Serving, token: str) -> None:
+    async def test() -> None:
+        async with client(server) as viewer:
+            async with call(server, token) as caller:
+                await caller.say(**START)
+                ready = await caller.event("ready")
+                reading = asyncio.ensure_future(caller.end())
+                await viewer.watch(ready["session"])
+                await viewer.until(lambda: viewer.frames["video"])
+            await reading
+            async with call(server, token) as again:
+                await again.say(type="resume", session=ready["session"], secret=ready["secret"], received=-1)
+                assert (await again.event("ready"))["resumed"]
+                await again.event("stats")
+                assert "gap" not in [event["type"] for event in again.events]
+                reading, seen = asyncio.ensure_future(again.end()), len(viewer.frames["video"])
+                await viewer.until(lambda: len(viewer.frames["video"]) > seen + 25)
+                await again.say(type="close")
+                await reading
+
+    run(test)
+
+
 def test_when_the_server_stops_viewers_are_told(studio: Studio, tmp_path: Path) -> None:
     async def test() -> None:
         with contextlib.ExitStack() as stack:

@@ -33,7 +33,7 @@ def recorder(browser: Any) -> Iterator[Any]:
     recorder.close()
 
 
-def consent(tab: Tab, label: str = "The person in the photo agreed") -> Any:
+def consent(tab: Tab, label: str = "The person in the photo or video agreed") -> Any:
     return tab.page.get_by_label(label).locator("visible=true").first
 
 

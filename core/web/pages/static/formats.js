@@ -5,8 +5,8 @@
   const KINDS = {
     image: ['png', 'jpg', 'jpeg', 'heic', 'heif', 'avif', 'webp', 'bmp'],
     person: ['png', 'jpg', 'jpeg', 'heic', 'heif', 'avif', 'webp', 'bmp', 'mp4', 'm4v', 'mov', 'webm', 'mkv', 'avi', 'ts', 'mts', 'm2ts', 'mpg',
-      'mpeg', 'flv'],
-    audio: ['wav', 'mp3', 'm4a', 'aac', 'flac', 'ogg', 'oga', 'opus', 'aif', 'aiff', 'webm', 'mkv', 'mp4', 'm4v', 'mov'],
+      'mpeg', 'flv', 'wmv', 'asf', 'gif'],
+    audio: ['wav', 'mp3', 'm4a', 'aac', 'flac', 'ogg', 'oga', 'opus', 'aif', 'aiff', 'webm', 'mkv', 'mp4', 'm4v', 'mov', 'wma', 'wmv'],
   };
 
   const TYPES = { image: 'image', person: 'image', audio: 'audio' }; // what the components ask for: those of persons show images only
