@@ -100,4 +100,4 @@ def test_the_model_speaks(folder: Path) -> None:
     video = load_source(folder / "video.mp4", Settings())
     frames = np.stack(list(video.frames()))  # type: ignore[union-attr]
     assert len(frames) == 50
-    assert frames.astype(np.float32).std(axis=0).max() > 5
+    assert frames.astype(np.float32).std(axis=0).max() > 2
