@@ -3,7 +3,9 @@
     python benchmarks/ditto_latency.py [--device cpu] [--policies 75 75+tail 79 75+context10] [--seconds 4] [--steps 10] [--small]
                                        [--out FOLDER]
 
-A policy is an overlap, and with "+tail" `emit_tail`, with "+contextN" N `context_frames`. Weights are synthetic (`--small`: few channels),
+A policy is an overlap, and with "+tail" `emit_tail`, with "+contextN" N `context_frames`. With "+short" it is that of a model with short
+context (training/configs/lmdm_short.yaml: windows of 75 frames, 10 of context, causal), which is another model.
+Weights are synthetic (`--small`: few channels),
 so differences show how much depends on the policy, not how it looks. `delay_ms`: sound that must be there after the end of a frame.
 `error`: of the 265 numbers against the first policy, as a part of their spread over time; where windows lie otherwise they meet other
 noise, which is in it. `jump`: step from frame to frame where two windows join, as a part of the usual step. Writes latency.json
@@ -23,15 +25,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from synthetic_ditto import SEED, SMALL, Array, SyntheticEngine, plain_networks, speech  # noqa: E402
+from synthetic_ditto import PUBLISHED_MOTION, SEED, SMALL, Array, SyntheticEngine, plain_networks, speech  # noqa: E402
 
 from core.engines.ditto_options import session_options  # noqa: E402
 from core.engines.ditto_session import look_ahead  # noqa: E402
+from core.models.config import MotionConfig  # noqa: E402
 from core.options import PRESETS, read_options  # noqa: E402
 from core.types import FPS  # noqa: E402
 
 Row = dict[str, Any]
-POLICIES = ["75", "75+tail", "78", "78+tail", "79", "79+tail", "75+context10", "75+context10+tail"]
+POLICIES = ["75", "75+tail", "78", "78+tail", "79", "79+tail", "75+context10", "75+context10+tail", "75+short", "75+short+tail"]
+SHORT = MotionConfig("", seq_frames=75, context_frames=10, causal=True)
 
 
 def policy_of(name: str) -> dict[str, Any]:
@@ -41,6 +45,8 @@ def policy_of(name: str) -> dict[str, Any]:
     for part in more:
         if part == "tail":
             options["emit_tail"] = True
+        elif part == "short":
+            pass  # the model, not an option
         elif part.startswith("context"):
             options["context_frames"] = int(part.removeprefix("context"))
         else:
@@ -77,6 +83,17 @@ def known(name: str) -> str:
     return name
 
 
+def is_short(policy: str) -> bool:
+    return "short" in policy.split("+")
+
+
+def engine_of(short: bool, small: bool, device: str | None) -> SyntheticEngine:
+    motion = SHORT if short else PUBLISHED_MOTION
+    sizes: dict[str, dict[str, Any]] = dict(SMALL) if small else {}
+    sizes["lmdm"] = {**sizes.get("lmdm", {}), **motion.lmdm_arguments}
+    return SyntheticEngine(plain_networks(sizes), device, motion=motion)
+
+
 def table(rows: list[Row]) -> str:
     """In Markdown."""
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(map(str, row.values())) for row in rows)]
@@ -95,18 +112,19 @@ def main() -> None:
     torch.set_grad_enabled(False)
     if options.small:
         torch.set_num_threads(1)  # for work this small, more only wait for each other
-    engine = SyntheticEngine(plain_networks(SMALL if options.small else None), options.device)
+    engines = {short: engine_of(short, options.small, options.device) for short in {is_short(policy) for policy in options.policies}}
     samples, first, rows = speech(options.seconds), None, []
     for policy in options.policies:
-        motion, row = rows_of(engine, policy, options.steps, samples)
+        motion, row = rows_of(engines[is_short(policy)], policy, options.steps, samples)
         first = motion if first is None else first
         spread = np.maximum(first.std(axis=0), 1e-6)
         row["error"] = round(float(np.sqrt(np.square((motion - first) / spread).mean())), 4)
         row["jump"] = round(jump(motion, row["new_frames"]), 3)
         rows.append(row)
         print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
-    engine.close()
-    device = str(engine.placement.device)
+    for engine in engines.values():
+        engine.close()
+    device = str(next(iter(engines.values())).placement.device)
     report = {"benchmark": "ditto_latency", "device": device, "small": options.small, "steps": options.steps, "rows": rows}
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)

@@ -47,6 +47,7 @@ from tests.support.synthetic import fill_state_dict, synthetic_input  # noqa: E4
 
 Array = NDArray[Any]
 SEED = 7
+PUBLISHED_MOTION = MotionConfig("")
 SIDE_PX = 512
 """Of the made-up photo."""
 
@@ -122,9 +123,11 @@ class SyntheticEngine(DittoEngine):
         device: str | None,
         speech: Callable[[Array], Array] | None = None,
         shared_batches: bool | None = None,
+        motion: MotionConfig = PUBLISHED_MOTION,
     ) -> None:
-        """shared_batches: None: on a GPU only."""
-        self.config = DittoConfig({}, FaceMeshConfig(), MotionConfig(""), SetupDefaults())
+        """shared_batches: None: on a GPU only. motion: of the given motion diffusion."""
+        run = SetupDefaults(seq_frames=motion.seq_frames, trained_context=motion.context_frames)
+        self.config = DittoConfig({}, FaceMeshConfig(), motion, run)
         placement = self.placement = place(device)
         shared = placement.device.type == "cuda" if shared_batches is None else shared_batches
         form = inference_form(placement).convert

@@ -9,7 +9,9 @@ import pytest
 
 from tests.support.paths import ROOT
 
-TOP_LEVEL = {path.stem for path in ROOT.glob("*.py")} | {"manager", "integrations", "compat", "tests", "benchmarks", "scripts", "examples"}
+TOP_LEVEL = {path.stem for path in ROOT.glob("*.py")} | {
+    "manager", "integrations", "compat", "tests", "benchmarks", "scripts", "examples", "training",
+}  # fmt: skip
 SERVERS = {"gradio", "fastapi", "starlette", "uvicorn", "websockets", "argparse"}
 WEB = {"core.web"}
 STUDIO = {
@@ -30,9 +32,12 @@ NETWORKS = {"torch", "onnxruntime", "onnx", "core.models"}
 LEAVES = [
     "core/media", "core/lite", "core/engines", "core/aux_models", "core/atomic_components", "core/models", "core/sync", "core/visemes",
 ]  # fmt: skip
+PRODUCT = [path.name for path in ROOT.glob("*.py")]
 MAX_TEST_LINES = 400
 RULES = [
     (["core"], TOP_LEVEL),
+    ([*PRODUCT, "manager", "compat", "integrations"], {"training", "accelerate", "tensorboard", "torch.utils.tensorboard"}),
+    (["training"], {"tests", "benchmarks", "scripts", "examples", "core.web", "core.service", "inference", "app"}),
     (["core", "-core/web", "-core/command_line.py", "-core/provenance/__main__.py", "-core/sync/__main__.py"], WEB | SERVERS),
     (LEAVES, STUDIO | CACHES),
     (

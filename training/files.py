@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
-from core.errors import InputError, TalkingHeadError, disk_error
+from core.errors import InputError, disk_error
 
 MAX_JSON_BYTES = 256 * 2**20
 
@@ -94,17 +94,6 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, part, dict(about or {}))
 
 
-def read_arrays(path: Path, what: str) -> dict[str, NDArray[Any]]:
-    """Raises DataError where the file is missing, cut off or no safetensors file."""
-    try:
-        arrays: dict[str, NDArray[Any]] = load_file(path)
-    except FileNotFoundError as error:
-        raise DataError(f"There is no {path}, {what.lower()}.", "Check the folder.") from error
-    except (OSError, SafetensorError, ValueError) as error:
-        raise DataError(f"{what} {path} is damaged or cut off ({error}).", "Make it again.") from error
-    return arrays
-
-
 def digest_of(path: Path) -> str:
     """Hex SHA-256 of a file. Raises DataError."""
     try:
@@ -112,10 +101,3 @@ def digest_of(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}).", "Check the path and its permissions.") from error
-
-
-def as_one_line(error: BaseException) -> str:
-    """What an error says, for lists of what failed."""
-    if isinstance(error, TalkingHeadError):
-        return str(error)
-    return f"{type(error).__name__}: {(str(error).splitlines() or ['no more is known'])[0]}"

@@ -10,9 +10,8 @@ from core.atomic_components.pose import LAYOUT, N_KEYPOINTS
 from core.models.modules.diffusion import signal_levels
 from training.config import Objective
 from training.data.manifest import Moments
+from training.learner import scale_of
 
-LEAST_SCALE = 1e-3
-"""Numbers that hardly vary in the data (a keypoint that never moves) are not blown up beyond this."""
 NAMES = ("position", "velocity", "lips")
 
 
@@ -28,7 +27,7 @@ class MotionLoss(nn.Module):
     def __init__(self, objective: Objective, moments: Moments) -> None:
         super().__init__()
         self._objective = objective
-        self.register_buffer("scale", torch.tensor(moments.scale, dtype=torch.float32).clamp(min=LEAST_SCALE), persistent=False)
+        self.register_buffer("scale", scale_of(moments), persistent=False)
         weights = torch.zeros(LAYOUT["exp"].stop)
         for part in LAYOUT.values():
             weights[part] = 1 / (len(LAYOUT) * (part.stop - part.start))

@@ -16,12 +16,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 from core.command_line import OneLineParser, end_like_ctrl_c, exit_code
+from core.engines import ditto_networks
 from core.progress_bar import ProgressBar
 from core.types import FPS
 from training.checkpoints import add_ditto_flag, ditto_checkpoints
-from training.data.clip import ClipArrays
+from training.data.clip import Array, ClipArrays
 from training.data.clips import REASONS
 from training.data.manifest import NAME, Manifest, Options, SourceEntry, StatementEntry, finished_record
 from training.data.moments import moments_of
@@ -78,7 +80,9 @@ def prepare(chosen: argparse.Namespace) -> None:
     make_folder(chosen.data)
     entries: dict[str, SourceEntry] = {}
     jobs: list[Job] = []
-    for path in found:
+    bar = ProgressBar()
+    for number, path in enumerate(found, 1):
+        bar.show(f"looking at video {number}/{len(found)}")
         name = path.relative_to(chosen.videos).as_posix()
         sha256 = digest_or_error(path)
         if not sha256:
@@ -90,6 +94,7 @@ def prepare(chosen: argparse.Namespace) -> None:
             tell(f"{name}: done before")
         else:
             jobs.append((path, name, sha256))
+    bar.end()
     for done, entry in enumerate(_made(jobs, chosen, options, checkpoints), 1):
         entries[entry.sha256] = entry
         tell(f"[{done}/{len(jobs)}] {told_of(entry)}")
@@ -109,7 +114,8 @@ def _made(jobs: list[Job], chosen: argparse.Namespace, options: Options, checkpo
         return
     # Spawned, not forked: threads of the networks' libraries do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(chosen.workers, len(jobs)), context, _load, (dict(checkpoints), chosen.device)) as pool:
+    given = dict(checkpoints), chosen.device, ditto_networks.SIZES
+    with ProcessPoolExecutor(min(chosen.workers, len(jobs)), context, _load, given) as pool:
         futures: list[Future[SourceEntry]] = [pool.submit(_work, *job, chosen.data, options) for job in jobs]
         try:
             for future in as_completed(futures):
@@ -123,8 +129,10 @@ _networks: DataNetworks | None = None
 """Of a worker process."""
 
 
-def _load(checkpoints: Mapping[str, Path], device: str | None) -> None:
+def _load(checkpoints: Mapping[str, Path], device: str | None, sizes: Mapping[str, Mapping[str, Any]]) -> None:
+    """sizes: of the networks, as the process that starts this one has them."""
     global _networks
+    ditto_networks.SIZES = sizes
     _networks = load_data_networks(checkpoints, device)
 
 
@@ -157,7 +165,15 @@ def told_of(entry: SourceEntry) -> str:
 def _finish(folder: Path, statement: Statement, options: Options, entries: list[SourceEntry]) -> None:
     reader = ShardReader(folder)
     clips = [clip for entry in entries for clip in entry.clips]
-    moments = moments_of(reader.stretch(clip, 0, clip.frames, ("motion",))["motion"] for clip in clips)
+    bar = ProgressBar()
+
+    def motions() -> Iterator[Array]:
+        for number, clip in enumerate(clips, 1):
+            bar.show(f"statistics of clip {number}/{len(clips)}")
+            yield reader.stretch(clip, 0, clip.frames, ("motion",))["motion"]
+
+    moments = moments_of(motions())
+    bar.end()
     manifest = Manifest(
         statement=StatementEntry(**statement.to_dict()), options=options, sources=tuple(entries), motion=moments
     )  # fmt: skip

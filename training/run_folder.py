@@ -21,6 +21,7 @@ from core.models.checkpoint import check_weights
 from training.config import Config, load_config
 from training.data.manifest import Manifest, Moments, StatementEntry, first_fault
 from training.files import DataError, in_one_step, read_json, write_bytes, write_json
+from training.learner import Learner
 from training.schedule import MovingAverage
 
 CONFIG, DATA, STATES, LOG = "config.yaml", "data.json", "states", "losses.jsonl"
@@ -151,13 +152,12 @@ def trained(folder: Path, step: int | None = None) -> tuple[LMDM, Config, Learnt
         kept = ", ".join(str(state.step) for state in states_of(folder)) or "none"
         raise DataError(f"{folder} has no state{'' if step is None else f' of step {step}'}.", f"Kept are: {kept}.")
     state = states[-1]
-    network = LMDM(**config.lmdm_arguments)
-    weights = network.state_dict() | {
-        name.removeprefix("lmdm."): tensor for name, tensor in tensors(state.folder / "average.safetensors").items()
-    }
-    check_weights(network, weights, state.folder)
-    network.load_state_dict(weights)
-    return network.eval().requires_grad_(False), config, data, state
+    learner = Learner(LMDM(**config.lmdm_arguments), data.motion)
+    averages = tensors(state.folder / "average.safetensors")
+    weights = learner.lmdm.state_dict() | {name.removeprefix("lmdm."): tensor for name, tensor in averages.items()}
+    check_weights(learner.lmdm, weights, state.folder)
+    learner.lmdm.load_state_dict(weights)
+    return learner.folded(), config, data, state
 
 
 def append_log(folder: Path, line: Mapping[str, Any]) -> None:

@@ -51,10 +51,11 @@ class Trainer:
         self.validation_windows = Windows(folder, held_out or learnt, config.window.frames, config.emotion)
         self.on_held_out = bool(held_out)
         torch.manual_seed(config.seed)
-        lmdm = LMDM(**config.lmdm_arguments)
+        self.learner = Learner(LMDM(**config.lmdm_arguments), self.manifest.motion, config.gradient_checkpointing)
         if initial is not None:
-            initial(lmdm)
-        self.learner = Learner(lmdm, config.gradient_checkpointing).to(self.accelerator.device)
+            initial(self.learner.lmdm)
+            self.learner.unfold()
+        self.learner.to(self.accelerator.device)
         self.loss = MotionLoss(config.objective, self.manifest.motion).to(self.accelerator.device)
         self.average = MovingAverage(self.learner, config.optimizer.ema_decay)
         self.optimizer = torch.optim.AdamW(
@@ -133,7 +134,7 @@ class Trainer:
                         bar.show(f"step {self.done}/{config.steps}, loss {losses['total']:.4g}, {rate:.2f} steps a second")
                         if writer is not None and (self.done % LOG_EVERY == 0 or self.done <= 1):
                             _write(writer, "train", losses, self.done)
-                    ends = self.done >= last or bool(asked)
+                    ends = self.done >= last or self._agreed(bool(asked))
                     if ends or self.done % config.every == 0:
                         bar.end()
                         self._keep(writer, losses, tell)
@@ -145,6 +146,13 @@ class Trainer:
                     writer.close()
         if asked:
             raise KeyboardInterrupt
+
+    def _agreed(self, asked: bool) -> bool:
+        """Whether any process was asked to stop: a signal reaches them in different steps, and all have to end with the same."""
+        if self.accelerator.num_processes == 1:
+            return asked
+        counted = self.accelerator.reduce(torch.tensor(float(asked), device=self.accelerator.device))
+        return bool(counted > 0)
 
     def _keep(self, writer: SummaryWriter | None, losses: dict[str, float], tell: Tell) -> None:
         """Validates, and keeps the state: by the main process, while the others wait."""

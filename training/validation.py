@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from core.atomic_components.motion_stitch import LIP
 from core.atomic_components.pose import LAYOUT
 from core.models import LMDM
 from core.types import FPS
@@ -19,6 +18,7 @@ from training.data.plot import save_figure, style
 from training.data.windows import Batch, Windows, draw
 from training.learner import Learner
 from training.losses import MotionLoss
+from training.metrics import LIP_DIMS
 
 SAMPLED = 8
 """Windows that motion is sampled for."""
@@ -26,7 +26,6 @@ SAMPLE_STEPS = 10
 SEED = 2**31
 """Beside that of the configuration; no step has this number."""
 AT_ONCE = 64
-LIP_DIMS = [LAYOUT["exp"].start + 3 * keypoint + axis for keypoint in LIP for axis in range(3)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +51,7 @@ def validate(learner: Learner, loss: MotionLoss, windows: Windows, config: Confi
         for name, value in found.items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(part.time)
     losses = {name: value / len(batch.time) for name, value in sums.items()}
-    sampled = sample(learner.lmdm, batch.cond_frame[:SAMPLED], batch.cond[:SAMPLED])
+    sampled = sample(learner.folded(), batch.cond_frame[:SAMPLED], batch.cond[:SAMPLED])
     wanted = batch.motion[:SAMPLED].cpu().numpy()
     scale = loss.scale.cpu().numpy()
     losses["sampled"] = float(np.sqrt((np.square((sampled - wanted) / scale) @ loss.weights.cpu().numpy()).mean()))
