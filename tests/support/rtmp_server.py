@@ -39,12 +39,6 @@ rtmp {{ server {{ listen 127.0.0.1:{port}; application live {{ live on; record a
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def listening(port: int, kept: Path) -> subprocess.Popen[bytes]:
     """A server for one stream, which it writes to `kept`."""
     return subprocess.Popen([sys.executable, "-c", LISTEN, f"rtmp://127.0.0.1:{port}/live/key", str(kept)])

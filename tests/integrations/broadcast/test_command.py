@@ -16,7 +16,8 @@ import pytest
 from core.studio import Studio
 from integrations.broadcast.command import bits, main
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
-from tests.support.rtmp_server import free_port, listening, read
+from tests.support.ports import free_port
+from tests.support.rtmp_server import listening, read
 from tests.support.serving import KEY, form, serving
 
 SMALL = ("--size", "128", "--video_bitrate", "300k", "--set", "seed=7")
