@@ -78,9 +78,12 @@ class Nginx:
 
 @dataclass(frozen=True)
 class Recorded:
-    """codecs: of pictures and sound. pictures, sounds, keys: seconds at which packets begin, and those that playing can begin at."""
+    """codecs: of pictures and sound. metadata: of the file. pictures, sounds: seconds at which packets begin. keys: those of pictures that
+    playing can begin at.
+    """
 
     codecs: dict[str, str]
+    metadata: dict[str, str]
     pictures: np.ndarray
     sounds: np.ndarray
     keys: np.ndarray
@@ -90,10 +93,11 @@ def read(path: Path) -> Recorded:
     times: dict[str, list[float]] = {"video": [], "audio": []}
     keys = []
     with av.open(str(path)) as file:
+        metadata = dict(file.metadata)
         codecs = {stream.type: stream.codec_context.name for stream in file.streams}
         for packet in file.demux():
             if packet.pts is not None:
                 times[packet.stream.type].append(float(packet.pts * packet.time_base))
                 if packet.stream.type == "video" and packet.is_keyframe:
                     keys.append(times["video"][-1])
-    return Recorded(codecs, *(np.array(each) for each in (times["video"], times["audio"], keys)))
+    return Recorded(codecs, metadata, *(np.array(each) for each in (times["video"], times["audio"], keys)))

@@ -1,4 +1,7 @@
-"""A client of the server's WS /live (docs/api.md): keeps one session going, over lost connections and restarts of the server."""
+"""A client of the server's WS /live (docs/api.md): keeps one session going, over lost connections and restarts of the server.
+
+Imports nothing of core/: a Pipecat bot has it in an environment of its own.
+"""
 
 from __future__ import annotations
 
@@ -82,6 +85,11 @@ class LiveClient:
         """
         self._outbox.append(message if isinstance(message, bytes) else json.dumps(message))
         self._more.set()
+
+    @property
+    def untaken(self) -> int:
+        """Messages that the server has not confirmed yet."""
+        return len(self._outbox)
 
     async def run(self) -> None:
         """Until `close`. Raises LiveError for what will not get better."""
