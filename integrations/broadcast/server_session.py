@@ -53,7 +53,7 @@ class ServerSession:
         self._client = LiveClient(url, key, avatar, start, self._take, self._trouble)
         self._moments: queue.Queue[Moment] = queue.Queue(MOST_WAITING)
         self._session = ""
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
         self._sound, self._to_rate = Flow(), None
         self._picture: Frame | None = None
         self._last: Moment | None = None
@@ -141,6 +141,8 @@ class ServerSession:
             self._loop.run_until_complete(self._connected())
         except LiveError as error:
             self._error = ServerLost(str(error))
+        except (ValueError, LookupError, TypeError, cv2.error) as error:
+            self._error = ServerLost(f"What the server sends cannot be read ({error}).", "Is it a Talking Head server?")
         except Exception as error:
             self._error = error
         finally:
