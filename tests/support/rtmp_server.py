@@ -6,12 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
+
+from tests.support.serving import wait_for
 
 MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 """Of Debian's libnginx-mod-rtmp."""
@@ -55,12 +56,11 @@ class Nginx:
 
     def start(self) -> None:
         self._process = subprocess.Popen(["nginx", "-c", str(self._configuration), "-p", str(self.folder)])
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.1)
-        raise TimeoutError("nginx does not answer")
+        wait_for(self._answers)
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def hang(self) -> None:
         """It is there and takes nothing."""
