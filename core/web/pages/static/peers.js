@@ -153,6 +153,10 @@ class PeerPlayer {
     return picture?.jitterBufferEmittedCount ? picture.jitterBufferDelay / picture.jitterBufferEmittedCount : 0;
   }
 
+  get over() {
+    return this.watching.over || this.speaking.over;
+  }
+
   skip() {}
 
   end() {
