@@ -16,8 +16,7 @@ import uvicorn
 from core.command_line import OneLineParser, end_like_ctrl_c, exit_code, log_to_stderr
 from core.errors import OptionError
 from core.media.image import load_image
-from core.options import Options, read_assignments
-from core.service.options import read, settled
+from core.options import Options, read_assignments, read_options, with_disclosure, with_seed
 from core.settings import Settings, read_settings
 from core.studio import ENGINE_NAMES, open_studio
 from core.thread_priority import switch_often
@@ -44,7 +43,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def options_of(arguments: argparse.Namespace, settings: Settings) -> Options:
     """With the label and the mark as of every server. Raises OptionError."""
-    return read(settled(read_assignments(arguments.assignments), settings, avatar=False))
+    return with_disclosure(read_options(with_seed(read_assignments(arguments.assignments))), settings)
 
 
 def run(arguments: argparse.Namespace) -> None:
