@@ -183,7 +183,10 @@ class JobRunner:
         for running in left:
             running.cancel()
         self._join(timeout_s)
-        self.put_back(self.worker, BusyError("The service is stopping.", "Send it again in a minute.", code="stopping"))
+        try:
+            self.put_back(self.worker, BusyError("The service is stopping.", "Send it again in a minute.", code="stopping"))
+        except BusyError as error:  # the store is away; others put the jobs back once they find this worker dead
+            logger.warning("running jobs are left to other processes: %s", error)
         self._liveness.withdraw()
 
     def _join(self, timeout_s: float) -> None:

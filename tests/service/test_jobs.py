@@ -334,3 +334,20 @@ def test_what_was_cancelled_leaves_no_file(machine: Machine) -> None:
     job = jobs.submit(new(output=machine.outputs.new_video("visitor:a")))
     assert ended(jobs, job.id).state == "cancelled"
     wait_for(lambda: list(machine.outputs.root.iterdir()) == [])
+
+
+def test_a_process_ends_in_good_order_while_the_store_is_away(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(store: SqliteJobStore, worker: str) -> list[Any]:
+        raise BusyError("The database of jobs does not answer.", "", code="jobs_away")
+
+    jobs = machine.process(started=False)
+    job = jobs.submit(new())
+    monkeypatch.setattr(SqliteJobStore, "requeue", away)
+    jobs.stop(0.0, 0.0)
+
+    async def watched() -> None:
+        async for _ in jobs.watch(job.id, "ada"):
+            pass
+
+    with pytest.raises(BusyError, match="is stopping"):
+        asyncio.run(asyncio.wait_for(watched(), 10))
