@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.errors import BusyError
 from core.optimization.cache_folder import CacheFolder
 from core.service.avatars import AvatarService
 from core.service.decoded_photos import DecodedPhotos
@@ -37,6 +39,8 @@ from core.settings import Settings
 from core.speech_synthesis.kokoro_network import NetworkFile
 from core.speech_synthesis.speaker import Speaker
 from core.studio import Studio
+
+logger = logging.getLogger(__name__)
 
 SWEEP_S = 60.0
 
@@ -159,5 +163,10 @@ class Service:
 
     def _sweep(self) -> None:
         while not self._ending.wait(SWEEP_S):
-            self.jobs.sweep()
-            self._photos.sweep()
+            try:
+                self.jobs.sweep()
+                self._photos.sweep()
+            except BusyError:  # the store is away, which it says by itself: the next time
+                pass
+            except Exception:  # a defect or a disk must not end it for good: what is old would pile up
+                logger.exception("what is old was not removed")

@@ -14,6 +14,7 @@ from typing import Any
 import aioice
 from aiortc.rtcicetransport import connection_kwargs
 
+from core.service.errors import UnknownPeer
 from integrations.webrtc.ice_servers import IceServers
 
 CONNECT_S = 15.0
@@ -28,6 +29,7 @@ class RestartableIce:
         self._connection: aioice.Connection = transport._connection
         self._next: aioice.Connection | None = None
         self._switching: asyncio.Task[None] | None = None
+        self._closed = False
         self.version = secrets.token_urlsafe(9)
         self.restarts = 0
         """That connected."""
@@ -43,18 +45,28 @@ class RestartableIce:
         return bool((self._next or self._connection).remote_username == ufrag)
 
     async def restart(self, ufrag: str, password: str) -> aioice.Connection:
-        """Begins another ICE session with the client's credentials; the old one carries on until it has connected, or for good."""
+        """Begins another ICE session with the client's credentials; the old one carries on until it has connected, or for good.
+
+        Raises UnknownPeer where all was closed meanwhile.
+        """
         await self._give_up()
         policy = aioice.TransportPolicy.RELAY if self._servers.relay_only else aioice.TransportPolicy.ALL
         connection = aioice.Connection(ice_controlling=False, transport_policy=policy, **connection_kwargs(self._servers.own()))
         connection.remote_username, connection.remote_password = ufrag, password
-        await connection.gather_candidates()
+        try:
+            await connection.gather_candidates()
+            if self._closed:
+                raise UnknownPeer
+        except BaseException:
+            await connection.close()
+            raise
         self._next, self.version = connection, secrets.token_urlsafe(9)
         self._switching = asyncio.create_task(self._switch(connection))
         return connection
 
     async def close(self) -> None:
         """Of what the transport itself does not know of."""
+        self._closed = True
         await self._give_up()
         await self._connection.close()
 
@@ -63,6 +75,9 @@ class RestartableIce:
             self._switching.cancel()
             await asyncio.gather(self._switching, return_exceptions=True)
             self._switching = None
+        if (connection := self._next) is not None:  # its task was ended before it began
+            self._next = None
+            await connection.close()
 
     async def _switch(self, connection: aioice.Connection) -> None:
         try:

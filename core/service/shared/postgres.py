@@ -26,6 +26,8 @@ PATIENT_S = 5.0
 AGAIN_S = 0.2
 STATEMENT_S = 15
 """Longest statement, waiting for others included."""
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
+"""What a database raises that cannot be used now. Internal errors are those of one that has just become a read-only copy of another."""
 _LOCK = 0x7A1C_1EAD
 """Key of the lock under which transactions are made one at a time."""
 _TABLES = f"""
@@ -98,7 +100,7 @@ class Postgres:
                     if alone:
                         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
                     done = work(Statements(connection))
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            except _AWAY as error:
                 self._say(error)
                 if time.monotonic() + AGAIN_S >= deadline:
                     raise BusyError("The database of jobs does not answer.", "Try again in a minute.", code="jobs_away") from error
