@@ -70,7 +70,8 @@ def read_fragment(text: str) -> Fragment:
             _check_word(name, found)
         return found
 
-    return Fragment(*map(value, _CREDENTIALS), _candidates(lines))
+    ufrag, password = map(value, _CREDENTIALS)
+    return Fragment(ufrag, password, _candidates(lines))
 
 
 def usable(candidates: Sequence[str], scope: Scope) -> list[aioice.Candidate]:
