@@ -21,7 +21,7 @@ from core.service.resumable_session import ResumableSession
 from integrations.webrtc.feed import Feed, SessionPackets
 from integrations.webrtc.ice import CONNECT_S, RestartableIce
 from integrations.webrtc.ice_servers import IceServers
-from integrations.webrtc.microphone import Microphone
+from integrations.webrtc.microphone import DecoderQueue, Microphone
 from integrations.webrtc.offers import MAX_CANDIDATES, Fragment, Offer, fragment, read_fragment, usable
 from integrations.webrtc.started import StartedSession
 
@@ -150,6 +150,7 @@ class Peer:
             raise Malformed("The offer sends no sound.", "Offer the microphone: an audio section that is sendonly.", code="sdp_media")
         # The session has a buffer of its own; the library's usual one keeps 80 ms back.
         receiver._RTCRtpReceiver__jitter_buffer = JitterBuffer(capacity=4)
+        receiver._RTCRtpReceiver__decoder_queue = DecoderQueue()
         self._listening = asyncio.create_task(Microphone(self.session).listen(receiver.track))
         self._listening.add_done_callback(_tell_failure)
 
