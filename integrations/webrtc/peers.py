@@ -33,7 +33,7 @@ class Peers:
     """
 
     def __init__(self, live: LiveSessions, settings: Settings) -> None:
-        logging.getLogger("aiortc.rtcrtpreceiver").setLevel(logging.ERROR)  # a line for each packet that a client sends and nobody can decode
+        logging.getLogger("aiortc.rtcrtpreceiver").setLevel(logging.ERROR)  # a line for each packet that cannot be decoded
         self._live, self._session_viewers = live, settings.session_max_viewers
         self._servers = IceServers(settings)
         self._places = ConcurrencyLimit(settings.max_peers, settings.owner_max_peers, "WebRTC connections")
