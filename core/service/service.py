@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -118,6 +119,7 @@ class Service:
         self.cache = cache
         self.health = Health(self)
         self._freed_memory = FreedMemory()
+        self._totals = {"running": 0, "waiting": 0}
         self._ending = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep, name="jobs-sweeper", daemon=True)
 
@@ -144,8 +146,12 @@ class Service:
         self.cache.close()
 
     def queue(self) -> dict[str, int]:
-        """Jobs that run and wait now, on all processes that share the store, and how many may at most (of this one)."""
-        return {**self.jobs.totals(), "max_jobs": self.settings.max_jobs, "max_queue": self.settings.max_queue}
+        """Jobs that run and wait now, on all processes that share the store, and how many may at most (of this one). While the store is
+        away it is what was known last: who asks whether the service lives is answered.
+        """
+        with contextlib.suppress(BusyError):
+            self._totals = self.jobs.totals()
+        return {**self._totals, "max_jobs": self.settings.max_jobs, "max_queue": self.settings.max_queue}
 
     def cache_stats(self) -> dict[str, Any]:
         """Counts of the caches, in plain JSON types."""

@@ -388,3 +388,17 @@ def test_what_is_old_is_still_removed_after_the_store_was_away(monkeypatch: pyte
     service: Any = SimpleNamespace(_ending=ending, jobs=SimpleNamespace(sweep=sweep), _photos=SimpleNamespace(sweep=lambda: None))
     Service._sweep(service)
     assert swept == [0, 1, 2]
+
+
+def test_the_queue_is_told_while_the_store_is_away() -> None:
+    answers: list[Any] = [{"running": 1, "waiting": 2}, BusyError("The database of jobs does not answer.", "", code="jobs_away")]
+
+    def totals() -> dict[str, int]:
+        answer = answers.pop(0)
+        if isinstance(answer, BusyError):
+            raise answer
+        return answer
+
+    settings = SimpleNamespace(max_jobs=1, max_queue=4)
+    service: Any = SimpleNamespace(jobs=SimpleNamespace(totals=totals), settings=settings, _totals={"running": 0, "waiting": 0})
+    assert Service.queue(service) == Service.queue(service) == {"running": 1, "waiting": 2, "max_jobs": 1, "max_queue": 4}

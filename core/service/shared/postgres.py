@@ -80,7 +80,7 @@ class Postgres:
 
     @property
     def problem(self) -> str:
-        """Why the database does not answer now; "" where it does."""
+        """That the database does not answer now; "" where it does. Anybody is told it, so where and who it is stands in the log alone."""
         return self._problem
 
     @property
@@ -117,10 +117,9 @@ class Postgres:
 
     def _say(self, error: Exception) -> None:
         self._failed_s = time.monotonic()
-        problem = f"The database of jobs does not answer ({_first_line(error)})."
         if not self._problem:
-            logger.warning("%s", problem)
-        self._problem = problem
+            logger.warning("the database of jobs does not answer (%s)", _first_line(error))
+        self._problem = "The database of jobs does not answer."
 
 
 def _own(statement: str) -> bytes:
