@@ -21,12 +21,30 @@ CONNECT_S = 15.0
 """How long ICE may take to connect."""
 
 
+MOST_ADDRESSES = 64
+"""That the checks of one client may come from. The library would take any number, look through all at each check, and send to each."""
+
+
+def bounded(connection: aioice.Connection) -> aioice.Connection:
+    """The same one, which takes no checks from more addresses, nor such as lack what the library reads of them."""
+    check = connection.check_incoming
+
+    def checked(message: Any, address: Any, protocol: Any) -> None:
+        found = connection._remote_candidates
+        known = any(each._network_host == address[0] and each.port == address[1] for each in found)
+        if "PRIORITY" in message.attributes and (known or len(found) < MOST_ADDRESSES):
+            check(message, address, protocol)
+
+    connection.check_incoming = checked
+    return connection
+
+
 class RestartableIce:
     """transport: of a peer connection whose local description is set."""
 
     def __init__(self, transport: Any, servers: IceServers) -> None:
         self._servers = servers
-        self._connection: aioice.Connection = transport._connection
+        self._connection = bounded(transport._connection)
         self._next: aioice.Connection | None = None
         self._switching: asyncio.Task[None] | None = None
         self._closed = False
@@ -51,7 +69,7 @@ class RestartableIce:
         """
         await self._give_up()
         policy = aioice.TransportPolicy.RELAY if self._servers.relay_only else aioice.TransportPolicy.ALL
-        connection = aioice.Connection(ice_controlling=False, transport_policy=policy, **connection_kwargs(self._servers.own()))
+        connection = bounded(aioice.Connection(ice_controlling=False, transport_policy=policy, **connection_kwargs(self._servers.own())))
         connection.remote_username, connection.remote_password = ufrag, password
         try:
             await connection.gather_candidates()

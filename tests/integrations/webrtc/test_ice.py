@@ -14,7 +14,7 @@ from core.settings import Settings
 pytest.importorskip("aiortc", reason="aiortc is not installed (requirements-webrtc.txt)")
 import aioice  # noqa: E402  # needs it
 
-from integrations.webrtc.ice import RestartableIce  # noqa: E402  # needs it
+from integrations.webrtc.ice import MOST_ADDRESSES, RestartableIce  # noqa: E402  # needs it
 from integrations.webrtc.ice_servers import IceServers  # noqa: E402  # needs it
 
 pytestmark = pytest.mark.slow
@@ -66,5 +66,24 @@ def test_a_restart_that_was_not_tried_yet_is_closed_too(closed: list[Any]) -> No
         connection = await ice.restart("abcd", "0123456789012345678901")
         await ice.close()  # before its task has begun
         assert connection in closed
+
+    asyncio.run(test())
+
+
+def test_checks_from_many_addresses_are_not_all_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aioice.Connection, "check_start_task", lambda connection, pair: None)
+
+    async def test() -> None:
+        connection = aioice.Connection(ice_controlling=False)
+        RestartableIce(SimpleNamespace(_connection=connection), IceServers(Settings()))
+        protocol: Any = SimpleNamespace(local_candidate=SimpleNamespace(component=1, priority=1))
+        check: Any = SimpleNamespace(attributes={"PRIORITY": 1})
+        connection.check_incoming(SimpleNamespace(attributes={}), ("192.0.2.1", 1), protocol)  # type: ignore[arg-type]
+        assert connection.remote_candidates == []
+        for port in range(1, 1000):
+            connection.check_incoming(check, ("192.0.2.1", port), protocol)
+        assert len(connection.remote_candidates) == MOST_ADDRESSES
+        connection.check_incoming(check, ("192.0.2.1", 1), protocol)  # is known
+        assert len(connection._check_list) == MOST_ADDRESSES
 
     asyncio.run(test())
