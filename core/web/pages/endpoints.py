@@ -35,7 +35,7 @@ PROCESS_OPTIMIZED = (
     "token: of an avatar from /preload_avatar, or empty. options: by name, such as "
     '{"engine": "auto", "preset": "fast", "size": 320, "aspect": "9:16", "crop": [0.1, 0, 0.8, 0.9], '
     '"seed": 1234 or "random", "face_index": 0, "blink": 1.0, "head_motion": 1.0, '
-    '"mouth": 1.0, "smile": 1.0, "gaze_x": 0.0, "gaze_y": 0.0, "emo": "happy", "burn_captions": false, "visemes": false, '
+    '"mouth": 1.0, "smile": 0.3, "gaze_x": 0.0, "gaze_y": 0.0, "emo": "happy", "burn_captions": false, "visemes": false, '
     '"consent": true}; '
     "an option that the engine does not honour is refused. "
     "text: what is said, plain or SSML, instead of a recording. voice: of the text, its id as /list_voices tells it, or empty for the "
