@@ -26,6 +26,10 @@ PATIENT_S = 5.0
 AGAIN_S = 0.2
 STATEMENT_S = 15
 """Longest statement, waiting for others included."""
+IDLE_S = 10
+"""A process that stands still within a transaction, or is cut off, loses its connection after so long: the others wait for its lock."""
+_TCP = {"keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+"""A database whose machine is gone says nothing: the system notices within about 11 s. Settings of libpq, seconds and milliseconds."""
 _AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
 """What a database raises that cannot be used now. Internal errors are those of one that has just become a read-only copy of another."""
 _LOCK = 0x7A1C_1EAD
@@ -57,13 +61,14 @@ class Postgres:
     def __init__(self, url: str, connections: int) -> None:
         self._problem = ""
         self._failed_s = float("-inf")
-        options = f"-c search_path={SCHEMA} -c statement_timeout={STATEMENT_S * 1000} -c lock_timeout={STATEMENT_S * 1000}"
+        limits = {"statement_timeout": STATEMENT_S, "lock_timeout": STATEMENT_S, "idle_in_transaction_session_timeout": IDLE_S}
+        options = " ".join([f"-c search_path={SCHEMA}", *(f"-c {name}={seconds * 1000}" for name, seconds in limits.items())])
         self._pool = ConnectionPool(
             url,
             min_size=1,
             max_size=connections,
             open=False,
-            kwargs={"connect_timeout": 5, "options": options, "application_name": "talking-head"},
+            kwargs={"connect_timeout": 5, "options": options, "application_name": "talking-head", **_TCP},
             reconnect_timeout=30,
         )
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # what it would say at each try is said here, once

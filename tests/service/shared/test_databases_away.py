@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -257,3 +258,31 @@ def test_a_worker_counts_on_after_an_error_of_the_database(postgres: PostgresSer
     finally:
         beats.withdraw()
         database.close()
+
+
+def test_a_process_that_stands_still_does_not_hold_up_the_others(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.service.shared import postgres as module
+
+    monkeypatch.setattr(module, "IDLE_S", 1)
+    still, other = module.Postgres(postgres.url, 1), module.Postgres(postgres.url, 1)
+    go_on, locked = threading.Event(), threading.Event()
+
+    def stands(db: module.Statements) -> None:
+        locked.set()
+        go_on.wait(30)
+
+    def run() -> None:
+        with contextlib.suppress(BusyError):
+            still.run(stands, alone=True, patient_s=0.1)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert locked.wait(10)
+        other.run(lambda db: db.execute("DELETE FROM workers"), alone=True, patient_s=20)
+        assert not go_on.is_set()
+    finally:
+        go_on.set()
+        thread.join()
+        still.close()
+        other.close()
