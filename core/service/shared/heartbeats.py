@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+import psycopg
+
 from core.errors import BusyError
 from core.service.shared.postgres import Postgres, Statements
 
@@ -41,7 +43,7 @@ class Heartbeats:
     def is_dead(self, worker: str) -> bool:
         try:
             row = self._database.run(lambda db: db.execute("SELECT beats FROM workers WHERE worker = ?", (worker,)).fetchone())
-        except BusyError:
+        except (BusyError, psycopg.Error):
             return False
         beats, now_s = -1 if row is None else int(row[0]), time.monotonic()
         with self._lock:
@@ -78,3 +80,5 @@ class Heartbeats:
             self._database.run(work, patient_s=BEAT_S)
         except BusyError:
             pass  # said by the database
+        except psycopg.Error as error:  # such as a table that is gone; who no longer counted would be taken for dead
+            logger.error("it cannot be told that this process lives: %s", error)
