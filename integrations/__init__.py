@@ -1,1 +1,1 @@
-"""Live sessions over protocols and platforms of others: WebRTC, LiveKit, Pipecat, RTMP and virtual cameras. Nothing in core/ imports them."""
+"""Live sessions over protocols and platforms of others: WebRTC, LiveKit, Pipecat, RTMP, virtual cameras. Nothing in core/ imports them."""
