@@ -53,6 +53,7 @@ class ServerSession:
         self._client = LiveClient(url, key, avatar, start, self._take, self._trouble)
         self._moments: queue.Queue[Moment] = queue.Queue(MOST_WAITING)
         self._session = ""
+        self._n_fed = self._n_sent = 0  # each is written by one thread
         self._error: Exception | None = None
         self._sound, self._to_rate = Flow(), None
         self._picture: Frame | None = None
@@ -103,11 +104,12 @@ class ServerSession:
 
     def feed(self, pcm: bytes) -> bool:
         deadline = time.monotonic() + ROOM_S
-        while not self._client.connected.is_set() or self._client.untaken >= MOST_UNTAKEN:
+        while not self._client.connected.is_set() or self._client.untaken + self._n_fed - self._n_sent >= MOST_UNTAKEN:
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.02)
-        return self._on_loop(self._client.send, pcm)
+        self._n_fed += 1
+        return self._on_loop(self._send_sound, pcm)
 
     def end(self) -> None:
         self._on_loop(self._client.send, {"type": "end"})
@@ -135,6 +137,10 @@ class ServerSession:
             raise self._error
 
     # ---- on the thread of the connection
+
+    def _send_sound(self, pcm: bytes) -> None:
+        self._client.send(pcm)
+        self._n_sent += 1
 
     def _run(self) -> None:
         try:
