@@ -46,10 +46,11 @@ def in_one_step(path: Path) -> Iterator[Path]:
     old = path.parent / f".{path.name}.{secrets.token_hex(6)}.old"
     try:
         yield part
-        if part.is_file():
-            with part.open("rb") as written:
-                os.fsync(written.fileno())  # a power cut after the rename must not leave an empty file
-        elif path.is_dir():
+        for written in (part, *part.rglob("*")):
+            if written.is_file():
+                with written.open("rb") as file:
+                    os.fsync(file.fileno())  # a power cut after the rename must not leave an empty file
+        if part.is_dir() and path.is_dir():
             os.replace(path, old)
         try:
             os.replace(part, path)

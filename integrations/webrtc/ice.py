@@ -7,8 +7,9 @@ connected, so keys, tracks and time stamps stay as they are.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aioice
@@ -16,6 +17,8 @@ from aiortc.rtcicetransport import connection_kwargs
 
 from core.service.errors import UnknownPeer
 from integrations.webrtc.ice_servers import IceServers
+
+logger = logging.getLogger(__name__)
 
 CONNECT_S = 15.0
 """How long ICE may take to connect."""
@@ -26,7 +29,9 @@ MOST_ADDRESSES = 64
 
 
 def bounded(connection: aioice.Connection) -> aioice.Connection:
-    """The same one, which takes no checks from more addresses, nor such as lack what the library reads of them."""
+    """The same one, whose candidates are gathered: it takes no checks from more addresses, nor such as lack what the library reads of them,
+    and a datagram that the library stumbles over, which anybody may send, fills no log.
+    """
     check = connection.check_incoming
 
     def checked(message: Any, address: Any, protocol: Any) -> None:
@@ -36,7 +41,19 @@ def bounded(connection: aioice.Connection) -> aioice.Connection:
             check(message, address, protocol)
 
     connection.check_incoming = checked
+    for protocol in connection._protocols:
+        protocol.datagram_received = _harmless(protocol.datagram_received)
     return connection
+
+
+def _harmless(received: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    def heard(data: Any, address: Any) -> None:
+        try:
+            received(data, address)
+        except Exception as error:  # half an attribute of STUN is one
+            logger.debug("a datagram from %s is none that is known: %s", address, error)
+
+    return heard
 
 
 class RestartableIce:
@@ -69,7 +86,7 @@ class RestartableIce:
         """
         await self._give_up()
         policy = aioice.TransportPolicy.RELAY if self._servers.relay_only else aioice.TransportPolicy.ALL
-        connection = bounded(aioice.Connection(ice_controlling=False, transport_policy=policy, **connection_kwargs(self._servers.own())))
+        connection = aioice.Connection(ice_controlling=False, transport_policy=policy, **connection_kwargs(self._servers.own()))
         connection.remote_username, connection.remote_password = ufrag, password
         try:
             await connection.gather_candidates()
@@ -78,7 +95,7 @@ class RestartableIce:
         except BaseException:
             await connection.close()
             raise
-        self._next, self.version = connection, secrets.token_urlsafe(9)
+        self._next, self.version = bounded(connection), secrets.token_urlsafe(9)
         self._switching = asyncio.create_task(self._switch(connection))
         return connection
 

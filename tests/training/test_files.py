@@ -34,6 +34,21 @@ def test_a_folder_stays_where_its_successor_cannot_take_its_place(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
+def test_all_files_of_a_folder_are_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync, synced = os.fsync, []
+
+    def noted(file: int) -> None:
+        synced.append(os.fstat(file).st_ino)
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with in_one_step(tmp_path / "state") as part:
+        (part / "deep").mkdir(parents=True)
+        for name in ("weights", "deep/average"):
+            (part / name).write_bytes(b"new")
+    assert {(tmp_path / "state" / name).stat().st_ino for name in ("weights", "deep/average")} <= set(synced)
+
+
 def test_a_folder_of_other_things_is_not_replaced_by_a_checkpoint(tmp_path: Path) -> None:
     write_bytes(tmp_path / "home/letter.txt", b"dear")
     nothing: Any = None

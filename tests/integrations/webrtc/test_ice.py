@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from types import SimpleNamespace
 from typing import Any
 
 import aioice
 import pytest
+from aioice.ice import StunProtocol
 
 from core.service.errors import UnknownPeer
 from core.settings import Settings
@@ -82,5 +84,20 @@ def test_checks_from_many_addresses_are_not_all_taken(monkeypatch: pytest.Monkey
         assert len(connection.remote_candidates) == MOST_ADDRESSES
         connection.check_incoming(check, ("192.0.2.1", 1), protocol)  # is known
         assert len(connection._check_list) == MOST_ADDRESSES
+
+    asyncio.run(test())
+
+
+def test_half_an_attribute_of_stun_is_passed_over() -> None:
+    async def test() -> None:
+        connection = aioice.Connection(ice_controlling=False)
+        protocol = StunProtocol(connection)
+        protocol.local_candidate = SimpleNamespace(component=1)  # type: ignore[assignment]
+        connection._protocols.append(protocol)
+        half = struct.pack("!HHI12sHH4x", 1, 8, 0x2112A442, b"transaction.", 0x24, 2)  # a priority of two bytes
+        with pytest.raises(struct.error):
+            protocol.datagram_received(half, ("192.0.2.1", 5))
+        RestartableIce(SimpleNamespace(_connection=connection), IceServers(Settings()))
+        protocol.datagram_received(half, ("192.0.2.1", 5))
 
     asyncio.run(test())
