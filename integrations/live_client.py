@@ -210,7 +210,7 @@ def _read(message: bytes | str) -> Media | dict[str, Any]:
         event: dict[str, Any] = json.loads(message)
         event["type"]
     except (ValueError, LookupError, TypeError, struct.error) as error:
-        raise LiveError(f"What the server sends cannot be read ({error}). Is it a Talking Head server?", final=True) from error
+        raise LiveError(f"What comes cannot be read ({error}): that is no Talking Head server.", final=True) from error
     return event
 
 

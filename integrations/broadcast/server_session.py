@@ -148,7 +148,7 @@ class ServerSession:
         except LiveError as error:
             self._error = ServerLost(str(error))
         except (ValueError, LookupError, TypeError, cv2.error) as error:
-            self._error = ServerLost(f"What the server sends cannot be read ({error}).", "Is it a Talking Head server?")
+            self._error = ServerLost(f"What comes cannot be read ({error}): that is no Talking Head server.")
         except Exception as error:
             self._error = error
         finally:
