@@ -166,7 +166,7 @@ def load_config(path: Path, **over: Any) -> Config:
         values = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
         raise DataError(f"The configuration {path} cannot be read ({error.strerror or error}).", "Check the path.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # such as a date that there is not
         said = " ".join(str(error).split())
         raise DataError(f"The configuration {path} is no YAML: {said}.", "Compare with training/configs/.") from error
     if not isinstance(values, dict):

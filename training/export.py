@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     parser = OneLineParser(prog="training.export", description="Turns a run into a checkpoint laid out as Ditto's is published.")
     parser.add_argument("run", type=Path, help="folder of the run")
-    parser.add_argument("checkpoint", type=Path, help="folder to write; what is there is replaced")
+    parser.add_argument("checkpoint", type=Path, help="folder to write; an earlier checkpoint there is replaced")
     parser.add_argument("--state", type=int, metavar="STEP", help="the state of this step (default: the newest)")
     parser.add_argument("--no_onnx", action="store_true", help="leave out ditto_onnx/, which takes half a minute")
     add_ditto_flag(parser)

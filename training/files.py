@@ -46,12 +46,18 @@ def in_one_step(path: Path) -> Iterator[Path]:
     old = path.parent / f".{path.name}.{secrets.token_hex(6)}.old"
     try:
         yield part
-        if part.is_file():
-            with part.open("rb") as written:
-                os.fsync(written.fileno())  # a power cut after the rename must not leave an empty file
-        elif path.is_dir():
+        for written in (part, *part.rglob("*")):
+            if written.is_file():
+                with written.open("rb") as file:
+                    os.fsync(file.fileno())  # a power cut after the rename must not leave an empty file
+        if part.is_dir() and path.is_dir():
             os.replace(path, old)
-        os.replace(part, path)
+        try:
+            os.replace(part, path)
+        except OSError:
+            if old.exists():
+                os.replace(old, path)  # what was there stays
+            raise
     except OSError as error:
         raise disk_error(error, f"{path} cannot be written", "Choose a folder you may write to.") from error
     except SafetensorError as error:  # wraps the system's error in its words
@@ -84,7 +90,7 @@ def read_json(path: Path, what: str) -> Any:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"There is no {path}, {what.lower()}.", "Check the folder.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{what} {path} cannot be read ({error}).", "Make it again.") from error
 
 

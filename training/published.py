@@ -22,7 +22,7 @@ from core.models.onnx_files import SIGNATURES
 from core.models.plain_pickle import unpickle_plain
 from manager.catalogue import load_catalogue
 from training.config import Config
-from training.files import in_one_step
+from training.files import DataError, in_one_step
 from training.model_card import model_card
 from training.run_folder import LearntFrom, State
 
@@ -36,9 +36,11 @@ def write_published(
     """Everything that `--data_root out/ditto_pytorch` needs, in one step: a folder that is there already is replaced.
 
     ditto: the other networks by role, which are linked, or copied where they lie on another disk. onnx: also write ditto_onnx/.
-    Raises OutputError, CheckpointError.
+    Raises OutputError, CheckpointError, and DataError for a folder of other things, which stay.
     """
     files = {file.role: file.path for file in load_catalogue().formats["pytorch"]}
+    if out.is_dir() and any(out.iterdir()) and not (out / files["cfg"]).is_file():
+        raise DataError(f"{out} holds other things than a checkpoint.", "Name a folder that is not there yet, or an earlier checkpoint.")
     with in_one_step(out) as part:
         for role, path in ditto.items():
             if role in files and role not in ("cfg", "lmdm"):

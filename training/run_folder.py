@@ -82,7 +82,10 @@ def states_of(folder: Path) -> list[State]:
     found = []
     for path in sorted((folder / STATES).glob("[0-9]*")):
         about = read_json(path / "state.json", "The state")
-        found.append(State(path, int(about["step"]), about.get("validation", {})))
+        try:
+            found.append(State(path, int(about["step"]), dict(about.get("validation", {}))))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"The state {path} is damaged.", "Delete it: the run goes on from the one before.") from error
     return found
 
 

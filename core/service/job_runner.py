@@ -183,7 +183,10 @@ class JobRunner:
         for running in left:
             running.cancel()
         self._join(timeout_s)
-        self.put_back(self.worker, BusyError("The service is stopping.", "Send it again in a minute.", code="stopping"))
+        try:
+            self.put_back(self.worker, BusyError("The service is stopping.", "Send it again in a minute.", code="stopping"))
+        except BusyError as error:  # the store is away: others put it back once they know that this process has ended
+            logger.warning("jobs were not put back: %s", error)
         self._liveness.withdraw()
 
     def _join(self, timeout_s: float) -> None:

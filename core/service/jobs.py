@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import secrets
 import threading
 import time
@@ -28,6 +29,7 @@ from core.service.outputs import OutputFolder
 from core.service.topics import Topics
 from core.service.worker_liveness import WorkerLiveness
 
+_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
 MAX_PER_OWNER = 200
 """Ended jobs kept for one owner; the oldest are forgotten."""
 CLOSING = "closing"
@@ -160,6 +162,8 @@ class Jobs:
         """Raises UnknownJob, in the same words for another's job and for none, and BusyError where the service is closed."""
         if self._closed:
             raise stopping()
+        if not _ID.fullmatch(job_id):  # what no store may be asked for, such as a NUL
+            raise UnknownJob
         record = self._store.get(job_id)
         running = self._runner.running(job_id)
         if record is not None and record.state == "running" and running is not None:
@@ -256,6 +260,10 @@ class Jobs:
         with contextlib.suppress(UnknownJob, BusyError):
             if not self.get(job_id, owner).kept:
                 self.forget(job_id, owner)
+
+    async def abandon_on_thread(self, job_id: str, owner: str) -> None:
+        """`abandon`, for event loops: a store that is away must not hold one up. It is done even where the caller is cancelled."""
+        await asyncio.shield(asyncio.to_thread(self.abandon, job_id, owner))
 
     def sweep(self) -> None:
         """Forgets what ended long ago, what lost its file, and the oldest of an owner who has too many; and files that belong to no job."""

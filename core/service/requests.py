@@ -106,7 +106,7 @@ class Requests:
         self._check_inputs(inputs)
         options.check_engine(inputs.engine, self._studio.engines.names)
         settled = options.settled(inputs.options, self.settings, avatar=bool(inputs.avatar))
-        self._jobs.check_room(owner)
+        await asyncio.to_thread(self._jobs.check_room, owner)
         request: dict[str, Any] = {"avatar": inputs.avatar, "engine": inputs.engine, "options": settled, "image": "", "audio": ""}
         if inputs.preview:
             request["preview"] = True
@@ -190,7 +190,7 @@ class Requests:
         self.check_consent(inputs.consent)
         options.check_engine(inputs.engine, self._studio.engines.names)
         settled = options.settled(inputs.options, self.settings, avatar=False)
-        self._jobs.check_room(owner)
+        await asyncio.to_thread(self._jobs.check_room, owner)
         try:
             source = await self.source(inputs.image, owner)
         except TalkingHeadError as error:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.errors import BusyError
 from core.optimization.cache_folder import CacheFolder
 from core.service.avatars import AvatarService
 from core.service.decoded_photos import DecodedPhotos
@@ -37,6 +40,8 @@ from core.settings import Settings
 from core.speech_synthesis.kokoro_network import NetworkFile
 from core.speech_synthesis.speaker import Speaker
 from core.studio import Studio
+
+logger = logging.getLogger(__name__)
 
 SWEEP_S = 60.0
 
@@ -114,6 +119,7 @@ class Service:
         self.cache = cache
         self.health = Health(self)
         self._freed_memory = FreedMemory()
+        self._totals = {"running": 0, "waiting": 0}
         self._ending = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep, name="jobs-sweeper", daemon=True)
 
@@ -140,8 +146,12 @@ class Service:
         self.cache.close()
 
     def queue(self) -> dict[str, int]:
-        """Jobs that run and wait now, on all processes that share the store, and how many may at most (of this one)."""
-        return {**self.jobs.totals(), "max_jobs": self.settings.max_jobs, "max_queue": self.settings.max_queue}
+        """Jobs that run and wait now, on all processes that share the store, and how many may at most (of this one). While the store is
+        away it is what was known last: who asks whether the service lives is answered.
+        """
+        with contextlib.suppress(BusyError):
+            self._totals = self.jobs.totals()
+        return {**self._totals, "max_jobs": self.settings.max_jobs, "max_queue": self.settings.max_queue}
 
     def cache_stats(self) -> dict[str, Any]:
         """Counts of the caches, in plain JSON types."""
@@ -159,5 +169,10 @@ class Service:
 
     def _sweep(self) -> None:
         while not self._ending.wait(SWEEP_S):
-            self.jobs.sweep()
-            self._photos.sweep()
+            try:
+                self.jobs.sweep()
+                self._photos.sweep()
+            except BusyError:  # the store is away, which it says by itself: the next time
+                pass
+            except Exception:  # a defect or a disk must not end it for good: what is old would pile up
+                logger.exception("what is old was not removed")

@@ -56,7 +56,7 @@ class SqliteJobStore(SqlJobStore):
 
     # ---- the file
 
-    def _read(self, work: Callable[[Database], T]) -> T:
+    def _read(self, work: Callable[[Database], T], *, at_once: bool = False) -> T:
         with self._lock:
             self._find_file()
             try:

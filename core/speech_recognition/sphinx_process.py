@@ -33,8 +33,14 @@ MOST_S, PAUSE_S = 12.0, 0.25
 _FRAMES_A_SECOND = 100
 BEAM = 1e-80
 """Of alignment: wider than usual, for voices that the network does not know, such as a machine's."""
+LEAST_PHONE_S = 0.03
+"""The network has three states for each phone, of a frame at least: what is longer does not fit, and is not tried."""
 _EDGE_S, _NOISE = 0.4, 30.0
 _PHONE = "ph_"
+MOST_ALIGNING_S, MOST_ALIGNING_RATIO = 300, 10
+"""Alignment is one call, in which this process cannot look whether its caller still lives: it ends after so long, and so many times the
+length of the sound.
+"""
 _VARIANT = re.compile(r"\(\d+\)$")
 
 Pcm = NDArray[np.int16]
@@ -69,6 +75,8 @@ def aligned(samples: Pcm, said: list[str], pronunciations: dict[str, str]) -> di
     spelled = [(decoder.lookup_word(word) or pronunciations.get(word, "")).split() for word in said]
     if unknown := [word for word, phones in zip(said, spelled, strict=True) if not phones]:
         return {"unknown": list(dict.fromkeys(unknown))}
+    if LEAST_PHONE_S * sum(map(len, spelled)) > len(samples) / SAMPLE_RATE_HZ + 2 * _EDGE_S:
+        return {"words": [len(phones) for phones in spelled], "phones": []}
     for phone in {phone for phones in spelled for phone in phones}:
         decoder.add_word(_PHONE + phone, phone, update=False)
     decoder.set_align_text(" ".join(_PHONE + phone for phones in spelled for phone in phones))
@@ -124,6 +132,7 @@ def main() -> None:
     samples, asked = np.frombuffer(data[:n_samples], "<i2"), json.loads(data[n_samples:])
     answer: Any
     if asked["task"] == "align":
+        signal.alarm(MOST_ALIGNING_S + MOST_ALIGNING_RATIO * len(samples) // SAMPLE_RATE_HZ)
         answer = aligned(samples, asked["words"], asked["pronunciations"])
     else:
         answer = recognised(samples, parent)

@@ -56,11 +56,13 @@ def parts(phone: Segment) -> list[tuple[Viseme, float, float]]:
 
 
 def oculus_of_phones(segments: Sequence[Segment], t: NDArray[np.float64]) -> F32:
-    """The same at the times t (seconds) where it is known when which phone is said; silence outside all of them."""
+    """The same at the times t (seconds, in order) where it is known when which phone is said; silence outside all of them."""
     out = np.zeros((len(t), len(OCULUS)))
     for viseme, start_s, end_s in (part for phone in segments for part in parts(phone)):
-        outside = np.maximum(np.maximum(start_s - t, t - end_s) / FLANK_S + 0.5, 0.0)  # half of it where one phone ends and one begins
-        out[:, OCULUS.index(viseme.oculus)] += 0.5 + 0.5 * np.cos(np.pi * np.minimum(outside, 1))
+        first, last = np.searchsorted(t, (start_s - FLANK_S, end_s + FLANK_S))  # only these: a long recording has many of both
+        at = t[first:last]
+        outside = np.maximum(np.maximum(start_s - at, at - end_s) / FLANK_S + 0.5, 0.0)  # half of it where one phone ends and one begins
+        out[first:last, OCULUS.index(viseme.oculus)] += 0.5 + 0.5 * np.cos(np.pi * np.minimum(outside, 1))
     out[:, OCULUS.index(SILENCE)] += np.maximum(0, 1 - out.sum(1))
     weights: F32 = (out / out.sum(1, keepdims=True)).astype(np.float32)
     return weights

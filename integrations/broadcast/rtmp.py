@@ -30,10 +30,14 @@ MOST_WAITING, DROP_FROM = 250, 50
 
 def place_of(url: str) -> str:
     """The address without the stream's key, user or query, for people to read. Raises OptionError for what is no RTMP address."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # a port beyond 65535, half of an IPv6 address
+        raise OptionError("That is no address of a stream.", "Give rtmp://HOST/APPLICATION/KEY.") from None
     if parts.scheme not in ("rtmp", "rtmps") or not parts.hostname or not parts.path.strip("/"):
         raise OptionError(f"{parts.scheme}://{parts.hostname or ''} is no address of a stream.", "Give rtmp://HOST/APPLICATION/KEY.")
-    host = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
+    host = parts.hostname if port is None else f"{parts.hostname}:{port}"
     return f"{parts.scheme}://{host}/{parts.path.strip('/').split('/')[0]}"
 
 
@@ -96,10 +100,13 @@ class RtmpStream:
     def _connection(self) -> str:
         """One connection, to its end; returns why it ended."""
         told: queue.Queue[dict[str, object]] = queue.Queue()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "integrations.broadcast.sending"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
-            start_new_session=True,  # Ctrl-C is ours to answer
-        )  # fmt: skip
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "integrations.broadcast.sending"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
+                start_new_session=True,  # Ctrl-C is ours to answer
+            )  # fmt: skip
+        except OSError as error:  # no memory, or too many processes
+            return f"its process cannot be started ({error.strerror})"
         self._process = process
         reader = threading.Thread(target=self._read, args=(process, told), name="rtmp-news", daemon=True)
         reader.start()

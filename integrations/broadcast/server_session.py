@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
+import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -27,6 +28,8 @@ AGAIN_S = 2.0
 RESUMED_WITHIN_S = 25.0
 READY_S = 120.0
 """The server may have to load an engine first."""
+MAX_MESSAGE_BYTES = 32 * 2**20
+"""Of a picture, the largest that comes."""
 MOST_WAITING = 2 * FPS
 ROOM_S = 0.5
 
@@ -128,7 +131,9 @@ class ServerSession:
         lost_s = time.monotonic()
         while not self._over.is_set():
             try:
-                with connect(self._url, additional_headers=self._headers, max_size=None, proxy=None, open_timeout=10) as socket:
+                with connect(
+                    self._url, additional_headers=self._headers, max_size=MAX_MESSAGE_BYTES, proxy=None, open_timeout=10
+                ) as socket:
                     self._listen(socket)
             except InvalidHandshake as error:
                 status = getattr(getattr(error, "response", None), "status_code", 0)
@@ -138,6 +143,9 @@ class ServerSession:
                 reason = str(error)
             except (OSError, ConnectionClosed) as error:
                 reason = str(error)
+            except (ValueError, LookupError, TypeError, struct.error, cv2.error) as error:
+                self._error = ServerLost(f"What the server sends cannot be read ({error}).", "Is it a Talking Head server?")
+                return
             else:
                 reason = "closed"
             if self._socket is not None:

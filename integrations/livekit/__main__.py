@@ -11,8 +11,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import uvicorn
-
 from core.command_line import OneLineParser, end_like_ctrl_c, exit_code, log_to_stderr
 from core.errors import OptionError
 from core.media.image import load_image
@@ -22,7 +20,7 @@ from core.studio import ENGINE_NAMES, open_studio
 from core.thread_priority import switch_often
 from core.web.addresses import address, listen, port_number
 from integrations.livekit.rooms import AvatarRooms
-from integrations.livekit.server import build_app
+from integrations.livekit.server import server_of
 from integrations.livekit.video_generator import live_options
 from manager.ditto import MODES, offer_ditto
 
@@ -58,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
         with listen(arguments.host, arguments.port) as sock:
             sys.stdout.write(f"The avatar waits for agents at {address(arguments.host, sock.getsockname()[1])} (Ctrl-C ends it)\n")
             sys.stdout.flush()
-            uvicorn.Server(uvicorn.Config(build_app(rooms, key), log_level="warning", limit_concurrency=64)).run([sock])
+            server_of(rooms, key, settings).run([sock])
     finally:
         studio.close()
 

@@ -56,9 +56,12 @@ class AvatarRooms:
             raise BusyError("The avatar has no free place.", f"At most {self._most} rooms; ask again in {RETRY_S:g} s.")
         self._joining += 1
         try:
-            generator = LiveVideoGenerator(await asyncio.to_thread(self._open_live))
+            generator = await asyncio.to_thread(self._generator)
             try:
                 room = await self._entered(token)
+                if self._closing:
+                    await room.disconnect()
+                    raise BusyError("The worker is stopping.", "Ask another one.")
             except BaseException:
                 await generator.aclose()
                 raise
@@ -68,11 +71,23 @@ class AvatarRooms:
         finally:
             self._joining -= 1
 
+    def _generator(self) -> LiveVideoGenerator:
+        live = self._open_live()
+        try:
+            return LiveVideoGenerator(live)
+        except BaseException:
+            live.close()
+            raise
+
     async def _entered(self, token: str) -> rtc.Room:
         room = self._new_room()
         try:
             await asyncio.wait_for(room.connect(self._url, token), CONNECT_S)
-        except (rtc.ConnectError, TimeoutError) as error:
+        except BaseException as error:
+            with contextlib.suppress(Exception):  # of one that took too long, what is under way
+                await room.disconnect()
+            if not isinstance(error, (rtc.ConnectError, TimeoutError)):
+                raise
             hint = "Look at LIVEKIT_URL of the worker, and whether the token is of that server."
             raise RoomError(f"LiveKit at {self._url} did not let the avatar in: {str(error) or 'no answer'}.", hint) from error
         return room

@@ -10,17 +10,27 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from core.errors import BusyError, EngineUnavailable, TalkingHeadError
+from core.settings import Settings
+from core.web.connections import guard_connections
 from integrations.livekit.rooms import RETRY_S, AvatarRooms, RoomError
 
 MAX_BODY_BYTES = 32 * 1024
 MAX_NAME_CHARS = 256
 _STATUSES: dict[type[TalkingHeadError], int] = {BusyError: 503, EngineUnavailable: 503, RoomError: 502}
+
+
+def server_of(rooms: AvatarRooms, key: str, settings: Settings) -> uvicorn.Server:
+    """Its connections are bounded as those of the API: whoever connects and says nothing keeps no agent out. key: as of `build_app`."""
+    config = uvicorn.Config(build_app(rooms, key), log_level="warning")
+    guard_connections(config, settings)
+    return uvicorn.Server(config)
 
 
 def build_app(rooms: AvatarRooms, key: str) -> Starlette:

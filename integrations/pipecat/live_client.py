@@ -92,6 +92,8 @@ class LiveClient:
                 if error.final:
                     raise
                 trouble = error
+            except (ValueError, LookupError, TypeError, struct.error, websockets.InvalidURI) as error:
+                raise LiveError(f"{self._url.partition('?')[0]} is no Talking Head server ({error}).", final=True) from error
             except (OSError, TimeoutError, websockets.InvalidHandshake) as error:
                 trouble = LiveError(f"The server at {self._url.partition('?')[0]} cannot be reached: {str(error) or 'no answer in time'}.")
             if not self._closing:

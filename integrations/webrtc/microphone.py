@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import time
 from typing import Any
 
@@ -15,6 +16,20 @@ QUIET = 650
 PAUSE_S = 0.1
 BEHIND_S = 0.1
 """While more sound than this waits, pauses are left out after PAUSE_S of them: clocks differ, and networks stall."""
+
+
+MOST_UNDECODED = 50
+"""Packets, a second of them."""
+
+
+class DecoderQueue(queue.Queue[Any]):
+    """What waits for the library's decoder, a thread, which it waits for at the end, on the event loop. Of what a client sends faster than
+    it is decoded the rest is left out; None, which ends the decoder, is not.
+    """
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        if item is None or self.qsize() < MOST_UNDECODED:
+            super().put(item, block, timeout)
 
 
 class Microphone:

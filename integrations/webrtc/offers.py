@@ -15,12 +15,14 @@ from core.service.errors import Malformed
 MAX_CANDIDATES = 16
 """Of one connection, over all that it sends."""
 MAX_LINES = 1000
+_CREDENTIALS = ("ice-ufrag", "ice-pwd")
 Scope = Literal["none", "public", "all"]
 """Which addresses of an offer are used. none: the deployment has no STUN or TURN server, so who can reach it shows by their own checks
 where they are. public: it has one, so it may have to send first to be reached; what an offer names must not make it knock at doors inside
 its own network. all: it sends to its TURN server alone, which decides whom it passes things on to.
 """
 _WORD = re.compile(r"[A-Za-z0-9+/]{4,256}")
+"""RFC 8839, 5.4. The client's name is in every check that is sent to an address it names: a long one would make these a weapon."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Fragment:
 
 
 def read_offer(text: str) -> Offer:
-    """Raises Malformed for what is no offer of one audio and one video section at most."""
+    """Raises Malformed for what is no offer of one audio and one video section at most, or has other credentials of ICE than words."""
     lines = _lines(text)
     kinds = tuple(line[2:].split(" ", 1)[0] for line in lines if line.startswith("m="))
     if not lines or lines[0] != "v=0" or not kinds or not set(kinds) <= {"audio", "video"} or len(kinds) != len(set(kinds)):
@@ -51,6 +53,9 @@ def read_offer(text: str) -> Offer:
             "Offer SDP with one audio section, one video section, or both.",
             code="sdp_media",
         )
+    for name in _CREDENTIALS:
+        for found in _values(lines, name):
+            _check_word(name, found)
     kept = [line for line in lines if not line.startswith(("a=candidate:", "a=end-of-candidates"))]
     return Offer("\r\n".join(kept) + "\r\n", kinds, _candidates(lines))
 
@@ -60,12 +65,13 @@ def read_fragment(text: str) -> Fragment:
     lines = _lines(text)
 
     def value(name: str) -> str:
-        found = next((line.partition(":")[2].strip() for line in lines if line.startswith(f"a={name}:")), "")
-        if found and not _WORD.fullmatch(found):
-            raise Malformed(f"{name} is {found[:40]!r}.", "Send it as the browser gives it.", code="sdp_unread")
+        found = next(iter(_values(lines, name)), "")
+        if found:
+            _check_word(name, found)
         return found
 
-    return Fragment(value("ice-ufrag"), value("ice-pwd"), _candidates(lines))
+    ufrag, password = map(value, _CREDENTIALS)
+    return Fragment(ufrag, password, _candidates(lines))
 
 
 def usable(candidates: Sequence[str], scope: Scope) -> list[aioice.Candidate]:
@@ -90,6 +96,15 @@ def fragment(ufrag: str, password: str, mid: str, candidates: Sequence[aioice.Ca
     lines = [f"a=ice-ufrag:{ufrag}", f"a=ice-pwd:{password}", "m=audio 9 UDP/TLS/RTP/SAVPF 0", f"a=mid:{mid}"]
     lines += [f"a=candidate:{candidate.to_sdp()}" for candidate in candidates]
     return "\r\n".join([*lines, "a=end-of-candidates"]) + "\r\n"
+
+
+def _values(lines: Sequence[str], name: str) -> list[str]:
+    return [line.partition(":")[2].strip() for line in lines if line.startswith(f"a={name}:")]
+
+
+def _check_word(name: str, found: str) -> None:
+    if not _WORD.fullmatch(found):
+        raise Malformed(f"{name} is {found[:40]!r}.", "Send it as the browser gives it.", code="sdp_unread")
 
 
 def _candidates(lines: Sequence[str]) -> tuple[str, ...]:

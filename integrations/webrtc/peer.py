@@ -9,19 +9,19 @@ import time
 from typing import Any, Literal
 
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from aiortc.exceptions import InternalError, OperationError
+from aiortc.exceptions import InternalError, InvalidStateError, OperationError
 from aiortc.jitterbuffer import JitterBuffer
 from aiortc.rtcconfiguration import RTCIceTransportPolicy
 from aiortc.rtcrtpparameters import RTCRtpCodecCapability
 
 from core.errors import OptionError
-from core.service.errors import Malformed, StalePeer
+from core.service.errors import Malformed, StalePeer, UnknownPeer
 from core.service.peer_connections import PeerAnswer
 from core.service.resumable_session import ResumableSession
 from integrations.webrtc.feed import Feed, SessionPackets
 from integrations.webrtc.ice import CONNECT_S, RestartableIce
 from integrations.webrtc.ice_servers import IceServers
-from integrations.webrtc.microphone import Microphone
+from integrations.webrtc.microphone import DecoderQueue, Microphone
 from integrations.webrtc.offers import MAX_CANDIDATES, Fragment, Offer, fragment, read_fragment, usable
 from integrations.webrtc.started import StartedSession
 
@@ -70,7 +70,7 @@ class Peer:
         return self.closed or self._pc.connectionState == "closed" or self.session.session.closed
 
     async def open(self, offer: Offer, packets: SessionPackets) -> PeerAnswer:
-        """Raises Malformed, and OptionError where there is no codec that both have."""
+        """Raises Malformed, OptionError where there is no codec that both have, and UnknownPeer where the session ends meanwhile."""
         try:
             self._prepare(offer, packets)
             await self._pc.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
@@ -81,6 +81,8 @@ class Peer:
                 "The offer has no codec that is sent here.", "Offer H.264 (constrained baseline, packetization mode 1) and Opus.",
                 code="webrtc_no_codec",
             ) from None
+        except InvalidStateError:  # the session ended meanwhile
+            raise UnknownPeer from None
         except (ValueError, AssertionError, LookupError, TypeError, AttributeError, InternalError):  # whatever its parser stumbles over
             raise Malformed("The SDP cannot be read.", "Send the offer as the browser gives it.", code="sdp_unread") from None
         transceiver = self._pc.getTransceivers()[0]
@@ -118,11 +120,13 @@ class Peer:
             self._listening.cancel()
         if self._feed is not None:
             self._feed.close()
-        await self._pc.close()
-        if self._ice is not None:
-            await self._ice.close()
-        if self._started is not None:
-            await self._started.close()
+        try:
+            await self._pc.close()
+            if self._ice is not None:
+                await self._ice.close()
+        finally:  # whatever the library says
+            if self._started is not None:
+                await self._started.close()
 
     # ---- within
 
@@ -146,6 +150,7 @@ class Peer:
             raise Malformed("The offer sends no sound.", "Offer the microphone: an audio section that is sendonly.", code="sdp_media")
         # The session has a buffer of its own; the library's usual one keeps 80 ms back.
         receiver._RTCRtpReceiver__jitter_buffer = JitterBuffer(capacity=4)
+        receiver._RTCRtpReceiver__decoder_queue = DecoderQueue()
         self._listening = asyncio.create_task(Microphone(self.session).listen(receiver.track))
         self._listening.add_done_callback(_tell_failure)
 

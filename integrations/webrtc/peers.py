@@ -15,7 +15,7 @@ from core.service.resumable_session import LiveRequest, ResumableSession
 from core.settings import Settings
 from integrations.webrtc.feed import SessionPackets
 from integrations.webrtc.ice_servers import IceServers
-from integrations.webrtc.offers import read_offer
+from integrations.webrtc.offers import Offer, read_offer
 from integrations.webrtc.peer import Peer, Role
 from integrations.webrtc.started import StartedSession
 
@@ -33,6 +33,7 @@ class Peers:
     """
 
     def __init__(self, live: LiveSessions, settings: Settings) -> None:
+        logging.getLogger("aiortc.rtcrtpreceiver").setLevel(logging.ERROR)  # a line for each packet that cannot be decoded
         self._live, self._session_viewers = live, settings.session_max_viewers
         self._servers = IceServers(settings)
         self._places = ConcurrencyLimit(settings.max_peers, settings.owner_max_peers, "WebRTC connections")
@@ -44,23 +45,24 @@ class Peers:
         self._ended: Counter[str] = Counter()
 
     async def watch(self, session_id: str, owner: str, offer: str) -> PeerAnswer:
-        session = self._session(session_id, owner)
+        session, read = self._offered(session_id, owner, offer)
         watching = sum(peer.session is session and peer.role == "viewer" for peer in self._peers.values())
         if watching >= self._session_viewers:
             raise TooMany(f"{watching} viewers watch this session already.", "Wait until one of them has left.", 5, code="session_viewers")
-        return await self._opened("viewer", owner, session, offer)
+        return await self._opened("viewer", owner, session, read)
 
     async def speak(self, session_id: str, owner: str, offer: str) -> PeerAnswer:
-        session = self._session(session_id, owner)
+        session, read = self._offered(session_id, owner, offer)
         for peer in [peer for peer in self._peers.values() if peer.session is session and peer.role == "microphone"]:
             await self._close(peer)  # the newest speaks
-        return await self._opened("microphone", owner, session, offer)
+        return await self._opened("microphone", owner, session, read)
 
     async def start(self, avatar: str, owner: str, request: LiveRequest, offer: str) -> PeerAnswer:
-        read_offer(offer)  # before anything is computed for it
+        self._offers.take(owner)
+        read = read_offer(offer)  # before anything is computed for it
         started = await StartedSession.open(self._live, avatar, owner, request)
         try:
-            return await self._opened("microphone", owner, started.session, offer, started)
+            return await self._opened("microphone", owner, started.session, read, started)
         except BaseException:
             await started.close()
             raise
@@ -86,13 +88,14 @@ class Peers:
 
     # ---- within
 
-    def _session(self, session_id: str, owner: str) -> ResumableSession:
+    def _offered(self, session_id: str, owner: str, offer: str) -> tuple[ResumableSession, Offer]:
         session = self._live.of_owner(session_id, owner)
         if session.request.output != "packets":
             raise OptionError(
                 "This session sends its video over the WebSocket.", 'Start it with the format "webrtc".', code="live_not_webrtc"
             )
-        return session
+        self._offers.take(owner)
+        return session, read_offer(offer)
 
     def _peer(self, resource: str, owner: str) -> Peer:
         peer = self._peers.get(resource)
@@ -101,12 +104,14 @@ class Peers:
         return peer
 
     async def _opened(
-        self, role: Role, owner: str, session: ResumableSession, text: str, started: StartedSession | None = None
+        self, role: Role, owner: str, session: ResumableSession, offer: Offer, started: StartedSession | None = None
     ) -> PeerAnswer:
-        self._offers.take(owner)
-        offer = read_offer(text)
         self._places.take(owner)
-        peer = Peer(role, session, self._servers, started)
+        try:
+            peer = Peer(role, session, self._servers, started)
+        except BaseException:
+            self._places.give_back(owner)
+            raise
         self._peers[peer.resource] = peer
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())

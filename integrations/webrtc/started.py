@@ -32,9 +32,14 @@ class StartedSession:
 
     @classmethod
     async def open(cls, sessions: LiveSessions, avatar: str, owner: str, request: LiveRequest) -> StartedSession:
-        """Raises what `LiveSessions.open` raises."""
+        """Raises what `LiveSessions.open` raises, and what the engine raises."""
         session, attachment = await sessions.open(avatar, owner, request, _Microphone())
-        await anyio.to_thread.run_sync(session.produce, STEP_S, limiter=sessions.threads)  # tells what is ready
+        try:
+            await anyio.to_thread.run_sync(session.produce, STEP_S, limiter=sessions.threads)  # tells what is ready
+        except BaseException:
+            sessions.detach(session)
+            sessions.end(session)
+            raise
         return cls(sessions, session, attachment.leave)
 
     def __init__(self, sessions: LiveSessions, session: ResumableSession, leave: asyncio.Event) -> None:

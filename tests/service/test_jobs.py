@@ -334,3 +334,11 @@ def test_what_was_cancelled_leaves_no_file(machine: Machine) -> None:
     job = jobs.submit(new(output=machine.outputs.new_video("visitor:a")))
     assert ended(jobs, job.id).state == "cancelled"
     wait_for(lambda: list(machine.outputs.root.iterdir()) == [])
+
+
+@pytest.mark.parametrize("job_id", ["", "\0", "\ud800", "a b", "../../x", "x" * 101])
+def test_a_name_that_is_no_jobs_reaches_no_store(machine: Machine, job_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = machine.process()
+    monkeypatch.setattr(SqliteJobStore, "get", lambda store, job_id: pytest.fail("the store was asked"))
+    with pytest.raises(UnknownJob):
+        jobs.get(job_id, "ada")

@@ -90,3 +90,10 @@ def test_bounds_and_live_sessions() -> None:
 def test_the_studio_refuses_a_transcript_that_nobody_aligned(studio: Studio, portrait: Photo, short: Audio, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="not aligned"):
         studio.submit(Request(short, portrait, "lite", options=RenderOptions(transcript="Hello.")), tmp_path / "video.mp4")
+
+
+def test_more_than_can_be_said_in_the_time_is_not_looked_for() -> None:
+    """A long transcript of a short recording would keep the machine busy for nothing."""
+    task = {"task": "align", "words": ["harbour"] * 200, "pronunciations": {"harbour": "HH AA R B ER"}}
+    answer = sphinx.asked(np.zeros(16_000, np.float32), task, threading.Event())
+    assert answer == {"words": [5] * 200, "phones": []}

@@ -123,3 +123,9 @@ def test_what_goes_wrong_is_said(speech: Audio, tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         write_visemes(tmp_path / "video.visemes.json", speech, cancelled)
     assert not list(tmp_path.iterdir())
+
+
+def test_frames_alone_and_together_have_the_same_visemes(phones: list[tuple[str, float, float]]) -> None:
+    t = (np.arange(200) + 0.5) * 0.04
+    alone = np.concatenate([oculus_of_phones(phones, t[n : n + 1]) for n in range(len(t))])
+    np.testing.assert_allclose(oculus_of_phones(phones, t), alone, atol=1e-6)

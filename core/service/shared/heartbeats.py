@@ -6,6 +6,8 @@ import logging
 import threading
 import time
 
+import psycopg
+
 from core.errors import BusyError
 from core.service.shared.postgres import Postgres
 
@@ -40,7 +42,7 @@ class Heartbeats:
     def is_dead(self, worker: str) -> bool:
         try:
             row = self._database.run(lambda db: db.execute("SELECT beats FROM workers WHERE worker = ?", (worker,)).fetchone())
-        except BusyError:
+        except (BusyError, psycopg.Error):
             return False
         beats, now_s = -1 if row is None else int(row[0]), time.monotonic()
         with self._lock:
@@ -77,3 +79,5 @@ class Heartbeats:
             self._database.run(work, patient_s=BEAT_S)  # type: ignore[arg-type]
         except BusyError:
             pass  # said by the database
+        except psycopg.Error as error:  # such as a table that is gone; who no longer counted would be taken for dead
+            logger.error("it cannot be told that this process lives: %s", error)

@@ -26,6 +26,12 @@ PATIENT_S = 5.0
 AGAIN_S = 0.2
 STATEMENT_S = 15
 """Longest statement, waiting for others included."""
+IDLE_S = 10
+"""A process that stands still within a transaction, or is cut off, loses its connection after so long: the others wait for its lock."""
+_TCP = {"keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+"""A database whose machine is gone says nothing: the system notices within about 11 s. Settings of libpq, seconds and milliseconds."""
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
+"""What a database raises that cannot be used now. Internal errors are those of one that has just become a read-only copy of another."""
 _LOCK = 0x7A1C_1EAD
 """Key of the lock under which transactions are made one at a time."""
 _TABLES = f"""
@@ -55,13 +61,14 @@ class Postgres:
     def __init__(self, url: str, connections: int) -> None:
         self._problem = ""
         self._failed_s = float("-inf")
-        options = f"-c search_path={SCHEMA} -c statement_timeout={STATEMENT_S * 1000} -c lock_timeout={STATEMENT_S * 1000}"
+        limits = {"statement_timeout": STATEMENT_S, "lock_timeout": STATEMENT_S, "idle_in_transaction_session_timeout": IDLE_S}
+        options = " ".join([f"-c search_path={SCHEMA}", *(f"-c {name}={seconds * 1000}" for name, seconds in limits.items())])
         self._pool = ConnectionPool(
             url,
             min_size=1,
             max_size=connections,
             open=False,
-            kwargs={"connect_timeout": 5, "options": options, "application_name": "talking-head"},
+            kwargs={"connect_timeout": 5, "options": options, "application_name": "talking-head", **_TCP},
             reconnect_timeout=30,
         )
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # what it would say at each try is said here, once
@@ -78,7 +85,7 @@ class Postgres:
 
     @property
     def problem(self) -> str:
-        """Why the database does not answer now; "" where it does."""
+        """That the database does not answer now; "" where it does. Anybody is told it, so where and who it is stands in the log alone."""
         return self._problem
 
     @property
@@ -98,7 +105,7 @@ class Postgres:
                     if alone:
                         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
                     done = work(Statements(connection))
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            except _AWAY as error:
                 self._say(error)
                 if time.monotonic() + AGAIN_S >= deadline:
                     raise BusyError("The database of jobs does not answer.", "Try again in a minute.", code="jobs_away") from error
@@ -115,10 +122,9 @@ class Postgres:
 
     def _say(self, error: Exception) -> None:
         self._failed_s = time.monotonic()
-        problem = f"The database of jobs does not answer ({_first_line(error)})."
         if not self._problem:
-            logger.warning("%s", problem)
-        self._problem = problem
+            logger.warning("the database of jobs does not answer (%s)", _first_line(error))
+        self._problem = "The database of jobs does not answer."
 
 
 def _own(statement: str) -> bytes:

@@ -10,6 +10,7 @@ from core.service.shared.postgres import PATIENT_S, Postgres
 from core.service.sql_job_store import Database, SqlJobStore
 
 T = TypeVar("T")
+AT_ONCE_S = 0.5
 ENDED_S = 60.0
 """How long the end of a job waits to be recorded; after that it is done again."""
 
@@ -39,8 +40,8 @@ class PostgresJobStore(SqlJobStore):
     def close(self) -> None:
         self._database.close()
 
-    def _read(self, work: Callable[[Database], T]) -> T:
-        return self._database.run(work)
+    def _read(self, work: Callable[[Database], T], *, at_once: bool = False) -> T:
+        return self._database.run(work, patient_s=AT_ONCE_S if at_once else PATIENT_S)
 
     def _transaction(self, work: Callable[[Database], T], *, patiently: bool = False) -> T:
         return self._database.run(work, alone=True, patient_s=ENDED_S if patiently else PATIENT_S)

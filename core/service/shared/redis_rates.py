@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
+import threading
 from typing import Any
 
 import redis
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 0.5
 AWAY_S = 5.0
-"""So long nobody asks a Redis that did not answer; each process then limits by itself."""
+"""How often a Redis that did not answer is asked whether it is back; until then each process limits by itself."""
 _TAKE = """
 local now = redis.call('TIME')
 now = tonumber(now[1]) + tonumber(now[2]) / 1e6
@@ -36,19 +36,38 @@ class RedisRates:
     def __init__(self, url: str) -> None:
         self._client = redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
         self._script: Any = self._client.register_script(_TAKE)
-        self._away_until_s = 0.0
+        self._away, self._ending, self._lock = threading.Event(), threading.Event(), threading.Lock()
 
     def take(self, what: str, owner: str, per_minute: int, number: int) -> float | None:
         """number (0 or 1) of `per_minute` of `what`. Seconds until there is one, 0.0 where it was taken; None while Redis is away."""
-        if time.monotonic() < self._away_until_s:
+        if self._away.is_set():
             return None
         try:
             waits: bytes = self._script(keys=[f"talking-head:rate:{what}:{owner}"], args=[per_minute, number])
         except (redis.RedisError, OSError) as error:
-            logger.warning("Redis does not answer (%s): limits of rate hold for each process by itself", error)
-            self._away_until_s = time.monotonic() + AWAY_S
+            self._lost(error)
             return None
         return float(waits)
 
     def close(self) -> None:
+        self._ending.set()
         self._client.close()
+
+    def _lost(self, error: Exception) -> None:
+        """From now on a thread asks: whoever takes may be an event loop, which is held up once and not again and again."""
+        with self._lock:
+            if self._away.is_set() or self._ending.is_set():
+                return
+            self._away.set()
+        logger.warning("Redis does not answer (%s): limits of rate hold for each process by itself", error)
+        threading.Thread(target=self._look, name="rates", daemon=True).start()
+
+    def _look(self) -> None:
+        while not self._ending.wait(AWAY_S):
+            try:
+                self._client.ping()
+            except (redis.RedisError, OSError):
+                continue
+            logger.warning("Redis answers again: limits of rate hold for all processes together")
+            self._away.clear()
+            return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from dataclasses import dataclass
@@ -136,9 +137,9 @@ IdempotencyKey = Annotated[
 ]
 
 
-def check_room(context: Context, owner: str, input_bytes: int) -> None:
+async def check_room(context: Context, owner: str, input_bytes: int) -> None:
     """Raises what would be raised later anyway, before anything is read. Raises TooMany, BusyError."""
     context.starts.take(owner)
-    context.jobs.check_room(owner, input_bytes)
+    await asyncio.to_thread(context.jobs.check_room, owner, input_bytes)
 
 

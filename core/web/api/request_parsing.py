@@ -69,7 +69,7 @@ async def accept_avatar(http: HttpRequest, context: Context, owner: str, kept: b
 async def _form(http: HttpRequest, context: Context, owner: str, parts: Mapping[str, Part]) -> AsyncIterator[Form]:
     """The form of a request that will start a job. Where there is no room, that is told before anything is read."""
     declared = http.headers.get("content-length", "")
-    check_room(context, owner, int(declared) if declared.isdecimal() else 0)
+    await check_room(context, owner, int(declared) if declared.isdecimal() else 0)
     with context.uploads.slot(owner):
         async with read_form(http, parts, context.service.outputs, context.settings) as form:
             yield form

@@ -40,7 +40,7 @@ async def register_avatar(
     ended = await wait_for_job(http, context, job)
     if ended is None:
         return Response(status_code=499)
-    context.jobs.abandon(job.id, owner)
+    await context.jobs.abandon_on_thread(job.id, owner)
     avatar = await asyncio.to_thread(context.studio.avatar, ended.avatar or "", owner)
     return JSONResponse(_card(avatar).model_dump(), 201)
 

@@ -69,7 +69,7 @@ async def generate(
     try:
         return _Video(ended, forget=lambda: context.jobs.abandon(job.id, owner))
     except BaseException:
-        context.jobs.abandon(job.id, owner)
+        await context.jobs.abandon_on_thread(job.id, owner)
         raise
 
 
@@ -85,14 +85,14 @@ async def wait_for_job(http: Request, context: Context, job: JobView) -> JobView
 
     try:
         if await gone(http, end()):
-            context.jobs.abandon(job.id, job.owner)
+            await context.jobs.abandon_on_thread(job.id, job.owner)
             return None
     except BaseException:
-        context.jobs.abandon(job.id, job.owner)
+        await context.jobs.abandon_on_thread(job.id, job.owner)
         raise
     if ended[0].state == "done":
         return ended[0]
-    context.jobs.abandon(job.id, job.owner)
+    await context.jobs.abandon_on_thread(job.id, job.owner)
     raise ended[0].error or Cancelled("The job was cancelled.", code="cancelled")
 
 

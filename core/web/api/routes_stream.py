@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
@@ -37,21 +37,21 @@ async def stream(http: Request, context: Here, owner: Owner) -> Response:
     try:
         left = await gone(http, begin())  # errors up to here have an answer of their own
     except BaseException:
-        context.jobs.abandon(job.id, owner)
+        await context.jobs.abandon_on_thread(job.id, owner)
         raise
     opened = None if left else begun[0]
     if opened is None:
-        context.jobs.abandon(job.id, owner)
+        await context.jobs.abandon_on_thread(job.id, owner)
         return Response(status_code=499)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Job-Id": job.id}
-    data = _data(opened, lambda: context.jobs.abandon(job.id, owner))
+    data = _data(opened, lambda: context.jobs.abandon_on_thread(job.id, owner))
     return StreamingResponse(data, media_type=opened.pieces.mime_type, headers=headers)
 
 
-async def _data(stream: OpenStream, abandon: Callable[[], None]) -> AsyncIterator[bytes]:
+async def _data(stream: OpenStream, abandon: Callable[[], Awaitable[None]]) -> AsyncIterator[bytes]:
     try:
         async for data in stream.data():
             yield data
     finally:
         stream.pieces.close()
-        abandon()
+        await abandon()

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
@@ -15,9 +16,12 @@ from starlette.responses import Response
 
 from core.service.errors import Malformed, TooLarge, WrongKind
 from core.service.peer_connections import PeerAnswer, PeerConnections
+from core.web.guards.refusals import TooSlow
 
 SDP, FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
 MAX_SDP_BYTES = 64 * 1024
+MOST_S = 10.0
+"""How long it may take to come: of a browser it is one packet or a few."""
 _EXPECTED = {"Accept-Post": SDP, "Accept-Patch": FRAGMENT}
 
 
@@ -65,10 +69,14 @@ async def _text(request: Request, kind: str) -> str:
     if given != kind:
         raise WrongKind(f"The content type is {given[:60]!r}.", f"Send {kind}.")
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_SDP_BYTES:
-            raise TooLarge(f"The SDP has more than {MAX_SDP_BYTES // 1024} KiB.", "Offer one audio and one video section.")
+    try:
+        async with asyncio.timeout(MOST_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_SDP_BYTES:
+                    raise TooLarge(f"The SDP has more than {MAX_SDP_BYTES // 1024} KiB.", "Offer one audio and one video section.")
+    except TimeoutError:
+        raise TooSlow(f"The SDP was not complete after {MOST_S:g} s.", "Send it at once.") from None
     try:
         return body.decode()
     except UnicodeDecodeError:

@@ -35,7 +35,7 @@ async def finished(jobs: Jobs, accepting: Coroutine[Any, Any, JobView], tell: Ca
             raise ended.error or Cancelled("The job was cancelled.", code="cancelled")
         return ended
     except BaseException:
-        jobs.abandon(job.id, job.owner)
+        await jobs.abandon_on_thread(job.id, job.owner)
         raise
 
 
@@ -64,7 +64,7 @@ async def _followed(jobs: Jobs, job: JobView, tell: Callable[[JobView], None]) -
 def _abandon_accepted(jobs: Jobs, submitting: asyncio.Future[JobView]) -> None:
     if not submitting.cancelled() and submitting.exception() is None:
         job = submitting.result()
-        jobs.abandon(job.id, job.owner)
+        asyncio.get_running_loop().run_in_executor(None, jobs.abandon, job.id, job.owner)
 
 
 def _client_is_gone() -> bool:

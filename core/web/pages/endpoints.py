@@ -141,8 +141,8 @@ def build_endpoints(context: Context) -> None:
                 about |= {"voice": job.voice}
             if job.voice or job.captions:
                 about |= {"captions": webvtt(job.captions) if job.captions else ""}
-            if job.visemes is not None:
-                about |= {"visemes": json.loads(await asyncio.to_thread(job.visemes.read_text, "utf-8"))}
+            if (visemes := job.visemes) is not None:
+                about |= {"visemes": await asyncio.to_thread(lambda: json.loads(visemes.read_text("utf-8")))}
             return str(job.video), about
 
         asked = [audio, image, token, options, text, voice, speed, background]

@@ -128,3 +128,10 @@ def test_it_goes_on_when_the_server_was_away_and_when_it_hung(tmp_path: Path, mo
         assert taken.codecs == {"video": "h264", "audio": "aac"}
         assert len(taken.pictures) > 50
         assert taken.keys[0] == pytest.approx(taken.pictures[0], abs=1e-6)
+
+
+@pytest.mark.parametrize("url", ["rtmp://host:99999/live/secret", "rtmp://[::1/live/secret", "rtmp://host:x/live/secret"])
+def test_half_an_address_is_refused_without_its_key(url: str) -> None:
+    with pytest.raises(OptionError) as refused:
+        place_of(url)
+    assert "secret" not in str(refused.value)

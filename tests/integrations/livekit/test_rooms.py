@@ -261,6 +261,53 @@ def test_what_livekit_refuses_takes_no_place() -> None:
     run(test)
 
 
+class LeftRoom:
+    """Never lets anybody in in time, and notes who leaves."""
+
+    def __init__(self) -> None:
+        self.left = False
+
+    async def connect(self, url: str, token: str) -> None:
+        await asyncio.sleep(60)
+
+    async def disconnect(self) -> None:
+        self.left = True
+
+
+def test_a_room_that_takes_too_long_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms_module, "CONNECT_S", 0.05)
+
+    async def test() -> None:
+        room: Any = LeftRoom()
+        rooms = AvatarRooms("", open_live, 1, 60.0, lambda: room)
+        with pytest.raises(RoomError):
+            await rooms.join("token")
+        assert room.left
+        assert rooms.free == 1
+
+    run(test)
+
+
+def test_a_session_that_cannot_be_used_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[LiveSession] = []
+
+    def opened() -> LiveSession:
+        made.append(open_live())
+        return made[-1]
+
+    def fails(live: LiveSession) -> None:
+        raise BusyError("The engine failed.")
+
+    monkeypatch.setattr(rooms_module, "LiveVideoGenerator", fails)
+
+    async def test() -> None:
+        with pytest.raises(BusyError):
+            await AvatarRooms("", opened, 1, 60.0).join("token")
+        assert made[0].closed
+
+    run(test)
+
+
 def test_a_server_that_is_not_there_is_said() -> None:
     async def test() -> None:
         rooms = AvatarRooms("ws://127.0.0.1:9", open_live, 1, 60.0)  # the real client of LiveKit

@@ -71,6 +71,14 @@ def test_credentials_are_words() -> None:
         read_fragment("a=ice-ufrag:a b\r\n")
 
 
+@pytest.mark.parametrize("line", ["a=ice-ufrag:" + "x" * 60_000, "a=ice-pwd:a b", "a=ice-ufrag:"])
+def test_a_name_that_would_make_checks_large_is_refused(line: str) -> None:
+    read_offer(OFFER.format(PUBLIC) + "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n")
+    with pytest.raises(Malformed) as refused:
+        read_offer(OFFER.format(PUBLIC) + "a=ice-ufrag:abcd\r\n" + line + "\r\n")
+    assert refused.value.code == "sdp_unread"
+
+
 def test_names_for_turn_end_and_are_each_owners_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time", lambda: 1_000_000.0)
     monkeypatch.setenv("TALKING_HEAD_TURN_URLS", "turn:a.example:3478,turns:a.example:443?transport=tcp")

@@ -11,7 +11,9 @@ import httpx
 import numpy as np
 import pytest
 
+from core.errors import EncodingError
 from core.media.audio import load_audio
+from core.service.resumable_session import ResumableSession
 from core.settings import Settings
 from core.studio import Studio
 from tests.support.live_caller import Caller, call, run
@@ -123,6 +125,21 @@ def test_a_microphone_starts_a_session_by_itself(server: Serving, token: str) ->
             assert (await microphone.http.delete(answer.headers["location"])).status_code == 200
             await viewer.until(lambda: viewer.pc.connectionState == "closed")
             assert (await viewer.http.get(f"/live/{name}/provenance")).status_code == 404
+
+    run(test)
+
+
+def test_a_session_that_fails_at_its_start_takes_no_place(server: Serving, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(session: ResumableSession, timeout_s: float) -> None:
+        raise EncodingError("An encoder failed.", "")
+
+    async def test() -> None:
+        before = server.context.talking.live.n_sessions
+        monkeypatch.setattr(ResumableSession, "produce", fails)
+        async with client(server) as microphone:
+            answer = await microphone.speak(voice(), f"/whip?avatar={token}&options=%7B%22size%22%3A64%7D")
+            assert answer.status_code >= 400
+        assert server.context.talking.live.n_sessions == before
 
     run(test)
 

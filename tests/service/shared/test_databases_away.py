@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -170,6 +171,27 @@ def test_news_reach_other_machines_and_come_again_after_redis_was_away(redis_ser
         there.close()
 
 
+def has_room(limit: RateLimit) -> bool:
+    try:
+        limit.check("ada")
+    except TooMany:
+        return False
+    return True
+
+
+def test_a_redis_that_is_away_is_asked_once_by_those_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.service.shared import redis_rates
+
+    monkeypatch.setattr(redis_rates, "AWAY_S", 60.0)
+    rates = redis_rates.RedisRates("redis://127.0.0.1:9/0")
+    asked: list[str] = []
+    script = rates._script
+    monkeypatch.setattr(rates, "_script", lambda **given: (asked.append("asked"), script(**given))[1])
+    assert [rates.take("videos", "ada", 3, 1) for _ in range(3)] == [None] * 3
+    assert len(asked) == 1
+    rates.close()
+
+
 def test_rates_count_over_all_machines_and_by_process_while_redis_is_away(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,7 +214,75 @@ def test_rates_count_over_all_machines_and_by_process_while_redis_is_away(
     with pytest.raises(TooMany):
         there.take("ada")
     redis_server.start()
-    time.sleep(0.2)
-    there.check("ada")  # a new Redis knows of nobody
+    wait_for(lambda: has_room(there))  # a new Redis knows of nobody
     for one in rates:
         one.close()
+
+
+def test_a_database_that_became_a_copy_is_one_that_is_away(postgres: PostgresServer) -> None:
+    from core.service.shared.postgres import Postgres, Statements
+
+    def writes(db: Statements) -> None:
+        db.execute("SET TRANSACTION READ ONLY")
+        db.execute("INSERT INTO workers (worker, beats) VALUES ('a', 0)")
+
+    database = Postgres(postgres.url, 2)
+    try:
+        with pytest.raises(BusyError) as refused:
+            database.run(writes, patient_s=0.3)
+        assert refused.value.code == "jobs_away"
+        assert database.problem == "The database of jobs does not answer."  # anybody is told it at /health
+    finally:
+        database.close()
+
+
+def test_a_worker_counts_on_after_an_error_of_the_database(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.service.shared import heartbeats
+    from core.service.shared.postgres import Postgres
+
+    monkeypatch.setattr(heartbeats, "BEAT_S", 0.1)
+    database = Postgres(postgres.url, 2)
+    beats = heartbeats.Heartbeats(database)
+
+    def counted() -> bool:
+        return bool(database.run(lambda db: db.execute("SELECT count(*) FROM workers").fetchone())[0])
+
+    try:
+        beats.announce("a")
+        database.run(lambda db: db.execute("ALTER TABLE workers RENAME TO gone"))
+        time.sleep(0.5)
+        assert not beats.is_dead("b")
+        database.run(lambda db: db.execute("ALTER TABLE gone RENAME TO workers"))
+        database.run(lambda db: db.execute("DELETE FROM workers"))
+        wait_for(counted)
+    finally:
+        beats.withdraw()
+        database.close()
+
+
+def test_a_process_that_stands_still_does_not_hold_up_the_others(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.service.shared import postgres as module
+
+    monkeypatch.setattr(module, "IDLE_S", 1)
+    still, other = module.Postgres(postgres.url, 1), module.Postgres(postgres.url, 1)
+    go_on, locked = threading.Event(), threading.Event()
+
+    def stands(db: module.Statements) -> None:
+        locked.set()
+        go_on.wait(30)
+
+    def run() -> None:
+        with contextlib.suppress(BusyError):
+            still.run(stands, alone=True, patient_s=0.1)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert locked.wait(10)
+        other.run(lambda db: db.execute("DELETE FROM workers"), alone=True, patient_s=20)
+        assert not go_on.is_set()
+    finally:
+        go_on.set()
+        thread.join()
+        still.close()
+        other.close()

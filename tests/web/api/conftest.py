@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -55,12 +56,12 @@ def never_too_busy(monkeypatch: pytest.MonkeyPatch) -> None:
 def slowly(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Frames come slowly, until the event is set."""
     fast = threading.Event()
-    draw = LiteSession._draw
+    draw = LiteSession._drawn
 
-    def slow(session: LiteSession, row: object) -> object:
+    def slow(session: LiteSession, row: Any, controls: Any) -> object:
         fast.wait(0.2)
-        return draw(session, row)  # type: ignore[arg-type]
+        return draw(session, row, controls)
 
-    monkeypatch.setattr(LiteSession, "_draw", slow)
+    monkeypatch.setattr(LiteSession, "_drawn", slow)
     yield fast
     fast.set()

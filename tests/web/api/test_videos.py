@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -133,16 +134,16 @@ def test_many_aborted_connections_leave_the_server_as_it_was(server: Serving, cl
 
 
 def test_an_engine_that_fails_is_told_without_details(client: httpx.Client, monkeypatch: pytest.MonkeyPatch, server: Serving) -> None:
-    drawn = LiteSession._draw
+    drawn = LiteSession._drawn
     left = [40]
 
-    def fail(session: LiteSession, row: object) -> object:
+    def fail(session: LiteSession, row: Any, controls: Any) -> object:
         left[0] -= 1
         if left[0] < 0:
             raise RuntimeError("at /root/secret/engine.py")
-        return drawn(session, row)  # type: ignore[arg-type]
+        return drawn(session, row, controls)
 
-    monkeypatch.setattr(LiteSession, "_draw", fail)
+    monkeypatch.setattr(LiteSession, "_drawn", fail)
     assert error(client.post("/generate", **form(options='{"size": 64, "seed": 11}')), 500)["type"] == "InternalError"
     job = started(client, options='{"size": 64, "seed": 11}')
     wait_for(lambda: client.get(f"/jobs/{job}").json()["state"] == "failed")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from core.settings import Settings
 from core.studio import Studio
+from core.web.guards.refusals import TooSlow
+from core.web.live import whip
 from integrations.webrtc import offer_webrtc
 from tests.support.serving import Serving, error, forget_people, serving
 
@@ -47,3 +52,19 @@ def test_turn_servers_are_addresses(value: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("TALKING_HEAD_TURN_URLS", f"turn:turn.example.org:3478,{value}")
     with pytest.raises(ValueError, match="turn_urls"):
         Settings()
+
+
+def test_an_offer_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whip, "MOST_S", 0.05)
+    begun = [{"type": "http.request", "body": b"v=0", "more_body": True}]
+
+    async def receive() -> Any:
+        return begun.pop() if begun else await asyncio.Event().wait()
+
+    async def test() -> None:
+        scope = {"type": "http", "method": "POST", "headers": [(b"content-type", b"application/sdp")], "query_string": b""}
+        peers: Any = None
+        with pytest.raises(TooSlow):
+            await whip.take_offer(Request(scope, receive), peers, "key:ada", peers, peers)
+
+    asyncio.run(test())

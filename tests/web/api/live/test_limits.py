@@ -126,14 +126,14 @@ def test_a_session_has_a_longest_time(server: Serving, token: str, monkeypatch: 
 
 
 def test_an_engine_that_fails_ends_the_session_with_words(server: Serving, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(session: LiteSession, row: object) -> None:
+    def fail(session: LiteSession, row: object, controls: object) -> None:
         raise RuntimeError("at /root/secret/engine.py")
 
     async def test() -> None:
         async with call(server, token) as caller:
             await caller.say(**START)
             await caller.event("ready")
-            monkeypatch.setattr(LiteSession, "_draw", fail)
+            monkeypatch.setattr(LiteSession, "_drawn", fail)
             code, event = await caller.end()
         assert code == 1011
         assert event["error"]["type"] == "InternalError"
