@@ -332,6 +332,7 @@ def run(arguments: argparse.Namespace, written_as: Mapping[str, str] = AS_NAMED)
     options = read_options(with_seed({name: value for name, value in values.items() if name != "background" or picture is None}))
     output: Path = arguments.output_path
     check_output(arguments)
+    given_speech.check_transcript(options.render.transcript, GivenSpeech(arguments.audio_path))
 
     from core.media.image import load_image
     from core.media.source import load_source  # the heavy imports come after the arguments are known to be good

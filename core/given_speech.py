@@ -72,6 +72,14 @@ def recognition(audio: Audio, settings: Settings, cancel: threading.Event) -> It
         yield recorded.begin(audio, "local", cancel)
 
 
+def check_transcript(transcript: str, speech: GivenSpeech) -> None:
+    """Raises OptionError where the transcript, if there is one, is not of a recording, or cannot be aligned here."""
+    if transcript:
+        from core.service.transcripts import check_transcript as check
+
+        check(speech.recording is None)
+
+
 def with_transcript(audio: Audio, transcript: str, cancel: threading.Event) -> Audio:
     """The recording with the words and phones of its transcript; "": as it is. Raises OptionError, EngineUnavailable."""
     if not transcript:

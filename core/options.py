@@ -12,13 +12,16 @@ import json
 import random
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.errors import OptionError
 from core.picture_options import is_background
 from core.types import Controls, Framing, RenderOptions
+
+if TYPE_CHECKING:
+    from core.settings import Settings  # it takes a while, and a command line reads options before it needs any
 
 EMOTION_NAMES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise", "contempt")
 
@@ -104,6 +107,12 @@ def read_value(text: str) -> Any:
 def with_seed(values: Mapping[str, Any]) -> dict[str, Any]:
     """The options by name, with a seed drawn where a random one is asked for."""
     return {**values, "seed": random.SystemRandom().randrange(2**32)} if values.get("seed") == "random" else dict(values)
+
+
+def with_disclosure(options: Options, settings: Settings) -> Options:
+    """With the label and the mark that a server of this deployment draws: they may be asked for, but not away."""
+    label, mark = settings.label or options.render.label, settings.mark or options.render.mark
+    return dataclasses.replace(options, render=dataclasses.replace(options.render, label=label, mark=mark))
 
 
 def background_picture(values: Mapping[str, Any]) -> Path | None:

@@ -85,6 +85,7 @@ class ResultReuse:
         parts = {
             "source": ["video" if moving else "photo", source, run_request.framing],
             "audio": [audio.original, audio.samples, audio.words if run_request.options.burn_captions else (), audio.phones],
+            "warnings": audio.warnings,  # they are in what is told of the video; a transcript adds some that the sound alone does not
             "controls": run_request.controls,
             "options": _comparable(run_request.options),
             "said": [loaded.disclosure, loaded.marker.fingerprint, self._signature],

@@ -30,14 +30,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from core.atomic_components.condition_handler import ConditionHandler
-from core.atomic_components.motion_options import WINDOW_FRAMES, Audio2MotionOptions
+from core.atomic_components.motion_options import MAX_SMOOTHING, WINDOW_FRAMES, Audio2MotionOptions
 from core.atomic_components.pose import LAYOUT, MOTION_DIM, POSE_DIM, Array, SourceMotion
 from core.atomic_components.wav2feat import FEATURE_DIM
 from core.errors import TalkingHeadError
 from core.stage_times import stage
 
-KEPT_WINDOWS = 2
-"""Rows that later windows or the second smoothing may still read: fade (79) + its smoothing (40), or lag of the output (79 + 40)."""
+KEPT_ROWS = MAX_SMOOTHING
+"""Beside those of a window: rows that later windows or the second smoothing may still read are less than a window (fade, or lag of the
+output) and half of the widest smoothing.
+"""
 
 
 class MotionSampler(Protocol):
@@ -267,7 +269,7 @@ class Audio2Motion:
         self._keep(joined)
 
     def _keep(self, rows: Array) -> None:
-        surplus = max(0, len(rows) - KEPT_WINDOWS * self._options.seq_frames - self._options.valid)
+        surplus = max(0, len(rows) - self._options.seq_frames - KEPT_ROWS - self._options.valid)
         self._rows, self._base = rows[surplus:], self._base + surplus
 
     def _hand_out(self, end: int, ended: bool) -> Iterator[Array]:

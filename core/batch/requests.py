@@ -11,7 +11,7 @@ from typing import Any
 
 from core.batch.job_list import BatchJob
 from core.errors import OptionError
-from core.given_speech import check_text, read_recording, recognition, speak_text, with_transcript
+from core.given_speech import check_text, check_transcript, read_recording, recognition, speak_text, with_transcript
 from core.media.image import load_image
 from core.media.source import load_source
 from core.media.video import check_writable
@@ -48,6 +48,7 @@ class JobRequests:
         """Reads what the job is made of. Raises TalkingHeadError for what is known to fail; whether there is a face is seen later."""
         options = _options(job)
         burned = options.render.burn_captions
+        check_transcript(options.render.transcript, job.speech)
         audio: Audio | AudioStream
         if job.speech.recording is not None:
             audio = read_recording(job.speech.recording, self._settings)

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.engines.capabilities import DITTO_FRAMING
 from core.errors import OptionError, TalkingHeadError
-from core.options import Options, preset, read_options
+from core.options import Options, preset, read_options, with_disclosure
 from core.settings import Settings
 from core.types import Controls, Framing, RenderOptions
 
@@ -46,9 +46,8 @@ def settled(values: Mapping[str, Any], settings: Settings, avatar: bool) -> dict
     options = read(result)
     options.framing.verify()
     options.render.verify()
-    result["label"] = settings.label or options.render.label  # a visitor may ask for the label, not it away
-    result["mark"] = settings.mark or options.render.mark
-    return result
+    disclosed = with_disclosure(options, settings).render
+    return {**result, "label": disclosed.label, "mark": disclosed.mark}
 
 
 def naming_preset(error: TalkingHeadError, values: Mapping[str, Any]) -> TalkingHeadError:

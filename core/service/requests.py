@@ -113,9 +113,7 @@ class Requests:
         audio: Audio | SpokenAudio | None = None
         burned, transcript = bool(settled.get("burn_captions")), bool(settled.get("transcript"))
         if transcript:
-            check_transcript()
-            if inputs.text is not None:
-                raise OptionError("A transcript and a text are given.", "A transcript is a recording's.", code="transcript_and_text")
+            check_transcript(inputs.text is not None)
         if inputs.text is None and kind != "idle" and self._recognised(inputs.captions, burned):
             request["captions"] = True
         if inputs.text is not None:

@@ -19,8 +19,10 @@ NAMED = 5
 """Unknown words that an error names."""
 
 
-def check_transcript() -> None:
-    """Raises OptionError where no transcript can be aligned."""
+def check_transcript(of_text: bool = False) -> None:
+    """Raises OptionError where no transcript can be aligned. of_text: a text is spoken, which says itself what is said."""
+    if of_text:
+        raise OptionError("A transcript and a text are given.", "A transcript is a recording's.", code="transcript_and_text")
     if not sphinx.is_installed():
         raise OptionError(
             "A transcript needs PocketSphinx, and it is not installed here.",

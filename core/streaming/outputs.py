@@ -25,9 +25,9 @@ class LiveOptions:
     for WebRTC). sound_rate_hz: of what is sent, whatever comes in; the
     lower it is, the longer AAC keeps it back (64 ms at 48 kHz, 128 at 24). segment_frames: frames of one segment, 1 to 50. lead_s: how much
     video is handed out at once at the start, for the player to have in hand, half a second at most. jitter_s: how late sound may be without
-    a gap: speech begins when that much more is there than the engine needs. fill: where sound is late all the same silence is spoken; else
-    the utterance ends there, and what comes later is another one. gap_s: so long after the last sound the utterance is taken for ended.
-    max_buffer_s: of sound that waits. stats_every_s: between "stats" events.
+    a gap: speech begins when that much more is there than the engine needs. fill: where sound is late all the same silence is spoken, in
+    texts always; else the utterance ends there, and what comes later is another one. gap_s: so long after the last sound the utterance is
+    taken for ended. max_buffer_s: of sound that waits. stats_every_s: between "stats" events.
     """
 
     output: OutputKind = "segments"

@@ -63,8 +63,8 @@ class Speech:
         return told
 
     def _go_on(self) -> None:
-        """Without the sound that is late."""
-        if self._fill:
+        """Without the sound that is late. A text goes on with the sound that comes: its end is told by who synthesises it."""
+        if self._fill or self.utterance.say is not None:
             self.utterance.fill()
             self.n_filled += 1
         else:

@@ -38,7 +38,8 @@ def viseme_document(audio: Audio, check: Callable[[], None] = lambda: None) -> d
         check()
         heard.append(tracker.push(samples))
     rows = np.concatenate((*heard, tracker.flush()))
-    if phones:
+    by_phones = any(ipa for ipa, _, _ in phones)  # of a voice that tells none only the pauses are known
+    if by_phones:
         oculus = oculus_of_phones(phones, (np.arange(len(rows)) + 0.5) * SAMPLES_PER_FRAME / SAMPLE_RATE_HZ)
         timed = [(viseme, start, end) for phone in phones for viseme, start, end in parts(phone)]
         events = _of_phones((viseme.oculus, start, end) for viseme, start, end in timed)
@@ -51,7 +52,7 @@ def viseme_document(audio: Audio, check: Callable[[], None] = lambda: None) -> d
         "version": VERSION,
         "duration_ms": round(audio.duration_s * 1000),
         "frame_ms": FRAME_MS,
-        "source": "phones" if phones else "sound",
+        "source": "phones" if by_phones else "sound",
         "oculus": events,
         "azure": azure,
         "arkit": {"names": list(DRIVEN), "frames": np.round(arkit_of_rows(rows, oculus).astype(np.float64), DIGITS).tolist()},

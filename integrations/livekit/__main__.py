@@ -14,7 +14,7 @@ from pathlib import Path
 from core.command_line import OneLineParser, end_like_ctrl_c, exit_code, log_to_stderr
 from core.errors import OptionError
 from core.media.image import load_image
-from core.options import read_assignments, read_options
+from core.options import Options, read_assignments, read_options, with_disclosure, with_seed
 from core.settings import Settings, read_settings
 from core.studio import ENGINE_NAMES, open_studio
 from core.thread_priority import switch_often
@@ -39,6 +39,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def options_of(arguments: argparse.Namespace, settings: Settings) -> Options:
+    """With the label and the mark as of every server. Raises OptionError."""
+    return with_disclosure(read_options(with_seed(read_assignments(arguments.assignments))), settings)
+
+
 def run(arguments: argparse.Namespace) -> None:
     url, key = os.environ.get("LIVEKIT_URL", ""), os.environ.get("TALKING_HEAD_WORKER_KEY", "")
     if not url:
@@ -46,7 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
     if len(key) < MIN_KEY_CHARS:
         raise OptionError("TALKING_HEAD_WORKER_KEY is missing or short.", f"Make up {MIN_KEY_CHARS} characters or more; agents send them.")
     settings = read_settings(Settings)
-    options = read_options(read_assignments(arguments.assignments))
+    options = options_of(arguments, settings)
     photo = load_image(arguments.photo, settings)
     studio = open_studio(settings, offer_ditto(settings, arguments.ditto))
     open_live = partial(studio.live, photo, OWNER, arguments.engine, options.framing, options.controls, options.render, live_options())

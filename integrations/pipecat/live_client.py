@@ -76,6 +76,11 @@ class LiveClient:
         self._socket: ClientConnection | None = None
         self._closing = False
 
+    @property
+    def has_session(self) -> bool:
+        """There is a session, though perhaps no connection to it now: what is sent reaches it, or is dropped with it."""
+        return bool(self._session)
+
     def send(self, message: bytes | dict[str, Any]) -> None:
         """Sound, of 1 MiB at most, or a control message. It is kept until the server has taken it, over connections of the session: who
         sends bounds how much that is.

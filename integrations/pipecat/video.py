@@ -145,7 +145,7 @@ class TalkingHeadVideoService(AIService):
     def _interrupt(self) -> None:
         self._forget()
         self._generation += 1
-        if self._client is not None and self._client.connected.is_set():
+        if self._client is not None and self._client.has_session:  # also without a connection: the session goes on, and counts it
             self._client.send({"type": "interrupt"})
 
     def _forget(self) -> None:

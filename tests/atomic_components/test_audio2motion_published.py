@@ -31,7 +31,7 @@ def test_parity_joined_windows(case: str, photo: SourceMotion, monkeypatch: pyte
         options["v_min_max_for_clip"] = np.stack([np.full(265, low, np.float32) for low in (-0.8, 0.9, 0, 0)])
     if "fix_kp_cond_dim" in options:
         options["fix_kp_cond_dim"] = tuple(options["fix_kp_cond_dim"])
-    monkeypatch.setattr(audio2motion, "KEPT_WINDOWS", 100)  # the golden holds all joined rows; a session holds the last
+    monkeypatch.setattr(audio2motion, "KEPT_ROWS", 10_000)  # the golden holds all joined rows; a session holds the last
     model = Sampled(lambda i, *_: synthetic_normal(f"pred_clip_{i}", (1, 80, 265), SEED))
     stage = a2m_of(model, photo, sampling_timesteps=1, **options)
     settings = stage._options

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from core.batch.job_list import BatchJob
 from core.batch.records import digest, record_path
 from core.batch.requests import JobRequests
 from core.batch.run import BatchRun, Outcome
-from core.errors import DiskFull
+from core.errors import DiskFull, OptionError
 from core.given_speech import GivenSpeech
 from core.media.video import VideoWriter
 from core.settings import Settings
@@ -241,3 +242,10 @@ def test_every_row_is_looked_at_before_the_first_is_made(studio: Studio, tmp_pat
     for row, word in zip(wrong, said, strict=True):
         assert word in str(row)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_transcript_of_a_text_is_refused_before_anything_is_made(studio: Studio, tmp_path: Path) -> None:
+    job = dataclasses.replace(job_of(1, tmp_path, transcript="Hello."), speech=GivenSpeech(text="Hello."))
+    with contextlib.closing(Speaker(studio.settings, None)) as speaker, pytest.raises(OptionError) as caught:
+        JobRequests(studio, studio.settings, speaker, threading.Event(), lambda progress: None).check(job)
+    assert caught.value.code == "transcript_and_text"

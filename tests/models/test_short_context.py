@@ -65,10 +65,11 @@ def test_the_forms_agree(network: LMDM, tmp_path: Path) -> None:
 
 def stage(network: LMDM, features: np.ndarray, **options: object) -> np.ndarray:
     source = make_source(7, 1)
-    run = Audio2MotionOptions(sampling_timesteps=3, seq_frames=FRAMES, trained_context=CONTEXT, **options)  # type: ignore[arg-type]
+    frames, context = network.frames, network.causal_after
+    run = Audio2MotionOptions(sampling_timesteps=3, seq_frames=frames, trained_context=context, **options)  # type: ignore[arg-type]
     motion = Audio2Motion(
         sampler_of(prepare_for_inference(network), 3), ConditionHandler(source), source, lambda n: np.zeros((n, 1024), np.float32),
-        seeded_noise(0, FRAMES), run,
+        seeded_noise(0, frames), run,
     )  # fmt: skip
     rows = [row for start in range(0, len(features), 5) for row in motion.push(features[start : start + 5])]
     return np.stack([*rows, *motion.flush()])
@@ -93,6 +94,16 @@ def test_live_motion_does_not_depend_on_sound_that_has_not_come(network: LMDM) -
     options = {"online_mode": True, "overlap_v2": 75, "emit_tail": True}
     short, long = stage(network, features[:30], **options), stage(network, features, **options)
     np.testing.assert_allclose(short, long[:30], atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{"overlap_v2": 75}, {"online_mode": True, "overlap_v2": 75}], ids=["whole", "live"])
+def test_short_windows_keep_what_wide_smoothing_reads(options: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    short = LMDM(**TINY["lmdm"], frames=10).eval().requires_grad_(False)
+    features = synthetic_input("short_context", (90, 1024), 7, -1, 1)
+    found = stage(short, features, smo_k_d=80, **options)
+    monkeypatch.setattr("core.atomic_components.audio2motion.KEPT_ROWS", 10_000)
+    np.testing.assert_array_equal(found, stage(short, features, smo_k_d=80, **options))
 
 
 def test_the_presets_fit_such_a_model() -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from core.engines.base import Engine
 from core.errors import Cancelled, OutputError
+from core.notices import notice
 from core.optimization import inference_cache
 from core.optimization.inference_cache import canonical
 from core.studio import Studio
@@ -87,6 +88,7 @@ def test_an_avatar_and_its_photo_are_the_same_request(
         {"controls": Controls(blink=0.5)},
         {"audio": "other bytes"},
         {"audio": "other samples"},
+        {"audio": "a transcript that does not fit"},
         {"source": "other photo"},
     ],
     ids=str,
@@ -97,6 +99,7 @@ def test_whatever_matters_makes_another_request(
     values = {
         "other bytes": dataclasses.replace(short, original=short.original + b"\0"),
         "other samples": dataclasses.replace(short, samples=short.samples * np.float32(0.5)),
+        "a transcript that does not fit": dataclasses.replace(short, warnings=(*short.warnings, notice("transcript_unlike"))),
         "other photo": dataclasses.replace(portrait, sha256="other"),
     }
     studio = open_again()

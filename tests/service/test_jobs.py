@@ -342,3 +342,20 @@ def test_a_name_that_is_no_jobs_reaches_no_store(machine: Machine, job_id: str, 
     monkeypatch.setattr(SqliteJobStore, "get", lambda store, job_id: pytest.fail("the store was asked"))
     with pytest.raises(UnknownJob):
         jobs.get(job_id, "ada")
+
+
+def test_a_process_ends_in_good_order_while_the_store_is_away(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(store: SqliteJobStore, worker: str) -> list[Any]:
+        raise BusyError("The database of jobs does not answer.", "", code="jobs_away")
+
+    jobs = machine.process(started=False)
+    job = jobs.submit(new())
+    monkeypatch.setattr(SqliteJobStore, "requeue", away)
+    jobs.stop(0.0, 0.0)
+
+    async def watched() -> None:
+        async for _ in jobs.watch(job.id, "ada"):
+            pass
+
+    with pytest.raises(BusyError, match="is stopping"):
+        asyncio.run(asyncio.wait_for(watched(), 10))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.streaming import LiveOptions
+from core.streaming.say import Say
 from tests.support.live_stage import Stage, joined, rustle
 
 GAPS = LiveOptions(output="frames", lead_s=0, sound_rate_hz=16_000, fill=False)
@@ -24,6 +25,19 @@ def test_late_sound_ends_an_utterance_and_begins_another() -> None:
     spoken = np.concatenate([frame.sound[0, : frame.n_speech] for frame in stage.frames])
     assert np.abs(spoken - speech / 32768).max() < 1e-6
     assert np.abs(joined(stage.frames)).sum() >= np.abs(spoken).sum()  # what follows is silence
+
+
+def test_a_text_goes_on_when_its_sound_is_late() -> None:
+    stage = Stage(GAPS)
+    say = Say("0", "One two.", 8)
+    stage.live.reserve(say)
+    for piece in ("One", "two."):
+        stage.live.feed_say(say, np.full(16_000, 0.5, np.float32), 16_000, piece, ())
+        stage.run(1.2)
+    stage.live.end_say(say)
+    stage.run(0.2)
+    assert stage.events == ["ready", "speaking", "saying", "saying", "said", "idle"]
+    assert len(stage.spoken) >= 50
 
 
 def test_frames_tell_how_many_chunks_are_over() -> None:

@@ -102,6 +102,13 @@ def test_known_phones_give_the_times(speech: Audio, phones: list[tuple[str, floa
     assert [OCULUS[column] for column in weights[single].argmax(1)] == middle
 
 
+def test_known_pauses_between_words_that_are_not_known_say_nothing_of_these(speech: Audio) -> None:
+    end_s = len(speech.samples) / 16_000
+    document = viseme_document(dataclasses.replace(speech, phones=(Phone("", end_s - 0.1, end_s),)))
+    assert document["source"] == "sound"
+    assert document["oculus"] == viseme_document(speech)["oculus"]
+
+
 def test_it_is_written_whole_and_words_come_later(speech: Audio, tmp_path: Path) -> None:
     path = beside(tmp_path / "video.mp4")
     assert path.name == "video.visemes.json"

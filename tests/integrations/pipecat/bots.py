@@ -162,6 +162,26 @@ async def is_interrupted() -> dict[str, Any]:
     return await Bot().run(play)
 
 
+async def is_interrupted_without_a_connection() -> dict[str, Any]:
+    async def play(bot: Bot) -> dict[str, Any]:
+        await bot.picture()
+        await bot.say(noise(5.0, 20_000), stop=False)
+        await bot.sink.until(lambda: len(bot.sink.sound()) > 12_000)
+        client = bot.avatar._client
+        client._socket.transport.abort()
+        while client.connected.is_set():
+            await asyncio.sleep(0.01)
+        await bot.worker.queue_frame(InterruptionFrame())
+        before, shown = len(bot.sink.sound()), len(bot.sink.of(OutputImageRawFrame))
+        await bot.sink.until(lambda: len(bot.sink.of(OutputImageRawFrame)) > shown + 5)
+        await bot.say(noise(0.5, 2_000))
+        await bot.stopped()
+        after = bot.sink.sound()[before:]
+        return {"new_s": len(after) / 48_000, "loudest": int(np.abs(after.astype(int)).max())}
+
+    return await Bot().run(play)
+
+
 async def takes_any_sound() -> dict[str, Any]:
     async def play(bot: Bot) -> None:
         await bot.picture()

@@ -45,8 +45,8 @@ def given(server: Serving, speech: Path) -> dict[str, dict[str, Any]]:
     with server.client() as client, PORTRAIT.open("rb") as photo:
         token = client.post("/avatars", files={"image": photo}).json()["token"]
     names = [
-        "speaks", "is_interrupted", "takes_any_sound", "ends_after_it_has_said_all", "loses_its_connection", "loses_its_session",
-        "has_a_wrong_key", "has_no_server", "waits_for_a_place",
+        "speaks", "is_interrupted", "is_interrupted_without_a_connection", "takes_any_sound", "ends_after_it_has_said_all",
+        "loses_its_connection", "loses_its_session", "has_a_wrong_key", "has_no_server", "waits_for_a_place",
     ]  # fmt: skip
     command = [str(PYTHON), "-W", "ignore", str(BOTS), server.url, KEY, token, str(speech), *names]
     ended = subprocess.run(command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=300, check=False)
@@ -71,6 +71,12 @@ def test_an_interruption_leaves_nothing_of_the_old_speech(given: dict[str, Any])
     assert bot["loudest"] < 2_500
     assert bot["sound_s"] < 5
     assert (bot["stopped"], bot["errors"]) == (1, [])
+
+
+def test_an_interruption_while_there_is_no_connection_counts_and_the_person_is_seen_again(given: dict[str, Any]) -> None:
+    bot = given["is_interrupted_without_a_connection"]
+    assert 0.5 <= bot["new_s"] <= 0.8
+    assert bot["loudest"] < 2_500
 
 
 def test_any_rate_and_number_of_channels_and_a_single_sample(given: dict[str, Any]) -> None:

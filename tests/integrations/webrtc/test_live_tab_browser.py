@@ -17,7 +17,9 @@ pytest.importorskip("aiortc", reason="aiortc is not installed (requirements-webr
 pytestmark = [pytest.mark.slow, *BROWSER_MARKS]
 HEARD = f"--use-file-for-fake-audio-capture={ROOT / 'assets' / 'speech_16s.wav'}"
 WATCHED = """window.peers = [];
-window.RTCPeerConnection = class extends RTCPeerConnection { constructor(...all) { super(...all); window.peers.push(this); } };"""
+window.RTCPeerConnection = class extends RTCPeerConnection { constructor(...all) { super(...all); window.peers.push(this); } };
+window.sockets = [];
+window.WebSocket = class extends WebSocket { constructor(...all) { super(...all); window.sockets.push(this); } };"""
 RECEIVED = """async () => {
   const found = [...(await window.peers[0].getStats()).values()];
   const picture = found.find((each) => each.type === 'inbound-rtp' && each.kind === 'video');
@@ -29,6 +31,16 @@ APART = """async () => {
   const [one, other] = found.map((each) => each.estimatedPlayoutTimestamp);
   return one && other ? Math.abs(one - other) / 1000 : 1e9;
 }"""
+LOST = """() => {
+  window.sockets.at(-1).close();
+  setTimeout(() => {
+    for (const pc of window.peers) {
+      Object.defineProperty(pc, 'connectionState', { get: () => 'closed' });
+      pc.onconnectionstatechange();
+    }
+  }, 500);
+}"""
+"""Both are gone, the WebSocket first."""
 RESTART = """() => {
   const [pc] = window.peers;
   window.named = pc.remoteDescription.sdp.match(/a=ice-ufrag:.*/)[0];
@@ -96,5 +108,20 @@ def test_where_udp_is_blocked_it_says_so_and_goes_over_the_websocket(server: Ser
         page.locator(".th-live-way", has_text="UDP is blocked").wait_for(timeout=RESULT_MS)
         moves(page)
         assert page.evaluate(f"{SHOWN}.srcObject") is None
+        press(page, "stop")
+        tab.context.close()
+
+
+def test_where_both_were_lost_the_session_goes_on_over_the_websocket(server: Server) -> None:
+    with browser_with(*FAKE_DEVICES, HEARD) as browser:
+        tab, page = opened(browser, server)
+        start(page)
+        moves(page)
+        assert page.evaluate(f"{SHOWN}.srcObject !== null")
+        page.evaluate(LOST)
+        page.locator(".th-live-note", has_text="The connection was lost").wait_for(timeout=SHOWS_MS)
+        page.locator(".th-live-way", has_text="over the WebSocket").wait_for(timeout=RESULT_MS)
+        page.wait_for_function(f"{SHOWN}.srcObject === null && {SHOWN}.src", timeout=RESULT_MS)
+        moves(page)
         press(page, "stop")
         tab.context.close()

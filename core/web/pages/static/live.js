@@ -68,7 +68,7 @@ function connect() {
   behind_s = null;
   pinged.clear();
   face = new Face(video, { avatar: settings.avatar, lang: words.page }, {
-    ready: () => over_peers || began(),
+    ready,
     failed: (sentence) => end(sentence || words.failed),
     lost: () => say(words.lost),
     moved: () => end(words.elsewhere),
@@ -81,6 +81,13 @@ function connect() {
 }
 
 const began = () => say(muted ? words.muted : words.ready);
+
+// Also of a session that is had again after its WebSocket was lost.
+function ready() {
+  if (!over_peers) began();
+  else if (face.player.over) by_socket(true); // WebRTC went meanwhile
+  else if (face.player.spoken) began();
+}
 
 function by_peers(ready) {
   const [track] = microphone.microphone.stream.getAudioTracks();

@@ -148,9 +148,13 @@ class PeerPlayer {
 
   // What the browser keeps back to even out the network, seconds.
   async kept_s() {
-    const found = await this.watching.pc.getStats();
-    const picture = [...found.values()].find((each) => each.type === 'inbound-rtp' && each.kind === 'video');
+    const found = await this.watching.pc?.getStats(); // none before it is offered
+    const picture = [...(found?.values() ?? [])].find((each) => each.type === 'inbound-rtp' && each.kind === 'video');
     return picture?.jitterBufferEmittedCount ? picture.jitterBufferDelay / picture.jitterBufferEmittedCount : 0;
+  }
+
+  get over() {
+    return this.watching.over || this.speaking.over;
   }
 
   skip() {}
