@@ -185,8 +185,8 @@ class JobRunner:
         self._join(timeout_s)
         try:
             self.put_back(self.worker, BusyError("The service is stopping.", "Send it again in a minute.", code="stopping"))
-        except BusyError as error:  # the store is away; others put the jobs back once they find this worker dead
-            logger.warning("running jobs are left to other processes: %s", error)
+        except BusyError as error:  # the store is away: others put it back once they know that this process has ended
+            logger.warning("jobs were not put back: %s", error)
         self._liveness.withdraw()
 
     def _join(self, timeout_s: float) -> None:

@@ -336,6 +336,14 @@ def test_what_was_cancelled_leaves_no_file(machine: Machine) -> None:
     wait_for(lambda: list(machine.outputs.root.iterdir()) == [])
 
 
+@pytest.mark.parametrize("job_id", ["", "\0", "\ud800", "a b", "../../x", "x" * 101])
+def test_a_name_that_is_no_jobs_reaches_no_store(machine: Machine, job_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = machine.process()
+    monkeypatch.setattr(SqliteJobStore, "get", lambda store, job_id: pytest.fail("the store was asked"))
+    with pytest.raises(UnknownJob):
+        jobs.get(job_id, "ada")
+
+
 def test_a_process_ends_in_good_order_while_the_store_is_away(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(store: SqliteJobStore, worker: str) -> list[Any]:
         raise BusyError("The database of jobs does not answer.", "", code="jobs_away")
@@ -351,11 +359,3 @@ def test_a_process_ends_in_good_order_while_the_store_is_away(machine: Machine, 
 
     with pytest.raises(BusyError, match="is stopping"):
         asyncio.run(asyncio.wait_for(watched(), 10))
-
-
-@pytest.mark.parametrize("job_id", ["", "\0", "\ud800", "a b", "../../x", "x" * 101])
-def test_a_name_that_is_no_jobs_reaches_no_store(machine: Machine, job_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = machine.process()
-    monkeypatch.setattr(SqliteJobStore, "get", lambda store, job_id: pytest.fail("the store was asked"))
-    with pytest.raises(UnknownJob):
-        jobs.get(job_id, "ada")

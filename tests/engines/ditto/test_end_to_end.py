@@ -30,9 +30,9 @@ RENDERED = (0, 10, 37, 50, 74)
 SIDE_PX = 320
 
 
-def noise_in_order(seed: int) -> Callable[[], Array]:
+def noise_in_order(seed: int, frames: int) -> Callable[[], Array]:
     numbers = itertools.count()
-    return lambda: synthetic_normal(f"e2e_randn_{next(numbers)}", (1, 80, 265), SEED)
+    return lambda: synthetic_normal(f"e2e_randn_{next(numbers)}", (1, frames, 265), SEED)
 
 
 class Mesh:
