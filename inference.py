@@ -52,7 +52,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--visemes", type=Path, metavar="FILE", help="write what the mouth does, for other avatars (.json)")
     voice.add_argument("--captions", type=Path, metavar="FILE", help="write captions (.vtt or .srt); of a recording as they are recognised")
     parser.add_argument(
-        "--source_path", type=Path, help="photo (png, jpg, heic, avif, webp, bmp) or video (mp4, mov, webm, mkv, avi, mpeg, flv)"
+        "--source_path", type=Path, help="photo (png, jpg, heic, avif, webp, bmp) or video (mp4, mov, webm, mkv, avi, wmv, mpeg, flv, gif)"
     )
     parser.add_argument("--output_path", type=Path, help="video to write (.mp4)")
     parser.add_argument("--engine", default="auto", choices=("auto", "lite", "ditto"), help="default: auto")

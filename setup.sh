@@ -57,7 +57,7 @@ usage: ./setup.sh [command]
   train            install what training the motion model needs (docs/training.md)
   cluster          install what several machines share their jobs by (docs/deployment.md)
   speech           install the voices that speak a text (docs/usage.md; espeak-ng among them is under the GPL)
-  test [--all]     run ruff, mypy and pytest; --all adds the slow tests; what else is given goes to pytest
+  test [--all]     run ruff, mypy and pytest; --all adds the slow tests and the packages they need; what else is given goes to pytest
   help             this text
 
 Each command first installs what it needs into .venv; a second run starts at once.

@@ -1,1 +1,1 @@
-"""Adapters of the live session to platforms where others build talking agents. Nothing in core/ imports them."""
+"""Live sessions over protocols and platforms of others: WebRTC, LiveKit, Pipecat, RTMP, virtual cameras. Nothing in core/ imports them."""

@@ -13,7 +13,7 @@ from core.web.api.settings import ServerSettings
 from tests.support.paths import ROOT
 
 PROGRAMS = ("app.py", "app_optimized.py", "api_server.py", "inference.py", "model_manager.py")
-FOLDERS = ("benchmarks", "core", "manager", "compat", "examples", "scripts")
+FOLDERS = ("benchmarks", "core", "manager", "compat", "examples", "integrations", "training", "scripts")
 DOCUMENT = re.compile(r"\bREADME(?:\.md)?\b|\b[\w./-]+\.md\b")
 SETTING = re.compile(r"\bTALKING_HEAD_([A-Z0-9]+(?:_[A-Z0-9]+)*)\b")
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z_]+(?:-[a-z]+)*(?![\w-])")
@@ -21,9 +21,13 @@ NAMED = re.compile(r"`([^`]+)`")
 OF_OTHERS = {
     "--query-gpu", "--format",  # nvidia-smi's
     "--share", "--gpus",
+    "--num_processes",  # accelerate's
 }  # fmt: skip
-NO_SETTINGS = {"KEY"}
-"""Of the examples: the client's own."""
+NO_SETTINGS = {"KEY", "SERVER", "WORKER_KEY", "WORKER_URL"}
+"""The client's own: of the examples, and of the LiveKit agent and its worker."""
+
+WRITTEN = {"scores.md"}
+"""By commands, for their users."""
 
 
 @cache
@@ -53,7 +57,7 @@ def problems(where: str, text: str) -> Iterator[str]:
 
 
 def problems_of_sentence(where: str, text: str) -> Iterator[str]:
-    for name in {document(found) for found in DOCUMENT.findall(text)}:
+    for name in {document(found) for found in DOCUMENT.findall(text)} - WRITTEN:
         beside = (ROOT / where.split(":")[0]).parent / name
         path = ROOT / name if (ROOT / name).is_file() else beside
         if not path.is_file():

@@ -53,7 +53,7 @@ RULES = [
     (["core/web/pages"], {"core.web.api", "uvicorn"}),
     (["core/web/api", "-core/web/api/page_mount.py"], {"core.web.pages", "gradio"}),
     (["core/web/guards"], {"core.web.api", "core.web.pages", "gradio"}),
-    (["integrations/pipecat"], {"core", "manager", "integrations.livekit"}),
+    (["integrations/pipecat", "integrations/live_client.py"], {"core", "manager", "integrations.livekit"}),
     (["integrations/livekit"], {"integrations.pipecat", "core.service", "core.web.api", "core.web.pages", "core.web.live"}),
     (["integrations/livekit/plugin"], TOP_LEVEL | {"core", "integrations"}),
     (["core/web/live"], {"core.web.api", "core.web.pages", "gradio", "fastapi"}),

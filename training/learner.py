@@ -79,7 +79,7 @@ class Learner(nn.Module):
 def recompute(lmdm: LMDM) -> None:
     """Lets each layer of the decoder keep its input alone, and be computed again for the gradient (arXiv:1604.06174)."""
     for layer in lmdm.seqTransDecoder.stack:
-        layer.forward = partial(_recomputed, layer.forward)  # type: ignore[method-assign]
+        layer.forward = partial(_recomputed, layer.forward)
 
 
 def _recomputed(forward: Any, *arguments: Any) -> Any:

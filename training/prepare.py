@@ -12,9 +12,10 @@ import argparse
 import multiprocessing
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -155,10 +156,11 @@ def told_of(entry: SourceEntry) -> str:
     if entry.error:
         return f"{entry.name}: {entry.error}"
     kept = sum(clip.frames for clip in entry.clips) / FPS
-    lost: Counter[str] = Counter()
+    lost: dict[str, float] = defaultdict(float)
     for each in entry.dropped:
-        lost[each.reason] += round(each.to_s - each.from_s, 2)  # type: ignore[assignment] - seconds are no whole number
-    why = "".join(f"; {seconds:.1f} s dropped: {REASONS[reason]}" for reason, seconds in lost.most_common())
+        lost[each.reason] += round(each.to_s - each.from_s, 2)
+    most_first = sorted(lost.items(), key=itemgetter(1), reverse=True)
+    why = "".join(f"; {seconds:.1f} s dropped: {REASONS[reason]}" for reason, seconds in most_first)
     return f"{entry.name}: {kept:.1f} s in {len(entry.clips)} clips of {entry.seconds:.1f} s{why}"
 
 

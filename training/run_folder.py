@@ -94,7 +94,7 @@ def save_state(
 ) -> None:
     """Weights, averages and the optimiser's moments as safetensors, the rest as JSON; then states beyond `kept` go. Raises OutputError."""
     folder = Path(config.run) / STATES
-    names = {parameter: name for name, parameter in network.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in network.named_parameters()}
     moments: dict[str, Tensor] = {}
     for parameter, kept in optimizer.state.items():
         moments |= {f"{names[parameter]}.{key}": value for key, value in kept.items()}

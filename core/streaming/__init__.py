@@ -17,7 +17,7 @@ Live (`live.py`): `Studio.live` loads and registers on the calling thread, then 
     live.end_of_utterance(); live.interrupt(); live.set_controls(Controls(...)); live.close()
     while not live.closed:
         output = live.next_output(timeout_s=1.0)       # one thread; computes what is due, so call it all the time
-        # LiveEvent(kind, generation, at_s, data)       ready, speaking, idle, interrupted, stats
+        # LiveEvent(kind, generation, at_s, data)       as in outputs.EventKind
         # LiveSegment(segment, generation, speaking)   the "init" piece comes first; or, with LiveOptions(output="frames"):
         # LiveFrame(frame, sound, generation, at_s, speaking, n_speech, n_over)    or, with "packets":
         # LivePacket(picture, sound, key, generation, at_s, speaking)    H.264 and Opus, for WebRTC

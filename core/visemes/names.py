@@ -1,7 +1,4 @@
-"""The names of visemes and blendshapes, and the viseme of every phone.
-
-Visemes are those of Oculus' lip sync (15) and of Azure's speech service (0 to 21); blendshapes those of ARKit (52).
-"""
+"""The names of visemes, those of Oculus' lip sync (15) and of Azure's speech service (0 to 21), and the visemes of every phone."""
 
 from __future__ import annotations
 
@@ -11,20 +8,7 @@ from typing import NamedTuple
 from core.lite.phones import symbols
 
 OCULUS = ("sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "I", "O", "U")
-N_AZURE = 22
 SILENCE = "sil"
-
-ARKIT = (
-    "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff", "cheekSquintLeft",
-    "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight", "eyeLookInLeft", "eyeLookInRight",
-    "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight", "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft",
-    "eyeWideRight", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft",
-    "mouthFrownRight", "mouthFunnel", "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight",
-    "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft",
-    "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight", "noseSneerLeft",
-    "noseSneerRight", "tongueOut",
-)  # fmt: skip
-"""All of them, in the order of their names. Speech moves `core.visemes.weights.DRIVEN`; the others are the avatar's own."""
 
 
 class Viseme(NamedTuple):

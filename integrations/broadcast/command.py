@@ -1,4 +1,4 @@
-"""Command line that sends a living, speaking person to an RTMP server, to a virtual camera, or to both, until it is stopped.
+"""Command line that sends a live session to an RTMP server, to a virtual camera, or to both, until it is stopped.
 
 Exit code 0 after Ctrl-C; 2 for bad input (one line on stderr says what and what to do); 1 for anything else.
 """
@@ -31,7 +31,7 @@ _BITS = re.compile(r"(\d+(?:\.\d+)?)([kM]?)")
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = OneLineParser(prog="python -m integrations.broadcast", description="A living, speaking person as a stream or a camera.")
+    parser = OneLineParser(prog="python -m integrations.broadcast", description="A live session as a stream or a camera.")
     parser.add_argument(
         "--to", action="append", required=True, metavar="WHERE", help="rtmp://HOST/APPLICATION/KEY, rtmps://…, or /dev/videoN (repeat)"
     )

@@ -19,7 +19,7 @@ from integrations.broadcast.moments import Moment
 from integrations.broadcast.sending import Job
 
 ROOT = Path(__file__).parents[2]
-CONNECT_S, STALL_S, GOODBYE_S = 15.0, 10.0, 5.0
+CONNECT_S, STALL_S, CLOSE_S = 15.0, 10.0, 5.0
 """How long connecting may take, nothing may be taken, and the rest may take to be sent at the end."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 """Between two tries; each pause is twice the one before, until the stream has run for STEADY_S."""
@@ -76,11 +76,11 @@ class RtmpStream:
             self._queue.put_nowait(moment)
 
     def close(self) -> None:
-        """Sends what waits and says goodbye, within GOODBYE_S."""
+        """Sends what waits and closes the stream, within CLOSE_S."""
         self._over.set()
-        self._thread.join(GOODBYE_S)
+        self._thread.join(CLOSE_S)
         self._end_process()
-        self._thread.join(GOODBYE_S)
+        self._thread.join(CLOSE_S)
 
     def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
@@ -116,7 +116,7 @@ class RtmpStream:
             with contextlib.suppress(OSError):
                 process.stdin.close()  # type: ignore[union-attr]
             try:
-                process.wait(GOODBYE_S if self._over.is_set() else 1.0)
+                process.wait(CLOSE_S if self._over.is_set() else 1.0)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -79,7 +79,7 @@ class FlvStream:
         self._mux(self._video, self._pictures.encode(frame, keyframe=key))
 
     def close(self) -> None:
-        """Sends what is left and says goodbye."""
+        """Sends what is left and closes the stream."""
         self._mux(self._audio, self._sounds.finish())
         self._mux(self._video, self._pictures.finish())
         self._container.close()

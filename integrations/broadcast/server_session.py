@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import json
 import queue
-import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import cv2
+import httpx
 import numpy as np
 import soxr
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
-from websockets.sync.client import ClientConnection, connect
 
 from core.errors import OptionError, TalkingHeadError
 from core.streaming.utterance import Flow
 from core.types import FPS, Frame
-from core.web.live.live_protocol import HEADER, PICTURE, SOUND, SPEAKS
 from integrations.broadcast.moments import RATE_HZ, SAMPLES, Moment
+from integrations.live_client import PICTURE, SOUND, LiveClient, LiveError, Media
 
-AGAIN_S = 2.0
-"""Between two tries to come back."""
-RESUMED_WITHIN_S = 25.0
 READY_S = 120.0
 """The server may have to load an engine first."""
-MAX_MESSAGE_BYTES = 32 * 2**20
-"""Of a picture, the largest that comes."""
+METADATA_S = 10.0
 MOST_WAITING = 2 * FPS
+MOST_UNTAKEN = 100
+"""Messages on their way to the server; beyond, `feed` has no room."""
 ROOM_S = 0.5
 
 
@@ -52,31 +48,44 @@ class ServerSession:
         if not url.startswith(("http://", "https://")):
             raise OptionError(f"{url} is no address of a server.", "Give http://HOST:PORT.")
         self.metadata: Mapping[str, str] = {}
-        self._url = f"{url.rstrip('/').replace('http', 'ws', 1)}/live?avatar={avatar}"
-        self._headers = {"X-API-Key": key} if key else {}
-        self._start = {"type": "start", "rate": rate_hz, "format": "jpeg", "engine": engine, "options": dict(options)}
         self._voice, self._speed, self._log = voice, speed, log
+        start = {"rate": rate_hz, "engine": engine, "options": dict(options)}
+        self._client = LiveClient(url, key, avatar, start, self._take, self._trouble)
         self._moments: queue.Queue[Moment] = queue.Queue(MOST_WAITING)
-        self._socket: ClientConnection | None = None
-        self._resume: dict[str, Any] | None = None
-        self._error: TalkingHeadError | None = None
-        self._over = threading.Event()
+        self._session = ""
+        self._n_fed = self._n_sent = 0  # each is written by one thread
+        self._error: Exception | None = None
         self._sound, self._to_rate = Flow(), None
         self._picture: Frame | None = None
         self._last: Moment | None = None
         self._due_s = 0.0
+        self._over = asyncio.Event()
+        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="server-session", daemon=True)
         self._thread.start()
-        self._first(READY_S)
+        try:
+            self._first(READY_S)
+            self.metadata = self._metadata(url.rstrip("/"), key)
+        except BaseException:
+            self.close()
+            raise
 
     def _first(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         while self._moments.empty():
             self._check()
             if time.monotonic() > deadline:
-                self.close()
                 raise ServerLost(f"No picture came within {timeout_s:g} s.", "Look at the server's log.")
             time.sleep(0.02)
+
+    def _metadata(self, url: str, key: str) -> Mapping[str, str]:
+        headers = {"X-API-Key": key} if key else {}
+        try:
+            answer = httpx.get(f"{url}/live/{self._session}/provenance", headers=headers, timeout=METADATA_S, trust_env=False)
+            return dict(answer.raise_for_status().json()["metadata"])
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            self._log(f"the metadata of the stream will not say that it is synthetic: {error}")
+            return {}
 
     def next(self, timeout_s: float) -> Moment | None:
         self._check()
@@ -94,100 +103,87 @@ class ServerSession:
         return self._last
 
     def feed(self, pcm: bytes) -> bool:
-        return self._send(pcm)
+        deadline = time.monotonic() + ROOM_S
+        while not self._client.connected.is_set() or self._client.untaken + self._n_fed - self._n_sent >= MOST_UNTAKEN:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        self._n_fed += 1
+        return self._on_loop(self._send_sound, pcm)
 
     def end(self) -> None:
-        self._tell(type="end")
+        self._on_loop(self._client.send, {"type": "end"})
 
     def say(self, text: str) -> None:
-        if not self._tell(type="say", text=text, voice=self._voice, speed=self._speed):
+        if self._client.connected.is_set():
+            self._on_loop(self._client.send, {"type": "say", "text": text, "voice": self._voice, "speed": self._speed})
+        else:
             self._log("not spoken: the server is away")
 
     def close(self) -> None:
-        self._over.set()
-        self._tell(type="close")
-        if (socket := self._socket) is not None:
-            socket.close()
+        self._on_loop(self._over.set)
         self._thread.join(5)
+
+    def _on_loop(self, call: Callable[..., None], *arguments: Any) -> bool:
+        """False where the session has ended."""
+        try:
+            self._loop.call_soon_threadsafe(call, *arguments)
+        except RuntimeError:  # the loop is closed
+            return False
+        return True
 
     def _check(self) -> None:
         if self._error is not None:
             raise self._error
 
-    def _tell(self, **message: Any) -> bool:
-        return self._send(json.dumps(message))
+    # ---- on the thread of the connection
 
-    def _send(self, message: str | bytes) -> bool:
-        if (socket := self._socket) is None:
-            time.sleep(ROOM_S)
-            return False
-        try:
-            socket.send(message)
-        except ConnectionClosed:
-            return False
-        return True
+    def _send_sound(self, pcm: bytes) -> None:
+        self._client.send(pcm)
+        self._n_sent += 1
 
     def _run(self) -> None:
-        lost_s = time.monotonic()
-        while not self._over.is_set():
-            try:
-                with connect(
-                    self._url, additional_headers=self._headers, max_size=MAX_MESSAGE_BYTES, proxy=None, open_timeout=10
-                ) as socket:
-                    self._listen(socket)
-            except InvalidHandshake as error:
-                status = getattr(getattr(error, "response", None), "status_code", 0)
-                if status in (401, 403, 404, 422):
-                    self._error = ServerLost(f"The server refuses the session: HTTP {status}.", "Check --avatar and --key.")
-                    return
-                reason = str(error)
-            except (OSError, ConnectionClosed) as error:
-                reason = str(error)
-            except (ValueError, LookupError, TypeError, struct.error, cv2.error) as error:
-                self._error = ServerLost(f"What the server sends cannot be read ({error}).", "Is it a Talking Head server?")
-                return
-            else:
-                reason = "closed"
-            if self._socket is not None:
-                self._socket, lost_s = None, time.monotonic()
-            if self._error is not None or self._over.is_set():
-                return
-            if time.monotonic() - lost_s > RESUMED_WITHIN_S:
-                self._resume = None
-            self._log(f"the server is away ({reason}); next try in {AGAIN_S:g} s")
-            self._over.wait(AGAIN_S)
+        try:
+            self._loop.run_until_complete(self._connected())
+        except LiveError as error:
+            self._error = ServerLost(str(error))
+        except (ValueError, LookupError, TypeError, cv2.error) as error:
+            self._error = ServerLost(f"What comes cannot be read ({error}): that is no Talking Head server.")
+        except Exception as error:
+            self._error = error
+        finally:
+            self._loop.close()
 
-    def _listen(self, socket: ClientConnection) -> None:
-        socket.send(json.dumps(self._resume or self._start))
-        for message in socket:
-            if isinstance(message, bytes):
-                self._media(message)
-                continue
-            event = json.loads(message)
-            if event["type"] == "ready":
-                self._resume = {"type": "resume", "session": event["session"], "secret": event["secret"], "received": -1}
-                self._to_rate = soxr.ResampleStream(event["sound_rate_hz"], RATE_HZ, 1, dtype="float32")
-                self._socket = socket
-            elif event["type"] == "say_failed":
-                self._log(f"not spoken: {event['error']['message']}")
-            elif event["type"] == "error":
-                if self._resume is None:
-                    self._error = ServerLost(event["message"], event["hint"])
-                    return
-                self._log(f"the server: {event['message']}")
-                if self._socket is None:  # the session is over: a new one
-                    self._resume = None
+    async def _connected(self) -> None:
+        """Until `close`. Raises what ends the session before."""
+        running, ending = asyncio.ensure_future(self._client.run()), asyncio.ensure_future(self._over.wait())
+        await asyncio.wait((running, ending), return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        if running.done():
+            running.result()
+            return
+        await self._client.close()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
-    def _media(self, message: bytes) -> None:
-        _, kind, flags, _, sequence, _, _ = HEADER.unpack(message[: HEADER.size])
-        if self._resume is not None:
-            self._resume["received"] = sequence
-        data = message[HEADER.size :]
-        if kind == PICTURE:
-            self._picture = cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-        elif kind == SOUND and self._to_rate is not None and self._picture is not None:
-            self._sound.put(self._to_rate.resample_chunk(np.frombuffer(data, "<i2").astype(np.float32) / 32768))
+    async def _trouble(self, error: LiveError) -> None:
+        self._log(f"the server is away ({error}); next try in {error.retry_s:g} s")
+
+    async def _take(self, message: Media | dict[str, Any]) -> None:
+        if isinstance(message, Media):
+            self._media(message)
+        elif message["type"] == "ready" and not message["resumed"]:
+            self._session = message["session"]
+            self._to_rate = soxr.ResampleStream(message["sound_rate_hz"], RATE_HZ, 1, dtype="float32")
+        elif message["type"] == "say_failed":
+            self._log(f"not spoken: {message['error']['message']}")
+
+    def _media(self, message: Media) -> None:
+        if message.kind == PICTURE:
+            self._picture = cv2.cvtColor(cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        elif message.kind == SOUND and self._to_rate is not None and self._picture is not None:
+            self._sound.put(self._to_rate.resample_chunk(np.frombuffer(message.data, "<i2").astype(np.float32) / 32768))
             sound = self._sound.take(SAMPLES)
             whole = np.concatenate((np.zeros(SAMPLES - len(sound), np.float32), sound))  # the first have a filter to fill
             with contextlib.suppress(queue.Full):
-                self._moments.put_nowait(Moment(self._picture, whole, bool(flags & SPEAKS)))
+                self._moments.put_nowait(Moment(self._picture, whole, message.speaking))

@@ -26,7 +26,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSet
 from pipecat.services.ai_service import AIService
 from pipecat.services.settings import ServiceSettings
 
-from integrations.pipecat.live_client import PICTURE, SOUND, LiveClient, LiveError, Media
+from integrations.live_client import PICTURE, SOUND, LiveClient, LiveError, Media
 
 CONNECT_S = 10.0
 """How long the start of the pipeline waits for the server at most; then the bot speaks without a picture until it is there."""

@@ -18,7 +18,7 @@ MAX_LINES = 1000
 _CREDENTIALS = ("ice-ufrag", "ice-pwd")
 Scope = Literal["none", "public", "all"]
 """Which addresses of an offer are used. none: the deployment has no STUN or TURN server, so who can reach it shows by their own checks
-where they are. public: it has one, so it may have to send first to be reached; what an offer names must not make it knock at doors inside
+where they are. public: it has one, so it may have to send first to be reached; what an offer names must not make it send packets into
 its own network. all: it sends to its TURN server alone, which decides whom it passes things on to.
 """
 _WORD = re.compile(r"[A-Za-z0-9+/]{4,256}")

@@ -7,12 +7,12 @@ import pwd
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.ports import free_port
+from tests.support.serving import wait_for
 
 
 def found(name: str, *folders: str) -> str:
@@ -55,7 +55,7 @@ class PostgresServer:
         self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **self._user)  # type: ignore[call-overload]
         log.close()
         ready = [str(Path(self._program).with_name("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        wait_until(lambda: subprocess.run(ready, check=False).returncode == 0)
+        wait_for(lambda: subprocess.run(ready, check=False).returncode == 0)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """SIGINT: at once, with an end of its connections; SIGQUIT: as a crash."""
@@ -84,17 +84,10 @@ class RedisServer:
             except redis.ConnectionError:
                 return False
 
-        wait_until(answers)
+        wait_for(answers)
 
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(30)
             self._process = None
-
-
-def wait_until(ready: object, timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not ready():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "the server did not start"
-        time.sleep(0.05)

@@ -6,12 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
+
+from tests.support.serving import wait_for
 
 MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 """Of Debian's libnginx-mod-rtmp."""
@@ -39,12 +40,6 @@ rtmp {{ server {{ listen 127.0.0.1:{port}; application live {{ live on; record a
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def listening(port: int, kept: Path) -> subprocess.Popen[bytes]:
     """A server for one stream, which it writes to `kept`."""
     return subprocess.Popen([sys.executable, "-c", LISTEN, f"rtmp://127.0.0.1:{port}/live/key", str(kept)])
@@ -61,12 +56,11 @@ class Nginx:
 
     def start(self) -> None:
         self._process = subprocess.Popen(["nginx", "-c", str(self._configuration), "-p", str(self.folder)])
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.1)
-        raise TimeoutError("nginx does not answer")
+        wait_for(self._answers)
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def hang(self) -> None:
         """It is there and takes nothing."""
@@ -84,9 +78,12 @@ class Nginx:
 
 @dataclass(frozen=True)
 class Recorded:
-    """codecs: of pictures and sound. pictures, sounds, keys: seconds at which packets begin, and those that playing can begin at."""
+    """codecs: of pictures and sound. metadata: of the file. pictures, sounds: seconds at which packets begin. keys: those of pictures that
+    playing can begin at.
+    """
 
     codecs: dict[str, str]
+    metadata: dict[str, str]
     pictures: np.ndarray
     sounds: np.ndarray
     keys: np.ndarray
@@ -96,10 +93,11 @@ def read(path: Path) -> Recorded:
     times: dict[str, list[float]] = {"video": [], "audio": []}
     keys = []
     with av.open(str(path)) as file:
+        metadata = dict(file.metadata)
         codecs = {stream.type: stream.codec_context.name for stream in file.streams}
         for packet in file.demux():
             if packet.pts is not None:
                 times[packet.stream.type].append(float(packet.pts * packet.time_base))
                 if packet.stream.type == "video" and packet.is_keyframe:
                     keys.append(times["video"][-1])
-    return Recorded(codecs, *(np.array(each) for each in (times["video"], times["audio"], keys)))
+    return Recorded(codecs, metadata, *(np.array(each) for each in (times["video"], times["audio"], keys)))

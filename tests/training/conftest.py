@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 import soundfile
-import torch
 
-from core.engines import ditto_networks
 from core.media.audio import load_audio
 from core.settings import Settings
 from core.studio import Studio
 from core.types import Photo, RenderOptions, Request
 from tests.support.paths import ASSETS
-from tests.support.synthetic_checkpoints import TINY, write_checkpoints
+from tests.support.synthetic_checkpoints import TINY, tiny_networks, write_checkpoints
 from training.prepare import main as prepare
 
 SPOKEN = (("speech_7s.wav", 0, 4.5), ("speech_16s.wav", 0, 4.5), ("speech_16s.wav", 6, 10.5))
@@ -25,13 +23,8 @@ STATEMENT = ["--consent", "The face is drawn by this project's own lite engine."
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny() -> Iterator[None]:
-    """Networks of Ditto are small, where their configuration does not say their size; one thread, for they wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ditto_networks, "SIZES", TINY)
+    with tiny_networks():
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +52,6 @@ def videos(tmp_path_factory: pytest.TempPathFactory, studio: Studio, portrait: P
 def data(tmp_path_factory: pytest.TempPathFactory, videos: Path, ditto: Path) -> Path:
     """What `prepare` makes of them."""
     folder = tmp_path_factory.mktemp("data")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ditto_networks, "SIZES", TINY)
+    with tiny_networks():
         assert prepare([str(videos), str(folder), "--ditto", str(ditto), "--device", "cpu", *STATEMENT]) == 0
     return folder

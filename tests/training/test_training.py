@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +23,7 @@ from core.settings import Settings
 from core.types import Audio, Controls, Framing, Photo, RenderOptions
 from tests.support.network_sizes import TINY
 from tests.support.paths import PORTRAIT, ROOT
+from tests.support.ports import free_port
 from tests.support.synthetic_checkpoints import FILES, checkpoints
 from training.config import checked, load_config
 from training.cost import BYTES_PER_PARAMETER, cost_of
@@ -105,10 +105,7 @@ if trainer.is_main:
 
 
 def gradients(config: Path, data: Path, out: Path, processes: int) -> dict[str, torch.Tensor]:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port = str(listening.getsockname()[1])
-    started = []
+    port, started = free_port(), []
     for rank in range(processes):
         names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         shared = {name: str(value) for name, value in names.items()} if processes > 1 else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,12 @@ def histogram(axes: Any, title: str, below: str, values: np.ndarray[Any, Any]) -
 
 
 def _dropped(axes: Any, manifest: Manifest) -> None:
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
     for source in manifest.sources:
         for each in source.dropped:
-            seconds[each.reason] += each.to_s - each.from_s  # type: ignore[assignment] - seconds are no whole number
-    names = [name for name, _ in seconds.most_common()]
-    axes.barh(names[::-1], [seconds[name] for name in names[::-1]], color=_BAR)
+            seconds[each.reason] += each.to_s - each.from_s
+    names = sorted(seconds, key=seconds.__getitem__)
+    axes.barh(names, [seconds[name] for name in names], color=_BAR)
     style(axes, "Dropped" if names else "Nothing was dropped", "seconds")
 
 

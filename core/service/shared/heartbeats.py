@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 import psycopg
 
 from core.errors import BusyError
-from core.service.shared.postgres import Postgres
+from core.service.shared.postgres import Postgres, Statements
 
 logger = logging.getLogger(__name__)
 
@@ -74,9 +75,9 @@ class Heartbeats:
     def _forget(self, worker: str) -> None:
         self._try(lambda db: db.execute("DELETE FROM workers WHERE worker = ?", (worker,)))
 
-    def _try(self, work: object) -> None:
+    def _try(self, work: Callable[[Statements], object]) -> None:
         try:
-            self._database.run(work, patient_s=BEAT_S)  # type: ignore[arg-type]
+            self._database.run(work, patient_s=BEAT_S)
         except BusyError:
             pass  # said by the database
         except psycopg.Error as error:  # such as a table that is gone; who no longer counted would be taken for dead

@@ -49,7 +49,8 @@ class Statements:
         self._connection = connection
 
     def execute(self, statement: str, values: Sequence[Any] = (), /) -> Rows:
-        return self._connection.execute(_own(statement), values)
+        rows: Rows = self._connection.execute(_own(statement), values)
+        return rows
 
     def executemany(self, statement: str, rows: Iterable[Sequence[Any]], /) -> None:
         self._connection.cursor().executemany(_own(statement), rows)

@@ -54,7 +54,7 @@ class RedisNews:
     def _listen(self) -> None:
         while not self._ending.is_set():
             try:
-                with self._client.pubsub(ignore_subscribe_messages=True) as subscription:  # type: ignore[no-untyped-call]
+                with self._client.pubsub(ignore_subscribe_messages=True) as subscription:
                     subscription.subscribe(CHANNEL)
                     self._say(None)
                     while not self._ending.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
@@ -11,7 +12,7 @@ from starlette.responses import Response
 
 from core.service.errors import Malformed
 from core.service.owners import root_of
-from core.service.peer_connections import PeerConnections, needed
+from core.service.peer_connections import PeerAnswer, PeerConnections, needed
 from core.service.resumable_session import LiveRequest
 from core.web.api import spec
 from core.web.api.context import Here, Owner
@@ -39,8 +40,8 @@ async def _peers(context: Here) -> PeerConnections:
 Peers = Annotated[PeerConnections, Depends(_peers)]
 
 
-def _address(request: Request, resource: str) -> str:
-    return f"{root_of(request.scope)}/webrtc/{resource}"
+async def _take(request: Request, peers: PeerConnections, owner: str, take: Callable[[str], Awaitable[PeerAnswer]]) -> Response:
+    return await take_offer(request, peers, owner, take, lambda resource: f"{root_of(request.scope)}/webrtc/{resource}")
 
 
 @router.post(
@@ -49,9 +50,7 @@ def _address(request: Request, resource: str) -> str:
 )  # fmt: skip
 async def watch_live(request: Request, session_id: str, owner: Owner, peers: Peers) -> Response:
     """The session gives packets: it was started with the format "webrtc" or by POST /whip."""
-    return await take_offer(
-        request, peers, owner, lambda offer: peers.watch(session_id, owner, offer), lambda resource: _address(request, resource)
-    )
+    return await _take(request, peers, owner, lambda offer: peers.watch(session_id, owner, offer))
 
 
 @router.post(
@@ -60,9 +59,7 @@ async def watch_live(request: Request, session_id: str, owner: Owner, peers: Pee
 )  # fmt: skip
 async def speak_live(request: Request, session_id: str, owner: Owner, peers: Peers) -> Response:
     """The sound of the offer is spoken by the person as it comes."""
-    return await take_offer(
-        request, peers, owner, lambda offer: peers.speak(session_id, owner, offer), lambda resource: _address(request, resource)
-    )
+    return await _take(request, peers, owner, lambda offer: peers.speak(session_id, owner, offer))
 
 
 @router.post(
@@ -83,9 +80,7 @@ async def start_live(
     if not isinstance(named, dict):
         raise Malformed("options is not a JSON object.", 'Write it as {"size": 320}.')
     wanted = LiveRequest(output="packets", engine=engine, options=named)
-    return await take_offer(
-        request, peers, owner, lambda offer: peers.start(avatar, owner, wanted, offer), lambda resource: _address(request, resource)
-    )
+    return await _take(request, peers, owner, lambda offer: peers.start(avatar, owner, wanted, offer))
 
 
 @router.patch(

@@ -111,7 +111,7 @@ VIDEO_FORM = form(
     ],
 )
 AVATAR_FORM = form(_AVATAR, required=["image"])
-DETECT_FORM = form({"video": {**_FILE, "description": "MP4, MOV, WebM or Matroska"}}, required=["video"])
+DETECT_FORM = form({"video": {**_FILE, "description": "MP4, MOV, WebM, MKV, AVI, WMV, MPEG, FLV or GIF"}}, required=["video"])
 MP4: dict[str, Any] = {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}
 JPEG: dict[str, Any] = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
 WEBP: dict[str, Any] = {"image/webp": {"schema": {"type": "string", "format": "binary"}}}

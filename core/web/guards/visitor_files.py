@@ -91,6 +91,14 @@ def visitor_of(scope: Scope) -> str:
         return NOBODY
 
 
+def known_visitor(scope: Scope) -> str:
+    """As `visitor_of`. Raises Forbidden for who tells neither cookie nor key."""
+    owner = visitor_of(scope)
+    if not owner.startswith(("visitor:", "key:")):
+        raise Forbidden("It is not said whose this is.", "Open the page first, and allow its cookie.")
+    return owner
+
+
 def _replay(body: bytes, receive: Receive) -> Receive:
     given = False
 

@@ -25,7 +25,7 @@ from core.service.talking import Talking
 from core.settings import Settings
 from core.web.addresses import path_below
 from core.web.guards.refusals import Forbidden, answer, refuse
-from core.web.guards.visitor_files import visitor_of
+from core.web.guards.visitor_files import known_visitor
 from core.web.live.connection import Told
 from core.web.live.whip import options, patch, take_offer
 from core.web.statuses import headers_of, status_of
@@ -50,9 +50,10 @@ class PagePeers:
         if not is_of_peers(scope):
             await self._app(scope, receive, send)
             return
-        owner = visitor_of(scope)
-        if not owner.startswith(("visitor:", "key:")):
-            await refuse(Forbidden("It is not said whose this is.", "Open the page first, and allow its cookie."), scope, receive, send)
+        try:
+            owner = known_visitor(scope)
+        except Forbidden as error:
+            await refuse(error, scope, receive, send)
             return
         request = Request(cast(Any, scope), receive)
         told = self._told_in(request.query_params.get("lang", ""))

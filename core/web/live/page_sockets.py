@@ -22,7 +22,7 @@ from core.service.quotas import ConcurrencyLimit
 from core.service.talking import Talking
 from core.web.addresses import path_below
 from core.web.guards.refusals import Forbidden, answer, refuse
-from core.web.guards.visitor_files import FILE, visitor_of
+from core.web.guards.visitor_files import FILE, known_visitor
 from core.web.live.chat_socket import serve_chat
 from core.web.live.connection import Told
 from core.web.live.live_socket import serve_live
@@ -48,9 +48,10 @@ class PageSockets:
         if name not in (LIVE, CHAT):
             await self._app(scope, receive, send)
             return
-        owner = visitor_of(scope)
-        if not owner.startswith(("visitor:", "key:")):
-            await refuse(Forbidden("It is not said whose this is.", "Open the page first, and allow its cookie."), scope, receive, send)
+        try:
+            owner = known_visitor(scope)
+        except Forbidden as error:
+            await refuse(error, scope, receive, send)
             return
         query = parse_qs(scope["query_string"].decode("latin-1"))
         told = self._told_in(query.get("lang", [""])[0])

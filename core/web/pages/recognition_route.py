@@ -19,8 +19,8 @@ from core.service.owners import Asgi, Receive, Scope, Send
 from core.service.speech_recognition import MAX_SPOKEN_BYTES, SpeechRecognition
 from core.web.addresses import path_below
 from core.web.guards.bodies import read_body
-from core.web.guards.refusals import Forbidden, TooSlow, answer
-from core.web.guards.visitor_files import visitor_of
+from core.web.guards.refusals import TooSlow, answer
+from core.web.guards.visitor_files import known_visitor
 from core.web.pages.error_texts import told_in
 from core.web.statuses import headers_of, status_of
 
@@ -43,9 +43,7 @@ class RecognitionRoute:
         query = parse_qs(scope["query_string"].decode("latin-1"))
         language = query.get("language", [""])[0]
         try:
-            owner = visitor_of(scope)
-            if not owner.startswith(("visitor:", "key:")):
-                raise Forbidden("It is not said whose this is.", "Open the page first, and allow its cookie.")
+            owner = known_visitor(scope)
             recording = await self._read(receive)
             if recording is None:
                 return  # the client went away

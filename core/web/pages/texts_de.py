@@ -204,7 +204,7 @@ GERMAN = Texts(
     detect_title="Ein Video prüfen",
     detect_hint="Sucht die Kennzeichen künstlicher Videos: die Markierung in den Bildern, die auch beim Umwandeln erhalten bleibt, und was "
     "die Datei über sich sagt.",
-    detect_file="Video, das geprüft wird (MP4, MOV, WebM)",
+    detect_file="Video, das geprüft wird (MP4, WebM, GIF …)",
     detect_looking="Die Bilder werden durchsucht …",
     detect_yes="Dieses Video ist als künstlich gekennzeichnet.",
     detect_no="In diesem Video wurde kein Kennzeichen gefunden. Das beweist nicht, dass es echt ist.",

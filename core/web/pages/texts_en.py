@@ -204,7 +204,7 @@ ENGLISH = Texts(
     detect_title="Check a video",
     detect_hint="Looks for the marks of synthetic videos: the one in the pictures, which survives being converted, and what the file says "
     "of itself.",
-    detect_file="Video to check (MP4, MOV, WebM)",
+    detect_file="Video to check (MP4, WebM, GIF …)",
     detect_looking="Looking at the pictures…",
     detect_yes="This video is marked as synthetic.",
     detect_no="No mark was found in this video. That does not prove that it is real.",

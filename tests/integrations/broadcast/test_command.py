@@ -16,7 +16,8 @@ import pytest
 from core.studio import Studio
 from integrations.broadcast.command import bits, main
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
-from tests.support.rtmp_server import free_port, listening, read
+from tests.support.ports import free_port
+from tests.support.rtmp_server import listening, read
 from tests.support.serving import KEY, form, serving
 
 SMALL = ("--size", "128", "--video_bitrate", "300k", "--set", "seed=7")
@@ -81,7 +82,9 @@ def test_the_example_says_the_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_sound_from_stdin_is_spoken_by_the_session_of_a_server(studio: Studio, tmp_path: Path) -> None:
+def test_sound_from_stdin_is_spoken_by_the_session_of_a_server(
+    studio: Studio, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     with serving(studio, tmp_path / "server") as server, server.client() as client:
         token = client.post("/avatars", **form(audio=None)).json()["token"]
         about = "--server", server.url, "--avatar", token, "--key", KEY
@@ -89,8 +92,12 @@ def test_sound_from_stdin_is_spoken_by_the_session_of_a_server(studio: Studio, t
         assert loudness(tmp_path / "taken.flv").max() > 0.02
         taken = read(tmp_path / "taken.flv")
         assert np.median(np.diff(taken.pictures)) == pytest.approx(0.04, abs=0.0015)
-        refused = main(["--to", "rtmp://127.0.0.1/live/key", "--server", server.url, "--avatar", "unknown", "--key", KEY])
-        assert refused == 1
+        assert "synthetic" in taken.metadata.get("comment", "").lower()
+        capfd.readouterr()
+        for avatar, option, said in (("unknown", "mouth=1", "avatar"), (token, "mouth=9", "mouth")):
+            wrong = "--server", server.url, "--avatar", avatar, "--key", KEY, "--set", option
+            assert main(["--to", "rtmp://127.0.0.1/live/key", *wrong]) == 1
+            assert said in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

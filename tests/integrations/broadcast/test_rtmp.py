@@ -14,7 +14,8 @@ from core.errors import OptionError
 from integrations.broadcast.moments import SAMPLES, Moment
 from integrations.broadcast.rtmp import RtmpStream, place_of
 from integrations.broadcast.sending import Job
-from tests.support.rtmp_server import MODULE, Nginx, free_port, listening, read
+from tests.support.ports import free_port
+from tests.support.rtmp_server import MODULE, Nginx, listening, read
 from tests.support.serving import wait_for
 
 WIDTH, HEIGHT = 320, 180

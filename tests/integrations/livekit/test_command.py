@@ -6,7 +6,6 @@ import pytest
 
 from core.settings import Settings
 
-pytest.importorskip("livekit.agents")
 pytestmark = pytest.mark.slow  # for the packages that it needs
 
 

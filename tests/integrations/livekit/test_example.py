@@ -12,7 +12,6 @@ import pytest
 
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 
-pytest.importorskip("livekit.agents")
 pytestmark = pytest.mark.slow  # for the packages that it needs
 
 

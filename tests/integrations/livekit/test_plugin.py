@@ -19,25 +19,22 @@ import jwt
 import numpy as np
 import pytest
 import uvicorn
+from livekit import rtc
+from livekit.agents import APIConnectOptions, utils
+from livekit.agents.voice.avatar import DataStreamAudioOutput
 
-rtc = pytest.importorskip("livekit.rtc")
-pytest.importorskip("livekit.agents")
-
-from livekit.agents import APIConnectOptions, utils  # noqa: E402
-from livekit.agents.voice.avatar import DataStreamAudioOutput  # noqa: E402
-
-from core.errors import BusyError, OptionError  # noqa: E402
-from core.streaming import LiveSession  # noqa: E402
-from core.types import Controls, RenderOptions  # noqa: E402
-from core.web.addresses import listen  # noqa: E402
-from integrations.livekit import __main__ as worker  # noqa: E402
-from integrations.livekit.rooms import AvatarRooms  # noqa: E402
-from integrations.livekit.server import MAX_BODY_BYTES, build_app  # noqa: E402
-from integrations.livekit.video_generator import live_options  # noqa: E402
-from tests.support.live_stage import rustle  # noqa: E402
-from tests.support.livekit_rooms import MemoryRoom  # noqa: E402
-from tests.support.paths import PORTRAIT, ROOT  # noqa: E402
-from tests.support.streams import FakeEngine, FakeSession, free_turn, prepared_run  # noqa: E402
+from core.errors import BusyError, OptionError
+from core.streaming import LiveSession
+from core.types import Controls, RenderOptions
+from core.web.addresses import listen
+from integrations.livekit import __main__ as worker
+from integrations.livekit.rooms import AvatarRooms
+from integrations.livekit.server import MAX_BODY_BYTES, build_app
+from integrations.livekit.video_generator import live_options
+from tests.support.live_stage import rustle
+from tests.support.livekit_rooms import MemoryRoom
+from tests.support.paths import PORTRAIT, ROOT
+from tests.support.streams import FakeEngine, FakeSession, free_turn, prepared_run
 
 PLUGIN = ROOT / "integrations" / "livekit" / "plugin"
 pytestmark = pytest.mark.slow  # for the packages that it needs

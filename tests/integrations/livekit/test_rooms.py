@@ -10,24 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from livekit import rtc
+from livekit.agents.voice.avatar import AvatarRunner, DataStreamAudioOutput
+from livekit.agents.voice.io import PlaybackFinishedEvent
 from numpy.typing import NDArray
 
-rtc = pytest.importorskip("livekit.rtc")
-pytest.importorskip("livekit.agents")
-
-from livekit.agents.voice.avatar import AvatarRunner, DataStreamAudioOutput  # noqa: E402
-from livekit.agents.voice.io import PlaybackFinishedEvent  # noqa: E402
-
-from core.errors import BusyError  # noqa: E402
-from core.streaming import LiveSession  # noqa: E402
-from core.types import Controls, RenderOptions  # noqa: E402
-from integrations.livekit import rooms as rooms_module  # noqa: E402
-from integrations.livekit.receivers import QueueReceiver  # noqa: E402
-from integrations.livekit.rooms import AvatarRooms, RoomError  # noqa: E402
-from integrations.livekit.video_generator import LiveVideoGenerator, live_options  # noqa: E402
-from tests.support.live_stage import rustle  # noqa: E402
-from tests.support.livekit_rooms import MemoryRoom  # noqa: E402
-from tests.support.streams import FakeEngine, FakeSession, free_turn, prepared_run  # noqa: E402
+from core.errors import BusyError
+from core.streaming import LiveSession
+from core.types import Controls, RenderOptions
+from integrations.livekit import rooms as rooms_module
+from integrations.livekit.receivers import QueueReceiver
+from integrations.livekit.rooms import AvatarRooms, RoomError
+from integrations.livekit.video_generator import LiveVideoGenerator, live_options
+from tests.support.live_stage import rustle
+from tests.support.livekit_rooms import MemoryRoom
+from tests.support.streams import FakeEngine, FakeSession, free_turn, prepared_run
 
 pytestmark = pytest.mark.slow  # for the packages that it needs
 RATE_HZ = 24_000

@@ -9,19 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from livekit import rtc
+from livekit.agents.voice.avatar import AudioSegmentEnd, VideoGenerator
 from numpy.typing import NDArray
 
-rtc = pytest.importorskip("livekit.rtc")
-pytest.importorskip("livekit.agents")
-
-from livekit.agents.voice.avatar import AudioSegmentEnd, VideoGenerator  # noqa: E402
-
-from core.errors import AudioError, OptionError  # noqa: E402
-from core.streaming import LiveOptions, LiveSession  # noqa: E402
-from core.types import Controls, RenderOptions  # noqa: E402
-from integrations.livekit.video_generator import LiveVideoGenerator, live_options  # noqa: E402
-from tests.support.live_stage import rustle  # noqa: E402
-from tests.support.streams import Clock, FakeEngine, FakeSession, free_turn, prepared_run  # noqa: E402
+from core.errors import AudioError, OptionError
+from core.streaming import LiveOptions, LiveSession
+from core.types import Controls, RenderOptions
+from integrations.livekit.video_generator import LiveVideoGenerator, live_options
+from tests.support.live_stage import rustle
+from tests.support.streams import Clock, FakeEngine, FakeSession, free_turn, prepared_run
 
 pytestmark = pytest.mark.slow  # for the packages that it needs
 RATE_HZ = 16_000

@@ -32,7 +32,7 @@ from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 from pipecat.workers.runner import WorkerRunner
 
-from integrations.pipecat import live_client
+from integrations import live_client
 from integrations.pipecat.video import TalkingHeadVideoService
 
 SERVER, KEY, AVATAR, SPEECH = sys.argv[1:5]

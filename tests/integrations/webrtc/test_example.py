@@ -14,7 +14,6 @@ import pytest
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 from tests.support.serving import KEY, Serving
 
-pytest.importorskip("aiortc", reason="aiortc is not installed (requirements-webrtc.txt)")
 pytestmark = pytest.mark.slow
 
 

@@ -7,17 +7,14 @@ import struct
 from types import SimpleNamespace
 from typing import Any
 
+import aioice
 import pytest
+from aioice.ice import StunProtocol
 
 from core.service.errors import UnknownPeer
 from core.settings import Settings
-
-pytest.importorskip("aiortc", reason="aiortc is not installed (requirements-webrtc.txt)")
-import aioice  # noqa: E402  # needs it
-from aioice.ice import StunProtocol  # noqa: E402  # needs it
-
-from integrations.webrtc.ice import MOST_ADDRESSES, RestartableIce  # noqa: E402  # needs it
-from integrations.webrtc.ice_servers import IceServers  # noqa: E402  # needs it
+from integrations.webrtc.ice import MOST_ADDRESSES, RestartableIce
+from integrations.webrtc.ice_servers import IceServers
 
 pytestmark = pytest.mark.slow
 

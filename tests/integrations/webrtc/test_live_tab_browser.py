@@ -13,7 +13,6 @@ from tests.support.live_tab import SHOWN, moves, open_live, press, start
 from tests.support.paths import ROOT
 from tests.support.serving import wait_for
 
-pytest.importorskip("aiortc", reason="aiortc is not installed (requirements-webrtc.txt)")
 pytestmark = [pytest.mark.slow, *BROWSER_MARKS]
 HEARD = f"--use-file-for-fake-audio-capture={ROOT / 'assets' / 'speech_16s.wav'}"
 WATCHED = """window.peers = [];

@@ -6,14 +6,11 @@ import logging
 from typing import Any
 
 import pytest
+from aiortc import rtcrtpreceiver
 
 from core.settings import Settings
-
-pytest.importorskip("aiortc", reason="aiortc is not installed (requirements-webrtc.txt)")
-from aiortc import rtcrtpreceiver  # noqa: E402  # needs it
-
-from integrations.webrtc.microphone import MOST_UNDECODED, DecoderQueue  # noqa: E402  # needs it
-from integrations.webrtc.peers import Peers  # noqa: E402  # needs it
+from integrations.webrtc.microphone import MOST_UNDECODED, DecoderQueue
+from integrations.webrtc.peers import Peers
 
 pytestmark = pytest.mark.slow
 

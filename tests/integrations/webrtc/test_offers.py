@@ -10,10 +10,8 @@ import pytest
 
 from core.service.errors import Malformed
 from core.settings import Settings
-
-pytest.importorskip("aiortc", reason="aiortc is not installed (requirements-webrtc.txt)")
-from integrations.webrtc.ice_servers import LASTS_S, IceServers  # noqa: E402  # needs it
-from integrations.webrtc.offers import MAX_CANDIDATES, read_fragment, read_offer, usable  # noqa: E402
+from integrations.webrtc.ice_servers import LASTS_S, IceServers
+from integrations.webrtc.offers import MAX_CANDIDATES, read_fragment, read_offer, usable
 
 pytestmark = pytest.mark.slow
 OFFER = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na={}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=end-of-candidates\r\n"

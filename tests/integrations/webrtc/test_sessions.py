@@ -18,10 +18,8 @@ from core.settings import Settings
 from core.studio import Studio
 from tests.support.live_caller import Caller, call, run
 from tests.support.paths import SPEECH
+from tests.support.peers import FRAGMENT, HZ, SDP, Client, Voice
 from tests.support.serving import KEY, OTHER_KEY, Serving, error, form, serving, wait_for
-
-pytest.importorskip("aiortc", reason="aiortc is not installed (requirements-webrtc.txt)")
-from tests.support.peers import FRAGMENT, HZ, SDP, Client, Voice  # noqa: E402  # needs it
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 START = {"type": "start", "format": "webrtc", "options": {"size": 64}}

@@ -12,15 +12,12 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from aioice.ice import get_host_addresses
 
 from core.studio import Studio
 from tests.support.live_caller import run
+from tests.support.peers import HZ, Client, Voice
 from tests.support.serving import KEY, form, serving, wait_for
-
-pytest.importorskip("aiortc", reason="aiortc is not installed (requirements-webrtc.txt)")
-from aioice.ice import get_host_addresses  # noqa: E402  # needs it
-
-from tests.support.peers import HZ, Client, Voice  # noqa: E402
 
 TURNSERVER = shutil.which("turnserver")
 SECRET = "a-secret-of-the-tests"  # noqa: S105 - of a server that lasts as long as the test

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from integrations.pipecat.live_client import LiveClient, LiveError
+from integrations.live_client import LiveClient, LiveError
 
 
 async def nothing(_: Any) -> None: ...

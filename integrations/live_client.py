@@ -1,4 +1,7 @@
-"""A client of the server's WS /live (docs/api.md): keeps one session going, over lost connections and restarts of the server."""
+"""A client of the server's WS /live (docs/api.md): keeps one session going, over lost connections and restarts of the server.
+
+Imports nothing of core/: a Pipecat bot has it in an environment of its own.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,7 @@ class Media:
     kind: int
     speaking: bool
     generation: int
+    sequence: int
     duration_s: float
     data: bytes
 
@@ -88,6 +92,11 @@ class LiveClient:
         self._outbox.append(message if isinstance(message, bytes) else json.dumps(message))
         self._more.set()
 
+    @property
+    def untaken(self) -> int:
+        """Messages that the server has not confirmed yet."""
+        return len(self._outbox)
+
     async def run(self) -> None:
         """Until `close`. Raises LiveError for what will not get better."""
         while not self._closing:
@@ -125,9 +134,11 @@ class LiveClient:
                 await socket.send(json.dumps(self._first_message()))
                 async with asyncio.timeout(START_S) as until_ready:
                     async for message in socket:
-                        if isinstance(message, bytes):
-                            await self._media(message)
-                        elif await self._told(json.loads(message)) == "ready":
+                        read = _read(message)
+                        if isinstance(read, Media):
+                            self._shown = read.sequence
+                            await self._on_message(read)
+                        elif await self._told(read) == "ready":
                             until_ready.reschedule(None)
                             sending = asyncio.create_task(self._send(socket, self._first))
                             self.connected.set()
@@ -163,10 +174,6 @@ class LiveClient:
                     number += 1
                 await self._more.wait()
 
-    async def _media(self, message: bytes) -> None:
-        _, kind, flags, generation, self._shown, _, duration_us = HEADER.unpack(message[: HEADER.size])
-        await self._on_message(Media(kind, bool(flags & SPEAKS), generation, duration_us / 1e6, message[HEADER.size :]))
-
     async def _told(self, event: dict[str, Any]) -> str:
         """The kind of event."""
         kind: str = event["type"]
@@ -192,6 +199,19 @@ class LiveClient:
         said = said or f"The server closed the connection (code {code})."
         retry_s = 0.0 if code == 4404 else float(self._error.get("retry_after_s") or RETRY_S)
         return LiveError(said, final=code in _FINAL_CODES, retry_s=retry_s)
+
+
+def _read(message: bytes | str) -> Media | dict[str, Any]:
+    """Raises LiveError for what no server of ours sends."""
+    try:
+        if isinstance(message, bytes):
+            _, kind, flags, generation, sequence, _, duration_us = HEADER.unpack(message[: HEADER.size])
+            return Media(kind, bool(flags & SPEAKS), generation, sequence, duration_us / 1e6, message[HEADER.size :])
+        event: dict[str, Any] = json.loads(message)
+        event["type"]
+    except (ValueError, LookupError, TypeError, struct.error) as error:
+        raise LiveError(f"What comes cannot be read ({error}): that is no Talking Head server.", final=True) from error
+    return event
 
 
 def _refused(error: websockets.InvalidStatus) -> LiveError:
