@@ -15,7 +15,7 @@ from core.types import FPS, Frame
 
 REFRESH_FRAMES = 2 * FPS
 """After so many frames the strength follows the picture; as often as files have a key frame."""
-_FLAT, _MOST, _RMS = 0.42, 3.0, 1.9
+_FLAT, _MOST, _RMS = 0.28, 3.0, 1.9
 """Root mean square of the mark, in levels: on a flat ground, in the strongest texture, and at most in all (42.5 dB)."""
 _FLAT_DARK, _LIGHT = 0.6, 112
 """The same on a flat dark ground, where a level shows less; from this level on a ground is light."""
