@@ -58,7 +58,7 @@ def test_clips_are_shown_one_after_the_other_with_the_person_at_rest_between(bro
     page.evaluate("sockets.at(-1).close(4000)")  # what comes meanwhile is told when it is back
     page.get_by_text("trying again").wait_for(timeout=SHOWS_MS)
     page.wait_for_function(SPEAKS, timeout=RESULT_MS)
-    assert page.evaluate("sockets.length") == 2
+    page.wait_for_function("sockets.length === 2", timeout=SHOWS_MS)  # it may have come before the first one was closed
     assert page.locator(".th-chat-answer", has_text="You said: And now?").count() == 1
     assert page.locator(".th-chat-user").count() == 2
     page.locator("[data-do=stop]").click()

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from core.errors import InputError
 from core.provenance.mark_detection import MarkReading
 from core.provenance.reading import Manifest, Provenance
 from core.web.pages.language import LANGUAGES
@@ -19,9 +20,10 @@ FOUND = MarkReading(True, 3e-12, n_frames=250)
 
 @pytest.mark.parametrize("texts", LANGUAGES, ids=lambda texts: texts.language)
 def test_every_result_has_words(texts: Texts) -> None:
-    marks = (None, MarkReading(False, 1.0), FOUND)
+    unread = InputError("The video's pictures cannot be decoded.", "Try another file.")
+    marks = ((None, unread), (MarkReading(False, 1.0), None), (FOUND, None))
     manifests = (None, Manifest("trusted"), Manifest("intact"), Manifest("broken"))
-    said = {detected_html(texts, Provenance({}, manifest, mark)) for mark in marks for manifest in manifests}
+    said = {detected_html(texts, Provenance({}, manifest, mark, error)) for mark, error in marks for manifest in manifests}
     assert len(said) == 12
     assert all("{" not in html for html in said)
 
