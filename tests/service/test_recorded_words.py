@@ -97,21 +97,25 @@ def test_ctrl_c_in_the_terminal_does_not_reach_it() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+TASK = b'{"task": "words"}'
+"""What PocketSphinx' process is asked for."""
+
+
 def test_a_service_manager_that_ends_all_processes_does_not_make_it_fail() -> None:
     silence = bytes(2 * SAMPLE_RATE_HZ * 4)
-    with sphinx._process(len(silence)) as process:
+    with sphinx._process(len(silence), len(TASK)) as process:
         assert process.stdin is not None
-        process.stdin.write(silence[2:])  # more than a pipe holds: it reads already
+        process.stdin.write(silence)  # more than a pipe holds: it reads already
         process.stdin.flush()
         process.terminate()
-        answer, _ = process.communicate(silence[:2])
+        answer, _ = process.communicate(TASK)
     assert (process.returncode, answer) == (0, b"[]")
 
 
 @pytest.mark.parametrize(("promised", "code"), [(2000, 0), (2002, 1)], ids=["whole", "broken off"])
 def test_nothing_is_recognised_for_a_process_that_is_gone(promised: int, code: int) -> None:
-    command = [sys.executable, "-m", sphinx._PROGRAM, str(promised)]
-    ended = subprocess.run(command, input=bytes(2000), capture_output=True, check=False)
+    command = [sys.executable, "-m", sphinx._PROGRAM, str(promised), str(len(TASK))]
+    ended = subprocess.run(command, input=bytes(2000) + TASK, capture_output=True, check=False)
     assert (ended.returncode, ended.stdout) == (code, b"" if code else b"[]")
 
 
