@@ -26,6 +26,9 @@ from tests.support.paths import SPEECH
 from tests.support.recognition_server import KEY, RecognitionServer, recognition_server
 from tests.support.serving import wait_for
 
+TASK = b'{"task": "words"}'
+"""What PocketSphinx' process is asked for."""
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RecognitionServer]:
@@ -97,10 +100,6 @@ def test_ctrl_c_in_the_terminal_does_not_reach_it() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
-TASK = b'{"task": "words"}'
-"""What PocketSphinx' process is asked for."""
-
-
 def test_a_service_manager_that_ends_all_processes_does_not_make_it_fail() -> None:
     silence = bytes(2 * SAMPLE_RATE_HZ * 4)
     with sphinx._process(len(silence), len(TASK)) as process:
