@@ -37,7 +37,7 @@ def check_cover(speech: Speech) -> None:
 def test_every_voice_tells_phones_that_cover_its_speech(name: str, request: pytest.FixtureRequest) -> None:
     synthesiser: Kokoro | Espeak = request.getfixturevalue(name)
     some = ("en-us", "de", "fr", "ru", "hi", "cmn")
-    voices = [voice for voice in synthesiser.voices if name == "kokoro" or voice.language in some]
+    voices = [voice for voice in synthesiser.voices if voice.language in some or (name == "kokoro" and voice.language != "ja")]
     for voice in voices:
         speech = joined(synthesiser.speak(sample_sentence(voice), voice, 1.0, threading.Event()))
         check_cover(speech)
