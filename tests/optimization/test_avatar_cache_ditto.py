@@ -60,7 +60,7 @@ def test_a_restored_registration_is_the_same_to_the_last_bit(
     made = engine.register(source, framing)
     saved = engine.save(made)
     monkeypatch.setattr(type(engine._registrar), "find", None)  # looking for anything again would fail
-    monkeypatch.setattr(type(engine._registrar), "_motions", None)
+    monkeypatch.setattr(type(engine._registrar), "motions", None)
     again = engine.restore(saved, lambda: source)
     assert (again.warnings, again.face_box) == (made.warnings, made.face_box)
     first, second = made.source, again.source
