@@ -157,9 +157,14 @@ def main() -> None:
     for name, share in figures["found"].items():
         read_id = f"  id {100 * figures['id_read'][name]:5.1f} %" if arguments.key else ""
         sys.stdout.write(f"{name:<32} {100 * share:5.1f} %{read_id}  weakest {figures['weakest_score'][name]:5.1f}\n")
+    tell(figures, arguments.out)
+
+
+def tell(figures: dict[str, Any], out: Path | None) -> None:
+    """One line of JSON, and the same into a file."""
     line = json.dumps(figures)
-    if arguments.out is not None:
-        arguments.out.write_text(line + "\n")
+    if out is not None:
+        out.write_text(line + "\n")
     sys.stdout.write(line + "\n")
 
 

@@ -10,7 +10,6 @@ ones (noise of several slopes, gradients, stripes, shapes, writing, flat grounds
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +23,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.mark import tell
 from benchmarks.mark_attacks import ATTACKS, encoded, read
 from benchmarks.mark_scenes import kind_of, scene
 from core.provenance.mark_detection import MOST_CHANCE, N_TRIED
@@ -70,10 +70,7 @@ def main() -> None:
         found = list(pool.map(partial(reading, pictures=pictures), numbers, chunksize=4))
     kinds = Counter(kind_of(number) for number in numbers)
     figures = {**summed_up(*map(list, zip(*found, strict=True))), "pictures": len(pictures) + 1, "kinds": dict(sorted(kinds.items()))}
-    line = json.dumps(figures)
-    if arguments.out is not None:
-        arguments.out.write_text(line + "\n")
-    sys.stdout.write(line + "\n")
+    tell(figures, arguments.out)
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ class AvatarRooms:
                 await runner.aclose()
         except TimeoutError:
             logger.warning("The avatar left room %s: no agent within %g s, or longer there than %g s.", room.name, AGENT_S, self._longest_s)
-        except Exception:
+        except Exception:  # of the library or the engine: this room ends, the worker and its other rooms go on
             logger.exception("The avatar had to leave room %s.", room.name)
         finally:
             await generator.aclose()

@@ -131,7 +131,7 @@ class Peers:
         self._ended["connected" if peer.connected else "failed"] += 1
         try:
             await peer.close()
-        except Exception:
+        except Exception:  # of the library, while it closes: the others that are over are closed all the same
             logger.exception("a WebRTC connection could not be closed in good order")
 
     async def _look(self) -> None:

@@ -55,7 +55,7 @@ class StartedSession:
         try:
             while not (self._leave.is_set() or session.session.closed or sessions.too_old(session)):
                 await anyio.to_thread.run_sync(session.produce, STEP_S, limiter=sessions.threads)
-        except Exception:
+        except Exception:  # of the engine: nobody awaits this task, and the place must be given back
             logger.exception("a live session failed")
         finally:
             sessions.detach(session)
