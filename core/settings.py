@@ -161,6 +161,9 @@ class Settings(BaseSettings):
     s3_endpoint: str | None = Field(
         default=None, pattern=r"^https?://[^\s?#@]+$", description="Where the bucket is, such as https://minio.internal:9000; none: AWS"
     )
+    s3_avatars_bytes: int = Field(
+        default=256 * 2**30, ge=0, description="Avatars in the bucket, bytes; those unused longest go first, once an hour has passed"
+    )
     output_dir: Path = Field(default_factory=_own_outputs, description="Where the pages and servers put videos")
     output_ttl_s: float = Field(default=3600.0, gt=0, description="How long an ended job and its video are kept")
     output_bytes: int = Field(default=4 * 2**30, ge=0, description="Videos of ended jobs, bytes; the oldest go first")

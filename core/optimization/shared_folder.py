@@ -40,8 +40,8 @@ class ObjectStore(Protocol):
         larger than max_bytes.
         """
 
-    def list(self, prefix: str) -> list[StoredFile]:
-        """All below `prefix`, which ends with a slash."""
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        """All below `prefix`, which ends with a slash, some at a time."""
 
     def remove(self, keys: Collection[str]) -> None:
         """Those that are gone are passed over."""
@@ -88,15 +88,16 @@ class SharedFolder:
                 part.unlink(missing_ok=True)
         return True
 
-    def list(self, folder: str = "") -> list[StoredFile]:
+    def list(self, folder: str = "") -> Iterator[StoredFile]:
         """Of one folder, or of all; named from here."""
         above = f"{folder}/" if folder else ""
         prefix = f"{self._key(folder)}/" if folder else f"{self._prefix}/"
-        return [StoredFile(above + one.name, one.nbytes, one.changed_s, one.version) for one in self.store.list(prefix)]
+        for one in self.store.list(prefix):
+            yield StoredFile(above + one.name, one.nbytes, one.changed_s, one.version)
 
     def drop(self, folder: str, first: str = "") -> int:
         """Removes a folder. first: the file without which the others are nothing. Bytes freed."""
-        files = self.list(folder)
+        files = list(self.list(folder))
         if any(one.name == f"{folder}/{first}" for one in files):
             self.store.remove([self._key(f"{folder}/{first}")])
         self.store.remove([self._key(one.name) for one in files])

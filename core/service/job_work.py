@@ -220,7 +220,9 @@ class JobWork:
             consent=request["consent"],
             on_progress=running.report,
         )
-        return {"avatar": self._awaited(running, job).token}
+        token = self._awaited(running, job).token
+        self._studio.share_avatar(token, record.owner)
+        return {"avatar": token}
 
     def _awaited(self, running: Running, job: Job[T], stop: Callable[[], None] = lambda: None) -> T:
         def end() -> None:

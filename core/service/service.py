@@ -85,6 +85,8 @@ class Service:
         if state.files is not None:
             shared_inputs = SharedFolder(state.files, "inputs", max(settings.max_audio_bytes, settings.max_video_bytes))
             outputs.shared = SharedFolder(state.files, "outputs", MAX_RESULT_BYTES)
+            avatars = SharedFolder(state.files, "avatars", max(MAX_RESULT_BYTES, settings.max_video_bytes))
+            studio.share_avatars(avatars, cache.share_key(state.settle_key))
         self.topics, self.rates = state.topics, state.rates
         self.speaker = Speaker(settings, cache, kokoro_file)
         self.recognition = SpeechRecognition(settings, state.rates)
@@ -180,6 +182,7 @@ class Service:
             try:
                 self.jobs.sweep()
                 self._photos.sweep()
+                self.studio.sweep_avatars(self.settings.s3_avatars_bytes)
             except BusyError:  # the store is away, which it says by itself: the next time
                 pass
             except Exception:  # a defect or a disk must not end it for good: what is old would pile up

@@ -93,13 +93,13 @@ class S3Files:
             raise ValueError(f"{key} has {about['size']} bytes")
         return self._pieces(key, about["size"], about["e_tag"])
 
-    def list(self, prefix: str) -> list[StoredFile]:
-        found = self._done(lambda: obstore.list(self._small, prefix.rstrip("/")).collect())
-        return [
-            StoredFile(one["path"].removeprefix(prefix), one["size"], one["last_modified"].timestamp(), one["e_tag"] or "")
-            for one in found
-            if one["path"].startswith(prefix)
-        ]
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        pages = obstore.list(self._small, prefix.rstrip("/"), chunk_size=1000)
+        while page := self._done(lambda: next(pages, None)):
+            for one in page:
+                if one["path"].startswith(prefix):
+                    name = one["path"].removeprefix(prefix)
+                    yield StoredFile(name, one["size"], one["last_modified"].timestamp(), one["e_tag"] or "")
 
     def remove(self, keys: Collection[str]) -> None:
         if keys:
