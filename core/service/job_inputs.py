@@ -71,19 +71,31 @@ class JobInputs:
         raise disk_error(problem, "What was sent cannot be kept", "Make the folders for caches or videos usable.") from problem
 
     def path(self, job_id: str, sha256: str) -> Path:
-        """Raises InputError where it is gone, BusyError where it has to come from the shared store, and that is away."""
+        """Raises InputError where it is gone. Where it comes from the shared store: BusyError while that is away, OutputError where it
+        cannot be written.
+        """
         for root in self._roots:
             with contextlib.suppress(OSError, OutputError):
                 path = root() / job_id / sha256
                 if path.is_file():
                     return path
-        if self._shared is not None:
-            for root in self._roots:
-                with contextlib.suppress(OSError, OutputError):
-                    path = root() / job_id / sha256
-                    if self._shared.fetch(f"{job_id}/{sha256}", path):
-                        return path
+        if self._shared is not None and (fetched := self._fetched(self._shared, job_id, sha256)) is not None:
+            return fetched
         raise InputError("What the job was given is gone.", "Send it again.", code="inputs_gone")
+
+    def _fetched(self, shared: SharedFolder, job_id: str, sha256: str) -> Path | None:
+        problem: OutputError | None = None
+        for root in self._roots:
+            try:
+                path = root() / job_id / sha256
+                return path if shared.fetch(f"{job_id}/{sha256}", path) else None
+            except OutputError as error:
+                problem = error
+            except OSError as error:
+                problem = disk_error(error, "What was sent cannot be kept", "Make the folders for caches or videos usable.")
+        if problem is not None:
+            raise problem
+        return None
 
     def discard(self, job_id: str) -> None:
         """In the shared store not while that is away: `discard_all_but` makes up for it."""

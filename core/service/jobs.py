@@ -1,7 +1,7 @@
 """The jobs of all owners: accepted, watched, cancelled, and kept until they are too old. Used by pages, server and streams alike.
 
 What was accepted is finished, or fails with a reason, whatever happens to the process: a job is recorded with its inputs before anything is
-computed. Every process of the machine that shares the store knows every job.
+computed. Every process that shares the store knows every job.
 """
 
 from __future__ import annotations

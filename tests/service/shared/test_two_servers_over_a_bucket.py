@@ -15,6 +15,7 @@ from tests.support.serving import KEY, OTHER_KEY, form, wait_for
 
 pytestmark = pytest.mark.slow
 
+PLAIN = ("--no-page", "--ditto", "off")
 SMALL = '{"size": 128, "visemes": true}'
 
 
@@ -29,7 +30,7 @@ def together(postgres: PostgresServer, redis_server: RedisServer, way: Way) -> d
     return {
         "TALKING_HEAD_JOBS_DATABASE": postgres.url, "TALKING_HEAD_REDIS_URL": redis_server.url,
         "TALKING_HEAD_S3_BUCKET": f"s3://{BUCKET}/talking-head", "TALKING_HEAD_S3_ENDPOINT": way.url,
-        "TALKING_HEAD_API_KEYS": f"{KEY},{OTHER_KEY}",
+        "TALKING_HEAD_API_KEYS": f"{KEY},{OTHER_KEY}", "TALKING_HEAD_REQUESTS_PER_MINUTE": "100000",
     }  # fmt: skip
 
 
@@ -38,13 +39,18 @@ def servers(tmp_path: Path, together: dict[str, str]) -> Iterator[tuple[Process,
     folders = [tmp_path / name for name in ("first", "second")]
     for folder in folders:
         folder.mkdir()
-    options = ("--no-page", "--ditto", "off")
-    with running(folders[0], *options, **together) as first, running(folders[1], *options, **together) as second:
+    with running(folders[0], *PLAIN, **together) as first, running(folders[1], *PLAIN, **together) as second:
         yield first, second
 
 
+def options(seed: int) -> str:
+    return SMALL.replace("}", f', "seed": {seed}}}')
+
+
 def state(client: httpx.Client, job_id: str) -> str:
-    return str(client.get(f"/jobs/{job_id}").json()["state"])
+    answer = client.get(f"/jobs/{job_id}")
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["state"])
 
 
 def tokens(client: httpx.Client) -> list[str]:
@@ -90,26 +96,31 @@ def test_each_server_gives_what_the_other_made_also_after_a_restart_with_an_empt
 ) -> None:
     first, second = servers
     with first.client() as here, second.client() as there:
-        jobs = [here.post("/generate?async=1", **form(options=SMALL.replace("}", f', "seed": {n}}}'))).json()["id"] for n in range(4)]
+        jobs = [here.post("/generate?async=1", **form(options=options(n))).json()["id"] for n in range(4)]
         wait_for(lambda: all(state(there, job) == "done" for job in jobs), 120)
         made = {job: here.get(f"/jobs/{job}/result").content for job in jobs}
         for job, video in made.items():
             assert there.get(f"/jobs/{job}/result").content == video
             assert video[4:8] == b"ftyp"
             assert here.get(f"/jobs/{job}/visemes").json() == there.get(f"/jobs/{job}/visemes").json()
+        again = [(client, client.post("/generate?async=1", **form(options=options(0))).json()["id"]) for client in (here, there)]
+        assert "done" in [state(client, job) for client, job in again]  # the one that made it has kept it
+        for client, job in again:
+            wait_for(lambda client=client, job=job: state(client, job) == "done")  # type: ignore[misc]
+            assert (there if client is here else here).get(f"/jobs/{job}/result").content == made[jobs[0]]
         token = str(here.post("/avatars", **form(audio=None)).json()["token"])
         first.stop()
         second.stop()
     third = tmp_path / "third"
     third.mkdir()
-    with running(third, "--no-page", "--ditto", "off", **together) as new, new.client() as client:
+    with running(third, *PLAIN, **together) as new, new.client() as client:
         assert {job: client.get(f"/jobs/{job}/result").content for job in jobs} == made
         assert tokens(client) == [token]
 
 
 def test_a_bucket_that_is_away_is_said_and_what_was_accepted_is_done(servers: tuple[Process, Process], way: Way) -> None:
     with servers[0].client() as here:
-        jobs = [here.post("/generate?async=1", **form(options=SMALL.replace("}", f', "seed": {n}}}'))).json()["id"] for n in range(3)]
+        jobs = [here.post("/generate?async=1", **form(options=options(n))).json()["id"] for n in range(3)]
         way.cut()
         refused = here.post("/generate?async=1", **form(options=SMALL))
         assert refused.status_code == 503
