@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""Measures how the service over Ray Serve grows with its render replicas, on one machine.
+
+usage: scale.py [--replicas N ...] [--engine sleeping|lite] [--frame_ms MS] [--seconds S] [--live N] [--people N] [--only PART...]
+
+sleeping: an engine whose frames take --frame_ms each and no processor, so that replicas beyond this machine's cores can be measured; all
+else is real: PostgreSQL, Redis, a bucket (moto), Ray, encoding. For each number of replicas:
+
+throughput: seconds of video made in a second, with twice as many jobs waiting as are made, against one replica; how long jobs waited
+(median and p95), each counted from when it was accepted; and how many found their person in the memory of the replica that took them.
+live: sessions that speak all the time, against real time, the slowest.
+kill: at half the load that this many replicas can take, one of them is killed: jobs that were accepted and did not end well, and the
+longest wait. With one replica it is left out.
+
+Prints a table in Markdown, and one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.server import ASSETS, FRAME_S, form, session  # noqa: E402
+from benchmarks.sleeping_engine import FRAME_S as FRAME_VARIABLE  # noqa: E402
+from tests.support.databases import PostgresServer, RedisServer  # noqa: E402
+from tests.support.ray_service import RayService, ray_service  # noqa: E402
+from tests.support.s3 import BUCKET, CREDENTIALS, S3Server  # noqa: E402
+
+SPEECH, SPEECH_S = "speech_3s.wav", 3.0
+HIT_MS = 5.0
+"""A person whose registration took no longer was in memory."""
+LOOK_S = 0.1
+AHEAD = 2
+"""Jobs that wait, for each that is made."""
+PARTS = ("throughput", "live", "kill")
+
+
+@dataclass
+class Asked:
+    """A job. Times by time.perf_counter()."""
+
+    id: str
+    accepted_s: float
+    started_s: float = 0.0
+    ended_s: float = 0.0
+    state: str = "queued"
+    hit: bool = False
+
+    @property
+    def waited_s(self) -> float:
+        return self.started_s - self.accepted_s
+
+
+class Load:
+    """Asks for videos of several people in turn, and watches each until it has ended."""
+
+    def __init__(self, client: httpx.AsyncClient, people: list[str]) -> None:
+        self._client, self._people, self.asked = client, people, list[Asked]()
+        self._watching = set[asyncio.Task[None]]()
+
+    async def ask(self) -> asyncio.Task[None]:
+        nth = len(self.asked)
+        answer = await self._client.post("/generate?async=1", **form(SPEECH, avatar=self._people[nth % len(self._people)]))
+        answer.raise_for_status()
+        one = Asked(answer.json()["id"], time.perf_counter())
+        self.asked.append(one)
+        watching = asyncio.create_task(self._watch(one))
+        self._watching.add(watching)
+        return watching
+
+    async def end(self) -> None:
+        await asyncio.gather(*self._watching)
+
+    async def keep(self, waiting: int, until_s: float) -> None:
+        """So many jobs at the same time, until then."""
+
+        async def one_after_another() -> None:
+            while time.perf_counter() < until_s:
+                await (await self.ask())
+
+        await asyncio.gather(*(one_after_another() for _ in range(waiting)))
+
+    async def _watch(self, one: Asked) -> None:
+        while True:
+            about = (await self._client.get(f"/jobs/{one.id}")).json()
+            if about["state"] != "queued" and not one.started_s:
+                one.started_s = time.perf_counter()
+            one.state = about["state"]
+            if one.state not in ("queued", "running"):
+                one.ended_s = time.perf_counter()
+                one.hit = one.state == "done" and about["info"]["register_ms"] < HIT_MS
+                await self._client.delete(f"/jobs/{one.id}")
+                return
+            await asyncio.sleep(LOOK_S)
+
+
+def waits(asked: list[Asked]) -> dict[str, float]:
+    ordered = sorted(one.waited_s for one in asked)
+    return {"wait_s": round(statistics.median(ordered), 2), "wait_p95_s": round(ordered[int(0.95 * (len(ordered) - 1))], 2)}
+
+
+async def throughput(client: httpx.AsyncClient, people: list[str], slots: int, seconds: float) -> dict[str, float]:
+    """What ended within the second half, so that the queue was as it stays."""
+    load, began_s = Load(client, people), time.perf_counter()
+    await load.keep(slots * (1 + AHEAD), began_s + seconds)
+    made = [one for one in load.asked if began_s + seconds / 3 <= one.ended_s <= began_s + seconds]
+    hits = sum(one.hit for one in made) / len(made)
+    return {"video_s_per_s": round(len(made) * SPEECH_S / (seconds * 2 / 3), 2), "avatar_hits": round(hits, 2), **waits(made)}
+
+
+async def kill(
+    client: httpx.AsyncClient, people: list[str], per_s: float, seconds: float, service: RayService, renderer: str
+) -> dict[str, float]:
+    """per_s: jobs that are asked for in a second."""
+    load, began_s, killed = Load(client, people), time.perf_counter(), False
+    while (now_s := time.perf_counter() - began_s) < seconds:
+        if not killed and now_s > seconds / 3:
+            os.kill(service.processes(renderer)[0], signal.SIGKILL)
+            killed = True
+        await load.ask()
+        await asyncio.sleep(max(0.0, began_s + len(load.asked) / per_s - time.perf_counter()))
+    await load.end()
+    lost = sum(one.state != "done" for one in load.asked)
+    return {"kill_jobs": len(load.asked), "kill_lost": lost, "kill_longest_wait_s": round(max(one.waited_s for one in load.asked), 2)}
+
+
+async def live(url: str, avatar: str, sessions: int, seconds: float) -> dict[str, float]:
+    watched = await asyncio.gather(*(session(url, avatar, seconds) for _ in range(sessions)))
+    return {"live_sessions": sessions, "live_slowest": round(min(frames * FRAME_S / watched_s for watched_s, frames, _ in watched), 3)}
+
+
+def register(client: httpx.Client, people: int) -> list[str]:
+    """Tokens of as many photos, which differ in a corner."""
+    photo, tokens = cv2.imread(str(ASSETS / "portrait.png")), []
+    for nth in range(people):
+        photo[:4, :4] = nth
+        tokens.append(client.post("/avatars", files={"image": bytes(cv2.imencode(".png", photo)[1])}).json()["token"])
+    return tokens
+
+
+@contextmanager
+def service_of(replicas: int, given: argparse.Namespace) -> Iterator[RayService]:
+    """So many render replicas, over databases and a bucket of their own."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        postgres, redis, bucket = PostgresServer(folder), RedisServer(folder), S3Server(folder)
+        for each in (postgres, redis, bucket):
+            each.start()
+        try:
+            limits = {"REQUESTS_PER_MINUTE": 10**6, "JOBS_PER_MINUTE": 10**6, "MAX_QUEUE": 500, "MAX_LIVE": 64, "OWNER_MAX_LIVE": 64}
+            settings = {
+                "JOBS_DATABASE": postgres.url, "REDIS_URL": redis.url, "S3_BUCKET": f"s3://{BUCKET}", "S3_ENDPOINT": bucket.url,
+                "OUTPUT_DIR": folder / "out", "CACHE_DIR": folder / "cache", "MIN_RENDERERS": replicas, "MAX_RENDERERS": replicas,
+                "RENDER_CPUS": 0.1, "API_KEYS": "", "PAGE": "false", "KEEP_RESULTS": "false", "CAPTION_RECORDINGS": "false", **limits,
+            }  # fmt: skip
+            os.environ.update(CREDENTIALS, **{FRAME_VARIABLE: str(given.frame_ms / 1000)})
+            application = "benchmarks.scale_app:app" if given.engine == "sleeping" else "deploy.ray_app:app"
+            with ray_service(folder, {name: str(value) for name, value in settings.items()}, application) as service:
+                yield service
+        finally:
+            for each in (bucket, redis, postgres):
+                each.stop()
+
+
+async def measured(service: RayService, replicas: int, given: argparse.Namespace) -> dict[str, Any]:
+    found: dict[str, Any] = {"replicas": replicas}
+    with service.client("") as client:
+        people, slots = register(client, given.people), client.get("/health").json()["queue"]["slots"]
+    async with httpx.AsyncClient(base_url=service.url, timeout=300, trust_env=False) as client:
+        warm = Load(client, people)
+        await warm.keep(slots, time.perf_counter() + 1.0)
+        if "throughput" in given.only:
+            found |= await throughput(client, people, slots, given.seconds)
+        if "live" in given.only:
+            found |= await live(service.url, people[0], given.live or replicas, given.seconds / 2)
+        if "kill" in given.only and replicas > 1:
+            per_s = found["video_s_per_s"] / SPEECH_S / 2 if "video_s_per_s" in found else 0.5
+            name = "SleepingRenderer" if given.engine == "sleeping" else "Renderer"
+            found |= await kill(client, people, per_s, given.seconds, service, name)
+    return found
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """In Markdown, with the growth against the first row."""
+    columns = {
+        "replicas": "replicas", "video_s_per_s": "video s in a s", "linear": "of linear", "wait_s": "wait, median s", "wait_p95_s": "p95 s",
+        "avatar_hits": "avatar in memory", "live_sessions": "live sessions", "live_slowest": "slowest, of real time",
+        "kill_jobs": "jobs around the kill", "kill_lost": "lost", "kill_longest_wait_s": "longest wait s",
+    }  # fmt: skip
+    first = rows[0]
+    for row in rows:
+        if "video_s_per_s" in row:
+            row["linear"] = round(row["video_s_per_s"] / first["video_s_per_s"] / (row["replicas"] / first["replicas"]), 3)
+    shown = [name for name in columns if any(name in row for row in rows)]
+    lines = ["| " + " | ".join(columns[name] for name in shown) + " |", "| --- " * len(shown) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(str(row.get(name, "")) for name in shown) + " |" for row in rows])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--engine", choices=("sleeping", "lite"), default="sleeping")
+    parser.add_argument("--frame_ms", type=float, default=25.0)
+    parser.add_argument("--seconds", type=float, default=45.0)
+    parser.add_argument("--live", type=int, default=0, help="sessions; 0: one for each replica")
+    parser.add_argument("--people", type=int, default=8)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    given = parser.parse_args()
+    load, rows = os.getloadavg()[0], []
+    for replicas in given.replicas:
+        with service_of(replicas, given) as service:
+            rows.append(asyncio.run(measured(service, replicas, given)))
+        print(json.dumps(rows[-1]), file=sys.stderr)
+    print(table(rows))
+    print(json.dumps({"load": load, "engine": given.engine, "frame_ms": given.frame_ms, "rows": rows}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
