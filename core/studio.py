@@ -27,8 +27,9 @@ from core.result_reuse import ResultReuse
 from core.run_request import RunRequest
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
+from core.streaming.engine_renderer import EngineRenderer
 from core.streaming.live import LiveSession
-from core.streaming.load import LiveLoad
+from core.streaming.load import FrameMeter, LiveLoad
 from core.streaming.outputs import LiveOptions
 from core.streaming.recording import SegmentStream
 from core.streaming.spool import SpoolRoom, open_spool_file
@@ -136,7 +137,7 @@ class Studio:
         framing: Framing = Framing(),  # noqa: B008 - frozen
         controls: Controls = Controls(),  # noqa: B008
         options: RenderOptions = RenderOptions(),  # noqa: B008
-        live: LiveOptions | None = None,
+        live: LiveOptions = LiveOptions(),  # noqa: B008
         clock: Callable[[], float] = time.monotonic,
     ) -> LiveSession:
         """A live session on a person (`core.streaming`). Loads and registers on the caller's thread where that is not done yet, which may
@@ -156,7 +157,9 @@ class Studio:
             if_refused.callback(session.close)
             session_load = self.live_load.admit(loaded.engine.name, session.width, session.height, guess)
             if_refused.callback(session_load.close)
-            begun = LiveSession(prepared, session, options, turn, live, clock, session_load)
+            meter = FrameMeter(session_load)
+            renderer = EngineRenderer(prepared, session, options, turn, live, meter)
+            begun = LiveSession(renderer, live, options.visemes, clock, meter)
             if_refused.pop_all()
         return begun
 
