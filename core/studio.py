@@ -18,6 +18,7 @@ from core.engine_selection import ENGINE_NAMES, EngineSelector
 from core.engines.base import Engine, FrameCost
 from core.errors import OptionError
 from core.generation_run import session_turn
+from core.media.fragmented_mp4 import StreamPlace
 from core.media.kept_stream import KeptStream
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.cold_start_optimization import Engines, EngineSource
@@ -143,6 +144,16 @@ class Studio:
         """A live session on a person (`core.streaming`). Loads and registers on the caller's thread where that is not done yet, which may
         take long. clock: as in LiveSession. Raises as `submit`, and BusyError where it would not keep real time beside those that run.
         """
+        renderer, meter = self.live_renderer(source, owner, engine, framing, controls, options, live)
+        return LiveSession(renderer, live, options.visemes, clock, meter)
+
+    def live_renderer(
+        self, source: Source | Avatar, owner: str, engine: str, framing: Framing, controls: Controls, options: RenderOptions,
+        live: LiveOptions, place: StreamPlace | None = None, metadata: Mapping[str, str] | None = None,
+    ) -> tuple[EngineRenderer, FrameMeter]:  # fmt: skip
+        """What draws and encodes a live session, and measures what that costs; both are to be closed. place, metadata: as in
+        EngineRenderer. Raises as `live`.
+        """
         check_live_options(options)
         run_request = self._videos.checked_run(RunRequest(source, owner, engine, framing, controls, options))
         loaded = self._selector.load_engine(run_request)
@@ -155,13 +166,11 @@ class Studio:
 
         with contextlib.ExitStack() as if_refused:
             if_refused.callback(session.close)
-            session_load = self.live_load.admit(loaded.engine.name, session.width, session.height, guess)
-            if_refused.callback(session_load.close)
-            meter = FrameMeter(session_load)
-            renderer = EngineRenderer(prepared, session, options, turn, live, meter)
-            begun = LiveSession(renderer, live, options.visemes, clock, meter)
+            meter = FrameMeter(self.live_load.admit(loaded.engine.name, session.width, session.height, guess))
+            if_refused.callback(meter.close)
+            renderer = EngineRenderer(prepared, session, options, turn, live, meter, place, metadata)
             if_refused.pop_all()
-        return begun
+        return renderer, meter
 
     def check(self, request: Request) -> None:
         """Raises what `submit` would."""

@@ -19,11 +19,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from core.errors import InputError, TalkingHeadError
-from core.media.jpeg import as_jpeg
 from core.service.live_speech import LiveSpeech, SayRequest
 from core.service.options import controls_of
 from core.streaming.live import LiveSession
-from core.streaming.outputs import LiveEvent, LiveFrame, LivePacket, LiveSegment, OutputKind
+from core.streaming.outputs import LiveEvent, LiveFrame, LivePacket, LivePicture, LiveSegment, OutputKind
 from core.types import FPS
 
 REPLAY_BYTES = 4 * 2**20
@@ -143,6 +142,8 @@ class ResumableSession:
             for watcher in list(self.watchers):
                 watcher(output)
             return []
+        if isinstance(output, LiveFrame):
+            raise TypeError("a session of frames cannot be resumed")
         messages = list(self._messages(output))
         with self._lock:
             for message in messages:
@@ -232,7 +233,7 @@ class ResumableSession:
         attachment.next_number += 1
         self.received = max(self.received, attachment.next_number)
 
-    def _messages(self, output: LiveEvent | LiveFrame | LiveSegment) -> Iterator[LiveMessage]:
+    def _messages(self, output: LiveEvent | LivePicture | LiveSegment) -> Iterator[LiveMessage]:
         if isinstance(output, LiveEvent):
             if output.kind == "ready":
                 self.about = output.data
@@ -240,9 +241,9 @@ class ResumableSession:
                 yield dataclasses.replace(output, number=self._n_events)
                 self._n_events += 1
             return
-        if isinstance(output, LiveFrame):
-            pcm = np.clip(np.rint(output.sound[0] * 32767), -32768, 32767).astype("<i2").tobytes()
-            pieces: tuple[tuple[PieceKind, bytes], ...] = (("picture", as_jpeg(output.frame)), ("sound", pcm))
+        if isinstance(output, LivePicture):
+            pcm = np.clip(np.rint(output.sound * 32767), -32768, 32767).astype("<i2").tobytes()
+            pieces: tuple[tuple[PieceKind, bytes], ...] = (("picture", output.data), ("sound", pcm))
             for kind, data in pieces:
                 yield self._piece(kind, output.speaking, output.generation, output.at_s, 1 / FPS, data)
             return

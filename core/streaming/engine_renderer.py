@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from core.engines.base import Session
 from core.generation_run import Turn
 from core.media.encoders import as_picture
-from core.media.fragmented_mp4 import FragmentedMp4, Segment
+from core.media.fragmented_mp4 import FragmentedMp4, Segment, StreamPlace
+from core.media.jpeg import as_jpeg
 from core.media.label import Label
 from core.media.live_packets import LivePackets
 from core.option_checks import check_moving_controls
@@ -22,21 +23,22 @@ from core.types import Controls, Frame, Phone, RenderOptions, Samples
 
 class EngineRenderer(LiveRenderer):
     """prepared, session, render: engine and person, a new session of theirs, and the options it was made with. turn: gives a turn on the
-    device. meter: told what is done within one.
+    device. meter: told what is done within one. place, metadata: of a stream that another renderer began; None: it begins.
     """
 
     def __init__(
-        self, prepared: PreparedRun, session: Session, render: RenderOptions, turn: Turn, options: LiveOptions, meter: FrameMeter
-    ) -> None:
+        self, prepared: PreparedRun, session: Session, render: RenderOptions, turn: Turn, options: LiveOptions, meter: FrameMeter,
+        place: StreamPlace | None = None, metadata: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         self._prepared, self._session, self._render, self._turn, self._meter = prepared, session, render, turn, meter
         self.width, self.height = session.width, session.height
         self.look_ahead_samples = session.look_ahead_samples
         self.warnings = [*prepared.warnings, *session.warnings]
         self.engine = prepared.engine.name
-        self.metadata = prepared.metadata()
+        self.metadata = prepared.metadata() if metadata is None else metadata
         self._label = Label(self.width, self.height) if render.label else None
         self._mark = prepared.loaded.marker.mark(self.width, self.height) if render.mark else None
-        self._video = FragmentedMp4(self.width, self.height, options.sound_rate_hz, 1, self.metadata, render.crf)
+        self._video = FragmentedMp4(self.width, self.height, options.sound_rate_hz, 1, self.metadata, render.crf, place=place)
         self.mime_type, self.initialisation = self._video.mime_type, self._video.initialisation()
         self._packets = LivePackets(self.width, self.height, render.crf) if options.output == "packets" else None
 
@@ -79,6 +81,9 @@ class EngineRenderer(LiveRenderer):
 
     def picture(self, shown: Frame) -> Frame:
         return shown
+
+    def jpeg(self, shown: Frame) -> bytes:
+        return as_jpeg(shown)
 
     def segment(self, frames: Sequence[tuple[Frame, Samples]], key: bool, final: bool = False) -> Segment:
         for _, sound in frames:  # each encoder at one go: it finds its tables in the processor's caches then

@@ -1,7 +1,7 @@
 """The render side of a live session: an engine's session and the encoders, here or in another process.
 
 A live session decides what is shown and heard in each frame; a renderer draws the frames and encodes them. `engine_renderer.py` does it in
-this process.
+this process, `remote_renderer.py` has it done in another one.
 """
 
 from __future__ import annotations
@@ -78,6 +78,10 @@ class LiveRenderer(ABC):
     @abstractmethod
     def picture(self, shown: Shown) -> Frame:
         """(height, width, 3) uint8 RGB."""
+
+    @abstractmethod
+    def jpeg(self, shown: Shown) -> bytes:
+        """The same as a JPEG file."""
 
     @abstractmethod
     def segment(self, frames: Sequence[tuple[Shown, Samples]], key: bool, final: bool = False) -> Segment:

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.streaming.live_renderer import LiveRenderer
 from core.streaming.load import FrameMeter
-from core.streaming.outputs import LiveFrame, LiveOptions, LiveOutput, LivePacket, LiveSegment
+from core.streaming.outputs import LiveFrame, LiveOptions, LiveOutput, LivePacket, LivePicture, LiveSegment
 from core.types import FPS, Samples
 
 KEYFRAME_FRAMES = 2 * FPS
@@ -67,6 +67,9 @@ class MadeFrames:
         made = waiting[0]
         if self._output == "packets":
             return self._packet(made)
+        if self._output == "pictures":
+            with self._meter.working():
+                return LivePicture(self._renderer.jpeg(made.shown), made.sound, made.generation, made.at_s, made.speaking)
         return LiveFrame(
             self._renderer.picture(made.shown), made.sound[None], made.generation, made.at_s, made.speaking, made.n_speech, made.n_over
         )

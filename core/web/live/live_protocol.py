@@ -40,7 +40,7 @@ VERSION = 1
 INIT, SEGMENT, PICTURE, SOUND = 1, 2, 3, 4
 KINDS: dict[PieceKind, int] = {"init": INIT, "segment": SEGMENT, "picture": PICTURE, "sound": SOUND}
 SPEAKS = 1
-OUTPUTS: dict[str, OutputKind] = {"fmp4": "segments", "jpeg": "frames", "webrtc": "packets"}
+OUTPUTS: dict[str, OutputKind] = {"fmp4": "segments", "jpeg": "pictures", "webrtc": "packets"}
 """What a session gives, by the name of the format. Of "webrtc" no media comes over the WebSocket: it is watched by WHEP."""
 _EXAMPLE = '{"type": "start", ...}'
 
