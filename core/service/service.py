@@ -23,6 +23,7 @@ from core.service.job_store import Admission, JobRecord
 from core.service.job_work import JobWork
 from core.service.jobs import Jobs
 from core.service.listening import Listening
+from core.service.live_source import LiveSource
 from core.service.outputs import INPUTS, OutputFolder
 from core.service.page_size import PageSize
 from core.service.peer_connections import PeersSource
@@ -51,12 +52,12 @@ class Service:
     the caller's.
 
     outputs: prepared. settings: of the deployment, the studio's without them. kokoro_file: as `Speaker` takes it. webrtc: makes the WebRTC
-    connections of a server's live sessions; None where there are none.
+    connections of a server's live sessions; None where there are none. live_source: where live sessions are made and found; None: here.
     """
 
     def __init__(
         self, studio: Studio, outputs: OutputFolder, settings: Settings | None = None, kokoro_file: NetworkFile | None = None,
-        webrtc: PeersSource | None = None,
+        webrtc: PeersSource | None = None, live_source: LiveSource | None = None,
     ) -> None:  # fmt: skip
         settings = studio.settings if settings is None else settings
         cache = CacheFolder(settings.cache_dir)
@@ -76,6 +77,7 @@ class Service:
             return folder
 
         self.studio, self.outputs, self.settings, self.webrtc = studio, outputs, settings, webrtc
+        self.live_source = live_source
         self._state = state = open_state(settings, str(cache.root), jobs_folder)
         self.topics, self.rates = state.topics, state.rates
         self.speaker = Speaker(settings, cache, kokoro_file)

@@ -17,9 +17,12 @@ Exchange = Callable[[Sequence[Answer]], Sequence[Command] | None]
 
 
 class RenderHost:
-    """One session's. renderer, meter: its own. others: what else is done, by name."""
+    """One session's. renderer, meter: its own. others: what else is done, by name, and on_close what ends that."""
 
-    def __init__(self, renderer: EngineRenderer, meter: FrameMeter, others: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(
+        self, renderer: EngineRenderer, meter: FrameMeter, others: Mapping[str, Callable[..., Any]], on_close: Callable[[], None]
+    ) -> None:
+        self._on_close = on_close
         self._renderer, self._meter = renderer, meter
         self._coming: deque[Iterator[Frame]] = deque()
         self._drawn: dict[int, Frame] = {}
@@ -44,6 +47,7 @@ class RenderHost:
             answers = [self._answer(command) for command in commands]
 
     def close(self) -> None:
+        self._on_close()
         self._meter.close()
         self._renderer.interrupt()
         self._renderer.close()

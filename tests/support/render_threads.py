@@ -55,7 +55,7 @@ class RenderThreads:
         renderer = EngineRenderer(
             prepared_run(engine, options), session, options, free_turn, self._options, FrameMeter(None), opening.place, metadata
         )
-        host = RenderHost(renderer, FrameMeter(None), {})
+        host = RenderHost(renderer, FrameMeter(None), {}, lambda: None)
         try:
             host.render(exchange, lambda: True)
         except Killed:
