@@ -271,6 +271,10 @@ class Studio:
         avatar = self._avatars.delete(token, owner)
         return avatar.nbytes + self._results.forget(owner, avatar.sha256)
 
+    def avatars_in_memory(self) -> list[str]:
+        """Tokens of the avatars whose registration needs neither the disk nor an engine."""
+        return self._avatars.in_memory()
+
     # ---- keeping house
 
     def share_results(self, inputs: Iterable[tuple[Path, Path]]) -> None:

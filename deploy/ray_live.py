@@ -72,13 +72,13 @@ class Renderers(Protocol):
 
 
 class ServeRenderers:
-    """Those behind a handle of Ray Serve, whose deployment has the method `render_live`."""
+    """Those behind a handle of Ray Serve, whose deployment has the method `render_live`, and routes by its `avatar`."""
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
 
     def start(self, work: LiveWork) -> Callable[[], Any]:
-        return self._handle.render_live.remote(work).result  # type: ignore[no-any-return]
+        return self._handle.render_live.remote(work, avatar=work.token).result  # type: ignore[no-any-return]
 
 
 # ---- a session's actor
