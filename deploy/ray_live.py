@@ -291,7 +291,7 @@ def _opened(studio: Studio, work: LiveWork, speech: SpeechHost) -> RenderHost:
     renderer, meter = studio.live_renderer(
         avatar, work.owner, engine, how.framing, opening.controls or how.controls, how.render, how.live, opening.place, metadata
     )
-    return RenderHost(renderer, meter, {"speak": speech.speak, "hush": speech.hush}, speech.close)
+    return RenderHost(renderer, meter, how.live.lead_s, {"speak": speech.speak, "hush": speech.hush}, speech.close)
 
 
 def _told(error: Exception) -> Exception:

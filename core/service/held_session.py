@@ -23,11 +23,12 @@ def _nothing(*_: Any) -> None:
 class HeldSession(ABC):
     """`produce` and `take` are called on any thread, one of each at a time; the rest on any.
 
-    id, secret: by which it is resumed. quick: what is small is taken without waiting for anybody, so also on an event loop. attachment: of
+    id, secret: by which it is resumed. here: it lies in this process: what is small is taken without waiting for anybody, so also on an
+    event loop, and it ends with the process. attachment: of
     the connection that has the session. free: no connection has it. left_s: since when. about: what the event "ready" told.
     """
 
-    quick: bool
+    here: bool
     engine: str
     metadata: Mapping[str, str]
 
@@ -61,7 +62,7 @@ class HeldSession(ABC):
         """Of sound that waits to be spoken."""
 
     def attach(self) -> None:  # noqa: B027 - a session of this process has nothing to do
-        """A connection is about to take it; called on a thread, where it is not quick. Raises UnknownLiveSession where it is over."""
+        """A connection is about to take it; called on a thread, where it is not here. Raises UnknownLiveSession where it is over."""
 
     @abstractmethod
     def produce(self, timeout_s: float) -> list[LiveMessage]:

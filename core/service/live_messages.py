@@ -13,7 +13,7 @@ FEED_S = 0.25
 """How long one try to hand over sound waits for room; a connection that is told to leave does so within it."""
 
 PieceKind = Literal["init", "segment", "picture", "sound"]
-Leaving = Literal["", "taken_over", "replaced", "stopping"]
+Leaving = Literal["", "taken_over", "replaced", "stopping", "moving"]
 
 
 @dataclass(frozen=True)

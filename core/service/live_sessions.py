@@ -98,7 +98,7 @@ class LiveSessions:
         """
         self._check_going_on()
         session = await self._found(session_id, secret, owner)
-        if not session.quick:
+        if not session.here:
             await anyio.to_thread.run_sync(session.attach, limiter=self.threads)
         while session.attachment is not None:
             session.attachment.dismiss("taken_over")
@@ -155,11 +155,16 @@ class LiveSessions:
         threading.Thread(target=session.close, name="live-close", daemon=True).start()  # it waits for the step under way
 
     async def stop(self) -> None:
-        """Ends all sessions and takes no more; waits a little for their connections to tell their clients."""
+        """Ends all sessions and takes no more; waits a little for their connections to tell their clients. Those of other processes are
+        let go of: their clients find them by another process of the service.
+        """
         self._stopping = True
         held = [session for session in self._sessions.values() if session.attachment is not None]
         for session in list(self._sessions.values()):
-            self.end(session, "stopping")
+            if session.here:
+                self.end(session, "stopping")
+            elif session.attachment is not None:
+                session.attachment.dismiss("moving")
         if held:
             await asyncio.wait([asyncio.ensure_future(session.free.wait()) for session in held], timeout=LEAVE_S)
 

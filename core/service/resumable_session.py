@@ -45,7 +45,7 @@ REPLAY_MESSAGES = 2048
 class ResumableSession(HeldSession):
     """A session of this process. speech: of the texts that it says. id, secret: chosen here where they are not given."""
 
-    quick = True
+    here = True
 
     def __init__(
         self, owner: str, request: LiveRequest, session: LiveSession, speech: LiveSpeech, id: str | None = None, secret: str | None = None

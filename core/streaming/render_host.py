@@ -17,11 +17,13 @@ Exchange = Callable[[Sequence[Answer]], Sequence[Command] | None]
 
 
 class RenderHost:
-    """One session's. renderer, meter: its own. others: what else is done, by name, and on_close what ends that."""
+    """One session's. renderer, meter: its own. lead_s: as in LiveOptions. others: what else is done, by name; on_close ends that."""
 
     def __init__(
-        self, renderer: EngineRenderer, meter: FrameMeter, others: Mapping[str, Callable[..., Any]], on_close: Callable[[], None]
-    ) -> None:
+        self, renderer: EngineRenderer, meter: FrameMeter, lead_s: float, others: Mapping[str, Callable[..., Any]],
+        on_close: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._lead_s = lead_s
         self._on_close = on_close
         self._renderer, self._meter = renderer, meter
         self._coming: deque[Iterator[Frame]] = deque()
@@ -90,7 +92,7 @@ class RenderHost:
         if frame is None:
             return False
         self._drawn[name] = frame
-        self._meter.made(max(0.0, -due_in_s))
+        self._meter.made(max(0.0, -due_in_s - self._lead_s))
         return True
 
     def picture(self, name: int) -> Frame:

@@ -7,6 +7,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from core.service.shared.remote_speaker import SpeechHost
+from core.settings import Settings
+from core.speech_synthesis.speaker import Speaker
 from core.streaming.engine_renderer import EngineRenderer
 from core.streaming.load import FrameMeter
 from core.streaming.outputs import LiveOptions
@@ -22,12 +25,15 @@ class Killed(Exception):
 
 
 class RenderThreads:
-    """A RendererSource over the fake engine. refuse: by attempt, what an opening is refused with. kill: is asked before each exchange."""
+    """A RendererSource over the fake engine. refuse: by attempt, what an opening is refused with. kill: is asked before each exchange.
+    speech: what a renderer speaks texts with.
+    """
 
     def __init__(self, link: RenderLink, options: LiveOptions) -> None:
         self._link, self._options = link, options
         self.refuse: Callable[[int], Exception | None] = lambda attempt: None
         self.kill: Callable[[Sequence[Answer]], bool] = lambda answers: False
+        self.speech: Callable[[int], SpeechHost] = lambda renderer: SpeechHost(Speaker(Settings(), None), lambda *piece: False)
         self.openings: list[Opening] = []
         self.sessions: list[FakeSession] = []
         self.threads: list[threading.Thread] = []
@@ -55,7 +61,10 @@ class RenderThreads:
         renderer = EngineRenderer(
             prepared_run(engine, options), session, options, free_turn, self._options, FrameMeter(None), opening.place, metadata
         )
-        host = RenderHost(renderer, FrameMeter(None), {}, lambda: None)
+        speech = self.speech(opening.renderer)
+        host = RenderHost(
+            renderer, FrameMeter(None), self._options.lead_s, {"speak": speech.speak, "hush": speech.hush}, speech.close
+        )
         try:
             host.render(exchange, lambda: True)
         except Killed:

@@ -31,7 +31,7 @@ class Line(Protocol):
 class RemoteSession(HeldSession):
     """begun: what it told when it was opened. `attach` comes before everything else."""
 
-    quick = False
+    here = False
 
     def __init__(self, line: Line, owner: str, request: LiveRequest, id: str, secret: str, begun: Begun) -> None:
         super().__init__(owner, request, id, secret)

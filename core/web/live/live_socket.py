@@ -56,12 +56,13 @@ SMALL_CHUNK_BYTES = 8192
 """Of sound that is taken without a thread of its own, where there is room: less work than the way to the thread and back."""
 MAX_ERRORS = 20
 """Refused messages after which a client is cut off."""
-TAKEN_OVER, TOO_OLD, UNKNOWN = 4409, 4408, 4404
+TAKEN_OVER, TOO_OLD, UNKNOWN, MOVING = 4409, 4408, 4404, 4307
 """Close codes of ours."""
 _LEFT = {
     "taken_over": (TAKEN_OVER, "Another connection took the session over."),
     "replaced": (TAKEN_OVER, "A newer session took its place."),
     "stopping": (1012, "The service is stopping."),
+    "moving": (MOVING, "This server is stopping; another one has the session: resume it."),
 }
 """How a connection closes that was told to leave."""
 
@@ -227,7 +228,7 @@ class _Connection:
 
     async def _feed(self, chunk: bytes) -> None:
         """Sound that finds no room makes the client wait: nothing more is read from it."""
-        if self.session.quick and len(chunk) <= SMALL_CHUNK_BYTES and self._take_now(Sound(chunk, 0.0)):
+        if self.session.here and len(chunk) <= SMALL_CHUNK_BYTES and self._take_now(Sound(chunk, 0.0)):
             return
         while not (await self._take(Sound(chunk)) or self.session.closed or self._attachment.leave.is_set()):
             pass
@@ -248,7 +249,7 @@ class _Connection:
             raise Malformed("The session has started already.", "Close it first, or open another connection.")
 
         asked = _asked(message)
-        if isinstance(asked, SayRequest) or not self.session.quick:  # looking at a text takes a while
+        if isinstance(asked, SayRequest) or not self.session.here:  # looking at a text takes a while
             await self._take(asked)
         else:
             self._take_now(asked)
