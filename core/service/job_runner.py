@@ -105,7 +105,7 @@ class Work(Protocol):
 
 
 class JobRunner:
-    """slots: jobs at the same time. liveness: tells others that this process lives.
+    """slots: jobs at the same time; with 0 it takes none. liveness: tells others that this process lives.
 
     on_end: called with the record of each job that ended here, on its thread. resting: how many of them were begun and have given way to
     others (core/scheduler.py); they take no slot.
@@ -127,16 +127,18 @@ class JobRunner:
         self._lock = threading.Lock()
         self._wake = threading.Semaphore(0)
         self._closing = False
-        liveness.announce(self.worker)
         self._slots, self._resting = slots, resting
+        liveness.announce(self.worker, slots)
         self._claiming = threading.Lock()
         self._threads = [threading.Thread(target=self._loop, name=f"jobs-{n}", daemon=True) for n in range(slots)]
+        self._ending = threading.Event()
+        self._looking = threading.Thread(target=self._look, name="jobs-look", daemon=True)
         self._end_watch = topics.subscribe(QUEUE, self._wake.release)
         self._recorded_s: dict[str, float] = {}
 
     def start(self) -> None:
         self.take_over()
-        for thread in self._threads:
+        for thread in (*self._threads, self._looking):
             thread.start()
 
     def job_rests(self) -> None:
@@ -153,7 +155,7 @@ class JobRunner:
 
     def take_over(self) -> None:
         """Puts the jobs of processes that died back into the queue."""
-        self._liveness.announce(self.worker)
+        self._liveness.announce(self.worker, self._slots)
         with self._claiming:  # what is claimed is known to run before anybody looks
             with self._lock:
                 running = set(self._running)
@@ -174,6 +176,7 @@ class JobRunner:
     def close(self, grace_s: float, timeout_s: float) -> None:
         """Takes no more jobs. Those that run have `grace_s` to end; then they go back into the queue, for the next process."""
         self._closing = True
+        self._ending.set()
         self._end_watch()
         for _ in self._threads:
             self._wake.release()
@@ -195,8 +198,17 @@ class JobRunner:
             if thread.is_alive():
                 thread.join(max(0.0, deadline - time.monotonic()))
 
+    def _look(self) -> None:
+        """On a thread of its own: others' jobs do not wait until what runs here has ended."""
+        while not self._ending.wait(LOOK_S):
+            try:
+                self.take_over()
+            except BusyError:  # the store is away, which it says by itself
+                pass
+            except Exception:  # the store failed: the next look may find it well again
+                logger.exception("it cannot be seen what others left behind")
+
     def _loop(self) -> None:
-        looked_s = time.monotonic()
         while not self._closing:
             try:
                 running = self._claimed()
@@ -204,9 +216,6 @@ class JobRunner:
                     self._do(running)
                     continue
                 self._wake.acquire(timeout=LOOK_S)
-                if time.monotonic() - looked_s > LOOK_S:
-                    looked_s = time.monotonic()
-                    self.take_over()
             except Exception:  # the store failed: the next look may find it well again
                 logger.exception("the queue cannot be read")
                 time.sleep(LOOK_S)

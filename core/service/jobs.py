@@ -42,7 +42,8 @@ LAST_LOOK_S = 2.0
 
 class Jobs:
     """store, topics, inputs, outputs: shared by the processes of the machine. work: does one job, with its decoded inputs where they are
-    kept. admission: how much may wait. ttl_s: how long an ended job is kept. on_end, resting: as in JobRunner. Thread-safe.
+    kept. admission: how much may wait beside what can run. ttl_s: how long an ended job is kept. on_end, resting: as in JobRunner.
+    Thread-safe.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Jobs:
     ) -> None:
         self.topics, self.inputs = topics, inputs
         self._store, self._outputs, self._admission, self._ttl_s = store, outputs, admission, ttl_s
+        self._liveness = liveness
         self._decoded = DecodedInputs(decoded_bytes)
         self._handles = JobHandles()
         self._told_end = on_end
@@ -83,6 +85,11 @@ class Jobs:
     def problem(self) -> str:
         """Why jobs do not outlive this process now; "" where they do."""
         return self._store.problem
+
+    @property
+    def slots(self) -> int:
+        """Jobs that are done at the same time by all processes that share the store and are known to live."""
+        return self._liveness.slots()
 
     def start(self) -> None:
         """Begins to work, first on what another process left behind."""
@@ -122,7 +129,7 @@ class Jobs:
         """Raises BusyError where a job would not be accepted now: asked before anything is read for it."""
         if self._stopping:
             raise stopping()
-        self._store.check_room(owner, self._admission, input_bytes)
+        self._store.check_room(owner, self._admission.beside(self._liveness.slots()), input_bytes)
 
     def submit(self, new: NewJob[Any]) -> JobView:
         """Records the job; when this returns, it is accepted. Where it is the same as one that is under way, or has its idempotency key, it
@@ -137,10 +144,11 @@ class Jobs:
         try:
             if self._stopping:
                 raise stopping()
-            accepted = self._store.add(record, self._admission)
+            admission = self._admission.beside(self._liveness.slots())
+            accepted = self._store.add(record, admission)
             if accepted.id != job_id and self._lost(accepted):  # done under the same key, and its video made room meanwhile
                 self._remove([accepted])
-                accepted = self._store.add(record, self._admission)
+                accepted = self._store.add(record, admission)
         except BaseException:
             self._let_go(record)
             raise
@@ -303,6 +311,10 @@ class Jobs:
             return self._store.totals().queued > 0
         except BusyError:  # the store is away
             return False
+
+    def waiting(self) -> list[str]:
+        """The ids of jobs that wait for a place anywhere. Raises BusyError while the store is away."""
+        return self._store.waiting()
 
     def totals(self) -> dict[str, int]:
         totals = self._store.totals()

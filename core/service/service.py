@@ -93,8 +93,8 @@ class Service:
             state.liveness,
             slots=settings.max_jobs,
             admission=Admission(
-                settings.max_jobs + settings.max_queue,
-                settings.max_jobs + (settings.max_queue + 1) // 2,  # one owner leaves room for the others
+                settings.max_queue,
+                (settings.max_queue + 1) // 2,  # one owner leaves room for the others
                 settings.max_pending_bytes,
             ),
             decoded_bytes=settings.max_decoded_bytes,
@@ -146,12 +146,14 @@ class Service:
         self.cache.close()
 
     def queue(self) -> dict[str, int]:
-        """Jobs that run and wait now, on all processes that share the store, and how many may at most (of this one). While the store is
-        away it is what was known last: who asks whether the service lives is answered.
+        """Jobs that run and wait now, on all processes that share the store; how many run at most, of this process (max_jobs) and of all
+        that are known to live (slots), and how many may wait. While the store is away it is what was known last: who asks whether the
+        service lives is answered.
         """
         with contextlib.suppress(BusyError):
             self._totals = self.jobs.totals()
-        return {**self._totals, "max_jobs": self.settings.max_jobs, "max_queue": self.settings.max_queue}
+        limits = {"max_jobs": self.settings.max_jobs, "slots": self.jobs.slots, "max_queue": self.settings.max_queue}
+        return {**self._totals, **limits}
 
     def cache_stats(self) -> dict[str, Any]:
         """Counts of the caches, in plain JSON types."""

@@ -108,6 +108,10 @@ class SqlJobStore(abc.ABC):
         )
         return int(self._read(lambda db: db.execute(before, (job_id,)).fetchone()[0]))
 
+    def waiting(self) -> list[str]:
+        those = "SELECT id FROM jobs WHERE state = 'queued' AND pinned_to = ''"
+        return [job_id for (job_id,) in self._read(lambda db: db.execute(those).fetchall(), at_once=True)]
+
     def claim(self, worker: str, now_s: float) -> JobRecord | None:
         running = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.state = 'running')"
         overtook = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.started_s > jobs.created_s)"
