@@ -27,6 +27,7 @@ from manager.kokoro import offer_kokoro
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from core.service.remote_streams import StreamMakers
     from core.service.service import Service
 
 
@@ -41,8 +42,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def open_service(settings: ServerSettings, ditto: Mode) -> Service:
-    """The service of this process, not yet started, over a studio of its own; both are closed by the caller."""
+def open_service(settings: ServerSettings, ditto: Mode, *, worker: str = "", makers: StreamMakers | None = None) -> Service:
+    """The service of this process, not yet started, over a studio of its own; both are closed by the caller.
+
+    worker, makers: as in `Jobs`.
+    """
     outputs = service_outputs(settings)
     outputs.prepare()
     prepare_environment(str(outputs.root))
@@ -51,7 +55,8 @@ def open_service(settings: ServerSettings, ditto: Mode) -> Service:
     from core.studio import open_studio
 
     studio = open_studio(settings, offer_ditto(settings, ditto), serving=True)
-    return Service(studio, outputs, kokoro_file=offer_kokoro(fetch=settings.fetch_ditto), webrtc=offer_webrtc(settings))
+    kokoro, webrtc = offer_kokoro(fetch=settings.fetch_ditto), offer_webrtc(settings)
+    return Service(studio, outputs, kokoro_file=kokoro, webrtc=webrtc, worker=worker, makers=makers)
 
 
 def build_application(service: Service, settings: ServerSettings, host: str, *, page: bool) -> FastAPI:

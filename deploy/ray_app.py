@@ -14,10 +14,11 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before Ray is imported:
 import ray  # noqa: E402
 from ray import serve  # noqa: E402
 from ray.serve import Application  # noqa: E402
-from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, ProxyLocation  # noqa: E402
+from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, ProxyLocation, RequestRouterConfig  # noqa: E402
 
 from deploy.ray_ingress import ENDED_S, Ingress  # noqa: E402
 from deploy.ray_render import CANCEL_S, Renderer  # noqa: E402
+from deploy.ray_router import ToTheWorker  # noqa: E402
 from deploy.ray_scaling import RenderersWanted  # noqa: E402
 from deploy.ray_settings import RaySettings, read_ray_settings  # noqa: E402
 
@@ -57,6 +58,7 @@ def build(settings: RaySettings) -> Application:
         autoscaling_config=scaling,
         ray_actor_options={"num_cpus": settings.render_cpus, "num_gpus": settings.render_gpus},
         max_ongoing_requests=MANY,
+        request_router_config=RequestRouterConfig(request_router_class=ToTheWorker),
         graceful_shutdown_timeout_s=settings.drain_s + CANCEL_S + SPARE_S,
     )
     ingress = serve.deployment(

@@ -20,6 +20,7 @@ from core.web.addresses import address, listen
 from core.web.api.http import check_keys, make_server
 from deploy.ray_render import ditto_mode
 from deploy.ray_settings import read_ray_settings
+from deploy.ray_streams import RendererStreams
 
 if TYPE_CHECKING:
     from ray.serve.handle import DeploymentHandle
@@ -40,7 +41,7 @@ class Ingress:
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         self._settings = settings = read_ray_settings().of_ingress
         check_keys(settings.host, settings)
-        self.service: Service = open_service(settings, ditto_mode(settings))
+        self.service: Service = open_service(settings, ditto_mode(settings), makers=RendererStreams(renderers))
         self._sweeper = Sweeper(self.service.outputs)
         self._socket = listen(settings.host, settings.port)
         self.url = address(settings.host, self._socket.getsockname()[1])

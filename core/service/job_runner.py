@@ -49,9 +49,15 @@ def owner_topic(owner: str) -> str:
 class Running:
     """One job that runs in this process: its latest progress, and how it is stopped. `work` is given this to report to."""
 
-    def __init__(self, record: JobRecord, tell: Callable[[Running, bool], None], tell_owner: Callable[[JobRecord], None]) -> None:
+    def __init__(
+        self,
+        record: JobRecord,
+        tell: Callable[[Running, bool], None],
+        noted: Callable[[JobRecord], None],
+        tell_owner: Callable[[JobRecord], None],
+    ) -> None:
         self.record = record
-        self._tell, self._tell_owner = tell, tell_owner
+        self._tell, self._noted, self._tell_owner = tell, noted, tell_owner
         self._stop: Callable[[], None] | None = None
         self._cancelled = threading.Event()
         self._lock = threading.Lock()
@@ -68,12 +74,13 @@ class Running:
         self._tell(self, progress.preview)
 
     def note(self, result: Mapping[str, Any]) -> None:
-        """What is known of the result so far, for those who look at the job in this process."""
+        """What is known of the result so far, for those who look at the job."""
         with self._lock:
             self.record = dataclasses.replace(self.record, result={**(self.record.result or {}), **result})
+        self._noted(self.record)
 
     def note_made(self, result: Mapping[str, Any]) -> None:
-        """The video can be seen in this process, though the job goes on."""
+        """The video can be seen, though the job goes on."""
         self.note(result)
         self._tell_owner(self.record)
 
@@ -108,7 +115,8 @@ class JobRunner:
     """slots: jobs at the same time; with 0 it takes none. liveness: tells others that this process lives.
 
     on_end: called with the record of each job that ended here, on its thread. resting: how many of them were begun and have given way to
-    others (core/scheduler.py); they take no slot.
+    others (core/scheduler.py); they take no slot. worker: the name of this process among those that share the store, which no other had
+    before; "" for one made up here.
     """
 
     def __init__(
@@ -120,8 +128,9 @@ class JobRunner:
         liveness: WorkerLiveness,
         on_end: Callable[[JobRecord], None],
         resting: Callable[[], int] = lambda: 0,
+        worker: str = "",
     ) -> None:
-        self.worker = secrets.token_hex(8)
+        self.worker = worker or secrets.token_hex(8)
         self._store, self._topics, self._work, self._liveness, self._on_end = store, topics, work, liveness, on_end
         self._running: dict[str, Running] = {}
         self._lock = threading.Lock()
@@ -229,7 +238,7 @@ class JobRunner:
             record = self._store.claim(self.worker, time.time())
             if record is None:
                 return None
-            running = Running(record, self._told, lambda record: self._topics.publish(owner_topic(record.owner)))
+            running = Running(record, self._told, self._noted, lambda record: self._topics.publish(owner_topic(record.owner)))
             with self._lock:
                 self._running[record.id] = running
             return running
@@ -289,6 +298,13 @@ class JobRunner:
         self._on_end(dataclasses.replace(record, state=state, ended_s=now_s, result=result, error=error))
         self._topics.publish(job_topic(record.id))
         self._topics.publish(owner_topic(record.owner))
+
+    def _noted(self, record: JobRecord) -> None:
+        try:
+            self._store.note_running(record.id, record.result or {})
+        except BusyError:  # the store is away: in other processes it is known when the job has ended
+            pass
+        self._topics.publish(job_topic(record.id))
 
     def _told(self, running: Running, preview: bool) -> None:
         """Progress: at once to who watches in this process, from time to time to the store and the other processes, and of a preview."""

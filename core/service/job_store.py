@@ -118,6 +118,9 @@ class JobStore(Protocol):
 
     def progress(self, job_id: str, stage: str, done: int, total: int, animating_s: float, now_s: float) -> None: ...
 
+    def note_running(self, job_id: str, result: Mapping[str, Any]) -> None:
+        """Records what is known of the result of a running job so far."""
+
     def finish(
         self, job_id: str, state: JobState, now_s: float, result: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None
     ) -> None:

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from core.errors import BusyError, Cancelled
+from core.errors import BusyError, Cancelled, EngineUnavailable
 from core.service.errors import UnknownJob
 from core.service.job_handles import JobHandles
 from core.service.job_inputs import DecodedInputs, JobInputs
@@ -26,6 +26,7 @@ from core.service.job_store import Admission, JobKind, JobRecord, JobState, JobS
 from core.service.job_views import PROLONGED, JobView, view_of
 from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
+from core.service.remote_streams import RemoteStream, StreamMakers
 from core.service.topics import Topics
 from core.service.worker_liveness import WorkerLiveness
 
@@ -36,14 +37,16 @@ CLOSING = "closing"
 """Topic: this process stops."""
 LOOK_S = 5.0
 """How often who watches looks unasked: news between processes may get lost."""
+ASKED_S = 1.0
+"""The same, of a reader who waits for the first piece of a stream, and may have left."""
 LAST_LOOK_S = 2.0
 """How long the store stays open for those who watch, so that they read the last state of their job."""
 
 
 class Jobs:
     """store, topics, inputs, outputs: shared by the processes of the machine. work: does one job, with its decoded inputs where they are
-    kept. admission: how much may wait beside what can run. ttl_s: how long an ended job is kept. on_end, resting: as in JobRunner.
-    Thread-safe.
+    kept. admission: how much may wait beside what can run. ttl_s: how long an ended job is kept. on_end, resting, worker: as
+    in JobRunner. makers: of streams, where other processes make them; None: this one does. Thread-safe.
     """
 
     def __init__(
@@ -61,6 +64,8 @@ class Jobs:
         ttl_s: float,
         on_end: Callable[[JobRecord], None] = lambda record: None,
         resting: Callable[[], int] = lambda: 0,
+        worker: str = "",
+        makers: StreamMakers | None = None,
     ) -> None:
         self.topics, self.inputs = topics, inputs
         self._store, self._outputs, self._admission, self._ttl_s = store, outputs, admission, ttl_s
@@ -72,10 +77,14 @@ class Jobs:
         self._watching: set[object] = set()
         self._watchers = threading.Condition()
 
+        self._slots, self._makers = slots, makers
+
         def do(running: Running) -> Mapping[str, Any]:
+            if running.record.kind == "stream":
+                self._handles.open(running.record.id)
             return work(running, self._decoded.take(running.record.id))
 
-        self._runner = JobRunner(store, topics, do, slots, liveness, self._on_end, resting)
+        self._runner = JobRunner(store, topics, do, slots, liveness, self._on_end, resting, worker)
 
     @property
     def worker(self) -> str:
@@ -136,11 +145,16 @@ class Jobs:
         is that one. Raises BusyError, KeyReused, OutputError, InputError; nothing is left behind then.
         """
         job_id = secrets.token_urlsafe(16)
-        record = new.record(job_id, self.inputs.take(job_id, {} if new.done is not None else new.files), self.worker)
+        if new.kind == "stream" and self._makers is None and not self._slots:
+            raise EngineUnavailable("This server makes no videos itself, and streams none of others.", "Ask for a file.", code="no_streams")
+        pinned_to = "" if self._makers is not None else self.worker
+        record = new.record(job_id, self.inputs.take(job_id, {} if new.done is not None else new.files), pinned_to)
         if new.done is None:
             self._decoded.keep(job_id, new.decoded, new.decoded_bytes)
             if new.kind == "stream":
-                self._handles.open(job_id)
+                handle = self._handles.open(job_id)
+                if self._makers is not None:
+                    handle.set_result(RemoteStream(job_id, self._makers, lambda left: self._worker_of(job_id, left)))
         try:
             if self._stopping:
                 raise stopping()
@@ -321,6 +335,25 @@ class Jobs:
         return {"running": totals.running, "waiting": totals.queued}
 
     # ---- within
+
+    def _worker_of(self, job_id: str, left: threading.Event) -> str:
+        """Who does a job, once somebody does. left: nobody waits for it any longer. Raises what it ended with, or Cancelled."""
+        changed = threading.Event()
+        end = self.topics.subscribe(job_topic(job_id), changed.set)
+        try:
+            while not (left.is_set() or self._stopped):
+                changed.clear()
+                record = self._store.get(job_id)
+                if record is None:
+                    break
+                if record.state == "running" or record.state == "done":
+                    return record.worker
+                if record.ended:
+                    raise view_of(record, 0).error or Cancelled("The job was cancelled.", code="cancelled")
+                changed.wait(ASKED_S)
+        finally:
+            end()
+        raise Cancelled("The job was cancelled.", code="cancelled")
 
     def _has_seen_all(self, watcher: object) -> None:
         with self._watchers:

@@ -28,6 +28,7 @@ from core.service.page_size import PageSize
 from core.service.peer_connections import PeersSource
 from core.service.preparations import Preparations
 from core.service.recorded_words import RecordedWords
+from core.service.remote_streams import StreamMakers
 from core.service.requests import Requests
 from core.service.speech_recognition import SpeechRecognition
 from core.service.spoken_sounds import SpokenSounds
@@ -51,12 +52,12 @@ class Service:
     the caller's.
 
     outputs: prepared. settings: of the deployment, the studio's without them. kokoro_file: as `Speaker` takes it. webrtc: makes the WebRTC
-    connections of a server's live sessions; None where there are none.
+    connections of a server's live sessions; None where there are none. worker, makers: as in `Jobs`.
     """
 
     def __init__(
         self, studio: Studio, outputs: OutputFolder, settings: Settings | None = None, kokoro_file: NetworkFile | None = None,
-        webrtc: PeersSource | None = None,
+        webrtc: PeersSource | None = None, worker: str = "", makers: StreamMakers | None = None,
     ) -> None:  # fmt: skip
         settings = studio.settings if settings is None else settings
         cache = CacheFolder(settings.cache_dir)
@@ -101,6 +102,8 @@ class Service:
             ttl_s=settings.output_ttl_s,
             on_end=self._job_ended,
             resting=lambda: studio.scheduler.n_resting,
+            worker=worker,
+            makers=makers,
         )
         self.page_size = PageSize(studio, settings, cache)
         self.downloads = Downloads(self.jobs, outputs)

@@ -100,6 +100,21 @@ def test_progress_is_seen_and_a_running_job_is_cancelled(service: RayService, cl
     assert client.get(f"/jobs/{job_id}").status_code == 404
 
 
+def test_a_stream_is_made_elsewhere_and_read_here(client: httpx.Client) -> None:
+    with client.stream("POST", "/stream", **form(options='{"size": 128, "seed": 3}')) as answer:
+        assert answer.status_code == 200, answer.read()
+        pieces = b"".join(answer.iter_bytes())
+    assert pieces[4:8] == b"ftyp"
+    assert pieces.count(b"moof") > 2
+    wait_for(lambda: client.get("/health").json()["queue"]["running"] == 0)
+
+
+def test_a_reader_who_leaves_ends_the_work(client: httpx.Client) -> None:
+    with client.stream("POST", "/stream", **form(speech(30), options='{"size": 512, "seed": 4}')) as answer:
+        next(answer.iter_bytes())
+    wait_for(lambda: client.get("/health").json()["queue"]["running"] == 0, 30)
+
+
 def test_keys_names_bodies_and_sockets_are_checked_as_in_a_server_of_its_own(service: RayService, client: httpx.Client) -> None:
     error(client.get("/jobs/x", headers={"X-API-Key": "another"}), 401)
     error(client.get("/health", headers={"Host": "foreign.example"}), 421)
