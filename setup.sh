@@ -55,7 +55,7 @@ usage: ./setup.sh [command]
   livekit, webrtc  install what these integrations need (docs/livekit.md, docs/webrtc.md)
   pipecat          install what Pipecat needs, into .venv-pipecat (docs/pipecat.md)
   train            install what training the motion model needs (docs/training.md)
-  cluster          install what several machines share their jobs by (docs/deployment.md)
+  cluster, ray     install what several machines share their jobs by, or that and Ray Serve (docs/deployment.md)
   speech           install the voices that speak a text (docs/usage.md; espeak-ng among them is under the GPL)
   test [--all]     run ruff, mypy and pytest; --all adds the slow tests and the packages they need; what else is given goes to pytest
   help             this text
@@ -138,6 +138,7 @@ FILES = {
     "pipecat": ("requirements-pipecat.txt",),
     "train": ("requirements-train.txt",),
     "cluster": ("requirements-cluster.txt",),
+    "ray": ("requirements-ray.txt",),
 }
 python = "%d.%d %s %s" % (*sys.version_info[:2], platform.system(), platform.machine())
 def stamp(part):
@@ -232,6 +233,7 @@ check_disk() {
       pipecat) needed=$((needed + 900)) ;;
       train) needed=$((needed + 200)) ;;
       cluster) needed=$((needed + 50)) ;;
+      ray) needed=$((needed + 500)) ;;
     esac
   done
   free="$(df -Pk . 2>/dev/null | sed -n '$s/.* \([0-9][0-9]*\)  *[0-9][0-9]*%.*/\1/p' || true)"
@@ -322,7 +324,7 @@ install_parts() { # the parts wanted, the parts missing
         case " $1 " in *' gpu '*) ;; *) requirements="$requirements -c requirements.txt onnxruntime" ;; esac
         ;;
       pipecat) requirements="$requirements -r requirements-pipecat.txt --no-binary docopt" stamps="$stamps pipecat" ;; # docopt has no wheel
-      dev | livekit | webrtc | train | cluster) requirements="$requirements -r requirements-$part.txt" stamps="$stamps $part" ;;
+      dev | livekit | webrtc | train | cluster | ray) requirements="$requirements -r requirements-$part.txt" stamps="$stamps $part" ;;
     esac
   done
   check_disk "$2"
@@ -471,14 +473,14 @@ train() {
   say "Ready. How to go on: docs/training.md"
 }
 
-cluster() {
-  ensure lite cluster
+cluster() { # or with Ray Serve
+  ensure lite cluster "$@"
   say "Ready. How to go on: docs/deployment.md"
 }
 
 run_tests() {
   local markers='not slow' optional='' failed=''
-  if [ "${1:-}" = --all ]; then markers='' optional='livekit webrtc train cluster' && shift; fi
+  if [ "${1:-}" = --all ]; then markers='' optional='livekit webrtc train cluster ray' && shift; fi
   # shellcheck disable=SC2086
   ensure full dev $optional
   if [ -n "$optional" ]; then prepare_pipecat; fi
@@ -503,6 +505,7 @@ case "$command" in
   pipecat) pipecat ;;
   train) train ;;
   cluster) cluster ;;
+  ray) cluster ray ;;
   test) run_tests "$@" ;;
   help | -h | --help) usage ;;
   *)
