@@ -22,6 +22,7 @@ from core.media.fragmented_mp4 import StreamPlace
 from core.media.kept_stream import KeptStream
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.cold_start_optimization import Engines, EngineSource
+from core.optimization.shared_folder import SharedFolder
 from core.option_checks import check_live_options, check_stream_options
 from core.provenance.signing import open_signer
 from core.result_reuse import ResultReuse
@@ -274,6 +275,19 @@ class Studio:
     def avatars_in_memory(self) -> list[str]:
         """Tokens of the avatars whose registration needs neither the disk nor an engine."""
         return self._avatars.in_memory()
+
+    def share_avatars(self, folder: SharedFolder, key: bytes) -> None:
+        """Several machines have avatars together. folder: where they are kept. key: of the names in it, the same on all of them."""
+        self._avatars.share(folder, key, self._results.forget_of)
+
+    def share_avatar(self, token: str, owner: str) -> None:
+        """Puts one that was just registered where the other machines find it. Raises AvatarError, and BusyError where that is away."""
+        self._avatars.store.share(token, owner)
+
+    def sweep_avatars(self, limit_bytes: int) -> None:
+        """limit_bytes: of all avatars that the machines have together. Raises BusyError where the store is away."""
+        if self._avatars.store.shared is not None:
+            self._avatars.store.shared.sweep(limit_bytes)
 
     # ---- keeping house
 

@@ -22,8 +22,8 @@ TRIED_S = 2.0
 class Degradation:
     """One part that does not work as it should, while the service goes on without it.
 
-    part: "outputs" (no video can be written), "cache" (nothing is kept, nobody registered) or "jobs" (they do not outlive a
-    restart, or nobody is there to do them).
+    part: "outputs" (no video can be written), "cache" (nothing is kept, nobody registered), "jobs" (they do not outlive a restart, or
+    nobody is there to do them) or "files" (the shared store does not answer).
     code: "disk_full", "disk_unusable" or "". message: why, in a sentence without folders.
     """
 
@@ -55,7 +55,11 @@ class Health:
         problem = service.jobs.problem or (
             "" if service.settings.max_jobs or service.jobs.slots else "No server that makes videos is known to live: jobs wait for one."
         )
-        return [*found, Degradation("jobs", "", hide_paths(problem))] if problem else found
+        if problem:
+            found.append(Degradation("jobs", "", hide_paths(problem)))
+        if service.files is not None and (problem := service.files.problem):
+            found.append(Degradation("files", "", problem))
+        return found
 
     def report(self) -> dict[str, Any]:
         """What monitors ask, in plain JSON types: what `Studio.health` tells, `engine` ("auto" now) or else `problem`, and `degraded`."""

@@ -21,6 +21,7 @@ from core.service.held_session import HeldSession
 from core.service.live_messages import Attachment, Leaving, LiveRequest, Peer
 from core.service.live_source import LiveSource
 from core.service.quotas import ConcurrencyLimit, RateLimit
+from core.streaming.load import LIVE_BUSY
 from core.studio import Studio
 
 RESUME_S = 30.0
@@ -67,7 +68,8 @@ class LiveSessions:
         self._studio.avatar(token, owner)
 
     async def open(self, token: str, owner: str, request: LiveRequest, peer: Peer) -> tuple[HeldSession, Attachment]:
-        """A new session, held by the connection to `peer`. Without a place left, one of the owner's whose client is gone makes room.
+        """A new session, held by the connection to `peer`. Without a place left, or where it would not keep real time beside the others,
+        one of the owner's whose client is gone makes room: the page was loaded anew.
 
         Raises TooMany, BusyError, AvatarError, InputError, OptionError, EngineUnavailable.
         """
@@ -76,7 +78,7 @@ class LiveSessions:
         await self._make_place(owner)
         self._places.take(owner)
         try:
-            session = await anyio.to_thread.run_sync(self._source.open, token, owner, request, limiter=self.threads)
+            session = await self._opened_beside(token, owner, request)
         except BaseException:
             self._places.give_back(owner)
             raise
@@ -188,13 +190,29 @@ class LiveSessions:
         """
         if self._places.has_room(owner):
             return
-        left = [session for session in self._own(owner) if session.attachment is None]
-        if left:
-            self.end(min(left, key=lambda session: session.left_s))
+        if self._end_left(owner) is not None:
             return
         silent = await self._silent(owner)
         if silent and not self._places.has_room(owner):
             self.end(silent[0], "replaced")
+
+    def _end_left(self, owner: str) -> HeldSession | None:
+        """Ends the one of the owner's sessions that has been without a client longest, and returns it; None where there is none."""
+        left = [session for session in self._own(owner) if session.attachment is None]
+        longest = min(left, key=lambda session: session.left_s, default=None)
+        if longest is not None:
+            self.end(longest)
+        return longest
+
+    async def _opened_beside(self, token: str, owner: str, request: LiveRequest) -> HeldSession:
+        while True:
+            try:
+                return await anyio.to_thread.run_sync(self._source.open, token, owner, request, limiter=self.threads)
+            except BusyError as error:
+                left = self._end_left(owner) if error.code == LIVE_BUSY else None
+                if left is None:
+                    raise
+                await anyio.to_thread.run_sync(left.close, limiter=self.threads)  # until it counts no more
 
     async def _silent(self, owner: str) -> list[HeldSession]:
         """The owner's sessions whose clients give no sign of life when asked, or leave meanwhile; the longest silent first."""

@@ -212,9 +212,9 @@ class Queue(_Answer):
 class Degraded(_Answer):
     """A part that the server goes on without."""
 
-    part: Literal["outputs", "cache", "jobs"] = Field(
+    part: Literal["outputs", "cache", "jobs", "files"] = Field(
         description="outputs: no video can be written; cache: nothing is kept, and nobody registered; "
-        "jobs: they do not outlive a restart, or nobody is there to do them"
+        "jobs: they do not outlive a restart, or nobody is there to do them; files: the store that several machines share does not answer"
     )
     code: str = Field(description='"disk_full", "disk_unusable" or ""')
     message: str
