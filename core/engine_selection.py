@@ -56,7 +56,8 @@ class EngineSelector:
         if "ditto" not in self._engines.names:
             text = "The ditto engine is not offered here."
             raise EngineUnavailable(text, hint, code="engine_not_offered", parameters={"engine": "ditto"})
-        if self._serving and self._settings.max_jobs and not self._settings.fetch_ditto and self._engines.state("ditto").stage in ("absent", "failed"):
+        fetches = self._settings.fetch_ditto or not self._settings.max_jobs  # what others make they also fetch
+        if self._serving and not fetches and self._engines.state("ditto").stage in ("absent", "failed"):
             if missing := self._engines.missing_bytes("ditto"):
                 text = f"The ditto engine's files ({missing / 2**20:.0f} MiB) were not fetched here."
                 raise EngineUnavailable(text, hint, code="engine_not_fetched", parameters={"engine": "ditto"})

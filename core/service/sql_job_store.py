@@ -113,13 +113,8 @@ class SqlJobStore(abc.ABC):
         return [job_id for (job_id,) in self._read(lambda db: db.execute(those).fetchall(), at_once=True)]
 
     def claim(self, worker: str, now_s: float) -> JobRecord | None:
-        running = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.state = 'running')"
-        overtook = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.started_s > jobs.created_s)"
-        given_up = f"attempts / {ATTEMPTS_IN_PLACE}"
-        next_one = f"state = 'queued' AND pinned_to IN ('', ?) ORDER BY {running}, {given_up}, {overtook}, number LIMIT 1"
-
         def work(db: Database) -> JobRecord | None:
-            record = _one(db, next_one, worker)
+            record = self._next(db, worker, now_s)
             if record is None:
                 return None
             db.execute(
@@ -128,9 +123,22 @@ class SqlJobStore(abc.ABC):
             )
             return _one(db, "id = ?", record.id)
 
-        if self._read(lambda db: _one(db, next_one, worker)) is None:  # a look is cheap, a transaction keeps others waiting
+        if self._read(lambda db: self._next(db, worker, now_s)) is None:  # a look is cheap, a transaction keeps others waiting
             return None
         return self._transaction(work)
+
+    def _next(self, db: Database, worker: str, now_s: float) -> JobRecord | None:
+        """The job that is next for a worker, still queued."""
+        return next(iter(self._first(db, worker, 1)), None)
+
+    @staticmethod
+    def _first(db: Database, worker: str, number: int) -> list[JobRecord]:
+        """Those of its queue that come first."""
+        running = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.state = 'running')"
+        overtook = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.started_s > jobs.created_s)"
+        given_up = f"attempts / {ATTEMPTS_IN_PLACE}"
+        order = f"ORDER BY {running}, {given_up}, {overtook}, number LIMIT ?"
+        return _records(db, f"state = 'queued' AND pinned_to IN ('', ?) {order}", worker, number)
 
     def progress(self, job_id: str, stage: str, done: int, total: int, animating_s: float, now_s: float) -> None:
         values = (stage, done, total, animating_s, now_s, job_id)
