@@ -16,8 +16,9 @@ import websockets
 from websockets.sync.client import connect
 
 from tests.support.databases import PostgresServer, RedisServer
-from tests.support.paths import SPEECH
+from tests.support.paths import PORTRAIT, SPEECH
 from tests.support.ray_service import RayService, ray_service
+from tests.support.server_process import running
 from tests.support.serving import KEY, error, form, wait_for
 
 pytestmark = pytest.mark.slow
@@ -42,8 +43,7 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
 def service(tmp_path_factory: pytest.TempPathFactory, databases: dict[str, str]) -> Iterator[RayService]:
     """It begins with one render replica, and may have two."""
     replicas = {"MIN_RENDERERS": "1", "MAX_RENDERERS": "2", "LATE_S": "1", "RENDER_CPUS": "0.5", "DRAIN_S": "1", "STOP_GRACE_S": "1"}
-    limits = {"REQUESTS_PER_MINUTE": "100000", "PAGE": "false"}
-    with ray_service(tmp_path_factory.mktemp("ray"), {**databases, **replicas, **limits}) as started:
+    with ray_service(tmp_path_factory.mktemp("ray"), {**databases, **replicas, "REQUESTS_PER_MINUTE": "100000"}) as started:
         yield started
 
 
@@ -98,6 +98,33 @@ def test_progress_is_seen_and_a_running_job_is_cancelled(service: RayService, cl
         assert seen[-1]["state"] == "running"
         assert client.delete(f"/jobs/{job_id}").json()["state"] == "cancelled"
     assert client.get(f"/jobs/{job_id}").status_code == 404
+
+
+def test_what_is_an_owners_is_theirs_whichever_ingress_is_asked(
+    client: httpx.Client, databases: dict[str, str], tmp_path: Path
+) -> None:
+    shared = {f"TALKING_HEAD_{name}": value for name, value in databases.items()}
+    with running(tmp_path, "--no-page", "--ditto", "off", TALKING_HEAD_MAX_JOBS="0", **shared) as other, other.client() as there:
+        assert slots(there) == slots(client)
+        registered = there.post("/avatars?async=1", files={"image": ("x", PORTRAIT.read_bytes())})
+        assert registered.status_code == 202, registered.text
+        wait_for(lambda: state(client, registered.json()["id"]) == "done")
+        token = client.get(f"/jobs/{registered.json()['id']}").json()["avatar"]
+        spoken = client.post("/generate?async=1", **form(image=None, avatar=token, options='{"size": 128}'))
+        assert spoken.status_code == 202, spoken.text
+        job = spoken.json()["id"]
+        wait_for(lambda: state(there, job) == "done")
+        assert there.get(f"/jobs/{job}/result").content == client.get(f"/jobs/{job}/result").content
+        unwanted = begin(client, 6, size=512, times=10)
+        wait_for(lambda: there.get(f"/jobs/{unwanted}").json()["done"] > 0)
+        assert there.delete(f"/jobs/{unwanted}").json()["state"] == "cancelled"
+        wait_for(lambda: client.get(f"/jobs/{unwanted}").status_code == 404)
+
+
+def test_the_page_is_shown(client: httpx.Client) -> None:
+    wait_for(lambda: client.get("/").status_code == 200, 120)
+    assert "Talking" in client.get("/").text
+    assert client.get("/", headers={"X-API-Key": ""}, follow_redirects=False).status_code in (303, 401)
 
 
 def test_a_stream_is_made_elsewhere_and_read_here(client: httpx.Client) -> None:

@@ -183,13 +183,13 @@ def test_a_job_that_its_worker_does_not_know_of_goes_back_to_the_queue(store: Sq
 
 
 @pytest.mark.slow
-def test_a_job_is_left_for_a_moment_to_the_worker_that_has_its_avatar(postgres: PostgresServer) -> None:
+def test_a_job_is_left_for_a_moment_to_the_worker_that_has_its_avatar(postgres: PostgresServer, tmp_path: Path) -> None:
     from core.service.shared.heartbeats import Heartbeats
     from core.service.shared.postgres import Postgres
     from core.service.shared.postgres_store import LEFT_S, PostgresJobStore
 
     database = Postgres(postgres.url, 2)
-    store, beats = PostgresJobStore(database), Heartbeats(database)
+    store, beats = PostgresJobStore(database, tmp_path), Heartbeats(database)
 
     def video(name: str, avatar: str) -> JobRecord:
         return record(name, request={"n": name, "avatar": avatar}, created_s=10.0)
