@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -74,11 +75,13 @@ class Load:
 
     def __init__(self, client: httpx.AsyncClient, people: list[str]) -> None:
         self._client, self._people, self.asked = client, people, list[Asked]()
+        self._numbers = itertools.count()
         self._watching = set[asyncio.Task[None]]()
 
     async def ask(self) -> asyncio.Task[None]:
-        nth = len(self.asked)
-        answer = await self._client.post("/generate?async=1", **form(SPEECH, avatar=self._people[nth % len(self._people)]))
+        nth = next(self._numbers)
+        options = json.dumps({"seed": nth})  # of another one's job, that is under way, it would be a copy else
+        answer = await self._client.post("/generate?async=1", **form(SPEECH, avatar=self._people[nth % len(self._people)], options=options))
         answer.raise_for_status()
         one = Asked(answer.json()["id"], time.perf_counter())
         self.asked.append(one)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import core.engines.lite
@@ -21,4 +20,4 @@ class SleepingRenderer(Renderer):
 
 def app(arguments: dict[str, Any]) -> Any:
     """As `deploy.ray_app.app`."""
-    return ray_app.app(arguments, SleepingRenderer)
+    return ray_app.application(arguments, SleepingRenderer)

@@ -36,15 +36,20 @@ def app(arguments: dict[str, Any]) -> Application:
 
     Raises OptionError for settings that cannot be.
     """
+    return application(arguments, Renderer)
+
+
+def application(arguments: dict[str, Any], renderer: type[Renderer]) -> Application:
+    """As `app`, with render replicas of a kind of one's own."""
     settings = read_ray_settings()
     if arguments:
         raise TypeError("There are no arguments: settings are environment variables (docs/deployment.md).")
     if not ray.is_initialized():
         _start_ray()
-    return build(settings)
+    return build(settings, renderer)
 
 
-def build(settings: RaySettings) -> Application:
+def build(settings: RaySettings, renderer: type[Renderer] = Renderer) -> Application:
     """The two deployments. What is in them can be told otherwise in a configuration of Ray Serve, by the names Ingress and Renderer."""
     scaling = AutoscalingConfig(
         min_replicas=settings.min_renderers,
@@ -54,8 +59,8 @@ def build(settings: RaySettings) -> Application:
         look_back_period_s=10.0 + 1e-3,
         policy=AutoscalingPolicy(policy_function=RenderersWanted, policy_kwargs={"late_s": settings.late_s}),
     )
-    renderer = serve.deployment(
-        Renderer,
+    renderers = serve.deployment(
+        renderer,
         name="Renderer",
         autoscaling_config=scaling,
         ray_actor_options={"num_cpus": settings.render_cpus, "num_gpus": settings.render_gpus},
@@ -72,7 +77,7 @@ def build(settings: RaySettings) -> Application:
         max_ongoing_requests=MANY,
         graceful_shutdown_timeout_s=settings.stop_grace_s + ENDED_S + SPARE_S,
     )
-    return ingress.bind(renderer.bind())
+    return ingress.bind(renderers.bind())
 
 
 def _start_ray() -> None:

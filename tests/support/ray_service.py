@@ -49,12 +49,12 @@ class RayService:
 
 
 @contextmanager
-def ray_service(folder: Path, settings: Mapping[str, str]) -> Iterator[RayService]:
+def ray_service(folder: Path, settings: Mapping[str, str], application: str = "deploy.ray_app:app") -> Iterator[RayService]:
     """settings: without their prefix. Answers when the block begins."""
     cluster, port, log = tempfile.mkdtemp(prefix="ray-"), free_port(), folder / "ray.log"
     ours = {f"TALKING_HEAD_{name}": value for name, value in {"API_KEYS": KEY, "PORT": str(port), "PAGE_SIZE": "320", **settings}.items()}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    command = [str(Path(sys.executable).with_name("serve")), "run", "deploy.ray_app:app"]
+    command = [str(Path(sys.executable).with_name("serve")), "run", application]
     with log.open("wb") as stream:
         process = subprocess.Popen(
             command, stdout=stream, stderr=subprocess.STDOUT, cwd=ROOT, env={**environment, "RAY_TMPDIR": cluster, "HOME": cluster, **ours},
