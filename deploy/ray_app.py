@@ -25,6 +25,8 @@ from deploy.ray_settings import RaySettings, read_ray_settings  # noqa: E402
 STORE_BYTES = 256 * 2**20
 """Of a cluster that is started here: what replicas tell each other is small."""
 SPARE_S = 10.0
+STATS_S = 2.0
+"""How often replicas tell of their live sessions and avatars."""
 MANY = 1000
 """Calls of one replica at the same time, which its own limits bound."""
 
@@ -58,7 +60,7 @@ def build(settings: RaySettings) -> Application:
         autoscaling_config=scaling,
         ray_actor_options={"num_cpus": settings.render_cpus, "num_gpus": settings.render_gpus},
         max_ongoing_requests=MANY,
-        request_router_config=RequestRouterConfig(request_router_class=ToTheWorker),
+        request_router_config=RequestRouterConfig(request_router_class=ToTheWorker, request_routing_stats_period_s=STATS_S),
         graceful_shutdown_timeout_s=settings.drain_s + CANCEL_S + SPARE_S,
     )
     ingress = serve.deployment(

@@ -18,6 +18,7 @@ from core.service.service import Service
 from core.thread_priority import switch_often
 from core.web.addresses import address, listen
 from core.web.api.http import check_keys, make_server
+from deploy.ray_live import RayLiveSessions, ServeRenderers
 from deploy.ray_render import ditto_mode
 from deploy.ray_settings import read_ray_settings
 from deploy.ray_streams import RendererStreams
@@ -42,6 +43,7 @@ class Ingress:
         self._settings = settings = read_ray_settings().of_ingress
         check_keys(settings.host, settings)
         self.service: Service = open_service(settings, ditto_mode(settings), makers=RendererStreams(renderers))
+        self.service.live_source = RayLiveSessions(settings, ServeRenderers(renderers))
         self._sweeper = Sweeper(self.service.outputs)
         self._socket = listen(settings.host, settings.port)
         self.url = address(settings.host, self._socket.getsockname()[1])

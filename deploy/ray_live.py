@@ -78,7 +78,7 @@ class ServeRenderers:
         self._handle = handle
 
     def start(self, work: LiveWork) -> Callable[[], Any]:
-        return self._handle.render_live.remote(work, avatar=work.token).result  # type: ignore[no-any-return]
+        return self._handle.render_live.remote(work, avatar=work.token, attempt=work.opening.attempt).result  # type: ignore[no-any-return]
 
 
 # ---- a session's actor

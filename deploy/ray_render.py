@@ -17,6 +17,8 @@ from core.command_line import log_to_stderr
 from core.service.outputs import Sweeper
 from core.service.service import Service
 from core.thread_priority import switch_often
+from deploy.ray_live import LiveWork, render_live
+from deploy.ray_ranks import AVATARS, LIVE
 from deploy.ray_scaling import QueueWatch
 from deploy.ray_settings import RaySettings, read_ray_settings
 from deploy.ray_streams import Answer, next_piece
@@ -28,6 +30,8 @@ CANCEL_S = 5.0
 """How long cancelled jobs may take to stop, once the time to finish them is over."""
 READERS = 64
 """Readers of streams that wait for a piece of this replica at the same time."""
+SESSIONS = 256
+"""Live sessions of this replica, which refuses those that would not keep real time long before."""
 LOOK_S = 0.5
 
 
@@ -50,7 +54,7 @@ class Renderer:
         self.service: Service = open_service(settings, ditto_mode(settings), worker=worker)
         self._sweeper = Sweeper(self.service.outputs)
         self._queue = QueueWatch(self.service.jobs, settings.max_jobs)
-        self._readers = anyio.CapacityLimiter(READERS)
+        self._readers, self._sessions = anyio.CapacityLimiter(READERS), anyio.CapacityLimiter(SESSIONS)
         self.stopping = threading.Event()
         self._drain = threading.Thread(target=self._drain_when_told, name="drain", daemon=True)
         self.service.start()
@@ -64,6 +68,18 @@ class Renderer:
         take = functools.partial(next_piece, self.service.jobs, job_id, worker)
         return await anyio.to_thread.run_sync(take, abandon_on_cancel=True, limiter=self._readers)
 
+    async def render_live(self, work: LiveWork, avatar: str, attempt: int) -> None:
+        """Draws a live session until it is over or this replica is to stop. avatar, attempt: the call was routed by them
+        (`deploy.ray_router`).
+        """
+        draw = functools.partial(render_live, self.service.studio, self.service.speaker, work, self.stopping)
+        await anyio.to_thread.run_sync(draw, limiter=self._sessions)
+
+    def record_routing_stats(self) -> dict[str, Any]:
+        """What `deploy.ray_router` chooses by."""
+        studio = self.service.studio
+        return {LIVE: studio.live_load.stats()["sessions"], AVATARS: studio.avatars_in_memory()}
+
     def check_health(self) -> None:
         """Raises where this process could make no video, so that another takes its place."""
         problem = self.service.health.report()["problem"]
@@ -72,7 +88,7 @@ class Renderer:
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """What `deploy.ray_scaling.RenderersWanted` decides by."""
-        return self._queue.stats()
+        return {**self._queue.stats(), "live": self.service.studio.live_load.part_used()}
 
     def __del__(self) -> None:
         """Called by Ray Serve when no call is under way any longer: lets go of what `_drain_when_told` has left."""

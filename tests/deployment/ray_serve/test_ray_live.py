@@ -9,26 +9,23 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 import ray
 
 from core.media.image import load_image
 from core.service.owners import owner_name
 from core.settings import Settings
-from core.streaming.utterance import Utterance
 from core.studio import Studio, open_studio
 from deploy.ray_live import NAMESPACE, RayLiveSessions
-from tests.support.live_caller import Caller, call, speech
+from tests.support.live_caller import Caller, call
+from tests.support.live_streams import SPEECH_S, check_frames, check_sound, last_event, speak, spoken, stream_of
 from tests.support.paths import PORTRAIT
 from tests.support.render_replicas import ReplicaPool, begin_replica, cluster
 from tests.support.serving import KEY, OTHER_KEY, PATIENCE_S, Serving, serving, wait_for
-from tests.support.streams import pictures, sound
 
 pytestmark = pytest.mark.slow
 
 START = {"type": "start", "engine": "lite", "options": {"size": 128}}
-SPEECH_S = 3.0
 
 
 @pytest.fixture(scope="module")
@@ -109,49 +106,6 @@ def _no_session_is_left(servers: tuple[Serving, Serving]) -> Iterator[None]:
     wait_for(lambda: not actors())
 
 
-def data(*callers: Caller) -> bytes:
-    """Of the stream, each piece once."""
-    pieces = {head[4]: piece for caller in callers for head, piece in caller.media}
-    assert sorted(pieces) == list(range(len(pieces))), "no piece is missing"
-    return b"".join(pieces[number] for number in sorted(pieces))
-
-
-async def spoken(caller: Caller) -> None:
-    """To the end, with what the encoder keeps back of it."""
-    await caller.event("idle")
-    n = len(caller.media)
-    await caller.until(lambda: len(caller.media) >= n + 3)
-
-
-def last_event(caller: Caller) -> int:
-    return max((event["event"] for event in caller.events if "event" in event), default=-1)
-
-
-async def speak(caller: Caller, seconds: float = SPEECH_S) -> None:
-    await caller.socket.send(speech(seconds))
-    await caller.say(type="end")
-
-
-def check_sound(stream: bytes, events: list[dict[str, Any]], seconds: float = SPEECH_S) -> None:
-    """All of the speech is in the stream, from the frame on with which it began, without a gap."""
-    utterance = Utterance(48_000, 0.0)
-    utterance.feed(np.frombuffer(speech(seconds), "<i2").astype(np.float32) / 32768, 16_000, 0.0)
-    utterance.end()
-    expected = utterance.sent.take(len(utterance.sent))
-    began = round(next(event["at_s"] for event in events if event["type"] == "speaking") * 48_000)
-    heard = sound(stream)[0][began : began + len(expected)]
-    assert len(heard) == len(expected)
-    assert np.abs(heard - expected).max() < 0.1
-    assert np.corrcoef(heard, expected)[0, 1] > 0.99
-
-
-def check_frames(stream: bytes) -> int:
-    """Every frame once, in time. How many."""
-    shown = pictures(stream)
-    assert [frame.pts for frame in shown] == [600 * i for i in range(len(shown))]
-    return len(shown)
-
-
 def test_a_session_is_drawn_in_another_process_and_leaves_nothing(
     servers: tuple[Serving, Serving], replicas: Replicas, studio: Studio, token: str
 ) -> None:
@@ -169,7 +123,7 @@ def test_a_session_is_drawn_in_another_process_and_leaves_nothing(
             assert refused["error"]["type"] == "OptionError"
             await caller.say(type="close")
             assert (await caller.end())[0] == 1000
-            stream = data(caller)
+            stream = stream_of(caller)
             assert check_frames(stream) >= SPEECH_S * 25
             check_sound(stream, caller.events)
         wait_for(lambda: not actors() and replicas.n_live() == [0, 0])
@@ -190,7 +144,7 @@ def test_another_replica_goes_on_with_a_session(servers: tuple[Serving, Serving]
             await asyncio.to_thread(replicas.kill if how == "kill" else replicas.stop, "first")
             await spoken(caller)
             lasted_s = time.monotonic() - began_s
-            stream = data(caller)
+            stream = stream_of(caller)
             frames = check_frames(stream)
             check_sound(stream, caller.events)
             assert frames / 25 > lasted_s - 1.0, "no more than a second is missing"
@@ -216,7 +170,7 @@ def test_a_client_comes_back_to_another_server(servers: tuple[Serving, Serving],
             again = await after.event("ready")
             assert (again["resumed"], again["received"], again["width"]) == (True, 2, 128)
             await spoken(after)
-            stream = data(before, after)
+            stream = stream_of(before, after)
             check_frames(stream)
             check_sound(stream, before.events + after.events)
             async with call(servers[0], token) as third:  # and back again, while the second connection lives
