@@ -376,7 +376,7 @@ def run(arguments: argparse.Namespace, written_as: Mapping[str, str] = AS_NAMED)
         generation = studio.generate(request, output, bar)
         if arguments.captions is not None:
             words = audio.words if heard is None else heard.words()
-            given_speech.write_captions(arguments.captions, words)
+            given_speech.write_captions(arguments.captions, words, audio.duration_s)
             if options.render.visemes:
                 add_words(beside(output), words)
         if arguments.visemes is not None:

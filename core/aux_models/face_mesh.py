@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.aux_models.landmarks import MAX_FACES, Landmarks, Layout, check_face, check_whole
+from core.aux_models.landmarks import MAX_FACES, Landmarks, Layout
 from core.aux_models.task_lifetime import keep_until_unused
 from core.errors import EngineUnavailable
 from core.types import Frame
@@ -30,23 +30,24 @@ MODEL_PATH = Path(__file__).resolve().parents[2] / "assets" / "face_landmarker.t
 DETECTION_SIDE_PX = 1280
 """Photos are searched at this longer side; the points are refined on the face's own pixels afterwards."""
 PARTS = (1, 2, 4, 7)
-"""Parts in each direction that a picture is searched in, one after the other; each half as large again as its share, so that they overlap."""
+"""Parts in each direction that a picture is searched in, one division after the other; each is larger than its share: they overlap."""
 MIN_PART_PX = 256
 """Faces that would be missed in parts of this size have too few pixels to animate."""
-SMALL_PART_PX, SMALL_PART_STEP = 560, 0.64
+SMALL_PART_PX, SMALL_PART_STEP = 448, 0.72
 """The last parts that a large picture is searched in, and how far one begins behind the other, in sides: a face of 100 pixels is in one of
 them whole, and large enough for the detector, which misses what is below a sixth of its picture.
 """
-PART_SIDE_PX = 384
-"""Parts are searched at this size; the detector's own is 128."""
+PART_SIDE_PX = 320
+"""Parts are searched at this size: the detector's own is 128, the mesh takes 192 pixels of face."""
 FLAT = 4.0
-"""Standard deviation of the lightness of a part, 0..255, below which nobody can be in it."""
-CLOSE, ALIKE = 0.04, 0.12
-"""Of the distance between the eyes: how far five points of a face (eyes, nose, lips, chin) move on the average when it is looked at again, mirrored or
-tilted. Faces of photos, paintings and drawings: 0.03 and less; what only looks like one once: 0.15 and more, or it is not found again.
+"""Standard deviation of each colour of a part, 0..255, below which nobody can be in it."""
+CLOSE, ALIKE = 0.04, 0.1
+"""Of the distance between the eyes: how far five points of a face (eyes, nose, lips, chin) move on the average when it is looked at again,
+mirrored or tilted. Faces of photos, paintings and drawings: mostly 0.03 and less, small ones from the side 0.1; what only looks like one
+once: more in several looks, or it is not found again.
 """
 LOOKS = ((1.0, 0.0, True), (1.0, 20.0, False), (1.0, -20.0, False), (1.28, 0.0, False), (0.83, 0.0, False))
-"""How a face is looked at again: size of the cut, degrees, mirrored."""
+"""How a face is looked at again: size of the cut, degrees, mirrored. It is one where all looks but one agree."""
 LOOK_PX = 320
 
 LEFT_EYE_OUTER, RIGHT_EYE_OUTER = 33, 263
@@ -169,16 +170,7 @@ class FaceFinder:
 
     def find(self, pixels: Frame) -> list[Face]:
         """Faces of a (H, W, 3) uint8 RGB photo, the largest first, points refined on each face's own pixels."""
-        faces = self._search(pixels)
-        refined = [self._refine(pixels, face) or face for face in faces]
-        return sorted((face for face in refined if self._is_face(pixels, face)), key=lambda face: -face.interocular_px)
-
-    def pick(self, pixels: Frame, index: int) -> Face:
-        """Face `index` counted from the largest. Raises FaceError when there is none, or it is cut off by the edge."""
-        faces = self.find(pixels)
-        check_face(len(faces), index)
-        check_whole(faces[index].points, pixels)
-        return faces[index]
+        return sorted(self._search(pixels), key=lambda face: -face.interocular_px)
 
     def largest_mesh(self, pixels: Frame) -> NDArray[np.float32] | None:
         """(478, 3) points of the largest face of a picture that the face fills well, without searching further; None without a face."""
@@ -198,14 +190,27 @@ class FaceFinder:
         found: list[Face] = []
         for parts in _parts(width, height):
             enough = bool(found)
-            for part in parts:
-                found += self._detect_in(pixels, *part, most_px=DETECTION_SIDE_PX if len(parts) == 1 else PART_SIDE_PX)
+            seen = _distinct(self._in_parts(pixels, parts, DETECTION_SIDE_PX if len(parts) == 1 else PART_SIDE_PX))
+            refined = [self._refine(pixels, face) or face for face in seen if not any(_same(face, known) for known in found)]
+            found += [face for face in refined if self._is_face(pixels, face)]
             if enough or (found and len(parts) == 1):
                 break
         return _distinct(found)
 
+    def _in_parts(self, pixels: Frame, parts: Sequence[tuple[int, int, int, int]], most_px: int) -> list[Face]:
+        """The faces in parts of one size, of which those that look even are passed over."""
+        x0, y0, x1, y1 = parts[0]
+        scale = _search_scale(max(x1 - x0, y1 - y0), most_px)
+        shown = _resized(pixels, scale)  # once for all of them: they overlap
+        found: list[Face] = []
+        for x0, y0, x1, y1 in parts:
+            part = np.ascontiguousarray(shown[round(y0 * scale) : round(y1 * scale), round(x0 * scale) : round(x1 * scale)])
+            if len(parts) == 1 or cv2.meanStdDev(part)[1].max() >= FLAT:
+                found += self._detect(part, scale, x0, y0)
+        return found
+
     def _is_face(self, pixels: Frame, face: Face) -> bool:
-        """Whether it is seen at the same place when it is looked at again, mirrored and tilted; the detector alone sees faces in craters."""
+        """Whether it is at the same place when it is looked at again, mirrored and tilted: the detector alone sees faces in craters."""
         seen = [face.points[list(_STEADY), :2]]
         for size, degrees, mirrored in LOOKS:
             again = self._look(pixels, face, size, degrees, mirrored)
@@ -214,13 +219,15 @@ class FaceFinder:
                     return True
                 seen.append(again)
         middle = np.median(seen, axis=0)
-        return sum(_apart(each, middle, face) < ALIKE for each in seen) > len(LOOKS) / 2
+        return sum(_apart(each, middle, face) < ALIKE for each in seen) >= len(LOOKS)
 
     def _look(self, pixels: Frame, face: Face, size: float, degrees: float, mirrored: bool) -> NDArray[np.float32] | None:
-        """(5, 2) points _STEADY of the face in pixels of the photo, as they are seen in a cut so much larger, turned and mirrored."""
+        """(5, 2) points _STEADY of the face in pixels of the photo, as they are seen in a cut so much larger, in which it is upright but
+        for some degrees, or mirrored; None where it is not found.
+        """
         x0, y0, x1, y1 = face.box
         side = _CUT * size * max(x1 - x0, y1 - y0)
-        to_cut = cv2.getRotationMatrix2D(((x0 + x1) / 2, (y0 + y1) / 2), degrees, LOOK_PX / side)
+        to_cut = cv2.getRotationMatrix2D(((x0 + x1) / 2, (y0 + y1) / 2), degrees - face.roll_deg, LOOK_PX / side)
         to_cut[:, 2] += LOOK_PX / 2 - np.array([(x0 + x1) / 2, (y0 + y1) / 2])
         if mirrored:
             to_cut[0] = -to_cut[0]
@@ -244,16 +251,10 @@ class FaceFinder:
         near = [other for other in candidates if _same(face, other)]
         return max(near, key=lambda other: other.interocular_px, default=None)
 
-    def _detect_in(self, pixels: Frame, x0: int, y0: int, x1: int, y1: int, most_px: int = DETECTION_SIDE_PX) -> list[Face]:
+    def _detect_in(self, pixels: Frame, x0: int, y0: int, x1: int, y1: int) -> list[Face]:
         part = pixels[y0:y1, x0:x1]
-        scale = min(1.0, most_px / max(part.shape[:2]))
-        if max(part.shape[:2]) < 320:
-            scale = 320 / max(part.shape[:2])  # small cuts are enlarged: the mesh network works on 192 pixels of face anyway
-        if scale != 1.0:
-            part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-        if most_px == PART_SIDE_PX and part.std() < FLAT:
-            return []
-        return self._detect(np.ascontiguousarray(part), scale, x0, y0)
+        scale = _search_scale(max(part.shape[:2]), DETECTION_SIDE_PX)
+        return self._detect(np.ascontiguousarray(_resized(part, scale)), scale, x0, y0)
 
     def _detect(self, pixels: Frame, scale: float = 1.0, x0: int = 0, y0: int = 0) -> list[Face]:
         return faces_of(self._landmarker(pixels), pixels, scale, x0, y0)
@@ -289,6 +290,18 @@ def _angles_deg(matrix: NDArray[np.floating[Any]]) -> tuple[float, float, float]
     pitch = np.degrees(np.arcsin(np.clip(r[1, 2], -1, 1)))
     roll = np.degrees(np.arctan2(r[1, 0], r[1, 1]))
     return float(yaw), float(pitch), float(roll)
+
+
+def _search_scale(side_px: int, most_px: int) -> float:
+    """Small pictures are enlarged: the mesh network works on 192 pixels of face anyway."""
+    return most_px / side_px if side_px > most_px else max(1.0, PART_SIDE_PX / side_px)
+
+
+def _resized(pixels: Frame, scale: float) -> Frame:
+    if scale == 1.0:
+        return pixels
+    resized: Frame = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)  # type: ignore[assignment]
+    return resized
 
 
 def _parts(width: int, height: int) -> Iterator[list[tuple[int, int, int, int]]]:

@@ -63,6 +63,17 @@ def test_a_mask(finder: FaceFinder, portrait: NDArray[np.uint8], face: Face, col
     assert told(finder, masked) == ["mouth_covered"]
 
 
+def test_a_dark_beard_around_pale_lips_covers_no_mouth(finder: FaceFinder, portrait: NDArray[np.uint8], face: Face) -> None:
+    """As dark as its lips, but uneven."""
+    bearded = portrait.copy()
+    area = np.zeros(portrait.shape[:2], np.uint8)
+    cv2.fillPoly(area, [face.points[list(LOWER_FACE), :2].astype(np.int32)], 1)
+    hair = np.random.default_rng(0).normal(60, 40, (portrait.shape[0] // 3, portrait.shape[1] // 3))
+    hair = cv2.resize(hair, portrait.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    bearded[area == 1] = np.clip(hair, 0, 255)[area == 1, None] * (1.0, 0.85, 0.75)
+    assert "mouth_covered" not in told(finder, bearded)
+
+
 def test_a_beard_covers_no_mouth(finder: FaceFinder, portrait: NDArray[np.uint8], face: Face) -> None:
     bearded = portrait.copy()
     cv2.fillPoly(bearded, [face.points[list(LOWER_FACE[:-1]) + [205, 2, 425], :2].astype(np.int32)], (40, 28, 22))
