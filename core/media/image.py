@@ -163,7 +163,7 @@ def _read_smaller(image: Any, settings: Settings) -> None:
         return
     kept = _coefficients(image) * 2 if image.info.get("progressive") else 0  # bytes: libjpeg holds all of a progressive one
     for step in (2, 4, 8):
-        n_pixels = (width // step + 1) * (height // step + 1)
+        n_pixels = -(-width // step) * -(-height // step)
         if n_pixels <= most and kept + _DECODED_BYTES * n_pixels <= _PEAK_BYTES * most:
             image.draft(None, (width // step, height // step))
             return

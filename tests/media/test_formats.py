@@ -33,6 +33,8 @@ def sound(name: str) -> bytes:
     rate_hz = 8000 if name == "AMR" else 48_000
     with av.open(sink, "w", format=muxer) as file:
         stream = file.add_stream(codec, rate=rate_hz, layout="mono")
+        if name == "WMA":
+            stream.bit_rate = 64_000
         noise = np.random.default_rng(0).normal(0, 0.1, (1, rate_hz)).astype(np.float32)
         frame = av.AudioFrame.from_ndarray(noise, "fltp", "mono")
         frame.sample_rate = rate_hz

@@ -24,6 +24,7 @@ from core.service.job_views import JobView
 from core.service.outputs import OutputFolder
 from core.service.requests import VideoInputs
 from core.service.service import Service
+from core.service.transcripts import with_transcript
 from core.settings import Settings
 from core.speech_synthesis.recording import spoken
 from core.speech_synthesis.speaker import Speaker
@@ -84,19 +85,22 @@ def closures(phones: tuple[Phone, ...], audio: Audio) -> tuple[int, float, float
         times = [(start_s, end_s) for ipa, start_s, end_s in parts if TABLE[ipa].group in groups]
         return [bool((opened[max(0, int(a * FPS) - 1) : int(np.ceil(b * FPS)) + 1] <= least * widest).any()) for a, b in times]
 
-    lips, teeth = met(("p", "b", "m"), 0.1), met(("f", "v"), 0.2)
+    lips, teeth = met(("p", "b", "m"), 0.1), met(("labiodental",), 0.2)
     return len(lips), float(np.mean(lips)), float(np.mean(teeth))
+
+
+def aligned(audio: Audio, transcript: str) -> Audio:
+    """Nothing is known of it but its sound."""
+    return with_transcript(Audio(audio.samples, audio.original, audio.rate_hz, audio.channels), transcript, threading.Event())
 
 
 @pytest.mark.parametrize("voice", VOICES)
 def test_lips_meet_where_the_transcript_says_so(recordings: dict[str, Audio], voice: str) -> None:
-    from core.service.transcripts import with_transcript
-
     audio = recordings[voice]
-    heard = with_transcript(Audio(audio.samples, audio.original, audio.rate_hz, audio.channels), TEXT, threading.Event())
+    heard = aligned(audio, TEXT)
     assert heard.warnings == ()
     n, lips, teeth = closures(heard.phones, audio)
-    assert n == 9
+    assert n == 8
     assert (lips, teeth) == (1.0, 1.0)
     known = [(phone.ipa, phone.start_s) for phone in audio.phones if phone.ipa in ("p", "b", "m")]
     found = [(phone.ipa, phone.start_s) for phone in heard.phones if phone.ipa in ("p", "b", "m")]
