@@ -300,7 +300,7 @@ def _search_scale(side_px: int, most_px: int) -> float:
 def _resized(pixels: Frame, scale: float) -> Frame:
     if scale == 1.0:
         return pixels
-    resized: Frame = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)  # type: ignore[assignment]
+    resized: Frame = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     return resized
 
 

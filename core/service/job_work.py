@@ -13,7 +13,7 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
-from core.errors import BusyError, Cancelled, EngineUnavailable, disk_error
+from core.errors import BusyError, Cancelled, EngineUnavailable
 from core.generation_run import whole
 from core.media.captions import captions
 from core.notices import notice
@@ -22,7 +22,7 @@ from core.service import options
 from core.service.job_inputs import JobInputs
 from core.service.job_runner import Running
 from core.service.job_store import JobRecord
-from core.service.leases import Lease
+from core.service.leases import made_room
 from core.service.outputs import PREVIEW_NAME
 from core.service.recorded_words import RecordedWords
 from core.service.spoken_texts import SpokenText, SpokenTexts, in_record
@@ -117,7 +117,7 @@ class JobWork:
             return self._stream(running, request, stop)
         output = Path(record.output)
         preview = output.with_name(PREVIEW_NAME) if record.request.get("preview") else None
-        with _made_room(output):
+        with made_room(output.parent):
             made: Generation = self._awaited(running, self._studio.submit(request, output, told or running.report, preview), stop)
             if preview is not None:
                 with contextlib.suppress(OSError):
@@ -141,7 +141,7 @@ class JobWork:
         total_s = whole(request.audio).duration_s
         recognition.when_known(lambda words: running.note(told_captions(words, total_s)))
         try:
-            with _made_room(Path(output)) if output else nullcontext():  # the video stays while only the words are missing
+            with made_room(Path(output).parent) if output else nullcontext():  # the video stays while only the words are missing
                 result = self._made(running, request, recognition.cancel, told)
                 previewed.set()  # of a short video there is no preview
                 if running.record.kind == "video":
@@ -204,7 +204,7 @@ class JobWork:
     def _stream(self, running: Running, request: Request, stop: Callable[[], None] = lambda: None) -> Mapping[str, Any]:
         """stop: called too where the job is cancelled."""
         output = Path(running.record.output) if running.record.output else None
-        with nullcontext() if output is None else _made_room(output):
+        with nullcontext() if output is None else made_room(output.parent):
             pieces = self._studio.stream(request, running.report, output)
             self._handles(running.record.id).set_result(pieces)
             info: GenerationInfo = self._awaited(running, pieces.job, stop)
@@ -222,7 +222,9 @@ class JobWork:
             consent=request["consent"],
             on_progress=running.report,
         )
-        return {"avatar": self._awaited(running, job).token}
+        token = self._awaited(running, job).token
+        self._studio.share_avatar(token, record.owner)
+        return {"avatar": token}
 
     def _awaited(self, running: Running, job: Job[T], stop: Callable[[], None] = lambda: None) -> T:
         def end() -> None:
@@ -246,15 +248,6 @@ class JobWork:
 
     def _source(self, record: JobRecord) -> Source:
         return read_source(self._inputs.path(record.id, record.request["image"]), self._settings)
-
-
-def _made_room(output: Path) -> Lease:
-    """The folder of a video that is to be made, so that nobody makes room with it. Raises OutputError, DiskFull."""
-    try:
-        output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Lease(output.parent)
-    except OSError as error:
-        raise disk_error(error, "The video cannot be written", "Make the folder for videos usable.") from error
 
 
 def _spoken_captions(said: SpokenText, words: Sequence[Word], total_s: float = math.inf) -> dict[str, Any]:
