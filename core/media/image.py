@@ -128,7 +128,8 @@ def _decode(data: bytes, name: str, settings: Settings) -> tuple[Frame, tuple[st
         if content.decoder == "WEBP":  # its parser allocates the whole canvas
             check_size(*_webp_size(data), name, settings)
         image = _PARSERS[content.decoder](io.BytesIO(data))
-        if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(TiffImagePlugin.SUBIFD) and image.tag_v2.get(_KIND_OF_PICTURE, 0) & 1:
+        tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+        if tags.get(TiffImagePlugin.SUBIFD) and tags.get(_KIND_OF_PICTURE, 0) & 1:
             raise _not_readable(name, "a raw photo of a camera")  # the first picture is a thumbnail
         if image.format in ("JPEG", "MPO"):
             _read_smaller(image, settings)
