@@ -76,10 +76,16 @@ def build(settings: RaySettings) -> Application:
 
 
 def _start_ray() -> None:
-    """On the cluster that is there (RAY_ADDRESS, or one of this machine), else on one of its own; without Ray Serve's proxies."""
+    """On the cluster that is there (RAY_ADDRESS, or any that runs on this machine), else on one of its own, or with RAY_ADDRESS=local in any
+    case; without Ray Serve's proxies.
+    """
+    own = os.environ.get("RAY_ADDRESS") == "local"
     try:
-        ray.init("auto", namespace="serve")
+        if not own:
+            ray.init("auto", namespace="serve")
     except ConnectionError:
+        own = True
+    if own:
         ray.init("local", namespace="serve", include_dashboard=False, object_store_memory=STORE_BYTES, _node_ip_address="127.0.0.1")
     for number in (signal.SIGINT, signal.SIGTERM):  # `serve run` then ends the replicas in good order
         signal.signal(number, signal.default_int_handler)
