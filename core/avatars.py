@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any
 
 import cv2
+import numpy as np
 
 from core.engines.base import Engine, Registration, Session
 from core.errors import AvatarError, OptionError
@@ -265,6 +266,7 @@ def _moving_thumbnail(source: Video, registration: Registration) -> bytes:
 
 
 def _around_face(pixels: Frame, registration: Registration, side: int) -> Frame:
+    pixels = np.ascontiguousarray(np.rot90(pixels, registration.quarters))
     height, width = pixels.shape[:2]
     x0, y0, x1, y1 = registration.face_box
     return cut_pixels(pixels, face_cut(width, height, (x0 * width, y0 * height, x1 * width, y1 * height)), side, side)
