@@ -76,8 +76,8 @@ def build(settings: RaySettings) -> Application:
 
 
 def _start_ray() -> None:
-    """On the cluster that is there (RAY_ADDRESS, or any that runs on this machine), else on one of its own, or with RAY_ADDRESS=local in any
-    case; without Ray Serve's proxies.
+    """On the cluster that is there (RAY_ADDRESS, or any that runs on this machine), else on one of its own; RAY_ADDRESS=local: in any
+    case on its own. Without Ray Serve's proxies.
     """
     own = os.environ.get("RAY_ADDRESS") == "local"
     try:

@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Process]:
-    with running(folder, TALKING_HEAD_JOBS_PER_MINUTE="1000", TALKING_HEAD_REQUESTS_PER_MINUTE="10000") as server:
+    with running(folder, TALKING_HEAD_JOBS_PER_MINUTE="1000") as server:
         server.ready()
         yield server
 
