@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -57,7 +58,8 @@ def ray_service(folder: Path, settings: Mapping[str, str], machines: Sequence[Ma
     cluster, port, log = tempfile.mkdtemp(prefix="ray-"), free_port(), folder / "ray.log"
     ours = {f"TALKING_HEAD_{name}": value for name, value in {"API_KEYS": KEY, "PORT": str(port), "PAGE_SIZE": "320", **settings}.items()}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    environment |= {"RAY_TMPDIR": cluster, "HOME": cluster, **ours}
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # no other program of this machine joins it
+    environment |= {"RAY_TMPDIR": cluster, "HOME": cluster, **token, **ours}
     command = [str(Path(sys.executable).with_name("serve")), "run", "deploy.ray_app:app"]
     with log.open("wb") as stream:
         environment["RAY_ADDRESS"] = _start_nodes(machines, environment, stream) if machines else "local"
