@@ -36,11 +36,12 @@ class FacePreview:
 def preview_of(pixels: Frame, face: Face) -> FacePreview:
     """pixels: the photo, (H, W, 3) uint8 RGB."""
     height, width = pixels.shape[:2]
-    try:
-        check_whole(face.points, pixels)
-        error = None
-    except FaceError as cut_off:
-        error = cut_off
+    error = None
+    if face.opening_unit_px is None:  # all that is known of a marked face is in the photo
+        try:
+            check_whole(face.points, pixels)
+        except FaceError as cut_off:
+            error = cut_off
     parts = {aspect: framed(width, height, face.box, RenderOptions(aspect=aspect)).cut for aspect in get_args(Aspect) if aspect != "auto"}
     return FacePreview(
         cut_pixels(pixels, face_cut(width, height, face.box), PREVIEW_PX, PREVIEW_PX),

@@ -1,0 +1,71 @@
+"""Where an eye of any kind, of an animal, a doll or a drawing, ends: the ellipse around a point that differs most from what is around it.
+
+After the integro-differential operator (Daugman 1993), which finds irises so, with the difference of colours in the place of that of grey.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.types import Frame
+
+REACH = 0.42
+"""Half the side of what is looked at, over the distance of the eyes."""
+SIDE_PX, ANGLES = 128, 48
+HALF_WIDTHS = np.arange(0.2, 0.85, 0.03)
+ROUNDNESS = (0.45, 0.6, 0.75, 0.9, 1.05)
+SHIFTS = (-0.12, -0.06, 0.0, 0.06, 0.12)
+"""Half widths, heights over widths, and places of the ellipses that are tried; lengths in halves of that side."""
+INSIDE, OUTSIDE = 0.91, 1.1
+"""Radii, over those of the ellipse, whose colours are compared."""
+ALL_AROUND = 30
+"""Percentile of the differences along the outline that counts: an eye ends on all sides, a stripe on two."""
+EYE_CONTRAST = 14.0
+"""Colour difference (CIE76) from which on that is an eye: of cats and drawings 18 and more, of what shows no eye up to 12."""
+
+
+@dataclass(frozen=True, eq=False)
+class EyeOutline:
+    """middle: (2,) pixels. half_width, half_height: along and across the line of the eyes, pixels."""
+
+    middle: NDArray[np.float64]
+    half_width: float
+    half_height: float
+
+
+def eye_outline(pixels: Frame, eye: NDArray[np.float64], to_other: NDArray[np.float64]) -> EyeOutline | None:
+    """pixels: (H, W, 3) uint8 RGB. eye: (2,), a point near its middle. to_other: (2,), from the left eye to the right one; both pixels.
+
+    None where nothing there ends like an eye.
+    """
+    reach = REACH * float(np.linalg.norm(to_other))
+    right = to_other / np.linalg.norm(to_other)
+    axes = reach * np.stack([right, [-right[1], right[0]]], axis=1)  # shares of the reach -> pixels
+    per_px = 2 / SIDE_PX
+    matrix = np.concatenate([axes * per_px, (eye - 0.5 + axes @ (np.array([0.5, 0.5]) * per_px - 1))[:, None]], axis=1)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    seen = cv2.warpAffine(pixels, matrix, (SIDE_PX, SIDE_PX), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    lab = cv2.cvtColor(cv2.GaussianBlur(seen, (0, 0), 1.5).astype(np.float32) / np.float32(255), cv2.COLOR_RGB2Lab)
+    tried = np.array([(a, a * q, x, y) for a, q, x, y in itertools.product(HALF_WIDTHS, ROUNDNESS, SHIFTS, SHIFTS)])
+    apart = np.linalg.norm(_along(lab, tried, INSIDE) - _along(lab, tried, OUTSIDE), axis=2)
+    contrast = np.percentile(apart, ALL_AROUND, axis=1)
+    best = int(contrast.argmax())
+    if contrast[best] < EYE_CONTRAST:
+        return None
+    half_width, half_height, x, y = tried[best]
+    return EyeOutline(eye + axes @ np.array([x, y]), half_width * reach, half_height * reach)
+
+
+def _along(lab: NDArray[np.float32], ellipses: NDArray[np.float64], radius: float) -> NDArray[np.float32]:
+    """(n, ANGLES, 3): the colours on ellipses, (n, 4), whose radii are multiplied by `radius`."""
+    angles = np.linspace(0, 2 * np.pi, ANGLES, endpoint=False)
+    x = ellipses[:, 2:3] + radius * ellipses[:, 0:1] * np.cos(angles)
+    y = ellipses[:, 3:4] + radius * ellipses[:, 1:2] * np.sin(angles)
+    map_x, map_y = (((each + 1) / 2 * SIDE_PX - 0.5).astype(np.float32) for each in (x, y))
+    colours: NDArray[np.float32] = cv2.remap(lab, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return colours
