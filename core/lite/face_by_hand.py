@@ -82,7 +82,8 @@ class _Bend:
         at_mouth = inside * along + bent * inside**2 * (corner - along)
         at_mouth = at_mouth + (np.sign(x) * np.maximum(np.abs(x) - self.half, 0))[:, None] * self.per_eye
         at_eyes = x[:, None] * self.per_eye
-        return middle + at_eyes + by_mouth * (at_mouth - at_eyes)
+        bent_points: Points = middle + at_eyes + by_mouth * (at_mouth - at_eyes)
+        return bent_points
 
 
 def _close_lips(mesh: Points, canonical: Points, bend: _Bend) -> None:
