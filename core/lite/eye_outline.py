@@ -17,16 +17,16 @@ from core.types import Frame
 REACH = 0.42
 """Half the side of what is looked at, over the distance of the eyes."""
 SIDE_PX, ANGLES = 128, 48
-HALF_WIDTHS = np.arange(0.2, 0.85, 0.03)
-ROUNDNESS = (0.45, 0.6, 0.75, 0.9, 1.05)
-SHIFTS = (-0.12, -0.06, 0.0, 0.06, 0.12)
+HALF_WIDTHS = np.arange(0.2, 0.81, 0.04)
+ROUNDNESS = (0.45, 0.6, 0.8, 1.0)
+SHIFTS = np.linspace(-0.24, 0.24, 9)
 """Half widths, heights over widths, and places of the ellipses that are tried; lengths in halves of that side."""
 INSIDE, OUTSIDE = 0.91, 1.1
 """Radii, over those of the ellipse, whose colours are compared."""
 ALL_AROUND = 30
 """Percentile of the differences along the outline that counts: an eye ends on all sides, a stripe on two."""
 EYE_CONTRAST = 14.0
-"""Colour difference (CIE76) from which on that is an eye: of cats and drawings 18 and more, of what shows no eye up to 12."""
+"""Colour difference (CIE76) from which on that is an eye: of animals and drawings 15 and more, of things without any less than that in one place at least."""
 
 
 @dataclass(frozen=True, eq=False)

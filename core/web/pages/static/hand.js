@@ -9,7 +9,7 @@
   const read = (text) => text.trim().split(/\s+/).map((point) => point.split(',').map(Number));
 
   function usual(place, { naturalWidth: width, naturalHeight: height }) { // around the face that was found, or in the middle
-    const side = 0.6 * Math.min(width, height);
+    const side = 0.8 * Math.min(width, height);
     const [x, y, w, h] = place || [0.5 - side / 2 / width, 0.5 - side / 2 / height, side / width, side / height];
     return USUAL.map(([across, down]) => [share(x + across * w), share(y + down * h)]);
   }
@@ -113,7 +113,7 @@
     image.src = photo.src;
     stage.querySelector('svg').setAttribute('viewBox', '0 0 100 100');
     stage.querySelector('svg').setAttribute('preserveAspectRatio', 'none');
-    document.querySelector('.gradio-container').append(dialog);
+    document.querySelector('.gradio-container .contain').append(dialog); // where rules for narrow windows reach it
     dialog.showModal();
     handles[0].focus();
   }
