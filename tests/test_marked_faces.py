@@ -89,13 +89,9 @@ def test_a_kept_video_is_that_of_the_same_points(open_again: Callable[..., Studi
     assert hits == [False, True, False]
 
 
-def test_a_portrait_is_not_registered_differently(open_again: Callable[..., Studio], portrait: Photo) -> None:
-    """Tokens of before there were points stay what they were: nothing of them is in the digest."""
+def test_tokens_of_before_there_were_points_stay_what_they_were(open_again: Callable[..., Studio], portrait: Photo) -> None:
     studio = open_again()
-    from core.optimization.avatar_cache import _framing_values
-
-    assert _framing_values(Framing()) == {}
-    assert studio.preload_avatar(portrait, "ann").framing == Framing()
+    assert studio.preload_avatar(portrait, "ann").token == studio._folder.digest("avatar", "ann", portrait.sha256, "{}")
 
 
 def test_what_cannot_be_is_refused_before_anything_is_made(

@@ -48,10 +48,7 @@ def eye_outline(pixels: Frame, eye: NDArray[np.float64], to_other: NDArray[np.fl
     reach = REACH * float(np.linalg.norm(to_other))
     right = to_other / np.linalg.norm(to_other)
     axes = reach * np.stack([right, [-right[1], right[0]]], axis=1)  # shares of the reach -> pixels
-    per_px = 2 / SIDE_PX
-    matrix = np.concatenate([axes * per_px, (eye - 0.5 + axes @ (np.array([0.5, 0.5]) * per_px - 1))[:, None]], axis=1)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    seen = cv2.warpAffine(pixels, matrix, (SIDE_PX, SIDE_PX), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    seen = _upright(pixels, eye, axes)
     lab = cv2.cvtColor(cv2.GaussianBlur(seen, (0, 0), 1.5).astype(np.float32) / np.float32(255), cv2.COLOR_RGB2Lab)
     tried = np.array([(a, a * q, x, y) for a, q, x, y in itertools.product(HALF_WIDTHS, ROUNDNESS, SHIFTS, SHIFTS)])
     inside, outside = _along(lab, tried, INSIDE), _along(lab, tried, OUTSIDE)
@@ -63,6 +60,23 @@ def eye_outline(pixels: Frame, eye: NDArray[np.float64], to_other: NDArray[np.fl
         return None
     half_width, half_height, x, y = tried[best]
     return EyeOutline(eye + axes @ np.array([x, y]), half_width * reach, half_height * reach)
+
+
+def _upright(pixels: Frame, eye: NDArray[np.float64], axes: NDArray[np.float64]) -> Frame:
+    """(SIDE_PX, SIDE_PX, 3): the square around an eye whose half sides are the columns of `axes`, (2, 2) pixels."""
+    around = np.abs(axes).sum(axis=1) + 2
+    height, width = pixels.shape[:2]
+    x0, y0 = np.clip(np.floor(eye - around), 0, (width - 1, height - 1)).astype(int)
+    part = pixels[y0 : int(eye[1] + around[1]) + 1, x0 : int(eye[0] + around[0]) + 1]
+    scale = min(1.0, SIDE_PX / (2 * float(np.linalg.norm(axes[:, 0]))))
+    small = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)  # an affine warp alone would alias
+    to_small = np.array([small.shape[1] / part.shape[1], small.shape[0] / part.shape[0]])
+    per_px = to_small[:, None] * axes * (2 / SIDE_PX)
+    start = (eye - (x0, y0)) * to_small - 0.5 + per_px @ np.full(2, 0.5 - SIDE_PX / 2)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    matrix = np.concatenate([per_px, start[:, None]], axis=1)
+    seen: Frame = cv2.warpAffine(small, matrix, (SIDE_PX, SIDE_PX), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return seen
 
 
 def _along(lab: NDArray[np.float32], ellipses: NDArray[np.float64], radius: float) -> NDArray[np.float32]:

@@ -103,6 +103,16 @@ def test_round_eyes_are_found_and_blink(drawing: Frame, face: Face) -> None:
         assert np.abs(closed[y, x].astype(int) - (235, 200, 120)).max() < 60  # the colour of the face
 
 
+@pytest.mark.parametrize(("scale", "turned"), [(1, False), (6, False), (0.5, False), (1, True)])
+def test_eyes_are_found_in_pictures_of_any_size_that_lie_on_their_side_too(drawing: Frame, scale: float, turned: bool) -> None:
+    points = POINTS[:, ::-1] * (1, -1) + (0, SIDE) if turned else POINTS
+    picture = cv2.resize(np.rot90(drawing) if turned else drawing, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    outline = eye_outline(picture, scale * (points[0] + 3), scale * (points[1] - points[0]))
+    assert outline is not None
+    assert outline.middle == pytest.approx(scale * points[0], abs=4 * scale)
+    assert (outline.half_width, outline.half_height) == pytest.approx((22 * scale, 22 * scale), abs=5 * scale)
+
+
 def test_where_no_eyes_are_seen_nothing_blinks_and_that_is_told() -> None:
     grey = np.full((SIDE, SIDE, 3), 128, np.uint8)
     face = face_by_hand(grey, POINTS)
