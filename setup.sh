@@ -139,6 +139,7 @@ FILES = {
     "pipecat": ("requirements-pipecat.txt",),
     "train": ("requirements-train.txt",),
     "cluster": ("requirements-cluster.txt",),
+    "moto": ("requirements-test-s3.txt",),
     "japanese": ("requirements-japanese.txt",),
 }
 python = "%d.%d %s %s" % (*sys.version_info[:2], platform.system(), platform.machine())
@@ -233,7 +234,8 @@ check_disk() {
       webrtc) needed=$((needed + 100)) ;;
       pipecat) needed=$((needed + 900)) ;;
       train) needed=$((needed + 200)) ;;
-      cluster) needed=$((needed + 50)) ;;
+      cluster) needed=$((needed + 70)) ;;
+      moto) needed=$((needed + 300)) ;;
       japanese) needed=$((needed + 500)) ;;
     esac
   done
@@ -325,6 +327,7 @@ install_parts() { # the parts wanted, the parts missing
         case " $1 " in *' gpu '*) ;; *) requirements="$requirements -c requirements.txt onnxruntime" ;; esac
         ;;
       pipecat) requirements="$requirements -r requirements-pipecat.txt --no-binary docopt" stamps="$stamps pipecat" ;; # docopt has no wheel
+      moto) requirements="$requirements -r requirements-test-s3.txt" stamps="$stamps moto" ;;
       dev | livekit | webrtc | train | cluster | japanese) requirements="$requirements -r requirements-$part.txt" stamps="$stamps $part" ;;
     esac
   done
@@ -409,7 +412,7 @@ ensure() {
     *' gpu '*) if [ -n "$(missing_parts tensorrt)" ]; then install_tensorrt; fi ;;
   esac
   case " $wanted " in
-    *' pipecat '*) return 0 ;; # it has no OpenCV
+    *' pipecat '* | *' moto '*) return 0 ;; # they have no OpenCV
   esac
   if [ -n "$(missing_parts libraries)" ]; then check_libraries; fi
 }
@@ -475,6 +478,13 @@ pipecat() {
   say "Ready. How to go on: docs/pipecat.md"
 }
 
+# The S3 server of the tests has an environment of its own: it brings half of AWS's client library.
+prepare_moto() {
+  use_environment .venv-moto
+  ensure moto
+  use_environment .venv
+}
+
 train() {
   ensure full train
   say "Ready. How to go on: docs/training.md"
@@ -490,7 +500,7 @@ run_tests() {
   if [ "${1:-}" = --all ]; then markers='' optional='livekit webrtc train cluster japanese' && shift; fi
   # shellcheck disable=SC2086
   ensure full dev $optional
-  if [ -n "$optional" ]; then prepare_pipecat; fi
+  if [ -n "$optional" ]; then prepare_pipecat && prepare_moto; fi
   if ! command -v chromium >/dev/null 2>&1; then
     say "Note: no chromium here, which the browser tests need (Debian: sudo apt-get install chromium)."
   fi

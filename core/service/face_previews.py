@@ -129,7 +129,7 @@ class FacePreviews:
             return PhotoPreview(shown=shown)
         try:
             with self._studio.scheduler.device_turn():
-                found = engine.faces(photo, landmarks)
+                found = engine.faces(photo, landmarks=landmarks)
         except FaceError as error:
             return PhotoPreview(error=error, shown=shown, photo=True)
         faces = (SeenFace(as_jpeg(face.cut), face.warnings, face.error, face.place, face.kept, face.parts) for face in found)
@@ -149,7 +149,7 @@ class FacePreviews:
             shown = frame if shown is None else shown
             try:
                 with self._studio.scheduler.device_turn():
-                    found = engine.faces(Photo(frame, video.sha256)) if isinstance(engine, LiteEngine) else []
+                    found = engine.faces(Photo(frame, video.sha256), of_video=True) if isinstance(engine, LiteEngine) else []
             except FaceError:
                 continue  # a video is good as long as any frame is
             cards = (SeenFace(as_jpeg(face.cut), face.warnings, None, face.place, face.kept, face.parts) for face in found)

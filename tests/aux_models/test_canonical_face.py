@@ -16,7 +16,7 @@ from core.types import Photo
 
 
 def test_its_points_are_those_of_the_mesh(portrait: Photo, finder: FaceFinder) -> None:
-    seen = finder.pick(portrait.pixels, 0).points[:, :2].astype(np.float64)
+    seen = finder.find(portrait.pixels)[0].points[:, :2].astype(np.float64)
     points = canonical_face()[:, :2].astype(np.float64)
     assert points.shape == seen.shape
     fitted = np.linalg.lstsq(np.column_stack([points, np.ones(len(points))]), seen, rcond=None)[0]
