@@ -62,7 +62,8 @@ def ray_service(folder: Path, settings: Mapping[str, str], machines: Sequence[Ma
     environment |= {"RAY_TMPDIR": cluster, "HOME": cluster, **token, **ours}
     command = [str(Path(sys.executable).with_name("serve")), "run", "deploy.ray_app:app"]
     with log.open("wb") as stream:
-        environment["RAY_ADDRESS"] = _start_nodes(machines, environment, stream) if machines else "local"
+        if machines:
+            environment["RAY_ADDRESS"] = _start_nodes(machines, environment, stream)
         process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, cwd=ROOT, env=environment)
     service = RayService(process, port, cluster, log)
     try:
