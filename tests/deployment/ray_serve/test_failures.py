@@ -75,7 +75,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         world = World(service, ways, machines)
         whole(world)
         with service.client() as client:
-            world.token = client.post("/avatars", **form(audio=None)).json()["token"]
+            answer = client.post("/avatars", **form(audio=None))
+            assert answer.status_code == 200, answer.text
+            world.token = answer.json()["token"]
         yield world
 
 
