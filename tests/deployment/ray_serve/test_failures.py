@@ -76,7 +76,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         whole(world)
         with service.client() as client:
             answer = client.post("/avatars", **form(audio=None))
-            assert answer.status_code == 200, answer.text
+            assert answer.status_code == 201, answer.text
             world.token = answer.json()["token"]
         yield world
 
