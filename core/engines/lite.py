@@ -40,7 +40,7 @@ from core.optimization.resolution_optimization import Framed, framed
 from core.stage_times import stage
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
-FORMAT = 7
+FORMAT = 8
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 TRIALS = 3
 ENCODING_S, DECODING_S, HEARING_S = 2e-8, 8e-9, 0.002
@@ -166,9 +166,9 @@ class LiteEngine(Engine):
         registration = LiteRegistration(photo.pixels, face, face_warnings(photo.pixels, face), UNCORRECTED, self._people)
         renderer = registration.renderer(RenderOptions())
 
-        def drawn(gap: float) -> Frame:
+        def drawn(gap: float, spread: float) -> Frame:
             on_frame(0, 1)
-            return renderer.draw(Expression(aperture=gap, smile=Controls().smile))
+            return renderer.draw(Expression(aperture=gap, spread=spread, smile=Controls().smile))
 
         registration.calibration = calibrate(drawn, self._finder.largest_mesh)
         return registration

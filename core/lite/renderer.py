@@ -83,7 +83,8 @@ class Renderer:
         """The (height, width, 3) uint8 RGB picture of one expression. pause: called between two bands of a large one."""
         out: Frame = self._still.copy()
         displacement = self.head.displacement(expression.pose)
-        shape = self.mouth.shape(expression.aperture, expression.spread, expression.tuck, expression.smile, expression.press)
+        lips = expression.aperture, expression.spread, expression.tuck, expression.smile, expression.press, expression.tongue
+        shape = self.mouth.shape(*lips)
         x0, y0, x1, _ = self.head.box
         for nth, band in enumerate(self._bands):
             if nth:

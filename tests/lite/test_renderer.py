@@ -80,7 +80,7 @@ def test_rounded_lips_part_in_the_middle_only(renderer: Renderer) -> None:
     aside = mouth.frame.index(np.array([-0.75, 0.75], np.float32) * mouth.half)
     assert (gaps[0][aside] > 1).all()
     assert (gaps[1][aside] == 0).all()
-    assert gaps[1].max() > gaps[0].max()
+    assert gaps[1].max() == pytest.approx(gaps[0].max(), rel=0.05)  # as far open, as the curve says
     outer = [mouth.lower_outer + shape.d_lower_outer - shape.lower for shape in (plain, rounded)]
     middle = len(mouth.frame.x) // 2
     assert outer[1][middle] > 1.1 * outer[0][middle]  # they come forward, so more of them is seen
@@ -101,7 +101,7 @@ def test_pressed_lips_are_thinner_and_meet_at_the_same_place(renderer: Renderer)
 
 def picture_of(inside: MouthInterior, aperture: float, spread: float, mouth: MouthWarp) -> Frame:
     shape = mouth.shape(aperture, spread, 0.0)
-    return inside.picture_for(shape.jaw_px, shape.rounding, slice(0, len(inside._cavity)))
+    return inside.picture_for(shape.jaw_px, shape.rounding, shape.tongue, slice(0, len(inside._cavity)))
 
 
 def test_upper_teeth_stay_while_the_jaw_takes_the_lower_ones_along(renderer: Renderer) -> None:
