@@ -22,7 +22,7 @@ from core.aux_models.person_mask import PersonFinder
 from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, ignore_progress
 from core.engines.capabilities import LITE, LITE_PHOTO_ONLY
 from core.engines.lite_clip import LiteClipRegistration, LiteClipSession, register_clip
-from core.engines.lite_session import LiteMouthSession
+from core.engines.lite_session import RISE, LiteMouthSession
 from core.lite.background import BackgroundChange
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
 from core.lite.expression import Expression, spoken
@@ -40,7 +40,7 @@ from core.optimization.resolution_optimization import Framed, framed
 from core.stage_times import stage
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
-FORMAT = 8
+FORMAT = 9
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 TRIALS = 3
 ENCODING_S, DECODING_S, HEARING_S = 2e-8, 8e-9, 0.002
@@ -123,7 +123,7 @@ class LiteSession(LiteMouthSession):
     def _drawn(self, row: Samples, controls: Controls) -> Frame:
         with stage("draw"):
             self._life.controls = controls
-            life = self._life.step(float(row[LOUDNESS]))
+            life = self._life.step(float(row[LOUDNESS]), float(row[RISE]))
             lips = self._speaking.step(spoken(row, controls, self._calibration), float(row[LOUDNESS]))
             whole = dataclasses.replace(lips, blink=life.blink, gaze_x=life.gaze_x, gaze_y=life.gaze_y, pose=life.pose)
             return self._renderer.draw(whole, self.pause)

@@ -53,8 +53,14 @@ class Calibration:
 UNCORRECTED = Calibration(np.array(GAPS, np.float32), np.array([GAPS] * len(SPREADS), np.float32))
 
 
-def calibrate(draw: Callable[[float, float], Frame], see: Callable[[Frame], Array | None]) -> Calibration:
-    """draw: gap and spread → picture. see: picture → face mesh, or None where no face is found (then nothing is corrected)."""
+Draw = Callable[[float, float], Frame]
+"""Gap and spread → picture."""
+See = Callable[[Frame], Array | None]
+"""Picture → face mesh, or None where no face is found."""
+
+
+def calibrate(draw: Draw, see: See) -> Calibration:
+    """Where a face is lost, nothing is corrected."""
     neutral = _seen(draw, see, GAPS, 0.0)
     if neutral is None:
         return UNCORRECTED
@@ -76,7 +82,7 @@ def calibrate(draw: Callable[[float, float], Frame], see: Callable[[Frame], Arra
     return Calibration(wanted, np.array(rows, np.float32))
 
 
-def _seen(draw: Callable[[float, float], Frame], see: Callable[[Frame], Array | None], gaps: Sequence[float], spread: float) -> Array | None:
+def _seen(draw: Draw, see: See, gaps: Sequence[float], spread: float) -> Array | None:
     """(len(gaps),): how far apart the lips are seen, never falling; None where a face is lost."""
     meshes = [see(draw(gap, spread)) for gap in gaps]
     if any(mesh is None for mesh in meshes):

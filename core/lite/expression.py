@@ -11,7 +11,6 @@ from core.lite.head_warp import HeadPose
 from core.lite.mouth import APERTURE, SPREAD, TUCK
 from core.types import Controls, Samples
 
-
 TONGUE_FROM, TONGUE_TO = (0.12, 0.25), (0.38, 0.5)
 """Apertures between which the tip of the tongue comes up, and above which it is down: lips that part so little in the middle of a word
 mostly say th, t, d, n or l."""

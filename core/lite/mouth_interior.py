@@ -19,7 +19,7 @@ ROUND_HIDES_TEETH, ROUND_DARKENS = 1.15, 0.55
 """Lips that come forward leave the teeth behind in the dark, all of them before they are fully rounded, and the rest by this part."""
 LOWER_TEETH_ABOVE, LOWER_TEETH_WIDTH, LOWER_TOOTH = 0.1, 0.52, 0.15
 """How far lower teeth stand above the lower lip, the half width of their row, and the width of one, over half the mouth's width."""
-LOWER_TEETH_SHADE = np.array([0.6, 0.55, 0.53], np.float32)
+LOWER_TEETH_SHADE = np.array([0.5, 0.46, 0.44], np.float32)
 """They lie in the shadow of the upper ones."""
 TIP_WIDTH, TIP_WITH_JAW = 0.46, 0.35
 """Half width of the tip of the tongue, over half the mouth's, and how far it follows the jaw where it is raised."""

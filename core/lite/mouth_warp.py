@@ -52,13 +52,16 @@ PRESSED_HIDDEN, PRESSED_THINNER = 0.24, 0.16
 """p, b, m: part of each lip that rolls in where they are pressed together, and by which its outer edge follows."""
 RELAXED_FLATTENING, RELAXED_NARROWING = 1.2, 0.24
 """A full smile that relaxes loses this part of its curve (all of it at most: its corners sink, its middle stays) and of its width."""
-OPEN_NARROWING = 0.13
-"""An aperture of 1 draws the corners together by this part of the width."""
+OPEN_NARROWING, OPEN_FLATTENING = 0.13, 0.7
+"""An aperture of 1 draws the corners together by this part of the width, and takes this part of the line's curve, as a smile does that
+relaxes."""
 OUTER_SHARE = 0.7
 """How far the outer edge of the lower lip is below its line in the mesh where the inner one is."""
+CORNER_DARK = 2.2
+"""How much farther than teeth the dark of a parted mouth's corners reaches into the lips."""
 CONTACT_SHARE = 0.62
-"""Part of a gap between smiling lips above the line where they meet: a smile draws the upper lip up from its teeth, while the lower one lies
-at their edges. The jaw opens SEEN_UPPER_SHARE of its gap above it."""
+"""Part of a gap between smiling lips above the line where they meet: a smile draws the upper lip up from its teeth, while the lower one
+lies at their edges. The jaw opens SEEN_UPPER_SHARE of its gap above it."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -143,12 +146,13 @@ class MouthWarp:
         into_lips = 0.02 * half + 0.3
         inset = np.minimum(0.5 * gap, into_lips) * np.float32(self.teeth_shown)
         # The dark in the corners of a parted mouth reaches a little beyond the lines, which meet there.
-        out = np.abs(x) / half
-        dark = np.float32(2.2 * into_lips * self.teeth_shown) * smoothstep((out - 0.45) / 0.4) * smoothstep((1.06 - out) / 0.2)
+        at_corners = smoothstep((np.abs(x) / half - 0.45) / 0.4) * smoothstep((1.06 - np.abs(x) / half) / 0.2)
+        dark = np.float32(CORNER_DARK * into_lips * self.teeth_shown) * at_corners
         self.upper_src = (upper - np.maximum(np.minimum(inset, 0.45 * self.upper_lip), dark)).astype(np.float32)
         self.lower_src = (lower + np.maximum(np.minimum(inset, 0.45 * self.lower_lip), dark)).astype(np.float32)
         spoken = 0.0 if rest_width is None else by_jaw
-        self.contact = (upper + (CONTACT_SHARE + (SEEN_UPPER_SHARE - CONTACT_SHARE) * spoken) * gap).astype(np.float32)  # where the lips meet
+        above = CONTACT_SHARE + (SEEN_UPPER_SHARE - CONTACT_SHARE) * spoken
+        self.contact = (upper + above * gap).astype(np.float32)  # where the lips meet
         self._corner_rise = SEEN_CORNER_DROP * self.gap_px * spoken
 
         self.nose_y = min(float(frame.local(points_of(points, (NOSE_BASE,)))[0, 1]), -0.35 * half)
@@ -177,7 +181,7 @@ class MouthWarp:
         gap = self.opening_px * aperture * (1 - TUCK_CLOSING * tuck)
         bow = self._opening_bow(rounding, min(max(rounding, aperture), 1.0))
         relaxed = self._smiling * (1 - smile)
-        flattened = min(ROUND_FLATTENING * rounding + RELAXED_FLATTENING * relaxed, 1.0)
+        flattened = min(ROUND_FLATTENING * rounding + RELAXED_FLATTENING * relaxed + OPEN_FLATTENING * aperture, 1.0)
         sunk = flattened * max(float(self.contact.max()), 0.0)
         common = np.float32(CORNER_DROP * gap + sunk - self._corner_rise) * self._near
         upper_src = self.upper_src - np.float32(PRESSED_HIDDEN * press) * self.upper_lip * self._bow

@@ -9,13 +9,16 @@ import pytest
 from core.aux_models.face_mesh import FaceFinder
 from core.engines.lite import LiteEngine
 from core.errors import FaceError
-from core.lite.expression import Expression
+from core.lite.calibration import UNCORRECTED
+from core.lite.expression import Expression, spoken
 from core.lite.head_warp import HeadPose
 from core.lite.mouth_interior import MouthInterior
 from core.lite.mouth_warp import CHIN, MouthWarp
+from core.lite.phones import BILABIAL, curves
 from core.lite.renderer import Renderer
+from core.lite.speaking import Speaking
 from core.optimization.resolution_optimization import cut_pixels, face_cut
-from core.types import Frame, Framing, Photo, RenderOptions
+from core.types import Controls, Frame, Framing, Photo, RenderOptions
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +133,63 @@ def test_only_what_is_seen_of_the_inside_is_made(renderer: Renderer) -> None:
     first = round((top - inside.y0) * inside.scale)
     assert len(part) < 0.5 * len(inside._cavity)
     np.testing.assert_allclose(part, picture_of(inside, 0.4, 0.0, renderer.mouth)[first : first + len(part)], atol=0.01)
+
+
+def test_lips_meet_at_every_closure_of_a_photo_with_teeth(lite: LiteEngine, portrait: Photo, finder: FaceFinder) -> None:
+    """One syllable after the other, frame by frame as they are spoken."""
+    registration = lite.register(portrait, Framing())
+    renderer, speaking = registration.renderer(RenderOptions()), Speaking()
+    phones = "apabimupɛbo"
+    segments = [(phone, 0.1 * n, 0.1 * (n + 1)) for n, phone in enumerate(phones)]
+    times = (np.arange(int(2.5 * len(phones))) + 0.5) / 25
+    seen = []
+    for row in curves([("_", -0.3, 0.0), *segments, ("_", segments[-1][2], 2.0)], times):
+        lips_said = speaking.step(spoken(np.array([*row, 0.5], np.float32), Controls(), registration.calibration), 0.5)
+        seen.append(lips(finder, renderer.draw(lips_said))[0])
+    for phone, start_s, end_s in segments:
+        during = [gap for gap, at in zip(seen, times, strict=True) if start_s - 0.01 < at < end_s + 0.01]
+        if phone in BILABIAL:
+            assert min(during) < 0.015, phone
+        elif phone != "u":
+            assert max(during) > 0.04, phone
+
+
+def test_an_open_vowel_is_no_laugh(renderer: Renderer) -> None:
+    """The jaw opens and the upper lip hardly rises; the corners sink and come closer."""
+    mouth = renderer.mouth
+    closed, opened = (mouth.shape(value, 0.1, 0.0, smile=0.3) for value in (0.0, 1.0))
+    middle = len(mouth.frame.x) // 2
+    rise, drop = closed.upper[middle] - opened.upper[middle], opened.lower[middle] - closed.lower[middle]
+    assert drop > 0.8 * opened.gap_px
+    assert rise < 0.15 * opened.gap_px
+    corner = mouth.frame.index(np.array([mouth.half], np.float32))
+    assert opened.upper[corner] - closed.upper[corner] > 0.2 * opened.gap_px
+    assert opened.d_x[corner] < closed.d_x[corner] - 0.05 * mouth.half or opened.d_x[corner] > closed.d_x[corner] + 0.05 * mouth.half
+
+
+def test_the_tongue_shows_behind_the_teeth(renderer: Renderer) -> None:
+    mouth, inside = renderer.mouth, renderer._interior
+    said = spoken(np.array([0.3, 0.1, 0.0, 0.5], np.float32), Controls(), UNCORRECTED)
+    assert said.tongue > 0.9
+    for row in ((1.0, 0.1, 0.0), (0.25, -1.0, 0.0), (0.35, 1.0, 0.0), (0.18, 0.1, 1.0), (0.0, 0.0, 0.0)):
+        assert spoken(np.array([*row, 0.5], np.float32), Controls(), UNCORRECTED).tongue < 0.1
+    down, up = (inside.picture(mouth.shape(0.35, 0.1, 0.0, tongue=value))[0] for value in (0.0, 1.0))
+    redder = (up[..., 0] - up[..., 2]) - (down[..., 0] - down[..., 2])
+    middle = slice(inside._width // 2 - 4, inside._width // 2 + 4)
+    assert redder[:, middle].max() > 15
+    assert np.abs(up - down)[:, : inside._width // 5].max() < 1  # of the corners nothing changes
+
+
+def test_narrow_openings_are_darker(renderer: Renderer) -> None:
+    """Little light falls between lips that are hardly parted, so teeth do not shine there."""
+    mouth = renderer.mouth
+    bright = []
+    for aperture in (0.25, 1.0):
+        picture = renderer.draw(Expression(aperture=aperture, smile=0.3))
+        shape = mouth.shape(aperture, 0.0, 0.0, 0.3)
+        at = mouth.frame.origin + mouth.frame.ey * (shape.upper[len(shape.upper) // 2] + 2.5)
+        bright.append(float(picture[int(at[1]), int(at[0]) - 3 : int(at[0]) + 4].mean()))
+    assert bright[0] < 0.95 * bright[1]
 
 
 def test_blink_closes_both_eyes(finder: FaceFinder, renderer: Renderer) -> None:
