@@ -32,8 +32,9 @@ SEEN_UPPER_SHARE, SEEN_CORNER_DROP = 0.18, 0.10
 """The same of a mouth that is open in the picture: corners that stand higher there are not known to have sunk."""
 LOWER_SHARE = 1 - UPPER_SHARE + CORNER_DROP
 """Part of an opening by which the lower lip sinks."""
-JAW_SHARE = 0.72
-"""How far the chin follows the lower lip."""
+JAW_SHARE, JAW_BOW = 0.72, 1.4
+"""How far the chin follows the lower lip, and the power of a cosine by which the jaw beside it does: less would square the chin, more leave
+a notch in its line."""
 ROUND_NARROWING, SPREAD_WIDENING = 0.3, 0.13
 """Change of the mouth's width at full rounding and full spreading."""
 ROUND_FLATTENING = 0.35
@@ -167,7 +168,8 @@ class MouthWarp:
         self._room = _room_beside(points, frame)
         self._bow = (inside**EVEN_BOW).astype(np.float32)  # height of the gap along the mouth
         self._near = smoothstep(2 - np.abs(x) / half)  # 1 along the mouth, 0 a half width beyond the corners
-        self._jaw_bow = (np.cos(np.pi / 2 * np.clip(x / (1.2 * jaw_half), -1, 1)) ** 2).astype(np.float32)
+        beside = np.cos(np.pi / 2 * np.clip(x / (1.2 * jaw_half), -1, 1))
+        self._jaw_bow = (np.maximum(beside, 0) ** JAW_BOW).astype(np.float32)  # rounding may leave a cosine below 0
         bottom = max(self.neck_y, 2.0 * half)
         self.bounds = (-min(frame.reach, 1.25 * jaw_half), 1.02 * self.nose_y, min(frame.reach, 1.25 * jaw_half), bottom)
 
