@@ -164,7 +164,8 @@ def test_an_open_vowel_is_no_laugh(renderer: Renderer) -> None:
     assert rise < 0.15 * opened.gap_px
     corner = mouth.frame.index(np.array([mouth.half], np.float32))
     assert opened.upper[corner] - closed.upper[corner] > 0.2 * opened.gap_px
-    assert opened.d_x[corner] < closed.d_x[corner] - 0.05 * mouth.half or opened.d_x[corner] > closed.d_x[corner] + 0.05 * mouth.half
+    assert opened.d_x[corner] > closed.d_x[corner] + 0.05 * mouth.half  # what is seen there comes from farther out
+    assert all(np.isfinite(table).all() for table in (opened.d_chin, opened.d_upper, opened.d_lower, opened.d_x))
 
 
 def test_the_tongue_shows_behind_the_teeth(renderer: Renderer) -> None:
