@@ -21,8 +21,9 @@ LOWER_TEETH_ABOVE, LOWER_TEETH_WIDTH, LOWER_TOOTH = 0.1, 0.52, 0.15
 """How far lower teeth stand above the lower lip, the half width of their row, and the width of one, over half the mouth's width."""
 LOWER_TEETH_SHADE = np.array([0.5, 0.46, 0.44], np.float32)
 """They lie in the shadow of the upper ones."""
-TIP_WIDTH, TIP_WITH_JAW = 0.46, 0.35
-"""Half width of the tip of the tongue, over half the mouth's, and how far it follows the jaw where it is raised."""
+TIP_WIDTH, TIP_WITH_JAW, TIP_SEEN = 0.46, 0.35, 0.02
+"""Half width of the tip of the tongue, over half the mouth's; how far it follows the jaw where it is raised; how far it is raised when it
+is seen."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -52,7 +53,10 @@ class MouthInterior:
             self._teeth_rgb, teeth_alpha = self._photo_teeth(photo, column)
         else:
             self._teeth_rgb, teeth_alpha = self._drawn_teeth(skin, bottom=0.13 * half, width=0.66 * half)
-        self._tip = self._make_tip(lip)
+        tip = self._make_tip(lip)
+        seen = np.flatnonzero(tip[..., 3].max(axis=0) > 0)
+        self._tip_columns = slice(int(seen[0]), int(seen[-1]) + 1)
+        self._tip = np.ascontiguousarray(tip[:, self._tip_columns])
         tongue, tongue_alpha = self._make_tongue(lip)
         lower, lower_alpha = self._lower_teeth(skin)
         on_jaw = tongue * tongue_alpha * (1 - lower_alpha) + lower * lower_alpha
@@ -90,15 +94,17 @@ class MouthInterior:
 
     def _raise_tongue(self, out: Array, jaw_px: float, tongue: float, rows: slice) -> None:
         """Lays the tip of the tongue over what is behind the upper teeth, in place."""
-        if tongue > 0:
+        if tongue > TIP_SEEN:
             tip = self._lowered(self._tip, (TIP_WITH_JAW + (1 - TIP_WITH_JAW) * (1 - tongue)) * jaw_px, rows)
-            alpha = tip[..., 3:] * np.float32(min(2 * tongue, 1.0))
-            out += (tip[..., :3] - out) * alpha
+            red, green, blue, alpha = cv2.split(tip)
+            alpha *= np.float32(min(2 * tongue, 1.0))
+            behind = out[:, self._tip_columns]
+            behind += (cv2.merge((red, green, blue)) - behind) * cv2.merge((alpha, alpha, alpha))
 
     def _lowered(self, layer: Array, down_px: float, rows: slice) -> Array:
         """Some rows of a layer that is lowered, in pixels of the mouth's frame."""
         move = np.array([[1, 0, 0], [0, 1, down_px * self.scale - rows.start]], np.float32)
-        lowered: Array = cv2.warpAffine(layer, move, (self._width, rows.stop - rows.start), borderMode=cv2.BORDER_REPLICATE)
+        lowered: Array = cv2.warpAffine(layer, move, (layer.shape[1], rows.stop - rows.start), borderMode=cv2.BORDER_REPLICATE)
         return lowered
 
     def _rectified(self, texture: Frame, scale: float) -> Array:
