@@ -33,6 +33,8 @@ from core.lite.mouth import JAW_WEIGHTS_PATH, LOUDNESS, WEIGHTS_PATH, MouthTrack
 from core.lite.person_in_photo import PersonInPhoto
 from core.lite.photo_quality import face_warnings
 from core.lite.renderer import Renderer
+from core.lite.speech_encoder import ENCODER_PATH
+from core.lite.whole_mouth import WHOLE_PATH
 from core.media.source import Clip
 from core.notices import notice
 from core.optimization.blas_threads import use_one_blas_thread
@@ -40,7 +42,7 @@ from core.optimization.resolution_optimization import Framed, framed
 from core.stage_times import stage
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
-FORMAT = 7
+FORMAT = 8
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 TRIALS = 3
 ENCODING_S, DECODING_S, HEARING_S = 2e-8, 8e-9, 0.002
@@ -140,15 +142,16 @@ class LiteEngine(Engine):
         use_one_blas_thread()
         self._finder = FaceFinder()
         self._people = PersonFinder()
-        self._revision = f"{FORMAT}.{_digest(WEIGHTS_PATH, JAW_WEIGHTS_PATH)}"
+        self._revision = f"{FORMAT}.{_digest(WEIGHTS_PATH, JAW_WEIGHTS_PATH, ENCODER_PATH, WHOLE_PATH)}"
 
     @property
     def revision(self) -> str:
         return self._revision
 
     def warmup(self) -> None:
-        tracker = MouthTracker()
-        tracker.push(np.zeros(16_000, np.float32))
+        tracker, second = MouthTracker(), np.zeros(16_000, np.float32)
+        tracker.foresee(second)
+        tracker.push(second)
         tracker.flush()
 
     def faces(self, photo: Photo) -> list[FacePreview]:
