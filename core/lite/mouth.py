@@ -174,8 +174,12 @@ _AT_TEETH = 0.04
 """Opening where the lower lip is at the upper teeth."""
 _JAW_READ = np.array([0.25, 0.5, 0.25], np.float32)
 """Weights of features 4 i + 2 .. 4 i + 4 in frame i: 10 ms after its middle."""
-_BY_WHOLE = 0.5
-"""Where the whole recording is there, so much of opening and touch is by `WholeMouth`."""
+_WHOLE_OPENING, _WHOLE_TUCK, _WHOLE_TOUCH = 0.5, 0.5, 0.7
+"""Where the whole recording is there, so much of opening, tuck and touch is by `WholeMouth`."""
+_WHOLE_OPEN, _WHOLE_FIRM = 1.5, 1.3
+"""Factors that give its opening and touch their full range back."""
+_WHOLE_CLOSING = 0.15, 0.8
+"""Touch from which on lips begin to close, and where they are closed."""
 _EVEN = 0.2
 """The small networks open wide for loud sounds and little for soft ones, more than lips do: so much of that is taken back."""
 
@@ -278,19 +282,25 @@ class MouthTracker:
         touched = (touch.max(1) + touch.mean(1)) / 2
         level = levels[:, 0][times].mean(1)
         jaw = openings[times[:, 2:]] @ _JAW_READ * (1 - _EVEN * np.clip(level - 0.5, -1.5, 0.7))
-        if self._whole is not None:
-            opening, touching = self._whole.rows(self._n_rows, k).T
-            jaw += _BY_WHOLE * (opening - jaw)
-            touched += _BY_WHOLE * (touching - touched)
-        lips_apart = 1 - _rise(touched, 0.07, 0.5)
+        wide = np.minimum(np.maximum(jaw * _OPEN, 0) ** _EXPAND, 1.2)
+        tuck, at_teeth = shape[:, 2], np.zeros(k, np.float32)
+        if self._whole is None:
+            lips_apart = 1 - _rise(touched, 0.07, 0.5)
+        else:
+            opening, tucked, touching = self._whole.rows(self._n_rows, k).T
+            wide += _WHOLE_OPENING * (_WHOLE_OPEN * np.maximum(opening, 0) - wide)
+            lips_apart = 1 - _rise(touched + _WHOLE_TOUCH * (np.clip(_WHOLE_FIRM * touching, 0, 1) - touched), *_WHOLE_CLOSING)
+            at_teeth = np.clip(tucked, 0, 1)
+            tuck += _WHOLE_TUCK * (tucked - tuck)
         awake = (1 - _rise(self._rest(logits[:, 4], k), 0.97, 0.999)) * heard
         said = np.clip(shape[:, 0], 0, 1.2) * lips_apart * speech
-        wide = np.minimum(np.maximum(jaw * _OPEN, 0) ** _EXPAND, 1.2) * awake
+        wide *= awake
         aperture = wide * lips_apart
+        aperture += (np.minimum(aperture, _AT_TEETH) - aperture) * at_teeth
         aperture = np.where(self._begun_by(said), aperture, np.minimum(aperture, said))
         rows[:, APERTURE] = aperture * _rise(aperture, 0.02, 0.15)  # nearly shut is shut
         rows[:, SPREAD] = np.clip(_WIDE * shape[:, 1], -1, 1) * speech
-        rows[:, TUCK] = np.clip(shape[:, 2], 0, 1) * speech
+        rows[:, TUCK] = np.clip(tuck, 0, 1) * speech
         rows[:, LOUDNESS] = self._effort(level, (1 - quiet @ _READ) * speech)
         return rows, wide
 
