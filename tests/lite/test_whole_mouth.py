@@ -36,7 +36,7 @@ def test_rows_are_the_same_however_they_are_asked_for(speech: np.ndarray) -> Non
     at_once = WholeMouth(long).rows(0, n)
     mouth = WholeMouth(long)
     np.testing.assert_array_equal(np.concatenate([mouth.rows(i, 7) for i in range(0, n, 7)])[:n], at_once)
-    assert at_once.shape == (n, 2)
+    assert at_once.shape == (n, 3)
     assert n > PIECE_FRAMES
 
 
@@ -57,15 +57,16 @@ def test_any_length_has_its_rows(speech: np.ndarray, n: int) -> None:
     assert foreseen(speech[:n], [n]).shape == (frames, 4)
 
 
-def test_lips_touch_for_bilabials_and_open_for_vowels(speech: np.ndarray) -> None:
+def test_lips_touch_for_bilabials_the_teeth_for_labiodentals_and_open_for_vowels(speech: np.ndarray) -> None:
     """Of a voice that was held back from the training."""
     spoken = [(str(p), float(s), float(e)) for p, s, e, _ in json.loads((DATA / "kal16_lips.json").read_text("utf-8"))]
     n = math.ceil(len(speech) / SAMPLES_PER_FRAME)
-    opening, touch = WholeMouth(speech).rows(0, n).T
+    opening, tuck, touch = WholeMouth(speech).rows(0, n).T
     t = (np.arange(n) + 0.5) * SAMPLES_PER_FRAME / 16_000
     group = np.array(phones.GROUPS)[phones.classes(spoken, t)]
     met, open_wide = np.isin(group, phones.BILABIAL), np.isin(group, ("a", "ae"))
     assert touch[met].mean() > 3 * touch[open_wide].mean()
+    assert tuck[group == "labiodental"].mean() > 3 * np.abs(tuck[open_wide]).mean()
     assert opening[open_wide].mean() > 1.3 * opening[met].mean()
     target = phones.curves(spoken, t)[:, 0]
     assert np.corrcoef(opening, target)[0, 1] > 0.6
