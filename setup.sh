@@ -57,6 +57,7 @@ usage: ./setup.sh [command]
   train            install what training the motion model needs (docs/training.md)
   cluster          install what several machines share their jobs by (docs/deployment.md)
   speech           install the voices that speak a text (docs/usage.md; espeak-ng among them is under the GPL)
+  japanese         install the voices and what the Japanese one reads with (docs/usage.md)
   test [--all]     run ruff, mypy and pytest; --all adds the slow tests and the packages they need; what else is given goes to pytest
   help             this text
 
@@ -138,6 +139,8 @@ FILES = {
     "pipecat": ("requirements-pipecat.txt",),
     "train": ("requirements-train.txt",),
     "cluster": ("requirements-cluster.txt",),
+    "moto": ("requirements-test-s3.txt",),
+    "japanese": ("requirements-japanese.txt",),
 }
 python = "%d.%d %s %s" % (*sys.version_info[:2], platform.system(), platform.machine())
 def stamp(part):
@@ -231,7 +234,9 @@ check_disk() {
       webrtc) needed=$((needed + 100)) ;;
       pipecat) needed=$((needed + 900)) ;;
       train) needed=$((needed + 200)) ;;
-      cluster) needed=$((needed + 50)) ;;
+      cluster) needed=$((needed + 70)) ;;
+      moto) needed=$((needed + 300)) ;;
+      japanese) needed=$((needed + 500)) ;;
     esac
   done
   free="$(df -Pk . 2>/dev/null | sed -n '$s/.* \([0-9][0-9]*\)  *[0-9][0-9]*%.*/\1/p' || true)"
@@ -322,7 +327,8 @@ install_parts() { # the parts wanted, the parts missing
         case " $1 " in *' gpu '*) ;; *) requirements="$requirements -c requirements.txt onnxruntime" ;; esac
         ;;
       pipecat) requirements="$requirements -r requirements-pipecat.txt --no-binary docopt" stamps="$stamps pipecat" ;; # docopt has no wheel
-      dev | livekit | webrtc | train | cluster) requirements="$requirements -r requirements-$part.txt" stamps="$stamps $part" ;;
+      moto) requirements="$requirements -r requirements-test-s3.txt" stamps="$stamps moto" ;;
+      dev | livekit | webrtc | train | cluster | japanese) requirements="$requirements -r requirements-$part.txt" stamps="$stamps $part" ;;
     esac
   done
   check_disk "$2"
@@ -406,7 +412,7 @@ ensure() {
     *' gpu '*) if [ -n "$(missing_parts tensorrt)" ]; then install_tensorrt; fi ;;
   esac
   case " $wanted " in
-    *' pipecat '*) return 0 ;; # it has no OpenCV
+    *' pipecat '* | *' moto '*) return 0 ;; # they have no OpenCV
   esac
   if [ -n "$(missing_parts libraries)" ]; then check_libraries; fi
 }
@@ -449,6 +455,12 @@ speech() {
   say "  .venv/bin/python inference.py --list_voices"
 }
 
+japanese() {
+  ensure lite speech japanese
+  say "Ready. Next:"
+  say "  .venv/bin/python inference.py --text \"こんにちは。\" --voice jf_alpha --source_path assets/portrait.png --output_path VIDEO.mp4"
+}
+
 integration() {
   ensure lite "$1"
   say "Ready. How to go on: docs/$1.md"
@@ -466,6 +478,13 @@ pipecat() {
   say "Ready. How to go on: docs/pipecat.md"
 }
 
+# The S3 server of the tests has an environment of its own: it brings half of AWS's client library.
+prepare_moto() {
+  use_environment .venv-moto
+  ensure moto
+  use_environment .venv
+}
+
 train() {
   ensure full train
   say "Ready. How to go on: docs/training.md"
@@ -478,10 +497,10 @@ cluster() {
 
 run_tests() {
   local markers='not slow' optional='' failed=''
-  if [ "${1:-}" = --all ]; then markers='' optional='livekit webrtc train cluster' && shift; fi
+  if [ "${1:-}" = --all ]; then markers='' optional='livekit webrtc train cluster japanese' && shift; fi
   # shellcheck disable=SC2086
   ensure full dev $optional
-  if [ -n "$optional" ]; then prepare_pipecat; fi
+  if [ -n "$optional" ]; then prepare_pipecat && prepare_moto; fi
   if ! command -v chromium >/dev/null 2>&1; then
     say "Note: no chromium here, which the browser tests need (Debian: sudo apt-get install chromium)."
   fi
@@ -499,6 +518,7 @@ case "$command" in
   demo) demo "$@" ;;
   app) app "$@" ;;
   speech) speech ;;
+  japanese) japanese ;;
   livekit | webrtc) integration "$command" ;;
   pipecat) pipecat ;;
   train) train ;;

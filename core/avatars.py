@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any
 
 import cv2
+import numpy as np
 
 from core.engines.base import Engine, Registration, Session
 from core.errors import AvatarError, OptionError
@@ -25,6 +26,8 @@ from core.optimization.avatar_cache import AvatarStore, clean_name, new_avatar
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.registration_memory import Key, RegistrationMemory
 from core.optimization.resolution_optimization import cut_pixels, face_cut
+from core.optimization.shared_avatars import SharedAvatars
+from core.optimization.shared_folder import SharedFolder
 from core.run_request import LoadedEngine, PreparedRun, RunRequest
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
@@ -41,7 +44,7 @@ class Avatars:
     """Finds, makes and deletes avatars and registrations. Thread-safe. Every call names the owner, who sees own avatars only."""
 
     def __init__(self, settings: Settings, folder: CacheFolder, scheduler: Scheduler) -> None:
-        self._settings, self._scheduler = settings, scheduler
+        self._settings, self._folder, self._scheduler = settings, folder, scheduler
         self.store = AvatarStore(folder, settings.avatars_bytes, settings.max_avatars)
         self.memory = RegistrationMemory(settings.registrations_bytes)
         self._counting = threading.Lock()
@@ -210,6 +213,18 @@ class Avatars:
         self.memory.drop(lambda key: key[0] == owner and key[3] == avatar.sha256)
         return avatar
 
+    def share(self, folder: SharedFolder, key: bytes, gone: Callable[[str, str], object]) -> None:
+        """Several machines have the avatars together. gone: told of one that another deleted, the digest of its owner and the SHA-256 of
+        its source.
+        """
+        self._folder.use_key(key)
+
+        def forget(owner_name: str, sha256: str) -> None:
+            self.memory.drop(lambda key: key[3] == sha256)
+            gone(owner_name, sha256)
+
+        self.store.shared = SharedAvatars(folder, self._folder, forget)
+
     def clear(self, owner: str | None) -> int:
         """Removes everything of one owner, or (None) of all. Bytes freed on the disk."""
         freed = self.store.clear(owner)
@@ -251,6 +266,7 @@ def _moving_thumbnail(source: Video, registration: Registration) -> bytes:
 
 
 def _around_face(pixels: Frame, registration: Registration, side: int) -> Frame:
+    pixels = np.ascontiguousarray(np.rot90(pixels, registration.quarters))
     height, width = pixels.shape[:2]
     x0, y0, x1, y1 = registration.face_box
     return cut_pixels(pixels, face_cut(width, height, (x0 * width, y0 * height, x1 * width, y1 * height)), side, side)

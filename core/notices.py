@@ -14,7 +14,7 @@ NoticeCode = Literal[
     "face_small", "crop_small", "face_turned", "face_blurred", "face_dark", "mouth_covered",
     "sound_cut_off", "sound_clipped", "sound_silent", "sound_quiet", "sound_noisy", "video_cut", "video_hdr", "video_interlaced",
     "background_mute", "crop_moved", "background_kept", "frames_skipped", "sync_unlike", "sync_still", "sync_face_lost", "sync_late",
-    "sync_early", "captions_failed", "transcript_unlike",
+    "sync_early", "captions_failed", "transcript_unlike", "photo_first_picture", "photo_turned",
 ]  # fmt: skip
 
 _SENTENCES: dict[NoticeCode, str] = {
@@ -36,6 +36,8 @@ _SENTENCES: dict[NoticeCode, str] = {
     "background_kept": "The person could not be told from the background: it was kept as it is.",
     "captions_failed": "The words of the recording could not be found: it has no captions.",
     "transcript_unlike": "The transcript does not fit the recording, or is not in English: the lips follow the sound alone.",
+    "photo_first_picture": "The file holds several pictures: the first is used.",
+    "photo_turned": "The person lies on the side in the photo: it was turned upright.",
     "sync_unlike": "The lips may not follow this sound (confidence {confidence}, by chance up to {least}): music, noise or several voices "
     "in the recording make speech hard to follow.",
     "sync_still": "The lips hardly move with the speech (confidence {confidence}, by chance up to {least}): the mouth may be covered, or "

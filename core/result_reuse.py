@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from core.errors import OutputError
+from core.errors import BusyError, OutputError
 from core.media.video import check_writable
 from core.optimization.avatar_cache import AvatarStore
 from core.optimization.cache_folder import CacheFolder
@@ -130,11 +130,18 @@ class ResultReuse:
 
     def _was_deleted(self, run_request: RunRequest) -> bool:
         source = run_request.source
-        return isinstance(source, Avatar) and self._avatars.find(source.token, run_request.owner) is None
+        try:
+            return isinstance(source, Avatar) and self._avatars.find(source.token, run_request.owner) is None
+        except BusyError:  # it cannot be told now
+            return True
 
     def forget(self, owner: str, source_sha256: str) -> int:
         """Removes the videos of a person. Bytes freed."""
         return self._cache.forget(owner, source_sha256)
+
+    def forget_of(self, owner_name: str, source_sha256: str) -> int:
+        """As `forget`, of an owner who is known by the name of their folder alone."""
+        return self._cache.forget_of(owner_name, source_sha256)
 
     def clear(self, owner: str | None) -> int:
         return self._cache.clear(owner)

@@ -153,6 +153,17 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         default=None, description="News and limits of rate of several machines: redis://[:PASSWORD@]HOST/0; none: of one machine"
     )
+    s3_bucket: str = Field(
+        default="",
+        pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?)?$",
+        description="Files of several machines: s3://BUCKET or s3://BUCKET/PREFIX, with jobs_database; none: the folders below",
+    )
+    s3_endpoint: str | None = Field(
+        default=None, pattern=r"^https?://[^\s?#@]+$", description="Where the bucket is, such as https://minio.internal:9000; none: AWS"
+    )
+    s3_avatars_bytes: int = Field(
+        default=256 * 2**30, ge=0, description="Avatars in the bucket, bytes; those unused longest go first, once an hour has passed"
+    )
     output_dir: Path = Field(default_factory=_own_outputs, description="Where the pages and servers put videos")
     output_ttl_s: float = Field(default=3600.0, gt=0, description="How long an ended job and its video are kept")
     output_bytes: int = Field(default=4 * 2**30, ge=0, description="Videos of ended jobs, bytes; the oldest go first")
@@ -237,6 +248,13 @@ class Settings(BaseSettings):
         schemes = ("postgresql", "postgres") if info.field_name == "jobs_database" else ("redis", "rediss")
         if value is not None and urlsplit(value.get_secret_value()).scheme not in schemes:
             raise ValueError(f"It must begin with {schemes[0]}://")
+        return value
+
+    @field_validator("s3_bucket")
+    @classmethod
+    def _has_jobs_in_database(cls, value: str, info: ValidationInfo) -> str:
+        if value and info.data.get("jobs_database") is None:
+            raise ValueError("It needs TALKING_HEAD_JOBS_DATABASE: the files are those of jobs that several machines know")
         return value
 
     @field_validator("frame_ancestors")

@@ -21,6 +21,7 @@ from core.generation_run import session_turn
 from core.media.kept_stream import KeptStream
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.cold_start_optimization import Engines, EngineSource
+from core.optimization.shared_folder import SharedFolder
 from core.option_checks import check_live_options, check_stream_options
 from core.provenance.signing import open_signer
 from core.result_reuse import ResultReuse
@@ -258,6 +259,19 @@ class Studio:
         """Removes it from memory and disk, and the kept videos of the person. Bytes freed. Raises AvatarError."""
         avatar = self._avatars.delete(token, owner)
         return avatar.nbytes + self._results.forget(owner, avatar.sha256)
+
+    def share_avatars(self, folder: SharedFolder, key: bytes) -> None:
+        """Several machines have avatars together. folder: where they are kept. key: of the names in it, the same on all of them."""
+        self._avatars.share(folder, key, self._results.forget_of)
+
+    def share_avatar(self, token: str, owner: str) -> None:
+        """Puts one that was just registered where the other machines find it. Raises AvatarError, and BusyError where that is away."""
+        self._avatars.store.share(token, owner)
+
+    def sweep_avatars(self, limit_bytes: int) -> None:
+        """limit_bytes: of all avatars that the machines have together. Raises BusyError where the store is away."""
+        if self._avatars.store.shared is not None:
+            self._avatars.store.shared.sweep(limit_bytes)
 
     # ---- keeping house
 

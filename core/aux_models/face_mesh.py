@@ -6,6 +6,7 @@ Model: face_landmarker.task (Google, Apache-2.0), shipped in `assets/`. Mesh ind
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tempfile
@@ -20,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.aux_models.landmarks import MAX_FACES, Landmarks, Layout, check_face, check_whole
+from core.aux_models.landmarks import MAX_FACES, Landmarks, Layout
 from core.aux_models.task_lifetime import keep_until_unused
 from core.errors import EngineUnavailable
 from core.types import Frame
@@ -28,8 +29,26 @@ from core.types import Frame
 MODEL_PATH = Path(__file__).resolve().parents[2] / "assets" / "face_landmarker.task"
 DETECTION_SIDE_PX = 1280
 """Photos are searched at this longer side; the points are refined on the face's own pixels afterwards."""
+PARTS = (1, 2, 4, 7)
+"""Parts in each direction that a picture is searched in, one division after the other; each is larger than its share: they overlap."""
 MIN_PART_PX = 256
 """Faces that would be missed in parts of this size have too few pixels to animate."""
+SMALL_PART_PX, SMALL_PART_STEP = 448, 0.72
+"""The last parts that a large picture is searched in, and how far one begins behind the other, in sides: a face of 100 pixels is in one of
+them whole, and large enough for the detector, which misses what is below a sixth of its picture.
+"""
+PART_SIDE_PX = 320
+"""Parts are searched at this size: the detector's own is 128, the mesh takes 192 pixels of face."""
+FLAT = 4.0
+"""Standard deviation of each colour of a part, 0..255, below which nobody can be in it."""
+CLOSE, ALIKE = 0.04, 0.1
+"""Of the distance between the eyes: how far five points of a face (eyes, nose, lips, chin) move on the average when it is looked at again,
+mirrored or tilted. Faces of photos, paintings and drawings: mostly 0.03 and less, small ones from the side 0.1; what only looks like one
+once: more in several looks, or it is not found again.
+"""
+LOOKS = ((1.0, 0.0, True), (1.0, 20.0, False), (1.0, -20.0, False), (1.28, 0.0, False), (0.83, 0.0, False))
+"""How a face is looked at again: size of the cut, degrees, mirrored. It is one where all looks but one agree."""
+LOOK_PX = 320
 
 LEFT_EYE_OUTER, RIGHT_EYE_OUTER = 33, 263
 FACE_OVAL = (
@@ -44,6 +63,10 @@ JAW_AND_BROWS = (
 _EYES_AND_MOUTH = (33, 133, 159, 145, 263, 362, 386, 374, 61, 291)
 LAYOUT_MESH = Layout(left_eye=(0, 1, 2, 3), right_eye=(4, 5, 6, 7), mouth=(8, 9))
 """Of the points _EYES_AND_MOUTH followed by JAW_AND_BROWS."""
+_STEADY, _STEADY_MIRRORED = (33, 263, 1, 13, 152), (263, 33, 1, 13, 152)
+"""Outer corners of the eyes, nose, lips and chin; and what they are taken for in a mirror."""
+_CUT = 1.8
+"""Side of the cut that a face is refined in, in sides of its box."""
 _APART_MS = 1_000_000
 """Between the frames of a video, as MediaPipe is told: at 40 ms it would smooth the points, which then lag half a frame behind a head."""
 
@@ -147,17 +170,7 @@ class FaceFinder:
 
     def find(self, pixels: Frame) -> list[Face]:
         """Faces of a (H, W, 3) uint8 RGB photo, the largest first, points refined on each face's own pixels."""
-        faces = self._search(pixels)
-        refined = [face for face in (self._refine(pixels, face) for face in faces) if face is not None]
-        # What is not found again in its own pixels is hardly a face (a helmet, a knee), unless there is nothing better.
-        return sorted(refined or faces, key=lambda face: -face.interocular_px)
-
-    def pick(self, pixels: Frame, index: int) -> Face:
-        """Face `index` counted from the largest. Raises FaceError when there is none, or it is cut off by the edge."""
-        faces = self.find(pixels)
-        check_face(len(faces), index)
-        check_whole(faces[index].points, pixels)
-        return faces[index]
+        return sorted(self._search(pixels), key=lambda face: -face.interocular_px)
 
     def largest_mesh(self, pixels: Frame) -> NDArray[np.float32] | None:
         """(478, 3) points of the largest face of a picture that the face fills well, without searching further; None without a face."""
@@ -175,24 +188,62 @@ class FaceFinder:
         """
         height, width = pixels.shape[:2]
         found: list[Face] = []
-        for parts in (1, 2, 4, 7):
-            side = 2 / (parts + 1)
-            if parts > 1 and side * max(height, width) < MIN_PART_PX:
-                break
+        for parts in _parts(width, height):
             enough = bool(found)
-            for y in range(parts):
-                for x in range(parts):
-                    x0, y0 = round(x * (1 - side) / max(parts - 1, 1) * width), round(y * (1 - side) / max(parts - 1, 1) * height)
-                    x1, y1 = min(width, x0 + round(side * width)), min(height, y0 + round(side * height))
-                    found += self._detect_in(pixels, x0, y0, x1, y1)
-            if enough or (found and parts == 1):
+            seen = _distinct(self._in_parts(pixels, parts, DETECTION_SIDE_PX if len(parts) == 1 else PART_SIDE_PX))
+            refined = [self._refine(pixels, face) or face for face in seen if not any(_same(face, known) for known in found)]
+            found += [face for face in refined if self._is_face(pixels, face)]
+            if enough or (found and len(parts) == 1):
                 break
         return _distinct(found)
+
+    def _in_parts(self, pixels: Frame, parts: Sequence[tuple[int, int, int, int]], most_px: int) -> list[Face]:
+        """The faces in parts of one size, of which those that look even are passed over."""
+        x0, y0, x1, y1 = parts[0]
+        scale = _search_scale(max(x1 - x0, y1 - y0), most_px)
+        shown = _resized(pixels, scale)  # once for all of them: they overlap
+        found: list[Face] = []
+        for x0, y0, x1, y1 in parts:
+            part = np.ascontiguousarray(shown[round(y0 * scale) : round(y1 * scale), round(x0 * scale) : round(x1 * scale)])
+            if len(parts) == 1 or cv2.meanStdDev(part)[1].max() >= FLAT:
+                found += self._detect(part, scale, x0, y0)
+        return found
+
+    def _is_face(self, pixels: Frame, face: Face) -> bool:
+        """Whether it is at the same place when it is looked at again, mirrored and tilted: the detector alone sees faces in craters."""
+        seen = [face.points[list(_STEADY), :2]]
+        for size, degrees, mirrored in LOOKS:
+            again = self._look(pixels, face, size, degrees, mirrored)
+            if again is not None:
+                if len(seen) == 1 and _apart(again, seen[0], face) < CLOSE:
+                    return True
+                seen.append(again)
+        middle = np.median(seen, axis=0)
+        return sum(_apart(each, middle, face) < ALIKE for each in seen) >= len(LOOKS)
+
+    def _look(self, pixels: Frame, face: Face, size: float, degrees: float, mirrored: bool) -> NDArray[np.float32] | None:
+        """(5, 2) points _STEADY of the face in pixels of the photo, as they are seen in a cut so much larger, in which it is upright but
+        for some degrees, or mirrored; None where it is not found.
+        """
+        x0, y0, x1, y1 = face.box
+        side = _CUT * size * max(x1 - x0, y1 - y0)
+        to_cut = cv2.getRotationMatrix2D(((x0 + x1) / 2, (y0 + y1) / 2), degrees - face.roll_deg, LOOK_PX / side)
+        to_cut[:, 2] += LOOK_PX / 2 - np.array([(x0 + x1) / 2, (y0 + y1) / 2])
+        if mirrored:
+            to_cut[0] = -to_cut[0]
+            to_cut[0, 2] += LOOK_PX
+        shrinks = cv2.INTER_AREA if side > LOOK_PX else cv2.INTER_CUBIC
+        cut = cv2.warpAffine(pixels, to_cut, (LOOK_PX, LOOK_PX), flags=shrinks, borderMode=cv2.BORDER_REPLICATE)
+        back = cv2.invertAffineTransform(to_cut)
+        found = [
+            other.points[list(_STEADY_MIRRORED if mirrored else _STEADY), :2] @ back[:, :2].T + back[:, 2] for other in self._detect(cut)
+        ]
+        return min(found, key=lambda points: _apart(points, face.points[list(_STEADY), :2], face), default=None)
 
     def _refine(self, pixels: Frame, face: Face) -> Face | None:
         """The same face, found again in a cut of its own pixels; None if it is not found there."""
         x0, y0, x1, y1 = face.box
-        half = 0.9 * max(x1 - x0, y1 - y0)
+        half = _CUT / 2 * max(x1 - x0, y1 - y0)
         cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
         height, width = pixels.shape[:2]
         box = max(0, round(cx - half)), max(0, round(cy - half)), min(width, round(cx + half)), min(height, round(cy + half))
@@ -202,12 +253,8 @@ class FaceFinder:
 
     def _detect_in(self, pixels: Frame, x0: int, y0: int, x1: int, y1: int) -> list[Face]:
         part = pixels[y0:y1, x0:x1]
-        scale = min(1.0, DETECTION_SIDE_PX / max(part.shape[:2]))
-        if max(part.shape[:2]) < 320:
-            scale = 320 / max(part.shape[:2])  # small cuts are enlarged: the mesh network works on 192 pixels of face anyway
-        if scale != 1.0:
-            part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-        return self._detect(np.ascontiguousarray(part), scale, x0, y0)
+        scale = _search_scale(max(part.shape[:2]), DETECTION_SIDE_PX)
+        return self._detect(np.ascontiguousarray(_resized(part, scale)), scale, x0, y0)
 
     def _detect(self, pixels: Frame, scale: float = 1.0, x0: int = 0, y0: int = 0) -> list[Face]:
         return faces_of(self._landmarker(pixels), pixels, scale, x0, y0)
@@ -243,6 +290,42 @@ def _angles_deg(matrix: NDArray[np.floating[Any]]) -> tuple[float, float, float]
     pitch = np.degrees(np.arcsin(np.clip(r[1, 2], -1, 1)))
     roll = np.degrees(np.arctan2(r[1, 0], r[1, 1]))
     return float(yaw), float(pitch), float(roll)
+
+
+def _search_scale(side_px: int, most_px: int) -> float:
+    """Small pictures are enlarged: the mesh network works on 192 pixels of face anyway."""
+    return most_px / side_px if side_px > most_px else max(1.0, PART_SIDE_PX / side_px)
+
+
+def _resized(pixels: Frame, scale: float) -> Frame:
+    if scale == 1.0:
+        return pixels
+    resized: Frame = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    return resized
+
+
+def _parts(width: int, height: int) -> Iterator[list[tuple[int, int, int, int]]]:
+    """x0, y0, x1, y1 of the overlapping parts that a picture is searched in: the whole, then ever smaller ones."""
+    for n in PARTS:
+        share = 2 / (n + 1)
+        if n > 1 and share * max(height, width) < MIN_PART_PX:
+            return
+        yield _overlapping(width, height, n, n, round(share * width), round(share * height))
+    if 2 / (PARTS[-1] + 1) * max(width, height) > SMALL_PART_PX:
+        step = SMALL_PART_PX * SMALL_PART_STEP
+        columns, rows = (1 + max(0, math.ceil((side - SMALL_PART_PX) / step)) for side in (width, height))
+        yield _overlapping(width, height, columns, rows, SMALL_PART_PX, SMALL_PART_PX)
+
+
+def _overlapping(width: int, height: int, columns: int, rows: int, across: int, down: int) -> list[tuple[int, int, int, int]]:
+    lefts = [round(column * max(0, width - across) / max(columns - 1, 1)) for column in range(columns)]
+    tops = [round(row * max(0, height - down) / max(rows - 1, 1)) for row in range(rows)]
+    return [(x, y, min(width, x + across), min(height, y + down)) for y in tops for x in lefts]
+
+
+def _apart(a: NDArray[np.float32], b: NDArray[np.float32], face: Face) -> float:
+    """Mean distance of points, in distances between the eyes of the face."""
+    return float(np.linalg.norm(a - b, axis=1).mean() / max(face.interocular_px, 1e-6))
 
 
 def _same(a: Face, b: Face) -> bool:

@@ -79,6 +79,8 @@ class Registration(ABC):
     """The data an engine computes once for one source and framing. Only the engine that made it can read it."""
 
     warnings: tuple[str, ...]
+    quarters: int = 0
+    """Turns counterclockwise by 90 degrees by which the source was put upright, where it lies on the side."""
 
     @property
     @abstractmethod
@@ -88,7 +90,7 @@ class Registration(ABC):
     @property
     @abstractmethod
     def face_box(self) -> tuple[float, float, float, float]:
-        """x0, y0, x1, y1 of the face, in parts of the source's width and height."""
+        """x0, y0, x1, y1 of the face, in parts of the upright source's width and height."""
 
 
 class Session(ABC):

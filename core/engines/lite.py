@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.aux_models.face_mesh import Face, FaceFinder
-from core.aux_models.landmarks import check_face
+from core.aux_models.landmarks import check_face, check_whole
 from core.aux_models.person_mask import PersonFinder
 from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, ignore_progress
 from core.engines.capabilities import LITE, LITE_PHOTO_ONLY
@@ -34,6 +34,7 @@ from core.lite.person_in_photo import PersonInPhoto
 from core.lite.photo_quality import face_warnings
 from core.lite.renderer import Renderer
 from core.lite.speech_encoder import ENCODER_PATH
+from core.lite.upright import UprightPhoto, turned, upright
 from core.lite.whole_mouth import WHOLE_PATH
 from core.media.source import Clip
 from core.notices import notice
@@ -58,9 +59,10 @@ class LiteRegistration(Registration):
     """The photo, its face, and the renderers of the sizes asked for last."""
 
     def __init__(
-        self, pixels: Frame, face: Face, warnings: tuple[str, ...], calibration: Calibration, people: PersonFinder | None = None
-    ) -> None:
-        self.pixels, self.face, self.warnings, self.calibration = pixels, face, warnings, calibration
+        self, pixels: Frame, face: Face, warnings: tuple[str, ...], calibration: Calibration, people: PersonFinder | None = None,
+        quarters: int = 0,
+    ) -> None:  # fmt: skip
+        self.pixels, self.face, self.warnings, self.calibration, self.quarters = pixels, face, warnings, calibration, quarters
         self._person = PersonInPhoto(pixels, face.box, (people or PersonFinder()).mask)
         self._renderers: dict[tuple[Framed, str], tuple[Renderer, tuple[str, ...]]] = {}
         self._lock = threading.Lock()
@@ -103,11 +105,13 @@ class LiteRegistration(Registration):
         arrays: dict[str, NDArray[Any]] = {"pixels": self.pixels, "points": face.points}
         arrays |= {"wanted": calibration.wanted, "gaps": calibration.gaps}
         angles = {"yaw_deg": face.yaw_deg, "pitch_deg": face.pitch_deg, "roll_deg": face.roll_deg}
-        return arrays, {"blendshapes": face.blendshapes, **angles, "warnings": self.warnings}
+        return arrays, {"blendshapes": face.blendshapes, **angles, "warnings": self.warnings, "quarters": self.quarters}
 
     def framed(self, options: RenderOptions) -> Framed:
         """What a video with these options shows."""
         height, width = self.pixels.shape[:2]
+        if self.quarters and options.crop is not None:
+            options = dataclasses.replace(options, crop=turned(options.crop, self.quarters))
         return framed(width, height, self.face.box, options)
 
 
@@ -154,19 +158,25 @@ class LiteEngine(Engine):
         tracker.push(second)
         tracker.flush()
 
-    def faces(self, photo: Photo) -> list[FacePreview]:
-        """What a video of each face would show, the largest face first. Raises FaceError where there is none."""
-        faces = self._finder.find(photo.pixels)
-        check_face(len(faces), 0)
-        return [preview_of(photo.pixels, face) for face in faces]
+    def faces(self, photo: Photo, of_video: bool = False) -> list[FacePreview]:
+        """What a video of each face would show, the largest face first. of_video: it is a frame of one, which is not turned upright.
+        Raises FaceError where there is none.
+        """
+        shown = UprightPhoto(photo.pixels, self._finder.find(photo.pixels)) if of_video else upright(photo.pixels, self._finder)
+        check_face(len(shown.faces), 0)
+        return [preview_of(shown, face) for face in shown.faces]
 
     def register(
         self, photo: Source, framing: Framing, on_frame: RegisterCallback = ignore_progress
     ) -> LiteRegistration | LiteClipRegistration:
         if not isinstance(photo, Photo):
             return register_clip(_clip(photo), framing, self._finder, self._people, on_frame)
-        face = self._finder.pick(photo.pixels, framing.face_index)
-        registration = LiteRegistration(photo.pixels, face, face_warnings(photo.pixels, face), UNCORRECTED, self._people)
+        shown = upright(photo.pixels, self._finder)
+        check_face(len(shown.faces), framing.face_index)
+        face = shown.faces[framing.face_index]
+        check_whole(face.points, shown.pixels)
+        warnings = (*shown.warnings, *face_warnings(shown.pixels, face))
+        registration = LiteRegistration(shown.pixels, face, warnings, UNCORRECTED, self._people, shown.quarters)
         renderer = registration.renderer(RenderOptions())
 
         def drawn(gap: float) -> Frame:
@@ -185,7 +195,7 @@ class LiteEngine(Engine):
             return LiteClipRegistration.restored(saved, _clip(source()), self._people)
         face = Face(arrays["points"], values["blendshapes"], values["yaw_deg"], values["pitch_deg"], values["roll_deg"])
         calibration = Calibration(arrays["wanted"], arrays["gaps"])
-        return LiteRegistration(arrays["pixels"], face, tuple(values["warnings"]), calibration, self._people)
+        return LiteRegistration(arrays["pixels"], face, tuple(values["warnings"]), calibration, self._people, values["quarters"])
 
     def frame_cost(self, registration: Registration, options: RenderOptions) -> FrameCost | None:
         own = _own(registration)
@@ -200,17 +210,19 @@ class LiteEngine(Engine):
         return FrameCost(turn_s + decoding_s + HEARING_S + ENCODING_S * pixels[0] * pixels[1], turn_s + decoding_s)
 
     def still(self, registration: Registration, controls: Controls, options: RenderOptions, shown: str) -> Frame:
-        """One frame: lips parted for "mouth", lids closed for "blink", the head turned for "head_motion", else at rest."""
+        """One frame: speaking for "mouth" and "smile", lids closed for "blink", the head turned for "head_motion", else at rest, as a video
+        begins.
+        """
         own = _own(registration)
-        turned = controls.head_motion if shown == "head_motion" else 0.0
+        turn, speaks = controls.head_motion if shown == "head_motion" else 0.0, shown in ("mouth", "smile")
         return own.draw_calm(
             Expression(
-                aperture=own.calibration.gap(STILL_APERTURE * controls.mouth) if shown == "mouth" else 0.0,
-                smile=controls.smile,
+                aperture=own.calibration.gap(STILL_APERTURE * controls.mouth) if speaks else 0.0,
+                smile=controls.smile if speaks else 1.0,
                 blink=float(shown == "blink" and controls.blink > 0),
                 gaze_x=controls.gaze_x,
                 gaze_y=controls.gaze_y,
-                pose=HeadPose(yaw=turned * STILL_TURN_DEG, roll=turned * STILL_TURN_DEG / 2),
+                pose=HeadPose(yaw=turn * STILL_TURN_DEG, roll=turn * STILL_TURN_DEG / 2),
             ),
             options,
         )

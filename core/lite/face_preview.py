@@ -10,6 +10,7 @@ from core.aux_models.face_mesh import Face
 from core.aux_models.landmarks import check_whole
 from core.errors import FaceError
 from core.lite.photo_quality import face_warnings
+from core.lite.upright import UprightPhoto
 from core.optimization.resolution_optimization import Box, cut_pixels, face_cut, framed, kept_box
 from core.picture_options import Aspect, Crop
 from core.types import Frame, RenderOptions
@@ -22,7 +23,7 @@ class FacePreview:
     """One face of a photo before a video is made. cut: what the video would show, (320, 320, 3). error: why it cannot be animated.
 
     place: of the face in the photo, kept: what every crop holds of it, parts: what is shown at each `aspect` where no crop is chosen; all
-    left, top, width and height in shares of the photo.
+    left, top, width and height in shares of the photo as it was given, which may lie on its side.
     """
 
     cut: Frame
@@ -33,8 +34,9 @@ class FacePreview:
     parts: Mapping[str, Crop]
 
 
-def preview_of(pixels: Frame, face: Face) -> FacePreview:
-    """pixels: the photo, (H, W, 3) uint8 RGB."""
+def preview_of(photo: UprightPhoto, face: Face) -> FacePreview:
+    """face: one of the photo's."""
+    pixels = photo.pixels
     height, width = pixels.shape[:2]
     try:
         check_whole(face.points, pixels)
@@ -44,11 +46,13 @@ def preview_of(pixels: Frame, face: Face) -> FacePreview:
     parts = {aspect: framed(width, height, face.box, RenderOptions(aspect=aspect)).cut for aspect in get_args(Aspect) if aspect != "auto"}
     return FacePreview(
         cut_pixels(pixels, face_cut(width, height, face.box), PREVIEW_PX, PREVIEW_PX),
-        face_warnings(pixels, face),
+        (*photo.warnings, *face_warnings(pixels, face)),
         error,
-        _share(face.box, width, height),
-        _share(kept_box(width, height, face.box), width, height),
-        {name: (part.x / width, part.y / height, part.width / width, part.height / height) for name, part in parts.items()},
+        photo.given(_share(face.box, width, height)),
+        photo.given(_share(kept_box(width, height, face.box), width, height)),
+        {
+            name: photo.given((part.x / width, part.y / height, part.width / width, part.height / height)) for name, part in parts.items()
+        },
     )
 
 

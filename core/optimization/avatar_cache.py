@@ -9,6 +9,7 @@ which revision of the engine made them, and carry checksums; what is damaged or 
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import dataclasses
 import hashlib
@@ -28,15 +29,15 @@ import safetensors
 import safetensors.numpy
 
 from core.engines.base import Engine, Registration, Saved
-from core.errors import AvatarError, OptionError, OutputError, disk_error
-from core.optimization.cache_folder import CacheFolder, checked_json, nbytes_of, no_check, read_checked
+from core.errors import AvatarError, BusyError, OptionError, OutputError, disk_error
+from core.optimization.cache_folder import CacheFolder, Entry, checked_json, nbytes_of, no_check, read_checked
+from core.optimization.shared_avatars import MARKER, SharedAvatars
 from core.types import Avatar, Default, Framing, Source
 
 log = logging.getLogger(__name__)
 
 FORMAT = 1
 """Version of the files in an avatar's folder."""
-MARKER = "avatar.json"
 MAX_NAME = 80
 _TOKEN = re.compile(r"[0-9a-f]{40}")
 
@@ -52,6 +53,10 @@ class AvatarStore:
         self._in_use: Counter[Path] = Counter()
         self._lock = threading.Lock()
         self.evictions = 0
+        self.shared: SharedAvatars | None = None
+        """Where all machines find them; None where there is but one. Then what reads and changes avatars raises BusyError while it is
+        away.
+        """
 
     def token(self, owner: str, sha256: str, framing: Framing) -> str:
         """The same source of the same owner, read the same way, always has the same token."""
@@ -59,7 +64,11 @@ class AvatarStore:
 
     def find(self, token: str, owner: str) -> Avatar | None:
         try:
-            return self._read(self._path(token, owner), owner)
+            path = self._path(token, owner)
+            if self.shared is not None:
+                with _keeping():
+                    self.shared.refresh(path)
+            return self._read(path, owner)
         except OutputError as error:
             log.warning("avatars cannot be looked up: %s", error)
             return None
@@ -74,7 +83,7 @@ class AvatarStore:
     def list(self, owner: str) -> list[Avatar]:
         """The newest first; none where the folder cannot be read."""
         try:
-            entries = self._folder.entries(self._subfolder, MARKER, self._owner_name(owner))
+            entries = self._entries(owner)
         except OutputError as error:
             log.warning("avatars cannot be listed: %s", error)
             return []
@@ -83,7 +92,7 @@ class AvatarStore:
 
     def check_room(self, owner: str) -> None:
         """Raises OptionError where the owner has `max_avatars` already."""
-        n = len(self._folder.entries(self._subfolder, MARKER, self._owner_name(owner)))
+        n = len(self._entries(owner))
         if n >= self._max_avatars:
             text = f"There are {n} avatars already, as many as one may have."
             raise OptionError(text, "Delete one that is not needed any more.", code="too_many_avatars", parameters={"n": n})
@@ -98,26 +107,33 @@ class AvatarStore:
         path = self._path(avatar.token, avatar.owner)
         staged = self._folder.staged()
         try:
-            (staged / "source").write_bytes(source)
-            (staged / "thumbnail.jpg").write_bytes(thumbnail)
-            if moving is not None:
-                (staged / "thumbnail.webp").write_bytes(moving)
-            (staged / _file(engine.name)).write_bytes(_packed(engine, registration))
-            (staged / MARKER).write_bytes(_as_json(avatar, hashlib.sha256(source).hexdigest()))
-            if not self._folder.publish(staged, path, durable=True):
-                self._folder.remove(path)  # a folder without a description: damage
-                self._folder.publish(staged, path, durable=True)
-        except OSError as error:
-            raise disk_error(error, "The avatar cannot be kept", "Is the folder for caches there, and writable?") from error
+            with _keeping():
+                (staged / "source").write_bytes(source)
+                (staged / "thumbnail.jpg").write_bytes(thumbnail)
+                if moving is not None:
+                    (staged / "thumbnail.webp").write_bytes(moving)
+                (staged / _file(engine.name)).write_bytes(_packed(engine, registration))
+                (staged / MARKER).write_bytes(_as_json(avatar, hashlib.sha256(source).hexdigest()))
+                if not self._folder.publish(staged, path, durable=True):
+                    self._folder.remove(path)  # a folder without a description: damage
+                    self._folder.publish(staged, path, durable=True)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
         self.mark_used(avatar)
         self._trim(path)
         return self.get(avatar.token, avatar.owner)
 
+    def share(self, token: str, owner: str) -> None:
+        """Puts a new avatar where all machines find it. Raises AvatarError where it is gone."""
+        if self.shared is not None:
+            self.get(token, owner)
+            with _keeping():
+                self.shared.push(self._path(token, owner))
+
     def source(self, avatar: Avatar) -> bytes:
         """The stored bytes of the source. Raises AvatarError, and drops the avatar, where they are damaged."""
         path = self._path(avatar.token, avatar.owner)
+        self._bring(path / "source")
         try:
             about = json.loads((path / MARKER).read_bytes())
             data = (path / "source").read_bytes()
@@ -132,6 +148,7 @@ class AvatarStore:
     def thumbnail(self, avatar: Avatar) -> bytes | None:
         """JPEG; None where it is damaged."""
         path = self._path(avatar.token, avatar.owner)
+        self._bring(path / "thumbnail.jpg")
         with contextlib.suppress(OSError):
             data = (path / "thumbnail.jpg").read_bytes()
             if data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9":
@@ -140,15 +157,18 @@ class AvatarStore:
 
     def moving_thumbnail(self, avatar: Avatar) -> bytes | None:
         """Animated WebP; None of a photo, or where it is damaged."""
+        path = self._path(avatar.token, avatar.owner) / "thumbnail.webp"
+        if avatar.kind == "video":
+            self._bring(path)
         with contextlib.suppress(OSError):
-            data = (self._path(avatar.token, avatar.owner) / "thumbnail.webp").read_bytes()
+            data = path.read_bytes()
             if data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") + 8 == len(data):
                 return data
         return None
 
     def put_thumbnail(self, avatar: Avatar, thumbnail: bytes) -> None:
-        with contextlib.suppress(OSError, OutputError):  # it will be made again
-            self._folder.write_into(self._path(avatar.token, avatar.owner) / "thumbnail.jpg", thumbnail)
+        with contextlib.suppress(OSError, OutputError, BusyError):  # it will be made again
+            self._write(self._path(avatar.token, avatar.owner) / "thumbnail.jpg", thumbnail)
 
     def restore(self, avatar: Avatar, engine: Engine, source: Callable[[], Source]) -> Registration | None:
         """The registration that this revision of the engine saved; None where there is none, it is damaged, or of a format that is no more.
@@ -156,6 +176,7 @@ class AvatarStore:
         source: reads the source of the avatar, as in `Engine.restore`.
         """
         path = self._path(avatar.token, avatar.owner)
+        self._bring(path / _file(engine.name))
         try:
             saved = _unpacked(path / _file(engine.name), engine.revision)
         except FileNotFoundError:
@@ -170,14 +191,17 @@ class AvatarStore:
 
     def mark_used(self, avatar: Avatar) -> None:
         """The avatars unused longest make room for new ones."""
-        self._folder.mark_used(self._subfolder, self._path(avatar.token, avatar.owner) / MARKER)
+        path = self._path(avatar.token, avatar.owner)
+        self._folder.mark_used(self._subfolder, path / MARKER)
+        if self.shared is not None:
+            self.shared.mark_used(path)
 
     def save(self, avatar: Avatar, engine: Engine, registration: Registration) -> None:
         """Keeps a registration made later. That it cannot be kept is no error: it is made again next time."""
         path = self._path(avatar.token, avatar.owner)
         try:
-            self._folder.write_into(path / _file(engine.name), _packed(engine, registration))
-        except (OSError, OutputError) as error:
+            self._write(path / _file(engine.name), _packed(engine, registration))
+        except (OSError, OutputError, BusyError) as error:
             log.warning("a registration of avatar %s cannot be kept: %s", avatar.token[:8], error)
         self._trim(path)
 
@@ -187,7 +211,7 @@ class AvatarStore:
         path = self._path(avatar.token, avatar.owner)
         try:
             about = json.loads((path / MARKER).read_bytes())
-            self._folder.write_into(path / MARKER, _as_json(now, about["source_sha256"]))
+            self._write(path / MARKER, _as_json(now, about["source_sha256"]))
         except (FileNotFoundError, ValueError, KeyError) as error:
             raise unknown(avatar.token) from error
         except OSError as error:
@@ -196,11 +220,16 @@ class AvatarStore:
         return self.get(avatar.token, avatar.owner)
 
     def delete(self, avatar: Avatar) -> int:
-        """Bytes freed."""
-        return self._folder.remove(self._path(avatar.token, avatar.owner))
+        """Bytes freed. What other machines have fetched of it goes there at their next look."""
+        path = self._path(avatar.token, avatar.owner)
+        if self.shared is not None:
+            self.shared.drop(path)
+        return self._folder.remove(path)
 
     def clear(self, owner: str | None) -> int:
         """Deletes the avatars of one owner, or (None) of all. Bytes freed."""
+        if self.shared is not None:
+            self.shared.clear("" if owner is None else self._owner_name(owner))
         paths = list(self._subfolder.glob("*")) if owner is None else [self._subfolder / self._owner_name(owner)]
         return sum(self._folder.remove(path) for path in paths if path.is_dir())
 
@@ -236,6 +265,25 @@ class AvatarStore:
     def _owner_name(self, owner: str) -> str:
         return self._folder.digest("owner", owner)
 
+    def _entries(self, owner: str) -> builtins.list[Entry]:
+        name = self._owner_name(owner)
+        if self.shared is not None:
+            with _keeping():
+                self.shared.refresh_all(self._subfolder / name)
+        return self._folder.entries(self._subfolder, MARKER, name)
+
+    def _bring(self, path: Path) -> None:
+        """Fetches a file that another machine made."""
+        if self.shared is not None:
+            with _keeping():
+                self.shared.bring(path)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Puts a file into an avatar's folder, for all machines first. FileNotFoundError where the folder is gone."""
+        if self.shared is not None:
+            self.shared.push_file(path, data)
+        self._folder.write_into(path, data)
+
     def _path(self, token: str, owner: str) -> Path:
         if not _TOKEN.fullmatch(token):
             raise unknown(token)
@@ -248,7 +296,7 @@ class AvatarStore:
         except OSError:
             return None
         try:
-            return _from_json(data, path.name, owner, nbytes_of(path))
+            return _from_json(data, path.name, owner, (self.shared and self.shared.nbytes(path)) or nbytes_of(path))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             log.warning("avatar %s is damaged (%s): it is dropped", path.name[:8], error)
             self._drop(path)
@@ -262,6 +310,15 @@ class AvatarStore:
         with self._lock:
             keep = {newest, *self._in_use}
         self.evictions += self._folder.trim(self._subfolder, MARKER, self._limit_bytes, keep)
+
+
+@contextlib.contextmanager
+def _keeping() -> Iterator[None]:
+    """Raises OutputError for what the disk does."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, "The avatar cannot be kept", "Is the folder for caches there, and writable?") from error
 
 
 def unknown(token: str) -> AvatarError:

@@ -102,6 +102,33 @@ class CacheFolder:
                     raise self._unusable(error) from error
         return self._secret
 
+    def share_key(self, settle: Callable[[bytes], bytes]) -> bytes:
+        """The key is exchanged for that of all machines. settle: gives that, for the own one, which becomes it where there is none.
+
+        Raises OutputError where avatars were made with another key: they could not be found any more.
+        """
+        self._prepare()
+        key = settle(self._secret)
+        if key != self._secret:
+            if any((self.root / "avatars").glob("*/*")):
+                raise OutputError(f"The folder for caches, {self.root}, has avatars that the other machines do not know.", _HINT)
+            staged = self.staged()
+            try:
+                (staged / "key").touch(mode=0o600)
+                (staged / "key").write_bytes(key)
+                sync(staged / "key")
+                (staged / "key").replace(self.root / "key")
+            except OSError as error:
+                raise self._unusable(error) from error
+            finally:
+                shutil.rmtree(staged, ignore_errors=True)
+            self._secret = key
+        return key
+
+    def use_key(self, key: bytes) -> None:
+        """Of a folder whose key was just exchanged by `share_key`."""
+        self._secret = key
+
     @contextlib.contextmanager
     def locked(self, name: str, check: Callable[[], None] = no_check) -> Iterator[None]:
         """Holds the lock `name` against all threads and processes. `check` is called while waiting; what it raises ends the wait.

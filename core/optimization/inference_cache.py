@@ -123,8 +123,13 @@ class InferenceCache:
 
     def forget(self, owner: str, source_sha256: str) -> int:
         """Removes every video of a person. Bytes freed."""
+        return self.forget_of(self._folder.digest("owner", owner), source_sha256)
+
+    def forget_of(self, owner_name: str, source_sha256: str) -> int:
+        """owner_name: the digest of the owner."""
         source, freed = self._folder.digest("source", source_sha256), 0
-        for entry in self._folder.entries(self._subfolder, MARKER, self._owner_name(owner)):
+        folder = self._folder.digest("owner", SHARED) if self._shared else owner_name
+        for entry in self._folder.entries(self._subfolder, MARKER, folder):
             try:
                 shown = read_checked((entry.path / MARKER).read_bytes())["source"]
             except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -26,7 +26,7 @@ class Downloads:
 
     async def file(self, job_id: str, owner: str, form: Format | None) -> Path:
         """form: None for the video as it is. Raises UnknownJob, JobNotReady, BusyError, and as `convert`."""
-        job = await asyncio.to_thread(self._jobs.get, job_id, owner)
+        job = await asyncio.to_thread(self._jobs.with_files, job_id, owner)
         video = job.watchable
         if video is None:
             raise JobNotReady("The video is not made yet.", "Ask again when it is.")

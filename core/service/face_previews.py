@@ -147,7 +147,7 @@ class FacePreviews:
             shown = frame if shown is None else shown
             try:
                 with self._studio.scheduler.device_turn():
-                    found = engine.faces(Photo(frame, video.sha256)) if isinstance(engine, LiteEngine) else []
+                    found = engine.faces(Photo(frame, video.sha256), of_video=True) if isinstance(engine, LiteEngine) else []
             except FaceError:
                 continue  # a video is good as long as any frame is
             cards = (SeenFace(as_jpeg(face.cut), face.warnings, None, face.place, face.kept, face.parts) for face in found)

@@ -22,7 +22,8 @@ TRIED_S = 2.0
 class Degradation:
     """One part that does not work as it should, while the service goes on without it.
 
-    part: "outputs" (no video can be written), "cache" (nothing is kept, nobody registered) or "jobs" (they do not outlive a restart).
+    part: "outputs" (no video can be written), "cache" (nothing is kept, nobody registered), "jobs" (they do not outlive a restart) or
+    "files" (the shared store does not answer).
     code: "disk_full", "disk_unusable" or "". message: why, in a sentence without folders.
     """
 
@@ -52,7 +53,11 @@ class Health:
         service = self._service
         found = [*_problem("outputs", service.outputs.check), *_problem("cache", service.cache.check)]
         problem = service.jobs.problem
-        return [*found, Degradation("jobs", "", hide_paths(problem))] if problem else found
+        if problem:
+            found.append(Degradation("jobs", "", hide_paths(problem)))
+        if service.files is not None and (problem := service.files.problem):
+            found.append(Degradation("files", "", problem))
+        return found
 
     def report(self) -> dict[str, Any]:
         """What monitors ask, in plain JSON types: what `Studio.health` tells, `engine` ("auto" now) or else `problem`, and `degraded`."""

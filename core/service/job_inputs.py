@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.errors import InputError, OutputError, disk_error
+from core.errors import BusyError, InputError, OutputError, disk_error
+from core.optimization.shared_folder import SharedFolder
 from core.types import Audio, Avatar, Photo, Source
 
 UNRECORDED_S = 600.0
@@ -30,16 +31,28 @@ class InputFiles:
 
 class JobInputs:
     """roots: give the private folders that may be used, the best first, and make them where needed; they raise OutputError or OSError where
-    that cannot be done. Thread-safe.
+    that cannot be done. shared: where other machines find them; None where there is but one. Thread-safe.
     """
 
-    def __init__(self, roots: Sequence[Callable[[], Path]]) -> None:
-        self._roots = roots
+    def __init__(self, roots: Sequence[Callable[[], Path]], shared: SharedFolder | None = None) -> None:
+        self._roots, self._shared = roots, shared
+        self._looked_s = time.monotonic()
 
     def take(self, job_id: str, files: Mapping[str, Path]) -> InputFiles:
         """Keeps the files for a job, as links where the disk is the same. Raises InputError for one that is gone, OutputError where no
-        folder can be used. Nothing stays behind then.
+        folder can be used, BusyError where the shared store is away. Nothing stays behind then.
         """
+        taken = self._taken(job_id, files)
+        try:
+            if self._shared is not None:
+                for sha256 in set(taken.hashes.values()):
+                    self._shared.push(f"{job_id}/{sha256}", self.path(job_id, sha256))
+        except BaseException:
+            self._discard_here(job_id)
+            raise
+        return taken
+
+    def _taken(self, job_id: str, files: Mapping[str, Path]) -> InputFiles:
         problem: OSError | OutputError = FileNotFoundError(errno.ENOENT, "no folder")
         for root in self._roots:
             try:
@@ -58,26 +71,57 @@ class JobInputs:
         raise disk_error(problem, "What was sent cannot be kept", "Make the folders for caches or videos usable.") from problem
 
     def path(self, job_id: str, sha256: str) -> Path:
-        """Raises InputError where it is gone."""
+        """Raises InputError where it is gone. Where it comes from the shared store: BusyError while that is away, OutputError where it
+        cannot be written.
+        """
         for root in self._roots:
             with contextlib.suppress(OSError, OutputError):
                 path = root() / job_id / sha256
                 if path.is_file():
                     return path
+        if self._shared is not None and (fetched := self._fetched(self._shared, job_id, sha256)) is not None:
+            return fetched
         raise InputError("What the job was given is gone.", "Send it again.", code="inputs_gone")
 
+    def _fetched(self, shared: SharedFolder, job_id: str, sha256: str) -> Path | None:
+        problem: OutputError | None = None
+        for root in self._roots:
+            try:
+                path = root() / job_id / sha256
+                return path if shared.fetch(f"{job_id}/{sha256}", path) else None
+            except OutputError as error:
+                problem = error
+            except OSError as error:
+                problem = disk_error(error, "What was sent cannot be kept", "Make the folders for caches or videos usable.")
+        if problem is not None:
+            raise problem
+        return None
+
     def discard(self, job_id: str) -> None:
+        """In the shared store not while that is away: `discard_all_but` makes up for it."""
+        if self._shared is not None:
+            with contextlib.suppress(BusyError):
+                self._shared.drop(job_id)
+        self._discard_here(job_id)
+
+    def _discard_here(self, job_id: str) -> None:
         for root in self._roots:
             with contextlib.suppress(OSError, OutputError):
                 shutil.rmtree(root() / job_id, ignore_errors=True)
 
     def discard_all_but(self, job_ids: set[str]) -> None:
-        """Removes what belongs to none of the jobs and is old: a process was ended between taking files and recording their job."""
+        """Removes what belongs to none of the jobs and is old: a process was ended between taking files and recording their job.
+
+        Raises BusyError where the shared store is away.
+        """
         for root in self._roots:
             with contextlib.suppress(OSError, OutputError):
                 for folder in root().iterdir():
                     if folder.name not in job_ids and time.time() - folder.stat().st_mtime > UNRECORDED_S:
                         shutil.rmtree(folder, ignore_errors=True)
+        if self._shared is not None and time.monotonic() - self._looked_s > UNRECORDED_S:
+            self._looked_s = time.monotonic()
+            self._shared.drop_unknown(job_ids, time.time() - UNRECORDED_S)
 
     @staticmethod
     def _take(folder: Path, files: Mapping[str, Path]) -> InputFiles:

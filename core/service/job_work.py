@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -12,7 +13,7 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
-from core.errors import BusyError, Cancelled, EngineUnavailable, disk_error
+from core.errors import BusyError, Cancelled, EngineUnavailable
 from core.generation_run import whole
 from core.media.captions import captions
 from core.notices import notice
@@ -21,7 +22,7 @@ from core.service import options
 from core.service.job_inputs import JobInputs
 from core.service.job_runner import Running
 from core.service.job_store import JobRecord
-from core.service.leases import Lease
+from core.service.leases import made_room
 from core.service.outputs import PREVIEW_NAME
 from core.service.recorded_words import RecordedWords
 from core.service.spoken_texts import SpokenText, SpokenTexts, in_record
@@ -116,7 +117,7 @@ class JobWork:
             return self._stream(running, request, stop)
         output = Path(record.output)
         preview = output.with_name(PREVIEW_NAME) if record.request.get("preview") else None
-        with _made_room(output):
+        with made_room(output.parent):
             made: Generation = self._awaited(running, self._studio.submit(request, output, told or running.report, preview), stop)
             if preview is not None:
                 with contextlib.suppress(OSError):
@@ -137,9 +138,10 @@ class JobWork:
                 previewed.set()
 
         recognition = self._recorded.begin(whole(request.audio), request.owner, after=previewed)
-        recognition.when_known(lambda words: running.note(told_captions(words)))
+        total_s = whole(request.audio).duration_s
+        recognition.when_known(lambda words: running.note(told_captions(words, total_s)))
         try:
-            with _made_room(Path(output)) if output else nullcontext():  # the video stays while only the words are missing
+            with made_room(Path(output).parent) if output else nullcontext():  # the video stays while only the words are missing
                 result = self._made(running, request, recognition.cancel, told)
                 previewed.set()  # of a short video there is no preview
                 if running.record.kind == "video":
@@ -148,7 +150,7 @@ class JobWork:
                     words = recognition.words()
                     if request.options.visemes and output:
                         add_words(beside(Path(output)), words)
-                    return {**result, **told_captions(words)}
+                    return {**result, **told_captions(words, total_s)}
                 except Cancelled:
                     if running.record.kind != "stream":
                         raise
@@ -166,7 +168,7 @@ class JobWork:
         running.stop_with(recognition.cancel)
         running.report(Progress("recognising"))
         audio = dataclasses.replace(whole(request.audio), words=recognition.words())
-        about = told_captions(audio.words)
+        about = told_captions(audio.words, audio.duration_s)
         running.note(about)
         return dataclasses.replace(request, audio=audio), about
 
@@ -176,7 +178,7 @@ class JobWork:
         running.stop_with(cancel.set)
         running.report(Progress("recognising"))
         audio = with_transcript(whole(request.audio), request.options.transcript, cancel)
-        about = told_captions(audio.words) if running.record.request.get("captions") else {}
+        about = told_captions(audio.words, audio.duration_s) if running.record.request.get("captions") else {}
         running.note(about)
         return dataclasses.replace(request, audio=audio, options=dataclasses.replace(request.options, transcript="")), about
 
@@ -185,7 +187,7 @@ class JobWork:
         cancel = threading.Event()
         running.stop_with(cancel.set)
         audio, speech = self._texts.speak(said, request.owner, cancel, running.report)
-        return dataclasses.replace(request, audio=audio), _spoken_captions(said, speech.words)
+        return dataclasses.replace(request, audio=audio), _spoken_captions(said, speech.words, audio.duration_s)
 
     def _spoken_stream(self, running: Running, request: Request, said: SpokenText) -> Mapping[str, Any]:
         """It is spoken while it is shown."""
@@ -202,7 +204,7 @@ class JobWork:
     def _stream(self, running: Running, request: Request, stop: Callable[[], None] = lambda: None) -> Mapping[str, Any]:
         """stop: called too where the job is cancelled."""
         output = Path(running.record.output) if running.record.output else None
-        with nullcontext() if output is None else _made_room(output):
+        with nullcontext() if output is None else made_room(output.parent):
             pieces = self._studio.stream(request, running.report, output)
             self._handles(running.record.id).set_result(pieces)
             info: GenerationInfo = self._awaited(running, pieces.job, stop)
@@ -220,7 +222,9 @@ class JobWork:
             consent=request["consent"],
             on_progress=running.report,
         )
-        return {"avatar": self._awaited(running, job).token}
+        token = self._awaited(running, job).token
+        self._studio.share_avatar(token, record.owner)
+        return {"avatar": token}
 
     def _awaited(self, running: Running, job: Job[T], stop: Callable[[], None] = lambda: None) -> T:
         def end() -> None:
@@ -246,20 +250,11 @@ class JobWork:
         return read_source(self._inputs.path(record.id, record.request["image"]), self._settings)
 
 
-def _made_room(output: Path) -> Lease:
-    """The folder of a video that is to be made, so that nobody makes room with it. Raises OutputError, DiskFull."""
-    try:
-        output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Lease(output.parent)
-    except OSError as error:
-        raise disk_error(error, "The video cannot be written", "Make the folder for videos usable.") from error
-
-
-def _spoken_captions(said: SpokenText, words: Sequence[Word]) -> dict[str, Any]:
+def _spoken_captions(said: SpokenText, words: Sequence[Word], total_s: float = math.inf) -> dict[str, Any]:
     """What the result of a job tells about its text."""
-    return {"voice": said.voice, **told_captions(words if said.captions else ())}
+    return {"voice": said.voice, **told_captions(words if said.captions else (), total_s)}
 
 
-def told_captions(words: Sequence[Word]) -> dict[str, Any]:
+def told_captions(words: Sequence[Word], total_s: float) -> dict[str, Any]:
     """What the result of a job tells about the words that are said."""
-    return {"captions": [[each.start_s, each.end_s, list(each.lines)] for each in captions(words)]}
+    return {"captions": [[each.start_s, each.end_s, list(each.lines)] for each in captions(words, total_s=total_s)]}

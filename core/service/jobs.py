@@ -1,7 +1,7 @@
 """The jobs of all owners: accepted, watched, cancelled, and kept until they are too old. Used by pages, server and streams alike.
 
 What was accepted is finished, or fails with a reason, whatever happens to the process: a job is recorded with its inputs before anything is
-computed. Every process of the machine that shares the store knows every job.
+computed. Every process that shares the store knows every job.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from core.errors import BusyError, Cancelled
 from core.service.errors import UnknownJob
 from core.service.job_handles import JobHandles
 from core.service.job_inputs import DecodedInputs, JobInputs
+from core.service.job_retries import when_files_answer
 from core.service.job_runner import QUEUE, JobRunner, Running, cancel_topic, job_topic, owner_topic
 from core.service.job_store import Admission, JobKind, JobRecord, JobState, JobStore
 from core.service.job_views import PROLONGED, JobView, view_of
+from core.service.leases import made_room
 from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
 from core.service.topics import Topics
@@ -71,7 +73,16 @@ class Jobs:
         self._watchers = threading.Condition()
 
         def do(running: Running) -> Mapping[str, Any]:
-            return work(running, self._decoded.take(running.record.id))
+            record = running.record
+            with made_room(Path(record.output).parent) if record.output else contextlib.nullcontext():
+                decoded = [self._decoded.take(record.id)]
+                if record.kind == "stream":  # its client may have had pieces: it is not begun again
+                    result = work(running, decoded.pop())
+                else:
+                    result = when_files_answer(running, lambda: work(running, decoded.pop() if decoded else None))
+                if record.output:
+                    when_files_answer(running, lambda: outputs.share(Path(record.output)))
+            return result
 
         self._runner = JobRunner(store, topics, do, slots, liveness, self._on_end, resting)
 
@@ -137,6 +148,8 @@ class Jobs:
         try:
             if self._stopping:
                 raise stopping()
+            if new.done is not None and new.output is not None:
+                self._outputs.share(new.output)
             accepted = self._store.add(record, self._admission)
             if accepted.id != job_id and self._lost(accepted):  # done under the same key, and its video made room meanwhile
                 self._remove([accepted])
@@ -172,10 +185,23 @@ class Jobs:
             raise UnknownJob
         return self._view(record)
 
+    def with_files(self, job_id: str, owner: str) -> JobView:
+        """As `get`; the files of one that is done are on this machine now. Raises UnknownJob also where they are gone for good, BusyError
+        where they are in the shared store, and that is away.
+        """
+        view = self.get(job_id, owner)
+        if view.video is not None and not self._outputs.bring(view.video):
+            self._remove([record for record in (self._store.get(job_id),) if record is not None])
+            self.topics.publish(owner_topic(owner))
+            raise UnknownJob
+        if view.visemes is not None:
+            self._outputs.bring(view.visemes)
+        return view
+
     def of(self, owner: str, states: tuple[JobState, ...] = (), kinds: tuple[JobKind, ...] = ()) -> list[JobView]:
         """The owner's, the newest first. Videos whose file is gone are left out."""
         views = [self._view(record) for record in self._store.find(owner, states, kinds)]
-        return [view for view in views if view.video is None or view.video.is_file()]
+        return [view for view in views if view.video is None or self._outputs.may_be_had(view.video)]
 
     async def watch(self, job_id: str, owner: str) -> AsyncIterator[JobView]:
         """The job now, then at each change; the last is that of its end.
@@ -284,11 +310,12 @@ class Jobs:
         self._decoded.forget_all_but(unended)
         ended_s = {record.id: record.ended_s for record in records if record.ended}
         self._handles.close_unread(unended, ended_s)
+        self._outputs.forget_all_but([Path(record.output) for record in records if record.output])
 
     def make_room(self) -> None:
-        """Removes the oldest videos beyond the limit of bytes, and the jobs that made them."""
+        """Removes the oldest videos beyond the limit of bytes, and the jobs that made them where no other machine has the videos."""
         folders = set(self._outputs.trim())
-        if folders:
+        if folders and self._outputs.shared is None:
             gone = [record for record in self._store.find() if record.ended and record.output and Path(record.output).parent in folders]
             self._remove(gone)
             self._tell_owners(gone)
@@ -315,10 +342,9 @@ class Jobs:
             self._watching.discard(watcher)
             self._watchers.notify_all()
 
-    @staticmethod
-    def _lost(record: JobRecord) -> bool:
+    def _lost(self, record: JobRecord) -> bool:
         """Whether its video is gone."""
-        return record.state == "done" and bool(record.output) and not Path(record.output).is_file()
+        return record.state == "done" and bool(record.output) and not self._outputs.may_be_had(Path(record.output))
 
     def _view(self, record: JobRecord) -> JobView:
         return view_of(record, self._store.position(record.id) if record.state == "queued" else 0)
@@ -338,7 +364,7 @@ class Jobs:
         self._told_end(record)
 
     def _let_go(self, record: JobRecord) -> None:
-        """Of a job that was not accepted."""
+        """Of a job that was not accepted. What the shared store has of it goes with the next look (`forget_all_but`)."""
         self._decoded.take(record.id)
         self._handles.close(record.id)
         self.inputs.discard(record.id)
@@ -346,6 +372,10 @@ class Jobs:
             self._outputs.discard(Path(record.output))
 
     def _remove(self, records: list[JobRecord]) -> None:
+        """The files first: where the shared store is away, which raises BusyError, nothing is said to be gone."""
+        for record in records:
+            if record.output and record.state == "done":
+                self._outputs.forget(Path(record.output))
         self._store.remove([record.id for record in records])
         for record in records:
             self._handles.close(record.id)

@@ -12,6 +12,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from core.errors import disk_error
+
 
 class Lease:
     """Held from its making to `close`. Raises FileNotFoundError where the folder is gone. Where a file system knows no such locks, nothing
@@ -41,6 +43,15 @@ class Lease:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def made_room(folder: Path) -> Lease:
+    """The folder of a video that is to be made, so that nobody makes room with it. Raises OutputError, DiskFull."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Lease(folder)
+    except OSError as error:
+        raise disk_error(error, "The video cannot be written", "Make the folder for videos usable.") from error
 
 
 @contextlib.contextmanager

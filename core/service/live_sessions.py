@@ -25,6 +25,7 @@ from core.service.resumable_session import Attachment, Leaving, LiveRequest, Pee
 from core.service.sent_pictures import check_one_background, with_background
 from core.settings import Settings
 from core.speech_synthesis.speaker import Speaker
+from core.streaming.load import LIVE_BUSY
 from core.streaming.outputs import LiveOptions
 from core.studio import Studio
 
@@ -75,7 +76,8 @@ class LiveSessions:
         self._studio.avatar(token, owner)
 
     async def open(self, token: str, owner: str, request: LiveRequest, peer: Peer) -> tuple[ResumableSession, Attachment]:
-        """A new session, held by the connection to `peer`. Without a place left, one of the owner's whose client is gone makes room.
+        """A new session, held by the connection to `peer`. Without a place left, or where it would not keep real time beside the others,
+        one of the owner's whose client is gone makes room: the page was loaded anew.
 
         Raises TooMany, BusyError, AvatarError, InputError, OptionError, EngineUnavailable.
         """
@@ -84,7 +86,7 @@ class LiveSessions:
         await self._make_place(owner)
         self._places.take(owner)
         try:
-            session = await anyio.to_thread.run_sync(self._opened, token, owner, request, limiter=self.threads)
+            session = await self._opened_beside(token, owner, request)
         except BaseException:
             self._places.give_back(owner)
             raise
@@ -180,13 +182,29 @@ class LiveSessions:
         """
         if self._places.has_room(owner):
             return
-        left = [session for session in self._own(owner) if session.attachment is None]
-        if left:
-            self.end(min(left, key=lambda session: session.left_s))
+        if self._end_left(owner) is not None:
             return
         silent = await self._silent(owner)
         if silent and not self._places.has_room(owner):
             self.end(silent[0], "replaced")
+
+    def _end_left(self, owner: str) -> ResumableSession | None:
+        """Ends the one of the owner's sessions that has been without a client longest, and returns it; None where there is none."""
+        left = [session for session in self._own(owner) if session.attachment is None]
+        longest = min(left, key=lambda session: session.left_s, default=None)
+        if longest is not None:
+            self.end(longest)
+        return longest
+
+    async def _opened_beside(self, token: str, owner: str, request: LiveRequest) -> ResumableSession:
+        while True:
+            try:
+                return await anyio.to_thread.run_sync(self._opened, token, owner, request, limiter=self.threads)
+            except BusyError as error:
+                left = self._end_left(owner) if error.code == LIVE_BUSY else None
+                if left is None:
+                    raise
+                await anyio.to_thread.run_sync(left.session.close, limiter=self.threads)  # until it counts no more
 
     async def _silent(self, owner: str) -> list[ResumableSession]:
         """The owner's sessions whose clients give no sign of life when asked, or leave meanwhile; the longest silent first."""

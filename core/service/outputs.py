@@ -15,11 +15,13 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import EncodingError, OutputError, disk_error
+from core.errors import BusyError, EncodingError, OutputError, disk_error
+from core.optimization.shared_folder import SharedFolder
+from core.service.job_inputs import UNRECORDED_S
 from core.service.leases import Lease, remove_unleased, unleased
 from core.service.owned_folders import UPLOAD, folder_name
 from core.settings import Settings
@@ -61,6 +63,9 @@ class OutputFolder:
         self.root = Path(os.path.abspath(root))  # as Gradio writes the paths of what it serves
         self.ttl_s = ttl_s
         self.limit_bytes = limit_bytes
+        self.shared: SharedFolder | None = None
+        """Where the videos of ended jobs are kept for all machines; None where there is but one."""
+        self._looked_s = time.monotonic()
 
     def prepare(self) -> None:
         """Makes the folder, private. Raises OutputError where it cannot be made, or another user could put files in its place."""
@@ -181,11 +186,60 @@ class OutputFolder:
             for path in (*video.parent.iterdir(), video.parent):
                 os.utime(path)
 
+    def share(self, video: Path) -> None:
+        """Puts a finished video, and what belongs to it, where all machines find it. Raises BusyError where the store is away."""
+        if self.shared is None:
+            return
+        self.thumbnail(video)
+        for path in sorted(video.parent.iterdir()):
+            if path.is_file() and not path.name.startswith(".") and path.name != PREVIEW_NAME:
+                self.shared.push(f"{video.parent.name}/{path.name}", path)
+
+    def bring(self, path: Path) -> bool:
+        """Whether a file of a finished video is here now; another machine's is fetched. Raises BusyError where the store is away,
+        OutputError.
+        """
+        if path.is_file():
+            return True
+        if self.shared is None or not _VIDEO_FOLDER.fullmatch(path.parent.name):
+            return False
+        try:
+            here = self.shared.fetch(f"{path.parent.name}/{path.name}", path)
+        except OSError as error:
+            raise self._unusable(error) from error
+        self.trim()
+        return here
+
+    def may_be_had(self, video: Path) -> bool:
+        """Whether a finished video is here, or can be where it is looked for in the shared store."""
+        return self.shared is not None or video.is_file()
+
+    def forget(self, video: Path) -> None:
+        """Removes a finished video on all machines; what others have fetched goes there when its time has come. Raises BusyError where the
+        shared store is away.
+        """
+        if self.shared is not None:
+            self.shared.drop(video.parent.name)
+        self.discard(video)
+
+    def forget_all_but(self, videos: Collection[Path]) -> None:
+        """Removes from the shared store what is of none of the videos and old: its job was never accepted, or not recorded as done.
+
+        Looks at times only. Raises BusyError where the store is away.
+        """
+        if self.shared is not None and time.monotonic() - self._looked_s > UNRECORDED_S:
+            self._looked_s = time.monotonic()
+            self.shared.drop_unknown({video.parent.name for video in videos}, time.time() - UNRECORDED_S)
+
     def thumbnail(self, video: Path) -> Path | None:
         """A small JPEG of the first picture of a video, beside it; None where it cannot be made."""
         path = video.parent / THUMBNAIL_NAME
         if path.is_file():
             return path
+        if self.shared is not None and not video.is_file():
+            with contextlib.suppress(BusyError, OutputError):
+                return path if self.bring(path) else None
+            return None
         from core.media.thumbnails import first_picture
 
         try:

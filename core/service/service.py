@@ -11,6 +11,7 @@ from typing import Any
 
 from core.errors import BusyError
 from core.optimization.cache_folder import CacheFolder
+from core.optimization.shared_folder import SharedFolder
 from core.service.avatars import AvatarService
 from core.service.decoded_photos import DecodedPhotos
 from core.service.detection import Detection
@@ -44,6 +45,8 @@ from core.studio import Studio
 logger = logging.getLogger(__name__)
 
 SWEEP_S = 60.0
+MAX_RESULT_BYTES = 8 * 2**30
+"""Largest file of a result that is fetched from the shared store: none is as large, so it is none of ours."""
 
 
 class Service:
@@ -76,14 +79,21 @@ class Service:
             return folder
 
         self.studio, self.outputs, self.settings, self.webrtc = studio, outputs, settings, webrtc
-        self._state = state = open_state(settings, str(cache.root), jobs_folder)
+        self._state = state = open_state(settings, str(cache.root), jobs_folder, outputs.root)
+        self.files = state.files
+        shared_inputs: SharedFolder | None = None
+        if state.files is not None:
+            shared_inputs = SharedFolder(state.files, "inputs", max(settings.max_audio_bytes, settings.max_video_bytes))
+            outputs.shared = SharedFolder(state.files, "outputs", MAX_RESULT_BYTES)
+            avatars = SharedFolder(state.files, "avatars", max(MAX_RESULT_BYTES, settings.max_video_bytes))
+            studio.share_avatars(avatars, cache.share_key(state.settle_key))
         self.topics, self.rates = state.topics, state.rates
         self.speaker = Speaker(settings, cache, kokoro_file)
         self.recognition = SpeechRecognition(settings, state.rates)
         self.recorded_words = RecordedWords(self.recognition)
         self.texts = texts = SpokenTexts(self.speaker, settings)
         self.sounds = SpokenSounds(texts, settings)
-        inputs = JobInputs([kept_inputs, passing_inputs])
+        inputs = JobInputs([kept_inputs, passing_inputs], shared_inputs)
         self.jobs = Jobs(
             state.store,
             state.topics,
@@ -172,6 +182,7 @@ class Service:
             try:
                 self.jobs.sweep()
                 self._photos.sweep()
+                self.studio.sweep_avatars(self.settings.s3_avatars_bytes)
             except BusyError:  # the store is away, which it says by itself: the next time
                 pass
             except Exception:  # a defect or a disk must not end it for good: what is old would pile up

@@ -26,6 +26,8 @@ OWN_SHARE = 0.9
 """Part of a frame's 40 ms in which a session must make it: its frames are made one after the other."""
 LATE_S, LATE_FOR_S = 0.1, 5.0
 """Nobody is admitted while a session was so late within the last seconds: the measurements miss something then."""
+LIVE_BUSY = "live_busy"
+"""Code of the error."""
 RETRY_AFTER_S = 15
 KNOWN_FOR_S = 60.0
 """How long a measurement is believed."""
@@ -134,7 +136,7 @@ class LiveLoad:
             raise BusyError(
                 f"A live session of {size} pixels would not keep real time beside the {len(self._sessions)} that run.",
                 f"Try again in {RETRY_AFTER_S} s, or choose a smaller size.",
-                code="live_busy",
+                code=LIVE_BUSY,
                 parameters={"size": size, "sessions": len(self._sessions), "retry_after_s": RETRY_AFTER_S},
             )
 

@@ -97,7 +97,7 @@ def test_every_requirement_is_pinned_and_opencv_and_onnxruntime_are_single() -> 
     for path in REQUIREMENTS:
         lines = [line.strip() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
         pins = [line for line in lines if not line.startswith("-r ")]
-        exact = re.compile(r"[A-Za-z0-9_.-]+==[0-9][0-9a-z.]*(; python_version >= \"3\.\d+\")?")
+        exact = re.compile(r"[A-Za-z0-9_.-]+(\[[a-z]+\])?==[0-9][0-9a-z.]*(; python_version >= \"3\.\d+\")?")
         # A Space takes the lower end of pydantic's range (test_front_matter.py).
         assert all(exact.fullmatch(pin) or re.fullmatch(r"pydantic>=[\d.]+,<=[\d.]+", pin) for pin in pins), path.name
         assert [line for line in lines if line.startswith("-r ")] in ([], [INCLUDES.get(path.name, "-r requirements-lite.txt")]), path.name

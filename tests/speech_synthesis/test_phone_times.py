@@ -13,7 +13,7 @@ from core.optimization.cache_folder import CacheFolder
 from core.settings import Settings
 from core.speech_synthesis.base import Speech, joined
 from core.speech_synthesis.espeak import Espeak
-from core.speech_synthesis.kokoro import Kokoro
+from core.speech_synthesis.kokoro import JAPANESE, Kokoro
 from core.speech_synthesis.phone_times import kokoro_phones, tiled
 from core.speech_synthesis.recording import SpokenAudio, spoken
 from core.speech_synthesis.speaker import Speaker
@@ -37,7 +37,7 @@ def check_cover(speech: Speech) -> None:
 def test_every_voice_tells_phones_that_cover_its_speech(name: str, request: pytest.FixtureRequest) -> None:
     synthesiser: Kokoro | Espeak = request.getfixturevalue(name)
     some = ("en-us", "de", "fr", "ru", "hi", "cmn")
-    voices = [voice for voice in synthesiser.voices if voice.language in some or (name == "kokoro" and voice.language != "ja")]
+    voices = [voice for voice in synthesiser.voices if voice.language in some or (name == "kokoro" and voice.language != JAPANESE)]
     for voice in voices:
         speech = joined(synthesiser.speak(sample_sentence(voice), voice, 1.0, threading.Event()))
         check_cover(speech)

@@ -79,7 +79,7 @@ class Conversations:
     def video(self, job: str, owner: str) -> Path | None:
         """Of an answer, or of the person at rest; None where it is kept no longer. Reads the store."""
         try:
-            return self._service.jobs.get(job, owner).video
+            return self._service.jobs.with_files(job, owner).video
         except UnknownJob:
             return None
 

@@ -1,1 +1,1 @@
-"""What several machines share in place of a file and sockets of one machine: jobs in PostgreSQL, news and rates in Redis."""
+"""What several machines share in place of files and sockets of one machine: jobs in PostgreSQL, news and rates in Redis, files in S3."""

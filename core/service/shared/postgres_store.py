@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import TypeVar
 
 from core.errors import BusyError
+from core.service.job_store import Admission, JobKind, JobRecord, JobState
 from core.service.shared.postgres import PATIENT_S, Postgres
 from core.service.sql_job_store import Database, SqlJobStore
 
@@ -18,15 +21,39 @@ ENDED_S = 60.0
 class PostgresJobStore(SqlJobStore):
     """What was recorded survives every process of ours; how safe it is otherwise is the database's affair.
 
+    outputs: the folder of videos on this machine; what a record says of a file counts from there, for other machines have another.
     Calls raise BusyError (code jobs_away) while the database does not answer for longer than `PATIENT_S`.
     """
 
-    def __init__(self, database: Postgres) -> None:
-        self._database = database
+    def __init__(self, database: Postgres, outputs: Path) -> None:
+        self._database, self._outputs = database, outputs
 
     @property
     def problem(self) -> str:
         return self._database.problem
+
+    def add(self, record: JobRecord, admission: Admission) -> JobRecord:
+        output = Path(record.output)
+        if output.is_relative_to(self._outputs):
+            record = dataclasses.replace(record, output=str(output.relative_to(self._outputs)))
+        return self._here(super().add(record, admission))
+
+    def get(self, job_id: str) -> JobRecord | None:
+        record = super().get(job_id)
+        return None if record is None else self._here(record)
+
+    def find(self, owner: str | None = None, states: Collection[JobState] = (), kinds: Collection[JobKind] = ()) -> list[JobRecord]:
+        return [self._here(record) for record in super().find(owner, states, kinds)]
+
+    def claim(self, worker: str, now_s: float) -> JobRecord | None:
+        record = super().claim(worker, now_s)
+        return None if record is None else self._here(record)
+
+    def requeue(self, worker: str) -> list[JobRecord]:
+        return [self._here(record) for record in super().requeue(worker)]
+
+    def put_back_lost(self, worker: str, running: Collection[str]) -> list[JobRecord]:
+        return [self._here(record) for record in super().put_back_lost(worker, running)]
 
     def progress(self, job_id: str, stage: str, done: int, total: int, animating_s: float, now_s: float) -> None:
         """Left out while the database is away: the next one tells more, and whoever draws does not wait for it."""
@@ -39,6 +66,9 @@ class PostgresJobStore(SqlJobStore):
 
     def close(self) -> None:
         self._database.close()
+
+    def _here(self, record: JobRecord) -> JobRecord:
+        return dataclasses.replace(record, output=str(self._outputs / record.output)) if record.output else record
 
     def _read(self, work: Callable[[Database], T], *, at_once: bool = False) -> T:
         return self._database.run(work, patient_s=AT_ONCE_S if at_once else PATIENT_S)

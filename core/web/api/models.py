@@ -211,8 +211,9 @@ class Queue(_Answer):
 class Degraded(_Answer):
     """A part that the server goes on without."""
 
-    part: Literal["outputs", "cache", "jobs"] = Field(
-        description="outputs: no video can be written; cache: nothing is kept, and nobody registered; jobs: they do not outlive a restart"
+    part: Literal["outputs", "cache", "jobs", "files"] = Field(
+        description="outputs: no video can be written; cache: nothing is kept, and nobody registered; jobs: they do not outlive a restart; "
+        "files: the store that several machines share does not answer"
     )
     code: str = Field(description='"disk_full", "disk_unusable" or ""')
     message: str

@@ -91,7 +91,7 @@ async def wait_for_job(http: Request, context: Context, job: JobView) -> JobView
         await context.jobs.abandon_on_thread(job.id, job.owner)
         raise
     if ended[0].state == "done":
-        return ended[0]
+        return await asyncio.to_thread(context.jobs.with_files, job.id, job.owner)
     await context.jobs.abandon_on_thread(job.id, job.owner)
     raise ended[0].error or Cancelled("The job was cancelled.", code="cancelled")
 
@@ -113,7 +113,7 @@ async def job_status(job_id: str, context: Here, owner: Owner) -> JobStatus:
     },
 )
 async def job_result(job_id: str, context: Here, owner: Owner) -> Response:
-    job = await asyncio.to_thread(context.jobs.get, job_id, owner)
+    job = await asyncio.to_thread(context.jobs.with_files, job_id, owner)
     if not job.ended:
         raise JobNotReady(f"The job is still {job.state}.", "Wait for its end at /jobs/{id}/events.", code="job_not_ready")
     if job.kind not in ("video", "idle"):
@@ -143,7 +143,7 @@ async def job_captions_srt(job_id: str, context: Here, owner: Owner) -> Response
     },
 )
 async def job_visemes(job_id: str, context: Here, owner: Owner) -> Response:
-    job = await asyncio.to_thread(context.jobs.get, job_id, owner)
+    job = await asyncio.to_thread(context.jobs.with_files, job_id, owner)
     if not job.ended:
         raise JobNotReady(f"The job is still {job.state}.", "Wait for its end at /jobs/{id}/events.", code="job_not_ready")
     if job.visemes is None:

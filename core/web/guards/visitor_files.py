@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import OptionError
+from core.errors import BusyError, OptionError, OutputError
 from core.service.outputs import OutputFolder
 from core.service.owned_folders import NOBODY, belongs
 from core.service.owners import Asgi, Message, Receive, Scope, Send, owner_of
@@ -61,8 +63,13 @@ class VisitorFiles:
             await refuse(refusal, scope, receive, send, {"detail": detail} if refusal.status == BadInput.status else None)
 
     async def _serve(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """What is sent is not removed to make room meanwhile."""
+        """What is sent is not removed to make room meanwhile. A video that another machine made is fetched; while that cannot be, there is
+        none.
+        """
         file = Path(path.removeprefix(FILE)) if path.startswith(FILE) else None
+        if file is not None and self._outputs.shared is not None and file.parent.parent == self._outputs.root:
+            with contextlib.suppress(BusyError, OutputError):
+                await asyncio.to_thread(self._outputs.bring, file)
         with self._outputs.using(file):
             await self._app(scope, receive, send)
 

@@ -33,7 +33,7 @@ async def finished(jobs: Jobs, accepting: Coroutine[Any, Any, JobView], tell: Ca
         ended = await while_asked_for(_followed(jobs, job, tell))
         if ended.state != "done":
             raise ended.error or Cancelled("The job was cancelled.", code="cancelled")
-        return ended
+        return await asyncio.to_thread(jobs.with_files, ended.id, ended.owner)
     except BaseException:
         await jobs.abandon_on_thread(job.id, job.owner)
         raise

@@ -12,7 +12,6 @@ class MediaErrors(TypedDict):
     photo_too_small: str
     photo_is_recording: str
     photo_not_image: str
-    photo_animated: str
     photo_damaged: str
     video_damaged: str
     frames_too_large: str
@@ -79,6 +78,8 @@ class NoticeTexts(TypedDict):
     background_kept: str
     captions_failed: str
     transcript_unlike: str
+    photo_first_picture: str
+    photo_turned: str
     sync_unlike: str
     sync_still: str
     sync_face_lost: str

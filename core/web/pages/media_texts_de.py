@@ -10,7 +10,6 @@ ERRORS = MediaErrors(
     photo_too_small="{name} ist zu klein: {width} × {height} Pixel. Jede Seite braucht mindestens {least}, das Gesicht allein etwa 200.",
     photo_is_recording="{name} ist eine Aufnahme, kein Foto. Wurden Foto und Aufnahme vertauscht?",
     photo_not_image="{name} ist kein Foto, das hier verwendet werden kann. Möglich sind: {formats}.",
-    photo_animated="{name} ist eine Animation. Nimm ein einzelnes Bild.",
     photo_damaged="{name} ist beschädigt oder nicht vollständig. Speichere es noch einmal, oder nimm ein anderes Foto.",
     video_damaged="{name} ist beschädigt oder nicht vollständig. Speichere es noch einmal, oder nimm ein anderes Video.",
     frames_too_large="Die Bilder von {name} haben {width}×{height} Bildpunkte; höchstens {limit} werden angesehen. Speichere es kleiner.",
@@ -75,6 +74,8 @@ NOTICES = NoticeTexts(
     background_mute="Das Video hat keinen Ton, der unter der Sprache erhalten werden könnte.",
     background_kept="Die Person war nicht vom Hintergrund zu trennen; er bleibt, wie er ist.",
     transcript_unlike="Der Wortlaut passt nicht zur Aufnahme oder ist nicht englisch, daher folgen die Lippen nur dem Klang.",
+    photo_first_picture="Die Datei enthält mehrere Bilder: Das erste wird verwendet.",
+    photo_turned="Die Person liegt im Foto auf der Seite: Es wurde aufgerichtet.",
     captions_failed="Die Wörter der Aufnahme waren nicht zu erkennen, daher gibt es keine Untertitel.",
     sync_unlike="Die Lippen folgen diesem Ton vielleicht nicht (Verlässlichkeit {confidence}, zufällig bis {least}): Musik, Geräusche oder "
     "mehrere Stimmen in der Aufnahme verdecken die Sprache.",

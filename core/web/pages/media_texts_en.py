@@ -9,7 +9,6 @@ ERRORS = MediaErrors(
     photo_too_small="{name} is too small: {width} × {height} pixels. Each side needs at least {least}, and the face alone about 200.",
     photo_is_recording="{name} is a recording, not a photo. Were photo and recording swapped?",
     photo_not_image="{name} is not a photo that can be used here. Give one of: {formats}.",
-    photo_animated="{name} is an animation. Give a single picture.",
     photo_damaged="{name} is damaged or not complete. Save it again, or use another photo.",
     video_damaged="{name} is damaged or not complete. Save it again, or use another video.",
     frames_too_large="The pictures of {name} are too large: {width}×{height} pixels; at most {limit} are looked at. Save it smaller.",
@@ -72,6 +71,8 @@ NOTICES = NoticeTexts(
     background_mute="The video has no sound that could be kept under the speech.",
     background_kept="The person could not be told from the background; it stays as it is.",
     transcript_unlike="The transcript does not fit the recording, or is not in English, so the lips follow the sound alone.",
+    photo_first_picture="The file holds several pictures; the first is used.",
+    photo_turned="The person lies on the side in the photo; it was turned upright.",
     captions_failed="The words of the recording could not be found, so there are no captions.",
     sync_unlike="The lips may not follow this sound (confidence {confidence}, by chance up to {least}): music, noise or several voices in "
     "the recording make speech hard to follow.",

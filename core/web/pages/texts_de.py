@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.media.formats import PHOTOS, SOUNDS, VIDEOS, listed
 from core.web.pages.chat_texts import GERMAN as GERMAN_CHAT
 from core.web.pages.live_texts import GERMAN as GERMAN_LIVE
 from core.web.pages.live_texts import GERMAN_PLAYER
@@ -311,9 +312,8 @@ GERMAN = Texts(
         "ssml_invalid": "Der Text beginnt wie SSML, das hier nicht verstanden wird. {problem} Schreibe ihn ohne Auszeichnungen.",
         "upload_gone": "Die hochgeladene Datei {name} ist nicht mehr da: Dateien werden nur eine Zeit lang behalten. Gib sie noch einmal "
         "hinein.",
-        "upload_wrong_kind": "{name} ist weder ein Foto noch eine Aufnahme, die hier verwendet werden kann. Fotos: PNG, JPEG, HEIC, AVIF, "
-        "WebP oder BMP. Videos: MP4, MOV, WebM, MKV, AVI, WMV, MPEG, FLV oder GIF. Aufnahmen: WAV, MP3, M4A, FLAC oder Ogg, "
-        "oder ein Video mit Ton als WebM, MP4 oder MOV.",
+        "upload_wrong_kind": "{name} ist weder ein Foto noch eine Aufnahme, die hier verwendet werden kann. "
+        f"Fotos: {listed(PHOTOS, 'oder')}. Videos: {listed(VIDEOS, 'oder')}. Aufnahmen: {listed(SOUNDS, 'oder')}, oder ein Video mit Ton.",
         "upload_too_large": "{name} ist zu groß: Höchstens {limit} werden angenommen.",
         "uploads_in_use": "Was du hochgeladen hast, umfasst mehr als {mib} MiB, und alles wird gerade gebraucht. Warte, bis ein Video "
         "davon fertig ist.",
@@ -363,6 +363,7 @@ GERMAN = Texts(
         "gpu_broke_off": "Die Arbeit auf der GPU brach ab. Versuche es noch einmal oder nimm lite.",
         "owner_busy": "Viel zu tun: Schon {own} deiner Videos sind in Arbeit. Versuche es noch einmal, wenn eines davon fertig ist.",
         "too_many": "Zu viel auf einmal. Versuche es in {retry_after_s} s noch einmal.",
+        "files_away": "Der gemeinsame Dateispeicher antwortet nicht. Versuche es in einer Minute noch einmal; Begonnenes geht weiter.",
         "jobs_away": "Die Datenbank der Aufträge antwortet nicht. Versuche es in einer Minute noch einmal; begonnene Videos gehen weiter.",
         "stopping": "Der Dienst wird angehalten; ein angefangenes Video geht danach weiter. Versuche es in einer Minute noch einmal.",
         "stream_unread": "Der Stream wurde nicht rechtzeitig abgeholt. Spiele ihn noch einmal ab.",

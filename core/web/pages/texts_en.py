@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.media.formats import PHOTOS, SOUNDS, VIDEOS, listed
 from core.web.pages.chat_texts import ENGLISH as ENGLISH_CHAT
 from core.web.pages.live_texts import ENGLISH as ENGLISH_LIVE
 from core.web.pages.live_texts import ENGLISH_PLAYER
@@ -309,9 +310,8 @@ ENGLISH = Texts(
         "text_encoding": "The text is not in UTF-8. Save it as UTF-8, or paste it.",
         "ssml_invalid": "The text begins like SSML, and is not understood. {problem} Write it without markup.",
         "upload_gone": "The uploaded file {name} is no longer here: uploads are kept for a limited time. Add it again.",
-        "upload_wrong_kind": "{name} is neither a photo nor a recording that can be used here. Photos: PNG, JPEG, HEIC, AVIF, WebP "
-        "or BMP. Videos: MP4, MOV, WebM, MKV, AVI, WMV, MPEG, FLV or GIF. Recordings: WAV, MP3, M4A, FLAC or Ogg, "
-        "or a WebM, MP4 or MOV video with sound.",
+        "upload_wrong_kind": "{name} is neither a photo nor a recording that can be used here. "
+        f"Photos: {listed(PHOTOS)}. Videos: {listed(VIDEOS)}. Recordings: {listed(SOUNDS)}, or a video with sound.",
         "upload_too_large": "{name} is too large: at most {limit} are taken.",
         "uploads_in_use": "Your uploads take more than {mib} MiB, and all are in use. Wait until a video that uses them is done.",
         "disk_full": "There is no room left here for that. Tell whoever runs this page, or try again later.",
@@ -359,6 +359,7 @@ ENGLISH = Texts(
         "gpu_broke_off": "The work on the GPU broke off. Try again, or use the lite engine.",
         "owner_busy": "Busy: {own} videos of yours are under way already. Try again when one of them is done.",
         "too_many": "Too much at once. Try again in {retry_after_s} s.",
+        "files_away": "The shared store of files does not answer. Try again in a minute; videos under way go on.",
         "jobs_away": "The database of jobs does not answer. Try again in a minute; videos under way go on.",
         "stopping": "The service is stopping; a video under way goes on when it is back. Try again in a minute.",
         "stream_unread": "Not all of the stream was taken in time. Play it again.",

@@ -1,4 +1,4 @@
-"""A PostgreSQL and a Redis server for the tests of this folder."""
+"""A PostgreSQL, a Redis and an S3 server for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.databases import PostgresServer, RedisServer
+from tests.support.s3 import CREDENTIALS, S3Server
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +34,20 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """With an empty bucket, and its credentials in the environment."""
+    s3_server.reset()
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    return s3_server

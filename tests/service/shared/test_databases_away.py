@@ -48,7 +48,7 @@ class Machine:
         outputs = OutputFolder(folder / "outputs", 3600)
         outputs.prepare()
         self.jobs = Jobs(
-            PostgresJobStore(self.database), Topics(None), JobInputs([inputs]), outputs, work, self.heartbeats,
+            PostgresJobStore(self.database, outputs.root), Topics(None), JobInputs([inputs]), outputs, work, self.heartbeats,
             slots=1, admission=Admission(20, 20, 10**9), decoded_bytes=1000, ttl_s=3600,
         )  # fmt: skip
         self.jobs.start()

@@ -33,7 +33,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[
         from core.service.shared.postgres import Postgres
         from core.service.shared.postgres_store import PostgresJobStore
 
-        return PostgresJobStore(Postgres(server.url, 2))
+        return PostgresJobStore(Postgres(server.url, 2), tmp_path)
 
     if request.param == "postgres":
         server = request.getfixturevalue("postgres")

@@ -147,6 +147,8 @@ def test_live(browser: Any, server: Server, pictures: tuple[Path, Path]) -> None
     assert faults(page) == []
     page.locator("#th-live-start").click()
     shows(page, "#th-live-panel video", RED)
+    page.locator("[data-do=stop]").first.click()  # or it keeps its place for a while
+    page.locator("#th-live-start").wait_for(timeout=SHOWS_MS)
     with_devices.close()
 
 

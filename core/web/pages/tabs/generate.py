@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from core.errors import TalkingHeadError
+from core.errors import BusyError, TalkingHeadError
 from core.service.errors import UnknownJob
 from core.service.examples import Example
 from core.service.job_store import UNENDED
@@ -159,6 +159,11 @@ class GenerateTab:
         texts, video = self._context.texts, job.watchable
         idle = self._idle("")
         if video is not None:
+            try:
+                if job.ended:  # another machine may have made it
+                    self._context.service.jobs.with_files(job.id, job.owner)
+            except (UnknownJob, BusyError) as error:
+                return self._idle(error_html(texts, sentence(texts, error)))
             captions = captions_html(texts, job)
             download = gr.update(value=download_html(texts, job, person_of(self._context.service, job)), visible=True)
             said = result_html(texts, video.info, heading) + ("" if job.ended else note_html(texts.captions_coming))

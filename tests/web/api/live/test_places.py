@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from core.errors import BusyError
+from core.studio import Studio
 from tests.support.live_caller import START, Caller, call, run
 from tests.support.serving import Serving
 
@@ -51,6 +52,29 @@ def test_two_dropped_connections_do_not_lock_their_owner_out(server: Serving, to
             async with call(server, token) as late:
                 await late.say(type="resume", session=dropped[0]["session"], secret=dropped[0]["secret"])
                 assert (await late.end())[0] == 4404
+
+    run(test)
+
+
+def test_a_page_that_was_loaded_anew_on_a_busy_machine_takes_the_place_of_the_old_one(server: Serving, studio: Studio, token: str) -> None:
+    async def test() -> None:
+        async with call(server, token) as caller:
+            old = await start(caller)
+            caller.socket.transport.abort()
+        session = server.context.live._sessions[old["session"]]
+        async with asyncio.timeout(30):
+            while session.attachment is not None:
+                await asyncio.sleep(0.02)
+        for each in studio.live_load._sessions:
+            each.late_at_s = float("inf")  # from now on nobody is admitted beside it
+        async with call(server, token) as new, call(server, token) as second:
+            ready = await start(new)
+            assert list(server.context.live._sessions) == [ready["session"]]
+            for each in studio.live_load._sessions:
+                each.late_at_s = float("inf")
+            await second.say(**START)
+            assert (await second.end())[0] == 1013, "the one whose client lives stays"
+            assert list(server.context.live._sessions) == [ready["session"]]
 
     run(test)
 

@@ -1,0 +1,193 @@
+"""The object store that several machines share: a bucket of any service with the protocol of S3."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Collection, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import obstore
+from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionError, UnauthenticatedError
+from obstore.store import S3Store
+
+from core.errors import BusyError, EngineUnavailable
+from core.optimization.shared_folder import StoredFile
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+STARTED_S = 15.0
+"""How long a process that starts waits for the store."""
+ANSWER_S, CONNECTED_S, AGAIN_S = 4.0, 2.0, 1.0
+"""Of a small call: longest answer, longest connecting, and until when after its beginning it is tried again."""
+PART_BYTES, PART_S, PART_AGAIN_S = 8 * 2**20, 30.0, 5.0
+"""Larger files go in parts of so many bytes, two at a time; how long one may take, and until when it is tried again."""
+TRIED_S = 1.0
+LATELY_S = 2.0
+_PROBE = "probe"
+_REFUSED = re.compile(r"InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|ExpiredToken|403 Forbidden|401 Unauthorized", re.ASCII)
+
+
+class S3Files:
+    """`ObjectStore`. bucket: s3://BUCKET[/PREFIX]. endpoint: of a service that is not AWS; None for AWS. Credentials and region come from
+    the standard variables of AWS or the machine's role. Raises EngineUnavailable where it cannot be used.
+    """
+
+    def __init__(self, bucket: str, endpoint: str | None) -> None:
+        name, _, prefix = bucket.removeprefix("s3://").strip("/").partition("/")
+        self._problem = ""
+        self._answered_s = float("-inf")
+
+        def opened(answer_s: float, again_s: float, retries: int) -> S3Store:
+            return S3Store(
+                name,
+                prefix=prefix or None,
+                config={} if endpoint is None else {"aws_endpoint_url_s3": endpoint},
+                client_options={
+                    "timeout": timedelta(seconds=answer_s), "connect_timeout": timedelta(seconds=min(answer_s, CONNECTED_S)),
+                    "allow_http": endpoint is not None and endpoint.startswith("http://"),
+                },
+                retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=again_s)},
+            )  # fmt: skip
+
+        try:
+            self._small, self._large = opened(ANSWER_S, AGAIN_S, 3), opened(PART_S, PART_AGAIN_S, 3)
+            self._trial = opened(TRIED_S, 0.0, 0)
+        except (BaseError, ValueError) as error:
+            raise _unusable(f"{name}: {_first_line(error)}") from error
+        self._start(name)
+
+    @property
+    def problem(self) -> str:
+        if not self._lately():
+            try:
+                obstore.head(self._trial, _PROBE)
+            except FileNotFoundError:
+                self._well()
+            except BaseError as error:
+                self._say(error)
+            else:
+                self._well()
+        return self._problem
+
+    def put(self, key: str, content: Path | bytes) -> None:
+        if isinstance(content, bytes):
+            self._done(lambda: obstore.put(self._small, key, content))
+        elif content.stat().st_size < PART_BYTES // 8:
+            data = content.read_bytes()
+            self._done(lambda: obstore.put(self._small, key, data))
+        else:
+            self._check()
+            self._done(lambda: obstore.put(self._large, key, content, chunk_size=PART_BYTES, max_concurrency=2))
+
+    def get(self, key: str, max_bytes: int) -> Iterator[bytes] | None:
+        try:
+            about = self._done(lambda: obstore.head(self._small, key))
+        except FileNotFoundError:
+            return None
+        if about["size"] > max_bytes:
+            raise ValueError(f"{key} has {about['size']} bytes")
+        return self._pieces(key, about["size"], about["e_tag"])
+
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        pages = obstore.list(self._small, prefix.rstrip("/"), chunk_size=1000)
+        while page := self._done(lambda: next(pages, None)):
+            for one in page:
+                if one["path"].startswith(prefix):
+                    name = one["path"].removeprefix(prefix)
+                    yield StoredFile(name, one["size"], one["last_modified"].timestamp(), one["e_tag"] or "")
+
+    def remove(self, keys: Collection[str]) -> None:
+        if keys:
+            self._done(lambda: obstore.delete(self._small, list(keys)))
+
+    def _pieces(self, key: str, nbytes: int, version: str | None) -> Iterator[bytes]:
+        for start in range(0, nbytes, PART_BYTES):
+            end = min(nbytes, start + PART_BYTES)
+            try:
+                yield self._done(
+                    lambda start=start, end=end: bytes(  # type: ignore[misc]
+                        obstore.get(self._large, key, options={"range": (start, end), "if_match": version}).bytes()
+                    )
+                )
+            except FileNotFoundError as error:
+                raise _away() from error  # removed in this moment: who looks again is told
+
+    def _check(self) -> None:
+        """Before a large file is sent: a store that is away is noticed soon."""
+        if not self._lately():
+            try:
+                self._done(lambda: obstore.head(self._small, _PROBE))
+            except FileNotFoundError:
+                pass
+
+    def _lately(self) -> bool:
+        return time.monotonic() - self._answered_s < LATELY_S
+
+    def _done(self, call: Callable[[], T]) -> T:
+        """Raises FileNotFoundError where there is no such object, BusyError for all that is the store's fault."""
+        try:
+            done = call()
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                self._say(error)
+                raise _away() from error
+            self._well()
+            raise
+        except PreconditionError as error:
+            raise _away() from error  # it was written anew meanwhile
+        except BaseError as error:
+            self._say(error)
+            raise _away() from error
+        self._well()
+        return done
+
+    def _well(self) -> None:
+        self._answered_s = time.monotonic()
+        if self._problem:
+            logger.warning("the shared store of files answers again")
+            self._problem = ""
+
+    def _say(self, error: Exception) -> None:
+        self._answered_s = float("-inf")
+        if not self._problem:
+            logger.warning("the shared store of files does not answer (%s)", _first_line(error))
+        self._problem = "The shared store of files does not answer."
+
+    def _start(self, bucket: str) -> None:
+        """Writes and removes an object, so that what is wrong is said at once."""
+        deadline = time.monotonic() + STARTED_S
+        while True:
+            try:
+                obstore.put(self._small, _PROBE, b"")
+                obstore.list(self._small, chunk_size=1).__next__()
+                obstore.delete(self._small, [_PROBE])
+                self._well()
+                return
+            except FileNotFoundError as error:
+                raise _unusable(f"there is no bucket {bucket}") from error
+            except (PermissionDeniedError, UnauthenticatedError) as error:
+                raise _unusable(f"the credentials are refused for the bucket {bucket}") from error
+            except BaseError as error:
+                if _REFUSED.search(str(error)):
+                    raise _unusable(f"the credentials are refused for the bucket {bucket}") from error
+                if time.monotonic() > deadline:
+                    raise _unusable(f"it cannot be reached: {_first_line(error)}") from error
+                time.sleep(AGAIN_S)
+
+
+def _unusable(why: str) -> EngineUnavailable:
+    hint = "Check TALKING_HEAD_S3_BUCKET, TALKING_HEAD_S3_ENDPOINT, the AWS_… variables and the bucket's policy."
+    return EngineUnavailable(f"The shared store of files cannot be used ({why}).", hint)
+
+
+def _away() -> BusyError:
+    return BusyError("The shared store of files does not answer.", "Try again in a minute.", code="files_away")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

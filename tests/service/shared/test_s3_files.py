@@ -1,0 +1,266 @@
+"""Files of jobs in a bucket that machines without a common folder share, and what becomes of them while it is away or slow."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from core.errors import BusyError, EngineUnavailable
+from core.optimization.shared_folder import SharedFolder
+from core.service.errors import UnknownJob
+from core.service.job_inputs import JobInputs
+from core.service.job_runner import Running
+from core.service.job_store import Admission
+from core.service.jobs import Jobs
+from core.service.new_job import NewJob
+from core.service.outputs import OutputFolder
+from core.service.topics import Topics
+from tests.support.databases import PostgresServer
+from tests.support.s3 import BUCKET, CREDENTIALS, S3Server, Way, way_to
+from tests.support.serving import wait_for
+
+pytestmark = pytest.mark.slow
+
+TEN_MIB = 10 * 2**20
+"""More than one part."""
+
+
+class Machine:
+    """One process of one of several machines: folders of its own, over a shared database and bucket. It writes what it was given."""
+
+    def __init__(self, folder: Path, postgres: PostgresServer, endpoint: str, slots: int) -> None:
+        from core.service.shared.heartbeats import Heartbeats
+        from core.service.shared.postgres import Postgres
+        from core.service.shared.postgres_store import PostgresJobStore
+        from core.service.shared.s3_files import S3Files
+
+        (folder / "inputs").mkdir(parents=True)
+        database = Postgres(postgres.url, 4)
+        self.files = S3Files(f"s3://{BUCKET}/some/where", endpoint)
+        self.inputs = JobInputs([lambda: folder / "inputs"], SharedFolder(self.files, "inputs", 2 * TEN_MIB))
+        self.outputs = OutputFolder(folder / "outputs", 3600)
+        self.outputs.prepare()
+        self.outputs.shared = SharedFolder(self.files, "outputs", 2 * TEN_MIB)
+        self.folder, self.works = folder, threading.Event()
+        self.works.set()
+        self.jobs = Jobs(
+            PostgresJobStore(database, self.outputs.root), Topics(None), self.inputs, self.outputs, self._work, Heartbeats(database),
+            slots=slots, admission=Admission(20, 20, 10**9), decoded_bytes=0, ttl_s=3600,
+        )  # fmt: skip
+        self.jobs.start()
+
+    def _work(self, running: Running, decoded: Any) -> Mapping[str, Any]:
+        running.check()
+        assert self.works.wait(60)
+        running.check()
+        record = running.record
+        video = Path(record.output)
+        video.write_bytes(self.inputs.path(record.id, record.request["audio"]).read_bytes()[::-1])
+        (video.parent / "preview.mp4").write_bytes(b"not of the result")
+        return {"avatar": self.folder.name}
+
+    def send(self, data: bytes) -> str:
+        upload = self.folder / f"upload-{hashlib.sha256(data).hexdigest()}"
+        upload.write_bytes(data)
+        return self.jobs.submit(NewJob("ada", "video", {"n": len(data)}, {"audio": upload}, None, 0, self.outputs.new_video("ada"))).id
+
+    def state(self, job_id: str) -> str:
+        return self.jobs.get(job_id, "ada").state
+
+    def result(self, job_id: str) -> bytes:
+        video = self.jobs.with_files(job_id, "ada").video
+        assert video is not None
+        assert video.is_relative_to(self.outputs.root)
+        return video.read_bytes()
+
+
+Make = Callable[..., Machine]
+
+
+@pytest.fixture
+def way(s3: S3Server) -> Iterator[Way]:
+    with way_to(s3) as way:
+        yield way
+
+
+@pytest.fixture
+def machine(tmp_path: Path, postgres: PostgresServer, way: Way) -> Iterator[Make]:
+    """slots: 0 for one that takes no jobs."""
+    made: list[Machine] = []
+
+    def make(slots: int = 1) -> Machine:
+        made.append(Machine(tmp_path / f"machine{len(made)}", postgres, way.url, slots))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.works.set()
+        one.jobs.close(0.0, 5.0)
+
+
+def kept(s3: S3Server) -> list[str]:
+    """What is in the bucket."""
+    text = httpx.get(f"{s3.url}/{BUCKET}", trust_env=False).text
+    return sorted(part.partition("</Key>")[0] for part in text.split("<Key>")[1:])
+
+
+def test_what_one_machine_was_sent_another_does_and_both_have_the_result(machine: Make, s3: S3Server) -> None:
+    here, there = machine(slots=0), machine()
+    data = bytes(range(256)) * (TEN_MIB // 256)
+    job = here.send(data)
+    wait_for(lambda: here.state(job) == "done")
+    assert here.jobs.get(job, "ada").avatar == "machine1"
+    assert here.result(job) == there.result(job) == data[::-1]
+    assert [key.rpartition("/")[2] for key in kept(s3)] == ["talking-head.mp4"]  # no inputs, no preview
+    assert kept(s3)[0].startswith("some/where/outputs/")
+    with pytest.raises(UnknownJob):
+        there.jobs.with_files(job, "bob")
+    assert not list(there.folder.rglob("*.part"))
+
+
+def test_what_is_forgotten_on_one_machine_is_gone_everywhere(machine: Make, s3: S3Server) -> None:
+    here, there = machine(), machine(slots=0)
+    job = here.send(b"of ada")
+    wait_for(lambda: here.state(job) == "done")
+    assert there.result(job) == b"ada fo"
+    there.jobs.forget(job, "ada")
+    assert kept(s3) == []
+    with pytest.raises(UnknownJob):
+        here.jobs.with_files(job, "ada")
+
+
+def test_a_job_is_cancelled_from_another_machine_and_leaves_nothing(machine: Make, s3: S3Server) -> None:
+    here, there = machine(slots=0), machine()
+    there.works.clear()
+    job = here.send(b"never made")
+    wait_for(lambda: here.state(job) == "running")
+    here.jobs.cancel(job, "ada")
+    there.jobs._runner.running(job).cancel()  # type: ignore[union-attr]  # what Redis' news do
+    there.works.set()
+    wait_for(lambda: here.state(job) == "cancelled")
+    wait_for(lambda: kept(s3) == [])
+
+
+def test_room_made_on_one_machine_takes_nothing_from_the_others(machine: Make) -> None:
+    here = machine()
+    jobs = [here.send(bytes([n]) * 1000) for n in range(3)]
+    wait_for(lambda: all(here.state(job) == "done" for job in jobs))
+    here.outputs.limit_bytes = 1
+    here.jobs.make_room()
+    assert [len(here.result(job)) for job in jobs] == [1000] * 3
+
+
+def test_a_store_that_is_away_loses_nothing_and_is_said(machine: Make, way: Way) -> None:
+    one = machine()
+    one.works.clear()
+    accepted = [one.send(b"first"), one.send(b"second")]
+    wait_for(lambda: one.state(accepted[0]) == "running")
+    way.cut()
+    one.works.set()  # it ends while the store is away
+    with pytest.raises(BusyError) as refused:
+        one.send(b"third")
+    assert refused.value.code == "files_away"
+    assert one.files.problem == "The shared store of files does not answer."
+    time.sleep(20)
+    assert one.state(accepted[0]) == "running"
+    way.mend()
+    wait_for(lambda: all(one.state(job) == "done" for job in accepted), 60)
+    assert [one.result(job) for job in accepted] == [b"tsrif", b"dnoces"]
+    assert one.files.problem == ""
+
+
+def test_inputs_that_cannot_be_fetched_are_waited_for(machine: Make, way: Way) -> None:
+    here, there = machine(slots=0), machine(slots=1)
+    there.works.clear()
+    job = here.send(b"sent to the first")
+    wait_for(lambda: here.state(job) == "running")
+    way.cut()
+    there.works.set()
+    time.sleep(3)
+    way.mend()
+    wait_for(lambda: here.state(job) == "done", 60)
+    assert here.result(job) == b"sent to the first"[::-1]
+
+
+def test_a_slow_store_takes_its_time(machine: Make, way: Way) -> None:
+    way.delay_s = 0.4
+    here, there = machine(slots=0), machine()
+    job = here.send(b"slowly")
+    wait_for(lambda: here.state(job) == "done", 90)
+    assert here.result(job) == there.result(job) == b"ylwols"
+
+
+def test_two_who_fetch_the_same_file_find_all_of_it(machine: Make, s3: S3Server) -> None:
+    here, there = machine(), machine(slots=0)
+    data = bytes(TEN_MIB)
+    job = here.send(data)
+    wait_for(lambda: here.state(job) == "done", 60)
+    found: list[bytes] = []
+    readers = [threading.Thread(target=lambda: found.append(there.result(job))) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    assert [hashlib.sha256(each).digest() for each in found] == [hashlib.sha256(data).digest()] * 4
+
+
+def test_names_that_are_none_of_ours_reach_nothing(machine: Make, tmp_path: Path) -> None:
+    one = machine(slots=0)
+    folder = SharedFolder(one.files, "outputs", 100)
+    folder.push("a/b", b"x" * 101)
+    for name in ("../outputs/a/b", "a/../../x", "/a/b", "a//b", "a/.b", "a/b\0", "ä/b", "a/" + "b" * 300, "", "a/b/c/d/e"):
+        assert not folder.fetch(name, tmp_path / "got")
+        with pytest.raises(ValueError, match="no name of ours"):
+            folder.push(name, b"")
+    with pytest.raises(ValueError, match="101 bytes"):
+        folder.fetch("a/b", tmp_path / "got")
+    assert not (tmp_path / "got").exists()
+    assert one.outputs.bring(one.outputs.root / ("0" * 48) / "some thing.mp4") is False
+
+
+def test_what_belongs_to_no_job_goes(machine: Make, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.service import job_inputs, outputs
+
+    one = machine()
+    job = one.send(b"kept")
+    wait_for(lambda: one.state(job) == "done")
+    for name in ("inputs", "outputs"):
+        SharedFolder(one.files, name, 100).push("lost/file", b"of a process that was ended")
+    before = len(kept(s3))
+    one.jobs.sweep()  # they are not old
+    assert len(kept(s3)) == before
+    for module in (job_inputs, outputs):
+        monkeypatch.setattr(module, "UNRECORDED_S", -5.0)
+    one.jobs.sweep()
+    assert [key for key in kept(s3) if "lost" in key] == []
+    assert one.result(job) == b"tpek"
+
+
+def test_credentials_that_are_refused_are_said_at_the_start(tmp_path: Path, s3: S3Server) -> None:
+    from core.service.shared.s3_files import S3Files
+
+    strict = S3Server(tmp_path, checks=True)
+    try:
+        strict.start()
+        with pytest.raises(EngineUnavailable, match="credentials are refused for the bucket talk") as refused:
+            S3Files(f"s3://{BUCKET}", strict.url)
+        assert CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in str(refused.value)
+    finally:
+        strict.stop()
+
+
+def test_what_is_wrong_with_the_bucket_is_said_at_the_start(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.service.shared import s3_files
+
+    monkeypatch.setattr(s3_files, "STARTED_S", 0.5)
+    with pytest.raises(EngineUnavailable, match="there is no bucket nowhere"):
+        s3_files.S3Files("s3://nowhere", s3.url)
+    with pytest.raises(EngineUnavailable, match="cannot be reached"):
+        s3_files.S3Files(f"s3://{BUCKET}", "http://127.0.0.1:9")
