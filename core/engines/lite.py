@@ -23,9 +23,11 @@ from core.engines.base import Engine, FrameCost, RegisterCallback, Registration,
 from core.engines.capabilities import LITE, LITE_PHOTO_ONLY
 from core.engines.lite_clip import LiteClipRegistration, LiteClipSession, register_clip
 from core.engines.lite_session import LiteMouthSession
+from core.hand_landmarks import HandLandmarks, hand_points
 from core.lite.background import BackgroundChange
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
 from core.lite.expression import Expression, spoken
+from core.lite.face_by_hand import face_by_hand
 from core.lite.face_preview import FacePreview, preview_of
 from core.lite.head_warp import HeadPose
 from core.lite.motion import LifeMotion
@@ -105,7 +107,8 @@ class LiteRegistration(Registration):
         arrays: dict[str, NDArray[Any]] = {"pixels": self.pixels, "points": face.points}
         arrays |= {"wanted": calibration.wanted, "gaps": calibration.gaps}
         angles = {"yaw_deg": face.yaw_deg, "pitch_deg": face.pitch_deg, "roll_deg": face.roll_deg}
-        return arrays, {"blendshapes": face.blendshapes, **angles, "warnings": self.warnings, "quarters": self.quarters}
+        marked = {} if face.opening_unit_px is None else {"opening_unit_px": face.opening_unit_px, "eyes_seen": face.eyes_seen}
+        return arrays, {"blendshapes": face.blendshapes, **angles, **marked, "warnings": self.warnings, "quarters": self.quarters}
 
     def framed(self, options: RenderOptions) -> Framed:
         """What a video with these options shows."""
@@ -158,10 +161,13 @@ class LiteEngine(Engine):
         tracker.push(second)
         tracker.flush()
 
-    def faces(self, photo: Photo, of_video: bool = False) -> list[FacePreview]:
-        """What a video of each face would show, the largest face first. of_video: it is a frame of one, which is not turned upright.
-        Raises FaceError where there is none.
+    def faces(self, photo: Photo, of_video: bool = False, landmarks: HandLandmarks | None = None) -> list[FacePreview]:
+        """What a video of each face would show, the largest face first; or of the one that was marked by hand. of_video: it is a frame of
+        one, which is not turned upright. landmarks: verified. Raises FaceError where there is none.
         """
+        if landmarks is not None:
+            face = _marked_face(photo, landmarks)
+            return [preview_of(UprightPhoto(photo.pixels, [face]), face)]
         shown = UprightPhoto(photo.pixels, self._finder.find(photo.pixels)) if of_video else upright(photo.pixels, self._finder)
         check_face(len(shown.faces), 0)
         return [preview_of(shown, face) for face in shown.faces]
@@ -171,6 +177,9 @@ class LiteEngine(Engine):
     ) -> LiteRegistration | LiteClipRegistration:
         if not isinstance(photo, Photo):
             return register_clip(_clip(photo), framing, self._finder, self._people, on_frame)
+        if framing.landmarks is not None:
+            face = _marked_face(photo, framing.landmarks)
+            return LiteRegistration(photo.pixels, face, face_warnings(photo.pixels, face), UNCORRECTED, self._people)
         shown = upright(photo.pixels, self._finder)
         check_face(len(shown.faces), framing.face_index)
         face = shown.faces[framing.face_index]
@@ -193,7 +202,8 @@ class LiteEngine(Engine):
         arrays, values = saved
         if "why" in values:
             return LiteClipRegistration.restored(saved, _clip(source()), self._people)
-        face = Face(arrays["points"], values["blendshapes"], values["yaw_deg"], values["pitch_deg"], values["roll_deg"])
+        angles = (values["yaw_deg"], values["pitch_deg"], values["roll_deg"])
+        face = Face(arrays["points"], values["blendshapes"], *angles, values.get("opening_unit_px"), values.get("eyes_seen", True))
         calibration = Calibration(arrays["wanted"], arrays["gaps"])
         return LiteRegistration(arrays["pixels"], face, tuple(values["warnings"]), calibration, self._people, values["quarters"])
 
@@ -235,6 +245,11 @@ class LiteEngine(Engine):
             return LiteClipSession(own, controls, options)
         renderer, warnings = own.prepared(options)
         return LiteSession(renderer, own.calibration, controls, options.seed, warnings)
+
+
+def _marked_face(photo: Photo, landmarks: HandLandmarks) -> Face:
+    height, width = photo.pixels.shape[:2]
+    return face_by_hand(photo.pixels, hand_points(landmarks, width, height))
 
 
 def _own(registration: Registration) -> LiteRegistration | LiteClipRegistration:

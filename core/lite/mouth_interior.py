@@ -25,9 +25,9 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 class MouthInterior:
-    """texture: (H, W, 3) uint8 RGB, `scale` texture pixels per output pixel."""
+    """texture: (H, W, 3) uint8 RGB, `scale` texture pixels per output pixel. teeth: where the picture shows none, some are drawn."""
 
-    def __init__(self, warp: MouthWarp, texture: Frame, scale: float) -> None:
+    def __init__(self, warp: MouthWarp, texture: Frame, scale: float, teeth: bool = True) -> None:
         self._warp = warp
         half = warp.half
         self.scale = min(max(scale, 1.0), max(1.0, 160 / half))
@@ -47,6 +47,8 @@ class MouthInterior:
             self._teeth_rgb, teeth_alpha = self._drawn_teeth(skin, bottom=0.13 * half, width=0.66 * half)
         tongue, tongue_alpha = self._make_tongue(lip)
         lower, lower_alpha = self._lower_teeth(skin)
+        if not teeth:
+            teeth_alpha, lower_alpha = np.zeros_like(teeth_alpha), np.zeros_like(lower_alpha)
         on_jaw = tongue * tongue_alpha * (1 - lower_alpha) + lower * lower_alpha
         # What moves with the jaw, and how much of the dark behind it is left.
         self._on_jaw = np.dstack([on_jaw, (1 - tongue_alpha) * (1 - lower_alpha)]).astype(np.float32)

@@ -20,6 +20,7 @@ from core.lite.local_frame import Array, LocalFrame, move, to_local
 from core.lite.mouth_interior import MouthInterior
 from core.lite.mouth_painting import fill_mouth
 from core.lite.mouth_warp import MouthShape, MouthWarp
+from core.lite.painted_lid import PaintedLid
 from core.optimization.resolution_optimization import Cut, cut_pixels
 from core.types import Frame
 
@@ -54,15 +55,17 @@ class Renderer:
         fx, fy = float(to_output[0]), float(to_output[1])
         self.face_box = box = ((x0 - cut.x) * fx, (y0 - cut.y) * fy, (x1 - cut.x) * fx, (y1 - cut.y) * fy)
         turn = max(float(np.cos(np.radians(face.yaw_deg))), 0.5)
-        eye_distance = face.interocular_px * float(to_output[0]) / turn
+        eye_distance = (face.opening_unit_px or face.interocular_px / turn) * float(to_output[0])
         self.head = HeadWarp(points, box, width, height)
         smiling = (face.blendshapes.get("mouthSmileLeft", 0.0) + face.blendshapes.get("mouthSmileRight", 0.0)) / 2
         by_jaw = float(np.clip(face.blendshapes.get("jawOpen", 0.0) / JAW_OPEN, 0, 1))
         self.mouth = MouthWarp(points, eye_distance, by_jaw, smiling)
-        self.eyes = [EyeWarp(points, side) for side in EYES]
-        self._lids = [ClosedLid(eye, self._still) for eye in self.eyes]
+        self.eyes = [EyeWarp(points, side) for side in EYES] if face.eyes_seen else []
+        self._by_hand = face.opening_unit_px is not None
+        lid = PaintedLid if self._by_hand else ClosedLid
+        self._lids = [lid(eye, self._still) for eye in self.eyes]
         self._eyes_open = 1 - max(face.blendshapes.get("eyeBlinkLeft", 0.0), face.blendshapes.get("eyeBlinkRight", 0.0))
-        self._interior = MouthInterior(self.mouth, self._texture, float(self._scale))
+        self._interior = MouthInterior(self.mouth, self._texture, float(self._scale), teeth=not self._by_hand)
         left, top, right, bottom = self.head.box
         self._grid_x, self._grid_y = np.meshgrid(
             np.arange(left, right, dtype=np.float32) + np.float32(0.5), np.arange(top, bottom, dtype=np.float32) + np.float32(0.5)
@@ -100,7 +103,7 @@ class Renderer:
             rows, columns = part = _within(region, band)
             if rows.start < rows.stop:
                 x, y = to_local(eye.frame, map_x[part], map_y[part])
-                x_src, y_src = eye.source(x, y, blink, expression.gaze_x, expression.gaze_y)
+                x_src, y_src = eye.source(x, y, 0.0 if self._by_hand else blink, expression.gaze_x, expression.gaze_y)
                 move(eye.frame, map_x[part], map_y[part], x_src - x, y_src - y)
                 eyes.append((lid, part, (x, y)))
         rows, columns = _within(self._mouth_region, band)
