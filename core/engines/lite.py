@@ -35,7 +35,9 @@ from core.lite.mouth import JAW_WEIGHTS_PATH, LOUDNESS, WEIGHTS_PATH, MouthTrack
 from core.lite.person_in_photo import PersonInPhoto
 from core.lite.photo_quality import face_warnings
 from core.lite.renderer import Renderer
+from core.lite.speech_encoder import ENCODER_PATH
 from core.lite.upright import UprightPhoto, turned, upright
+from core.lite.whole_mouth import WHOLE_PATH
 from core.media.source import Clip
 from core.notices import notice
 from core.optimization.blas_threads import use_one_blas_thread
@@ -147,15 +149,16 @@ class LiteEngine(Engine):
         use_one_blas_thread()
         self._finder = FaceFinder()
         self._people = PersonFinder()
-        self._revision = f"{FORMAT}.{_digest(WEIGHTS_PATH, JAW_WEIGHTS_PATH)}"
+        self._revision = f"{FORMAT}.{_digest(WEIGHTS_PATH, JAW_WEIGHTS_PATH, ENCODER_PATH, WHOLE_PATH)}"
 
     @property
     def revision(self) -> str:
         return self._revision
 
     def warmup(self) -> None:
-        tracker = MouthTracker()
-        tracker.push(np.zeros(16_000, np.float32))
+        tracker, second = MouthTracker(), np.zeros(16_000, np.float32)
+        tracker.foresee(second)
+        tracker.push(second)
         tracker.flush()
 
     def faces(self, photo: Photo, of_video: bool = False, landmarks: HandLandmarks | None = None) -> list[FacePreview]:

@@ -39,6 +39,9 @@ class LiteMouthSession(Session):
     def expect(self, phones: Sequence[Phone]) -> None:
         self._mouth.expect(phones)
 
+    def foresee(self, samples: Samples) -> None:
+        self._mouth.foresee(samples)
+
     def push(self, samples: Samples) -> Iterator[Frame]:
         with stage("mouth", 0):
             rows = list(self._rows.push(self._with_pitch(self._mouth.push(samples), samples), len(samples)))
