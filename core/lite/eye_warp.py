@@ -47,6 +47,8 @@ class EyeWarp:
         self._cheek_y = float(self.lower.max()) + 0.7 * half
         self.inside = smoothstep((1 - np.abs(frame.x) / half) * 2.2)  # the eyeball's shift ends at the corners
         self.bounds = (-1.3 * half, self._brow_y, 1.3 * half, self._cheek_y)
+        self.opening = (-half, float(self.upper.min()), half, float(self.lower.max()))
+        """Where a gaze changes anything while the lids stay as they are."""
 
     def source(self, x: Array, y: Array, blink: float, gaze_x: float, gaze_y: float) -> tuple[Array, Array]:
         """Source (frame coordinates) of the pixels at (x, y); blink 0..1, gaze -1..1 (viewer's right and down positive)."""

@@ -54,6 +54,8 @@ CORNER_DROP = 0.10
 """How far an opening pulls the corners down."""
 OUTER_SHARE = 0.7
 """How far the outer edge of the lower lip is below its line in the mesh where the inner one is."""
+LOWER_SHADE = 1.4
+"""How far below the lower lip its shade reaches, in its own thickness."""
 CONTACT_SHARE = 0.38
 """Part of a gap between smiling lips above the line where they meet; the jaw opens UPPER_SHARE of its gap above it."""
 
@@ -197,6 +199,12 @@ class MouthWarp:
             gap_px=gap,
             rounding=rounding,
         )
+
+    def around_lips(self, shape: MouthShape) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom (frame coordinates) of the lips, with what is painted on them and the shade beneath."""
+        top, bottom = float((self.upper_outer + shape.d_upper_outer).min()), float((self.lower_outer + shape.d_lower_outer).max())
+        side = 1.25 * self.half
+        return -side, top - 1, side, bottom + LOWER_SHADE * float(self.lower_lip.max())
 
     def _opening_bow(self, rounding: float, fullness: float) -> Array:
         """Height of the gap along the mouth, 0..1. fullness: 0 the gap narrows evenly towards its ends, 1 it is nearly an ellipse."""
