@@ -36,6 +36,7 @@ from core.lite.renderer import Renderer
 from core.media.source import Clip
 from core.notices import notice
 from core.optimization.blas_threads import use_one_blas_thread
+from core.optimization.opencv_threads import use_one_opencv_thread
 from core.optimization.resolution_optimization import Framed, framed
 from core.stage_times import stage
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
@@ -138,6 +139,7 @@ class LiteEngine(Engine):
 
     def __init__(self) -> None:
         use_one_blas_thread()
+        use_one_opencv_thread()
         self._finder = FaceFinder()
         self._people = PersonFinder()
         self._revision = f"{FORMAT}.{_digest(WEIGHTS_PATH, JAW_WEIGHTS_PATH)}"

@@ -12,7 +12,7 @@ import dataclasses
 
 import numpy as np
 
-from core.lite.local_frame import Array, LocalFrame, look_up, points_of, rows_between, smoothstep
+from core.lite.local_frame import Array, LocalFrame, clipped, look_up, points_of, rows_between, smoothstep
 
 CORNERS = (61, 291)
 UPPER_OUTER = (185, 40, 39, 37, 0, 267, 269, 270, 409)
@@ -244,7 +244,7 @@ class MouthWarp:
         covered = np.zeros_like(y)
         near = rows_between((highest + soft > shape.upper.min()) & (lowest - soft < shape.lower.max()))
         low, high = np.maximum(y[near] - soft, upper[near]), np.minimum(y[near] + soft, lower[near])
-        covered[near] = np.clip(high - low, 0, 2 * soft) / (2 * soft)
+        covered[near] = clipped(high - low, 0, 2 * soft) / (2 * soft)
         return x_src, y_src, covered
 
     def inside_source(self, shape: MouthShape, column: Array, y: Array, y_src: Array) -> Array:
@@ -269,7 +269,7 @@ class MouthWarp:
         """y: at or above `inner`, the line of the upper lip at each pixel."""
         d_inner, d_outer = look_up(shape.d_upper, column), look_up(shape.d_upper_outer, column)
         outer = look_up(self.upper_outer + shape.d_upper_outer, column)
-        lip = np.clip((inner - y) / np.maximum(inner - outer, 0.5), 0, 1)
+        lip = clipped((inner - y) / np.maximum(inner - outer, 0.5), 0, 1)
         skin = smoothstep((outer - y) / np.maximum(outer - np.float32(self.nose_y), 1.0))
         moved: Array = y - (d_inner + (d_outer - d_inner) * lip) * (1 - skin)
         return moved
@@ -280,7 +280,7 @@ class MouthWarp:
         outer = look_up(self.lower_outer + shape.d_lower_outer, column)
         d_chin = look_up(shape.d_chin, column)
         chin = np.float32(self.chin_y) + d_chin
-        lip = np.clip((y - inner) / np.maximum(outer - inner, 0.5), 0, 1)
+        lip = clipped((y - inner) / np.maximum(outer - inner, 0.5), 0, 1)
         skin = smoothstep((y - outer) / np.maximum(chin - outer, 1.0))
         moved: Array = d_inner + (d_outer - d_inner) * lip
         moved += (d_chin - moved) * skin

@@ -64,7 +64,9 @@ class Renderer:
         self._eyes_open = 1 - max(face.blendshapes.get("eyeBlinkLeft", 0.0), face.blendshapes.get("eyeBlinkRight", 0.0))
         self._interior = MouthInterior(self.mouth, texture, float(self._scale))
         left, top, right, bottom = self.head.box
-        self._mouth_samples = self._samples(self._region(self.mouth.frame, self.mouth.bounds))
+        self._mouth_samples = _samples(self._region(self.mouth.frame, self.mouth.bounds))
+        self._eye_regions = [(self._region(eye.frame, eye.opening), self._region(eye.frame, eye.bounds)) for eye in self.eyes]
+        """Of each eye what a gaze changes, and what a blink does."""
         n_bands = -(-(bottom - top) * (right - left) // BAND_PIXELS)
         edges = np.linspace(0, bottom - top, n_bands + 1).round().astype(int).tolist()
         self._bands = [slice(first, last) for first, last in zip(edges, edges[1:], strict=False)]
@@ -104,9 +106,9 @@ class Renderer:
         blink = expression.blink * self._eyes_open
         if not (blink or expression.gaze_x or expression.gaze_y):
             return
-        for eye, lid in zip(self.eyes, self._lids, strict=True):
-            part = rows, columns = self._region(eye.frame, eye.bounds if blink else eye.opening)
-            x_map, y_map = at_pixels(head, rows, columns)
+        for eye, lid, regions in zip(self.eyes, self._lids, self._eye_regions, strict=True):
+            part = regions[1 if blink else 0]
+            x_map, y_map = at_pixels(head, *part)
             x, y = to_local(eye.frame, x_map, y_map)
             x_src, y_src = eye.source(x, y, blink, expression.gaze_x, expression.gaze_y)
             move(eye.frame, x_map, y_map, x_src - x, y_src - y)
@@ -116,8 +118,8 @@ class Renderer:
 
     def _draw_lips(self, drawn: Frame, head: Array, shape: MouthShape) -> None:
         """Lips and what is between them, over the head's box."""
-        part = rows, columns = self._region(self.mouth.frame, self.mouth.around_lips(shape))
-        x_map, y_map = at_pixels(head, rows, columns)
+        part = self._region(self.mouth.frame, self.mouth.around_lips(shape))
+        x_map, y_map = at_pixels(head, *part)
         x, y = to_local(self.mouth.frame, x_map, y_map)
         x_src, y_src, covered = self.mouth.source(shape, x, y)
         move(self.mouth.frame, x_map, y_map, x_src - x, y_src - y)
@@ -147,7 +149,8 @@ class Renderer:
         columns = slice(int(np.clip(low[0], x0, x1 - 1)) - x0, int(np.clip(np.ceil(high[0]), x0 + 1, x1)) - x0)
         return rows, columns
 
-    def _samples(self, region: tuple[slice, slice]) -> tuple[slice, slice]:
-        """Those of `HeadWarp.places` that decide on the pixels of a region, and no others."""
-        rows, columns = (slice(part.start // COARSE, -(-part.stop // COARSE) + 2) for part in region)
-        return rows, columns
+
+def _samples(region: tuple[slice, slice]) -> tuple[slice, slice]:
+    """Those of `HeadWarp.places` that decide on the pixels of a region, and no others."""
+    rows, columns = (slice(part.start // COARSE, -(-part.stop // COARSE) + 2) for part in region)
+    return rows, columns
