@@ -76,12 +76,13 @@ class HeadWarp:
         self._fields = np.stack([np.stack([fields[name][0][part], fields[name][1][part]]) for name in MOTIONS]).astype(np.float32)
 
     def places(self, pose: HeadPose) -> Array:
-        """Where a sample of the picture comes from, x and y in pixels, (2, rows, columns) float32: one sample for every COARSE x COARSE pixels
-        of `box`, in their middle, and one more beyond each of its edges.
+        """Where samples of the picture come from, x and y in pixels, (2, rows, columns) float32: one for every COARSE x COARSE pixels of
+        `box`, in their middle, and one more beyond each of its edges.
         """
         amounts = np.array([getattr(pose, name) for name in MOTIONS], np.float32)
         moved = np.einsum("m,mn->n", amounts, self._fields.reshape(len(MOTIONS), -1))  # as fast as `@`, and alike on every processor
-        return self._grid - moved.reshape(self._grid.shape)
+        places: Array = self._grid - moved.reshape(self._grid.shape)
+        return places
 
 
 def at_pixels(places: Array, rows: slice, columns: slice) -> tuple[Array, Array]:

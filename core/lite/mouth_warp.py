@@ -244,7 +244,7 @@ class MouthWarp:
         covered = np.zeros_like(y)
         near = rows_between((highest + soft > shape.upper.min()) & (lowest - soft < shape.lower.max()))
         low, high = np.maximum(y[near] - soft, upper[near]), np.minimum(y[near] + soft, lower[near])
-        covered[near] = clipped(high - low, 0, 2 * soft) / (2 * soft)
+        covered[near] = clipped(high - low, 0, 2 * float(soft)) / (2 * soft)
         return x_src, y_src, covered
 
     def inside_source(self, shape: MouthShape, column: Array, y: Array, y_src: Array) -> Array:

@@ -25,7 +25,7 @@ from core.optimization.resolution_optimization import Cut, cut_pixels
 from core.types import Frame
 
 BAND_PIXELS = 160_000
-"""A frame is drawn in bands of so many pixels at most: a few milliseconds on one core of a small server, and their arrays stay in its caches."""
+"""A frame is drawn in bands of so many pixels at most: a few milliseconds on one core of a small server."""
 Background = Callable[[Frame, int, int, int, int], Frame]
 """A picture and left, top, right, bottom of the face in it, pixels -> the picture with another background."""
 JAW_OPEN = 0.2
