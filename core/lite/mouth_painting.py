@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from core.lite.local_frame import Array, look_up, rows_between, smoothstep
-from core.lite.mouth_warp import MouthShape, MouthWarp
+from core.lite.mouth_warp import LOWER_SHADE, MouthShape, MouthWarp
 from core.types import Frame
 
 _LINE_REACH = 2.4
@@ -56,7 +56,7 @@ def fill_mouth(drawn: Frame, mouth: MouthWarp, interior: Interior, shape: MouthS
 def _light_forward(drawn: Frame, mouth: MouthWarp, shape: MouthShape, x: Array, y: Array, covered: Array) -> None:
     """The light on lips that are pushed forward."""
     upper_edge, lower_edge = mouth.upper_outer + shape.d_upper_outer, mouth.lower_outer + shape.d_lower_outer
-    below = np.float32(1.4 * mouth.lower_lip.max())
+    below = np.float32(LOWER_SHADE * mouth.lower_lip.max())
     near = rows_between((y.max(1) > upper_edge.min()) & (y.min(1) < lower_edge.max() + below))
     if near.start == near.stop:
         return

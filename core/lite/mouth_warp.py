@@ -12,7 +12,7 @@ import dataclasses
 
 import numpy as np
 
-from core.lite.local_frame import Array, LocalFrame, look_up, points_of, rows_between, smoothstep
+from core.lite.local_frame import Array, LocalFrame, clipped, look_up, points_of, rows_between, smoothstep
 
 CORNERS = (61, 291)
 UPPER_OUTER = (185, 40, 39, 37, 0, 267, 269, 270, 409)
@@ -58,6 +58,8 @@ OPEN_NARROWING, OPEN_FLATTENING = 0.13, 0.7
 relaxes."""
 OUTER_SHARE = 0.7
 """How far the outer edge of the lower lip is below its line in the mesh where the inner one is."""
+LOWER_SHADE = 1.4
+"""How far below the lower lip its shade reaches, in its own thickness."""
 CORNER_DARK = 2.2
 """How much farther than teeth the dark of a parted mouth's corners reaches into the lips."""
 CONTACT_SHARE = 0.62
@@ -216,6 +218,12 @@ class MouthWarp:
             tongue=tongue,
         )
 
+    def around_lips(self, shape: MouthShape) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom (frame coordinates) of the lips, with what is painted on them and the shade beneath."""
+        top, bottom = float((self.upper_outer + shape.d_upper_outer).min()), float((self.lower_outer + shape.d_lower_outer).max())
+        side = 1.25 * self.half
+        return -side, top - 1, side, bottom + LOWER_SHADE * float(self.lower_lip.max())
+
     def _opening_bow(self, rounding: float, fullness: float) -> Array:
         """Height of the gap along the mouth, 0..1. fullness: 0 the gap narrows evenly towards its ends, 1 it is nearly an ellipse."""
         inside = np.clip(1 - (self.frame.x / np.float32(self.half * (1 - ROUND_OPENING * rounding))) ** 2, 0, 1)
@@ -254,7 +262,7 @@ class MouthWarp:
         covered = np.zeros_like(y)
         near = rows_between((highest + soft > shape.upper.min()) & (lowest - soft < shape.lower.max()))
         low, high = np.maximum(y[near] - soft, upper[near]), np.minimum(y[near] + soft, lower[near])
-        covered[near] = np.clip(high - low, 0, 2 * soft) / (2 * soft)
+        covered[near] = clipped(high - low, 0, 2 * float(soft)) / (2 * soft)
         return x_src, y_src, covered
 
     def inside_source(self, shape: MouthShape, column: Array, y: Array, y_src: Array) -> Array:
@@ -279,7 +287,7 @@ class MouthWarp:
         """y: at or above `inner`, the line of the upper lip at each pixel."""
         d_inner, d_outer = look_up(shape.d_upper, column), look_up(shape.d_upper_outer, column)
         outer = look_up(self.upper_outer + shape.d_upper_outer, column)
-        lip = np.clip((inner - y) / np.maximum(inner - outer, 0.5), 0, 1)
+        lip = clipped((inner - y) / np.maximum(inner - outer, 0.5), 0, 1)
         skin = smoothstep((outer - y) / np.maximum(outer - np.float32(self.nose_y), 1.0))
         moved: Array = y - (d_inner + (d_outer - d_inner) * lip) * (1 - skin)
         return moved
@@ -290,7 +298,7 @@ class MouthWarp:
         outer = look_up(self.lower_outer + shape.d_lower_outer, column)
         d_chin = look_up(shape.d_chin, column)
         chin = np.float32(self.chin_y) + d_chin
-        lip = np.clip((y - inner) / np.maximum(outer - inner, 0.5), 0, 1)
+        lip = clipped((y - inner) / np.maximum(outer - inner, 0.5), 0, 1)
         skin = smoothstep((y - outer) / np.maximum(chin - outer, 1.0))
         moved: Array = d_inner + (d_outer - d_inner) * lip
         moved += (d_chin - moved) * skin

@@ -11,7 +11,8 @@ from core.engines.lite import LiteEngine
 from core.errors import FaceError
 from core.lite.calibration import UNCORRECTED
 from core.lite.expression import Expression, spoken
-from core.lite.head_warp import HeadPose
+from core.lite.head_warp import HeadPose, at_pixels
+from core.lite.local_frame import move, to_local
 from core.lite.mouth_interior import MouthInterior
 from core.lite.mouth_warp import CHIN, MouthWarp
 from core.lite.phones import BILABIAL, curves
@@ -345,3 +346,38 @@ def test_poor_photos_are_told_kindly(lite: LiteEngine, portrait: Photo) -> None:
     assert any("blurred" in warning for warning in lite.register(Photo(blurred, "blurred"), Framing()).warnings)
     small = cv2.resize(portrait.pixels, (200, 200), interpolation=cv2.INTER_AREA)
     assert any("small" in warning for warning in lite.register(Photo(small, "small"), Framing()).warnings)
+
+
+def test_bands_do_not_change_a_frame(lite: LiteEngine, portrait: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
+    face = lite.register(portrait, Framing()).face
+    moved = Expression(aperture=0.7, blink=0.5, gaze_x=0.2, pose=HeadPose(yaw=3, pitch=-2, roll=1))
+
+    def drawn() -> tuple[Frame, int]:
+        renderer = Renderer(portrait.pixels, face, face_cut(512, 512, face.box), 320, 320)
+        return renderer.draw(moved), len(renderer._bands)
+
+    whole, one = drawn()
+    monkeypatch.setattr("core.lite.renderer.BAND_PIXELS", 7_000)
+    banded, several = drawn()
+    assert one == 1
+    assert several > 5
+    np.testing.assert_array_equal(banded, whole)
+
+
+def test_one_sample_in_sixteen_says_where_the_skin_around_the_mouth_comes_from(renderer: Renderer) -> None:
+    mouth = renderer.mouth
+    shape = mouth.shape(1.0, -0.4, 0.0, 0.3)
+    x0, y0, x1, y1 = renderer.head.box
+    whole = slice(0, y1 - y0), slice(0, x1 - x0)
+    head = renderer.head.places(HeadPose(yaw=2, roll=2))
+    x_map, y_map = at_pixels(head, *whole)
+    x, y = to_local(mouth.frame, x_map, y_map)
+    x_src, y_src, _ = mouth.source(shape, x, y)
+    move(mouth.frame, x_map, y_map, x_src - x, y_src - y)
+    around = np.ones_like(x, bool)
+    around[renderer._region(mouth.frame, mouth.around_lips(shape))] = False  # drawn pixel by pixel
+    sampled = at_pixels(renderer._with_mouth(head, shape), *whole)
+    off = np.hypot(sampled[0] - x_map, sampled[1] - y_map)[around]
+    assert np.hypot(x_src - x, y_src - y)[around].max() > 3  # it does move
+    assert off.max() < 0.3
+    assert np.quantile(off, 0.99) < 0.1
