@@ -132,6 +132,9 @@ class Session(ABC):
         Where they are not known nothing is told, for a part of an utterance, too; then the sound alone decides.
         """
 
+    def foresee(self, samples: Samples) -> None:  # noqa: B027 - engines that hear no farther than their look-ahead have no use for it
+        """The whole sound of the utterance, before its first push, where all of it is there: engines may look as far ahead as helps."""
+
     @abstractmethod
     def flush(self) -> Iterator[Frame]:
         """Ends the utterance and yields what is left: ceil(samples * fps / 16000) frames in all since the start or the last flush."""

@@ -22,7 +22,7 @@ from core.aux_models.person_mask import PersonFinder
 from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, ignore_progress
 from core.engines.capabilities import LITE, LITE_PHOTO_ONLY
 from core.engines.lite_clip import LiteClipRegistration, LiteClipSession, register_clip
-from core.engines.lite_session import LiteMouthSession
+from core.engines.lite_session import RISE, LiteMouthSession
 from core.hand_landmarks import HandLandmarks, hand_points
 from core.lite.background import BackgroundChange
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
@@ -35,15 +35,18 @@ from core.lite.mouth import JAW_WEIGHTS_PATH, LOUDNESS, WEIGHTS_PATH, MouthTrack
 from core.lite.person_in_photo import PersonInPhoto
 from core.lite.photo_quality import face_warnings
 from core.lite.renderer import Renderer
+from core.lite.speech_encoder import ENCODER_PATH
 from core.lite.upright import UprightPhoto, turned, upright
+from core.lite.whole_mouth import WHOLE_PATH
 from core.media.source import Clip
 from core.notices import notice
 from core.optimization.blas_threads import use_one_blas_thread
+from core.optimization.opencv_threads import use_one_opencv_thread
 from core.optimization.resolution_optimization import Framed, framed
 from core.stage_times import stage
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
-FORMAT = 8
+FORMAT = 10
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 TRIALS = 3
 ENCODING_S, DECODING_S, HEARING_S = 2e-8, 8e-9, 0.002
@@ -130,7 +133,7 @@ class LiteSession(LiteMouthSession):
     def _drawn(self, row: Samples, controls: Controls) -> Frame:
         with stage("draw"):
             self._life.controls = controls
-            life = self._life.step(float(row[LOUDNESS]))
+            life = self._life.step(float(row[LOUDNESS]), float(row[RISE]))
             lips = self._speaking.step(spoken(row, controls, self._calibration), float(row[LOUDNESS]))
             whole = dataclasses.replace(lips, blink=life.blink, gaze_x=life.gaze_x, gaze_y=life.gaze_y, pose=life.pose)
             return self._renderer.draw(whole, self.pause)
@@ -145,17 +148,19 @@ class LiteEngine(Engine):
 
     def __init__(self) -> None:
         use_one_blas_thread()
+        use_one_opencv_thread()
         self._finder = FaceFinder()
         self._people = PersonFinder()
-        self._revision = f"{FORMAT}.{_digest(WEIGHTS_PATH, JAW_WEIGHTS_PATH)}"
+        self._revision = f"{FORMAT}.{_digest(WEIGHTS_PATH, JAW_WEIGHTS_PATH, ENCODER_PATH, WHOLE_PATH)}"
 
     @property
     def revision(self) -> str:
         return self._revision
 
     def warmup(self) -> None:
-        tracker = MouthTracker()
-        tracker.push(np.zeros(16_000, np.float32))
+        tracker, second = MouthTracker(), np.zeros(16_000, np.float32)
+        tracker.foresee(second)
+        tracker.push(second)
         tracker.flush()
 
     def faces(self, photo: Photo, of_video: bool = False, landmarks: HandLandmarks | None = None) -> list[FacePreview]:
@@ -185,9 +190,9 @@ class LiteEngine(Engine):
         registration = LiteRegistration(shown.pixels, face, warnings, UNCORRECTED, self._people, shown.quarters)
         renderer = registration.renderer(RenderOptions())
 
-        def drawn(gap: float) -> Frame:
+        def drawn(gap: float, spread: float) -> Frame:
             on_frame(0, 1)
-            return renderer.draw(Expression(aperture=gap, smile=Controls().smile))
+            return renderer.draw(Expression(aperture=gap, spread=spread, smile=Controls().smile))
 
         registration.calibration = calibrate(drawn, self._finder.largest_mesh)
         return registration
