@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from core.aux_models.face_mesh import Face, FaceFinder
 from core.aux_models.landmarks import check_face, check_whole
 from core.aux_models.person_mask import PersonFinder
+from core.aux_models.upright import UprightPhoto, upright, with_crop_turned
 from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, ignore_progress
 from core.engines.capabilities import LITE, LITE_PHOTO_ONLY
 from core.engines.lite_clip import LiteClipRegistration, LiteClipSession, register_clip
@@ -33,7 +34,6 @@ from core.lite.mouth import JAW_WEIGHTS_PATH, LOUDNESS, WEIGHTS_PATH, MouthTrack
 from core.lite.person_in_photo import PersonInPhoto
 from core.lite.photo_quality import face_warnings
 from core.lite.renderer import Renderer
-from core.lite.upright import UprightPhoto, turned, upright
 from core.media.source import Clip
 from core.notices import notice
 from core.optimization.blas_threads import use_one_blas_thread
@@ -108,9 +108,7 @@ class LiteRegistration(Registration):
     def framed(self, options: RenderOptions) -> Framed:
         """What a video with these options shows."""
         height, width = self.pixels.shape[:2]
-        if self.quarters and options.crop is not None:
-            options = dataclasses.replace(options, crop=turned(options.crop, self.quarters))
-        return framed(width, height, self.face.box, options)
+        return framed(width, height, self.face.box, with_crop_turned(options, self.quarters))
 
 
 class LiteSession(LiteMouthSession):
@@ -159,7 +157,7 @@ class LiteEngine(Engine):
         """What a video of each face would show, the largest face first. of_video: it is a frame of one, which is not turned upright.
         Raises FaceError where there is none.
         """
-        shown = UprightPhoto(photo.pixels, self._finder.find(photo.pixels)) if of_video else upright(photo.pixels, self._finder)
+        shown = UprightPhoto(photo.pixels, self._finder.find(photo.pixels)) if of_video else upright(photo.pixels, self._finder.find)
         check_face(len(shown.faces), 0)
         return [preview_of(shown, face) for face in shown.faces]
 
@@ -168,7 +166,7 @@ class LiteEngine(Engine):
     ) -> LiteRegistration | LiteClipRegistration:
         if not isinstance(photo, Photo):
             return register_clip(_clip(photo), framing, self._finder, self._people, on_frame)
-        shown = upright(photo.pixels, self._finder)
+        shown = upright(photo.pixels, self._finder.find)
         check_face(len(shown.faces), framing.face_index)
         face = shown.faces[framing.face_index]
         check_whole(face.points, shown.pixels)
