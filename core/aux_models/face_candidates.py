@@ -33,6 +33,10 @@ PART_SIDE_PX = 256
 """Parts are searched at this size; the detector's own is 128."""
 COARSE_PX = 1024
 """Longer side of the picture that all but the last parts are taken from: a quarter of it has PART_SIDE_PX."""
+PER_BOX = 2.4
+"""Side of the cut in which a face is looked at more closely, in sides of the detector's box, which lies within the face."""
+MOST_CLOSER = 64
+"""Places of one division that are looked at so, the likeliest first."""
 FLAT = 4.0
 """Standard deviation of each colour of a part, 0..255, below which nobody can be in it."""
 Part = tuple[int, int, int, int]
@@ -82,7 +86,9 @@ class CandidateFinder:
             x0, y0, x1, y1 = parts[0]
             scale = PART_SIDE_PX / max(x1 - x0, y1 - y0)
             taken = near if scale * longer > COARSE_PX + 1 else coarse
-            yield self._in_parts(_reduced(taken, scale * longer / max(taken.shape[:2])), scale, parts)
+            seen = self._in_parts(_reduced(taken, scale * longer / max(taken.shape[:2])), scale, parts)
+            closer = [again for each in seen[:MOST_CLOSER] if (again := self._closer(pixels, each))]
+            yield sorted(closer, key=lambda each: -each.score)
 
     def _in_parts(self, shown: Frame, scale: float, parts: Sequence[Part]) -> list[Candidate]:
         """shown: the picture at `scale`."""
@@ -96,6 +102,19 @@ class CandidateFinder:
             if not any(other.is_at(each.x, each.y) for other in kept):
                 kept.append(each)
         return kept
+
+    def _closer(self, pixels: Frame, candidate: Candidate) -> Candidate | None:
+        """The place as the detector scores it in a cut that it fills: faces more, most texture less or not at all."""
+        height, width = pixels.shape[:2]
+        x, y, half = candidate.x, candidate.y, PER_BOX / 2 * candidate.side
+        x0, y0, x1, y1 = max(0, round(x - half)), max(0, round(y - half)), min(width, round(x + half)), min(height, round(y + half))
+        step = max(1, max(x1 - x0, y1 - y0) // (2 * PART_SIDE_PX))  # pixels enough are left to average
+        cut = pixels[y0:y1:step, x0:x1:step]
+        scale = PART_SIDE_PX / max(cut.shape[:2])
+        shown = cv2.resize(cut, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        seen = [Candidate(step / scale * a + x0, step / scale * b + y0, step / scale * c, score) for a, b, c, score in self._detect(shown)]
+        near = [each for each in seen if candidate.distance(each.x, each.y) < candidate.side]
+        return max(near, key=lambda each: each.score, default=None)
 
     def _detect(self, pixels: Frame) -> list[tuple[float, float, float, float]]:
         image = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=pixels)

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.aux_models.face_candidates import Candidate, CandidateFinder
+from core.aux_models.face_candidates import PER_BOX, Candidate, CandidateFinder
 from core.aux_models.landmarks import MAX_FACES, Landmarks, Layout
 from core.aux_models.task_lifetime import keep_until_unused
 from core.errors import EngineUnavailable
@@ -61,8 +61,6 @@ _STEADY, _STEADY_MIRRORED = (33, 263, 1, 13, 152), (263, 33, 1, 13, 152)
 """Outer corners of the eyes, nose, lips and chin; and what they are taken for in a mirror."""
 _CUT = 1.8
 """Side of the cut that a face is refined in, in sides of its box."""
-_PER_BOX = 2.4
-"""The same in sides of the detector's box, which lies within the face."""
 CONFIDENCE = 0.4
 """Of the detector, from which on a face is looked at more closely."""
 _APART_MS = 1_000_000
@@ -250,7 +248,7 @@ class FaceFinder:
 
     def _at(self, pixels: Frame, candidate: Candidate) -> Face | None:
         """The face at a place where the detector saw one; None where there is none."""
-        faces = self._around(pixels, candidate.x, candidate.y, _PER_BOX * candidate.side, LOOK_PX)
+        faces = self._around(pixels, candidate.x, candidate.y, PER_BOX * candidate.side, LOOK_PX)
         face = min(faces, key=lambda face: candidate.distance(*face.points[:, :2].mean(axis=0)), default=None)
         return None if face is None else self._refine(pixels, face) or face
 

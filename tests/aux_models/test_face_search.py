@@ -74,8 +74,9 @@ def test_a_small_face_beside_what_only_looks_like_one_is_found(finder: FaceFinde
 
 
 def test_texture_with_hundreds_of_likely_places_is_looked_at_in_few(
-    finder: FaceFinder, monkeypatch: pytest.MonkeyPatch
+    finder: FaceFinder, portrait: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
+    """A real face is likelier than they are once it is looked at more closely, and found."""
     blobs = np.random.default_rng(0).integers(0, 255, (75, 100, 3), dtype=np.uint8)
     ground = cv2.resize(blobs, (4000, 3000), interpolation=cv2.INTER_CUBIC)
     looked, look = [], FaceFinder._at
@@ -89,6 +90,7 @@ def test_texture_with_hundreds_of_likely_places_is_looked_at_in_few(
     shown = list(finder._candidates.search(ground))
     assert max(map(len, shown)) > MOST_MISSED
     assert len(looked) <= MOST_MISSED * len(shown)
+    assert [round(face.interocular_px) for face in finder.find(on(ground, portrait, 310, 2000, 900))] == [pytest.approx(FOUND_PX, abs=2)]
 
 
 @pytest.mark.parametrize("name", ["portrait.png", "examples/painting.jpg", "examples/drawing.png"])
