@@ -66,6 +66,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--background", metavar="WHAT", help='behind the person: "keep", "blur", "#rrggbb" or the path of a picture (lite)')
     parser.add_argument("--face", default=Framing.face_index, type=int, help="which face, 0 is the largest (default: %(default)s)")
+    parser.add_argument(
+        "--landmarks", metavar='"X,Y X,Y ..."',
+        help="where a face is that is not found: left eye, right eye, left and right corner of the mouth (the viewer's left and right), "
+        "lips, chin, in shares of the photo's width and height (lite)",
+    )  # fmt: skip
     parser.add_argument("--seed", default=str(RenderOptions.seed), help='of blinks and sway, or "random" (default: %(default)s)')
     parser.add_argument("--crf", default=RenderOptions.crf, type=int, help="of H.264: less is finer, and larger (default: %(default)s)")
     parser.add_argument("--label", action="store_true", help='draw a small "AI" into the lower left corner')
@@ -152,6 +157,7 @@ def option_values(arguments: argparse.Namespace, given: Mapping[str, Any]) -> di
         "crop": arguments.crop,
         **({} if arguments.background is None else {"background": arguments.background}),
         "face_index": arguments.face,
+        **({} if arguments.landmarks is None else {"landmarks": arguments.landmarks}),
         "crf": arguments.crf,
         "label": arguments.label,
         "mark": arguments.mark == "on",

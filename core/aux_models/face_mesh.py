@@ -73,6 +73,8 @@ class Face:
 
     points: (478, 3) float32, x and y in pixels of the photo (pixel centres at +0.5), z in the same unit, towards the viewer negative.
     blendshapes: name → 0..1 (ARKit's 52 names). yaw_deg, pitch_deg, roll_deg: of the head; positive yaw turns it to the viewer's right.
+    opening_unit_px: of a face that was marked by hand, whose eyes may be anywhere: the distance of the eyes that would fit its mouth.
+    eyes_seen: the lids of the mesh lie on eyes; not so where one that was marked by hand shows none.
     """
 
     points: NDArray[np.float32]
@@ -80,6 +82,8 @@ class Face:
     yaw_deg: float
     pitch_deg: float
     roll_deg: float
+    opening_unit_px: float | None = None
+    eyes_seen: bool = True
 
     @property
     def box(self) -> tuple[float, float, float, float]:

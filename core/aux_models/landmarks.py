@@ -75,9 +75,10 @@ FaceDetector = Callable[[Frame], Sequence[Landmarks]]
 def check_face(found: int, index: int, where: str = "the photo") -> None:
     """Raises FaceError where `where`, a picture with `found` faces, has no face `index`."""
     if not found:
+        by_hand = " Or mark the face by hand (landmarks)." if where == "the photo" else ""
         raise FaceError(
             f"No face was found in {where}.",
-            "Use a sharp, evenly lit picture that shows one person from the front, the whole face in it.",
+            f"Use a sharp, evenly lit picture that shows one person from the front, the whole face in it.{by_hand}",
             code="face_none",
         )
     if index >= found:

@@ -23,10 +23,12 @@ from core.aux_models.upright import UprightPhoto, upright, with_crop_turned
 from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, ignore_progress
 from core.engines.capabilities import LITE, LITE_PHOTO_ONLY
 from core.engines.lite_clip import LiteClipRegistration, LiteClipSession, register_clip
-from core.engines.lite_session import LiteMouthSession
+from core.engines.lite_session import RISE, LiteMouthSession
+from core.hand_landmarks import HandLandmarks, hand_points
 from core.lite.background import BackgroundChange
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
 from core.lite.expression import Expression, spoken
+from core.lite.face_by_hand import face_by_hand
 from core.lite.face_preview import FacePreview, preview_of
 from core.lite.head_warp import HeadPose
 from core.lite.motion import LifeMotion
@@ -34,14 +36,17 @@ from core.lite.mouth import JAW_WEIGHTS_PATH, LOUDNESS, WEIGHTS_PATH, MouthTrack
 from core.lite.person_in_photo import PersonInPhoto
 from core.lite.photo_quality import face_warnings
 from core.lite.renderer import Renderer
+from core.lite.speech_encoder import ENCODER_PATH
+from core.lite.whole_mouth import WHOLE_PATH
 from core.media.source import Clip
 from core.notices import notice
 from core.optimization.blas_threads import use_one_blas_thread
+from core.optimization.opencv_threads import use_one_opencv_thread
 from core.optimization.resolution_optimization import Framed, framed
 from core.stage_times import stage
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
-FORMAT = 8
+FORMAT = 10
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 TRIALS = 3
 ENCODING_S, DECODING_S, HEARING_S = 2e-8, 8e-9, 0.002
@@ -103,7 +108,8 @@ class LiteRegistration(Registration):
         arrays: dict[str, NDArray[Any]] = {"pixels": self.pixels, "points": face.points}
         arrays |= {"wanted": calibration.wanted, "gaps": calibration.gaps}
         angles = {"yaw_deg": face.yaw_deg, "pitch_deg": face.pitch_deg, "roll_deg": face.roll_deg}
-        return arrays, {"blendshapes": face.blendshapes, **angles, "warnings": self.warnings, "quarters": self.quarters}
+        marked = {} if face.opening_unit_px is None else {"opening_unit_px": face.opening_unit_px, "eyes_seen": face.eyes_seen}
+        return arrays, {"blendshapes": face.blendshapes, **angles, **marked, "warnings": self.warnings, "quarters": self.quarters}
 
     def framed(self, options: RenderOptions) -> Framed:
         """What a video with these options shows."""
@@ -125,7 +131,7 @@ class LiteSession(LiteMouthSession):
     def _drawn(self, row: Samples, controls: Controls) -> Frame:
         with stage("draw"):
             self._life.controls = controls
-            life = self._life.step(float(row[LOUDNESS]))
+            life = self._life.step(float(row[LOUDNESS]), float(row[RISE]))
             lips = self._speaking.step(spoken(row, controls, self._calibration), float(row[LOUDNESS]))
             whole = dataclasses.replace(lips, blink=life.blink, gaze_x=life.gaze_x, gaze_y=life.gaze_y, pose=life.pose)
             return self._renderer.draw(whole, self.pause)
@@ -140,23 +146,28 @@ class LiteEngine(Engine):
 
     def __init__(self) -> None:
         use_one_blas_thread()
+        use_one_opencv_thread()
         self._finder = FaceFinder()
         self._people = PersonFinder()
-        self._revision = f"{FORMAT}.{_digest(WEIGHTS_PATH, JAW_WEIGHTS_PATH)}"
+        self._revision = f"{FORMAT}.{_digest(WEIGHTS_PATH, JAW_WEIGHTS_PATH, ENCODER_PATH, WHOLE_PATH)}"
 
     @property
     def revision(self) -> str:
         return self._revision
 
     def warmup(self) -> None:
-        tracker = MouthTracker()
-        tracker.push(np.zeros(16_000, np.float32))
+        tracker, second = MouthTracker(), np.zeros(16_000, np.float32)
+        tracker.foresee(second)
+        tracker.push(second)
         tracker.flush()
 
-    def faces(self, photo: Photo, of_video: bool = False) -> list[FacePreview]:
-        """What a video of each face would show, the largest face first. of_video: it is a frame of one, which is not turned upright.
-        Raises FaceError where there is none.
+    def faces(self, photo: Photo, of_video: bool = False, landmarks: HandLandmarks | None = None) -> list[FacePreview]:
+        """What a video of each face would show, the largest face first; or of the one that was marked by hand. of_video: it is a frame of
+        one, which is not turned upright. landmarks: verified. Raises FaceError where there is none.
         """
+        if landmarks is not None:
+            face = _marked_face(photo, landmarks)
+            return [preview_of(UprightPhoto(photo.pixels, [face]), face)]
         shown = UprightPhoto(photo.pixels, self._finder.find(photo.pixels)) if of_video else upright(photo.pixels, self._finder.find)
         check_face(len(shown.faces), 0)
         return [preview_of(shown, face) for face in shown.faces]
@@ -166,6 +177,9 @@ class LiteEngine(Engine):
     ) -> LiteRegistration | LiteClipRegistration:
         if not isinstance(photo, Photo):
             return register_clip(_clip(photo), framing, self._finder, self._people, on_frame)
+        if framing.landmarks is not None:
+            face = _marked_face(photo, framing.landmarks)
+            return LiteRegistration(photo.pixels, face, face_warnings(photo.pixels, face), UNCORRECTED, self._people)
         shown = upright(photo.pixels, self._finder.find)
         check_face(len(shown.faces), framing.face_index)
         face = shown.faces[framing.face_index]
@@ -174,9 +188,9 @@ class LiteEngine(Engine):
         registration = LiteRegistration(shown.pixels, face, warnings, UNCORRECTED, self._people, shown.quarters)
         renderer = registration.renderer(RenderOptions())
 
-        def drawn(gap: float) -> Frame:
+        def drawn(gap: float, spread: float) -> Frame:
             on_frame(0, 1)
-            return renderer.draw(Expression(aperture=gap, smile=Controls().smile))
+            return renderer.draw(Expression(aperture=gap, spread=spread, smile=Controls().smile))
 
         registration.calibration = calibrate(drawn, self._finder.largest_mesh)
         return registration
@@ -188,7 +202,8 @@ class LiteEngine(Engine):
         arrays, values = saved
         if "why" in values:
             return LiteClipRegistration.restored(saved, _clip(source()), self._people)
-        face = Face(arrays["points"], values["blendshapes"], values["yaw_deg"], values["pitch_deg"], values["roll_deg"])
+        angles = (values["yaw_deg"], values["pitch_deg"], values["roll_deg"])
+        face = Face(arrays["points"], values["blendshapes"], *angles, values.get("opening_unit_px"), values.get("eyes_seen", True))
         calibration = Calibration(arrays["wanted"], arrays["gaps"])
         return LiteRegistration(arrays["pixels"], face, tuple(values["warnings"]), calibration, self._people, values["quarters"])
 
@@ -230,6 +245,11 @@ class LiteEngine(Engine):
             return LiteClipSession(own, controls, options)
         renderer, warnings = own.prepared(options)
         return LiteSession(renderer, own.calibration, controls, options.seed, warnings)
+
+
+def _marked_face(photo: Photo, landmarks: HandLandmarks) -> Face:
+    height, width = photo.pixels.shape[:2]
+    return face_by_hand(photo.pixels, hand_points(landmarks, width, height))
 
 
 def _own(registration: Registration) -> LiteRegistration | LiteClipRegistration:

@@ -38,11 +38,12 @@ def preview_of(photo: UprightPhoto[Face], face: Face) -> FacePreview:
     """face: one of the photo's."""
     pixels = photo.pixels
     height, width = pixels.shape[:2]
-    try:
-        check_whole(face.points, pixels)
-        error = None
-    except FaceError as cut_off:
-        error = cut_off
+    error = None
+    if face.opening_unit_px is None:  # all that is known of a marked face is in the photo
+        try:
+            check_whole(face.points, pixels)
+        except FaceError as cut_off:
+            error = cut_off
     parts = {aspect: framed(width, height, face.box, RenderOptions(aspect=aspect)).cut for aspect in get_args(Aspect) if aspect != "auto"}
     return FacePreview(
         cut_pixels(pixels, face_cut(width, height, face.box), PREVIEW_PX, PREVIEW_PX),

@@ -45,8 +45,12 @@ def face_warnings(pixels: Frame, face: Face) -> tuple[str, ...]:
         warnings.append(notice("face_blurred"))
     if lights < DARK_LIMIT:
         warnings.append(notice("face_dark"))
+    elif face.opening_unit_px is not None:
+        pass  # a muzzle has no lips to be seen
     elif _is_covered(detail, (face.points[:, :2] - (x0, y0)) * (_SIDE_PX / side)):
         warnings.append(notice("mouth_covered"))
+    if not face.eyes_seen:
+        warnings.append(notice("eyes_not_seen"))
     return tuple(warnings)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.media.formats import PHOTOS, SOUNDS, VIDEOS, listed
 from core.web.pages.chat_texts import GERMAN as GERMAN_CHAT
+from core.web.pages.hand_texts import GERMAN as GERMAN_HAND
 from core.web.pages.live_texts import GERMAN as GERMAN_LIVE
 from core.web.pages.live_texts import GERMAN_PLAYER
 from core.web.pages.media_texts_de import ERRORS, NOTICES
@@ -269,6 +270,7 @@ GERMAN = Texts(
         "it was asked for": "so gewählt",
         "auto: it is the only engine offered here and needs no download": "automatisch: hier gibt es kein anderes",
         "auto: a GPU was found": "automatisch: eine Grafikkarte ist da",
+        "auto: the face was marked by hand": "automatisch: das Gesicht wurde von Hand gezeigt",
     },
     result_engine="Verfahren {engine} ({reason})",
     result_time="{audio_s:.1f} s Sprache in {wall_s:.1f} s",
@@ -413,6 +415,7 @@ GERMAN = Texts(
     player=GERMAN_PLAYER,
     videos=GERMAN_VIDEOS,
     picture=GERMAN_PICTURE,
+    hand=GERMAN_HAND,
     media_errors=ERRORS,
     notices=NOTICES,
 )

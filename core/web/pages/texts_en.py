@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.media.formats import PHOTOS, SOUNDS, VIDEOS, listed
 from core.web.pages.chat_texts import ENGLISH as ENGLISH_CHAT
+from core.web.pages.hand_texts import ENGLISH as ENGLISH_HAND
 from core.web.pages.live_texts import ENGLISH as ENGLISH_LIVE
 from core.web.pages.live_texts import ENGLISH_PLAYER
 from core.web.pages.media_texts_en import ERRORS, NOTICES
@@ -269,6 +270,7 @@ ENGLISH = Texts(
         "it was asked for": "it was chosen",
         "auto: it is the only engine offered here and needs no download": "automatic: it is the only one here",
         "auto: a GPU was found": "automatic: there is a GPU",
+        "auto: the face was marked by hand": "automatic: the face was marked by hand",
     },
     result_engine="{engine} engine ({reason})",
     result_time="{audio_s:.1f} s of speech in {wall_s:.1f} s",
@@ -410,6 +412,7 @@ ENGLISH = Texts(
     player=ENGLISH_PLAYER,
     videos=ENGLISH_VIDEOS,
     picture=ENGLISH_PICTURE,
+    hand=ENGLISH_HAND,
     media_errors=ERRORS,
     notices=NOTICES,
 )
