@@ -1,12 +1,11 @@
 """Synthesises the held-out texts with the held-out voices: <name>.wav (16 kHz) and <name>.json (its phones).
 
-usage: python scripts/speak_heldout.py FOLDER [--rows | --videos]
+usage: python scripts/speak_heldout.py FOLDER [--videos]
 
---rows also writes <name>.npy, the rows of the mouth alone, --videos <name>.mp4 of the shipped portrait.
+--videos also writes <name>.mp4 of the shipped portrait.
 
 The phones file is a JSON list of [phone in IPA, start_s, end_s, kind]; kind is one of core.lite.phones.GROUPS, diphthongs and
-affricates are split into their parts. `benchmarks/lipsync.py FOLDER/*.mp4 --phones FOLDER/*.json` (or `*.npy`) measures them. Needs flite
-and espeak-ng.
+affricates are split into their parts. `benchmarks/lipsync.py FOLDER/*.mp4 --phones FOLDER/*.json` measures them. Needs flite and espeak-ng.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from core.media.audio import load_audio
 from core.settings import Settings
 from core.studio import open_studio
 from scripts import speech_corpus, speech_texts
-from scripts.speak_voices import rows, video
+from scripts.speak_voices import video
 
 
 def held_back() -> list[tuple[str, speech_corpus.Utterance]]:
@@ -51,7 +50,7 @@ def held_back() -> list[tuple[str, speech_corpus.Utterance]]:
 
 
 def main() -> None:
-    folder, kind = Path(sys.argv[1]), sys.argv[2:]
+    folder, videos = Path(sys.argv[1]), "--videos" in sys.argv
     folder.mkdir(parents=True, exist_ok=True)
     settings = Settings(mark=False)
     studio = open_studio(settings)
@@ -59,16 +58,13 @@ def main() -> None:
         soundfile.write(folder / f"{name}.wav", spoken.samples, speech_corpus.RATE, subtype="PCM_16")
         told = [[p, round(s, 4), round(e, 4), phones.TABLE[p].group] for p, s, e in phones.expand(spoken.segments)]
         (folder / f"{name}.json").write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
-        audio = load_audio((folder / f"{name}.wav").read_bytes(), settings)
-        if kind == ["--rows"]:
-            np.save(folder / f"{name}.npy", rows(audio))
-        elif kind == ["--videos"]:
-            video(studio, audio, folder / f"{name}.mp4")
+        if videos:
+            video(studio, load_audio((folder / f"{name}.wav").read_bytes(), settings), folder / f"{name}.mp4")
         print(f"{name}: {len(spoken.samples) / speech_corpus.RATE:.1f} s, {len(told)} phones")
     studio.close()
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2 or sys.argv[2:] not in ([], ["--rows"], ["--videos"]):
+    if len(sys.argv) < 2 or sys.argv[2:] not in ([], ["--videos"]):
         raise SystemExit(__doc__)
     main()
