@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1
 # The server as an image: `docker build .` makes the one for a CPU, `--target cuda` and `--target tensorrt` those for an NVIDIA GPU.
-# `--build-arg SPEECH=1` adds the voices that speak a text; espeak-ng among them is under the GPL.
+# `--build-arg SPEECH=1` adds the voices that speak a text; espeak-ng among them is under the GPL. `--build-arg SCALE=1` adds what several
+# machines share their jobs by, and Ray Serve.
 # docs/deployment.md says how it is run. tests/deployment/test_container.py follows these steps where there is no Docker.
 #
 # The base is named by release. An image that must come out the same is built on its digest, which changes with each security update:
@@ -26,20 +27,22 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,t
     && apt-get install -y --no-install-recommends python3-venv \
     && python3 -m venv /opt/venv
 WORKDIR /build
-COPY requirements-lite.txt requirements-speech.txt requirements.txt ./
+COPY requirements-lite.txt requirements-speech.txt requirements-cluster.txt requirements-ray.txt requirements.txt ./
 
 FROM installer AS packages-cpu
 ARG SPEECH=""
+ARG SCALE=""
 RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/venv/bin/pip install --only-binary :all: --disable-pip-version-check -r requirements-lite.txt \
-    ${SPEECH:+-r requirements-speech.txt -c requirements.txt onnxruntime}
+    ${SPEECH:+-r requirements-speech.txt -c requirements.txt onnxruntime} ${SCALE:+-r requirements-cluster.txt -r requirements-ray.txt}
 
 FROM installer AS packages-cuda
 ARG SPEECH=""
+ARG SCALE=""
 COPY requirements-gpu.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/venv/bin/pip install --only-binary :all: --disable-pip-version-check -r requirements-gpu.txt \
-    ${SPEECH:+-r requirements-speech.txt}
+    ${SPEECH:+-r requirements-speech.txt} ${SCALE:+-r requirements-cluster.txt -r requirements-ray.txt}
 
 FROM packages-cuda AS packages-tensorrt
 COPY requirements-tensorrt.txt ./
@@ -55,6 +58,7 @@ COPY assets ./assets
 COPY manager ./manager
 COPY integrations ./integrations
 COPY core ./core
+COPY deploy ./deploy
 RUN python3 -m compileall -q .
 ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     HOME=/cache \

@@ -55,7 +55,7 @@ usage: ./setup.sh [command]
   livekit, webrtc  install what these integrations need (docs/livekit.md, docs/webrtc.md)
   pipecat          install what Pipecat needs, into .venv-pipecat (docs/pipecat.md)
   train            install what training the motion model needs (docs/training.md)
-  cluster          install what several machines share their jobs by (docs/deployment.md)
+  cluster, ray     install what several machines share their jobs by, or that and Ray Serve (docs/deployment.md)
   speech           install the voices that speak a text (docs/usage.md; espeak-ng among them is under the GPL)
   japanese         install the voices and what the Japanese one reads with (docs/usage.md)
   test [--all]     run ruff, mypy and pytest; --all adds the slow tests and the packages they need; what else is given goes to pytest
@@ -139,6 +139,7 @@ FILES = {
     "pipecat": ("requirements-pipecat.txt",),
     "train": ("requirements-train.txt",),
     "cluster": ("requirements-cluster.txt",),
+    "ray": ("requirements-ray.txt",),
     "moto": ("requirements-test-s3.txt",),
     "japanese": ("requirements-japanese.txt",),
 }
@@ -235,6 +236,7 @@ check_disk() {
       pipecat) needed=$((needed + 900)) ;;
       train) needed=$((needed + 200)) ;;
       cluster) needed=$((needed + 70)) ;;
+      ray) needed=$((needed + 500)) ;;
       moto) needed=$((needed + 300)) ;;
       japanese) needed=$((needed + 500)) ;;
     esac
@@ -328,7 +330,7 @@ install_parts() { # the parts wanted, the parts missing
         ;;
       pipecat) requirements="$requirements -r requirements-pipecat.txt --no-binary docopt" stamps="$stamps pipecat" ;; # docopt has no wheel
       moto) requirements="$requirements -r requirements-test-s3.txt" stamps="$stamps moto" ;;
-      dev | livekit | webrtc | train | cluster | japanese) requirements="$requirements -r requirements-$part.txt" stamps="$stamps $part" ;;
+      dev | livekit | webrtc | train | cluster | ray | japanese) requirements="$requirements -r requirements-$part.txt" stamps="$stamps $part" ;;
     esac
   done
   check_disk "$2"
@@ -490,14 +492,14 @@ train() {
   say "Ready. How to go on: docs/training.md"
 }
 
-cluster() {
-  ensure lite cluster
+cluster() { # or with Ray Serve
+  ensure lite cluster "$@"
   say "Ready. How to go on: docs/deployment.md"
 }
 
 run_tests() {
   local markers='not slow' optional='' failed=''
-  if [ "${1:-}" = --all ]; then markers='' optional='livekit webrtc train cluster japanese' && shift; fi
+  if [ "${1:-}" = --all ]; then markers='' optional='livekit webrtc train cluster ray japanese' && shift; fi
   # shellcheck disable=SC2086
   ensure full dev $optional
   if [ -n "$optional" ]; then prepare_pipecat && prepare_moto; fi
@@ -523,6 +525,7 @@ case "$command" in
   pipecat) pipecat ;;
   train) train ;;
   cluster) cluster ;;
+  ray) cluster ray ;;
   test) run_tests "$@" ;;
   help | -h | --help) usage ;;
   *)

@@ -231,6 +231,10 @@ class Avatars:
         self.memory.drop(lambda key: owner is None or key[0] == owner)
         return freed
 
+    def in_memory(self) -> list[str]:
+        """Tokens of the avatars whose registration is in memory."""
+        return sorted({self.store.token(owner, sha256, framing) for owner, _, _, sha256, framing in self.memory.kept()})
+
     def stats(self) -> dict[str, object]:
         """hits: registrations found in memory or on the disk, misses: those made, by this process. time_saved_s: at least so much."""
         with self._counting:

@@ -41,6 +41,8 @@ class EngineSelector:
             return requested, "it was asked for"
         if "ditto" not in self._engines.names:
             return "lite", "auto: it is the only engine offered here and needs no download"
+        if not self._settings.max_jobs:
+            return "ditto", "auto: videos are made on other machines, which offer it"
         if self.obstacle is not None:
             return "lite", f"auto: {self.obstacle}"
         state = self._engines.state("ditto")
@@ -60,7 +62,8 @@ class EngineSelector:
         if "ditto" not in self._engines.names:
             text = "The ditto engine is not offered here."
             raise EngineUnavailable(text, hint, code="engine_not_offered", parameters={"engine": "ditto"})
-        if self._serving and not self._settings.fetch_ditto and self._engines.state("ditto").stage in ("absent", "failed"):
+        fetches = self._settings.fetch_ditto or not self._settings.max_jobs  # what others make they also fetch
+        if self._serving and not fetches and self._engines.state("ditto").stage in ("absent", "failed"):
             if missing := self._engines.missing_bytes("ditto"):
                 text = f"The ditto engine's files ({missing / 2**20:.0f} MiB) were not fetched here."
                 raise EngineUnavailable(text, hint, code="engine_not_fetched", parameters={"engine": "ditto"})

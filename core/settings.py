@@ -140,7 +140,9 @@ class Settings(BaseSettings):
     max_video_bytes: int = Field(default=300 * 2**20, gt=0, description="Largest video of a face accepted, bytes")
     max_video_s: float = Field(default=60.0, gt=0, le=3600, description="Seconds of a video that are used")
     max_video_store_bytes: int = Field(default=4 * 2**30, gt=0, description="Frames of one registered video in a temporary file, bytes")
-    max_jobs: int = Field(default=1, ge=1, le=64, description="Jobs that run at the same time")
+    max_jobs: int = Field(
+        default=1, ge=0, le=64, description="Jobs that run at the same time; 0: this server takes jobs for others and makes none"
+    )
     max_queue: int = Field(default=16, ge=0, le=10_000, description="Jobs that may wait")
     max_pending_bytes: int = Field(default=1024 * 2**20, ge=0, description="Recordings and photos of jobs that wait or run, bytes")
     max_decoded_bytes: int = Field(default=256 * 2**20, ge=0, description="The same, decoded and held in memory, bytes")

@@ -18,6 +18,7 @@ from core.engine_selection import ENGINE_NAMES, EngineSelector
 from core.engines.base import Engine, FrameCost
 from core.errors import OptionError
 from core.generation_run import session_turn
+from core.media.fragmented_mp4 import StreamPlace
 from core.media.kept_stream import KeptStream
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.cold_start_optimization import Engines, EngineSource
@@ -28,8 +29,9 @@ from core.result_reuse import ResultReuse
 from core.run_request import RunRequest
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
+from core.streaming.engine_renderer import EngineRenderer
 from core.streaming.live import LiveSession
-from core.streaming.load import LiveLoad
+from core.streaming.load import FrameMeter, LiveLoad
 from core.streaming.outputs import LiveOptions
 from core.streaming.recording import SegmentStream
 from core.streaming.spool import SpoolRoom, open_spool_file
@@ -137,11 +139,21 @@ class Studio:
         framing: Framing = Framing(),  # noqa: B008 - frozen
         controls: Controls = Controls(),  # noqa: B008
         options: RenderOptions = RenderOptions(),  # noqa: B008
-        live: LiveOptions | None = None,
+        live: LiveOptions = LiveOptions(),  # noqa: B008
         clock: Callable[[], float] = time.monotonic,
     ) -> LiveSession:
         """A live session on a person (`core.streaming`). Loads and registers on the caller's thread where that is not done yet, which may
         take long. clock: as in LiveSession. Raises as `submit`, and BusyError where it would not keep real time beside those that run.
+        """
+        renderer, meter = self.live_renderer(source, owner, engine, framing, controls, options, live)
+        return LiveSession(renderer, live, options.visemes, clock, meter)
+
+    def live_renderer(
+        self, source: Source | Avatar, owner: str, engine: str, framing: Framing, controls: Controls, options: RenderOptions,
+        live: LiveOptions, place: StreamPlace | None = None, metadata: Mapping[str, str] | None = None,
+    ) -> tuple[EngineRenderer, FrameMeter]:  # fmt: skip
+        """What draws and encodes a live session, and measures what that costs; both are to be closed. place, metadata: as in
+        EngineRenderer. Raises as `live`.
         """
         check_live_options(options)
         run_request = self._videos.checked_run(RunRequest(source, owner, engine, framing, controls, options))
@@ -155,11 +167,11 @@ class Studio:
 
         with contextlib.ExitStack() as if_refused:
             if_refused.callback(session.close)
-            session_load = self.live_load.admit(loaded.engine.name, session.width, session.height, guess)
-            if_refused.callback(session_load.close)
-            begun = LiveSession(prepared, session, options, turn, live, clock, session_load)
+            meter = FrameMeter(self.live_load.admit(loaded.engine.name, session.width, session.height, guess))
+            if_refused.callback(meter.close)
+            renderer = EngineRenderer(prepared, session, options, turn, live, meter, place, metadata)
             if_refused.pop_all()
-        return begun
+        return renderer, meter
 
     def check(self, request: Request) -> None:
         """Raises what `submit` would."""
@@ -259,6 +271,10 @@ class Studio:
         """Removes it from memory and disk, and the kept videos of the person. Bytes freed. Raises AvatarError."""
         avatar = self._avatars.delete(token, owner)
         return avatar.nbytes + self._results.forget(owner, avatar.sha256)
+
+    def avatars_in_memory(self) -> list[str]:
+        """Tokens of the avatars whose registration needs neither the disk nor an engine."""
+        return self._avatars.in_memory()
 
     def share_avatars(self, folder: SharedFolder, key: bytes) -> None:
         """Several machines have avatars together. folder: where they are kept. key: of the names in it, the same on all of them."""

@@ -20,6 +20,7 @@ from core.option_table import OPTION_TABLE, shown_default  # noqa: E402  # the p
 from core.options import PRESETS  # noqa: E402
 from core.settings import Settings  # noqa: E402
 from core.web.api.settings import ServerSettings  # noqa: E402
+from deploy.ray_settings import RaySettings  # noqa: E402
 
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 PLACES = {
@@ -56,6 +57,10 @@ def server_settings() -> str:
     return _settings(ServerSettings, [name for name in ServerSettings.model_fields if name not in Settings.model_fields])
 
 
+def ray_settings() -> str:
+    return _settings(RaySettings, [name for name in RaySettings.model_fields if name not in ServerSettings.model_fields])
+
+
 def _settings(kind: Any, names: Iterable[str]) -> str:
     fields = kind.model_fields
     lines = ((f"`{name.upper()}`", fields[name].description or "", PLACES.get(name) or _default(fields[name].default)) for name in names)
@@ -75,7 +80,9 @@ def _default(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) and value < 1e6 else str(value)
 
 
-TABLES: dict[str, Callable[[], str]] = {"options": options, "presets": presets, "settings": settings, "server_settings": server_settings}
+TABLES: dict[str, Callable[[], str]] = {
+    "options": options, "presets": presets, "settings": settings, "server_settings": server_settings, "ray_settings": ray_settings,
+}  # fmt: skip
 
 
 def with_tables(text: str) -> str:

@@ -29,6 +29,8 @@ from core.types import FPS
 _TICKS = 600
 """Of the picture's times, in a frame of a whole rate."""
 _START_CODE = b"\0\0\1"
+PREROLL = 8 * AAC_FRAME
+"""Samples of sound that an encoder keeps back, and those that it must have heard before, to go on as if it had heard all."""
 _SEI = 6
 """Kind of the units that say which encoder was used; 700 bytes at each key frame."""
 
@@ -38,7 +40,7 @@ class Segment:
     """One piece of a stream. Pieces put one after the other are a fragmented MP4.
 
     index: counts from 0, the "init" piece; the first "media" piece is 1. start_s, duration_s, n_frames: of its picture; its sound may begin
-    and end a few milliseconds beside it. final: nothing follows.
+    and end a few milliseconds beside it. final: nothing follows. sound_end: samples of sound in the stream up to here.
     """
 
     index: int
@@ -48,11 +50,25 @@ class Segment:
     duration_s: float = 0.0
     n_frames: int = 0
     final: bool = False
+    sound_end: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class StreamPlace:
+    """Where a stream goes on that another encoder began with the same arguments. index, n_frames: pieces and frames so far.
+    sound_end: of the last piece. sound_before: (channels, n) float32, the last of the sound before the frames that follow, PREROLL at
+    least where there is so much: it is encoded again, so that the joint is heard as little as any other place.
+    """
+
+    index: int
+    n_frames: int
+    sound_end: int
+    sound_before: Block
 
 
 class FragmentedMp4:
     """One stream. width, height: even. metadata: written to the first piece. crf: as `RenderOptions` has it; None: the usual. rate: frames
-    a second. Not thread-safe.
+    a second. place: where it goes on; None: it begins. Not thread-safe.
 
     Raises EncodingError from any of its methods when an encoder fails.
     """
@@ -66,6 +82,7 @@ class FragmentedMp4:
         metadata: Mapping[str, str],
         crf: int | None = None,
         rate: Fraction = Fraction(FPS),
+        place: StreamPlace | None = None,
     ) -> None:
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             raise EncodingError(f"A video of {width}×{height} pixels cannot be encoded.", "Both sides must be even.")
@@ -92,9 +109,13 @@ class FragmentedMp4:
         )
         self._video_samples: list[boxes.Sample] = []
         self._sound_samples: list[boxes.Sample] = []
-        self._cut_frames = 0
-        self._cut_ticks = 0
-        self._index = 0
+        self._began_frames = self._cut_frames = 0 if place is None else place.n_frames
+        self._cut_ticks = 0 if place is None else place.sound_end
+        self._index = 0 if place is None else place.index
+        self._repeated = 0
+        """Packets of sound to come that the stream has already."""
+        if place is not None:
+            self._begin_before(place, sound_rate_hz)
 
     def initialisation(self) -> Segment:
         """The first piece; asked for once, before the first cut."""
@@ -103,11 +124,11 @@ class FragmentedMp4:
     @property
     def n_frames(self) -> int:
         """Frames given so far."""
-        return self._picture.n_frames
+        return self._began_frames + self._picture.n_frames
 
     @property
     def n_samples(self) -> int:
-        """Samples of sound given so far."""
+        """Samples of sound given to this encoder so far."""
         return self._sound.n_samples
 
     def add_frame(self, picture: av.VideoFrame, *, keyframe: bool = False) -> None:
@@ -137,15 +158,25 @@ class FragmentedMp4:
             except av.FFmpegError as error:
                 raise _failed(error) from error
         first, ticks = self._cut_frames, self._cut_ticks
-        self._cut_frames = self._picture.n_frames
+        self._cut_frames = self.n_frames
         self._cut_ticks += sum(sample.duration for sample in self._sound_samples)
         self._index += 1
         data = boxes.fragment(self._index, first * self._frame_ticks, self._video_samples, ticks, self._sound_samples)
         self._video_samples, self._sound_samples = [], []
         frames = self._cut_frames - first
-        return Segment(self._index, "media", data, float(first / self._rate), float(frames / self._rate), frames, final)
+        return Segment(self._index, "media", data, float(first / self._rate), float(frames / self._rate), frames, final, self._cut_ticks)
+
+    def _begin_before(self, place: StreamPlace, sound_rate_hz: int) -> None:
+        """Gives the encoder the end of the sound before again, from a packet's first sample on, and leaves out what the stream has."""
+        end = round(place.n_frames * sound_rate_hz / self._rate)
+        held = place.sound_before.shape[1]
+        first = -(-(end - held) // AAC_FRAME) * AAC_FRAME  # the encoders' packets begin at the same samples
+        self._repeated = max(0, place.sound_end - first) // AAC_FRAME
+        self.add_sound(place.sound_before[:, held - (end - first) :])
 
     def _take_sound(self, packets: list[av.Packet]) -> None:
+        left_out, packets = packets[: self._repeated], packets[self._repeated :]
+        self._repeated -= len(left_out)
         self._sound_samples += [boxes.Sample(bytes(packet), packet.duration or AAC_FRAME) for packet in packets]
 
 

@@ -55,6 +55,11 @@ class RegistrationMemory:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
+    def kept(self) -> list[Key]:
+        """Those of avatars."""
+        with self._lock:
+            return [key for key in self._kept if key not in self._passing]
+
     def put(self, key: Key, registration: Registration, *, passing: bool = False) -> None:
         """passing: it is of nobody's avatar."""
         with self._lock:

@@ -22,8 +22,8 @@ TRIED_S = 2.0
 class Degradation:
     """One part that does not work as it should, while the service goes on without it.
 
-    part: "outputs" (no video can be written), "cache" (nothing is kept, nobody registered), "jobs" (they do not outlive a restart) or
-    "files" (the shared store does not answer).
+    part: "outputs" (no video can be written), "cache" (nothing is kept, nobody registered), "jobs" (they do not outlive a restart, or
+    nobody is there to do them) or "files" (the shared store does not answer).
     code: "disk_full", "disk_unusable" or "". message: why, in a sentence without folders.
     """
 
@@ -52,7 +52,9 @@ class Health:
     def _tried(self) -> list[Degradation]:
         service = self._service
         found = [*_problem("outputs", service.outputs.check), *_problem("cache", service.cache.check)]
-        problem = service.jobs.problem
+        problem = service.jobs.problem or (
+            "" if service.settings.max_jobs or service.jobs.slots else "No server that makes videos is known to live: jobs wait for one."
+        )
         if problem:
             found.append(Degradation("jobs", "", hide_paths(problem)))
         if service.files is not None and (problem := service.files.problem):
@@ -69,6 +71,8 @@ class Health:
             engine, problem = studio.choose_engine("auto")[0], ""
         except (EngineUnavailable, OptionError) as error:
             engine, problem = "", hide_paths(str(error))
+        if not self._service.settings.max_jobs:
+            told["ready"] = True  # to take jobs: who makes them, and whether anybody does, is told by `queue` and `degraded`
         return {**told, "engine": engine, "problem": problem, "degraded": [asdict(one) for one in self.degraded()]}
 
 

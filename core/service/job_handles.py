@@ -20,8 +20,9 @@ class JobHandles:
     def __init__(self) -> None:
         self._handles: dict[str, Future[Any]] = {}
 
-    def open(self, job_id: str) -> None:
-        self._handles[job_id] = Future()
+    def open(self, job_id: str) -> Future[Any]:
+        """The same one where it is open already."""
+        return self._handles.setdefault(job_id, Future())
 
     def get(self, job_id: str) -> Future[Any]:
         """Raises UnknownJob."""

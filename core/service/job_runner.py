@@ -49,9 +49,15 @@ def owner_topic(owner: str) -> str:
 class Running:
     """One job that runs in this process: its latest progress, and how it is stopped. `work` is given this to report to."""
 
-    def __init__(self, record: JobRecord, tell: Callable[[Running, bool], None], tell_owner: Callable[[JobRecord], None]) -> None:
+    def __init__(
+        self,
+        record: JobRecord,
+        tell: Callable[[Running, bool], None],
+        noted: Callable[[JobRecord], None],
+        tell_owner: Callable[[JobRecord], None],
+    ) -> None:
         self.record = record
-        self._tell, self._tell_owner = tell, tell_owner
+        self._tell, self._noted, self._tell_owner = tell, noted, tell_owner
         self._stop: Callable[[], None] | None = None
         self._cancelled = threading.Event()
         self._lock = threading.Lock()
@@ -68,12 +74,13 @@ class Running:
         self._tell(self, progress.preview)
 
     def note(self, result: Mapping[str, Any]) -> None:
-        """What is known of the result so far, for those who look at the job in this process."""
+        """What is known of the result so far, for those who look at the job."""
         with self._lock:
             self.record = dataclasses.replace(self.record, result={**(self.record.result or {}), **result})
+        self._noted(self.record)
 
     def note_made(self, result: Mapping[str, Any]) -> None:
-        """The video can be seen in this process, though the job goes on."""
+        """The video can be seen, though the job goes on."""
         self.note(result)
         self._tell_owner(self.record)
 
@@ -105,10 +112,11 @@ class Work(Protocol):
 
 
 class JobRunner:
-    """slots: jobs at the same time. liveness: tells others that this process lives.
+    """slots: jobs at the same time; with 0 it takes none. liveness: tells others that this process lives.
 
     on_end: called with the record of each job that ended here, on its thread. resting: how many of them were begun and have given way to
-    others (core/scheduler.py); they take no slot.
+    others (core/scheduler.py); they take no slot. worker: the name of this process among those that share the store, which no other had
+    before; "" for one made up here.
     """
 
     def __init__(
@@ -120,23 +128,26 @@ class JobRunner:
         liveness: WorkerLiveness,
         on_end: Callable[[JobRecord], None],
         resting: Callable[[], int] = lambda: 0,
+        worker: str = "",
     ) -> None:
-        self.worker = secrets.token_hex(8)
+        self.worker = worker or secrets.token_hex(8)
         self._store, self._topics, self._work, self._liveness, self._on_end = store, topics, work, liveness, on_end
         self._running: dict[str, Running] = {}
         self._lock = threading.Lock()
         self._wake = threading.Semaphore(0)
         self._closing = False
-        liveness.announce(self.worker)
         self._slots, self._resting = slots, resting
+        liveness.announce(self.worker, slots)
         self._claiming = threading.Lock()
         self._threads = [threading.Thread(target=self._loop, name=f"jobs-{n}", daemon=True) for n in range(slots)]
+        self._ending = threading.Event()
+        self._looking = threading.Thread(target=self._look, name="jobs-look", daemon=True)
         self._end_watch = topics.subscribe(QUEUE, self._wake.release)
         self._recorded_s: dict[str, float] = {}
 
     def start(self) -> None:
         self.take_over()
-        for thread in self._threads:
+        for thread in (*self._threads, self._looking):
             thread.start()
 
     def job_rests(self) -> None:
@@ -153,7 +164,7 @@ class JobRunner:
 
     def take_over(self) -> None:
         """Puts the jobs of processes that died back into the queue."""
-        self._liveness.announce(self.worker)
+        self._liveness.announce(self.worker, self._slots)
         with self._claiming:  # what is claimed is known to run before anybody looks
             with self._lock:
                 running = set(self._running)
@@ -174,6 +185,7 @@ class JobRunner:
     def close(self, grace_s: float, timeout_s: float) -> None:
         """Takes no more jobs. Those that run have `grace_s` to end; then they go back into the queue, for the next process."""
         self._closing = True
+        self._ending.set()
         self._end_watch()
         for _ in self._threads:
             self._wake.release()
@@ -195,8 +207,17 @@ class JobRunner:
             if thread.is_alive():
                 thread.join(max(0.0, deadline - time.monotonic()))
 
+    def _look(self) -> None:
+        """On a thread of its own: others' jobs do not wait until what runs here has ended."""
+        while not self._ending.wait(LOOK_S):
+            try:
+                self.take_over()
+            except BusyError:  # the store is away, which it says by itself
+                pass
+            except Exception:  # the store failed: the next look may find it well again
+                logger.exception("it cannot be seen what others left behind")
+
     def _loop(self) -> None:
-        looked_s = time.monotonic()
         while not self._closing:
             try:
                 running = self._claimed()
@@ -204,9 +225,6 @@ class JobRunner:
                     self._do(running)
                     continue
                 self._wake.acquire(timeout=LOOK_S)
-                if time.monotonic() - looked_s > LOOK_S:
-                    looked_s = time.monotonic()
-                    self.take_over()
             except Exception:  # the store failed: the next look may find it well again
                 logger.exception("the queue cannot be read")
                 time.sleep(LOOK_S)
@@ -220,7 +238,7 @@ class JobRunner:
             record = self._store.claim(self.worker, time.time())
             if record is None:
                 return None
-            running = Running(record, self._told, lambda record: self._topics.publish(owner_topic(record.owner)))
+            running = Running(record, self._told, self._noted, lambda record: self._topics.publish(owner_topic(record.owner)))
             with self._lock:
                 self._running[record.id] = running
             return running
@@ -280,6 +298,13 @@ class JobRunner:
         self._on_end(dataclasses.replace(record, state=state, ended_s=now_s, result=result, error=error))
         self._topics.publish(job_topic(record.id))
         self._topics.publish(owner_topic(record.owner))
+
+    def _noted(self, record: JobRecord) -> None:
+        try:
+            self._store.note_running(record.id, record.result or {})
+        except BusyError:  # the store is away: in other processes it is known when the job has ended
+            pass
+        self._topics.publish(job_topic(record.id))
 
     def _told(self, running: Running, preview: bool) -> None:
         """Progress: at once to who watches in this process, from time to time to the store and the other processes, and of a preview."""

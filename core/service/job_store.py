@@ -6,6 +6,7 @@ records are kept.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -68,6 +69,10 @@ class Admission:
     owner_max: int
     max_bytes: int
 
+    def beside(self, slots: int) -> Admission:
+        """The same and `slots` jobs more, of all together and of one owner."""
+        return dataclasses.replace(self, max_unended=self.max_unended + slots, owner_max=self.owner_max + slots)
+
 
 @dataclass(frozen=True)
 class Totals:
@@ -102,6 +107,9 @@ class JobStore(Protocol):
     def position(self, job_id: str) -> int:
         """How many queued jobs are before this one, itself counted; 0 where it is not queued."""
 
+    def waiting(self) -> list[str]:
+        """The ids of queued jobs that any worker may run."""
+
     def claim(self, worker: str, now_s: float) -> JobRecord | None:
         """The job that is next, as running on `worker`; None where nothing waits for it. Owners with fewer running jobs come first,
         then those of whom fewer jobs were begun since the waiting one was sent: one after the other, in turns. A job during which the
@@ -109,6 +117,9 @@ class JobStore(Protocol):
         """
 
     def progress(self, job_id: str, stage: str, done: int, total: int, animating_s: float, now_s: float) -> None: ...
+
+    def note_running(self, job_id: str, result: Mapping[str, Any]) -> None:
+        """Records what is known of the result of a running job so far."""
 
     def finish(
         self, job_id: str, state: JobState, now_s: float, result: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None

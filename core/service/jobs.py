@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from core.errors import BusyError, Cancelled
+from core.errors import BusyError, Cancelled, EngineUnavailable
 from core.service.errors import UnknownJob
 from core.service.job_handles import JobHandles
 from core.service.job_inputs import DecodedInputs, JobInputs
@@ -28,6 +28,7 @@ from core.service.job_views import PROLONGED, JobView, view_of
 from core.service.leases import made_room
 from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
+from core.service.remote_streams import RemoteStream, StreamMakers
 from core.service.topics import Topics
 from core.service.worker_liveness import WorkerLiveness
 
@@ -38,13 +39,16 @@ CLOSING = "closing"
 """Topic: this process stops."""
 LOOK_S = 5.0
 """How often who watches looks unasked: news between processes may get lost."""
+ASKED_S = 1.0
+"""The same, of a reader who waits for the first piece of a stream, and may have left."""
 LAST_LOOK_S = 2.0
 """How long the store stays open for those who watch, so that they read the last state of their job."""
 
 
 class Jobs:
     """store, topics, inputs, outputs: shared by the processes of the machine. work: does one job, with its decoded inputs where they are
-    kept. admission: how much may wait. ttl_s: how long an ended job is kept. on_end, resting: as in JobRunner. Thread-safe.
+    kept. admission: how much may wait beside what can run. ttl_s: how long an ended job is kept. on_end, resting, worker: as
+    in JobRunner. makers: of streams, where other processes make them; None: this one does. Thread-safe.
     """
 
     def __init__(
@@ -62,9 +66,12 @@ class Jobs:
         ttl_s: float,
         on_end: Callable[[JobRecord], None] = lambda record: None,
         resting: Callable[[], int] = lambda: 0,
+        worker: str = "",
+        makers: StreamMakers | None = None,
     ) -> None:
         self.topics, self.inputs = topics, inputs
         self._store, self._outputs, self._admission, self._ttl_s = store, outputs, admission, ttl_s
+        self._liveness = liveness
         self._decoded = DecodedInputs(decoded_bytes)
         self._handles = JobHandles()
         self._told_end = on_end
@@ -72,8 +79,12 @@ class Jobs:
         self._watching: set[object] = set()
         self._watchers = threading.Condition()
 
+        self._slots, self._makers = slots, makers
+
         def do(running: Running) -> Mapping[str, Any]:
             record = running.record
+            if record.kind == "stream":
+                self._handles.open(record.id)
             with made_room(Path(record.output).parent) if record.output else contextlib.nullcontext():
                 decoded = [self._decoded.take(record.id)]
                 if record.kind == "stream":  # its client may have had pieces: it is not begun again
@@ -84,7 +95,7 @@ class Jobs:
                     when_files_answer(running, lambda: outputs.share(Path(record.output)))
             return result
 
-        self._runner = JobRunner(store, topics, do, slots, liveness, self._on_end, resting)
+        self._runner = JobRunner(store, topics, do, slots, liveness, self._on_end, resting, worker)
 
     @property
     def worker(self) -> str:
@@ -94,6 +105,11 @@ class Jobs:
     def problem(self) -> str:
         """Why jobs do not outlive this process now; "" where they do."""
         return self._store.problem
+
+    @property
+    def slots(self) -> int:
+        """Jobs that are done at the same time by all processes that share the store and are known to live."""
+        return self._liveness.slots()
 
     def start(self) -> None:
         """Begins to work, first on what another process left behind."""
@@ -133,27 +149,33 @@ class Jobs:
         """Raises BusyError where a job would not be accepted now: asked before anything is read for it."""
         if self._stopping:
             raise stopping()
-        self._store.check_room(owner, self._admission, input_bytes)
+        self._store.check_room(owner, self._admission.beside(self._liveness.slots()), input_bytes)
 
     def submit(self, new: NewJob[Any]) -> JobView:
         """Records the job; when this returns, it is accepted. Where it is the same as one that is under way, or has its idempotency key, it
         is that one. Raises BusyError, KeyReused, OutputError, InputError; nothing is left behind then.
         """
         job_id = secrets.token_urlsafe(16)
-        record = new.record(job_id, self.inputs.take(job_id, {} if new.done is not None else new.files), self.worker)
+        if new.kind == "stream" and self._makers is None and not self._slots:
+            raise EngineUnavailable("This server makes no videos itself, and streams none of others.", "Ask for a file.", code="no_streams")
+        pinned_to = "" if self._makers is not None else self.worker
+        record = new.record(job_id, self.inputs.take(job_id, {} if new.done is not None else new.files), pinned_to)
         if new.done is None:
             self._decoded.keep(job_id, new.decoded, new.decoded_bytes)
             if new.kind == "stream":
-                self._handles.open(job_id)
+                handle = self._handles.open(job_id)
+                if self._makers is not None:
+                    handle.set_result(RemoteStream(job_id, self._makers, lambda left: self._worker_of(job_id, left)))
         try:
             if self._stopping:
                 raise stopping()
             if new.done is not None and new.output is not None:
                 self._outputs.share(new.output)
-            accepted = self._store.add(record, self._admission)
+            admission = self._admission.beside(self._liveness.slots())
+            accepted = self._store.add(record, admission)
             if accepted.id != job_id and self._lost(accepted):  # done under the same key, and its video made room meanwhile
                 self._remove([accepted])
-                accepted = self._store.add(record, self._admission)
+                accepted = self._store.add(record, admission)
         except BaseException:
             self._let_go(record)
             raise
@@ -331,11 +353,34 @@ class Jobs:
         except BusyError:  # the store is away
             return False
 
+    def waiting(self) -> list[str]:
+        """The ids of jobs that wait for a place anywhere. Raises BusyError while the store is away."""
+        return self._store.waiting()
+
     def totals(self) -> dict[str, int]:
         totals = self._store.totals()
         return {"running": totals.running, "waiting": totals.queued}
 
     # ---- within
+
+    def _worker_of(self, job_id: str, left: threading.Event) -> str:
+        """Who does a job, once somebody does. left: nobody waits for it any longer. Raises what it ended with, or Cancelled."""
+        changed = threading.Event()
+        end = self.topics.subscribe(job_topic(job_id), changed.set)
+        try:
+            while not (left.is_set() or self._stopped):
+                changed.clear()
+                record = self._store.get(job_id)
+                if record is None:
+                    break
+                if record.state == "running" or record.state == "done":
+                    return record.worker
+                if record.ended:
+                    raise view_of(record, 0).error or Cancelled("The job was cancelled.", code="cancelled")
+                changed.wait(ASKED_S)
+        finally:
+            end()
+        raise Cancelled("The job was cancelled.", code="cancelled")
 
     def _has_seen_all(self, watcher: object) -> None:
         with self._watchers:

@@ -7,13 +7,14 @@ import logging
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from core.errors import Cancelled, TalkingHeadError
 from core.service.errors import TooMany
 from core.service.job_views import error_view
+from core.service.live_messages import SayRequest
 from core.service.quotas import RateLimit
 from core.speech_synthesis.base import Speech, Voice
 from core.speech_synthesis.speaker import Speaker
@@ -36,19 +37,6 @@ SLICE_S = 0.25
 """Of speech that is handed over at once."""
 WAIT_S = 5.0
 """After so long there may be room for another text."""
-
-
-@dataclass(frozen=True)
-class SayRequest:
-    """text: plain, or SSML where it begins with <speak. voice: "" for the default. id: by which events tell of it. keep: its speech may
-    answer the same text of the same owner later.
-    """
-
-    text: str
-    voice: str = ""
-    speed: float = 1.0
-    id: str = ""
-    keep: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +63,7 @@ class LiveSpeech:
         self._threads = threading.Semaphore(MAX_THREADS)
 
     def say(
-        self, request: SayRequest, on_end: Callable[[dict[str, Any]], None] = lambda report: None,
+        self, request: SayRequest, on_end: Callable[[Mapping[str, Any]], None] = lambda report: None,
         on_sound: Callable[[], None] = lambda: None,
     ) -> Say:  # fmt: skip
         """Takes a text: it is spoken after all that the session was given before. on_end, on_sound: as in `Say`.

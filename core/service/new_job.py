@@ -40,7 +40,7 @@ class NewJob(Generic[T]):
     client_state: Mapping[str, Any] | None = None
 
     def record(self, job_id: str, taken: InputFiles, worker: str) -> JobRecord:
-        """taken: of `files`. worker: the one of this process, the only one that may run a stream."""
+        """taken: of `files`. worker: the only one that may run a stream, "" for any."""
         request, now_s = {**self.request, **taken.hashes}, time.time()
         record = JobRecord(
             job_id,

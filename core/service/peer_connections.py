@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.service.errors import PeersUnavailable
+from core.service.live_messages import LiveRequest
 from core.service.live_sessions import LiveSessions
-from core.service.resumable_session import LiveRequest
 from core.settings import Settings
 
 

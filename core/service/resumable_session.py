@@ -6,125 +6,54 @@ is taken twice.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import secrets
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import InputError, TalkingHeadError
-from core.media.jpeg import as_jpeg
-from core.service.live_speech import LiveSpeech, SayRequest
+from core.service.held_session import HeldSession, Report
+from core.service.live_messages import (
+    ClientMessage,
+    EndOfUtterance,
+    Interruption,
+    LiveMessage,
+    LiveRequest,
+    MediaPiece,
+    Missed,
+    NewControls,
+    PieceKind,
+    Place,
+    SayRequest,
+    Sound,
+)
+from core.service.live_speech import LiveSpeech
 from core.service.options import controls_of
 from core.streaming.live import LiveSession
-from core.streaming.outputs import LiveEvent, LiveFrame, LivePacket, LiveSegment, OutputKind
+from core.streaming.outputs import LiveEvent, LiveFrame, LivePacket, LivePicture, LiveSegment
 from core.types import FPS
 
 REPLAY_BYTES = 4 * 2**20
 REPLAY_MESSAGES = 2048
 """Of what was sent last: more than lies in the buffers of a connection that breaks."""
-FEED_S = 0.25
-"""How long one try to hand over sound waits for room; a connection that is told to leave does so within it."""
-
-PieceKind = Literal["init", "segment", "picture", "sound"]
-Leaving = Literal["", "taken_over", "replaced", "stopping"]
 
 
-@dataclass(frozen=True)
-class LiveRequest:
-    """What a new session is asked for. rate_hz, channels: of the sound that will be fed. output: as in LiveOptions; packets are given to
-    watchers alone, and kept for nobody. options: by name. background: the file of a picture behind the person, b"" for none.
-    """
+class ResumableSession(HeldSession):
+    """A session of this process. speech: of the texts that it says. id, secret: chosen here where they are not given."""
 
-    rate_hz: int = 16_000
-    channels: int = 1
-    output: OutputKind = "segments"
-    engine: str = "auto"
-    options: Mapping[str, Any] = field(default_factory=dict)
-    background: bytes = field(default=b"", repr=False)
+    here = True
 
-
-@dataclass(frozen=True, eq=False)
-class MediaPiece:
-    """One piece of a session's video. init, segment: of a fragmented MP4; picture: a JPEG; sound: 16-bit little-endian mono samples.
-
-    speaking: whether the person speaks in it. sequence: counts the pieces of the session from 0. at_s, duration_s: in seconds of video.
-    """
-
-    kind: PieceKind
-    speaking: bool
-    generation: int
-    sequence: int
-    at_s: float
-    duration_s: float
-    data: bytes
-
-
-LiveMessage = MediaPiece | LiveEvent
-Watched = LiveMessage | LivePacket
-
-
-@dataclass(frozen=True)
-class Missed:
-    """gap: some of what was missed is kept no longer; `messages` are a new beginning then."""
-
-    gap: bool
-    messages: list[LiveMessage]
-
-
-class Peer(Protocol):
-    """The other side of a connection."""
-
-    @property
-    def heard_s(self) -> float:
-        """When anything came from it last, by time.monotonic()."""
-
-    def ping(self) -> None:
-        """Asks for a sign of life. Does not wait."""
-
-
-class Attachment:
-    """The hold of one connection on a session. next_number: of the message that comes next from it. leave: set, it lets go.
-
-    why: it is to leave; "" where it leaves by itself. Used on the event loop.
-    """
-
-    def __init__(self, peer: Peer, next_number: int) -> None:
-        self.peer, self.next_number = peer, next_number
-        self.leave = asyncio.Event()
-        self.why: Leaving = ""
-
-    def dismiss(self, why: Leaving) -> None:
-        self.why = self.why or why
-        self.leave.set()
-
-
-class ResumableSession:
-    """`produce` and `take` are called on any thread, one of each at a time.
-
-    received: messages of the client that were taken so far; the next one has this number. attachment: of the connection that has the
-    session. free: no connection has it. left_s: since when. speech: of the texts that the session says.
-    """
-
-    def __init__(self, owner: str, request: LiveRequest, session: LiveSession, speech: LiveSpeech) -> None:
-        self.owner, self.request, self.session, self.speech = owner, request, session, speech
-        self.id, self.secret = secrets.token_urlsafe(16), secrets.token_urlsafe(24)
-        self.since_s = self.left_s = time.monotonic()
-        self.received = 0
-        self.about: dict[str, Any] = {}
-        """What the session's event "ready" told."""
-        self.attachment: Attachment | None = None
-        self.free = asyncio.Event()
-        self.free.set()
-        self.expiry: asyncio.TimerHandle | None = None
-        self.watchers: list[Callable[[Watched], None]] = []
-        """Called with all that is made, for the client or for them alone, on the thread that makes it."""
+    def __init__(
+        self, owner: str, request: LiveRequest, session: LiveSession, speech: LiveSpeech, id: str | None = None, secret: str | None = None
+    ) -> None:
+        super().__init__(owner, request, id or secrets.token_urlsafe(16), secret or secrets.token_urlsafe(24))
+        self.session, self.speech = session, speech
+        self.engine, self.metadata = session.engine, session.metadata
+        self._received = 0
         self._sequence = self._n_events = self._n_said = 0
         self._odd = b""
         self._init: MediaPiece | None = None
@@ -132,10 +61,28 @@ class ResumableSession:
         self._sent_bytes = 0
         self._lock = threading.Lock()
 
+    @property
+    def received(self) -> int:
+        return self._received
+
+    @property
+    def closed(self) -> bool:
+        return self.session.closed
+
+    @property
+    def generation(self) -> int:
+        return self.session.generation
+
+    @property
+    def buffered_s(self) -> float:
+        return float(self.session.stats()["buffered_s"])
+
+    def close(self) -> None:
+        self.session.close()
+
     # ---- from the session to the client
 
     def produce(self, timeout_s: float) -> list[LiveMessage]:
-        """What is due, kept for another time; waits for it. Raises what the engine raised."""
         output = self.session.next_output(timeout_s)
         if output is None:
             return []
@@ -143,6 +90,8 @@ class ResumableSession:
             for watcher in list(self.watchers):
                 watcher(output)
             return []
+        if isinstance(output, LiveFrame):
+            raise TypeError("a session of frames cannot be resumed")
         messages = list(self._messages(output))
         with self._lock:
             for message in messages:
@@ -156,10 +105,6 @@ class ResumableSession:
         return messages
 
     def missed(self, last: int, last_event: int | None = None) -> Missed:
-        """By a client that got the piece of sequence `last` last, and the event of that number; -1 for none. None: it does not count
-        events; then it is told again of those behind that piece.
-        """
-
         def is_new(sequence: int, message: LiveMessage) -> bool:
             if last_event is None or isinstance(message, MediaPiece):
                 return sequence > last
@@ -174,26 +119,55 @@ class ResumableSession:
         self.session.request_keyframe()
         return Missed(True, [self._init] if self._init is not None else [])
 
+    def request_keyframe(self) -> None:
+        self.session.request_keyframe()
+
     # ---- from the client to the session
 
-    def take(self, attachment: Attachment, do: Callable[[], bool]) -> bool:
-        """Does what the next message of a connection asks for, unless that was done already: a client sends again what it has no word of.
-
-        do: returns False where there is no room for it now; then nothing is counted, and it is tried again. Raises what `do` raises; what
-        is refused is counted, since it would be refused again.
-        """
-        if attachment.next_number >= self.received:
+    def take(self, place: Place, message: ClientMessage) -> bool:
+        if place.next_number >= self._received:
             try:
-                if not do():
+                if not self._do(message):
                     return False
             except InputError:
-                self._count(attachment)
+                self._count(place)
                 raise
-        self._count(attachment)
+        self._count(place)
         return True
 
-    def feed(self, chunk: bytes, wait_s: float = FEED_S) -> bool:
-        """Sound, cut anywhere. False: there was no room within `wait_s`, nothing was taken. Raises AudioError."""
+    def hear(self, samples: NDArray[np.int16], rate_hz: int) -> None:
+        self.session.feed(samples, rate_hz)
+
+    def end_of_utterance(self) -> None:
+        self._odd = b""
+        self.session.end_of_utterance()
+
+    def say(
+        self, request: SayRequest, on_end: Callable[[Report], None] = lambda report: None, on_sound: Callable[[], None] = lambda: None
+    ) -> None:
+        self.speech.say(request, on_end, on_sound)
+
+    def interrupt(self) -> None:
+        self._odd = b""
+        self.session.interrupt()
+
+    # ---- within
+
+    def _do(self, message: ClientMessage) -> bool:
+        if isinstance(message, Sound):
+            return self._feed(message.chunk, message.wait_s)
+        if isinstance(message, SayRequest):
+            self._say(message)
+        elif isinstance(message, EndOfUtterance):
+            self.end_of_utterance()
+        elif isinstance(message, Interruption):
+            self.interrupt()
+        elif isinstance(message, NewControls):
+            self.session.set_controls(controls_of(message.values))
+        return True
+
+    def _feed(self, chunk: bytes, wait_s: float) -> bool:
+        """False: there was no room within `wait_s`, nothing was taken. Raises AudioError."""
         if self.request.channels == 1:
             return self.session.feed(chunk, self.request.rate_hz, wait_s)
         data = self._odd + chunk
@@ -204,12 +178,8 @@ class ResumableSession:
         self._odd = data[whole:]
         return True
 
-    def end_of_utterance(self) -> None:
-        self._odd = b""
-        self.session.end_of_utterance()
-
-    def say(self, request: SayRequest) -> None:
-        """Takes a text. What is wrong with it is told by an event, so that it reaches a client that comes back, too."""
+    def _say(self, request: SayRequest) -> None:
+        """What is wrong with a text is told by an event, so that it reaches a client that comes back, too."""
         request = dataclasses.replace(request, id=request.id or str(self._n_said))
         self._n_said += 1
         try:
@@ -217,22 +187,11 @@ class ResumableSession:
         except TalkingHeadError as error:
             self.speech.tell_failed(request.id, error)
 
-    def interrupt(self) -> None:
-        """Forgets the speech that was not sent yet, of texts too."""
-        self._odd = b""
-        self.session.interrupt()
+    def _count(self, place: Place) -> None:
+        place.next_number += 1
+        self._received = max(self._received, place.next_number)
 
-    def set_controls(self, values: dict[str, Any]) -> None:
-        """Raises OptionError."""
-        self.session.set_controls(controls_of(values))
-
-    # ---- within
-
-    def _count(self, attachment: Attachment) -> None:
-        attachment.next_number += 1
-        self.received = max(self.received, attachment.next_number)
-
-    def _messages(self, output: LiveEvent | LiveFrame | LiveSegment) -> Iterator[LiveMessage]:
+    def _messages(self, output: LiveEvent | LivePicture | LiveSegment) -> Iterator[LiveMessage]:
         if isinstance(output, LiveEvent):
             if output.kind == "ready":
                 self.about = output.data
@@ -240,9 +199,9 @@ class ResumableSession:
                 yield dataclasses.replace(output, number=self._n_events)
                 self._n_events += 1
             return
-        if isinstance(output, LiveFrame):
-            pcm = np.clip(np.rint(output.sound[0] * 32767), -32768, 32767).astype("<i2").tobytes()
-            pieces: tuple[tuple[PieceKind, bytes], ...] = (("picture", as_jpeg(output.frame)), ("sound", pcm))
+        if isinstance(output, LivePicture):
+            pcm = np.clip(np.rint(output.sound * 32767), -32768, 32767).astype("<i2").tobytes()
+            pieces: tuple[tuple[PieceKind, bytes], ...] = (("picture", output.data), ("sound", pcm))
             for kind, data in pieces:
                 yield self._piece(kind, output.speaking, output.generation, output.at_s, 1 / FPS, data)
             return

@@ -24,11 +24,13 @@ from core.service.job_store import Admission, JobRecord
 from core.service.job_work import JobWork
 from core.service.jobs import Jobs
 from core.service.listening import Listening
+from core.service.live_source import LiveSource
 from core.service.outputs import INPUTS, OutputFolder
 from core.service.page_size import PageSize
 from core.service.peer_connections import PeersSource
 from core.service.preparations import Preparations
 from core.service.recorded_words import RecordedWords
+from core.service.remote_streams import StreamMakers
 from core.service.requests import Requests
 from core.service.speech_recognition import SpeechRecognition
 from core.service.spoken_sounds import SpokenSounds
@@ -54,12 +56,13 @@ class Service:
     the caller's.
 
     outputs: prepared. settings: of the deployment, the studio's without them. kokoro_file: as `Speaker` takes it. webrtc: makes the WebRTC
-    connections of a server's live sessions; None where there are none.
+    connections of a server's live sessions; None where there are none. worker, makers: as in `Jobs`. live_source: where live sessions are
+    made and found; None: here.
     """
 
     def __init__(
         self, studio: Studio, outputs: OutputFolder, settings: Settings | None = None, kokoro_file: NetworkFile | None = None,
-        webrtc: PeersSource | None = None,
+        webrtc: PeersSource | None = None, worker: str = "", makers: StreamMakers | None = None, live_source: LiveSource | None = None,
     ) -> None:  # fmt: skip
         settings = studio.settings if settings is None else settings
         cache = CacheFolder(settings.cache_dir)
@@ -79,6 +82,7 @@ class Service:
             return folder
 
         self.studio, self.outputs, self.settings, self.webrtc = studio, outputs, settings, webrtc
+        self.live_source = live_source
         self._state = state = open_state(settings, str(cache.root), jobs_folder, outputs.root)
         self.files = state.files
         shared_inputs: SharedFolder | None = None
@@ -103,14 +107,16 @@ class Service:
             state.liveness,
             slots=settings.max_jobs,
             admission=Admission(
-                settings.max_jobs + settings.max_queue,
-                settings.max_jobs + (settings.max_queue + 1) // 2,  # one owner leaves room for the others
+                settings.max_queue,
+                (settings.max_queue + 1) // 2,  # one owner leaves room for the others
                 settings.max_pending_bytes,
             ),
             decoded_bytes=settings.max_decoded_bytes,
             ttl_s=settings.output_ttl_s,
             on_end=self._job_ended,
             resting=lambda: studio.scheduler.n_resting,
+            worker=worker,
+            makers=makers,
         )
         self.page_size = PageSize(studio, settings, cache)
         self.downloads = Downloads(self.jobs, outputs)
@@ -156,12 +162,14 @@ class Service:
         self.cache.close()
 
     def queue(self) -> dict[str, int]:
-        """Jobs that run and wait now, on all processes that share the store, and how many may at most (of this one). While the store is
-        away it is what was known last: who asks whether the service lives is answered.
+        """Jobs that run and wait now, on all processes that share the store; how many run at most, of this process (max_jobs) and of all
+        that are known to live (slots), and how many may wait. While the store is away it is what was known last: who asks whether the
+        service lives is answered.
         """
         with contextlib.suppress(BusyError):
             self._totals = self.jobs.totals()
-        return {**self._totals, "max_jobs": self.settings.max_jobs, "max_queue": self.settings.max_queue}
+        limits = {"max_jobs": self.settings.max_jobs, "slots": self.jobs.slots, "max_queue": self.settings.max_queue}
+        return {**self._totals, **limits}
 
     def cache_stats(self) -> dict[str, Any]:
         """Counts of the caches, in plain JSON types."""

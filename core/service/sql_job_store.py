@@ -22,7 +22,7 @@ CREATE INDEX IF NOT EXISTS by_owner ON jobs (owner, number);
 """
 _JSON = ("request", "result", "error")
 _BOOLEAN = ("kept", "cancel_requested")
-_BACK = "UPDATE jobs SET state = 'queued', stage = 'queued', worker = '', done = 0, total = 0, animating_s = 0"
+_BACK = "UPDATE jobs SET state = 'queued', stage = 'queued', worker = '', done = 0, total = 0, animating_s = 0, result = 'null'"
 _UNENDED = "state IN ('queued', 'running')"
 
 
@@ -76,7 +76,7 @@ class SqlJobStore(abc.ABC):
                     return same
             elif not record.ended:
                 where = f"owner = ? AND kind = ? AND fingerprint = ? AND {_UNENDED} AND cancel_requested = 0 AND pinned_to = ''"
-                same = _one(db, where, record.owner, record.kind, record.fingerprint) if not record.pinned_to else None
+                same = _one(db, where, record.owner, record.kind, record.fingerprint) if record.kind != "stream" else None
                 if same is not None:
                     db.execute("UPDATE jobs SET kept = 1 WHERE id = ?", (same.id,))
                     return dataclasses.replace(same, kept=True)
@@ -108,14 +108,13 @@ class SqlJobStore(abc.ABC):
         )
         return int(self._read(lambda db: db.execute(before, (job_id,)).fetchone()[0]))
 
-    def claim(self, worker: str, now_s: float) -> JobRecord | None:
-        running = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.state = 'running')"
-        overtook = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.started_s > jobs.created_s)"
-        given_up = f"attempts / {ATTEMPTS_IN_PLACE}"
-        next_one = f"state = 'queued' AND pinned_to IN ('', ?) ORDER BY {running}, {given_up}, {overtook}, number LIMIT 1"
+    def waiting(self) -> list[str]:
+        those = "SELECT id FROM jobs WHERE state = 'queued' AND pinned_to = ''"
+        return [job_id for (job_id,) in self._read(lambda db: db.execute(those).fetchall(), at_once=True)]
 
+    def claim(self, worker: str, now_s: float) -> JobRecord | None:
         def work(db: Database) -> JobRecord | None:
-            record = _one(db, next_one, worker)
+            record = self._next(db, worker, now_s)
             if record is None:
                 return None
             db.execute(
@@ -124,14 +123,31 @@ class SqlJobStore(abc.ABC):
             )
             return _one(db, "id = ?", record.id)
 
-        if self._read(lambda db: _one(db, next_one, worker)) is None:  # a look is cheap, a transaction keeps others waiting
+        if self._read(lambda db: self._next(db, worker, now_s)) is None:  # a look is cheap, a transaction keeps others waiting
             return None
         return self._transaction(work)
+
+    def _next(self, db: Database, worker: str, now_s: float) -> JobRecord | None:
+        """The job that is next for a worker, still queued."""
+        return next(iter(self._first(db, worker, 1)), None)
+
+    @staticmethod
+    def _first(db: Database, worker: str, number: int) -> list[JobRecord]:
+        """Those of its queue that come first."""
+        running = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.state = 'running')"
+        overtook = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.started_s > jobs.created_s)"
+        given_up = f"attempts / {ATTEMPTS_IN_PLACE}"
+        order = f"ORDER BY {running}, {given_up}, {overtook}, number LIMIT ?"
+        return _records(db, f"state = 'queued' AND pinned_to IN ('', ?) {order}", worker, number)
 
     def progress(self, job_id: str, stage: str, done: int, total: int, animating_s: float, now_s: float) -> None:
         values = (stage, done, total, animating_s, now_s, job_id)
         change = "UPDATE jobs SET stage = ?, done = ?, total = ?, animating_s = ?, updated_s = ? WHERE id = ? AND state = 'running'"
         self._transaction(lambda db: db.execute(change, values))
+
+    def note_running(self, job_id: str, result: Mapping[str, Any]) -> None:
+        change = "UPDATE jobs SET result = ? WHERE id = ? AND state = 'running'"
+        self._transaction(lambda db: db.execute(change, (json.dumps(result), job_id)))
 
     def finish(
         self, job_id: str, state: JobState, now_s: float, result: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None

@@ -12,13 +12,14 @@ import anyio.to_thread
 from core.errors import Cancelled
 from core.media.fragmented_mp4 import Segment
 from core.service.jobs import Jobs, stopping
+from core.service.remote_streams import RemoteStream
 from core.streaming.recording import SegmentStream
 
 
 class OpenStream:
     """One whose first piece is there. pieces: to be closed by the reader."""
 
-    def __init__(self, pieces: SegmentStream, first: Segment, limiter: anyio.CapacityLimiter) -> None:
+    def __init__(self, pieces: SegmentStream | RemoteStream, first: Segment, limiter: anyio.CapacityLimiter) -> None:
         self.pieces, self._first, self._limiter = pieces, first, limiter
 
     async def data(self) -> AsyncIterator[bytes]:
@@ -28,7 +29,7 @@ class OpenStream:
             yield piece.data
 
 
-async def open_stream(jobs: Jobs, handle: Future[SegmentStream]) -> OpenStream | None:
+async def open_stream(jobs: Jobs, handle: Future[SegmentStream | RemoteStream]) -> OpenStream | None:
     """handle: of the job, as `Jobs.handle` gives it. None where there is nothing to be read.
 
     Raises what the job failed with, and BusyError with code "stopping" where the service stops before the first piece.

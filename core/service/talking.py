@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from core.service.chat.conversations import Conversations
 from core.service.live_sessions import LiveSessions
+from core.service.live_source import StudioSource
 from core.service.peer_connections import PeerConnections
 from core.service.quotas import RateLimit
 from core.service.service import Service
@@ -30,8 +31,10 @@ class Talking:
 
 def open_talking(service: Service, settings: Settings, starts: RateLimit) -> Talking:
     """starts: how often an owner may start a live session, among what else it counts."""
+    says = RateLimit(settings.says_per_minute, "texts to say", service.rates)
+    source = service.live_source or StudioSource(service.studio, service.speaker, settings, says)
     live = LiveSessions(
-        service.studio, service.speaker, settings, starts, RateLimit(settings.says_per_minute, "texts to say", service.rates),
+        service.studio, source, starts,
         total=settings.max_live, each=settings.owner_max_live, longest_s=settings.max_live_s,
     )  # fmt: skip
     peers = None if service.webrtc is None else service.webrtc(live)

@@ -19,8 +19,14 @@ MISSING_S = 10.0
 class WorkerLiveness(Protocol):
     """Of one worker, which is told to `announce`. None of it raises."""
 
-    def announce(self, worker: str) -> None:
-        """Tells the others that this worker lives, from now until `withdraw` or the end of the process. Called again now and then."""
+    def announce(self, worker: str, slots: int) -> None:
+        """Tells the others that this worker lives, from now until `withdraw` or the end of the process. Called again now and then.
+
+        slots: jobs that it does at the same time.
+        """
+
+    def slots(self) -> int:
+        """Jobs that are done at the same time by all workers that live, as far as this one knows."""
 
     def is_dead(self, worker: str) -> bool:
         """Whether another worker has ended. False while that is not certain."""
@@ -35,10 +41,12 @@ class LockFiles:
     def __init__(self, folder: Callable[[], Path]) -> None:
         self._folder = folder
         self._own: FileLock | None = None
+        self._slots = 0
         self._missing_s: dict[str, float] = {}
         """Since when the lock of another worker is not there."""
 
-    def announce(self, worker: str) -> None:
+    def announce(self, worker: str, slots: int) -> None:
+        self._slots = slots
         if self._own is not None and Path(self._own.lock_file).exists():
             return
         try:  # the first time, or the folder vanished meanwhile
@@ -47,6 +55,10 @@ class LockFiles:
         except (OSError, OutputError, Timeout):
             return  # the store cannot be shared then either
         self._own = lock
+
+    def slots(self) -> int:
+        """Those of this worker: the locks of others do not tell theirs."""
+        return self._slots
 
     def is_dead(self, worker: str) -> bool:
         try:

@@ -19,7 +19,8 @@ Live (`live.py`): `Studio.live` loads and registers on the calling thread, then 
         output = live.next_output(timeout_s=1.0)       # one thread; computes what is due, so call it all the time
         # LiveEvent(kind, generation, at_s, data)       as in outputs.EventKind
         # LiveSegment(segment, generation, speaking)   the "init" piece comes first; or, with LiveOptions(output="frames"):
-        # LiveFrame(frame, sound, generation, at_s, speaking, n_speech, n_over)    or, with "packets":
+        # LiveFrame(frame, sound, generation, at_s, speaking, n_speech, n_over)    or, with "pictures":
+        # LivePicture(data, sound, generation, at_s, speaking)    JPEG; or, with "packets":
         # LivePacket(picture, sound, key, generation, at_s, speaking)    H.264 and Opus, for WebRTC
 
 After `interrupt` returns generation g nothing older than g is handed out. A reader that stops for long loses idle frames, never speech, and
@@ -31,7 +32,10 @@ from __future__ import annotations
 
 from core.media.fragmented_mp4 import Segment
 from core.streaming.live import LiveSession
-from core.streaming.outputs import LiveEvent, LiveFrame, LiveOptions, LiveOutput, LivePacket, LiveSegment
+from core.streaming.outputs import LiveEvent, LiveFrame, LiveOptions, LiveOutput, LivePacket, LivePicture, LiveSegment
 from core.streaming.recording import SegmentStream
 
-__all__ = ["LiveEvent", "LiveFrame", "LiveOptions", "LiveOutput", "LivePacket", "LiveSegment", "LiveSession", "Segment", "SegmentStream"]
+__all__ = [
+    "LiveEvent", "LiveFrame", "LiveOptions", "LiveOutput", "LivePacket", "LivePicture", "LiveSegment", "LiveSession",
+    "Segment", "SegmentStream",
+]  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from core.streaming.outputs import LiveEvent
+from core.streaming.speech import Speech
 from core.types import FPS
 from core.visemes.frames import AT_REST
 
@@ -22,6 +23,20 @@ class BesideFrames:
         self._waiting: deque[tuple[int, LiveEvent]] = deque()
         self._frames: deque[tuple[int, int]] = deque()  # of speech, and their generations, whose mouths are not known yet
         self._mouths: deque[dict[str, Any]] = deque()  # of frames that are not made yet
+
+    def made(self, frame: int, generation: int, speech: Speech | None, rate_hz: int) -> None:
+        """The frame speaks, or (None) is the first that does not. rate_hz: of the session's sound."""
+        if speech is None:
+            self.rests(frame, generation)
+            return
+        self.spoken(frame, generation)
+        self.heard(speech.mouths_told())
+        taken, say = speech.utterance.taken, speech.utterance.say
+        if say is None:
+            return
+        for start, end, text in say.words_begun(taken):
+            about = {"id": say.id, "text": text, "duration_s": round((end - start) / rate_hz, 3)}
+            self.word(frame, generation, (start - taken) / rate_hz + 1 / FPS, about)
 
     def spoken(self, frame: int, generation: int) -> None:
         """frame: the number of the next frame of speech."""

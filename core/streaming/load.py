@@ -13,7 +13,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from core.engines.base import FrameCost
@@ -54,6 +55,46 @@ class SessionLoad:
 
     def close(self) -> None:
         self._load._closed(self)
+
+
+class FrameMeter:
+    """What the frames of one session cost the threads that make them, one after the other. session_load: is told; None: nobody is."""
+
+    def __init__(self, session_load: SessionLoad | None) -> None:
+        self._session_load = session_load
+        self._total_s = self._turn_s = 0.0  # of the frame that is made
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """What this thread does meanwhile counts; not to be nested."""
+        began_s = time.thread_time()
+        try:
+            yield
+        finally:
+            self._total_s += time.thread_time() - began_s
+
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """The same for the part of it that is done within a turn on the device."""
+        began_s = time.thread_time()
+        try:
+            yield
+        finally:
+            self._turn_s += time.thread_time() - began_s
+
+    def begin(self) -> None:
+        """Of a frame: what a turn was taken for before, and no frame came of it, does not count."""
+        self._turn_s = 0.0
+
+    def made(self, late_s: float) -> None:
+        """The frame is there. late_s: as in `SessionLoad.frame`."""
+        if self._session_load is not None:
+            self._session_load.frame(self._total_s, self._turn_s, late_s)
+            self._total_s = 0.0
+
+    def close(self) -> None:
+        if self._session_load is not None:
+            self._session_load.close()
 
 
 class LiveLoad:
@@ -108,6 +149,12 @@ class LiveLoad:
                 "lateness": list(self._lateness),
                 "late_total_s": round(self._late_total_s, 3),
             }
+
+    def part_used(self) -> float:
+        """Of what live sessions may need of this machine: 1 where no more are admitted."""
+        with self._lock:
+            needed = self._needed()
+            return max(needed.turn_s * FPS / SHARE, needed.total_s * FPS / (SHARE * self._cores))
 
     def _is_unknown(self, kind: tuple[str, int, int]) -> bool:
         """Forgets what was measured long ago: the machine may have been busy with something else."""

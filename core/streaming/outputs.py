@@ -10,10 +10,10 @@ from core.media.decode import Block
 from core.media.encoders import OPUS_HZ
 from core.media.fragmented_mp4 import Segment
 from core.media.sound_track import aac_rate_hz
-from core.types import FPS, Frame
+from core.types import FPS, Frame, Samples
 
 EventKind = Literal["ready", "speaking", "idle", "interrupted", "stats", "saying", "said", "say_failed", "visemes", "word"]
-OutputKind = Literal["segments", "frames", "packets"]
+OutputKind = Literal["segments", "frames", "pictures", "packets"]
 MOST_SEGMENT_FRAMES = 2 * FPS
 
 
@@ -21,8 +21,8 @@ MOST_SEGMENT_FRAMES = 2 * FPS
 class LiveOptions:
     """How a live session sounds and flows.
 
-    output: "segments" (fragmented MP4), "frames" (pictures and sound as they are) or "packets" (H.264 and Opus of each frame, at 48 kHz,
-    for WebRTC). sound_rate_hz: of what is sent, whatever comes in; the
+    output: "segments" (fragmented MP4), "frames" (pictures and sound as they are), "pictures" (JPEG, with the sound as it is) or "packets"
+    (H.264 and Opus of each frame, at 48 kHz, for WebRTC). sound_rate_hz: of what is sent, whatever comes in; the
     lower it is, the longer AAC keeps it back (64 ms at 48 kHz, 128 at 24). segment_frames: frames of one segment, 1 to 50. lead_s: how much
     video is handed out at once at the start, for the player to have in hand, half a second at most. jitter_s: how late sound may be without
     a gap: speech begins when that much more is there than the engine needs. fill: where sound is late all the same silence is spoken, in
@@ -116,4 +116,15 @@ class LivePacket:
     speaking: bool
 
 
-LiveOutput = LiveEvent | LiveSegment | LiveFrame | LivePacket
+@dataclass(frozen=True, eq=False)
+class LivePicture:
+    """One frame as a JPEG file, and the sound that goes with it, (sound_rate_hz / 25,) float32."""
+
+    data: bytes = field(repr=False)
+    sound: Samples = field(repr=False)
+    generation: int
+    at_s: float
+    speaking: bool
+
+
+LiveOutput = LiveEvent | LiveSegment | LiveFrame | LivePicture | LivePacket

@@ -1,4 +1,4 @@
-"""One utterance as an engine's session speaks it, frame by frame."""
+"""One utterance as a renderer speaks it, frame by frame."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-from core.engines.base import Session
+from core.streaming.live_renderer import LiveRenderer, Shown
 from core.streaming.utterance import Utterance
-from core.types import Frame
+from core.types import Samples
 from core.visemes.frames import MouthFrames
 
 
@@ -18,7 +18,7 @@ class Speech:
     """
 
     def __init__(
-        self, session: Session, utterance: Utterance, lock: AbstractContextManager[Any], fill: bool = True,
+        self, renderer: LiveRenderer, utterance: Utterance, lock: AbstractContextManager[Any], fill: bool = True,
         mouths: MouthFrames | None = None,
     ) -> None:  # fmt: skip
         self.utterance = utterance
@@ -27,11 +27,11 @@ class Speech:
         self._told: list[dict[str, Any]] = []
         self.n_filled = 0
         """Frames' worth of silence that was put in because sound was late."""
-        self._session, self._lock = session, lock
-        self._frames: Iterator[Frame] | None = None
+        self._renderer, self._lock = renderer, lock
+        self._frames: Iterator[Shown] | None = None
         self._flushed = False
 
-    def next_frame(self) -> Frame | None:
+    def next_frame(self) -> Shown | None:
         """None: the utterance is over. Never waits for sound: where it is late, silence is heard and sent, or the utterance ends."""
         with self._lock:
             while not self.utterance.sound_is_there():
@@ -46,16 +46,21 @@ class Speech:
                         self._go_on()
                         heard = self.utterance.next_heard()
                     phones = self.utterance.next_phones()
-                self._session.expect(phones)
+                self._renderer.expect(phones)
                 self._flushed = not len(heard)
                 if self._mouths is not None:
                     self._mouths.expect(phones)
                     self._told.extend(self._mouths.flush() if self._flushed else self._mouths.push(heard))
-                self._frames = self._session.flush() if self._flushed else self._session.push(heard)
+                self._frames = self._renderer.flush() if self._flushed else self._renderer.push(heard)
             frame = next(self._frames, None)
             if frame is not None:
                 return frame
             self._frames = None
+
+    def sound(self, last: float) -> tuple[Samples, int]:
+        """What is heard with the frame just made, (n,), and how many samples of it are spoken. last: the sample before it."""
+        taken = self.utterance.taken
+        return self.utterance.next_sent(last), self.utterance.taken - taken
 
     def mouths_told(self) -> list[dict[str, Any]]:
         """What the mouth does, frame by frame, as far as it became known since the last call."""

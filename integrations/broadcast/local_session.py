@@ -10,7 +10,8 @@ from pathlib import Path
 from core.errors import TalkingHeadError
 from core.media.source import load_source
 from core.options import Options
-from core.service.live_speech import LiveSpeech, SayRequest
+from core.service.live_messages import SayRequest
+from core.service.live_speech import LiveSpeech
 from core.service.quotas import RateLimit
 from core.settings import Settings
 from core.streaming.live import LiveSession

@@ -11,7 +11,8 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
 from core.media.encoders import OPUS_HZ
-from core.service.resumable_session import ResumableSession, Watched
+from core.service.held_session import HeldSession
+from core.service.live_messages import Watched
 from core.streaming.outputs import LivePacket
 from core.types import FPS
 
@@ -25,7 +26,7 @@ _PICTURE_HZ = 90_000
 class SessionPackets:
     """What one session gives its viewers: its packets, from the thread that makes them, and key frames. Used on the event loop."""
 
-    def __init__(self, session: ResumableSession) -> None:
+    def __init__(self, session: HeldSession) -> None:
         self._session, self._loop = session, asyncio.get_running_loop()
         self._feeds: list[Feed] = []
         self._since_s = float("-inf")
@@ -49,7 +50,7 @@ class SessionPackets:
 
     def _request(self) -> None:
         self._asked, self._since_s = False, self._loop.time()
-        self._session.session.request_keyframe()
+        self._session.request_keyframe()
 
     def _watch(self, message: Watched) -> None:
         if isinstance(message, LivePacket):

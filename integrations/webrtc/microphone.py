@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from aiortc.mediastreams import MediaStreamError
 
-from core.service.resumable_session import ResumableSession
+from core.service.held_session import HeldSession
 
 QUIET = 650
 """Of 32767: slices whose loudest sample is below it are pauses."""
@@ -35,13 +35,13 @@ class DecoderQueue(queue.Queue[Any]):
 class Microphone:
     """heard_s: when sound came last, by time.monotonic()."""
 
-    def __init__(self, session: ResumableSession) -> None:
+    def __init__(self, session: HeldSession) -> None:
         self._session = session
         self.heard_s = time.monotonic()
 
     async def listen(self, track: Any) -> None:
         """Until the track ends. track: gives audio frames of 16-bit samples."""
-        live = self._session.session
+        live = self._session
         quiet_s = 0.0
         try:
             while not live.closed:
@@ -49,8 +49,8 @@ class Microphone:
                 self.heard_s = time.monotonic()
                 samples = frame.to_ndarray().reshape(-1, len(frame.layout.channels)).astype(np.int32).mean(axis=1).astype(np.int16)
                 quiet_s = quiet_s + len(samples) / frame.sample_rate if np.abs(samples).max(initial=0) < QUIET else 0.0
-                if quiet_s > PAUSE_S and live.stats()["buffered_s"] > BEHIND_S:
+                if quiet_s > PAUSE_S and live.buffered_s > BEHIND_S:
                     continue
-                live.feed(samples, frame.sample_rate)  # without room it is not spoken: what is live does not wait
+                live.hear(samples, frame.sample_rate)  # without room it is not spoken: what is live does not wait
         except MediaStreamError:
             live.end_of_utterance()

@@ -16,8 +16,8 @@ from aiortc.rtcrtpparameters import RTCRtpCodecCapability
 
 from core.errors import OptionError
 from core.service.errors import Malformed, StalePeer, UnknownPeer
+from core.service.held_session import HeldSession
 from core.service.peer_connections import PeerAnswer
-from core.service.resumable_session import ResumableSession
 from integrations.webrtc.feed import Feed, SessionPackets
 from integrations.webrtc.ice import CONNECT_S, RestartableIce
 from integrations.webrtc.ice_servers import IceServers
@@ -44,7 +44,7 @@ CODECS = {
 class Peer:
     """`open` answers an offer; then it lasts until one side ends it. started: the session that ends with it, where there is one."""
 
-    def __init__(self, role: Role, session: ResumableSession, servers: IceServers, started: StartedSession | None = None) -> None:
+    def __init__(self, role: Role, session: HeldSession, servers: IceServers, started: StartedSession | None = None) -> None:
         self.role, self.session, self.owner = role, session, session.owner
         self.resource = secrets.token_urlsafe(16)
         self.since_s = time.monotonic()
@@ -67,7 +67,7 @@ class Peer:
 
     @property
     def over(self) -> bool:
-        return self.closed or self._pc.connectionState == "closed" or self.session.session.closed
+        return self.closed or self._pc.connectionState == "closed" or self.session.closed
 
     async def open(self, offer: Offer, packets: SessionPackets) -> PeerAnswer:
         """Raises Malformed, OptionError where there is no codec that both have, and UnknownPeer where the session ends meanwhile."""

@@ -8,10 +8,11 @@ from collections import Counter
 
 from core.errors import OptionError
 from core.service.errors import TooMany, UnknownPeer
+from core.service.held_session import HeldSession
+from core.service.live_messages import LiveRequest
 from core.service.live_sessions import LiveSessions
 from core.service.peer_connections import IceServer, PeerAnswer
 from core.service.quotas import ConcurrencyLimit, RateLimit
-from core.service.resumable_session import LiveRequest, ResumableSession
 from core.settings import Settings
 from integrations.webrtc.feed import SessionPackets
 from integrations.webrtc.ice_servers import IceServers
@@ -88,7 +89,7 @@ class Peers:
 
     # ---- within
 
-    def _offered(self, session_id: str, owner: str, offer: str) -> tuple[ResumableSession, Offer]:
+    def _offered(self, session_id: str, owner: str, offer: str) -> tuple[HeldSession, Offer]:
         session = self._live.of_owner(session_id, owner)
         if session.request.output != "packets":
             raise OptionError(
@@ -104,7 +105,7 @@ class Peers:
         return peer
 
     async def _opened(
-        self, role: Role, owner: str, session: ResumableSession, offer: Offer, started: StartedSession | None = None
+        self, role: Role, owner: str, session: HeldSession, offer: Offer, started: StartedSession | None = None
     ) -> PeerAnswer:
         self._places.take(owner)
         try:

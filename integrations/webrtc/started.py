@@ -8,8 +8,9 @@ import time
 
 import anyio.to_thread
 
+from core.service.held_session import HeldSession
+from core.service.live_messages import LiveRequest
 from core.service.live_sessions import LiveSessions
-from core.service.resumable_session import LiveRequest, ResumableSession
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class StartedSession:
             raise
         return cls(sessions, session, attachment.leave)
 
-    def __init__(self, sessions: LiveSessions, session: ResumableSession, leave: asyncio.Event) -> None:
+    def __init__(self, sessions: LiveSessions, session: HeldSession, leave: asyncio.Event) -> None:
         self._sessions, self.session, self._leave = sessions, session, leave
         self._pulling = asyncio.create_task(self._pull())
 
@@ -53,7 +54,7 @@ class StartedSession:
     async def _pull(self) -> None:
         sessions, session = self._sessions, self.session
         try:
-            while not (self._leave.is_set() or session.session.closed or sessions.too_old(session)):
+            while not (self._leave.is_set() or session.closed or sessions.too_old(session)):
                 await anyio.to_thread.run_sync(session.produce, STEP_S, limiter=sessions.threads)
         except Exception:  # of the engine: nobody awaits this task, and the place must be given back
             logger.exception("a live session failed")

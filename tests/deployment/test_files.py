@@ -13,15 +13,15 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from core.web.api.settings import ServerSettings
+from deploy.ray_settings import RaySettings
 from tests.support.clean_root import in_context
 from tests.support.dockerfile import Copy, NotUnderstood, Run, chain, read_dockerfile
 from tests.support.paths import ROOT
 
 BIN = Path(sys.executable).parent
 UNIT = ROOT / "deploy" / "systemd" / "talking-head.service"
-MANIFEST = ROOT / "deploy" / "kubernetes.yaml"
-SETTINGS = {f"TALKING_HEAD_{name.upper()}" for name in ServerSettings.model_fields}
+MANIFEST, KUBERAY = ROOT / "deploy" / "kubernetes.yaml", ROOT / "deploy" / "kuberay.yaml"
+SETTINGS = {f"TALKING_HEAD_{name.upper()}" for name in RaySettings.model_fields}
 DEPLOYED = [ROOT / "Dockerfile", ROOT / "compose.yaml", ROOT / "docs" / "deployment.md", *(ROOT / "deploy").rglob("*.*")]
 VOLUMES = ["/cache", "/models", "/outputs"]
 
@@ -55,11 +55,13 @@ def test_every_image_is_complete(target: str) -> None:
 def test_voices_are_put_in_where_they_are_asked_for(target: str) -> None:
     stages = read_dockerfile((ROOT / "Dockerfile").read_text())
     (command,) = (step.command for step in stages[target].steps if isinstance(step, Run))
-    for value, there in (("", False), ("1", True)):
-        shown = run("env", f"SPEECH={value}", "sh", "-c", command.replace("/opt/venv/bin/pip", "echo")).stdout
-        assert ("requirements-speech.txt" in shown) == there
+    for name, files in (("SPEECH", ["speech"]), ("SCALE", ["cluster", "ray"])):
+        for value, there in (("", False), ("1", True)):
+            shown = run("env", f"{name}={value}", "sh", "-c", command.replace("/opt/venv/bin/pip", "echo")).stdout
+            assert all((f"requirements-{file}.txt" in shown) == there for file in files)
     copied = {source for step in chain(stages, target)[1][-2].steps if isinstance(step, Copy) for source in step.sources}
-    assert {"requirements-lite.txt", "requirements-speech.txt", "requirements.txt"} <= copied
+    files = {f"requirements-{name}.txt" for name in ("lite", "speech", "cluster", "ray")}
+    assert files | {"requirements.txt"} <= copied
     if target == "packages-cpu":  # all of it is installed here, at the versions that the files name
         pip = f"{sys.executable} -m pip"
         asked = run("env", "SPEECH=1", "sh", "-c", command.replace("/opt/venv/bin/pip install", f"{pip} install --dry-run --no-index"))
@@ -98,7 +100,7 @@ def test_services_are_closed_and_only_the_proxy_is_reached() -> None:
         assert service["security_opt"] == ["no-new-privileges:true"]
     assert [name for name, service in compose["services"].items() if "ports" in service] == ["caddy"]
     network = compose["services"]["caddy"]["networks"]["inside"]
-    for name in ("server", "server-gpu"):
+    for name in ("server", "server-gpu", "server-scale"):
         service = compose["services"][name]
         assert service["environment"]["TALKING_HEAD_TRUSTED_PROXIES"] == network["ipv4_address"]
         assert [volume.split(":")[1] for volume in service["volumes"]] == VOLUMES
@@ -116,6 +118,46 @@ def test_caddy_takes_the_file_of_the_compose_file() -> None:
 def test_the_manifest_is_what_kubernetes_takes() -> None:
     for document in yaml.safe_load_all(MANIFEST.read_text()):
         kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_the_pods_of_the_cluster_are_what_kubernetes_takes_and_closed() -> None:
+    claim, service, *others = yaml.safe_load_all(KUBERAY.read_text())
+    for document in (claim, *others):
+        kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+    cluster = service["spec"]["rayClusterConfig"]
+    groups = {group["groupName"]: group["template"] for group in cluster["workerGroupSpecs"]}
+    for name, template in {"head": cluster["headGroupSpec"]["template"], **groups}.items():
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {**template["metadata"], "name": name}, "spec": template["spec"]}
+        kubernetes_validate.validate(pod, kubernetes_validate.latest_version(), strict=True)
+        (container,) = template["spec"]["containers"]
+        assert template["spec"]["securityContext"]["runAsUser"] == 1000
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+        }  # fmt: skip
+        assert [mount["mountPath"] for mount in container["volumeMounts"]] == [*VOLUMES, "/tmp"]  # noqa: S108
+        assert template["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+        assert {entry["name"]: entry["value"] for entry in container["env"]}["PYTHONPATH"] == "/app"
+    assert groups["render"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
+    reached, ingress = others
+    assert reached["spec"]["selector"].items() <= groups["ingress"]["metadata"]["labels"].items()
+    assert ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] == reached["metadata"]["name"]
+    assert re.search(r"^ray\[serve\]==(.*)$", (ROOT / "requirements-ray.txt").read_text(), re.MULTILINE)[1] == cluster["rayVersion"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # of Ray's own modules
+def test_ray_serve_takes_the_configuration_of_the_cluster() -> None:
+    from ray.serve.schema import ServeDeploySchema
+
+    _, service, *_ = yaml.safe_load_all(KUBERAY.read_text())
+    config = ServeDeploySchema.model_validate(yaml.safe_load(service["spec"]["serveConfigV2"]))
+    (application,) = config.applications
+    assert application.import_path == "deploy.ray_app:app"
+    assert [deployment.name for deployment in application.deployments] == ["Ingress"]
+    (group,) = (group for group in service["spec"]["rayClusterConfig"]["workerGroupSpecs"] if group["groupName"] == "ingress")
+    assert group["replicas"] == application.deployments[0].num_replicas
+    offered = json.loads(json.loads(group["rayStartParams"]["resources"].strip("'")))
+    assert offered == application.deployments[0].ray_actor_options.resources == {"ingress": 1}
 
 
 def test_the_pod_is_closed_and_has_what_it_needs() -> None:
@@ -152,7 +194,9 @@ def test_the_development_container_opens_what_the_programs_listen_on() -> None:
 def test_settings_of_the_guide_exist_without_their_prefix_too() -> None:
     named = set(re.findall(r"`(?!TALKING_HEAD_)([A-Z][A-Z0-9_]{3,})\b", (ROOT / "docs" / "deployment.md").read_text("utf-8")))
     assert {"ALLOWED_HOSTS", "TRUSTED_PROXIES", "ROOT_PATH"} <= named
-    assert {name for name in named if f"TALKING_HEAD_{name}" not in SETTINGS} <= {"DITTO_MODELS_DIR", "DOMAIN", "MEMORY_LIMIT", "SPEECH"}
+    of_compose = {"DITTO_MODELS_DIR", "DOMAIN", "MEMORY_LIMIT", "SPEECH", "SCALE", "DATABASE_PASSWORD"}
+    others = of_compose | {"RAY_USAGE_STATS_ENABLED", "RAY_ADDRESS"}
+    assert {name for name in named if f"TALKING_HEAD_{name}" not in SETTINGS} <= others
 
 
 @pytest.mark.parametrize("path", DEPLOYED, ids=lambda path: path.name)

@@ -379,5 +379,5 @@ def test_one_sample_in_sixteen_says_where_the_skin_around_the_mouth_comes_from(r
     sampled = at_pixels(renderer._with_mouth(head, shape), *whole)
     off = np.hypot(sampled[0] - x_map, sampled[1] - y_map)[around]
     assert np.hypot(x_src - x, y_src - y)[around].max() > 3  # it does move
-    assert off.max() < 0.3
+    assert off.max() < 0.5
     assert np.quantile(off, 0.99) < 0.1

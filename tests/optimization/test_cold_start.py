@@ -196,6 +196,14 @@ def test_a_command_line_waits_for_ditto(settings: Settings, with_gpu: None) -> N
     studio.close()
 
 
+def test_a_server_that_takes_jobs_for_others_offers_what_they_have(settings: Settings) -> None:
+    slow = Slow()
+    studio = open_studio(settings.model_copy(update={"max_jobs": 0, "fetch_ditto": False}), slow.source, serving=True)
+    assert studio.choose_engine("auto")[0] == "ditto"
+    assert studio.choose_engine("ditto")[0] == "ditto"
+    studio.close()
+
+
 def test_an_engine_that_cannot_be_made_is_a_defect_that_is_told(settings: Settings, speech: Audio, portrait: Photo, tmp_path: Path) -> None:
     def broken() -> LiteEngine:
         raise ValueError("a defect")

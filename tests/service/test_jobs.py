@@ -50,7 +50,7 @@ class Machine:
         folder.mkdir(exist_ok=True)
         return folder
 
-    def process(self, started: bool = True, **options: Any) -> Jobs:
+    def process(self, started: bool = True, slots: int = 1, **options: Any) -> Jobs:
         jobs = Jobs(
             SqliteJobStore(self.folder),
             Topics(Datagrams(str(self.root))),
@@ -58,7 +58,7 @@ class Machine:
             self.outputs,
             lambda running, decoded: self.work(running, decoded),
             LockFiles(self.folder),
-            slots=1,
+            slots=slots,
             admission=Admission(20, 20, 10**9),
             decoded_bytes=1000,
             ttl_s=3600,

@@ -86,5 +86,5 @@ def test_the_queue_is_told_while_the_store_is_away() -> None:
         return answer
 
     settings = SimpleNamespace(max_jobs=1, max_queue=4)
-    service: Any = SimpleNamespace(jobs=SimpleNamespace(totals=totals), settings=settings, _totals={"running": 0, "waiting": 0})
-    assert Service.queue(service) == Service.queue(service) == {"running": 1, "waiting": 2, "max_jobs": 1, "max_queue": 4}
+    service: Any = SimpleNamespace(jobs=SimpleNamespace(totals=totals, slots=3), settings=settings, _totals={"running": 0, "waiting": 0})
+    assert Service.queue(service) == Service.queue(service) == {"running": 1, "waiting": 2, "max_jobs": 1, "slots": 3, "max_queue": 4}

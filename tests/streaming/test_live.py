@@ -11,11 +11,11 @@ import pytest
 
 from core.errors import OptionError
 from core.streaming import LiveFrame, LiveOptions, LiveOutput, LiveSegment, LiveSession
-from core.streaming.live import MOST_LATE_S
+from core.streaming.live_clock import MOST_LATE_S
 from core.studio import Studio
 from core.types import Audio, Controls, Photo, RenderOptions
-from tests.support.live_stage import FRAMES, Stage, rustle
-from tests.support.streams import LOOK_AHEAD, Clock, FakeEngine, free_turn, pictures, prepared_run, sound
+from tests.support.live_stage import FRAMES, Stage, fake_live, rustle
+from tests.support.streams import LOOK_AHEAD, Clock, FakeEngine, pictures, sound
 
 
 def test_frames_come_at_25_a_second_speech_or_not() -> None:
@@ -125,7 +125,7 @@ def test_an_engine_that_fails_ends_the_session_with_its_error() -> None:
 def test_close_wakes_all_who_wait_and_frees_the_engine() -> None:
     engine = FakeEngine()
     session = engine.session(None, Controls(), RenderOptions())  # type: ignore[arg-type]
-    live = LiveSession(prepared_run(engine, RenderOptions()), session, RenderOptions(), free_turn, LiveOptions(max_buffer_s=1.0, lead_s=0))
+    live = fake_live(engine, session, RenderOptions(), LiveOptions(max_buffer_s=1.0, lead_s=0))
     out: list[LiveOutput] = []
 
     def read() -> None:

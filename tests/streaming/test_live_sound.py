@@ -129,5 +129,5 @@ def test_sound_faster_than_it_is_spoken_waits_and_nothing_drifts() -> None:
     assert stage.live.stats()["spoken"] == 6000
     decoded_s = len(pictures(stage.data)) / 25
     assert abs(sound(stage.data).shape[1] / 16_000 - decoded_s) <= 3 * 1024 / 16_000  # what the encoder still holds
-    assert stage.live._video.n_samples == stage.live._video.n_frames * 640
+    assert stage.renderer._video.n_samples == stage.renderer._video.n_frames * 640
     assert stage.events.count("stats") == 4

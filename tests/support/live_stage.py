@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.streaming import LiveEvent, LiveFrame, LiveOptions, LiveOutput, LiveSegment, LiveSession
+from core.streaming.engine_renderer import EngineRenderer
+from core.streaming.load import FrameMeter
 from core.types import Controls, RenderOptions
 from tests.support.streams import Clock, FakeEngine, FakeSession, free_turn, prepared_run
 
@@ -22,7 +24,8 @@ class Stage:
         self.engine, self.clock = FakeEngine(), Clock()
         self.session = FakeSession(Controls())
         render = RenderOptions(label=label, visemes=visemes)
-        self.live = LiveSession(prepared_run(self.engine, render), self.session, render, free_turn, options, self.clock)
+        self.renderer = fake_renderer(self.engine, self.session, render, options)
+        self.live = LiveSession(self.renderer, options, render.visemes, self.clock)
         self.out: list[LiveOutput] = []
 
     def run(self, seconds: float, each: Callable[[], Any] = lambda: None, step_s: float = 0.02) -> None:
@@ -51,6 +54,14 @@ class Stage:
     @property
     def data(self) -> bytes:
         return b"".join(output.segment.data for output in self.out if isinstance(output, LiveSegment))
+
+
+def fake_renderer(engine: FakeEngine, session: FakeSession, render: RenderOptions, options: LiveOptions) -> EngineRenderer:
+    return EngineRenderer(prepared_run(engine, render), session, render, free_turn, options, FrameMeter(None))
+
+
+def fake_live(engine: FakeEngine, session: FakeSession, render: RenderOptions, options: LiveOptions) -> LiveSession:
+    return LiveSession(fake_renderer(engine, session, render, options), options, render.visemes)
 
 
 def rustle(seconds: float, rate_hz: int = 16_000, seed: int = 1) -> NDArray[np.int16]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from core.service.live_source import LiveSource
 from core.service.outputs import OutputFolder
 from core.service.owners import owner_name
 from core.service.service import Service
@@ -53,14 +54,14 @@ class Serving:
 
 
 @contextmanager
-def serving(studio: Studio, folder: Path, **settings: Any) -> Iterator[Serving]:
-    """A server over `studio` with two keys; settings: of ServerSettings."""
+def serving(studio: Studio, folder: Path, live_source: LiveSource | None = None, **settings: Any) -> Iterator[Serving]:
+    """A server over `studio` with two keys. live_source: as of Service. settings: of ServerSettings."""
     settings = {"api_keys": f"{KEY},{OTHER_KEY}", "requests_per_minute": 10_000, "jobs_per_minute": 10_000, "stop_grace_s": 0,
                 "wrong_keys_per_minute": 10_000, **settings}
     about = ServerSettings(output_dir=folder, cache_dir=studio.settings.cache_dir, **settings)
     outputs = OutputFolder(folder / "videos", about.output_ttl_s)
     outputs.prepare()
-    service = Service(studio, outputs, about, webrtc=offer_webrtc(about))
+    service = Service(studio, outputs, about, webrtc=offer_webrtc(about), live_source=live_source)
     service.start()
     sock = listen("127.0.0.1", 0)
     app = build_api(service, about, loopback=True)

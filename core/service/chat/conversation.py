@@ -23,8 +23,8 @@ from core.service.chat.options import ChatOptions
 from core.service.chat.partner import Partner
 from core.service.chat.sentences import Sentences, cleaned
 from core.service.chat.voice import LiveVoice
+from core.service.held_session import HeldSession
 from core.service.job_views import InternalError, error_view
-from core.service.resumable_session import ResumableSession
 from core.service.service import Service
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Conversation:
     idle_job: of the video of the person at rest; "" while there is none.
     """
 
-    def __init__(self, service: Service, owner: str, partner: Partner, options: ChatOptions, live: ResumableSession | None = None) -> None:
+    def __init__(self, service: Service, owner: str, partner: Partner, options: ChatOptions, live: HeldSession | None = None) -> None:
         self._service, self.owner, self.partner, self.options, self.live = service, owner, partner, options, live
         self.id, self.secret = secrets.token_urlsafe(16), secrets.token_urlsafe(24)
         self.log, self.history = EventLog(), History()
@@ -157,7 +157,7 @@ class Conversation:
         if before is not None:
             await asyncio.wait((before,))
         try:
-            if self.options.mode == "live" and self.live is not None and not self.live.session.closed:
+            if self.options.mode == "live" and self.live is not None and not self.live.closed:
                 await self._spoken(turn, self.live)
             else:
                 await self._written(turn)
@@ -173,7 +173,7 @@ class Conversation:
         if self.options.mode == "clips" and turn.text:
             await asyncio.shield(self._in_background(self._render(turn)))  # else the end of this answer would lose a job that just begins
 
-    async def _spoken(self, turn: _Turn, live: ResumableSession) -> None:
+    async def _spoken(self, turn: _Turn, live: HeldSession) -> None:
         latency = turn.latency
 
         def on_picture(at_s: float) -> None:

@@ -6,13 +6,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from typing import Any
 
 from core.errors import TextError
 from core.service.chat.sentences import speakable
 from core.service.errors import TooMany
-from core.service.live_speech import SayRequest
-from core.service.resumable_session import MediaPiece, ResumableSession, Watched
+from core.service.held_session import HeldSession, Report
+from core.service.live_messages import MediaPiece, SayRequest, Watched
 from core.service.threads import on_thread
 from core.streaming.outputs import LivePacket
 
@@ -26,7 +25,7 @@ class LiveVoice:
     """
 
     def __init__(
-        self, session: ResumableSession, turn: int, voice: str, speed: float, on_sound: Callable[[float], None],
+        self, session: HeldSession, turn: int, voice: str, speed: float, on_sound: Callable[[float], None],
         on_picture: Callable[[float], None],
     ) -> None:  # fmt: skip
         self._session, self._turn, self._voice, self._speed = session, turn, voice, speed
@@ -46,7 +45,7 @@ class LiveVoice:
         number = len(self._sentences)
         self._sentences.append(sentence)
         request = SayRequest(speakable(sentence), self._voice, self._speed, f"chat-{self._turn}-{number}", keep=False)
-        while not self._session.session.closed:
+        while not self._session.closed:
             try:
                 await on_thread(self._taken, request, number)
                 return
@@ -72,7 +71,7 @@ class LiveVoice:
 
     async def all_heard(self) -> None:
         """Waits until every sentence was spoken, or the session is over."""
-        while len(self._heard) < len(self._sentences) and not self._session.session.closed:
+        while len(self._heard) < len(self._sentences) and not self._session.closed:
             self._all_heard.clear()
             if len(self._heard) < len(self._sentences):
                 try:
@@ -85,11 +84,11 @@ class LiveVoice:
             self._session.watchers.remove(self._watch)
 
     def _taken(self, request: SayRequest, number: int) -> None:
-        def ended(report: dict[str, Any]) -> None:
+        def ended(report: Report) -> None:
             self._heard[number] = self._sentences[number][: report["chars"]]
             self._on_loop(self._all_heard.set)
 
-        self._session.speech.say(request, ended, self._sound)
+        self._session.say(request, ended, self._sound)
 
     def _sound(self) -> None:
         self._on_loop(self._on_sound, time.monotonic())

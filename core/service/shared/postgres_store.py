@@ -9,11 +9,15 @@ from typing import TypeVar
 
 from core.errors import BusyError
 from core.service.job_store import Admission, JobKind, JobRecord, JobState
+from core.service.shared.heartbeats import DEAD_S
 from core.service.shared.postgres import PATIENT_S, Postgres
 from core.service.sql_job_store import Database, SqlJobStore
 
 T = TypeVar("T")
 AT_ONCE_S = 0.5
+LOOKED_AT, LEFT_S = 8, 1.0
+"""Jobs at the head of the queue of which a worker takes one, and how long one of them is left to the worker that made the last video of its
+avatar."""
 ENDED_S = 60.0
 """How long the end of a job waits to be recorded; after that it is done again."""
 
@@ -27,6 +31,29 @@ class PostgresJobStore(SqlJobStore):
 
     def __init__(self, database: Postgres, outputs: Path) -> None:
         self._database, self._outputs = database, outputs
+
+    def _next(self, db: Database, worker: str, now_s: float) -> JobRecord | None:
+        """A job with an avatar is left for a moment to the worker that has the avatar in memory, where that one has a free place."""
+        first = self._first(db, worker, LOOKED_AT)
+        return next((record for record in first if not self._is_better_elsewhere(db, record, worker, now_s)), None)
+
+    @staticmethod
+    def _is_better_elsewhere(db: Database, record: JobRecord, worker: str, now_s: float) -> bool:
+        avatar = record.request.get("avatar", "")
+        if not avatar or not 0 <= now_s - record.created_s < LEFT_S:  # clocks that differ by more take the preference away, and no time
+            return False
+        made_by = (
+            "SELECT worker FROM jobs WHERE owner = ? AND worker != '' AND (request LIKE ? OR result LIKE ?)"
+            " ORDER BY started_s DESC LIMIT 1"
+        )
+        row = db.execute(made_by, (record.owner, f"%{avatar}%", f"%{avatar}%")).fetchone()
+        if row is None or row[0] == worker:
+            return False
+        free = (
+            "SELECT 1 FROM workers WHERE worker = ? AND seen > now() - make_interval(secs => ?)"
+            " AND slots > (SELECT count(*) FROM jobs WHERE jobs.state = 'running' AND jobs.worker = workers.worker)"
+        )
+        return db.execute(free, (row[0], DEAD_S)).fetchone() is not None
 
     @property
     def problem(self) -> str:

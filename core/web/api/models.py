@@ -205,7 +205,8 @@ class SpeechErrorBody(_Answer):
 class Queue(_Answer):
     running: int
     waiting: int
-    max_jobs: int
+    max_jobs: int = Field(description="Jobs that this server does at the same time; 0: it takes them for others")
+    slots: int = Field(description="The same of all servers that share the queue and live")
     max_queue: int
 
 
@@ -213,8 +214,8 @@ class Degraded(_Answer):
     """A part that the server goes on without."""
 
     part: Literal["outputs", "cache", "jobs", "files"] = Field(
-        description="outputs: no video can be written; cache: nothing is kept, and nobody registered; jobs: they do not outlive a restart; "
-        "files: the store that several machines share does not answer"
+        description="outputs: no video can be written; cache: nothing is kept, and nobody registered; "
+        "jobs: they do not outlive a restart, or nobody is there to do them; files: the store that several machines share does not answer"
     )
     code: str = Field(description='"disk_full", "disk_unusable" or ""')
     message: str
@@ -230,14 +231,15 @@ class Health(_Answer):
                 "live": True, "ready": True, "engine": "lite", "engines": ["lite"], "loaded": ["lite"], "loading": {},
                 "device": "cpu", "problem": "",
                 "degraded": [{"part": "cache", "code": "disk_full", "message": "The folder for caches cannot be used: the disk is full."}],
-                "queue": {"running": 0, "waiting": 0, "max_jobs": 1, "max_queue": 16}, "cache": {"avatars": {"hits": 3, "misses": 1}},
+                "queue": {"running": 0, "waiting": 0, "max_jobs": 1, "slots": 1, "max_queue": 16},
+                "cache": {"avatars": {"hits": 3, "misses": 1}},
                 "live_sessions": 0,
             }
         },
     )  # fmt: skip
 
     live: bool
-    ready: bool
+    ready: bool = Field(description="It can make videos; a server that takes jobs for others (max_jobs 0): take them")
     engine: str = Field(description='What "auto" takes now')
     engines: list[str]
     loaded: list[str]

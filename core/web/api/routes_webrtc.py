@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from core.service.errors import Malformed
+from core.service.live_messages import LiveRequest
 from core.service.owners import root_of
 from core.service.peer_connections import PeerAnswer, PeerConnections, needed
-from core.service.resumable_session import LiveRequest
 from core.web.api import spec
 from core.web.api.context import Here, Owner
 from core.web.live.whip import FRAGMENT, SDP, options, patch, take_offer

@@ -30,8 +30,9 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, TypeAdapter
 
 from core.notices import read_notice
+from core.service.held_session import HeldSession
+from core.service.live_messages import LiveMessage, LiveRequest, MediaPiece, PieceKind
 from core.service.live_sessions import RESUME_S
-from core.service.resumable_session import LiveMessage, LiveRequest, MediaPiece, PieceKind, ResumableSession
 from core.streaming.outputs import OutputKind
 from core.web.live.messages import Message, PictureText, Ping, picture_file, read
 
@@ -40,7 +41,7 @@ VERSION = 1
 INIT, SEGMENT, PICTURE, SOUND = 1, 2, 3, 4
 KINDS: dict[PieceKind, int] = {"init": INIT, "segment": SEGMENT, "picture": PICTURE, "sound": SOUND}
 SPEAKS = 1
-OUTPUTS: dict[str, OutputKind] = {"fmp4": "segments", "jpeg": "frames", "webrtc": "packets"}
+OUTPUTS: dict[str, OutputKind] = {"fmp4": "segments", "jpeg": "pictures", "webrtc": "packets"}
 """What a session gives, by the name of the format. Of "webrtc" no media comes over the WebSocket: it is watched by WHEP."""
 _EXAMPLE = '{"type": "start", ...}'
 
@@ -124,7 +125,7 @@ def request_of(start: Start) -> LiveRequest:
     return LiveRequest(start.rate, start.channels, OUTPUTS[start.format], start.engine, start.options, picture_file(start.background))
 
 
-def ready(session: ResumableSession, resumed: bool) -> str:
+def ready(session: HeldSession, resumed: bool) -> str:
     """The first message to each connection of a session. Warnings have a code, where they are among the known ones (core/notices.py)."""
     about = {
         "session": session.id,
@@ -132,16 +133,16 @@ def ready(session: ResumableSession, resumed: bool) -> str:
         "resume_s": RESUME_S,
         "received": session.received,
         "format": next(name for name, output in OUTPUTS.items() if output == session.request.output),
-        "engine": session.session.engine,
+        "engine": session.engine,
         **session.about,
         "warnings": [_warning(each) for each in session.about.get("warnings", ())],
     }
-    return json.dumps({"type": "ready", "resumed": resumed, "generation": session.session.generation, **about})
+    return json.dumps({"type": "ready", "resumed": resumed, "generation": session.generation, **about})
 
 
-def gap(session: ResumableSession) -> str:
+def gap(session: HeldSession) -> str:
     """Some of what was missed is kept no longer."""
-    return json.dumps({"type": "gap", "generation": session.session.generation})
+    return json.dumps({"type": "gap", "generation": session.generation})
 
 
 def ack(received: int) -> str:

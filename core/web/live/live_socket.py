@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
 from typing import Literal
 
 import anyio
@@ -14,9 +13,18 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from core.errors import AudioError, OptionError, TalkingHeadError
 from core.service.errors import Malformed, UnknownLiveSession
+from core.service.held_session import HeldSession
+from core.service.live_messages import (
+    Attachment,
+    ClientMessage,
+    EndOfUtterance,
+    Interruption,
+    NewControls,
+    Noted,
+    SayRequest,
+    Sound,
+)
 from core.service.live_sessions import LiveSessions
-from core.service.live_speech import SayRequest
-from core.service.resumable_session import Attachment, ResumableSession
 from core.web.connections import websocket_peer
 from core.web.live.connection import Told, accept, close, close_code, send, tell
 from core.web.live.live_protocol import (
@@ -48,12 +56,13 @@ SMALL_CHUNK_BYTES = 8192
 """Of sound that is taken without a thread of its own, where there is room: less work than the way to the thread and back."""
 MAX_ERRORS = 20
 """Refused messages after which a client is cut off."""
-TAKEN_OVER, TOO_OLD, UNKNOWN = 4409, 4408, 4404
+TAKEN_OVER, TOO_OLD, UNKNOWN, MOVING = 4409, 4408, 4404, 4307
 """Close codes of ours."""
 _LEFT = {
     "taken_over": (TAKEN_OVER, "Another connection took the session over."),
     "replaced": (TAKEN_OVER, "A newer session took its place."),
     "stopping": (1012, "The service is stopping."),
+    "moving": (MOVING, "This server is stopping; another one has the session: resume it."),
 }
 """How a connection closes that was told to leave."""
 
@@ -106,7 +115,7 @@ class _Connection:
     """
 
     def __init__(
-        self, socket: WebSocket, sessions: LiveSessions, session: ResumableSession, attachment: Attachment, resume: Resume | None,
+        self, socket: WebSocket, sessions: LiveSessions, session: HeldSession, attachment: Attachment, resume: Resume | None,
         told: Told,
     ) -> None:  # fmt: skip
         self.session = session
@@ -133,7 +142,7 @@ class _Connection:
         elif self._closed_by_client:
             self._sessions.end(self.session)
             await close(self._socket, 1000)
-        elif self.session.session.closed:
+        elif self.session.closed:
             await close(self._socket, 1001, "The session has ended.")
 
     async def _run(self) -> None:
@@ -159,7 +168,8 @@ class _Connection:
             first = await self._produced()  # tells what is ready
             waiting = [ready(self.session, resumed=False), *first]
         else:
-            missed = self.session.missed(self._resume.received, self._resume.event)
+            had = self._resume.received, self._resume.event
+            missed = await anyio.to_thread.run_sync(self.session.missed, *had, limiter=self._sessions.threads)
             again = [encoded(message) for message in missed.messages]
             waiting = [ready(self.session, resumed=True), *([gap(self.session)] if missed.gap else []), *again]
         stop = asyncio.ensure_future(self._attachment.leave.wait())
@@ -168,7 +178,7 @@ class _Connection:
                 for message in waiting:
                     if not await self._sent(message, stop):
                         return
-                if stop.done() or self.session.session.closed or self._sessions.too_old(self.session):
+                if stop.done() or self.session.closed or self._sessions.too_old(self.session):
                     return
                 waiting = [*self._acknowledgement(), *await self._produced()]
         finally:
@@ -219,14 +229,17 @@ class _Connection:
 
     async def _feed(self, chunk: bytes) -> None:
         """Sound that finds no room makes the client wait: nothing more is read from it."""
-        if len(chunk) <= SMALL_CHUNK_BYTES and self.session.take(self._attachment, lambda: self.session.feed(chunk, 0.0)):
+        if self.session.here and len(chunk) <= SMALL_CHUNK_BYTES and self._take_now(Sound(chunk, 0.0)):
             return
-        while not (await self._take(lambda: self.session.feed(chunk)) or self.session.session.closed or self._attachment.leave.is_set()):
+        while not (await self._take(Sound(chunk)) or self.session.closed or self._attachment.leave.is_set()):
             pass
 
-    async def _take(self, do: Callable[[], bool]) -> bool:
-        """As `ResumableSession.take`, on a thread."""
-        take = anyio.to_thread.run_sync(self.session.take, self._attachment, do, limiter=self._sessions.threads)
+    def _take_now(self, message: ClientMessage) -> bool:
+        return self.session.take(self._attachment, message)
+
+    async def _take(self, message: ClientMessage) -> bool:
+        """As `HeldSession.take`, on a thread."""
+        take = anyio.to_thread.run_sync(self.session.take, self._attachment, message, limiter=self._sessions.threads)
         self._taking = asyncio.ensure_future(take)
         return await asyncio.shield(self._taking)
 
@@ -236,25 +249,28 @@ class _Connection:
         if isinstance(message, Start):
             raise Malformed("The session has started already.", "Close it first, or open another connection.")
 
-        def do() -> bool:
-            if isinstance(message, End):
-                self.session.end_of_utterance()
-            elif isinstance(message, SayMessage):
-                self.session.say(SayRequest(message.text, message.voice, message.speed, message.id))
-            elif isinstance(message, Interrupt):
-                self.session.interrupt()
-            elif isinstance(message, ControlsMessage):
-                self.session.set_controls(message.controls)
-            return True
-
-        if isinstance(message, SayMessage):  # looking at a text takes a while
-            await self._take(do)
+        asked = _asked(message)
+        if isinstance(asked, SayRequest) or not self.session.here:  # looking at a text takes a while
+            await self._take(asked)
         else:
-            self.session.take(self._attachment, do)
+            self._take_now(asked)
         if isinstance(message, Ping):
             await _pong(self._socket, message)
         self._closed_by_client = isinstance(message, Close)
         return self._closed_by_client
+
+
+def _asked(message: End | SayMessage | Interrupt | ControlsMessage | Ping | Close) -> ClientMessage:
+    """What a message asks of the session."""
+    if isinstance(message, End):
+        return EndOfUtterance()
+    if isinstance(message, SayMessage):
+        return SayRequest(message.text, message.voice, message.speed, message.id)
+    if isinstance(message, Interrupt):
+        return Interruption()
+    if isinstance(message, ControlsMessage):
+        return NewControls(message.controls)
+    return Noted()
 
 
 async def _text(socket: WebSocket) -> str:

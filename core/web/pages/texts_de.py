@@ -365,6 +365,7 @@ GERMAN = Texts(
         "gpu_broke_off": "Die Arbeit auf der GPU brach ab. Versuche es noch einmal oder nimm lite.",
         "owner_busy": "Viel zu tun: Schon {own} deiner Videos sind in Arbeit. Versuche es noch einmal, wenn eines davon fertig ist.",
         "too_many": "Zu viel auf einmal. Versuche es in {retry_after_s} s noch einmal.",
+        "no_streams": "Dieser Server erzeugt nicht selbst und kann nichts zeigen, während es entsteht. Erzeuge stattdessen ein Video.",
         "files_away": "Der gemeinsame Dateispeicher antwortet nicht. Versuche es in einer Minute noch einmal; Begonnenes geht weiter.",
         "jobs_away": "Die Datenbank der Aufträge antwortet nicht. Versuche es in einer Minute noch einmal; begonnene Videos gehen weiter.",
         "stopping": "Der Dienst wird angehalten; ein angefangenes Video geht danach weiter. Versuche es in einer Minute noch einmal.",

@@ -361,6 +361,7 @@ ENGLISH = Texts(
         "gpu_broke_off": "The work on the GPU broke off. Try again, or use the lite engine.",
         "owner_busy": "Busy: {own} videos of yours are under way already. Try again when one of them is done.",
         "too_many": "Too much at once. Try again in {retry_after_s} s.",
+        "no_streams": "This server takes videos for others, and cannot show them while they are made. Make a video instead.",
         "files_away": "The shared store of files does not answer. Try again in a minute; videos under way go on.",
         "jobs_away": "The database of jobs does not answer. Try again in a minute; videos under way go on.",
         "stopping": "The service is stopping; a video under way goes on when it is back. Try again in a minute.",

@@ -31,10 +31,10 @@ from integrations.livekit import __main__ as worker
 from integrations.livekit.rooms import AvatarRooms
 from integrations.livekit.server import MAX_BODY_BYTES, build_app
 from integrations.livekit.video_generator import live_options
-from tests.support.live_stage import rustle
+from tests.support.live_stage import fake_live, rustle
 from tests.support.livekit_rooms import MemoryRoom
 from tests.support.paths import PORTRAIT, ROOT
-from tests.support.streams import FakeEngine, FakeSession, free_turn, prepared_run
+from tests.support.streams import FakeEngine, FakeSession
 
 PLUGIN = ROOT / "integrations" / "livekit" / "plugin"
 pytestmark = pytest.mark.slow  # for the packages that it needs
@@ -54,7 +54,7 @@ def talkinghead(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def open_live() -> LiveSession:
     session = FakeSession(Controls())
-    return LiveSession(prepared_run(FakeEngine(), RenderOptions()), session, RenderOptions(), free_turn, live_options())
+    return fake_live(FakeEngine(), session, RenderOptions(), live_options())
 
 
 class TokenRoom(MemoryRoom):

@@ -22,9 +22,9 @@ from integrations.livekit import rooms as rooms_module
 from integrations.livekit.receivers import QueueReceiver
 from integrations.livekit.rooms import AvatarRooms, RoomError
 from integrations.livekit.video_generator import LiveVideoGenerator, live_options
-from tests.support.live_stage import rustle
+from tests.support.live_stage import fake_live, rustle
 from tests.support.livekit_rooms import MemoryRoom
-from tests.support.streams import FakeEngine, FakeSession, free_turn, prepared_run
+from tests.support.streams import FakeEngine, FakeSession
 
 pytestmark = pytest.mark.slow  # for the packages that it needs
 RATE_HZ = 24_000
@@ -33,7 +33,7 @@ AVATAR = "talking-head"
 
 def open_live() -> LiveSession:
     session = FakeSession(Controls())
-    return LiveSession(prepared_run(FakeEngine(), RenderOptions()), session, RenderOptions(), free_turn, live_options(RATE_HZ))
+    return fake_live(FakeEngine(), session, RenderOptions(), live_options(RATE_HZ))
 
 
 class Captured:
@@ -232,7 +232,7 @@ def test_an_engine_that_fails_ends_the_visit_and_not_the_worker(captured: Captur
         def fail() -> None:
             raise RuntimeError("the engine broke")
 
-        live._session.before_frame = fail  # type: ignore[attr-defined]
+        live._renderer._session.before_frame = fail  # type: ignore[attr-defined]
         async with worker(server) as rooms:
             rooms._open_live = lambda: live
             await rooms.join(f"room:{AVATAR}:standard")

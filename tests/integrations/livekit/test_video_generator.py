@@ -17,8 +17,8 @@ from core.errors import AudioError, OptionError
 from core.streaming import LiveOptions, LiveSession
 from core.types import Controls, RenderOptions
 from integrations.livekit.video_generator import LiveVideoGenerator, live_options
-from tests.support.live_stage import rustle
-from tests.support.streams import Clock, FakeEngine, FakeSession, free_turn, prepared_run
+from tests.support.live_stage import fake_renderer, rustle
+from tests.support.streams import Clock, FakeEngine, FakeSession
 
 pytestmark = pytest.mark.slow  # for the packages that it needs
 RATE_HZ = 16_000
@@ -30,8 +30,9 @@ class Avatar:
 
     def __init__(self, rate_hz: int = RATE_HZ, options: LiveOptions | None = None) -> None:
         self.clock, self.session = Clock(), FakeSession(Controls())
-        prepared, options = prepared_run(FakeEngine(), RenderOptions()), options or live_options(rate_hz)
-        self.live = LiveSession(prepared, self.session, RenderOptions(), free_turn, options, self.clock)
+        options = options or live_options(rate_hz)
+        renderer = fake_renderer(FakeEngine(), self.session, RenderOptions(), options)
+        self.live = LiveSession(renderer, options, clock=self.clock)
         self.generator = LiveVideoGenerator(self.live)
         self._output = aiter(self.generator)
         self.n_pictures = 0

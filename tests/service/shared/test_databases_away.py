@@ -248,7 +248,7 @@ def test_a_worker_counts_on_after_an_error_of_the_database(postgres: PostgresSer
         return bool(database.run(lambda db: db.execute("SELECT count(*) FROM workers").fetchone())[0])
 
     try:
-        beats.announce("a")
+        beats.announce("a", 1)
         database.run(lambda db: db.execute("ALTER TABLE workers RENAME TO gone"))
         time.sleep(0.5)
         assert not beats.is_dead("b")

@@ -13,6 +13,7 @@ from core.service.errors import KeyReused
 from core.service.job_store import Admission, JobRecord, Totals
 from core.service.sql_job_store import SqlJobStore
 from core.service.sqlite_store import SqliteJobStore
+from tests.support.databases import PostgresServer
 
 MANY = Admission(100, 100, 10**9)
 
@@ -179,3 +180,42 @@ def test_a_job_that_its_worker_does_not_know_of_goes_back_to_the_queue(store: Sq
     assert [job.id for job in store.put_back_lost("w", {"b"})] == ["a"]
     states = {job.id: (job.state, job.pinned_to) for job in store.find()}
     assert states == {"a": ("queued", ""), "b": ("running", ""), "s": ("queued", "w")}
+
+
+@pytest.mark.slow
+def test_a_job_is_left_for_a_moment_to_the_worker_that_has_its_avatar(postgres: PostgresServer, tmp_path: Path) -> None:
+    from core.service.shared.heartbeats import Heartbeats
+    from core.service.shared.postgres import Postgres
+    from core.service.shared.postgres_store import LEFT_S, PostgresJobStore
+
+    database = Postgres(postgres.url, 2)
+    store, beats = PostgresJobStore(database, tmp_path), Heartbeats(database)
+
+    def video(name: str, avatar: str) -> JobRecord:
+        return record(name, request={"n": name, "avatar": avatar}, created_s=10.0)
+
+    def claimed(worker: str, now_s: float) -> str:
+        job = store.claim(worker, now_s)
+        return "" if job is None else job.id
+
+    try:
+        beats.announce("holder", 1)
+        store.add(record("made", kind="avatar"), MANY)
+        assert claimed("holder", 2.0) == "made"
+        store.finish("made", "done", 3.0, result={"avatar": "token-of-ada"})
+        store.add(video("first", "token-of-ada"), MANY)
+        store.add(video("second", "token-of-nobody"), MANY)
+        assert claimed("other", 10.5) == "second"
+        assert claimed("other", 10.5) == ""
+        assert claimed("holder", 10.5) == "first"
+        store.add(video("third", "token-of-ada"), MANY)
+        assert claimed("other", 10.5) == "third"  # the holder is busy
+        store.finish("first", "done", 11.0)
+        store.add(video("fourth", "token-of-ada"), MANY)
+        store.requeue("other")
+        store.finish("third", "done", 11.0)
+        assert claimed("another", 10.0 + LEFT_S) == "second"  # it waited long enough
+        assert claimed("another", 9.0) == "fourth"  # so does one whose clock is another
+    finally:
+        beats.withdraw()
+        store.close()

@@ -95,7 +95,8 @@ def test_a_signal_lets_running_work_finish_and_hands_the_rest_back(tmp_path: Pat
         for thread in asking:
             thread.start()
         with server.client() as client:
-            wait_for(lambda: client.get("/health").json()["queue"] == {"running": 1, "waiting": 2, "max_jobs": 1, "max_queue": 16})
+            queue = {"running": 1, "waiting": 2, "max_jobs": 1, "slots": 1, "max_queue": 16}
+            wait_for(lambda: client.get("/health").json()["queue"] == queue)
         assert server.stop() == 0
         for thread in asking:
             thread.join(START_S)

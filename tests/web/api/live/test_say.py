@@ -199,7 +199,7 @@ def test_only_so_many_texts_wait(server: Serving, voices: SpeechServer, token: s
 
 def test_who_says_too_much_in_a_minute_is_told_to_wait(studio: Studio, voices: SpeechServer, server: Serving, token: str) -> None:
     async def test() -> None:
-        limit = server.context.live._says
+        limit = server.context.live._source._says
         async with call(server, token) as caller:
             await begin(caller)
             limit._per_minute = 2

@@ -1,0 +1,221 @@
+"""Live sessions that lie in another process: who holds them, what comes back to whoever holds them, and when they end."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from core.errors import OptionError, TextError
+from core.service.errors import UnknownLiveSession
+from core.service.live_messages import EndOfUtterance, LiveMessage, LiveRequest, MediaPiece, NewControls, SayRequest, Sound
+from core.service.live_source import wanted
+from core.service.quotas import RateLimit
+from core.service.shared import session_server
+from core.service.shared.remote_session import RemoteSession
+from core.service.shared.remote_speaker import RemoteSpeaker, SpeechHost
+from core.service.shared.session_server import Reply, SessionServer
+from core.settings import Settings
+from core.speech_synthesis.base import Speech, Voice
+from core.speech_synthesis.speaker import Speaker
+from core.streaming.outputs import LiveEvent, LivePacket
+from core.streaming.render_link import RenderLink
+from core.types import Word
+from tests.support.live_stage import rustle
+from tests.support.render_threads import RenderThreads
+
+VOICE = Voice("a", "A", "en-US", 16_000, "", True)
+SENTENCES = ("One two.", "And three.", "The last.")
+TEXT = " ".join(SENTENCES)
+
+
+class Speaking(Speaker):
+    """Where sessions are drawn: half a second for each sentence. spoken: texts begun."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, None)
+        self.spoken = 0
+
+    def speak(self, *request: Any) -> Iterator[Speech]:  # type: ignore[override]
+        self.spoken += 1
+        for number, sentence in enumerate(SENTENCES):
+            words = tuple(Word(word, 0.25 * i, 0.25 * (i + 1)) for i, word in enumerate(sentence.split()))
+            yield Speech(rustle(0.5, seed=number).astype("float32") / 32768, 16_000, sentence, words)
+
+
+class Here:
+    """A session and what draws it, in this process; all that they tell each other is pickled. It is a Line to itself."""
+
+    def __init__(self, settings: Settings, request: LiveRequest = LiveRequest()) -> None:  # noqa: B008 - frozen
+        self.request = request
+        self.link, self.speaking = RenderLink(), Speaking(settings)
+        self.speaker = RemoteSpeaker(settings, None, self.link)
+        self.threads = RenderThreads(self.link, wanted(request, settings).live)
+        self.threads.speech = lambda renderer: SpeechHost(
+            self.speaking, lambda number, n, piece: self.speaker.take(renderer, number, n, piece)
+        )
+        self.server = SessionServer(settings, self.link, self.threads, self.speaker, RateLimit(1000, "texts"), 100.0)
+
+    def begun(self, owner: str = "me") -> RemoteSession:
+        reply = self.server.open(owner, self.request, "an id", "a secret")
+        assert reply.error is None
+        session = RemoteSession(self, owner, self.request, "an id", "a secret", reply.value)
+        session.attach()
+        return session
+
+    def attach(self, owner: str, secret: str) -> Reply:
+        return pickled(self.server.attach(owner, secret))
+
+    def call(self, holder: int, name: str, *arguments: Any) -> Reply:
+        return pickled(self.server.call(holder, name, *pickled(arguments)))
+
+    def post(self, holder: int, name: str, *arguments: Any) -> None:
+        self.call(holder, name, *arguments)
+
+
+def pickled(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
+
+
+class At:
+    next_number = 0
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
+    monkeypatch.setattr(Speaker, "voices", lambda self: (VOICE,))
+    here = Here(Settings())
+    yield here
+    here.server.close()
+
+
+def until(session: RemoteSession, kind: str) -> list[LiveMessage]:
+    """All that comes up to an event, with it."""
+    messages: list[LiveMessage] = []
+    deadline = time.monotonic() + 20
+    while not any(isinstance(message, LiveEvent) and message.kind == kind for message in messages):
+        assert time.monotonic() < deadline
+        messages += session.produce(0.25)
+    return messages
+
+
+def sequences(messages: Sequence[LiveMessage]) -> list[int]:
+    return [message.sequence for message in messages if isinstance(message, MediaPiece)]
+
+
+def test_sound_goes_in_and_pieces_come_out_each_counted_once(here: Here) -> None:
+    session, at, seen = here.begun(), At(), []
+    session.watchers.append(seen.append)
+    assert session.about["width"] == 64
+    assert session.take(at, Sound(rustle(0.6).tobytes()))
+    assert session.take(at, EndOfUtterance())
+    assert (at.next_number, session.received) == (2, 2)
+    again = At()
+    assert session.take(again, Sound(rustle(0.6).tobytes())), "what is sent again is passed over"
+    assert (again.next_number, session.received) == (1, 2)
+    with pytest.raises(OptionError, match="blink"):
+        session.take(at, NewControls({"blink": 0.5}))
+    assert (at.next_number, session.received) == (3, 3), "what is refused counts"
+    messages = until(session, "idle")
+    assert sequences(messages) == list(range(len(sequences(messages))))
+    assert seen == messages
+    session.interrupt()
+    assert session.generation == 1
+
+
+def test_it_is_held_by_one_at_a_time_and_missed_pieces_come_again(here: Here) -> None:
+    one = here.begun()
+    first = one.produce(0.25) + one.produce(0.25) + one.produce(0.25)
+    other = RemoteSession.found(here, "me", "an id", "a secret")
+    assert other is not None
+    other.attach()
+    assert (one.produce(0.25), one.closed) == ([], True)
+    one.close()
+    assert not other.closed, "who held it before cannot end it"
+    missed = other.missed(sequences(first)[0], -1)
+    assert not missed.gap
+    assert sequences(missed.messages) == sequences(first)[1:]
+    assert sequences(other.produce(0.5)) == [sequences(first)[-1] + 1]
+    other.close()
+    assert here.server.over
+
+
+def test_it_is_nobody_elses(here: Here) -> None:
+    session = here.begun()
+    assert RemoteSession.found(here, "another", "an id", "a secret") is None
+    assert RemoteSession.found(here, "me", "an id", "another secret") is None
+    assert here.server.left_s("another") is None
+    assert session.produce(0.25), "whoever holds it notices nothing"
+    session.close()
+    with pytest.raises(UnknownLiveSession):
+        session.attach()
+
+
+def test_texts_are_synthesised_where_it_is_drawn_and_reports_come_back(here: Here) -> None:
+    session, reports = here.begun(), []
+    sounds: list[float] = []
+    session.say(SayRequest(TEXT, id="x"), reports.append, lambda: sounds.append(time.monotonic()))
+    messages = until(session, "said")
+    said = next(message.data for message in messages if isinstance(message, LiveEvent) and message.kind == "said")
+    assert (said["id"], said["text"], said["complete"]) == ("x", TEXT, True)
+    assert reports == [said]
+    assert len(sounds) == 1
+    with pytest.raises(TextError):
+        session.say(SayRequest(""), reports.append)
+    session.say(SayRequest(TEXT, id="y"), reports.append)
+    until(session, "saying")
+    session.interrupt()
+    assert [report["id"] for report in reports] == ["x", "y"], "known when the interrupt returns"
+    assert not reports[1]["complete"]
+
+
+def test_a_text_goes_on_with_another_renderer(here: Here) -> None:
+    session, reports = here.begun(), []
+    session.say(SayRequest(TEXT), reports.append)
+    messages = until(session, "saying")
+    lost = here.link.renderer
+    here.threads.kill = lambda answers: here.link.renderer == lost
+    messages += until(session, "said")
+    assert reports[0]["complete"]
+    saying = [message.data["text"] for message in messages if isinstance(message, LiveEvent) and message.kind == "saying"]
+    assert saying == list(SENTENCES), "each sentence once"
+    assert sequences(messages) == list(range(len(sequences(messages))))
+
+
+def test_packets_are_for_watchers_alone_and_key_frames_come_when_asked_for(here: Here) -> None:
+    away = Here(Settings(), LiveRequest(output="packets"))
+    session, seen = away.begun(), list[Any]()
+    session.watchers.append(seen.append)
+    assert [message for _ in range(5) for message in session.produce(0.25)] == []
+    session.request_keyframe()
+    session.hear(rustle(0.3), 16_000)
+    session.end_of_utterance()
+    until(session, "idle")
+    packets = [each for each in seen if isinstance(each, LivePacket)]
+    assert [packet.key for packet in packets[:5]] == [True, False, False, False, False]
+    assert any(packet.key for packet in packets[5:10])
+    assert sum(packet.speaking for packet in packets) == 8
+    away.server.close()
+
+
+def test_it_ends_when_nobody_comes_back(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = here.begun()
+    assert not here.server.over
+    monkeypatch.setattr(session_server, "KEPT_S", 0.2)
+    wait_until(lambda: here.server.over)
+    session.produce(0.0)
+    assert not here.server.over, "whoever asks for it is there"
+    here.server.close()
+    here.threads.threads[0].join(5)
+    assert not here.threads.threads[0].is_alive()
+
+
+def wait_until(true: Any) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.02)

@@ -1,0 +1,81 @@
+"""The service over Ray Serve, started by its command, with a cluster of its own that leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.support.paths import ROOT
+from tests.support.ports import free_port
+from tests.support.serving import KEY, wait_for
+
+START_S, STOP_S = 240.0, 120.0
+
+
+class RayService:
+    """cluster: the folder of Ray, by which its processes are known."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, cluster: str, log: Path) -> None:
+        self.process, self.log, self._cluster = process, log, cluster
+        self.url, self.ws = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}"
+
+    def client(self, key: str = KEY) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers={"X-API-Key": key} if key else {}, timeout=START_S, trust_env=False)
+
+    def processes(self, name: str = "") -> list[int]:
+        """Those of the cluster and its command, whose command line has `name` in it."""
+        ours = []
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                if self._cluster.encode() in (place / "environ").read_bytes() and name.encode() in (place / "cmdline").read_bytes():
+                    ours.append(int(place.name))
+            except OSError:  # it has ended meanwhile
+                continue
+        return ours
+
+    def stop(self) -> int:
+        """As a service manager does it. The exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_S)
+
+
+@contextmanager
+def ray_service(folder: Path, settings: Mapping[str, str]) -> Iterator[RayService]:
+    """settings: without their prefix. Answers when the block begins."""
+    cluster, port, log = tempfile.mkdtemp(prefix="ray-"), free_port(), folder / "ray.log"
+    ours = {f"TALKING_HEAD_{name}": value for name, value in {"API_KEYS": KEY, "PORT": str(port), "PAGE_SIZE": "320", **settings}.items()}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    command = [str(Path(sys.executable).with_name("serve")), "run", "deploy.ray_app:app"]
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            command, stdout=stream, stderr=subprocess.STDOUT, cwd=ROOT, env={**environment, "RAY_TMPDIR": cluster, "HOME": cluster, **ours},
+        )  # fmt: skip
+    service = RayService(process, port, cluster, log)
+    try:
+        with service.client() as client:
+            wait_for(lambda: process.poll() is not None or answers(client), START_S)
+        assert process.poll() is None, log.read_text("utf-8", "replace")
+        yield service
+    finally:
+        if process.poll() is None:
+            service.stop()
+        for pid in service.processes():
+            os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(cluster, ignore_errors=True)
+
+
+def answers(client: httpx.Client) -> bool:
+    """Whether it does, and somebody makes videos."""
+    try:
+        return bool(client.get("/health").json()["queue"]["slots"])
+    except httpx.HTTPError:
+        return False
