@@ -24,6 +24,7 @@ from core.engines.capabilities import CAPABILITIES
 from core.engines.ditto_backends import BACKENDS
 from core.errors import EngineUnavailable, OptionError
 from core.given_speech import GivenSpeech
+from core.media.formats import PHOTO_FORMATS, SOUND_FORMATS, VIDEO_FORMATS
 from core.options import PRESETS, background_picture, preset, read_assignments, read_file, read_options, with_seed
 from core.picture_options import ASPECTS
 from core.progress_bar import ProgressBar
@@ -42,7 +43,7 @@ AT_ONCE = 1
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = OneLineParser(prog="inference.py", description="One photo or video, and one recording or a text, become a talking-head video.")
     speech = parser.add_argument_group("speech", "one of --audio_path, --text and --text_file").add_mutually_exclusive_group()
-    speech.add_argument("--audio_path", type=Path, help="recording: wav, mp3, m4a, flac, ogg, opus, webm")
+    speech.add_argument("--audio_path", type=Path, help=f"recording: {SOUND_FORMATS}")
     speech.add_argument("--text", help="what is said, plain or SSML")
     speech.add_argument("--text_file", type=Path, help="the same from a file (UTF-8)")
     speech.add_argument("--list_voices", action="store_true", help="show the voices, and end")
@@ -51,9 +52,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     voice.add_argument("--speed", default=1.0, type=float, help="0.5 to 2, relative to the voice's usual speed (default: %(default)s)")
     parser.add_argument("--visemes", type=Path, metavar="FILE", help="write what the mouth does, for other avatars (.json)")
     voice.add_argument("--captions", type=Path, metavar="FILE", help="write captions (.vtt or .srt); of a recording as they are recognised")
-    parser.add_argument(
-        "--source_path", type=Path, help="photo (png, jpg, heic, avif, webp, bmp) or video (mp4, mov, webm, mkv, avi, wmv, mpeg, flv, gif)"
-    )
+    parser.add_argument("--source_path", type=Path, help=f"photo ({PHOTO_FORMATS}) or video ({VIDEO_FORMATS})")
     parser.add_argument("--output_path", type=Path, help="video to write (.mp4)")
     parser.add_argument("--engine", default="auto", choices=("auto", "lite", "ditto"), help="default: auto")
     parser.add_argument(
@@ -67,6 +66,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--background", metavar="WHAT", help='behind the person: "keep", "blur", "#rrggbb" or the path of a picture (lite)')
     parser.add_argument("--face", default=Framing.face_index, type=int, help="which face, 0 is the largest (default: %(default)s)")
+    parser.add_argument(
+        "--landmarks", metavar='"X,Y X,Y ..."',
+        help="where a face is that is not found: left eye, right eye, left and right corner of the mouth (the viewer's left and right), "
+        "lips, chin, in shares of the photo's width and height (lite)",
+    )  # fmt: skip
     parser.add_argument("--seed", default=str(RenderOptions.seed), help='of blinks and sway, or "random" (default: %(default)s)')
     parser.add_argument("--crf", default=RenderOptions.crf, type=int, help="of H.264: less is finer, and larger (default: %(default)s)")
     parser.add_argument("--label", action="store_true", help='draw a small "AI" into the lower left corner')
@@ -153,6 +157,7 @@ def option_values(arguments: argparse.Namespace, given: Mapping[str, Any]) -> di
         "crop": arguments.crop,
         **({} if arguments.background is None else {"background": arguments.background}),
         "face_index": arguments.face,
+        **({} if arguments.landmarks is None else {"landmarks": arguments.landmarks}),
         "crf": arguments.crf,
         "label": arguments.label,
         "mark": arguments.mark == "on",
@@ -377,7 +382,7 @@ def run(arguments: argparse.Namespace, written_as: Mapping[str, str] = AS_NAMED)
         generation = studio.generate(request, output, bar)
         if arguments.captions is not None:
             words = audio.words if heard is None else heard.words()
-            given_speech.write_captions(arguments.captions, words)
+            given_speech.write_captions(arguments.captions, words, audio.duration_s)
             if options.render.visemes:
                 add_words(beside(output), words)
         if arguments.visemes is not None:

@@ -176,7 +176,7 @@ def service_of(replicas: int, given: argparse.Namespace) -> Iterator[RayService]
             }  # fmt: skip
             os.environ.update(CREDENTIALS, **{FRAME_VARIABLE: str(given.frame_ms / 1000)})
             application = "benchmarks.scale_app:app" if given.engine == "sleeping" else "deploy.ray_app:app"
-            with ray_service(folder, {name: str(value) for name, value in settings.items()}, application) as service:
+            with ray_service(folder, {name: str(value) for name, value in settings.items()}, application=application) as service:
                 yield service
         finally:
             for each in (bucket, redis, postgres):

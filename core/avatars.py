@@ -15,6 +15,7 @@ from typing import Any
 
 import cv2
 
+from core.aux_models.upright import turned_pixels
 from core.engines.base import Engine, Registration, Session
 from core.errors import AvatarError, OptionError
 from core.media.image import load_image
@@ -269,6 +270,7 @@ def _moving_thumbnail(source: Video, registration: Registration) -> bytes:
 
 
 def _around_face(pixels: Frame, registration: Registration, side: int) -> Frame:
+    pixels = turned_pixels(pixels, registration.quarters)
     height, width = pixels.shape[:2]
     x0, y0, x1, y1 = registration.face_box
     return cut_pixels(pixels, face_cut(width, height, (x0 * width, y0 * height, x1 * width, y1 * height)), side, side)

@@ -50,6 +50,12 @@ class EngineSelector:
             return "ditto", "auto: a GPU was found"
         return "lite", f"auto: ditto is {state}"
 
+    def _choose_for(self, run_request: RunRequest) -> tuple[str, str]:
+        """As `choose`; only the lite engine takes a face that was marked by hand, so auto takes that."""
+        if run_request.engine == "auto" and run_request.framing.landmarks is not None:
+            return "lite", "auto: the face was marked by hand"
+        return self.choose(run_request.engine)
+
     def _check_ditto(self) -> None:
         """Raises EngineUnavailable where it is not offered, or where a visitor would start a large download that the deployment forbids."""
         hint = "Use the lite engine, or auto."
@@ -79,7 +85,7 @@ class EngineSelector:
 
     def check_supported(self, run_request: RunRequest) -> None:
         """Raises InputError, EngineUnavailable or BusyError for what is known to fail; loads nothing."""
-        name, reason = self.choose(run_request.engine)
+        name, reason = self._choose_for(run_request)
         try:
             _check_for(name, run_request)
         except OptionError as error:
@@ -95,7 +101,7 @@ class EngineSelector:
 
     def loaded_engine(self, run_request: RunRequest) -> LoadedEngine | None:
         """The engine that would serve the request now; None while it is not loaded."""
-        name, reason = self.choose(run_request.engine)
+        name, reason = self._choose_for(run_request)
         engine = self._engines.loaded(name)
         return None if engine is None else self._loaded(engine, reason, run_request)
 
@@ -105,7 +111,7 @@ class EngineSelector:
         Raises EngineUnavailable, and InputError for what the engine refuses as it is configured.
         """
         started_s = time.perf_counter()
-        name, reason = self.choose(run_request.engine)
+        name, reason = self._choose_for(run_request)
         try:
             engine = self._engines.get(name, check)
         except EngineUnavailable as error:

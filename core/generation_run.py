@@ -183,6 +183,8 @@ class GenerationRun:
     def _coming(self) -> Iterator[Iterator[Frame]]:
         """What the session makes of each step of the recording, of its end, and of the rest of the clip where that is shown."""
         n_told = 0
+        if isinstance(self.audio, Audio) and not self.audio.phones:
+            self.session.foresee(self.audio.samples)
         for chunk in self.audio.steps(STEP_FRAMES * SAMPLES_PER_FRAME):
             known = self.audio.phones
             self.session.expect(known[n_told:])

@@ -104,13 +104,13 @@ def check_place(path: Path) -> None:
         raise OutputError(f"{path} cannot be written: its folder does not exist.", "Choose another place.")
 
 
-def write_captions(path: Path, words: Sequence[Word]) -> None:
-    """Raises OutputError."""
+def write_captions(path: Path, words: Sequence[Word], total_s: float) -> None:
+    """total_s: length of the recording. Raises OutputError."""
     from core.media.captions import captions, subrip, webvtt
 
     form = subrip if path.suffix.lower() == ".srt" else webvtt
     try:
-        path.write_text(form(captions(words)), "utf-8")
+        path.write_text(form(captions(words, total_s=total_s)), "utf-8")
     except OSError as error:
         raise disk_error(error, f"{path} cannot be written", "Choose a place you may write to.") from error
 

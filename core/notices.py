@@ -11,10 +11,10 @@ import string
 from typing import Literal, get_args
 
 NoticeCode = Literal[
-    "face_small", "crop_small", "face_turned", "face_blurred", "face_dark", "mouth_covered",
+    "face_small", "crop_small", "face_turned", "face_blurred", "face_dark", "mouth_covered", "eyes_not_seen",
     "sound_cut_off", "sound_clipped", "sound_silent", "sound_quiet", "sound_noisy", "video_cut", "video_hdr", "video_interlaced",
     "background_mute", "crop_moved", "background_kept", "frames_skipped", "sync_unlike", "sync_still", "sync_face_lost", "sync_late",
-    "sync_early", "captions_failed", "transcript_unlike",
+    "sync_early", "captions_failed", "transcript_unlike", "photo_first_picture", "photo_turned",
 ]  # fmt: skip
 
 _SENTENCES: dict[NoticeCode, str] = {
@@ -24,6 +24,7 @@ _SENTENCES: dict[NoticeCode, str] = {
     "face_blurred": "The face is blurred: a sharper picture gives a sharper video.",
     "face_dark": "The face is dark: a picture in more light shows it better.",
     "mouth_covered": "The mouth seems to be covered: a picture without a mask or a hand before it is needed for lips that move.",
+    "eyes_not_seen": "Nothing like eyes is seen at their points: they will not blink.",
     "sound_cut_off": "The recording is damaged or cut off; the {used} that could be read are used.",
     "sound_clipped": "The sound is clipped (too loud when it was recorded): a lower recording level gives better lips.",
     "sound_silent": "The recording is silent: the mouth stays closed.",
@@ -36,6 +37,8 @@ _SENTENCES: dict[NoticeCode, str] = {
     "background_kept": "The person could not be told from the background: it was kept as it is.",
     "captions_failed": "The words of the recording could not be found: it has no captions.",
     "transcript_unlike": "The transcript does not fit the recording, or is not in English: the lips follow the sound alone.",
+    "photo_first_picture": "The file holds several pictures: the first is used.",
+    "photo_turned": "The person lies or stands on the head in the photo: it was turned upright.",
     "sync_unlike": "The lips may not follow this sound (confidence {confidence}, by chance up to {least}): music, noise or several voices "
     "in the recording make speech hard to follow.",
     "sync_still": "The lips hardly move with the speech (confidence {confidence}, by chance up to {least}): the mouth may be covered, or "

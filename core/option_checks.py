@@ -6,7 +6,25 @@ import dataclasses
 
 from core.clip_options import CLIP_OPTIONS
 from core.errors import OptionError
-from core.types import Avatar, Controls, RenderOptions, Source, is_video
+from core.hand_landmarks import hand_points
+from core.types import Avatar, Controls, Framing, Photo, RenderOptions, Source, is_video
+
+
+def check_hand_landmarks(source: Source | Avatar, framing: Framing, honoured: bool, engine: str) -> None:
+    """Raises OptionError where a face was marked by hand and the source moves, or the engine needs one that it finds; FaceError where the
+    points are no face. framing: verified.
+    """
+    if framing.landmarks is None:
+        return
+    if not honoured:
+        text = f"The {engine} engine needs a face that it finds itself; here it was marked by hand (landmarks)."
+        raise OptionError(text, "Choose the lite engine, or leave them out.", code="landmarks_not_honoured", parameters={"engine": engine})
+    if is_video(source):
+        text = "landmarks mark the face of a photo, and this is a video."
+        raise OptionError(text, "Leave them out, or give a photo.", code="landmarks_video")
+    if isinstance(source, Photo):
+        height, width = source.pixels.shape[:2]
+        hand_points(framing.landmarks, width, height)
 
 
 def check_photo_options(options: RenderOptions) -> None:

@@ -126,6 +126,16 @@ OPTION_TABLE: tuple[OptionEntry, ...] = (
     OptionEntry(
         "face_index", "framing", "whole number from 0", "which face of the photo; 0 is the largest", {"type": "integer", "minimum": 0}
     ),
+    OptionEntry(
+        "landmarks", "framing", "six points [x, y], 0 to 1, or null",
+        "of a photo, for a face that is not found: left eye, right eye, left and right corner of the mouth (the viewer's left and right), "
+        "lips (the middle of the mouth) and chin, in shares of the upright photo's width and height; instead of face_index",
+        {"anyOf": [
+            {"type": "array", "minItems": 6, "maxItems": 6, "items": {
+                "type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 2, "maxItems": 2}},
+            {"type": "null"},
+        ]},
+    ),
     _control("blink", "of a photo: blinks, relative to normal; 0: never"),
     _control("head_motion", "of a photo: sway and nods, relative to normal; 0: still"),
     _control("mouth", "opening of the lips, relative to normal"),

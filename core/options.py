@@ -144,6 +144,8 @@ def _plain(name: str, value: Any) -> Any:
         return _emotion(value)
     if name == "crop" and isinstance(value, str):
         return _numbers(value)
+    if name == "landmarks":
+        return _points(value)
     if name in ("crop", "fix_kp_cond_dim", "fade_out_keys", "use_d_keys") and isinstance(value, list):
         return tuple(value)
     if name == "ctrl_info" and isinstance(value, dict):
@@ -162,6 +164,15 @@ def _numbers(text: str) -> Any:
         return tuple(float(each) for each in text[:200].split(","))
     except ValueError:
         return text
+
+
+def _points(value: Any) -> Any:
+    """[[0.3, 0.4], ...] or "0.3,0.4 0.7,0.4 ..." -> points as tuples, "" -> None; what is neither stays, for whoever uses it to refuse."""
+    if isinstance(value, str):
+        value = [_numbers(each) for each in value[:1000].split()] or None
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple(tuple(each) if isinstance(each, list) else each for each in value)
 
 
 def _emotion(value: Any) -> Any:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from core.clip_options import Longer, Shorter, verify_clip
 from core.errors import OptionError
+from core.hand_landmarks import HandLandmarks, verify_landmarks
 from core.picture_options import Aspect, Crop, verify_picture
 
 SAMPLE_RATE_HZ = 16_000
@@ -206,11 +207,13 @@ class Framing:
     """Which face of the source, and how source and face are read. A registration belongs to one framing.
 
     face_index: faces ordered from the largest (0) down. max_size: bound on the longer side of the frames worked on.
+    landmarks: of the lite engine, where the face is, for photos in which none is found (`core.hand_landmarks`).
     Of the ditto engine, with their meaning in `SourceOptions`: template_n_frames, crop_scale, crop_vx_ratio, crop_vy_ratio,
     crop_flag_do_rot, smo_k_s.
     """
 
     face_index: int = 0
+    landmarks: HandLandmarks | None = None
     max_size: int | Default = DEFAULT
     template_n_frames: int | Default = DEFAULT
     crop_scale: float | Default = DEFAULT
@@ -227,6 +230,10 @@ class Framing:
                 code="face_negative",
                 parameters={"value": self.face_index},
             )
+        verify_landmarks(self.landmarks)
+        if self.landmarks is not None and self.face_index:
+            text = f"Both landmarks and face {self.face_index} are given."
+            raise OptionError(text, "Leave one of the two out.", code="landmarks_and_face", parameters={"index": self.face_index})
 
 
 @dataclass(frozen=True)

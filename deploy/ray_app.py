@@ -81,11 +81,14 @@ def build(settings: RaySettings, renderer: type[Renderer] = Renderer) -> Applica
 
 
 def _start_ray() -> None:
-    """On the cluster that is there (RAY_ADDRESS, or one of this machine), else on one of its own; without Ray Serve's proxies."""
-    try:
-        ray.init("auto", namespace="serve")
-    except ConnectionError:
+    """On the cluster that RAY_ADDRESS names, else on one of its own, never on one that somebody else runs on this machine; without Ray
+    Serve's proxies.
+    """
+    address = os.environ.get("RAY_ADDRESS", "local")
+    if address == "local":
         ray.init("local", namespace="serve", include_dashboard=False, object_store_memory=STORE_BYTES, _node_ip_address="127.0.0.1")
+    else:
+        ray.init(address, namespace="serve")
     for number in (signal.SIGINT, signal.SIGTERM):  # `serve run` then ends the replicas in good order
         signal.signal(number, signal.default_int_handler)
     serve.start(proxy_location=ProxyLocation.Disabled)

@@ -18,7 +18,7 @@ from core.service.outputs import Sweeper
 from core.service.service import Service
 from core.thread_priority import switch_often
 from deploy.ray_live import LiveWork, render_live
-from deploy.ray_router import AVATARS, LIVE
+from deploy.ray_ranks import AVATARS, LIVE
 from deploy.ray_scaling import QueueWatch
 from deploy.ray_settings import RaySettings, read_ray_settings
 from deploy.ray_streams import Answer, next_piece
@@ -69,8 +69,9 @@ class Renderer:
         return await anyio.to_thread.run_sync(take, abandon_on_cancel=True, limiter=self._readers)
 
     async def render_live(self, work: LiveWork, avatar: str, attempt: int) -> None:
-        """Draws a live session until it is over or this replica is to stop. avatar, attempt: by
-        which the call was routed (`deploy.ray_router`)."""
+        """Draws a live session until it is over or this replica is to stop. avatar, attempt: the call was routed by them
+        (`deploy.ray_router`).
+        """
         draw = functools.partial(render_live, self.service.studio, self.service.speaker, work, self.stopping)
         await anyio.to_thread.run_sync(draw, limiter=self._sessions)
 
@@ -87,7 +88,7 @@ class Renderer:
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """What `deploy.ray_scaling.RenderersWanted` decides by."""
-        return self._queue.stats()
+        return {**self._queue.stats(), "live": self.service.studio.live_load.part_used()}
 
     def __del__(self) -> None:
         """Called by Ray Serve when no call is under way any longer: lets go of what `_drain_when_told` has left."""

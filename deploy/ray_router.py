@@ -6,12 +6,12 @@ import random
 
 from ray.serve.request_router import PendingRequest, RequestRouter, RunningReplica
 
+from deploy.ray_ranks import by_avatar
+
 WORKER, AVATAR, ATTEMPT = "worker", "avatar", "attempt"
 """Keyword arguments of calls: the id of the replica that they are for; the token of the avatar that a live session shows, and how many
 replicas have refused it.
 """
-LIVE, AVATARS = "live", "avatars"
-"""What replicas tell of themselves: their live sessions, and the tokens of the avatars in their memory."""
 
 
 class ToTheWorker(RequestRouter):  # type: ignore[misc]  # no types here
@@ -33,15 +33,3 @@ class ToTheWorker(RequestRouter):  # type: ignore[misc]  # no types here
             if avatar := pending_request.kwargs.get(AVATAR):
                 return by_avatar(candidate_replicas, avatar, pending_request.kwargs[ATTEMPT])
         return [random.sample(candidate_replicas, min(2, len(candidate_replicas)))]  # the shorter queue of the two is taken
-
-
-def by_avatar(replicas: list[RunningReplica], avatar: str, attempt: int) -> list[list[RunningReplica]]:
-    """Replicas, the best first; beginning behind as many as `attempt` says, which were tried before."""
-
-    def rank(replica: RunningReplica) -> tuple[bool, int]:
-        told = replica.routing_stats
-        return avatar not in told.get(AVATARS, ()), told.get(LIVE, 0)
-
-    ordered = sorted(replicas, key=rank)
-    first = attempt % len(ordered)
-    return [[replica] for replica in (*ordered[first:], *ordered[:first])]

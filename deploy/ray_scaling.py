@@ -1,4 +1,4 @@
-"""How many render replicas there are: told by the length of the queue, and by how long its jobs have been waiting."""
+"""How many render replicas there are: told by the length of the queue, by how long its jobs have been waiting, and by live sessions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from ray.serve.config import AutoscalingContext
 
     from core.service.jobs import Jobs
+
+
+LIVE_ROOM = 0.25
+"""Of one replica's part for live sessions that is to be free: another replica takes longer to start than a visitor waits."""
 
 
 class QueueWatch:
@@ -45,9 +49,13 @@ class RenderersWanted:
         self._late_s = late_s
 
     def __call__(self, context: AutoscalingContext) -> tuple[int, dict[str, Any]]:
-        """Where jobs wait too long, places for all of them; where none wait, places for those that run; else as many as there are."""
-        told = {name: max(values.values(), default=0.0) for name, values in (context.aggregated_metrics or {}).items()}
+        """Where jobs wait too long, places for all of them; where none wait, places for those that run; else as many as there are. And in
+        any case as many as live sessions need.
+        """
+        metrics = context.aggregated_metrics or {}
+        told = {name: max(values.values(), default=0.0) for name, values in metrics.items()}
+        for_live = math.ceil(sum(metrics.get("live", {}).values()) + LIVE_ROOM)
         waiting, running = told.get("waiting", 0.0), told.get("running", 0.0)
         if "slots" not in told or (waiting and told["waits_s"] <= self._late_s):
-            return context.target_num_replicas, {}
-        return max(1, math.ceil((running + waiting) / told["slots"])), {}
+            return max(context.target_num_replicas, for_live), {}
+        return max(for_live, math.ceil((running + waiting) / told["slots"])), {}

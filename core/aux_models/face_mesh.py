@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.aux_models.landmarks import MAX_FACES, Landmarks, Layout, check_face, check_whole
+from core.aux_models.face_candidates import PER_BOX, Candidate, CandidateFinder
+from core.aux_models.landmarks import MAX_FACES, Landmarks, Layout
 from core.aux_models.task_lifetime import keep_until_unused
 from core.errors import EngineUnavailable
 from core.types import Frame
@@ -28,8 +29,20 @@ from core.types import Frame
 MODEL_PATH = Path(__file__).resolve().parents[2] / "assets" / "face_landmarker.task"
 DETECTION_SIDE_PX = 1280
 """Photos are searched at this longer side; the points are refined on the face's own pixels afterwards."""
-MIN_PART_PX = 256
-"""Faces that would be missed in parts of this size have too few pixels to animate."""
+LEAST_SIDE_PX = 320
+"""Smaller pictures are enlarged: the mesh network takes 192 pixels of face."""
+CLOSE, ALIKE = 0.04, 0.1
+"""Of the distance between the eyes: how far five points of a face (eyes, nose, lips, chin) move on the average when it is looked at again,
+mirrored or tilted. Faces of photos, paintings and drawings: mostly 0.03 and less, small ones from the side 0.1; what only looks like one
+once: more in several looks, or it is not found again.
+"""
+LOOKS = ((1.0, 0.0, True), (1.0, 20.0, False), (1.0, -20.0, False), (1.28, 0.0, False), (0.83, 0.0, False))
+"""How a face is looked at again: size of the cut, degrees, mirrored. It is one where all looks but one agree."""
+LOOK_PX = 320
+MOST_MISSED, MOST_SMALL = 8, 32
+"""The search for small faces, the likeliest places first, ends at so many places without a face among parts of one size, as texture has
+hundreds of them, and at so many faces.
+"""
 
 LEFT_EYE_OUTER, RIGHT_EYE_OUTER = 33, 263
 FACE_OVAL = (
@@ -44,6 +57,12 @@ JAW_AND_BROWS = (
 _EYES_AND_MOUTH = (33, 133, 159, 145, 263, 362, 386, 374, 61, 291)
 LAYOUT_MESH = Layout(left_eye=(0, 1, 2, 3), right_eye=(4, 5, 6, 7), mouth=(8, 9))
 """Of the points _EYES_AND_MOUTH followed by JAW_AND_BROWS."""
+_STEADY, _STEADY_MIRRORED = (33, 263, 1, 13, 152), (263, 33, 1, 13, 152)
+"""Outer corners of the eyes, nose, lips and chin; and what they are taken for in a mirror."""
+_CUT = 1.8
+"""Side of the cut that a face is refined in, in sides of its box."""
+CONFIDENCE = 0.4
+"""Of the detector, from which on a face is looked at more closely."""
 _APART_MS = 1_000_000
 """Between the frames of a video, as MediaPipe is told: at 40 ms it would smooth the points, which then lag half a frame behind a head."""
 
@@ -54,6 +73,8 @@ class Face:
 
     points: (478, 3) float32, x and y in pixels of the photo (pixel centres at +0.5), z in the same unit, towards the viewer negative.
     blendshapes: name → 0..1 (ARKit's 52 names). yaw_deg, pitch_deg, roll_deg: of the head; positive yaw turns it to the viewer's right.
+    opening_unit_px: of a face that was marked by hand, whose eyes may be anywhere: the distance of the eyes that would fit its mouth.
+    eyes_seen: the lids of the mesh lie on eyes; not so where one that was marked by hand shows none.
     """
 
     points: NDArray[np.float32]
@@ -61,6 +82,8 @@ class Face:
     yaw_deg: float
     pitch_deg: float
     roll_deg: float
+    opening_unit_px: float | None = None
+    eyes_seen: bool = True
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -119,6 +142,11 @@ class Landmarker:
             self._time_ms += _APART_MS
             return self._landmarker.detect_for_video(image, self._time_ms)
 
+    def candidate_finder(self, min_confidence: float) -> CandidateFinder:
+        """Its detector, for pictures in which it is run on many parts."""
+        with quiet_native_log():
+            return CandidateFinder(self._mp, MODEL_PATH, min_confidence)
+
     def close(self) -> None:
         """Frees the network."""
         with self._lock:
@@ -143,21 +171,12 @@ class FaceFinder:
     """Holds the loaded landmarker. Thread-safe."""
 
     def __init__(self) -> None:
-        self._landmarker = Landmarker(min_confidence=0.4, whole=True)
+        self._landmarker = Landmarker(CONFIDENCE, whole=True)
+        self._candidates = self._landmarker.candidate_finder(CONFIDENCE)
 
     def find(self, pixels: Frame) -> list[Face]:
         """Faces of a (H, W, 3) uint8 RGB photo, the largest first, points refined on each face's own pixels."""
-        faces = self._search(pixels)
-        refined = [face for face in (self._refine(pixels, face) for face in faces) if face is not None]
-        # What is not found again in its own pixels is hardly a face (a helmet, a knee), unless there is nothing better.
-        return sorted(refined or faces, key=lambda face: -face.interocular_px)
-
-    def pick(self, pixels: Frame, index: int) -> Face:
-        """Face `index` counted from the largest. Raises FaceError when there is none, or it is cut off by the edge."""
-        faces = self.find(pixels)
-        check_face(len(faces), index)
-        check_whole(faces[index].points, pixels)
-        return faces[index]
+        return sorted(self._search(pixels), key=lambda face: -face.interocular_px)
 
     def largest_mesh(self, pixels: Frame) -> NDArray[np.float32] | None:
         """(478, 3) points of the largest face of a picture that the face fills well, without searching further; None without a face."""
@@ -173,41 +192,82 @@ class FaceFinder:
 
         Where the first were found in parts, smaller parts are searched once more: others beside them may be smaller yet.
         """
-        height, width = pixels.shape[:2]
-        found: list[Face] = []
-        for parts in (1, 2, 4, 7):
-            side = 2 / (parts + 1)
-            if parts > 1 and side * max(height, width) < MIN_PART_PX:
-                break
-            enough = bool(found)
-            for y in range(parts):
-                for x in range(parts):
-                    x0, y0 = round(x * (1 - side) / max(parts - 1, 1) * width), round(y * (1 - side) / max(parts - 1, 1) * height)
-                    x1, y1 = min(width, x0 + round(side * width)), min(height, y0 + round(side * height))
-                    found += self._detect_in(pixels, x0, y0, x1, y1)
-            if enough or (found and parts == 1):
+        seen = _distinct(self.detect(pixels))
+        found = [face for face in (self._refine(pixels, each) or each for each in seen) if self._is_face(pixels, face)]
+        if found:
+            return found
+        for candidates in self._candidates.search(pixels):
+            enough, missed = bool(found), 0
+            for candidate in candidates:
+                if missed == MOST_MISSED or len(found) == MOST_SMALL:
+                    break
+                if any(candidate.is_at(*known.points[:, :2].mean(axis=0)) for known in found):
+                    continue
+                face = self._at(pixels, candidate)
+                if face is None or not self._is_face(pixels, face):
+                    missed += 1
+                elif not any(_same(face, known) for known in found):
+                    found.append(face)
+            if enough:
                 break
         return _distinct(found)
+
+    def _is_face(self, pixels: Frame, face: Face) -> bool:
+        """Whether it is at the same place when it is looked at again, mirrored and tilted: the detector alone sees faces in craters."""
+        seen = [face.points[list(_STEADY), :2]]
+        for size, degrees, mirrored in LOOKS:
+            again = self._look(pixels, face, size, degrees, mirrored)
+            if again is not None:
+                if len(seen) == 1 and _apart(again, seen[0], face) < CLOSE:
+                    return True
+                seen.append(again)
+        middle = np.median(seen, axis=0)
+        return sum(_apart(each, middle, face) < ALIKE for each in seen) >= len(LOOKS)
+
+    def _look(self, pixels: Frame, face: Face, size: float, degrees: float, mirrored: bool) -> NDArray[np.float32] | None:
+        """(5, 2) points _STEADY of the face in pixels of the photo, as they are seen in a cut so much larger, in which it is upright but
+        for some degrees, or mirrored; None where it is not found.
+        """
+        x0, y0, x1, y1 = face.box
+        side = _CUT * size * max(x1 - x0, y1 - y0)
+        to_cut = cv2.getRotationMatrix2D(((x0 + x1) / 2, (y0 + y1) / 2), degrees - face.roll_deg, LOOK_PX / side)
+        to_cut[:, 2] += LOOK_PX / 2 - np.array([(x0 + x1) / 2, (y0 + y1) / 2])
+        if mirrored:
+            to_cut[0] = -to_cut[0]
+            to_cut[0, 2] += LOOK_PX
+        shrinks = cv2.INTER_AREA if side > LOOK_PX else cv2.INTER_CUBIC
+        cut = cv2.warpAffine(pixels, to_cut, (LOOK_PX, LOOK_PX), flags=shrinks, borderMode=cv2.BORDER_REPLICATE)
+        back = cv2.invertAffineTransform(to_cut)
+        found = [
+            other.points[list(_STEADY_MIRRORED if mirrored else _STEADY), :2] @ back[:, :2].T + back[:, 2] for other in self._detect(cut)
+        ]
+        return min(found, key=lambda points: _apart(points, face.points[list(_STEADY), :2], face), default=None)
 
     def _refine(self, pixels: Frame, face: Face) -> Face | None:
         """The same face, found again in a cut of its own pixels; None if it is not found there."""
         x0, y0, x1, y1 = face.box
-        half = 0.9 * max(x1 - x0, y1 - y0)
-        cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
-        height, width = pixels.shape[:2]
-        box = max(0, round(cx - half)), max(0, round(cy - half)), min(width, round(cx + half)), min(height, round(cy + half))
-        candidates = self._detect_in(pixels, *box)
+        candidates = self._around(pixels, (x0 + x1) / 2, (y0 + y1) / 2, _CUT * max(x1 - x0, y1 - y0))
         near = [other for other in candidates if _same(face, other)]
         return max(near, key=lambda other: other.interocular_px, default=None)
 
-    def _detect_in(self, pixels: Frame, x0: int, y0: int, x1: int, y1: int) -> list[Face]:
-        part = pixels[y0:y1, x0:x1]
-        scale = min(1.0, DETECTION_SIDE_PX / max(part.shape[:2]))
-        if max(part.shape[:2]) < 320:
-            scale = 320 / max(part.shape[:2])  # small cuts are enlarged: the mesh network works on 192 pixels of face anyway
-        if scale != 1.0:
-            part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-        return self._detect(np.ascontiguousarray(part), scale, x0, y0)
+    def _at(self, pixels: Frame, candidate: Candidate) -> Face | None:
+        """The face at a place where the detector saw one; None where there is none."""
+        faces = self._around(pixels, candidate.x, candidate.y, PER_BOX * candidate.side, LOOK_PX)
+        face = min(faces, key=lambda face: candidate.distance(*face.points[:, :2].mean(axis=0)), default=None)
+        return None if face is None else self._refine(pixels, face) or face
+
+    def _around(self, pixels: Frame, x: float, y: float, side: float, most_px: int = DETECTION_SIDE_PX) -> list[Face]:
+        """The faces in a square cut around (x, y), which is looked at with so many pixels a side at most."""
+        height, width = pixels.shape[:2]
+        half = side / 2
+        box = max(0, round(x - half)), max(0, round(y - half)), min(width, round(x + half)), min(height, round(y + half))
+        return self._detect_in(pixels, *box, most_px)
+
+    def _detect_in(self, pixels: Frame, x0: int, y0: int, x1: int, y1: int, most_px: int = DETECTION_SIDE_PX) -> list[Face]:
+        step = max(1, max(y1 - y0, x1 - x0) // (4 * most_px))  # pixels enough are left to average
+        part = pixels[y0:y1:step, x0:x1:step]
+        scale = _search_scale(max(part.shape[:2]), most_px)
+        return self._detect(np.ascontiguousarray(_resized(part, scale)), scale / step, x0, y0)
 
     def _detect(self, pixels: Frame, scale: float = 1.0, x0: int = 0, y0: int = 0) -> list[Face]:
         return faces_of(self._landmarker(pixels), pixels, scale, x0, y0)
@@ -245,6 +305,22 @@ def _angles_deg(matrix: NDArray[np.floating[Any]]) -> tuple[float, float, float]
     return float(yaw), float(pitch), float(roll)
 
 
+def _search_scale(side_px: int, most_px: int) -> float:
+    return most_px / side_px if side_px > most_px else max(1.0, LEAST_SIDE_PX / side_px)
+
+
+def _resized(pixels: Frame, scale: float) -> Frame:
+    if scale == 1.0:
+        return pixels
+    resized: Frame = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    return resized
+
+
+def _apart(a: NDArray[np.float32], b: NDArray[np.float32], face: Face) -> float:
+    """Mean distance of points, in distances between the eyes of the face."""
+    return float(np.linalg.norm(a - b, axis=1).mean() / max(face.interocular_px, 1e-6))
+
+
 def _same(a: Face, b: Face) -> bool:
     distance = float(np.linalg.norm(a.points[:, :2].mean(axis=0) - b.points[:, :2].mean(axis=0)))
     return distance < 0.5 * max(a.interocular_px, b.interocular_px)
@@ -276,7 +352,7 @@ def quiet_native_log() -> Iterator[None]:
             os.dup2(kept, 2)
             os.close(kept)
             log.seek(0)
-            native = (b"W0000", b"I0000", b"INFO: Created TensorFlow", b"WARNING: Logging before", b"WARNING: All log messages")
+            native = (b"W0000", b"I0000", b"INFO: Created TensorFlow", b"INFO: [", b"WARNING: Logging before", b"WARNING: All log messages")
             for line in log.read().splitlines(keepends=True):
                 if not line.startswith(native):
                     os.write(2, line)

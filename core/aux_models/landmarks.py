@@ -6,6 +6,7 @@ Sets: 106 points (InsightFace `2d106det`), 203 points (LivePortrait, arXiv:2407.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -56,6 +57,12 @@ class Landmarks:
         centre: Array = self.points[list(self.layout.mouth)].mean(axis=0)
         return centre
 
+    @property
+    def roll_deg(self) -> float:
+        """Of the head in its picture, by the way from its eyes to its mouth; positive is counterclockwise."""
+        down = self.mouth_centre - self.eye_centre
+        return math.degrees(math.atan2(float(down[0]), float(down[1])))
+
     def scaled(self, factor_x: float, factor_y: float) -> Landmarks:
         """The same face after the picture was resized."""
         return Landmarks(self.points * np.array([factor_x, factor_y], np.float32), self.layout)
@@ -68,9 +75,10 @@ FaceDetector = Callable[[Frame], Sequence[Landmarks]]
 def check_face(found: int, index: int, where: str = "the photo") -> None:
     """Raises FaceError where `where`, a picture with `found` faces, has no face `index`."""
     if not found:
+        by_hand = " Or mark the face by hand (landmarks)." if where == "the photo" else ""
         raise FaceError(
             f"No face was found in {where}.",
-            "Use a sharp, evenly lit picture that shows one person from the front, the whole face in it.",
+            f"Use a sharp, evenly lit picture that shows one person from the front, the whole face in it.{by_hand}",
             code="face_none",
         )
     if index >= found:

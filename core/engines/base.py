@@ -14,7 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from core.errors import OptionError
-from core.option_checks import check_moving_controls, check_photo_options
+from core.option_checks import check_hand_landmarks, check_moving_controls, check_photo_options
 from core.types import FPS, Avatar, Controls, Frame, Framing, Phone, RenderOptions, Samples, SkipReason, Source, check_honoured, is_video
 
 
@@ -65,6 +65,7 @@ class EngineProfile:
             text = f"The {self.name} engine animates photos only."
             raise OptionError(text, "Give a photo, or choose another engine.", code="photos_only", parameters={"engine": self.name})
         framing.verify()
+        check_hand_landmarks(source, framing, "landmarks" in self.capabilities, self.name)
         controls.verify(self.capabilities, self.name)
         options.verify()
         for values in (framing, options):
@@ -79,6 +80,8 @@ class Registration(ABC):
     """The data an engine computes once for one source and framing. Only the engine that made it can read it."""
 
     warnings: tuple[str, ...]
+    quarters: int = 0
+    """Turns counterclockwise by 90 degrees by which the source was put upright, where it lies on the side."""
 
     @property
     @abstractmethod
@@ -88,7 +91,7 @@ class Registration(ABC):
     @property
     @abstractmethod
     def face_box(self) -> tuple[float, float, float, float]:
-        """x0, y0, x1, y1 of the face, in parts of the source's width and height."""
+        """x0, y0, x1, y1 of the face, in parts of the upright source's width and height."""
 
 
 class Session(ABC):
@@ -128,6 +131,9 @@ class Session(ABC):
 
         Where they are not known nothing is told, for a part of an utterance, too; then the sound alone decides.
         """
+
+    def foresee(self, samples: Samples) -> None:  # noqa: B027 - engines that hear no farther than their look-ahead have no use for it
+        """The whole sound of the utterance, before its first push, where all of it is there: engines may look as far ahead as helps."""
 
     @abstractmethod
     def flush(self) -> Iterator[Frame]:

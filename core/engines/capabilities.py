@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 LITE_CONTROLS = frozenset({"blink", "head_motion", "mouth", "smile", "gaze_x", "gaze_y"})
-LITE = LITE_CONTROLS | {"background", "phones", "video", "fps", "longer", "shorter", "keep_background"}
+LITE = LITE_CONTROLS | {"landmarks", "background", "phones", "video", "fps", "longer", "shorter", "keep_background"}
 LITE_PHOTO_ONLY = LITE_CONTROLS - {"mouth", "smile"}
 
 DITTO_FRAMING = frozenset({"max_size", "template_n_frames", "crop_scale", "crop_vx_ratio", "crop_vy_ratio", "crop_flag_do_rot", "smo_k_s"})

@@ -17,15 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.aux_models.face_mesh import Face, FaceFinder
-from core.aux_models.landmarks import check_face
+from core.aux_models.landmarks import check_face, check_whole
 from core.aux_models.person_mask import PersonFinder
+from core.aux_models.upright import UprightPhoto, upright, with_crop_turned
 from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, ignore_progress
 from core.engines.capabilities import LITE, LITE_PHOTO_ONLY
 from core.engines.lite_clip import LiteClipRegistration, LiteClipSession, register_clip
-from core.engines.lite_session import LiteMouthSession
+from core.engines.lite_session import RISE, LiteMouthSession
+from core.hand_landmarks import HandLandmarks, hand_points
 from core.lite.background import BackgroundChange
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
 from core.lite.expression import Expression, spoken
+from core.lite.face_by_hand import face_by_hand
 from core.lite.face_preview import FacePreview, preview_of
 from core.lite.head_warp import HeadPose
 from core.lite.motion import LifeMotion
@@ -33,14 +36,17 @@ from core.lite.mouth import JAW_WEIGHTS_PATH, LOUDNESS, WEIGHTS_PATH, MouthTrack
 from core.lite.person_in_photo import PersonInPhoto
 from core.lite.photo_quality import face_warnings
 from core.lite.renderer import Renderer
+from core.lite.speech_encoder import ENCODER_PATH
+from core.lite.whole_mouth import WHOLE_PATH
 from core.media.source import Clip
 from core.notices import notice
 from core.optimization.blas_threads import use_one_blas_thread
+from core.optimization.opencv_threads import use_one_opencv_thread
 from core.optimization.resolution_optimization import Framed, framed
 from core.stage_times import stage
 from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
 
-FORMAT = 7
+FORMAT = 10
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 TRIALS = 3
 ENCODING_S, DECODING_S, HEARING_S = 2e-8, 8e-9, 0.002
@@ -56,9 +62,10 @@ class LiteRegistration(Registration):
     """The photo, its face, and the renderers of the sizes asked for last."""
 
     def __init__(
-        self, pixels: Frame, face: Face, warnings: tuple[str, ...], calibration: Calibration, people: PersonFinder | None = None
-    ) -> None:
-        self.pixels, self.face, self.warnings, self.calibration = pixels, face, warnings, calibration
+        self, pixels: Frame, face: Face, warnings: tuple[str, ...], calibration: Calibration, people: PersonFinder | None = None,
+        quarters: int = 0,
+    ) -> None:  # fmt: skip
+        self.pixels, self.face, self.warnings, self.calibration, self.quarters = pixels, face, warnings, calibration, quarters
         self._person = PersonInPhoto(pixels, face.box, (people or PersonFinder()).mask)
         self._renderers: dict[tuple[Framed, str], tuple[Renderer, tuple[str, ...]]] = {}
         self._lock = threading.Lock()
@@ -101,12 +108,13 @@ class LiteRegistration(Registration):
         arrays: dict[str, NDArray[Any]] = {"pixels": self.pixels, "points": face.points}
         arrays |= {"wanted": calibration.wanted, "gaps": calibration.gaps}
         angles = {"yaw_deg": face.yaw_deg, "pitch_deg": face.pitch_deg, "roll_deg": face.roll_deg}
-        return arrays, {"blendshapes": face.blendshapes, **angles, "warnings": self.warnings}
+        marked = {} if face.opening_unit_px is None else {"opening_unit_px": face.opening_unit_px, "eyes_seen": face.eyes_seen}
+        return arrays, {"blendshapes": face.blendshapes, **angles, **marked, "warnings": self.warnings, "quarters": self.quarters}
 
     def framed(self, options: RenderOptions) -> Framed:
         """What a video with these options shows."""
         height, width = self.pixels.shape[:2]
-        return framed(width, height, self.face.box, options)
+        return framed(width, height, self.face.box, with_crop_turned(options, self.quarters))
 
 
 class LiteSession(LiteMouthSession):
@@ -123,7 +131,7 @@ class LiteSession(LiteMouthSession):
     def _drawn(self, row: Samples, controls: Controls) -> Frame:
         with stage("draw"):
             self._life.controls = controls
-            life = self._life.step(float(row[LOUDNESS]))
+            life = self._life.step(float(row[LOUDNESS]), float(row[RISE]))
             lips = self._speaking.step(spoken(row, controls, self._calibration), float(row[LOUDNESS]))
             whole = dataclasses.replace(lips, blink=life.blink, gaze_x=life.gaze_x, gaze_y=life.gaze_y, pose=life.pose)
             return self._renderer.draw(whole, self.pause)
@@ -138,37 +146,51 @@ class LiteEngine(Engine):
 
     def __init__(self) -> None:
         use_one_blas_thread()
+        use_one_opencv_thread()
         self._finder = FaceFinder()
         self._people = PersonFinder()
-        self._revision = f"{FORMAT}.{_digest(WEIGHTS_PATH, JAW_WEIGHTS_PATH)}"
+        self._revision = f"{FORMAT}.{_digest(WEIGHTS_PATH, JAW_WEIGHTS_PATH, ENCODER_PATH, WHOLE_PATH)}"
 
     @property
     def revision(self) -> str:
         return self._revision
 
     def warmup(self) -> None:
-        tracker = MouthTracker()
-        tracker.push(np.zeros(16_000, np.float32))
+        tracker, second = MouthTracker(), np.zeros(16_000, np.float32)
+        tracker.foresee(second)
+        tracker.push(second)
         tracker.flush()
 
-    def faces(self, photo: Photo) -> list[FacePreview]:
-        """What a video of each face would show, the largest face first. Raises FaceError where there is none."""
-        faces = self._finder.find(photo.pixels)
-        check_face(len(faces), 0)
-        return [preview_of(photo.pixels, face) for face in faces]
+    def faces(self, photo: Photo, of_video: bool = False, landmarks: HandLandmarks | None = None) -> list[FacePreview]:
+        """What a video of each face would show, the largest face first; or of the one that was marked by hand. of_video: it is a frame of
+        one, which is not turned upright. landmarks: verified. Raises FaceError where there is none.
+        """
+        if landmarks is not None:
+            face = _marked_face(photo, landmarks)
+            return [preview_of(UprightPhoto(photo.pixels, [face]), face)]
+        shown = UprightPhoto(photo.pixels, self._finder.find(photo.pixels)) if of_video else upright(photo.pixels, self._finder.find)
+        check_face(len(shown.faces), 0)
+        return [preview_of(shown, face) for face in shown.faces]
 
     def register(
         self, photo: Source, framing: Framing, on_frame: RegisterCallback = ignore_progress
     ) -> LiteRegistration | LiteClipRegistration:
         if not isinstance(photo, Photo):
             return register_clip(_clip(photo), framing, self._finder, self._people, on_frame)
-        face = self._finder.pick(photo.pixels, framing.face_index)
-        registration = LiteRegistration(photo.pixels, face, face_warnings(photo.pixels, face), UNCORRECTED, self._people)
+        if framing.landmarks is not None:
+            face = _marked_face(photo, framing.landmarks)
+            return LiteRegistration(photo.pixels, face, face_warnings(photo.pixels, face), UNCORRECTED, self._people)
+        shown = upright(photo.pixels, self._finder.find)
+        check_face(len(shown.faces), framing.face_index)
+        face = shown.faces[framing.face_index]
+        check_whole(face.points, shown.pixels)
+        warnings = (*shown.warnings, *face_warnings(shown.pixels, face))
+        registration = LiteRegistration(shown.pixels, face, warnings, UNCORRECTED, self._people, shown.quarters)
         renderer = registration.renderer(RenderOptions())
 
-        def drawn(gap: float) -> Frame:
+        def drawn(gap: float, spread: float) -> Frame:
             on_frame(0, 1)
-            return renderer.draw(Expression(aperture=gap, smile=Controls().smile))
+            return renderer.draw(Expression(aperture=gap, spread=spread, smile=Controls().smile))
 
         registration.calibration = calibrate(drawn, self._finder.largest_mesh)
         return registration
@@ -180,9 +202,10 @@ class LiteEngine(Engine):
         arrays, values = saved
         if "why" in values:
             return LiteClipRegistration.restored(saved, _clip(source()), self._people)
-        face = Face(arrays["points"], values["blendshapes"], values["yaw_deg"], values["pitch_deg"], values["roll_deg"])
+        angles = (values["yaw_deg"], values["pitch_deg"], values["roll_deg"])
+        face = Face(arrays["points"], values["blendshapes"], *angles, values.get("opening_unit_px"), values.get("eyes_seen", True))
         calibration = Calibration(arrays["wanted"], arrays["gaps"])
-        return LiteRegistration(arrays["pixels"], face, tuple(values["warnings"]), calibration, self._people)
+        return LiteRegistration(arrays["pixels"], face, tuple(values["warnings"]), calibration, self._people, values["quarters"])
 
     def frame_cost(self, registration: Registration, options: RenderOptions) -> FrameCost | None:
         own = _own(registration)
@@ -197,17 +220,19 @@ class LiteEngine(Engine):
         return FrameCost(turn_s + decoding_s + HEARING_S + ENCODING_S * pixels[0] * pixels[1], turn_s + decoding_s)
 
     def still(self, registration: Registration, controls: Controls, options: RenderOptions, shown: str) -> Frame:
-        """One frame: lips parted for "mouth", lids closed for "blink", the head turned for "head_motion", else at rest."""
+        """One frame: speaking for "mouth" and "smile", lids closed for "blink", the head turned for "head_motion", else at rest, as a video
+        begins.
+        """
         own = _own(registration)
-        turned = controls.head_motion if shown == "head_motion" else 0.0
+        turn, speaks = controls.head_motion if shown == "head_motion" else 0.0, shown in ("mouth", "smile")
         return own.draw_calm(
             Expression(
-                aperture=own.calibration.gap(STILL_APERTURE * controls.mouth) if shown == "mouth" else 0.0,
-                smile=controls.smile,
+                aperture=own.calibration.gap(STILL_APERTURE * controls.mouth) if speaks else 0.0,
+                smile=controls.smile if speaks else 1.0,
                 blink=float(shown == "blink" and controls.blink > 0),
                 gaze_x=controls.gaze_x,
                 gaze_y=controls.gaze_y,
-                pose=HeadPose(yaw=turned * STILL_TURN_DEG, roll=turned * STILL_TURN_DEG / 2),
+                pose=HeadPose(yaw=turn * STILL_TURN_DEG, roll=turn * STILL_TURN_DEG / 2),
             ),
             options,
         )
@@ -220,6 +245,11 @@ class LiteEngine(Engine):
             return LiteClipSession(own, controls, options)
         renderer, warnings = own.prepared(options)
         return LiteSession(renderer, own.calibration, controls, options.seed, warnings)
+
+
+def _marked_face(photo: Photo, landmarks: HandLandmarks) -> Face:
+    height, width = photo.pixels.shape[:2]
+    return face_by_hand(photo.pixels, hand_points(landmarks, width, height))
 
 
 def _own(registration: Registration) -> LiteRegistration | LiteClipRegistration:

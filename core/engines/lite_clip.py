@@ -201,9 +201,9 @@ def _calibrated(of: LiteClipRegistration, finder: FaceFinder, pause: Callable[[]
     shown = clip_framed(of.clip.width, of.clip.height, tracked.boxes[index : index + 1], RenderOptions())
     renderer = ClipRenderer(tracked.mouths, of.inside, shown)
 
-    def drawn(gap: float) -> Frame:
+    def drawn(gap: float, spread: float) -> Frame:
         pause()
-        return renderer.draw(frame, index, Expression(aperture=gap, smile=Controls().smile))
+        return renderer.draw(frame, index, Expression(aperture=gap, spread=spread, smile=Controls().smile))
 
     return calibrate(drawn, finder.largest_mesh)
 

@@ -142,7 +142,7 @@ class FittedInterior:
     def picture(self, shape: MouthShape) -> tuple[Array, float]:
         top, bottom = (self._its_contact + (float(y) - self._contact) * self._larger for y in (shape.upper.min(), shape.lower.max()))
         rows = self._inside.rows(top, bottom)
-        picture = self._inside.picture_for(shape.jaw_px * self._larger, shape.rounding, rows) * self._gain
+        picture = self._inside.picture_for(shape.jaw_px * self._larger, shape.rounding, shape.tongue, rows) * self._gain
         return picture, self._contact + (self._inside.y0 + rows.start / self._inside.scale - self._its_contact) / self._larger
 
 

@@ -21,10 +21,10 @@ from core.lite.mouth_warp import (
     JAW_SHARE,
     LOWER_INNER,
     LOWER_OUTER,
+    LOWER_SHARE,
     NOSE_BASE,
     UPPER_INNER,
     UPPER_OUTER,
-    UPPER_SHARE,
     MouthWarp,
 )
 from core.lite.renderer import JAW_OPEN
@@ -115,7 +115,7 @@ class ClipMouths:
             points=np.ascontiguousarray(face.points[:, KEPT, :2], np.float32),
             eye_px=eye_px,
             rest_width=np.clip(at_rest(widths, REST_S, 50) / np.maximum(widths, 1e-3), NARROWEST, WIDEST).astype(np.float32),
-            by_jaw=np.clip(np.maximum(dropped / np.maximum(JAW_SHARE * (1 - UPPER_SHARE) * gaps, 1e-3), by_shape), 0, 1).astype(np.float32),
+            by_jaw=np.clip(np.maximum(dropped / np.maximum(JAW_SHARE * LOWER_SHARE * gaps, 1e-3), by_shape), 0, 1).astype(np.float32),
             smile=np.asarray(face.smile, np.float32),
             weight=np.asarray(face.weight, np.float32),
         )

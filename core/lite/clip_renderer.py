@@ -56,7 +56,7 @@ class ClipRenderer:
         if weight <= 0:
             return out
         mouth = self._mouths.warp(index, self._cut, out)
-        shape = mouth.shape(expression.aperture, expression.spread, expression.tuck, expression.smile, expression.press)
+        shape = mouth.shape(expression.aperture, expression.spread, expression.tuck, expression.smile, expression.press, expression.tongue)
         if weight < 1:
             shape = shape.eased(mouth, weight)
             mouth.teeth_shown *= weight

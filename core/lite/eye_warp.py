@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.lite.local_frame import Array, LocalFrame, look_up, points_of, smoothstep
+from core.lite.local_frame import Array, LocalFrame, clipped, look_up, points_of, smoothstep
 
 EYES = {
     # corners (left, right for the viewer), upper lid, lower lid, brow (lower edge)
@@ -47,6 +47,8 @@ class EyeWarp:
         self._cheek_y = float(self.lower.max()) + 0.7 * half
         self.inside = smoothstep((1 - np.abs(frame.x) / half) * 2.2)  # the eyeball's shift ends at the corners
         self.bounds = (-1.3 * half, self._brow_y, 1.3 * half, self._cheek_y)
+        self.opening = (-half, float(self.upper.min()), half, float(self.lower.max()))
+        """Where a gaze changes anything while the lids stay as they are."""
 
     def source(self, x: Array, y: Array, blink: float, gaze_x: float, gaze_y: float) -> tuple[Array, Array]:
         """Source (frame coordinates) of the pixels at (x, y); blink 0..1, gaze -1..1 (viewer's right and down positive)."""
@@ -68,7 +70,7 @@ class EyeWarp:
         is_ball = (y >= upper) & (y <= lower)
         width = 2 * self.frame.half
         mid = (upper + lower) * np.float32(0.5)
-        lens = np.clip(1 - np.abs(y - mid) / np.maximum((lower - upper) * np.float32(0.5), 0.5), 0, 1)
+        lens = clipped(1 - np.abs(y - mid) / np.maximum((lower - upper) * np.float32(0.5), 0.5), 0, 1)
         shift = np.where(is_ball, look_up(self.inside, column) * smoothstep(lens * 3), 0)
         x_src = x - np.float32(GAZE_X_SHARE * width * gaze_x) * shift
         y_src = y_src - np.float32(GAZE_Y_SHARE * width * gaze_y) * shift

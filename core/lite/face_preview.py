@@ -8,6 +8,7 @@ from typing import get_args
 
 from core.aux_models.face_mesh import Face
 from core.aux_models.landmarks import check_whole
+from core.aux_models.upright import UprightPhoto
 from core.errors import FaceError
 from core.lite.photo_quality import face_warnings
 from core.optimization.resolution_optimization import Box, cut_pixels, face_cut, framed, kept_box
@@ -22,7 +23,7 @@ class FacePreview:
     """One face of a photo before a video is made. cut: what the video would show, (320, 320, 3). error: why it cannot be animated.
 
     place: of the face in the photo, kept: what every crop holds of it, parts: what is shown at each `aspect` where no crop is chosen; all
-    left, top, width and height in shares of the photo.
+    left, top, width and height in shares of the photo as it was given, which may lie on its side.
     """
 
     cut: Frame
@@ -33,22 +34,26 @@ class FacePreview:
     parts: Mapping[str, Crop]
 
 
-def preview_of(pixels: Frame, face: Face) -> FacePreview:
-    """pixels: the photo, (H, W, 3) uint8 RGB."""
+def preview_of(photo: UprightPhoto[Face], face: Face) -> FacePreview:
+    """face: one of the photo's."""
+    pixels = photo.pixels
     height, width = pixels.shape[:2]
-    try:
-        check_whole(face.points, pixels)
-        error = None
-    except FaceError as cut_off:
-        error = cut_off
+    error = None
+    if face.opening_unit_px is None:  # all that is known of a marked face is in the photo
+        try:
+            check_whole(face.points, pixels)
+        except FaceError as cut_off:
+            error = cut_off
     parts = {aspect: framed(width, height, face.box, RenderOptions(aspect=aspect)).cut for aspect in get_args(Aspect) if aspect != "auto"}
     return FacePreview(
         cut_pixels(pixels, face_cut(width, height, face.box), PREVIEW_PX, PREVIEW_PX),
-        face_warnings(pixels, face),
+        (*photo.warnings, *face_warnings(pixels, face)),
         error,
-        _share(face.box, width, height),
-        _share(kept_box(width, height, face.box), width, height),
-        {name: (part.x / width, part.y / height, part.width / width, part.height / height) for name, part in parts.items()},
+        photo.given(_share(face.box, width, height)),
+        photo.given(_share(kept_box(width, height, face.box), width, height)),
+        {
+            name: photo.given((part.x / width, part.y / height, part.width / width, part.height / height)) for name, part in parts.items()
+        },
     )
 
 

@@ -41,8 +41,7 @@ class HeadWarp:
         face_w = max(x1 - x0, 0.6 * self._face_h)
         cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
         rows, cols = -(-height // COARSE), -(-width // COARSE)
-        self._shape = (height, width)
-        gx, gy = np.meshgrid((np.arange(cols) + 0.5) * COARSE, (np.arange(rows) + 0.5) * COARSE)
+        gx, gy = np.meshgrid((np.arange(-1, cols + 1) + 0.5) * COARSE, (np.arange(-1, rows + 1) + 0.5) * COARSE)
         # the head's outline: the face oval, with hair above and beside it
         top = cy - 0.18 * self._face_h
         rx, ry = 0.72 * face_w, np.where(gy < top, 0.74, 0.68) * self._face_h
@@ -63,9 +62,7 @@ class HeadWarp:
             "shift_y": (zero, self._face_h * weight),
             "brow": (zero, -self._face_h * brow),
         }
-        self._fields = np.stack([np.stack(fields[name]) for name in MOTIONS]).astype(np.float32).reshape(len(MOTIONS), -1)
-        self._coarse = (2, rows, cols)
-        moving = (weight > 0) | (brow > 0.01)
+        moving = ((weight > 0) | (brow > 0.01))[1:-1, 1:-1]
         ys, xs = np.nonzero(moving)
         self.box = (
             max(0, int(xs.min() - 1) * COARSE),
@@ -73,13 +70,27 @@ class HeadWarp:
             min(width, int(xs.max() + 2) * COARSE),
             min(height, int(ys.max() + 2) * COARSE),
         )
-
-    def displacement(self, pose: HeadPose) -> tuple[Array, Array]:
-        """How far each output pixel of `box` has moved, pixels: x and y, (y1 - y0, x1 - x0) float32 each."""
-        amounts = np.array([getattr(pose, name) for name in MOTIONS], np.float32)
-        coarse = np.einsum("m,mn->n", amounts, self._fields).reshape(self._coarse)  # as fast as `@`, and alike on every processor
         x0, y0, x1, y1 = self.box
-        part = coarse[:, y0 // COARSE : -(-y1 // COARSE), x0 // COARSE : -(-x1 // COARSE)]
-        size = (part.shape[2] * COARSE, part.shape[1] * COARSE)
-        fine = [cv2.resize(np.ascontiguousarray(field), size, interpolation=cv2.INTER_LINEAR) for field in part]
-        return fine[0][: y1 - y0, : x1 - x0], fine[1][: y1 - y0, : x1 - x0]
+        part = slice(y0 // COARSE, -(-y1 // COARSE) + 2), slice(x0 // COARSE, -(-x1 // COARSE) + 2)
+        self._grid = np.stack([gx[part], gy[part]]).astype(np.float32)
+        self._fields = np.stack([np.stack([fields[name][0][part], fields[name][1][part]]) for name in MOTIONS]).astype(np.float32)
+
+    def places(self, pose: HeadPose) -> Array:
+        """Where samples of the picture come from, x and y in pixels, (2, rows, columns) float32: one for every COARSE x COARSE pixels of
+        `box`, in their middle, and one more beyond each of its edges.
+        """
+        amounts = np.array([getattr(pose, name) for name in MOTIONS], np.float32)
+        moved = np.einsum("m,mn->n", amounts, self._fields.reshape(len(MOTIONS), -1))  # as fast as `@`, and alike on every processor
+        places: Array = self._grid - moved.reshape(self._grid.shape)
+        return places
+
+
+def at_pixels(places: Array, rows: slice, columns: slice) -> tuple[Array, Array]:
+    """What samples as of `HeadWarp.places` are at each pixel of a part of the box: x and y, (rows, columns) float32 each."""
+    first_row, first_column = rows.start // COARSE, columns.start // COARSE
+    part = places[:, first_row : -(-rows.stop // COARSE) + 2, first_column : -(-columns.stop // COARSE) + 2]
+    size = (part.shape[2] * COARSE, part.shape[1] * COARSE)
+    top, left = rows.start - COARSE * (first_row - 1), columns.start - COARSE * (first_column - 1)
+    fine = [cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in part]
+    inside = slice(top, top + rows.stop - rows.start), slice(left, left + columns.stop - columns.start)
+    return fine[0][inside], fine[1][inside]

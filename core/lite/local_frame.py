@@ -43,7 +43,7 @@ class LocalFrame:
         position = x + np.float32(self.reach)
         position *= np.float32(self._per_px)
         position += np.float32(0.5)
-        indices: Array = np.clip(position, 0, len(self.x) - 1, out=position).astype(np.intp)
+        indices: Array = clipped(position, 0, len(self.x) - 1).astype(np.intp)
         return indices
 
     def curve(self, points: Array, smooth: float = 0.06) -> Array:
@@ -66,9 +66,16 @@ def look_up(table: Array, indices: Array) -> Array:
     return table.take(indices, mode="clip")
 
 
+def clipped(values: Array, low: float, high: float) -> Array:
+    """`values` between low and high, in place: on arrays of a few thousand numbers np.clip takes twice the time."""
+    np.maximum(values, low, out=values)
+    return np.minimum(values, high, out=values)
+
+
 def smoothstep(t: Array) -> Array:
     """0 below 0, 1 above 1, with zero slope at both ends."""
-    t = np.clip(t, 0, 1)
+    t = np.maximum(t, 0)
+    np.minimum(t, 1, out=t)
     slope = 2 * t
     np.subtract(3, slope, out=slope)
     t *= t
@@ -78,8 +85,10 @@ def smoothstep(t: Array) -> Array:
 
 def rows_between(chosen: Any) -> slice:
     """The rows from the first to the last for which `chosen`, (n,) bool, is true; an empty slice where it is true for none."""
-    rows = np.flatnonzero(chosen)
-    return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 0)
+    first = int(chosen.argmax()) if len(chosen) else 0
+    if not len(chosen) or not chosen[first]:
+        return slice(0, 0)
+    return slice(first, len(chosen) - int(chosen[::-1].argmax()))
 
 
 def points_of(points: Array, indices: Sequence[int]) -> Array:

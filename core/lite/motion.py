@@ -1,8 +1,8 @@
 """The motion of the face apart from the lips: blinks, gaze, head sway, nods and brows.
 
 Everything is drawn from one seeded generator, frame by frame, so that the same seed gives the same video however the audio was
-cut. Sway is a sum of slow noises without a common period; nods and brows follow the effort of speech loosely, the head a gaze that
-went ahead, and a breath is taken where the voice pauses.
+cut. Sway is a sum of slow noises without a common period; nods and brows follow the effort and the pitch of speech loosely, the head a gaze
+that went ahead, and a breath is taken where the voice pauses.
 """
 
 from __future__ import annotations
@@ -33,7 +33,15 @@ SWAY = {
 SMOOTH, STAGE = 4, 0.4
 """A noise is filtered so often, each time with this part of its time constant: filtered twice only, its speed jumps from frame to frame by
 half a pixel, and the head trembles."""
-NOD_DEG, BROW_RAISE = 1.5, 0.016
+NOD_DEG, BROW_RAISE = 3.0, 0.035
+"""Of a full accent: how far the head goes down, and the brows up in parts of the face's height."""
+NOD_BY_PITCH, BROW_BY_EFFORT, BROW_BY_PITCH = 0.35, 0.6, 0.5
+"""What a voice that rises counts for a nod beside its effort, and what both count for the brows, which rise with the pitch
+(Cavé et al., About the relationship between eyebrow movements and F0 variations, ICSLP 1996)."""
+VOICED, MOST_RAISED = 0.3, 0.55
+"""Effort from which on a rise of the pitch counts in full, and the accent beyond which brows go no higher."""
+ACCENT, AFTER = 0.25, 0.3
+"""Shares of the way to an accent that are gone in a frame, one after the other: head and brows come a little later than it is heard."""
 BREATH_HZ, BREATH_RISE = 0.23, 0.0035
 PAUSE_S, QUIET = 0.2, 0.05
 """So long below this effort after speech, and a breath is taken."""
@@ -71,24 +79,23 @@ class LifeMotion:
         for _ in range(20 * FPS):  # start in the middle of a movement, not at a standstill
             self._sway()
         self._start = self._sway()
-        self._effort = self._accent = self._nod = 0.0
+        self._effort = 0.0
+        self._accents = np.zeros((2, 2))  # of the head and of the brows, filtered once and twice
         self._breath = self._rng.uniform(0, 2 * np.pi)
         self._lungs = np.zeros(2)  # how full, and the same filtered once more: a chest has mass
         self._quiet_frames = 0
         self._following = np.zeros((2, 2))  # the head's way after the gaze, filtered twice
 
-    def step(self, loudness: float) -> Life:
-        """The next frame; `loudness` 0..1 is the effort of speech in it."""
+    def step(self, loudness: float, rise: float = 0.0) -> Life:
+        """The next frame. loudness: 0..1, the effort of speech in it. rise: 0..1, how far the voice is above its usual pitch."""
         time_s = self._frame / FPS
         self._frame += 1
         controls = self.controls
         blink = self._blink(time_s) if controls.blink > 0 else 0.0
         gaze_x, gaze_y = self._look(time_s)
 
-        # an accent is effort above its running mean: it nods the head and lifts the brows a little later than it is heard
         self._effort += 0.06 * (loudness - self._effort)
-        self._accent += 0.25 * (max(loudness - self._effort, 0.0) - self._accent)
-        self._nod += 0.3 * (self._accent - self._nod)
+        nod, raised = self._accentuate(max(loudness - self._effort, 0.0), rise * min(loudness / VOICED, 1.0))
         ease = min(1.0, self._frame / FPS)  # the first second grows out of the photo's own pose
         sway = (self._sway() - self._start * max(0.0, 1 - self._frame / (3 * FPS))) * ease
         yaw, pitch, roll, shift_x, shift_y = sway * controls.head_motion * (0.75 + 0.5 * min(self._effort, 1.0))
@@ -96,14 +103,23 @@ class LifeMotion:
         yaw, pitch = yaw + turn, pitch + dip
         pose = HeadPose(
             yaw=float(yaw),
-            pitch=float(pitch + NOD_DEG * controls.head_motion * self._nod * 2),
+            pitch=float(pitch + NOD_DEG * controls.head_motion * nod),
             roll=float(roll),
             shift_x=float(shift_x),
             shift_y=float(shift_y - BREATH_RISE * self._breathe(loudness) * controls.head_motion),
-            brow=float(BROW_RAISE * min(self._nod * 2.2, 1.2)),
+            brow=BROW_RAISE * min(raised, MOST_RAISED),
         )
         # the eyes hold their target while the head moves under them
         return Life(blink, float(np.clip(gaze_x - yaw / 30, -1, 1)), float(np.clip(gaze_y - pitch / 30, -1, 1)), pose)
+
+    def _accentuate(self, effort: float, rise: float) -> tuple[float, float]:
+        """How far the head nods and the brows are up. effort: above its running mean; rise: of a voice that is heard."""
+        goals = np.array([effort + NOD_BY_PITCH * rise, BROW_BY_EFFORT * effort + BROW_BY_PITCH * rise])
+        first, second = self._accents
+        first = first + ACCENT * (goals - first)
+        second = second + AFTER * (first - second)
+        self._accents = np.stack([first, second])
+        return float(second[0]), float(second[1])
 
     def _follow(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """Degrees sideways and down by which the head follows the glances, not the gaze that was asked for."""

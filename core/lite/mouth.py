@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import safetensors
 from numpy.typing import NDArray
 
 from core.lite.known_phones import KnownPhones
 from core.lite.mouth_features import HOP, N_FEATURES, WINDOW, SpeechFeatures
+from core.lite.weights_file import F32, read_safetensors
+from core.lite.whole_mouth import WholeMouth
 from core.types import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Phone
 
 APERTURE, SPREAD, TUCK, LOUDNESS = range(4)
@@ -34,8 +35,6 @@ STRIDE = 2
 MODEL_AHEAD_STEPS = 5
 LOOK_AHEAD_SAMPLES = MODEL_AHEAD_STEPS * STRIDE * HOP + WINDOW // 2
 """1800 samples (112.5 ms) after a frame's end and its row is certain."""
-
-F32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -63,16 +62,6 @@ class Weights:
     norm_b: F32
     heads_w: F32
     heads_b: F32
-
-
-def read_safetensors(path: Path) -> tuple[dict[str, F32], dict[str, str]]:
-    """Tensors (of any float type, returned as read-only float32) and metadata of a safetensors file."""
-    out: dict[str, F32] = {}
-    with safetensors.safe_open(path, framework="np") as file:
-        for name in file.keys():  # noqa: SIM118 - it is no mapping
-            out[name] = file.get_tensor(name).astype(np.float32)
-            out[name].setflags(write=False)
-        return out, file.metadata() or {}
 
 
 WEIGHTS_PATH, JAW_WEIGHTS_PATH = (Path(__file__).with_name(name) for name in ("mouth.safetensors", "jaw.safetensors"))
@@ -185,6 +174,12 @@ _AT_TEETH = 0.04
 """Opening where the lower lip is at the upper teeth."""
 _JAW_READ = np.array([0.25, 0.5, 0.25], np.float32)
 """Weights of features 4 i + 2 .. 4 i + 4 in frame i: 10 ms after its middle."""
+_WHOLE_OPENING, _WHOLE_TUCK, _WHOLE_TOUCH = 0.5, 0.5, 0.7
+"""Where the whole recording is there, so much of opening, tuck and touch is by `WholeMouth`."""
+_WHOLE_OPEN, _WHOLE_FIRM = 1.5, 1.3
+"""Factors that give its opening and touch their full range back."""
+_WHOLE_CLOSING = 0.15, 0.8
+"""Touch from which on lips begin to close, and where they are closed."""
 _EVEN = 0.2
 """The small networks open wide for loud sounds and little for soft ones, more than lips do: so much of that is taken back."""
 
@@ -223,6 +218,7 @@ class MouthTracker:
         self._phones = KnownPhones(_PHONES_AHEAD_S)
         self._loudness = 0.0
         self._recent = -2.5
+        self._whole: WholeMouth | None = None
 
     def push(self, samples: NDArray[np.float32]) -> F32:
         """samples: (n,) float32, mono, 16 kHz, -1..1. Returns (k, 4) float32, the rows that are certain now."""
@@ -232,6 +228,10 @@ class MouthTracker:
     def expect(self, phones: Sequence[Phone]) -> None:
         """As `core.engines.base.Session.expect`."""
         self._phones.add(phones)
+
+    def foresee(self, samples: NDArray[np.float32]) -> None:
+        """As `core.engines.base.Session.foresee`."""
+        self._whole = WholeMouth(samples)
 
     def flush(self) -> F32:
         """Ends the utterance, as if silence followed: the rows up to ceil(n / 640), (k, 4) float32; then starts anew."""
@@ -279,17 +279,28 @@ class MouthTracker:
         touch, quiet = np.moveaxis(1 / (1 + np.exp(-logits[:, 3:5][steps])), 2, 0)
         heard = self._heard(levels[:, 1][times].max(1))
         speech = (1 - _rise(quiet @ _READ, 0.5, 0.9)) * heard
-        lips_apart = 1 - _rise((touch.max(1) + touch.mean(1)) / 2, 0.07, 0.5)
+        touched = (touch.max(1) + touch.mean(1)) / 2
         level = levels[:, 0][times].mean(1)
         jaw = openings[times[:, 2:]] @ _JAW_READ * (1 - _EVEN * np.clip(level - 0.5, -1.5, 0.7))
+        wide = np.minimum(np.maximum(jaw * _OPEN, 0) ** _EXPAND, 1.2)
+        tuck, at_teeth = shape[:, 2], np.zeros(k, np.float32)
+        if self._whole is None:
+            lips_apart = 1 - _rise(touched, 0.07, 0.5)
+        else:
+            opening, tucked, touching = self._whole.rows(self._n_rows, k).T
+            wide += _WHOLE_OPENING * (_WHOLE_OPEN * np.maximum(opening, 0) - wide)
+            lips_apart = 1 - _rise(touched + _WHOLE_TOUCH * (np.clip(_WHOLE_FIRM * touching, 0, 1) - touched), *_WHOLE_CLOSING)
+            at_teeth = np.clip(tucked, 0, 1)
+            tuck += _WHOLE_TUCK * (tucked - tuck)
         awake = (1 - _rise(self._rest(logits[:, 4], k), 0.97, 0.999)) * heard
         said = np.clip(shape[:, 0], 0, 1.2) * lips_apart * speech
-        wide = np.minimum(np.maximum(jaw * _OPEN, 0) ** _EXPAND, 1.2) * awake
+        wide *= awake
         aperture = wide * lips_apart
+        aperture += (np.minimum(aperture, _AT_TEETH) - aperture) * at_teeth
         aperture = np.where(self._begun_by(said), aperture, np.minimum(aperture, said))
         rows[:, APERTURE] = aperture * _rise(aperture, 0.02, 0.15)  # nearly shut is shut
         rows[:, SPREAD] = np.clip(_WIDE * shape[:, 1], -1, 1) * speech
-        rows[:, TUCK] = np.clip(shape[:, 2], 0, 1) * speech
+        rows[:, TUCK] = np.clip(tuck, 0, 1) * speech
         rows[:, LOUDNESS] = self._effort(level, (1 - quiet @ _READ) * speech)
         return rows, wide
 

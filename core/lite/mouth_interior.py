@@ -15,19 +15,27 @@ from core.types import Frame
 
 UPPER_TOOTH = 0.235
 """Width of a middle upper tooth, over half the mouth's width."""
-ROUND_HIDES_TEETH, ROUND_DARKENS = 0.9, 0.55
-"""Lips that come forward leave the teeth behind in the dark, and the rest by this part."""
+ROUND_HIDES_TEETH, ROUND_DARKENS = 1.15, 0.55
+"""Lips that come forward leave the teeth behind in the dark, all of them before they are fully rounded, and the rest by this part."""
 LOWER_TEETH_ABOVE, LOWER_TEETH_WIDTH, LOWER_TOOTH = 0.1, 0.52, 0.15
 """How far lower teeth stand above the lower lip, the half width of their row, and the width of one, over half the mouth's width."""
-LOWER_TEETH_SHADE = np.array([0.6, 0.55, 0.53], np.float32)
+LOWER_TEETH_SHADE = np.array([0.5, 0.46, 0.44], np.float32)
 """They lie in the shadow of the upper ones."""
+TIP_WIDTH, TIP_WITH_JAW, TIP_SEEN = 0.46, 0.35, 0.02
+"""Half width of the tip of the tongue, over half the mouth's; how far it follows the jaw where it is raised; how far it is raised when it
+is seen."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-class MouthInterior:
-    """texture: (H, W, 3) uint8 RGB, `scale` texture pixels per output pixel."""
+def teeth_left(rounding: float) -> float:
+    """What rounded lips leave to be seen of the teeth, 1..0."""
+    return max(1 - ROUND_HIDES_TEETH * rounding, 0.0)
 
-    def __init__(self, warp: MouthWarp, texture: Frame, scale: float) -> None:
+
+class MouthInterior:
+    """texture: (H, W, 3) uint8 RGB, `scale` texture pixels per output pixel. teeth: where the picture shows none, some are drawn."""
+
+    def __init__(self, warp: MouthWarp, texture: Frame, scale: float, teeth: bool = True) -> None:
         self._warp = warp
         half = warp.half
         self.scale = min(max(scale, 1.0), max(1.0, 160 / half))
@@ -45,8 +53,14 @@ class MouthInterior:
             self._teeth_rgb, teeth_alpha = self._photo_teeth(photo, column)
         else:
             self._teeth_rgb, teeth_alpha = self._drawn_teeth(skin, bottom=0.13 * half, width=0.66 * half)
+        tip = self._make_tip(lip)
+        seen = np.flatnonzero(tip[..., 3].max(axis=0) > 0)
+        self._tip_columns = slice(int(seen[0]), int(seen[-1]) + 1)
+        self._tip = np.ascontiguousarray(tip[:, self._tip_columns])
         tongue, tongue_alpha = self._make_tongue(lip)
         lower, lower_alpha = self._lower_teeth(skin)
+        if not teeth:
+            teeth_alpha, lower_alpha = np.zeros_like(teeth_alpha), np.zeros_like(lower_alpha)
         on_jaw = tongue * tongue_alpha * (1 - lower_alpha) + lower * lower_alpha
         # What moves with the jaw, and how much of the dark behind it is left.
         self._on_jaw = np.dstack([on_jaw, (1 - tongue_alpha) * (1 - lower_alpha)]).astype(np.float32)
@@ -55,7 +69,7 @@ class MouthInterior:
     def picture(self, shape: MouthShape) -> tuple[Array, float]:
         """The interior for one mouth shape: (h, w, 3) float32 RGB 0..255 in the mouth's frame, without the lips' shadow; top edge."""
         rows = self.rows(float(shape.upper.min()), float(shape.lower.max()))
-        return self.picture_for(shape.jaw_px, shape.rounding, rows), self.y0 + rows.start / self.scale
+        return self.picture_for(shape.jaw_px, shape.rounding, shape.tongue, rows), self.y0 + rows.start / self.scale
 
     def rows(self, top: float, bottom: float) -> slice:
         """The rows of the picture that show these heights of the mouth's frame, and two beside them."""
@@ -63,26 +77,36 @@ class MouthInterior:
         start = int(np.clip(first, 0, self._height - 1))
         return slice(start, int(np.clip(last, start + 1, self._height)))
 
-    def picture_for(self, jaw_px: float, rounding: float, rows: slice) -> Array:
-        """Some rows of it for a jaw that is lowered by so much. rounding: of the lips, 0..1."""
+    def picture_for(self, jaw_px: float, rounding: float, tongue: float, rows: slice) -> Array:
+        """Some rows of it for a jaw that is lowered by so much. rounding: of the lips, 0..1. tongue: how far its tip is raised, 0..1."""
         moved = self._lowered(self._on_jaw, jaw_px, rows)
         red, green, blue, left = cv2.split(moved)
         out: Array = cv2.merge((left, left, left))
         out *= self._cavity[rows]
         out += cv2.merge((red, green, blue))
+        self._raise_tongue(out, jaw_px, tongue, rows)
         if rounding > 0:
             out *= np.float32(1 - ROUND_DARKENS * rounding)
         teeth = self._teeth_rgb[rows] - out
         teeth *= self._teeth_alpha[rows]
         if rounding > 0:
-            teeth *= np.float32(1 - ROUND_HIDES_TEETH * rounding)
+            teeth *= np.float32(teeth_left(rounding))
         out += teeth
         return out
+
+    def _raise_tongue(self, out: Array, jaw_px: float, tongue: float, rows: slice) -> None:
+        """Lays the tip of the tongue over what is behind the upper teeth, in place."""
+        if tongue > TIP_SEEN:
+            tip = self._lowered(self._tip, (TIP_WITH_JAW + (1 - TIP_WITH_JAW) * (1 - tongue)) * jaw_px, rows)
+            red, green, blue, alpha = cv2.split(tip)
+            alpha *= np.float32(min(2 * tongue, 1.0))
+            behind = out[:, self._tip_columns]
+            behind += (cv2.merge((red, green, blue)) - behind) * cv2.merge((alpha, alpha, alpha))
 
     def _lowered(self, layer: Array, down_px: float, rows: slice) -> Array:
         """Some rows of a layer that is lowered, in pixels of the mouth's frame."""
         move = np.array([[1, 0, 0], [0, 1, down_px * self.scale - rows.start]], np.float32)
-        lowered: Array = cv2.warpAffine(layer, move, (self._width, rows.stop - rows.start), borderMode=cv2.BORDER_REPLICATE)
+        lowered: Array = cv2.warpAffine(layer, move, (layer.shape[1], rows.stop - rows.start), borderMode=cv2.BORDER_REPLICATE)
         return lowered
 
     def _rectified(self, texture: Frame, scale: float) -> Array:
@@ -131,6 +155,17 @@ class MouthInterior:
         alpha = smoothstep((self.y - top) / np.float32(0.34 * half)) * smoothstep(bow * 2.5) * np.float32(0.8)
         rgb = lip * np.array([0.74, 0.53, 0.52], np.float32)
         return np.broadcast_to(rgb, (self._height, self._width, 3)).astype(np.float32), alpha[..., None].astype(np.float32)
+
+    def _make_tip(self, lip: Array) -> Array:
+        """(h, w, 4) RGB and coverage: the tip of the tongue behind the edges of the upper teeth, where it is when the jaw is closed; round,
+        so its middle catches the light and its edges turn away from it."""
+        half = self._warp.half
+        across = np.clip(1 - (self.x / (TIP_WIDTH * half)) ** 2, 0, 1)
+        down = (self.y - self._contact) / np.float32(half)
+        alpha = smoothstep(across * 1.6) * smoothstep((down + 0.1) / 0.12) * smoothstep((0.34 * across**0.5 - down) / 0.14)
+        light = 0.62 + 0.38 * across * np.exp(-(((down - 0.1) / 0.16) ** 2))
+        rgb = lip * np.array([0.9, 0.66, 0.66], np.float32) * light[..., None]
+        return np.dstack([rgb, alpha]).astype(np.float32)
 
     def _photo_teeth(self, photo: Array, column: Array) -> tuple[Array, Array]:
         """The photo's own pixels between the lips, fading at their lower edge; the bright ones only near the corners."""

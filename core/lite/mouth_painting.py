@@ -8,16 +8,21 @@ import cv2
 import numpy as np
 
 from core.lite.local_frame import Array, look_up, rows_between, smoothstep
-from core.lite.mouth_warp import MouthShape, MouthWarp
+from core.lite.mouth_warp import LOWER_SHADE, MouthShape, MouthWarp
 from core.types import Frame
 
 _LINE_REACH = 2.4
 """Distance from the dark line between closed lips, in its widths, from where on it changes no pixel."""
 
-_LIT, _SHADED, _TURNED_IN = 0.07, 0.15, 0.12
+_LIT, _SHADED, _TURNED_IN = 0.07, 0.11, 0.12
 """Of lips that come forward, the middle of the lower one catches so much more light, the skin below it less, and both do at the opening."""
 _SHADE_FROM = 0.1
 """Rounding from which on that is seen."""
+
+_PARTED = 0.12
+"""Gap over half the mouth's width from which on the edges of lips that come forward turn inwards."""
+_NARROW_DARKENS, _WIDE_OPEN = 0.3, 0.55
+"""How much darker it is between lips that are hardly parted, and the gap, over half the mouth's width, that lets in all light."""
 
 
 class Interior(Protocol):
@@ -51,7 +56,7 @@ def fill_mouth(drawn: Frame, mouth: MouthWarp, interior: Interior, shape: MouthS
 def _light_forward(drawn: Frame, mouth: MouthWarp, shape: MouthShape, x: Array, y: Array, covered: Array) -> None:
     """The light on lips that are pushed forward."""
     upper_edge, lower_edge = mouth.upper_outer + shape.d_upper_outer, mouth.lower_outer + shape.d_lower_outer
-    below = np.float32(1.4 * mouth.lower_lip.max())
+    below = np.float32(LOWER_SHADE * mouth.lower_lip.max())
     near = rows_between((y.max(1) > upper_edge.min()) & (y.min(1) < lower_edge.max() + below))
     if near.start == near.stop:
         return
@@ -64,7 +69,8 @@ def _light_forward(drawn: Frame, mouth: MouthWarp, shape: MouthShape, x: Array, 
     above = (upper - y) / np.maximum(upper - look_up(upper_edge, column), 1)
     under = (y - lower) / np.maximum(look_up(lower_edge, column) - lower, 1)
     at = np.maximum(above, under)
-    light = np.float32(-_TURNED_IN) * np.exp(-((at / np.float32(0.3)) ** 2))
+    parted = min(shape.gap_px / (_PARTED * mouth.half), 1.0)  # lips that touch turn nothing dark in: it would look like an opening
+    light = np.float32(-_TURNED_IN * parted) * np.exp(-((at / np.float32(0.3)) ** 2))
     light += np.float32(_LIT) * np.exp(-(((under - np.float32(0.5)) / np.float32(0.25)) ** 2))
     light -= np.float32(_SHADED) * np.exp(-(((under - np.float32(1.3)) / np.float32(0.35)) ** 2))
     light *= smoothstep((1 - np.abs(x) / np.float32(mouth.half)) * 2) * (1 - covered)
@@ -104,7 +110,8 @@ def _fill_opening(
         borderMode=cv2.BORDER_REPLICATE,
     )
     depth = np.clip((y - look_up(shape.upper, mouth.frame.index(x))) / np.float32(0.16 * mouth.half), 0, 1)
-    inside *= _rgb(np.float32(0.75) + np.float32(0.25) * depth)
+    lit = 1 - _NARROW_DARKENS * (1 - float(smoothstep(np.array([shape.gap_px / (_WIDE_OPEN * mouth.half)]))[0]))
+    inside *= _rgb(np.float32(0.75 * lit) + np.float32(0.25 * lit) * depth)
     drawn[...] = np.clip(drawn + (inside - drawn) * _rgb(covered) + np.float32(0.5), 0, 255).astype(np.uint8)
 
 

@@ -12,7 +12,7 @@ import dataclasses
 
 import numpy as np
 
-from core.lite.local_frame import Array, LocalFrame, look_up, points_of, rows_between, smoothstep
+from core.lite.local_frame import Array, LocalFrame, clipped, look_up, points_of, rows_between, smoothstep
 
 CORNERS = (61, 291)
 UPPER_OUTER = (185, 40, 39, 37, 0, 267, 269, 270, 409)
@@ -25,20 +25,25 @@ JAW_LEFT, JAW_RIGHT = 58, 288
 
 FULL_OPENING = 0.22
 """Lip gap at aperture 1 over the distance of the outer eye corners: the 95th percentile of people in conversation is 0.12 to 0.28."""
-UPPER_SHARE = 0.18
-"""Part of an opening that the upper lip makes; the jaw and the lower lip make the rest."""
-JAW_SHARE = 0.8
-"""How far the chin follows the lower lip."""
+UPPER_SHARE, CORNER_DROP = 0.34, 0.28
+"""Part of an opening that lies above the line through the corners, and by which that line sinks: the upper lip hardly rises, the jaw opens,
+and the corners come to lie beside the opening. Corners that stay up make every open vowel a laugh."""
+SEEN_UPPER_SHARE, SEEN_CORNER_DROP = 0.18, 0.10
+"""The same of a mouth that is open in the picture: corners that stand higher there are not known to have sunk."""
+LOWER_SHARE = 1 - UPPER_SHARE + CORNER_DROP
+"""Part of an opening by which the lower lip sinks."""
+JAW_SHARE, JAW_BOW = 0.72, 1.4
+"""How far the chin follows the lower lip, and the power of a cosine by which the jaw beside it does: less would square the chin, more leave
+a notch in its line."""
 ROUND_NARROWING, SPREAD_WIDENING = 0.3, 0.13
 """Change of the mouth's width at full rounding and full spreading."""
 ROUND_FLATTENING = 0.35
 """Rounded lips lose this part of a smile's curve."""
-ROUND_OPENING = 0.36
+ROUND_OPENING = 0.48
 """At full rounding the lips touch in this outer part of each half of the mouth: the opening is round and small."""
-EVEN_BOW, FULL_BOW = 0.9, 0.62
-"""Powers of 1 - x² that the height of the gap follows along the mouth, of lips that are hardly and far open; an ellipse has 0.5."""
-ROUND_HIGHER = 0.4
-"""How much higher the gap of rounded lips is, which is less wide."""
+EVEN_BOW, FULL_BOW = 0.95, 0.7
+"""Powers of 1 - x² that the height of the gap follows along the mouth, of lips that are hardly and far open; an ellipse has 0.5,
+and corners as blunt."""
 ROUND_POUT = 0.2
 """How much thicker rounded lips are, which come forward."""
 TUCK_HIDDEN, TUCK_LIFT, TUCK_CLOSING = 0.5, 0.18, 0.35
@@ -46,16 +51,20 @@ TUCK_HIDDEN, TUCK_LIFT, TUCK_CLOSING = 0.5, 0.18, 0.35
 by which the lower lip comes up to them."""
 PRESSED_HIDDEN, PRESSED_THINNER = 0.24, 0.16
 """p, b, m: part of each lip that rolls in where they are pressed together, and by which its outer edge follows."""
-RELAXED_FLATTENING, RELAXED_NARROWING, RELAXED_DROP = 0.85, 0.16, 0.8
-"""A full smile that relaxes loses this part of its curve and of its width; its corners drop by this part of the curve that is lost."""
-OPEN_NARROWING = 0.13
-"""An aperture of 1 draws the corners together by this part of the width."""
-CORNER_DROP = 0.10
-"""How far an opening pulls the corners down."""
+RELAXED_FLATTENING, RELAXED_NARROWING = 1.2, 0.24
+"""A full smile that relaxes loses this part of its curve (all of it at most: its corners sink, its middle stays) and of its width."""
+OPEN_NARROWING, OPEN_FLATTENING = 0.13, 0.7
+"""An aperture of 1 draws the corners together by this part of the width, and takes this part of the line's curve, as a smile does that
+relaxes."""
 OUTER_SHARE = 0.7
 """How far the outer edge of the lower lip is below its line in the mesh where the inner one is."""
-CONTACT_SHARE = 0.38
-"""Part of a gap between smiling lips above the line where they meet; the jaw opens UPPER_SHARE of its gap above it."""
+LOWER_SHADE = 1.4
+"""How far below the lower lip its shade reaches, in its own thickness."""
+CORNER_DARK = 2.2
+"""How much farther than teeth the dark of a parted mouth's corners reaches into the lips."""
+CONTACT_SHARE = 0.62
+"""Part of a gap between smiling lips above the line where they meet: a smile draws the upper lip up from its teeth, while the lower one
+lies at their edges. The jaw opens SEEN_UPPER_SHARE of its gap above it."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,6 +82,7 @@ class MouthShape:
     jaw_px: float
     gap_px: float
     rounding: float
+    tongue: float = 0.0
 
     def eased(self, mouth: MouthWarp, weight: float) -> MouthShape:
         """On the way from the lips as they are in the picture, 0, to this, 1."""
@@ -136,12 +146,17 @@ class MouthWarp:
         # Where teeth show, the lines move a little into the lips: a pixel of tooth left on a lip would shine when the mouth closes.
         parted = self.gap_px / half
         self.teeth_shown = float(parted > 0.05) if rest_width is None else float(smoothstep(np.array([(parted - 0.02) / 0.06]))[0])
-        inset = np.minimum(0.5 * gap, 0.02 * half + 0.3) * np.float32(self.teeth_shown)
-        self.upper_src = (upper - np.minimum(inset, 0.45 * self.upper_lip)).astype(np.float32)
-        self.lower_src = (lower + np.minimum(inset, 0.45 * self.lower_lip)).astype(np.float32)
+        into_lips = 0.02 * half + 0.3
+        inset = np.minimum(0.5 * gap, into_lips) * np.float32(self.teeth_shown)
+        # The dark in the corners of a parted mouth reaches a little beyond the lines, which meet there.
+        at_corners = smoothstep((np.abs(x) / half - 0.45) / 0.4) * smoothstep((1.06 - np.abs(x) / half) / 0.2)
+        dark = np.float32(CORNER_DARK * into_lips * self.teeth_shown) * at_corners
+        self.upper_src = (upper - np.maximum(np.minimum(inset, 0.45 * self.upper_lip), dark)).astype(np.float32)
+        self.lower_src = (lower + np.maximum(np.minimum(inset, 0.45 * self.lower_lip), dark)).astype(np.float32)
         spoken = 0.0 if rest_width is None else by_jaw
-        self.contact = (upper + (CONTACT_SHARE + (UPPER_SHARE - CONTACT_SHARE) * spoken) * gap).astype(np.float32)  # where the lips meet
-        self._corner_rise = CORNER_DROP * self.gap_px * spoken
+        above = CONTACT_SHARE + (SEEN_UPPER_SHARE - CONTACT_SHARE) * spoken
+        self.contact = (upper + above * gap).astype(np.float32)  # where the lips meet
+        self._corner_rise = SEEN_CORNER_DROP * self.gap_px * spoken
 
         self.nose_y = min(float(frame.local(points_of(points, (NOSE_BASE,)))[0, 1]), -0.35 * half)
         chin_y = max(float(frame.local(points_of(points, (CHIN,)))[0, 1]), 0.8 * half)
@@ -150,34 +165,38 @@ class MouthWarp:
         jaw = frame.local(points_of(points, (JAW_LEFT, JAW_RIGHT)))
         jaw_half = max(1.25 * half, float(np.abs(jaw[:, 0]).mean()))
         self.opening_px = FULL_OPENING * eye_distance_px
-        self.jaw_rest_px = JAW_SHARE * (1 - UPPER_SHARE) * self.gap_px * by_jaw
+        self.jaw_rest_px = JAW_SHARE * LOWER_SHARE * self.gap_px * by_jaw
 
         self._room = _room_beside(points, frame)
         self._bow = (inside**EVEN_BOW).astype(np.float32)  # height of the gap along the mouth
         self._near = smoothstep(2 - np.abs(x) / half)  # 1 along the mouth, 0 a half width beyond the corners
-        self._jaw_bow = (np.cos(np.pi / 2 * np.clip(x / (1.2 * jaw_half), -1, 1)) ** 2).astype(np.float32)
+        beside = np.cos(np.pi / 2 * np.clip(x / (1.2 * jaw_half), -1, 1))
+        self._jaw_bow = (np.maximum(beside, 0) ** JAW_BOW).astype(np.float32)  # rounding may leave a cosine below 0
         bottom = max(self.neck_y, 2.0 * half)
         self.bounds = (-min(frame.reach, 1.25 * jaw_half), 1.02 * self.nose_y, min(frame.reach, 1.25 * jaw_half), bottom)
 
-    def shape(self, aperture: float, spread: float, tuck: float, smile: float = 1.0, press: float = 0.0) -> MouthShape:
+    def shape(
+        self, aperture: float, spread: float, tuck: float, smile: float = 1.0, press: float = 0.0, tongue: float = 0.0
+    ) -> MouthShape:
         """The lips for aperture 0..1.2, spread -1..1 (rounded..spread), tuck 0..1, smile 0..1 (relaxed..as in the photo), press 0..1
-        (closed lips pressed together).
+        (closed lips pressed together), tongue 0..1 (at rest..its tip raised to the upper teeth).
         """
         rounding, spreading = max(-spread, 0.0), max(spread, 0.0)
-        gap = self.opening_px * aperture * (1 - TUCK_CLOSING * tuck) * (1 + ROUND_HIGHER * rounding)
+        gap = self.opening_px * aperture * (1 - TUCK_CLOSING * tuck)
         bow = self._opening_bow(rounding, min(max(rounding, aperture), 1.0))
         relaxed = self._smiling * (1 - smile)
-        curve = RELAXED_FLATTENING * relaxed * max(float(self.contact.max()), 0.0)
-        common = np.float32(CORNER_DROP * gap + RELAXED_DROP * curve - self._corner_rise) * self._near
+        flattened = min(ROUND_FLATTENING * rounding + RELAXED_FLATTENING * relaxed + OPEN_FLATTENING * aperture, 1.0)
+        sunk = flattened * max(float(self.contact.max()), 0.0)
+        common = np.float32(CORNER_DROP * gap + sunk - self._corner_rise) * self._near
         upper_src = self.upper_src - np.float32(PRESSED_HIDDEN * press) * self.upper_lip * self._bow
         lower_src = self.lower_src + np.float32(TUCK_HIDDEN * tuck + PRESSED_HIDDEN * press) * self.lower_lip * self._bow
-        contact = self.contact * np.float32(1 - min(ROUND_FLATTENING * rounding + RELAXED_FLATTENING * relaxed, 1.0))
+        contact = self.contact * np.float32(1 - flattened)
         upper = contact + common - (UPPER_SHARE * gap + TUCK_LIFT * tuck * float(self.upper_lip.max())) * bow
         lower = contact + common + ((1 - UPPER_SHARE) * gap) * bow
         lower = np.maximum(lower, upper)
         d_upper, d_lower = upper - upper_src, lower - lower_src
-        jaw = JAW_SHARE * (1 - UPPER_SHARE) * gap - self.jaw_rest_px
-        thicker = np.float32(ROUND_POUT * rounding) * self._bow - np.float32(PRESSED_THINNER * press) * self._bow
+        jaw = JAW_SHARE * LOWER_SHARE * gap - self.jaw_rest_px
+        thicker = np.float32(ROUND_POUT * rounding * (1 - press)) * self._bow - np.float32(PRESSED_THINNER * press) * self._bow
         d_upper_outer = common + (upper - self.upper_src - common) * 0.75 - thicker * self.upper_lip
         d_lower_outer = common + (lower - self.lower_src - common) * 0.85 + thicker * self.lower_lip
 
@@ -196,7 +215,14 @@ class MouthWarp:
             jaw_px=float(lower[len(lower) // 2] - self.contact[len(lower) // 2]),
             gap_px=gap,
             rounding=rounding,
+            tongue=tongue,
         )
+
+    def around_lips(self, shape: MouthShape) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom (frame coordinates) of the lips, with what is painted on them and the shade beneath."""
+        top, bottom = float((self.upper_outer + shape.d_upper_outer).min()), float((self.lower_outer + shape.d_lower_outer).max())
+        side = 1.25 * self.half
+        return -side, top - 1, side, bottom + LOWER_SHADE * float(self.lower_lip.max())
 
     def _opening_bow(self, rounding: float, fullness: float) -> Array:
         """Height of the gap along the mouth, 0..1. fullness: 0 the gap narrows evenly towards its ends, 1 it is nearly an ellipse."""
@@ -236,7 +262,7 @@ class MouthWarp:
         covered = np.zeros_like(y)
         near = rows_between((highest + soft > shape.upper.min()) & (lowest - soft < shape.lower.max()))
         low, high = np.maximum(y[near] - soft, upper[near]), np.minimum(y[near] + soft, lower[near])
-        covered[near] = np.clip(high - low, 0, 2 * soft) / (2 * soft)
+        covered[near] = clipped(high - low, 0, 2 * float(soft)) / (2 * soft)
         return x_src, y_src, covered
 
     def inside_source(self, shape: MouthShape, column: Array, y: Array, y_src: Array) -> Array:
@@ -261,7 +287,7 @@ class MouthWarp:
         """y: at or above `inner`, the line of the upper lip at each pixel."""
         d_inner, d_outer = look_up(shape.d_upper, column), look_up(shape.d_upper_outer, column)
         outer = look_up(self.upper_outer + shape.d_upper_outer, column)
-        lip = np.clip((inner - y) / np.maximum(inner - outer, 0.5), 0, 1)
+        lip = clipped((inner - y) / np.maximum(inner - outer, 0.5), 0, 1)
         skin = smoothstep((outer - y) / np.maximum(outer - np.float32(self.nose_y), 1.0))
         moved: Array = y - (d_inner + (d_outer - d_inner) * lip) * (1 - skin)
         return moved
@@ -272,7 +298,7 @@ class MouthWarp:
         outer = look_up(self.lower_outer + shape.d_lower_outer, column)
         d_chin = look_up(shape.d_chin, column)
         chin = np.float32(self.chin_y) + d_chin
-        lip = np.clip((y - inner) / np.maximum(outer - inner, 0.5), 0, 1)
+        lip = clipped((y - inner) / np.maximum(outer - inner, 0.5), 0, 1)
         skin = smoothstep((y - outer) / np.maximum(chin - outer, 1.0))
         moved: Array = d_inner + (d_outer - d_inner) * lip
         moved += (d_chin - moved) * skin

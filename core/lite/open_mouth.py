@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from core.lite.local_frame import Array, smoothstep
-from core.lite.mouth_interior import LUMA, ROUND_HIDES_TEETH, MouthInterior
+from core.lite.mouth_interior import LUMA, MouthInterior, teeth_left
 from core.lite.mouth_warp import MouthWarp
 from core.types import Frame
 
@@ -57,10 +57,11 @@ class OpenMouth(MouthInterior):
         middle = len(warp.contact) // 2
         self._jaw_px = float(warp.lower_src[middle] - warp.contact[middle])
 
-    def picture_for(self, jaw_px: float, rounding: float, rows: slice) -> Array:
+    def picture_for(self, jaw_px: float, rounding: float, tongue: float, rows: slice) -> Array:
         moved, cavity = self._lowered(self._with_jaw, jaw_px - self._jaw_px, rows), self._cavity[rows]
         out: Array = cavity + (moved[..., :3] - cavity) * moved[..., 3:]
-        out += (self._teeth_rgb[rows] - out) * self._teeth_alpha[rows] * np.float32(1 - ROUND_HIDES_TEETH * rounding)
+        self._raise_tongue(out, jaw_px, tongue, rows)
+        out += (self._teeth_rgb[rows] - out) * self._teeth_alpha[rows] * np.float32(teeth_left(rounding))
         return out
 
 

@@ -1,7 +1,8 @@
 """Draws one portrait at one size with any expression; everything that frames share is computed once.
 
 A frame is one lookup into the photo: each output pixel goes back through the head's movement, then through the mouth's or an
-eye's, to the place in the photo it shows. So the photo is resampled once, and stays sharp.
+eye's, to the place in the photo it shows. So the photo is resampled once, and stays sharp. What moves smoothly, the head and the skin
+around the mouth, is computed for one pixel in sixteen; only lips and eyes, which have edges, for every one.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from core.aux_models.face_mesh import Face
 from core.lite.closed_lid import ClosedLid
 from core.lite.expression import Expression
 from core.lite.eye_warp import EYES, EyeWarp
-from core.lite.head_warp import HeadWarp
+from core.lite.head_warp import COARSE, HeadWarp, at_pixels
 from core.lite.local_frame import Array, LocalFrame, move, to_local
 from core.lite.mouth_interior import MouthInterior
 from core.lite.mouth_painting import fill_mouth
 from core.lite.mouth_warp import MouthShape, MouthWarp
+from core.lite.painted_lid import PaintedLid
 from core.optimization.resolution_optimization import Cut, cut_pixels
 from core.types import Frame
 
 BAND_PIXELS = 160_000
-"""A frame is drawn in bands of so many pixels at most: 10 to 20 ms on one core of a small server, and their arrays stay in its caches."""
+"""A frame is drawn in bands of so many pixels at most: a few milliseconds on one core of a small server."""
 Background = Callable[[Frame, int, int, int, int], Frame]
 """A picture and left, top, right, bottom of the face in it, pixels -> the picture with another background."""
 JAW_OPEN = 0.2
@@ -41,34 +43,33 @@ class Renderer:
     def __init__(self, photo: Frame, face: Face, cut: Cut, width: int, height: int, background: Background | None = None) -> None:
         self.width, self.height = width, height
         self._scale = 2 if 2 * max(width, height) <= MAX_TEXTURE_PX else 1
-        self._texture = cut_pixels(photo, cut, width * self._scale, height * self._scale)
+        texture = cut_pixels(photo, cut, width * self._scale, height * self._scale)
         if background is not None:
             shown = np.array([cut.x, cut.y, cut.x, cut.y]), self._scale * np.array([width / cut.width, height / cut.height] * 2)
-            self._texture = background(self._texture, *((np.array(face.box) - shown[0]) * shown[1]).round().astype(int).tolist())
-        self._still: Frame = (
-            cv2.resize(self._texture, (width, height), interpolation=cv2.INTER_AREA) if self._scale > 1 else self._texture
-        )
+            texture = background(texture, *((np.array(face.box) - shown[0]) * shown[1]).round().astype(int).tolist())
+        self._still: Frame = cv2.resize(texture, (width, height), interpolation=cv2.INTER_AREA) if self._scale > 1 else texture
+        self._texture = cv2.cvtColor(texture, cv2.COLOR_RGB2RGBA)  # OpenCV looks up four channels in a third of the time of three
         to_output = np.array([width / cut.width, height / cut.height, width / cut.width], np.float32)
         points = ((face.points - np.array([cut.x, cut.y, 0], np.float32)) * to_output).astype(np.float32)
         x0, y0, x1, y1 = face.box
         fx, fy = float(to_output[0]), float(to_output[1])
         self.face_box = box = ((x0 - cut.x) * fx, (y0 - cut.y) * fy, (x1 - cut.x) * fx, (y1 - cut.y) * fy)
         turn = max(float(np.cos(np.radians(face.yaw_deg))), 0.5)
-        eye_distance = face.interocular_px * float(to_output[0]) / turn
+        eye_distance = (face.opening_unit_px or face.interocular_px / turn) * float(to_output[0])
         self.head = HeadWarp(points, box, width, height)
         smiling = (face.blendshapes.get("mouthSmileLeft", 0.0) + face.blendshapes.get("mouthSmileRight", 0.0)) / 2
         by_jaw = float(np.clip(face.blendshapes.get("jawOpen", 0.0) / JAW_OPEN, 0, 1))
         self.mouth = MouthWarp(points, eye_distance, by_jaw, smiling)
-        self.eyes = [EyeWarp(points, side) for side in EYES]
-        self._lids = [ClosedLid(eye, self._still) for eye in self.eyes]
+        self.eyes = [EyeWarp(points, side) for side in EYES] if face.eyes_seen else []
+        self._by_hand = face.opening_unit_px is not None
+        lid = PaintedLid if self._by_hand else ClosedLid
+        self._lids = [lid(eye, self._still) for eye in self.eyes]
         self._eyes_open = 1 - max(face.blendshapes.get("eyeBlinkLeft", 0.0), face.blendshapes.get("eyeBlinkRight", 0.0))
-        self._interior = MouthInterior(self.mouth, self._texture, float(self._scale))
+        self._interior = MouthInterior(self.mouth, texture, float(self._scale), teeth=not self._by_hand)
         left, top, right, bottom = self.head.box
-        self._grid_x, self._grid_y = np.meshgrid(
-            np.arange(left, right, dtype=np.float32) + np.float32(0.5), np.arange(top, bottom, dtype=np.float32) + np.float32(0.5)
-        )
-        self._mouth_region = self._region(self.mouth.frame, self.mouth.bounds)
-        self._eye_regions = [self._region(eye.frame, eye.bounds) for eye in self.eyes]
+        self._mouth_samples = _samples(self._region(self.mouth.frame, self.mouth.bounds))
+        self._eye_regions = [(self._region(eye.frame, eye.opening), self._region(eye.frame, eye.bounds)) for eye in self.eyes]
+        """Of each eye what a gaze changes, and what a blink does."""
         n_bands = -(-(bottom - top) * (right - left) // BAND_PIXELS)
         edges = np.linspace(0, bottom - top, n_bands + 1).round().astype(int).tolist()
         self._bands = [slice(first, last) for first, last in zip(edges, edges[1:], strict=False)]
@@ -81,41 +82,64 @@ class Renderer:
 
     def draw(self, expression: Expression, pause: Callable[[], None] = lambda: None) -> Frame:
         """The (height, width, 3) uint8 RGB picture of one expression. pause: called between two bands of a large one."""
+        head = self.head.places(expression.pose)
+        lips = expression.aperture, expression.spread, expression.tuck, expression.smile, expression.press, expression.tongue
+        shape = self.mouth.shape(*lips)
         out: Frame = self._still.copy()
-        displacement = self.head.displacement(expression.pose)
-        shape = self.mouth.shape(expression.aperture, expression.spread, expression.tuck, expression.smile, expression.press)
-        x0, y0, x1, _ = self.head.box
-        for nth, band in enumerate(self._bands):
-            if nth:
-                pause()
-            self._draw_band(out[y0 + band.start : y0 + band.stop, x0:x1], band, expression, shape, *displacement)
+        x0, y0, x1, y1 = self.head.box
+        drawn = out[y0:y1, x0:x1]
+        places = self._in_texture(self._with_mouth(head, shape))
+        for band in self._bands:
+            self._show(drawn[band], *at_pixels(places, band, slice(0, x1 - x0)))
+            pause()
+        self._draw_eyes(drawn, head, expression)
+        self._draw_lips(drawn, head, shape)
         return out
 
-    def _draw_band(self, drawn: Frame, band: slice, expression: Expression, shape: MouthShape, dx: Array, dy: Array) -> None:
-        """Some rows of the head's box, into `drawn`."""
-        map_x, map_y = self._grid_x[band] - dx[band], self._grid_y[band] - dy[band]
-        blink = expression.blink * self._eyes_open
-        eyes: list[tuple[ClosedLid, tuple[slice, slice], tuple[Array, Array]]] = []
-        for eye, lid, region in zip(self.eyes, self._lids, self._eye_regions, strict=True):
-            rows, columns = part = _within(region, band)
-            if rows.start < rows.stop:
-                x, y = to_local(eye.frame, map_x[part], map_y[part])
-                x_src, y_src = eye.source(x, y, blink, expression.gaze_x, expression.gaze_y)
-                move(eye.frame, map_x[part], map_y[part], x_src - x, y_src - y)
-                eyes.append((lid, part, (x, y)))
-        rows, columns = _within(self._mouth_region, band)
-        x, y = to_local(self.mouth.frame, map_x[rows, columns], map_y[rows, columns])
-        x_src, y_src, covered = self.mouth.source(shape, x, y)
-        move(self.mouth.frame, map_x[rows, columns], map_y[rows, columns], x_src - x, y_src - y)
+    def _with_mouth(self, head: Array, shape: MouthShape) -> Array:
+        """Samples as of `HeadWarp.places`, with what the mouth moves around it."""
+        places = head.copy()
+        x_map, y_map = places[0][self._mouth_samples], places[1][self._mouth_samples]
+        x, y = to_local(self.mouth.frame, x_map, y_map)
+        x_src, y_src, _ = self.mouth.source(shape, x, y)
+        move(self.mouth.frame, x_map, y_map, x_src - x, y_src - y)
+        return places
 
-        for positions in (map_x, map_y):
-            positions *= np.float32(self._scale)
-            positions -= np.float32(0.5)
-        cv2.remap(self._texture, map_x, map_y, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT, dst=drawn)
-        if blink:
-            for lid, part, (x_lid, y_lid) in eyes:
-                lid.paint(drawn[part], x_lid, y_lid, blink)
-        fill_mouth(drawn[rows, columns], self.mouth, self._interior, shape, x_src, y, covered)
+    def _draw_eyes(self, drawn: Frame, head: Array, expression: Expression) -> None:
+        """Lids and eyeballs, over the head's box."""
+        blink = expression.blink * self._eyes_open
+        if not (blink or expression.gaze_x or expression.gaze_y):
+            return
+        for eye, lid, regions in zip(self.eyes, self._lids, self._eye_regions, strict=True):
+            part = regions[1 if blink else 0]
+            x_map, y_map = at_pixels(head, *part)
+            x, y = to_local(eye.frame, x_map, y_map)
+            x_src, y_src = eye.source(x, y, 0.0 if self._by_hand else blink, expression.gaze_x, expression.gaze_y)
+            move(eye.frame, x_map, y_map, x_src - x, y_src - y)
+            self._show(drawn[part], self._in_texture(x_map), self._in_texture(y_map))
+            if blink:
+                lid.paint(drawn[part], x, y, blink)
+
+    def _draw_lips(self, drawn: Frame, head: Array, shape: MouthShape) -> None:
+        """Lips and what is between them, over the head's box."""
+        part = self._region(self.mouth.frame, self.mouth.around_lips(shape))
+        x_map, y_map = at_pixels(head, *part)
+        x, y = to_local(self.mouth.frame, x_map, y_map)
+        x_src, y_src, covered = self.mouth.source(shape, x, y)
+        move(self.mouth.frame, x_map, y_map, x_src - x, y_src - y)
+        self._show(drawn[part], self._in_texture(x_map), self._in_texture(y_map))
+        fill_mouth(drawn[part], self.mouth, self._interior, shape, x_src, y, covered)
+
+    def _in_texture(self, positions: Array) -> Array:
+        """Pixels of the output as pixels of the texture, whose first has its middle at 0; in place."""
+        positions *= np.float32(self._scale)
+        positions -= np.float32(0.5)
+        return positions
+
+    def _show(self, drawn: Frame, x: Array, y: Array) -> None:
+        """Puts what is at (x, y) in the texture into a part of a frame."""
+        shown = cv2.remap(self._texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        cv2.cvtColor(shown, cv2.COLOR_RGBA2RGB, dst=drawn)
 
     def _region(self, frame: LocalFrame, bounds: tuple[float, float, float, float]) -> tuple[slice, slice]:
         """Rows and columns (of the head's box) that hold `bounds` (frame coordinates), with room for the head's movement."""
@@ -130,8 +154,7 @@ class Renderer:
         return rows, columns
 
 
-def _within(region: tuple[slice, slice], band: slice) -> tuple[slice, slice]:
-    """The part of a region that lies in a band, with rows counted from its first."""
-    rows, columns = region
-    first = max(rows.start, band.start)
-    return slice(first - band.start, max(min(rows.stop, band.stop), first) - band.start), columns
+def _samples(region: tuple[slice, slice]) -> tuple[slice, slice]:
+    """Those of `HeadWarp.places` that decide on the pixels of a region, and no others."""
+    rows, columns = (slice(part.start // COARSE, -(-part.stop // COARSE) + 2) for part in region)
+    return rows, columns

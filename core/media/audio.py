@@ -15,8 +15,9 @@ import soxr
 from numpy.typing import NDArray
 
 from core.errors import AudioError
-from core.media.decode import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, SUPPORTED, Block, SoundDecoder
+from core.media.decode import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, Block, SoundDecoder
 from core.media.files import FileKind
+from core.media.formats import SOUND_FORMATS
 from core.media.sound_quality import ClipMeter, describe
 from core.notices import notice
 from core.settings import Settings
@@ -24,7 +25,7 @@ from core.types import SAMPLE_RATE_HZ, Audio, Samples
 
 AudioSource = str | Path | bytes | tuple[int, NDArray[Any]]
 
-_FILE = FileKind("recording", SUPPORTED, "shorten it, or save it as MP3", AudioError)
+_FILE = FileKind("recording", SOUND_FORMATS, "shorten it, or save it as MP3", AudioError)
 _MAX_PEAK = 8.0
 """Float samples beyond this are not sound at a wrong level but numbers on another scale."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,10 +37,13 @@ def short_enough(line: str) -> bool:
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in line) <= MAX_LINE_CHARS
 
 
-def captions(words: Sequence[Word], fits: Callable[[str], bool] = short_enough) -> list[Caption]:
-    """Captions in order that do not overlap: sentence by sentence, each of MAX_LINES lines that fit where words allow it."""
-    groups = list(_groups(words, fits))
-    starts = [*(group[0].start_s for group in groups), float("inf")][1:]
+def captions(words: Sequence[Word], fits: Callable[[str], bool] = short_enough, total_s: float = math.inf) -> list[Caption]:
+    """Captions in order that do not overlap: sentence by sentence, each of MAX_LINES lines that fit where words allow it.
+
+    total_s: length of the recording, where the last one ends at the latest; words that a recogniser puts behind it have none.
+    """
+    groups = list(_groups([word for word in words if word.start_s < total_s - 0.001], fits))
+    starts = [*(group[0].start_s for group in groups), total_s][1:]
     return [
         Caption(group[0].start_s, max(min(group[-1].end_s + LINGER_S, following), group[0].start_s + 0.001), tuple(_lines(group, fits)))
         for group, following in zip(groups, starts, strict=True)

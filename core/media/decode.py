@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from core.errors import AudioError
 from core.media.containers import is_allowed, open_container
+from core.media.formats import SOUND_FORMATS, SOUNDS, names, with_sound
 from core.media.sniff import identify
 
-FORMATS = ["WAV", "MP3", "M4A/AAC", "FLAC", "Ogg/Opus", "WebM", "MP4", "MOV"]
-SUPPORTED = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 _CODECS = frozenset(
     {
         "pcm_u8", "pcm_s8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be",
-        "pcm_f64le", "pcm_f64be", "pcm_alaw", "pcm_mulaw", "adpcm_ms", "adpcm_ima_wav", "mp3float", "mp3", "mp2", "mp2float", "aac",
-        "aac_latm", "ac3", "eac3", "alac", "flac", "vorbis", "opus", "libopus", "libvorbis", "amrnb", "amrwb", "wmav1", "wmav2", "wmapro",
+        "pcm_f64le", "pcm_f64be", "pcm_alaw", "pcm_mulaw", "adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt", "mp3float", "mp3", "mp2",
+        "mp2float", "aac", "aac_latm", "ac3", "eac3", "alac", "flac", "vorbis", "opus", "libopus", "libvorbis", "amrnb", "amrwb",
+        "wmav1", "wmav2", "wmapro",
     }
 )  # fmt: skip
 _BLOCK_SAMPLES = 16_384
@@ -58,23 +58,23 @@ class SoundDecoder:
         self.start_s: float | None = None
         content = identify(data)
         if content.kind in ("image", "animation"):
-            hint = f"Give a recording ({SUPPORTED}) here; were photo and recording swapped?"
+            hint = f"Give a recording ({SOUND_FORMATS}) here; were photo and recording swapped?"
             raise AudioError(
                 f"{name} is not a recording: this is an image ({content.name}).", hint, code="recording_is_photo", parameters={"name": name}
             )
         if content.kind == "other":
             raise AudioError(
                 f"{name} is not a recording but {content.name}.",
-                f"Give a {SUPPORTED} file.",
+                f"Give {SOUND_FORMATS}.",
                 code="recording_not_sound",
-                parameters={"name": name, "formats": FORMATS},
+                parameters={"name": name, "formats": names([*SOUNDS, *with_sound()])},
             )
         if not content.decoder:
             raise AudioError(
                 f"{name} is {content.name}, which is not supported.",
-                f"Save it as {SUPPORTED}.",
+                f"Save it as {SOUND_FORMATS}.",
                 code="recording_not_sound",
-                parameters={"name": name, "formats": FORMATS},
+                parameters={"name": name, "formats": names([*SOUNDS, *with_sound()])},
             )
         self._what = content.name
         try:
@@ -93,7 +93,8 @@ class SoundDecoder:
         if not is_allowed(self._stream, _CODECS):
             self._container.close()
             raise self._unreadable(None)
-        self.declared_s = _wav_declared_s(data) if content.decoder == "wav" else _declared_s(self._container, self._stream)
+        self.declared_s = _wav_declared_s(data) if content.decoder == "wav" else _declared_s(self._stream)
+        self._of_file_s = self._container.duration / av.time_base if self._container.duration is not None else None
 
     def __enter__(self) -> Self:
         return self
@@ -122,7 +123,8 @@ class SoundDecoder:
         """Decoded frames of one format; a damaged packet is passed over, a damaged container ends the recording."""
         signature: tuple[Any, ...] = ()
         error: Exception | None = None
-        packets = self._container.demux(self._stream)
+        packets = self._container.demux()
+        read_to_s = 0.0
         while True:
             try:
                 packet = next(packets, None)
@@ -130,6 +132,10 @@ class SoundDecoder:
                 self.damaged, error, packet = True, caught, None
             if packet is None:
                 break
+            if packet.pts is not None and packet.time_base is not None:
+                read_to_s = max(read_to_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream is not self._stream:
+                continue
             try:
                 frames = packet.decode()
             except (av.FFmpegError, ValueError) as caught:
@@ -165,6 +171,8 @@ class SoundDecoder:
                 yield frame
         if not signature and error is not None:
             raise self._unreadable(error) from error
+        if self.declared_s is None and self._of_file_s is not None:
+            self.declared_s = _own_length_s(self._of_file_s, self.start_s or 0.0, read_to_s, len(self._container.streams))
 
     def _unreadable(self, error: Exception | None) -> AudioError:
         reason = f" ({getattr(error, 'strerror', None) or error})" if error else ""
@@ -181,10 +189,18 @@ def _options(demuxer: str) -> dict[str, str]:
     }
 
 
-def _declared_s(container: Any, stream: Any) -> float | None:
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    return container.duration / av.time_base if container.duration is not None else None
+def _declared_s(stream: Any) -> float | None:
+    """What the header says of the sound itself."""
+    return float(stream.duration * stream.time_base) if stream.duration is not None and stream.time_base is not None else None
+
+
+def _own_length_s(of_file_s: float, start_s: float, read_to_s: float, n_streams: int) -> float | None:
+    """How long the sound should be where the header tells the file's length only: from its own beginning on; None where the file is there
+    to its end, so that the sound is as long as it is, beside pictures that begin before it or last longer.
+    """
+    if n_streams > 1 and read_to_s >= 0.9 * of_file_s - 0.1:
+        return None
+    return max(0.0, of_file_s - start_s)
 
 
 def _wav_declared_s(data: bytes) -> float | None:

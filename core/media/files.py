@@ -25,7 +25,7 @@ class FileKind:
             if stat.S_ISDIR(status.st_mode):
                 raise self.error(f"{path} is a folder.", f"Give the {self.noun} itself.")
             if not stat.S_ISREG(status.st_mode):  # a device or a pipe might never end
-                raise self.error(f"{path} is not a regular file.", f"Give a {self.supported} file.")
+                raise self.error(f"{path} is not a regular file.", f"Give a {self.noun}: {self.supported}.")
             self.check_bytes(status.st_size, path.name, max_bytes)
             return path.read_bytes()
         except FileNotFoundError as error:
@@ -37,7 +37,8 @@ class FileKind:
     def check_bytes(self, size: int, name: str, max_bytes: int) -> None:
         """Raises `error` for nothing, or too much."""
         if size == 0:
-            raise self.error(f"{name} is empty (0 bytes).", f"Give a {self.supported} file.", code="file_empty", parameters={"name": name})
+            hint = f"Give a {self.noun}: {self.supported}."
+            raise self.error(f"{name} is empty (0 bytes).", hint, code="file_empty", parameters={"name": name})
         if size > max_bytes:
             limit = f"At most {max_bytes / 2**20:.4g} MiB are accepted"
             raise self.error(

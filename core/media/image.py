@@ -15,21 +15,32 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import AvifImagePlugin, BmpImagePlugin, Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageCms,
+    ImageOps,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 from pillow_heif import options as heif_options
 from pillow_heif.as_plugin import HeifImageFile
 
 from core.errors import ImageError
 from core.media.files import FileKind
-from core.media.sniff import Content, identify
+from core.media.formats import PHOTO_FORMATS, PHOTOS, names
+from core.media.sniff import identify
+from core.notices import notice
 from core.settings import Settings
 from core.types import Frame, Photo
 
 ImageSource = str | Path | bytes | NDArray[Any]
 
-FORMATS = ["PNG", "JPEG", "HEIC", "AVIF", "WebP", "BMP"]
-SUPPORTED = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-_FILE = FileKind("photo", SUPPORTED, "save it smaller, or as JPEG", ImageError)
+_FILE = FileKind("photo", PHOTO_FORMATS, "save it smaller, or as JPEG", ImageError)
 BACKGROUND_RGB = (192, 192, 192)
 """The background of transparent pixels: a light neutral grey."""
 # The parsers themselves, not Image.open: only the one that was sniffed runs, and a size is judged by our limit alone.
@@ -38,12 +49,20 @@ _PARSERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
     "JPEG": JpegImagePlugin.jpeg_factory,  # also knows the multi-picture files of phones, whose first picture is the photo
     "WEBP": WebPImagePlugin.WebPImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "gif": GifImagePlugin.GifImageFile,
     # A picture that is larger than its header says: libheif does not decode it, libavif does up to 16384² pixels.
     "HEIF": HeifImageFile,
     "AVIF": AvifImagePlugin.AvifImageFile,
 }
 _MAY_HOLD_SEVERAL = ("MPO", "HEIF")
 """Files of phones that hold further pictures beside the photo, which comes first or is marked as the one to show."""
+_KIND_OF_PICTURE = 254
+"""NewSubfileType, the tag of TIFF whose lowest bit says that a picture is another one, reduced."""
+MOST_JPEG = 4.2
+"""Times the pixels that are accepted: a decoder of JPEG reads at a reduced scale."""
+_PEAK_BYTES, _DECODED_BYTES = 13, 4
+"""Of a pixel, while a photo is made of it, and while it is decoded."""
 heif_options.THUMBNAILS = heif_options.DEPTH_IMAGES = heif_options.AUX_IMAGES = False
 
 
@@ -64,7 +83,8 @@ def load_image(source: ImageSource, settings: Settings, name: str = "The photo")
         _FILE.check_bytes(len(data), name, settings.max_image_bytes)
     else:
         data, name = _FILE.read(Path(source), settings.max_image_bytes), Path(source).name
-    return Photo(_decode(data, name, settings), hashlib.sha256(data).hexdigest())
+    pixels, warnings = _decode(data, name, settings)
+    return Photo(pixels, hashlib.sha256(data).hexdigest(), warnings)
 
 
 def check_size(width: int, height: int, name: str, settings: Settings) -> None:
@@ -87,39 +107,37 @@ def check_size(width: int, height: int, name: str, settings: Settings) -> None:
         )
 
 
-def _decode(data: bytes, name: str, settings: Settings) -> Frame:
+def _decode(data: bytes, name: str, settings: Settings) -> tuple[Frame, tuple[str, ...]]:
+    """The pixels, and warnings about them."""
     content = identify(data)
     if content.kind == "sound":
-        hint = f"Give a photo ({SUPPORTED}) here; were photo and recording swapped?"
+        hint = f"Give a photo ({PHOTO_FORMATS}) here; were photo and recording swapped?"
         raise ImageError(
             f"{name} is not a photo: this is a recording ({content.name}).", hint, code="photo_is_recording", parameters={"name": name}
         )
     if content.kind == "other":
         raise ImageError(
             f"{name} is not a photo but {content.name}.",
-            f"Give a {SUPPORTED} file.",
+            f"Give a {PHOTO_FORMATS} file.",
             code="photo_not_image",
-            parameters={"name": name, "formats": FORMATS},
+            parameters={"name": name, "formats": names(PHOTOS)},
         )
-    if content.kind == "animation":
-        raise _animated(name, content)
     if not content.decoder:
-        raise ImageError(
-            f"{name} is {content.name}, which is not supported.",
-            f"Save it as {SUPPORTED}.",
-            code="photo_not_image",
-            parameters={"name": name, "formats": FORMATS},
-        )
+        raise _not_readable(name, content.name)
     try:
         if content.decoder == "WEBP":  # its parser allocates the whole canvas
             check_size(*_webp_size(data), name, settings)
         image = _PARSERS[content.decoder](io.BytesIO(data))
+        tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+        if tags.get(TiffImagePlugin.SUBIFD) and tags.get(_KIND_OF_PICTURE, 0) & 1:
+            raise _not_readable(name, "a raw photo of a camera")  # the first picture is a thumbnail
+        if image.format in ("JPEG", "MPO"):
+            _read_smaller(image, settings)
         check_size(*image.size, name, settings)
-        if getattr(image, "is_animated", False) and image.format not in _MAY_HOLD_SEVERAL:
-            raise _animated(name, content)
+        several = getattr(image, "is_animated", False) and image.format not in _MAY_HOLD_SEVERAL
         image.load()
         check_size(*image.size, name, settings)  # that of a HEIC picture is known for sure only now
-        return _to_srgb(_upright(image))
+        return _to_srgb(_upright(image)), (notice("photo_first_picture"),) if several else ()
     except ImageError:
         raise
     except Exception as error:  # parsers of hostile bytes fail in every way there is: OSError, SyntaxError, struct.error, IndexError…
@@ -128,9 +146,34 @@ def _decode(data: bytes, name: str, settings: Settings) -> Frame:
         raise ImageError(text, "Is the file complete?", code="photo_damaged", parameters={"name": name}) from error
 
 
-def _animated(name: str, content: Content) -> ImageError:
-    text = f"{name} is an animation ({content.name})."
-    return ImageError(text, "Give a single picture.", code="photo_animated", parameters={"name": name})
+def _not_readable(name: str, what: str) -> ImageError:
+    return ImageError(
+        f"{name} is {what}, which is not supported.",
+        f"Save it as {PHOTO_FORMATS}.",
+        code="photo_not_image",
+        parameters={"name": name, "formats": names(PHOTOS)},
+    )
+
+
+def _read_smaller(image: Any, settings: Settings) -> None:
+    """Has a JPEG of up to MOST_JPEG times the pixels that are accepted decoded at a half, a quarter or an eighth of its size, where that
+    takes no more memory than as many pixels as are accepted. One that is too large even so is left as it is.
+    """
+    (width, height), most = image.size, settings.max_image_pixels
+    if not most < width * height <= MOST_JPEG * most:
+        return
+    kept = _coefficients(image) * 2 if image.info.get("progressive") else 0  # bytes: libjpeg holds all of a progressive one
+    for step in (2, 4, 8):
+        n_pixels = -(-width // step) * -(-height // step)
+        if n_pixels <= most and kept + _DECODED_BYTES * n_pixels <= _PEAK_BYTES * most:
+            image.draft(None, (width // step, height // step))
+            return
+
+
+def _coefficients(image: Any) -> int:
+    """Of all components of a JPEG, of which some may have fewer rows and columns."""
+    shares = [across * down for _, across, down, _ in image.layer]
+    return int(image.width * image.height * sum(shares) / max(shares))
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:

@@ -6,9 +6,10 @@ FFmpeg's and Pillow's parsers, nor a playlist format that would open other files
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 HEAD_BYTES = 4096
 """Enough of the beginning to tell."""
@@ -33,15 +34,19 @@ _MAGIC: tuple[tuple[bytes, Content], ...] = (
     (b"\x1aE\xdf\xa3", Content("sound", "a WebM or Matroska file", "matroska")),
     (b"FLV\x01", Content("sound", "an FLV video", "flv")),
     (b"\0\0\x01\xba", Content("sound", "an MPEG video", "mpeg")),
-    (b"#!AMR", Content("sound", "an AMR recording")),
+    (b"#!AMR", Content("sound", "an AMR recording", "amr")),
+    (b"caff", Content("sound", "a CAF recording", "caf")),
+    (b".snd", Content("sound", "an AU recording", "au")),
     (b"MThd", Content("sound", "a MIDI file")),
     (b"\x30\x26\xb2\x75", Content("sound", "a Windows Media file", "asf")),
     (b"\x89PNG\r\n\x1a\n", Content("image", "a PNG image", "PNG")),
     (b"\xff\xd8\xff", Content("image", "a JPEG image", "JPEG")),
     (b"GIF8", Content("animation", "a GIF image", "gif")),
     (b"BM", Content("image", "a BMP image", "BMP")),
-    (b"II*\0", Content("image", "a TIFF image")),
-    (b"MM\0*", Content("image", "a TIFF image")),
+    (b"II*\0", Content("image", "a TIFF image", "TIFF")),
+    (b"MM\0*", Content("image", "a TIFF image", "TIFF")),
+    (b"II+\0", Content("image", "a TIFF image", "TIFF")),
+    (b"MM\0+", Content("image", "a TIFF image", "TIFF")),
     (b"8BPS", Content("image", "a Photoshop image")),
     (b"\0\0\x01\0", Content("image", "an icon file")),
     (b"\xff\x0a", Content("image", "a JPEG XL image")),
@@ -53,8 +58,8 @@ _STILL_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", 
 _AVIF_BRANDS = {b"avif", b"avis"}
 VIDEO_DEMUXERS = frozenset({"mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "gif"})
 """Of containers that are read as videos."""
-VIDEO_FORMATS = "MP4, MOV, WebM, MKV, AVI, WMV, MPEG, FLV or GIF"
-"""The same in words."""
+_MOST_PIECES = 2**18
+"""Of the data of a GIF, at most 255 bytes each, that are passed over; one of more is no photo."""
 _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"}
 
 
@@ -74,6 +79,8 @@ def identify(data: bytes) -> Content:
             return content
     if (mpeg := _mpeg_audio(data)) is not None:
         return mpeg
+    if (dolby := _dolby_audio(head)) is not None:
+        return dolby
     return Content("other", "a text file") if _is_text(head) else Content("other", "a file of an unknown kind")
 
 
@@ -81,9 +88,44 @@ def is_video_file(path: Path) -> bool:
     """Whether `load_source` would read the file as a video; False of one that cannot be read."""
     try:
         with path.open("rb") as file:
-            return identify(file.read(HEAD_BYTES)).decoder in VIDEO_DEMUXERS
+            return plays(file)
     except OSError:
         return False
+
+
+def plays(file: BinaryIO) -> bool:
+    """Whether a file, at its beginning, is a video; a GIF of one picture is a photo."""
+    decoder = identify(file.read(HEAD_BYTES)).decoder
+    return decoder in VIDEO_DEMUXERS and (decoder != "gif" or _moves(file))
+
+
+def _moves(gif: BinaryIO) -> bool:
+    """Whether a GIF holds more than one picture (https://www.w3.org/Graphics/GIF/spec-gif89a.txt)."""
+    gif.seek(0)
+    head = gif.read(13)
+    _pass_colours(gif, head[10] if len(head) == 13 else 0)
+    n_pictures = n_pieces = 0
+    while (block := gif.read(1)) in (b"!", b","):
+        if block == b",":
+            n_pictures += 1
+            place = gif.read(9)
+            _pass_colours(gif, place[8] if len(place) == 9 else 0)
+        if n_pictures > 1:
+            return True
+        gif.read(1)  # the label of an extension, or the first code's size
+        while size := gif.read(1):
+            n_pieces += 1
+            if size == b"\0":
+                break
+            if n_pieces > _MOST_PIECES:
+                return True
+            gif.seek(size[0], io.SEEK_CUR)
+    return False
+
+
+def _pass_colours(gif: BinaryIO, flags: int) -> None:
+    if flags & 0x80:
+        gif.seek(3 << (flags & 7) + 1, io.SEEK_CUR)
 
 
 def _still(head: bytes) -> Content:
@@ -124,6 +166,17 @@ def _mpeg_audio(data: bytes) -> Content | None:
         if layer_3 and body[2] >> 4 != 15 and body[2] >> 2 & 3 != 3:  # bit rate and sampling rate exist
             return Content("sound", "an MP3 recording", "mp3")
     return Content("sound", "an MP3 recording", "mp3") if start >= 10 and data[:3] == b"ID3" else None
+
+
+def _dolby_audio(head: bytes) -> Content | None:
+    """AC-3 and E-AC-3, told apart by the version of the bit stream (ETSI TS 102 366, 4.4 and E.1.3)."""
+    if len(head) < 6 or head[:2] != b"\x0b\x77":
+        return None
+    version = head[5] >> 3
+    if version > 10:
+        return Content("sound", "an E-AC-3 recording", "eac3") if version <= 16 else None
+    known = head[4] >> 6 != 3 and head[4] & 0x3F < 38  # sampling rate and size of a frame exist
+    return Content("sound", "an AC-3 recording", "ac3") if known else None
 
 
 def _is_text(head: bytes) -> bool:

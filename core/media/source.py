@@ -9,6 +9,7 @@ How a video is decoded, and what of FFmpeg it can reach, is in `video_decoding.p
 from __future__ import annotations
 
 import hashlib
+import io
 import stat
 from collections.abc import Iterator
 from contextlib import closing
@@ -22,7 +23,7 @@ import numpy as np
 from core.errors import ImageError
 from core.media.clip_pictures import PictureMaker, numbered
 from core.media.image import ImageSource, check_size, load_image
-from core.media.sniff import HEAD_BYTES, VIDEO_DEMUXERS, identify
+from core.media.sniff import is_video_file, plays
 from core.media.timeline import Timeline, read_timeline
 from core.media.tone_mapping import HDR, kind_of
 from core.media.video_decoding import VideoDecoder
@@ -98,11 +99,11 @@ def load_source(source: ImageSource, settings: Settings) -> Photo | Clip:
         return load_image(source, settings)
     if isinstance(source, bytes):
         data, name = source, "The video"
-        if identify(data[:HEAD_BYTES]).decoder not in VIDEO_DEMUXERS:
+        if not plays(io.BytesIO(data)):
             return load_image(source, settings)
     else:
         path = Path(source)
-        if identify(_head(path)).decoder not in VIDEO_DEMUXERS:
+        if not _is_regular(path) or not is_video_file(path):
             return load_image(source, settings)
         data, name = _read(path, settings.max_video_bytes + 1), path.name
     if len(data) > settings.max_video_bytes:
@@ -138,15 +139,12 @@ def load_clip(data: bytes, name: str, settings: Settings) -> Clip:
     return Clip(data, name, width, height, hashlib.sha256(data).hexdigest(), max_frames, timeline, tuple(warnings))
 
 
-def _head(path: Path) -> bytes:
-    """The beginning of a regular file; b"" for anything else, which `load_image` has the words for."""
+def _is_regular(path: Path) -> bool:
+    """Whether it may be opened at all; `load_image` has the words for what may not."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return b""
-        with path.open("rb") as file:
-            return file.read(HEAD_BYTES)
+        return stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError):
-        return b""
+        return False
 
 
 def _read(path: Path, limit: int) -> bytes:

@@ -17,7 +17,8 @@ from av.stream import Disposition
 
 from core.errors import ImageError
 from core.media.containers import MAX_PIXELS, is_allowed, open_container
-from core.media.sniff import HEAD_BYTES, VIDEO_DEMUXERS, VIDEO_FORMATS, identify
+from core.media.formats import VIDEO_FORMATS
+from core.media.sniff import HEAD_BYTES, VIDEO_DEMUXERS, identify
 
 _CODECS = frozenset(
     {

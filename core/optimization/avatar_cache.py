@@ -348,7 +348,8 @@ def _file(engine: str) -> str:
 def _framing_values(framing: Framing) -> dict[str, Any]:
     """The fields that differ from their defaults."""
     values = {field.name: getattr(framing, field.name) for field in dataclasses.fields(framing)}
-    return {name: value for name, value in values.items() if not isinstance(value, Default) and (name, value) != ("face_index", 0)}
+    usual = (("face_index", 0), ("landmarks", None))
+    return {name: value for name, value in values.items() if not isinstance(value, Default) and (name, value) not in usual}
 
 
 def _as_json(avatar: Avatar, source_sha256: str) -> bytes:
@@ -361,8 +362,14 @@ def _from_json(data: bytes, token: str, owner: str, nbytes: int) -> Avatar:
     if values.pop("format") != FORMAT or values["token"] != token:
         raise ValueError("its description is of another format, or of another avatar")
     del values["source_sha256"]
-    framing, warnings = Framing(**values.pop("framing")), tuple(values.pop("warnings"))
+    framing = Framing(**{name: _tuples(value) for name, value in values.pop("framing").items()})
+    warnings = tuple(values.pop("warnings"))
     return Avatar(owner=owner, nbytes=nbytes, framing=framing, warnings=warnings, **values)
+
+
+def _tuples(value: Any) -> Any:
+    """JSON has lists in their place."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _packed(engine: Engine, registration: Registration) -> bytes:

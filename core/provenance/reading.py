@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
 from core.errors import InputError
-from core.media.sniff import HEAD_BYTES, VIDEO_FORMATS, identify
+from core.media.formats import VIDEO_FORMATS
+from core.media.sniff import HEAD_BYTES, identify
 from core.media.video_decoding import open_video
 from core.provenance.container import C2PA_UUID, boxes, read_metadata
 from core.provenance.disclosure import SYNTHETIC_TYPES, says_synthetic

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from core.errors import FaceError, TalkingHeadError
+from core.hand_landmarks import HandLandmarks
 from core.picture_options import Crop
 from core.service.clip_stills import LOOKED_AT, STEP, still_path
 from core.service.decoded_photos import DecodedPhotos
@@ -46,17 +47,18 @@ class SeenFace:
 @dataclass(frozen=True)
 class PhotoPreview:
     """faces: the largest first. error: why the photo cannot be used at all. shown: the same photo as a JPEG file, where browsers do not
-    show it as it came; of a video the frame whose faces these are.
+    show it as it came; of a video the frame whose faces these are. photo: it is one, in which a face can be marked by hand.
     """
 
     faces: tuple[SeenFace, ...] = ()
     error: TalkingHeadError | None = None
     shown: Path | None = None
+    photo: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class _Preview:
-    path: Path
+    asked: tuple[Path, HandLandmarks | None]
     task: asyncio.Task[PhotoPreview]
 
 
@@ -68,18 +70,18 @@ class FacePreviews:
         self._places = asyncio.Semaphore(AT_ONCE)
         self._newest: dict[str, _Preview] = {}
 
-    async def of(self, path: Path, owner: str) -> PhotoPreview | None:
-        """Of a photo that the owner chose; nothing is in it where too many wait.
+    async def of(self, path: Path, owner: str, landmarks: HandLandmarks | None = None) -> PhotoPreview | None:
+        """Of a photo that the owner chose; nothing is in it where too many wait. landmarks: verified; the face in it that is meant.
 
         None where the owner asked for another photo's meanwhile: the newest replaces the one before. Who asks again is told the same.
         """
-        preview = self._newest.get(owner)
-        if preview is None or preview.path != path:
+        preview, asked = self._newest.get(owner), (path, landmarks)
+        if preview is None or preview.asked != asked:
             if preview is not None:
                 preview.task.cancel()
             elif len(self._newest) >= MAX_WAITING:
                 return PhotoPreview()
-            preview = self._newest[owner] = _Preview(path, asyncio.create_task(self._made(path, owner)))
+            preview = self._newest[owner] = _Preview(asked, asyncio.create_task(self._made(path, owner, landmarks)))
             preview.task.add_done_callback(lambda task: self._forget(owner, task))
         try:
             return await asyncio.shield(preview.task)
@@ -103,7 +105,7 @@ class FacePreviews:
         if self._newest[owner].task is task:
             del self._newest[owner]
 
-    async def _made(self, path: Path, owner: str) -> PhotoPreview:
+    async def _made(self, path: Path, owner: str, landmarks: HandLandmarks | None) -> PhotoPreview:
         async with self._places:
             try:
                 with self._outputs.using(path):
@@ -113,11 +115,11 @@ class FacePreviews:
                     if not isinstance(photo, Photo):
                         return await on_thread(self._looked_into, path, photo)
                     self._photos.keep(owner, photo)
-                    return await on_thread(self._looked_at, path, photo, owner)
+                    return await on_thread(self._looked_at, path, photo, owner, landmarks)
             except TalkingHeadError as error:
                 return PhotoPreview(error=without_folders(error, path))
 
-    def _looked_at(self, path: Path, photo: Photo, owner: str) -> PhotoPreview:
+    def _looked_at(self, path: Path, photo: Photo, owner: str, landmarks: HandLandmarks | None) -> PhotoPreview:
         from core.engines.lite import LiteEngine  # imported when first needed: the page must answer before they are loaded
         from core.media.jpeg import as_jpeg
 
@@ -127,11 +129,11 @@ class FacePreviews:
             return PhotoPreview(shown=shown)
         try:
             with self._studio.scheduler.device_turn():
-                found = engine.faces(photo)
+                found = engine.faces(photo, landmarks=landmarks)
         except FaceError as error:
-            return PhotoPreview(error=error, shown=shown)
+            return PhotoPreview(error=error, shown=shown, photo=True)
         faces = (SeenFace(as_jpeg(face.cut), face.warnings, face.error, face.place, face.kept, face.parts) for face in found)
-        return PhotoPreview(tuple(faces), None, shown)
+        return PhotoPreview(tuple(faces), None, shown, photo=True)
 
     def _looked_into(self, path: Path, video: Video) -> PhotoPreview:
         """Of the first frame that has a face, or of the very first where none is seen within LOOK_S."""
@@ -147,7 +149,7 @@ class FacePreviews:
             shown = frame if shown is None else shown
             try:
                 with self._studio.scheduler.device_turn():
-                    found = engine.faces(Photo(frame, video.sha256)) if isinstance(engine, LiteEngine) else []
+                    found = engine.faces(Photo(frame, video.sha256), of_video=True) if isinstance(engine, LiteEngine) else []
             except FaceError:
                 continue  # a video is good as long as any frame is
             cards = (SeenFace(as_jpeg(face.cut), face.warnings, None, face.place, face.kept, face.parts) for face in found)

@@ -137,7 +137,8 @@ class JobWork:
                 previewed.set()
 
         recognition = self._recorded.begin(whole(request.audio), request.owner, after=previewed)
-        recognition.when_known(lambda words: running.note(told_captions(words)))
+        total_s = whole(request.audio).duration_s
+        recognition.when_known(lambda words: running.note(told_captions(words, total_s)))
         try:
             with made_room(Path(output).parent) if output else nullcontext():  # the video stays while only the words are missing
                 result = self._made(running, request, recognition.cancel, told)
@@ -148,7 +149,7 @@ class JobWork:
                     words = recognition.words()
                     if request.options.visemes and output:
                         add_words(beside(Path(output)), words)
-                    return {**result, **told_captions(words)}
+                    return {**result, **told_captions(words, total_s)}
                 except Cancelled:
                     if running.record.kind != "stream":
                         raise
@@ -166,7 +167,7 @@ class JobWork:
         running.stop_with(recognition.cancel)
         running.report(Progress("recognising"))
         audio = dataclasses.replace(whole(request.audio), words=recognition.words())
-        about = told_captions(audio.words)
+        about = told_captions(audio.words, audio.duration_s)
         running.note(about)
         return dataclasses.replace(request, audio=audio), about
 
@@ -176,7 +177,7 @@ class JobWork:
         running.stop_with(cancel.set)
         running.report(Progress("recognising"))
         audio = with_transcript(whole(request.audio), request.options.transcript, cancel)
-        about = told_captions(audio.words) if running.record.request.get("captions") else {}
+        about = told_captions(audio.words, audio.duration_s) if running.record.request.get("captions") else {}
         running.note(about)
         return dataclasses.replace(request, audio=audio, options=dataclasses.replace(request.options, transcript="")), about
 
@@ -185,19 +186,19 @@ class JobWork:
         cancel = threading.Event()
         running.stop_with(cancel.set)
         audio, speech = self._texts.speak(said, request.owner, cancel, running.report)
-        return dataclasses.replace(request, audio=audio), _spoken_captions(said, speech.words)
+        return dataclasses.replace(request, audio=audio), _spoken_captions(said, speech.words, audio.duration_s)
 
     def _spoken_stream(self, running: Running, request: Request, said: SpokenText) -> Mapping[str, Any]:
         """It is spoken while it is shown."""
 
         def told(audio: SpokenAudio) -> None:
-            running.note(_spoken_captions(said, audio.words))
+            running.note(_spoken_captions(said, audio.words, audio.spoken_s))
 
         running.report(Progress("speech"))
         with closing(self._texts.coming(said, request.owner, told)) as audio:
             audio.start()
             result = self._stream(running, dataclasses.replace(request, audio=audio), audio.close)
-            return {**result, **_spoken_captions(said, audio.words)}
+            return {**result, **_spoken_captions(said, audio.words, audio.spoken_s)}
 
     def _stream(self, running: Running, request: Request, stop: Callable[[], None] = lambda: None) -> Mapping[str, Any]:
         """stop: called too where the job is cancelled."""
@@ -248,11 +249,11 @@ class JobWork:
         return read_source(self._inputs.path(record.id, record.request["image"]), self._settings)
 
 
-def _spoken_captions(said: SpokenText, words: Sequence[Word]) -> dict[str, Any]:
-    """What the result of a job tells about its text."""
-    return {"voice": said.voice, **told_captions(words if said.captions else ())}
+def _spoken_captions(said: SpokenText, words: Sequence[Word], total_s: float) -> dict[str, Any]:
+    """What the result of a job tells about its text. total_s: of its speech, as far as it was spoken."""
+    return {"voice": said.voice, **told_captions(words if said.captions else (), total_s)}
 
 
-def told_captions(words: Sequence[Word]) -> dict[str, Any]:
+def told_captions(words: Sequence[Word], total_s: float) -> dict[str, Any]:
     """What the result of a job tells about the words that are said."""
-    return {"captions": [[each.start_s, each.end_s, list(each.lines)] for each in captions(words)]}
+    return {"captions": [[each.start_s, each.end_s, list(each.lines)] for each in captions(words, total_s=total_s)]}

@@ -174,7 +174,7 @@ class Requests:
     def _known_captions(self, audio: Audio | SpokenAudio, owner: str, burned: bool) -> dict[str, Any] | None:
         """What the result of a job tells about the captions of a recording whose words are known already; None where its job has to run."""
         words = self._recorded_words.known(audio, owner) if isinstance(audio, Audio) and not burned else None
-        return None if words is None else told_captions(words)
+        return None if words is None else told_captions(words, audio.duration_s)
 
     async def avatar(self, inputs: AvatarInputs, owner: str, *, kept: bool = True, idempotency_key: str = "") -> JobView:
         """Accepts the registration of a person. Raises as `video`."""

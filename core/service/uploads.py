@@ -19,7 +19,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from core.errors import disk_error
-from core.media.sniff import HEAD_BYTES, VIDEO_DEMUXERS, VIDEO_FORMATS, Content, identify
+from core.media.formats import PHOTO_FORMATS, SOUND_FORMATS, VIDEO_FORMATS
+from core.media.sniff import HEAD_BYTES, VIDEO_DEMUXERS, Content, identify
 from core.service.errors import Malformed, TooLarge, WrongKind
 from core.settings import Settings
 
@@ -31,11 +32,10 @@ MAX_NAME = 80
 
 Part = Literal["sound", "person", "picture", "media", "video", "text"]
 """media: sound or person."""
-_SOUND = "a recording (WAV, MP3, M4A, FLAC, Ogg, or a WebM, MP4 or MOV video with sound)"
-_PICTURES = "PNG, JPEG, HEIC, AVIF, WebP or BMP"
-_PERSON = f"a photo ({_PICTURES}), or a video ({VIDEO_FORMATS})"
+_SOUND = f"a recording ({SOUND_FORMATS})"
+_PERSON = f"a photo ({PHOTO_FORMATS}), or a video ({VIDEO_FORMATS})"
 _VIDEO = f"a video ({VIDEO_FORMATS})"
-_SAY = {"sound": _SOUND, "person": _PERSON, "picture": f"a picture ({_PICTURES})", "media": f"{_SOUND}, or {_PERSON}", "video": _VIDEO}
+_SAY = {"sound": _SOUND, "person": _PERSON, "picture": f"a picture ({PHOTO_FORMATS})", "media": f"{_SOUND}, or {_PERSON}", "video": _VIDEO}
 _HINT = "The folder for videos must be there, and writable."
 _UNSAFE = re.compile(r"[^\w.() -]")
 
@@ -102,7 +102,7 @@ class ContentJudge:
         limits = []
         if kind in ("sound", "media") and content.kind == "sound":
             limits.append(settings.max_audio_bytes)
-        if kind in ("person", "picture", "media") and content.kind == "image":
+        if kind in ("person", "picture", "media") and content.kind == "image" or kind == "picture" and content.kind == "animation":
             limits.append(settings.max_image_bytes)
         elif kind in ("person", "media", "video") and content.decoder in VIDEO_DEMUXERS:
             limits.append(settings.max_video_bytes)

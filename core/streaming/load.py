@@ -150,6 +150,12 @@ class LiveLoad:
                 "late_total_s": round(self._late_total_s, 3),
             }
 
+    def part_used(self) -> float:
+        """Of what live sessions may need of this machine: 1 where no more are admitted."""
+        with self._lock:
+            needed = self._needed()
+            return max(needed.turn_s * FPS / SHARE, needed.total_s * FPS / (SHARE * self._cores))
+
     def _is_unknown(self, kind: tuple[str, int, int]) -> bool:
         """Forgets what was measured long ago: the machine may have been busy with something else."""
         with self._lock:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.command_line import FAILED, OK, OneLineParser, end_like_ctrl_c, exit_code
-from core.media.sniff import VIDEO_FORMATS
+from core.media.formats import VIDEO_FORMATS
 from core.media.video import check_writable
 from core.provenance.reading import plain
 from core.settings import load_settings

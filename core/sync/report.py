@@ -14,7 +14,7 @@ import numpy as np
 from core.errors import AudioError, ImageError
 from core.media.clip_pictures import PictureMaker
 from core.media.files import FileKind
-from core.media.sniff import VIDEO_FORMATS
+from core.media.formats import VIDEO_FORMATS
 from core.media.video_decoding import VideoDecoder
 from core.settings import Settings
 from core.sync.correlation import F64, OPENING, STILL, Curves, Mask, Match, correlations, match, movement, without_slow

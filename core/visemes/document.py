@@ -33,6 +33,8 @@ def viseme_document(audio: Audio, check: Callable[[], None] = lambda: None) -> d
     """
     tracker, heard = MouthTracker(), []
     tracker.expect(audio.phones)
+    if not audio.phones:
+        tracker.foresee(audio.samples)
     phones = [(phone.ipa, phone.start_s, phone.end_s) for phone in audio.phones]
     for samples in audio.steps(STEP_SAMPLES):
         check()

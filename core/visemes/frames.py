@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from core.lite.mouth import F32, MouthTracker
+from core.lite.mouth import MouthTracker
 from core.lite.phones import Segment
+from core.lite.weights_file import F32
 from core.types import FPS, Phone, Samples
 from core.visemes.names import OCULUS, SILENCE
 from core.visemes.weights import DRIVEN, FLANK_S, arkit_of_rows, azure_of_sound, oculus_of_phones, oculus_of_rows, parts

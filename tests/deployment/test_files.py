@@ -194,7 +194,8 @@ def test_the_development_container_opens_what_the_programs_listen_on() -> None:
 def test_settings_of_the_guide_exist_without_their_prefix_too() -> None:
     named = set(re.findall(r"`(?!TALKING_HEAD_)([A-Z][A-Z0-9_]{3,})\b", (ROOT / "docs" / "deployment.md").read_text("utf-8")))
     assert {"ALLOWED_HOSTS", "TRUSTED_PROXIES", "ROOT_PATH"} <= named
-    others = {"DITTO_MODELS_DIR", "DOMAIN", "MEMORY_LIMIT", "SPEECH", "SCALE", "DATABASE_PASSWORD", "RAY_USAGE_STATS_ENABLED"}
+    of_compose = {"DITTO_MODELS_DIR", "DOMAIN", "MEMORY_LIMIT", "SPEECH", "SCALE", "DATABASE_PASSWORD"}
+    others = of_compose | {"RAY_USAGE_STATS_ENABLED", "RAY_ADDRESS"}
     assert {name for name in named if f"TALKING_HEAD_{name}" not in SETTINGS} <= others
 
 

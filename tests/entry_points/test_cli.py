@@ -18,6 +18,7 @@ from PIL import Image
 
 import inference
 from tests.support.backdrops import BLUE, RED, backdrop, first_frame, is_behind
+from tests.support.cat import AS_TEXT, CAT, LANDMARKS
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 
 
@@ -217,3 +218,16 @@ def test_a_picture_behind_the_person(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert said in capsys.readouterr().err
     assert inference.main([*asked, str(tmp_path / "red.png"), "--engine", "ditto"]) == 2
     assert "background" in capsys.readouterr().err
+
+
+def test_a_face_that_is_not_found_is_marked(tmp_path: Path) -> None:
+    given = ["--audio_path", str(SPEECH), "--source_path", str(CAT), "--size", "64"]
+    assert inference.main([*given, "--output_path", str(tmp_path / "cat.mp4"), "--landmarks", AS_TEXT]) == 0
+    assert inference.main([*given, "--output_path", str(tmp_path / "none.mp4")]) == 2
+    assert inference.main([*given, "--output_path", str(tmp_path / "none.mp4"), "--landmarks", "0.5,0.5"]) == 2
+    rows = [{"audio": str(SPEECH), "source": str(CAT), "output": "by_list.mp4", "size": 64, "landmarks": LANDMARKS}]
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "list.csv").write_text(f"audio,source,output,size,landmarks\n{SPEECH},{CAT},by_table.mp4,64,\"{AS_TEXT}\"\n")
+    for name in ("list.jsonl", "list.csv"):
+        assert inference.main(["--jobs", str(tmp_path / name)]) == 0
+    assert {path.name for path in tmp_path.glob("*.mp4")} == {"cat.mp4", "by_list.mp4", "by_table.mp4"}

@@ -164,13 +164,13 @@ def test_the_picture_says_where_the_lower_lip_begins(open_picture: Frame, open_f
     """A mesh whose lower lip is too high by a part of the gap, and one that is right."""
     short = open_face.points.copy()
     inner = [95, 88, 178, 87, 14, 317, 402, 318, 324]
-    short[inner, 1] -= 0.15 * (short[inner, 1] - short[13, 1])
+    short[inner, 1] -= 0.25 * (short[inner, 1] - short[13, 1])
     found = []
     for points in (open_face.points, short):
         mouth = mouths_of([points])._warp(0, WHOLE, 320, 320)
         found.append((lip_below(open_picture, mouth), mouth.gap_px))
     (right, gap), (higher, _) = found
-    assert right < 0.3 * gap  # the mesh is a pixel short already
+    assert right < 0.3 * gap
     assert higher - right > 0.1 * gap
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 from core.errors import AudioError
 from core.media.audio import load_audio
 from core.settings import Settings
+from tests.support.clip_files import RATE_HZ, SIZE, clip_file, picture
 from tests.support.paths import ASSETS
 
 SETTINGS = Settings()
@@ -90,6 +91,14 @@ def test_wav_of_every_depth_rate_and_channel_count(tmp_path: Path, subtype: str,
         ("libopus", "ogg", 48000, 2),
         ("libopus", "webm", 48000, 1),
         ("alac", "mov", 44100, 1),
+        ("pcm_s16be", "aiff", 44100, 2),
+        ("pcm_s16be", "au", 16000, 1),
+        ("pcm_mulaw", "au", 8000, 1),
+        ("pcm_s16le", "caf", 44100, 2),
+        ("adpcm_ima_qt", "caf", 16000, 1),
+        ("libopencore_amrnb", "amr", 8000, 1),
+        ("ac3", "ac3", 48000, 2),
+        ("eac3", "eac3", 48000, 1),
     ],
 )
 def test_compressed_formats(codec: str, container: str, rate_hz: int, channels: int) -> None:
@@ -98,6 +107,25 @@ def test_compressed_formats(codec: str, container: str, rate_hz: int, channels: 
     assert audio.duration_s == pytest.approx(1.0, abs=0.06)  # MP3 and raw AAC keep their padding
     assert_is_tone(audio.samples, tolerance=0.25)
     assert audio.warnings == ()
+
+
+@pytest.mark.parametrize(("sound_s", "picture_s"), [(3.0, 4.0), (1.0, 4.0)])
+@pytest.mark.parametrize("late_s", [0.0, 1.0])
+def test_sound_beside_longer_pictures_is_not_taken_for_cut_off(sound_s: float, picture_s: float, late_s: float) -> None:
+    """Matroska tells the length of the file alone; what counts is the sound's own."""
+    pictures = [picture(n % 20) for n in range(round(25 * picture_s))]
+    sound = tone(RATE_HZ, sound_s).astype(np.float32)
+    audio = load_audio(clip_file(pictures, form="matroska", sound=sound, sound_late_s=late_s), SETTINGS)
+    assert audio.duration_s == pytest.approx(sound_s, abs=0.1)
+    assert audio.warnings == ()
+
+
+def test_a_film_that_was_cut_off_is_told_as_before() -> None:
+    pictures = [np.random.default_rng(n).integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8) for n in range(100)]
+    data = clip_file(pictures, form="matroska", sound=tone(RATE_HZ, 4.0).astype(np.float32))
+    audio = load_audio(data[: len(data) // 2], SETTINGS)
+    assert audio.duration_s < 3
+    assert "cut off" in audio.warnings[0]
 
 
 def test_vorbis() -> None:
@@ -191,7 +219,7 @@ def header_only_wav() -> bytes:
         (b"fLaC" + bytes(range(256)) * 8, "cannot be decoded|0 samples"),
         (wav(np.r_[np.zeros(20000), np.nan], 16000, "FLOAT"), "NaN"),
         (wav(np.zeros(160), 16000), "10 ms"),
-        (b"#!AMR\n" + bytes(100), "not supported"),
+        (b"#!AMR\n" + b"\x70" * 100, "cannot be decoded|0 samples|lasts only"),
     ],
     ids=[
         "empty", "text", "playlist", "ffconcat", "image", "PDF", "unknown", "header only", "cut header", "no index", "cut Ogg", "no FLAC",

@@ -39,3 +39,10 @@ def test_the_two_formats() -> None:
     )  # fmt: skip
     assert subrip(shown) == "1\n00:00:00,000 --> 00:00:01,500\na < b\n& c --> d\n\n2\n01:01:01,000 --> 01:01:03,000\ne\n"
     assert captions([]) == []
+
+
+def test_none_is_shown_longer_than_its_video() -> None:
+    words = [Word("One.", 0.1, 0.5), Word("Two.", 1.0, 1.4), Word("Behind.", 2.2, 2.6)]
+    shown = captions(words, total_s=1.5)
+    assert [(each.lines, each.end_s) for each in shown] == [(("One.",), 0.9), (("Two.",), 1.5)]
+    assert captions([Word("Long.", 0.2, 9.0)], total_s=1.5)[0].end_s == 1.5

@@ -17,7 +17,7 @@ from core.media.clip_reader import ClipReader
 from core.media.source import load_source
 from core.media.tone_mapping import pq_signal
 from core.settings import Settings
-from core.types import Frame
+from core.types import Frame, Photo
 from tests.support.clip_files import SIZE, clip, clip_file, moving, picture, plane_frame
 
 N = 30
@@ -73,10 +73,9 @@ def test_an_animated_gif() -> None:
             np.testing.assert_array_equal(frame, frames[index])
 
 
-def test_a_gif_of_one_picture_is_a_clip_that_stands_still() -> None:
+def test_a_gif_of_one_picture_is_a_photo() -> None:
     grey = av.VideoFrame.from_ndarray(picture(0), "rgb24").reformat(format="gray")
-    read = clip(clip_file([grey], codec="gif", form="gif", pix_fmt="gray"))
-    assert (read.n_frames, len(list(read.frames()))) == (1, 1)
+    assert isinstance(load_source(clip_file([grey], codec="gif", form="gif", pix_fmt="gray"), Settings()), Photo)
 
 
 @pytest.mark.parametrize(("codec", "form", "pix_fmt"), [("libx264", "mp4", "yuv420p"), ("png", "mov", "rgb24"), ("qtrle", "mov", "rgb24")])

@@ -26,10 +26,10 @@ def test_pictures_of_a_codec_that_is_not_on_the_list_are_not_decoded() -> None:
 
 def test_sound_of_a_codec_that_is_not_on_the_list_is_not_decoded() -> None:
     out = io.BytesIO()
-    with av.open(out, "w", format="mov") as container:
-        stream = container.add_stream("adpcm_ima_qt", rate=16_000, layout="mono")
+    with av.open(out, "w", format="wav") as container:
+        stream = container.add_stream("adpcm_yamaha", rate=16_000, layout="mono")
         noise = np.random.default_rng(0).integers(-3000, 3000, (1, 16_000)).astype(np.int16)
-        heard = av.AudioFrame.from_ndarray(noise, "s16p", "mono")
+        heard = av.AudioFrame.from_ndarray(noise, "s16", "mono")
         heard.sample_rate = 16_000
         container.mux(stream.encode(heard))
         container.mux(stream.encode(None))

@@ -1,4 +1,4 @@
-"""HEIC and AVIF photos through the real decoders."""
+"""Photos of phones and others through the real decoders: HEIC, AVIF, TIFF, GIF, and JPEG of very many pixels."""
 
 from __future__ import annotations
 
@@ -13,12 +13,23 @@ from PIL import Image
 
 from core.errors import ImageError
 from core.media.image import load_image
-from core.media.sniff import identify
+from core.media.sniff import identify, plays
+from core.media.source import load_source
+from core.notices import notice
 from core.settings import Settings
+from core.types import Photo
 
 SETTINGS = Settings()
 CORNERS = {(20, 15): (200, 30, 30), (20, 60): (30, 200, 30), (80, 40): (30, 30, 200)}
 UNDO = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+
+
+class CountedReads(io.BytesIO):
+    n = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.n += 1
+        return super().read(size)
 
 
 def picture() -> Image.Image:
@@ -93,10 +104,78 @@ def test_a_heic_photo_that_is_larger_than_it_says_is_not_decoded() -> None:
         load_image(resized(large, 100, 100), SETTINGS)
 
 
-def test_an_animation_is_no_photo() -> None:
-    frames = [Image.new("RGB", (100, 100), colour) for colour in ("red", "blue")]
-    with pytest.raises(ImageError, match="animation"):
-        load_image(saved(frames[0], "AVIF", save_all=True, append_images=frames[1:]), SETTINGS)
+@pytest.mark.parametrize("container", ["AVIF", "GIF", "WEBP", "PNG", "TIFF"])
+def test_of_an_animation_the_first_picture_is_used_and_that_is_said(container: str) -> None:
+    sink = io.BytesIO()
+    picture().save(sink, container, save_all=True, append_images=[Image.new("RGB", (80, 100), "white")])
+    photo = load_image(sink.getvalue(), SETTINGS)
+    assert photo.warnings == (notice("photo_first_picture"),)
+    for (y, x), colour in CORNERS.items():
+        assert np.abs(photo.pixels[y, x].astype(int) - colour).max() <= 12
+
+
+@pytest.mark.parametrize(
+    ("container", "extra"), [("GIF", {}), ("TIFF", {}), ("TIFF", {"big_tiff": True}), ("TIFF", {"compression": "jpeg"})]
+)
+def test_a_gif_of_one_picture_and_a_tiff_are_photos(container: str, extra: dict[str, Any]) -> None:
+    sink = io.BytesIO()
+    picture().save(sink, container, **extra)
+    photo = load_source(sink.getvalue(), SETTINGS)
+    assert isinstance(photo, Photo)
+    assert photo.warnings == ()
+    for (y, x), colour in CORNERS.items():
+        assert np.abs(photo.pixels[y, x].astype(int) - colour).max() <= 12
+
+
+def test_a_raw_photo_of_a_camera_is_not_taken_for_its_thumbnail() -> None:
+    sink = io.BytesIO()
+    picture().save(sink, "TIFF", tiffinfo={254: 1, 330: 8})
+    with pytest.raises(ImageError, match="a raw photo") as caught:
+        load_image(sink.getvalue(), SETTINGS)
+    assert caught.value.code == "photo_not_image"
+
+
+def test_a_gif_of_endless_small_pieces_is_judged_soon() -> None:
+    """Each takes a step to pass over."""
+    head = b"GIF89a" + struct.pack("<HHBBB", 9, 9, 0, 0, 0) + b"," + struct.pack("<HHHHB", 0, 0, 9, 9, 0) + b"\x02"
+    read = CountedReads(head + b"\x01\x00" * 2_000_000)
+    assert plays(read)
+    assert read.n < 600_000
+
+
+@pytest.mark.parametrize(("progressive", "size", "shape"), [
+    (False, (3000, 2000), (1000, 1500)), (True, (2400, 2000), (1000, 1200)), (False, (1000, 1000), (1000, 1000)),
+])  # fmt: skip
+def test_a_jpeg_of_more_pixels_than_are_accepted_is_read_at_a_reduced_scale(
+    progressive: bool, size: tuple[int, int], shape: tuple[int, int]
+) -> None:
+    """As phones of 64 to 200 megapixels make them; here the limit is 1.5."""
+    settings = Settings(max_image_pixels=1_500_000)
+    sink = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    picture().transpose(UNDO[3]).resize(size).save(sink, "JPEG", quality=90, progressive=progressive, exif=exif)
+    pixels = load_image(sink.getvalue(), settings).pixels
+    assert pixels.shape[:2] == shape
+    assert pixels[shape[0] // 4, shape[1] // 4].argmax() == 0, "upright: red is top left"
+
+
+@pytest.mark.parametrize(("container", "size"), [("PNG", (3000, 2000)), ("JPEG", (4000, 2000)), ("WEBP", (3000, 2000))])
+def test_what_cannot_be_reduced_within_the_memory_stays_refused(container: str, size: tuple[int, int]) -> None:
+    sink = io.BytesIO()
+    picture().resize(size).save(sink, container)
+    with pytest.raises(ImageError) as caught:
+        load_image(sink.getvalue(), Settings(max_image_pixels=1_500_000))
+    assert caught.value.code == "photo_too_large"
+
+
+def test_a_progressive_jpeg_that_would_fill_the_memory_is_refused() -> None:
+    """All its coefficients are in memory at once, whatever the scale."""
+    sink = io.BytesIO()
+    picture().resize((3000, 2000)).save(sink, "JPEG", progressive=True, subsampling=0)
+    with pytest.raises(ImageError) as caught:
+        load_image(sink.getvalue(), Settings(max_image_pixels=1_500_000))
+    assert caught.value.code == "photo_too_large"
 
 
 def test_of_several_pictures_the_first_is_the_photo() -> None:

@@ -43,6 +43,14 @@ def test_each_control_is_seen(service: Service) -> None:
     assert np.array_equal(still(service, shown="blink", blink=0), plain)
 
 
+def test_at_rest_it_is_the_photo_as_a_video_begins_whatever_is_left_of_the_smile_in_speech(service: Service) -> None:
+    plain = still(service)
+    for shown in ("all", "blink", "head_motion"):
+        assert np.array_equal(still(service, shown=shown, smile=0.0), still(service, shown=shown)), shown
+    assert not np.array_equal(still(service, shown="smile", smile=0.0), still(service, shown="smile", smile=1.0))
+    assert np.abs(still(service, shown="smile", smile=1.0).astype(int) - plain).max() > 40, "it speaks: the control is of speech"
+
+
 def test_the_picture_is_framed_as_the_video_will_be(service: Service) -> None:
     assert still(service, aspect="9:16").shape == (454, 256, 3)
     assert still(service, crop="0,0,1,0.5", size="source").shape == (256, 512, 3)

@@ -110,3 +110,12 @@ def test_a_refused_session_leaves_nothing_behind(studio: Studio, portrait: Photo
     with pytest.raises(BusyError, match="64×64"):
         session(studio, portrait, Clock())
     assert full.stats()["sessions"] == 1
+
+
+def test_how_much_of_the_machine_is_used_is_told() -> None:
+    load = LiveLoad(cores=2)
+    assert load.part_used() == 0
+    load.admit("lite", 512, 512, lambda: FrameCost(0.02, 0.0104))
+    assert load.part_used() == pytest.approx(0.4)  # a quarter of the core and 0.26 of the device, of 0.65 each
+    load.admit("other", 512, 512, lambda: FrameCost(0.006, 0.0104))
+    assert load.part_used() == pytest.approx(0.8)

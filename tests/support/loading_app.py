@@ -22,6 +22,7 @@ def lead_here() -> None:
         return look_up("127.0.0.1" if name.endswith(SPACES) else host, *others, **options)
 
     socket.getaddrinfo = found  # type: ignore[assignment]
+    sys.modules["uvloop"] = None  # type: ignore[assignment]  # where it is installed it looks names up by itself
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,11 +103,23 @@ def test_known_phones_give_the_times(speech: Audio, phones: list[tuple[str, floa
     assert [OCULUS[column] for column in weights[single].argmax(1)] == middle
 
 
-def test_known_pauses_between_words_that_are_not_known_say_nothing_of_these(speech: Audio) -> None:
+def frame_by_frame(document: dict[str, Any]) -> list[str]:
+    return [event["viseme"] for event in document["oculus"] for _ in range(event["duration_ms"] // 40)]
+
+
+def test_known_pauses_between_words_that_are_not_known_say_nothing_of_these(speech: Audio, rows: np.ndarray) -> None:
     end_s = len(speech.samples) / 16_000
     document = viseme_document(dataclasses.replace(speech, phones=(Phone("", end_s - 0.1, end_s),)))
     assert document["source"] == "sound"
-    assert document["oculus"] == viseme_document(speech)["oculus"]
+    assert frame_by_frame(document) == [OCULUS[column] for column in oculus_of_rows(rows).argmax(1)]
+
+
+def test_a_recording_of_which_nothing_is_known_is_heard_as_a_whole(speech: Audio) -> None:
+    """As it is where its video is drawn."""
+    tracker = MouthTracker()
+    tracker.foresee(speech.samples)
+    rows = np.concatenate((tracker.push(speech.samples), tracker.flush()))
+    assert frame_by_frame(viseme_document(speech)) == [OCULUS[column] for column in oculus_of_rows(rows).argmax(1)]
 
 
 def test_it_is_written_whole_and_words_come_later(speech: Audio, tmp_path: Path) -> None:

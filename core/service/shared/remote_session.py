@@ -15,6 +15,9 @@ from core.service.job_views import as_exception
 from core.service.live_messages import ClientMessage, LiveMessage, LiveRequest, Missed, Place, SayRequest
 from core.service.shared.session_server import Begun, Reply, packets_and_messages
 
+INTERRUPT_S = 1.0
+"""How long an interrupt waits for what was spoken until then."""
+
 
 class Line(Protocol):
     """Calls a session's SessionServer. A session whose process is gone answers as one that is closed."""
@@ -114,7 +117,10 @@ class RemoteSession(HeldSession):
             raise
 
     def interrupt(self) -> None:
-        self._call("interrupt")
+        """Also called on event loops: while another renderer takes the session over, it does not wait for that."""
+        asked = threading.Thread(target=self._call, args=("interrupt",), name="interrupt", daemon=True)
+        asked.start()
+        asked.join(INTERRUPT_S)
 
     def request_keyframe(self) -> None:
         self._line.post(self._holder, "request_keyframe")

@@ -81,6 +81,7 @@ def make_server(
         app,
         timeout_graceful_shutdown=round(settings.stop_grace_s + CANCEL_S),
         lifespan="on",
+        loop="asyncio",  # the same on every machine, whatever else is installed there
         server_header=False,
         access_log=False,
         log_config=None,

@@ -109,8 +109,8 @@ class AvatarCard(_Answer):
         extra="forbid",
         json_schema_extra={
             "example": {
-                "token": _TOKEN, "name": "Ada", "kind": "photo", "width": 1024, "height": 1024, "face_index": 0, "created_s": 1780000000.0,
-                "nbytes": 2400000, "consent": True, "warnings": [], "thumbnail": f"/avatars/{_TOKEN}/thumbnail",
+                "token": _TOKEN, "name": "Ada", "kind": "photo", "width": 1024, "height": 1024, "face_index": 0, "landmarks": None,
+                "created_s": 1780000000.0, "nbytes": 2400000, "consent": True, "warnings": [], "thumbnail": f"/avatars/{_TOKEN}/thumbnail",
             }
         },
     )  # fmt: skip
@@ -121,6 +121,7 @@ class AvatarCard(_Answer):
     width: int
     height: int
     face_index: int
+    landmarks: tuple[tuple[float, float], ...] | None = Field(description="Where the face was marked by hand; null: it was found")
     created_s: float = Field(description="Unix time")
     nbytes: int = Field(description="On the server's disk")
     consent: bool = Field(description="The consent of the person shown was declared")

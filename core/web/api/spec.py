@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from core.engines.capabilities import DITTO_FRAMING
+from core.media.formats import PHOTO_FORMATS, SOUND_FORMATS, VIDEO_FORMATS
 from core.option_table import OPTION_TABLE, OptionEntry
 from core.options import PRESETS
 from core.speech_synthesis.base import MAX_SPEED, MIN_SPEED
@@ -36,8 +37,8 @@ _FRAMING = _options(entry for entry in OPTION_TABLE if entry.group == "framing" 
 _FILE = {"type": "string", "format": "binary"}
 _CONSENT = {"type": "boolean", "description": "The person shown agreed; some deployments ask for it"}
 _VIDEO = {
-    "audio": {**_FILE, "description": "The speech: WAV, MP3, M4A/AAC, FLAC, Ogg/Opus; or a WebM, MP4 or MOV video with sound"},
-    "image": {**_FILE, "description": "The person: PNG, JPEG, HEIC, AVIF, WebP, BMP, or a video; or give avatar instead"},
+    "audio": {**_FILE, "description": f"The speech: {SOUND_FORMATS}"},
+    "image": {**_FILE, "description": f"The person: {PHOTO_FORMATS}; or a video ({VIDEO_FORMATS}); or give avatar instead"},
     "avatar": {"type": "string", "description": "Token of a registered person, instead of image"},
     "engine": engine(["lite", "ditto"]),
     "options": _OPTIONS,
@@ -51,11 +52,11 @@ _VIDEO = {
         "recordings where there is a recogniser, unless the answer is the video itself",
     },
     "background": {
-        **_FILE, "description": "A picture behind the person, instead of the option background: PNG, JPEG, HEIC, AVIF, WebP or BMP (lite)"
+        **_FILE, "description": f"A picture behind the person, instead of the option background: {PHOTO_FORMATS} (lite)"
     },
 }
 _AVATAR = {
-    "image": {**_FILE, "description": "The person: PNG, JPEG, HEIC, AVIF, WebP, BMP, or a video"},
+    "image": {**_FILE, "description": f"The person: {PHOTO_FORMATS}; or a video ({VIDEO_FORMATS})"},
     "name": {"type": "string", "maxLength": 80, "description": "For the owner alone"},
     "engine": engine(["lite", "ditto"]),
     "options": {"type": "object", "description": "How the face is found and read", "properties": _FRAMING, "example": {"face_index": 0}},

@@ -168,7 +168,8 @@ class _Connection:
             first = await self._produced()  # tells what is ready
             waiting = [ready(self.session, resumed=False), *first]
         else:
-            missed = self.session.missed(self._resume.received, self._resume.event)
+            had = self._resume.received, self._resume.event
+            missed = await anyio.to_thread.run_sync(self.session.missed, *had, limiter=self._sessions.threads)
             again = [encoded(message) for message in missed.messages]
             waiting = [ready(self.session, resumed=True), *([gap(self.session)] if missed.gap else []), *again]
         stop = asyncio.ensure_future(self._attachment.leave.wait())

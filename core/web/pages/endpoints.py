@@ -27,6 +27,8 @@ PROCESS = (
     "aspect: auto, 1:1, 9:16, 16:9, 4:5 or source. crop: left, top, width, height of the part that is shown, in shares of the picture's "
     "width and height, such as 0.1,0,0.8,0.9, or empty. burn_captions: the words are drawn into the picture while they are said. "
     "background: a picture behind the person (lite engine), or None. "
+    "landmarks: where a face is that is not found (lite engine): left eye, right eye, left and right corner of the mouth, lips and chin as "
+    "x,y in shares of the photo's width and height, such as 0.38,0.38 0.71,0.45 0.45,0.90 0.68,0.90 0.57,0.92 0.57,0.99, or empty. "
     "Returns an mp4 file."
 )
 PROCESS_OPTIMIZED = (
@@ -34,7 +36,7 @@ PROCESS_OPTIMIZED = (
     "image: a photo or a video, or None with a token. "
     "token: of an avatar from /preload_avatar, or empty. options: by name, such as "
     '{"engine": "auto", "preset": "fast", "size": 320, "aspect": "9:16", "crop": [0.1, 0, 0.8, 0.9], '
-    '"seed": 1234 or "random", "face_index": 0, "blink": 1.0, "head_motion": 1.0, '
+    '"seed": 1234 or "random", "face_index": 0, "landmarks": null or [[x, y], ...], "blink": 1.0, "head_motion": 1.0, '
     '"mouth": 1.0, "smile": 0.3, "gaze_x": 0.0, "gaze_y": 0.0, "emo": "happy", "burn_captions": false, "visemes": false, '
     '"consent": true}; '
     "an option that the engine does not honour is refused. "
@@ -47,6 +49,7 @@ PROCESS_OPTIMIZED = (
 PRELOAD_AVATAR = (
     "Registers a person, so that later videos of them start at once. image: a photo or a video with a face. name: for your own list. "
     "consent: the person agreed to being animated (needed where the deployment says so). face: which face, 0 is the largest. "
+    "landmarks: where a face is that is not found, as for /process_talking_head. "
     "Returns a token for /process_talking_head_optimized, which is good for you alone, and a picture of the face. "
     "Clients keep their avatars under an X-Owner-Key header of at least 16 characters that they made up; "
     "without one they last as long as the client."
@@ -55,7 +58,7 @@ CLEAR_CACHE = 'Deletes your own "avatars", "results", the "speech" of texts or "
 LIST_VOICES = (
     "The voices that speak texts, the default first: id, name, language, sample_rate_hz, licence, natural, synthesiser, installed."
 )
-LIST_AVATARS = "Your avatars, the newest first: token, name, kind, width, height, face, created (Unix time), bytes."
+LIST_AVATARS = "Your avatars, the newest first: token, name, kind, width, height, face, landmarks, created (Unix time), bytes."
 DELETE_AVATAR = "Deletes one of your avatars by its token, and every video made of it. Returns the freed bytes."
 CACHE_STATS = "Of each cache: hits, misses, entries, bytes, evictions; and the queue. Of the whole service, not of one visitor."
 HEALTH = "Whether the service is live and ready, its engines, the loaded ones, and the queue."
@@ -72,7 +75,7 @@ def build_process(context: Context) -> None:
         text, voice, speed = gr.Textbox("", label="text"), gr.Textbox("", label="voice"), gr.Number(1.0, label="speed")
         aspect, crop = gr.Textbox(RenderOptions.aspect, label="aspect"), gr.Textbox("", label="crop")
         burned = gr.Checkbox(False, label="burn_captions")
-        background = picture_input("background")
+        background, landmarks = picture_input("background"), gr.Textbox("", label="landmarks")
         video = video_output(texts)
 
         async def process_talking_head(
@@ -90,18 +93,20 @@ def build_process(context: Context) -> None:
             crop: str = "",
             burn_captions: bool = False,
             background: str | None = None,
+            landmarks: str = "",
             request: gr.Request = None,  # Gradio fills it in
             progress: gr.Progress = gr.Progress(),  # noqa: B008  # how Gradio is told that the function reports
         ) -> str:
             options = {"size": size, "seed": RenderOptions.seed if seed is None else seed, "face_index": face}
             options |= {"aspect": str(aspect or RenderOptions.aspect), "crop": str(crop or ""), "burn_captions": burn_captions is True}
+            options |= {"landmarks": str(landmarks or "")}
             inputs = VideoInputs(
                 uploaded(audio), uploaded(image), engine=str(engine), options=options, consent=consent is True,
                 **_said(text, voice, speed), captions=False, background=uploaded(background),
             )  # fmt: skip
             return str((await _video(context, inputs, request, progress)).video)
 
-        given = [audio, image, engine, size, seed, face, consent, text, voice, speed, aspect, crop, burned, background]
+        given = [audio, image, engine, size, seed, face, consent, text, voice, speed, aspect, crop, burned, background, landmarks]
         _expose(process_talking_head, given, video, PROCESS)
 
 
@@ -148,7 +153,7 @@ def build_endpoints(context: Context) -> None:
         asked = [audio, image, token, options, text, voice, speed, background]
         _expose(process_talking_head_optimized, asked, [video, info], PROCESS_OPTIMIZED)
 
-        name, consent, face = gr.Textbox(""), gr.Checkbox(False), gr.Number(Framing.face_index)
+        name, consent, face, landmarks = gr.Textbox(""), gr.Checkbox(False), gr.Number(Framing.face_index), gr.Textbox("")
         preview = photo_input(texts, interactive=False)
         new_token = gr.Textbox()
 
@@ -157,16 +162,18 @@ def build_endpoints(context: Context) -> None:
             name: str = "",
             consent: bool = False,
             face: float | None = Framing.face_index,
+            landmarks: str = "",
             request: gr.Request = None,
             progress: gr.Progress = gr.Progress(),  # noqa: B008
         ) -> tuple[str, str]:
             owner = owner_of_request(request)
-            inputs = AvatarInputs(uploaded(image), str(name or ""), options={"face_index": face}, consent=consent is True)
+            options = {"face_index": face, "landmarks": str(landmarks or "")}
+            inputs = AvatarInputs(uploaded(image), str(name or ""), options=options, consent=consent is True)
             job = await finished(service.jobs, service.requests.avatar(inputs, owner, kept=False), _told(context, progress))
             picture = service.avatars.thumbnail(str(job.avatar), owner)
             return str(job.avatar), str(service.outputs.new_file("preview.jpg", picture, owner))
 
-        _expose(preload_avatar, [image, name, consent, face], [new_token, preview], PRELOAD_AVATAR)
+        _expose(preload_avatar, [image, name, consent, face, landmarks], [new_token, preview], PRELOAD_AVATAR)
 
     def clear_cache(which: str = "all", request: gr.Request = None) -> int:
         return service.avatars.clear(which, owner_of_request(request))
@@ -206,6 +213,7 @@ def about(avatar: Avatar) -> dict[str, Any]:
         "width": avatar.width,
         "height": avatar.height,
         "face": avatar.framing.face_index,
+        "landmarks": avatar.framing.landmarks,
         "created": avatar.created_s,
         "bytes": avatar.nbytes,
         "consent": avatar.consent,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from core.media.formats import PHOTOS, SOUNDS, VIDEOS, endings, with_sound
 from core.optimization.cold_start_optimization import LoadState
 from core.service.face_previews import PhotoPreview, SeenFace
 from core.service.job_views import JobView
@@ -53,6 +54,8 @@ def words_html(texts: Texts) -> str:
     said |= {"upload-broken": texts.upload_broken, "device-denied": texts.device_denied, "device-missing": texts.device_missing}
     said |= {"device-busy": texts.device_busy, "device-insecure": texts.device_insecure, "preview": texts.preview}
     said |= {"device-or-file": texts.device_or_file}
+    said |= {"photo-endings": " ".join(endings(PHOTOS)), "person-endings": " ".join(endings(PHOTOS, VIDEOS))}
+    said |= {"sound-endings": " ".join(endings(SOUNDS, with_sound()))}
     sharing = texts.sharing
     said |= {"converting": sharing["converting"], "share-failed": sharing["share_failed"]}
     return "<span hidden " + " ".join(f'data-{name}="{escape(word)}"' for name, word in said.items()) + "></span>"

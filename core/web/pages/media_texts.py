@@ -12,7 +12,6 @@ class MediaErrors(TypedDict):
     photo_too_small: str
     photo_is_recording: str
     photo_not_image: str
-    photo_animated: str
     photo_damaged: str
     video_damaged: str
     frames_too_large: str
@@ -26,6 +25,18 @@ class MediaErrors(TypedDict):
     face_negative: str
     face_cut_off: str
     face_without_eyes: str
+    landmarks_count: str
+    landmarks_point: str
+    landmarks_order: str
+    landmarks_lips: str
+    landmarks_near_eyes: str
+    landmarks_near_mouth: str
+    landmarks_near_chin: str
+    landmarks_far_eyes: str
+    landmarks_far_mouth: str
+    landmarks_and_face: str
+    landmarks_not_honoured: str
+    landmarks_video: str
     video_without_face: str
     recording_is_photo: str
     recording_not_sound: str
@@ -65,6 +76,7 @@ class NoticeTexts(TypedDict):
     face_blurred: str
     face_dark: str
     mouth_covered: str
+    eyes_not_seen: str
     sound_cut_off: str
     sound_clipped: str
     sound_silent: str
@@ -79,6 +91,8 @@ class NoticeTexts(TypedDict):
     background_kept: str
     captions_failed: str
     transcript_unlike: str
+    photo_first_picture: str
+    photo_turned: str
     sync_unlike: str
     sync_still: str
     sync_face_lost: str

@@ -10,7 +10,6 @@ ERRORS = MediaErrors(
     photo_too_small="{name} ist zu klein: {width} × {height} Pixel. Jede Seite braucht mindestens {least}, das Gesicht allein etwa 200.",
     photo_is_recording="{name} ist eine Aufnahme, kein Foto. Wurden Foto und Aufnahme vertauscht?",
     photo_not_image="{name} ist kein Foto, das hier verwendet werden kann. Möglich sind: {formats}.",
-    photo_animated="{name} ist eine Animation. Nimm ein einzelnes Bild.",
     photo_damaged="{name} ist beschädigt oder nicht vollständig. Speichere es noch einmal, oder nimm ein anderes Foto.",
     video_damaged="{name} ist beschädigt oder nicht vollständig. Speichere es noch einmal, oder nimm ein anderes Video.",
     frames_too_large="Die Bilder von {name} haben {width}×{height} Bildpunkte; höchstens {limit} werden angesehen. Speichere es kleiner.",
@@ -26,6 +25,25 @@ ERRORS = MediaErrors(
     face_cut_off="Der Rand schneidet das Gesicht ab ({share} davon fehlen). Nimm ein Foto oder Video, das das ganze Gesicht zeigt.",
     face_without_eyes="Ein Gesicht ist zu finden, seine Augen aber nicht. Nimm ein scharfes, gleichmäßig beleuchtetes Foto oder Video "
     "von vorn.",
+    landmarks_count="Das Gesicht ist mit {value} statt {needed} Punkten gezeigt. Nötig sind beide Augen, beide Mundwinkel, Lippen und "
+    "Kinn.",
+    landmarks_point="Der Punkt {point} ist {value}. Nötig sind je zwei Zahlen von 0 bis 1: Anteile an Breite und Höhe des Fotos.",
+    landmarks_order="Die Punkte liegen nicht wie in einem Gesicht. Setze die Lippen zwischen Augen und Kinn, unter beide Augen.",
+    landmarks_lips="Die Lippen liegen nicht zwischen den Mundwinkeln. Setze sie in die Mitte des Mundes.",
+    landmarks_near_eyes="Zwischen den Augen sind {px} Pixel; mindestens {limit} sind nötig. Setze sie weiter auseinander, oder nimm ein "
+    "größeres Bild.",
+    landmarks_near_mouth="Zwischen den Mundwinkeln sind {px} Pixel; mindestens {limit} sind nötig. Setze sie weiter auseinander, oder "
+    "nimm ein größeres Bild.",
+    landmarks_near_chin="Zwischen Augen und Kinn sind {px} Pixel; mindestens {limit} sind nötig. Setze das Kinn tiefer, oder nimm ein "
+    "größeres Bild.",
+    landmarks_far_eyes="Zwischen den Augen sind {px} Pixel, bei diesem Kinn höchstens {limit} möglich. Setze sie näher zusammen, oder "
+    "das Kinn tiefer.",
+    landmarks_far_mouth="Zwischen den Mundwinkeln sind {px} Pixel, bei diesem Kinn höchstens {limit} möglich. Setze sie näher zusammen, "
+    "oder das Kinn tiefer.",
+    landmarks_and_face="Ein Gesicht ist von Hand gezeigt, und Gesicht {index} ist auch gewählt. Lass eins von beiden weg.",
+    landmarks_not_honoured="Das Verfahren {engine} braucht ein Gesicht, das es selbst findet; dieses ist von Hand gezeigt. Wähle lite "
+    "oder automatisch.",
+    landmarks_video="Von Hand zeigt man Gesichter in Fotos, und dies ist ein Video. Lass die Punkte weg, oder nimm ein Foto.",
     video_without_face="Kein Teil des Videos zeigt ein Gesicht, das sich animieren lässt. Es muss zumindest eine Weile von vorn, groß "
     "genug und ganz zu sehen sein.",
     recording_is_photo="{name} ist ein Bild, keine Aufnahme. Wurden Foto und Aufnahme vertauscht?",
@@ -64,6 +82,7 @@ NOTICES = NoticeTexts(
     face_blurred="Das Gesicht ist unscharf: Ein schärferes Bild gibt ein schärferes Video.",
     face_dark="Das Gesicht ist dunkel: Ein Bild mit mehr Licht zeigt es besser.",
     mouth_covered="Der Mund scheint verdeckt zu sein: Lippen, die sich bewegen sollen, müssen im Bild zu sehen sein.",
+    eyes_not_seen="Wo die Augen sein sollen, ist nichts wie ein Auge zu sehen: sie blinzeln nicht.",
     sound_cut_off="Die Aufnahme ist beschädigt oder abgeschnitten; verwendet wird, was zu lesen war ({used}).",
     sound_clipped="Die Aufnahme ist übersteuert: Sie wurde zu laut aufgenommen. Ein niedrigerer Pegel gibt bessere Lippen.",
     sound_silent="Auf der Aufnahme ist nichts zu hören: Der Mund bleibt zu.",
@@ -75,6 +94,8 @@ NOTICES = NoticeTexts(
     background_mute="Das Video hat keinen Ton, der unter der Sprache erhalten werden könnte.",
     background_kept="Die Person war nicht vom Hintergrund zu trennen; er bleibt, wie er ist.",
     transcript_unlike="Der Wortlaut passt nicht zur Aufnahme oder ist nicht englisch, daher folgen die Lippen nur dem Klang.",
+    photo_first_picture="Die Datei enthält mehrere Bilder: Das erste wird verwendet.",
+    photo_turned="Die Person liegt im Foto oder steht auf dem Kopf: Es wurde aufgerichtet.",
     captions_failed="Die Wörter der Aufnahme waren nicht zu erkennen, daher gibt es keine Untertitel.",
     sync_unlike="Die Lippen folgen diesem Ton vielleicht nicht (Verlässlichkeit {confidence}, zufällig bis {least}): Musik, Geräusche oder "
     "mehrere Stimmen in der Aufnahme verdecken die Sprache.",

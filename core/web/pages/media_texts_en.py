@@ -9,7 +9,6 @@ ERRORS = MediaErrors(
     photo_too_small="{name} is too small: {width} × {height} pixels. Each side needs at least {least}, and the face alone about 200.",
     photo_is_recording="{name} is a recording, not a photo. Were photo and recording swapped?",
     photo_not_image="{name} is not a photo that can be used here. Give one of: {formats}.",
-    photo_animated="{name} is an animation. Give a single picture.",
     photo_damaged="{name} is damaged or not complete. Save it again, or use another photo.",
     video_damaged="{name} is damaged or not complete. Save it again, or use another video.",
     frames_too_large="The pictures of {name} are too large: {width}×{height} pixels; at most {limit} are looked at. Save it smaller.",
@@ -23,6 +22,21 @@ ERRORS = MediaErrors(
     face_negative="There is no face {value}. Faces are counted from 0, the largest.",
     face_cut_off="The face is cut off by the edge ({share} of it is outside). Use a photo or video that shows the whole face.",
     face_without_eyes="A face was found, but not its eyes. Use a sharp, evenly lit photo or video that shows one person from the front.",
+    landmarks_count="The face is marked by {value} instead of {needed} points. Mark both eyes, both corners of the mouth, lips and chin.",
+    landmarks_point="The point {point} is {value}. Each needs two numbers from 0 to 1: its shares of the photo's width and height.",
+    landmarks_order="The points are not in the order of a face. Put the lips between eyes and chin, below both eyes.",
+    landmarks_lips="The lips are not between the corners of the mouth. Put them in the middle of the mouth.",
+    landmarks_near_eyes="The eyes are {px} pixels apart; at least {limit} are needed. Move them apart, or use a picture with more pixels.",
+    landmarks_near_mouth="The corners of the mouth are {px} pixels apart; at least {limit} are needed. Move them apart, or use a picture "
+    "with more pixels.",
+    landmarks_near_chin="The chin is {px} pixels from the eyes; at least {limit} are needed. Move it down, or use a picture with more "
+    "pixels.",
+    landmarks_far_eyes="The eyes are {px} pixels apart, for this chin at most {limit}. Move them closer, or the chin down.",
+    landmarks_far_mouth="The corners of the mouth are {px} pixels apart, for this chin at most {limit}. Move them closer, or the chin "
+    "down.",
+    landmarks_and_face="A face was marked by hand, and face {index} was chosen, too. Leave one of them out.",
+    landmarks_not_honoured="The {engine} engine needs a face that it finds itself; this one was marked by hand. Choose lite, or automatic.",
+    landmarks_video="A face is marked by hand on a photo, and this is a video. Leave the points out, or give a photo.",
     video_without_face="No part of the video shows a face that can be animated. It must be seen from the front, large enough and whole, at "
     "least for a while.",
     recording_is_photo="{name} is a picture, not a recording. Were photo and recording swapped?",
@@ -61,6 +75,7 @@ NOTICES = NoticeTexts(
     face_blurred="The face is blurred: a sharper picture gives a sharper video.",
     face_dark="The face is dark: a picture in more light shows it better.",
     mouth_covered="The mouth seems to be covered: lips that move need a picture that shows them.",
+    eyes_not_seen="Nothing like eyes is seen at their points: they will not blink.",
     sound_cut_off="The recording is damaged or cut off; the {used} that could be read are used.",
     sound_clipped="The sound is clipped: it was recorded too loud. A lower level gives better lips.",
     sound_silent="The recording is silent: the mouth stays closed.",
@@ -72,6 +87,8 @@ NOTICES = NoticeTexts(
     background_mute="The video has no sound that could be kept under the speech.",
     background_kept="The person could not be told from the background; it stays as it is.",
     transcript_unlike="The transcript does not fit the recording, or is not in English, so the lips follow the sound alone.",
+    photo_first_picture="The file holds several pictures; the first is used.",
+    photo_turned="The person lies or stands on the head in the photo; it was turned upright.",
     captions_failed="The words of the recording could not be found, so there are no captions.",
     sync_unlike="The lips may not follow this sound (confidence {confidence}, by chance up to {least}): music, noise or several voices in "
     "the recording make speech hard to follow.",

@@ -113,7 +113,7 @@ footer .divider { display: none; }
   .th-scroll td::before { content: attr(data-of) " "; color: var(--body-text-color-subdued); }
   .th-head p { font-size: 0.95rem; }
 }
-""" + script("layout.css", "player.css", "live.css", "chat.css", "examples.css", "preview.css", "sharing.css")
+""" + script("layout.css", "hand.css", "player.css", "live.css", "chat.css", "examples.css", "preview.css", "sharing.css")
 
 
 def theme() -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.web.pages.chat_texts import ChatTexts
+from core.web.pages.hand_texts import HandTexts
 from core.web.pages.live_texts import LiveTexts, PlayerTexts
 from core.web.pages.media_texts import MediaErrors, NoticeTexts
 from core.web.pages.picture_texts import PictureTexts
@@ -151,6 +152,7 @@ class Texts:
 
     # the picture of the video
     picture: PictureTexts
+    hand: HandTexts
 
     # results
     results_none: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from core.media.formats import PHOTOS, SOUNDS, VIDEOS, listed
 from core.web.pages.chat_texts import GERMAN as GERMAN_CHAT
+from core.web.pages.hand_texts import GERMAN as GERMAN_HAND
 from core.web.pages.live_texts import GERMAN as GERMAN_LIVE
 from core.web.pages.live_texts import GERMAN_PLAYER
 from core.web.pages.media_texts_de import ERRORS, NOTICES
@@ -268,6 +270,7 @@ GERMAN = Texts(
         "it was asked for": "so gewählt",
         "auto: it is the only engine offered here and needs no download": "automatisch: hier gibt es kein anderes",
         "auto: a GPU was found": "automatisch: eine Grafikkarte ist da",
+        "auto: the face was marked by hand": "automatisch: das Gesicht wurde von Hand gezeigt",
     },
     result_engine="Verfahren {engine} ({reason})",
     result_time="{audio_s:.1f} s Sprache in {wall_s:.1f} s",
@@ -311,9 +314,8 @@ GERMAN = Texts(
         "ssml_invalid": "Der Text beginnt wie SSML, das hier nicht verstanden wird. {problem} Schreibe ihn ohne Auszeichnungen.",
         "upload_gone": "Die hochgeladene Datei {name} ist nicht mehr da: Dateien werden nur eine Zeit lang behalten. Gib sie noch einmal "
         "hinein.",
-        "upload_wrong_kind": "{name} ist weder ein Foto noch eine Aufnahme, die hier verwendet werden kann. Fotos: PNG, JPEG, HEIC, AVIF, "
-        "WebP oder BMP. Videos: MP4, MOV, WebM, MKV, AVI, WMV, MPEG, FLV oder GIF. Aufnahmen: WAV, MP3, M4A, FLAC oder Ogg, "
-        "oder ein Video mit Ton als WebM, MP4 oder MOV.",
+        "upload_wrong_kind": "{name} ist weder ein Foto noch eine Aufnahme, die hier verwendet werden kann. "
+        f"Fotos: {listed(PHOTOS, 'oder')}. Videos: {listed(VIDEOS, 'oder')}. Aufnahmen: {listed(SOUNDS, 'oder')}, oder ein Video mit Ton.",
         "upload_too_large": "{name} ist zu groß: Höchstens {limit} werden angenommen.",
         "uploads_in_use": "Was du hochgeladen hast, umfasst mehr als {mib} MiB, und alles wird gerade gebraucht. Warte, bis ein Video "
         "davon fertig ist.",
@@ -366,6 +368,7 @@ GERMAN = Texts(
         "no_streams": "Dieser Server erzeugt nicht selbst und kann nichts zeigen, während es entsteht. Erzeuge stattdessen ein Video.",
         "files_away": "Der gemeinsame Dateispeicher antwortet nicht. Versuche es in einer Minute noch einmal; Begonnenes geht weiter.",
         "jobs_away": "Die Datenbank der Aufträge antwortet nicht. Versuche es in einer Minute noch einmal; begonnene Videos gehen weiter.",
+        "no_renderer": "Zurzeit zeichnet kein Rechner Live-Sitzungen. Versuche es in einer Minute noch einmal.",
         "stopping": "Der Dienst wird angehalten; ein angefangenes Video geht danach weiter. Versuche es in einer Minute noch einmal.",
         "stream_unread": "Der Stream wurde nicht rechtzeitig abgeholt. Spiele ihn noch einmal ab.",
         "restarted": "Der Dienst wurde inzwischen neu gestartet. Versuche es noch einmal.",
@@ -414,6 +417,7 @@ GERMAN = Texts(
     player=GERMAN_PLAYER,
     videos=GERMAN_VIDEOS,
     picture=GERMAN_PICTURE,
+    hand=GERMAN_HAND,
     media_errors=ERRORS,
     notices=NOTICES,
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from core.media.formats import PHOTOS, SOUNDS, VIDEOS, listed
 from core.web.pages.chat_texts import ENGLISH as ENGLISH_CHAT
+from core.web.pages.hand_texts import ENGLISH as ENGLISH_HAND
 from core.web.pages.live_texts import ENGLISH as ENGLISH_LIVE
 from core.web.pages.live_texts import ENGLISH_PLAYER
 from core.web.pages.media_texts_en import ERRORS, NOTICES
@@ -268,6 +270,7 @@ ENGLISH = Texts(
         "it was asked for": "it was chosen",
         "auto: it is the only engine offered here and needs no download": "automatic: it is the only one here",
         "auto: a GPU was found": "automatic: there is a GPU",
+        "auto: the face was marked by hand": "automatic: the face was marked by hand",
     },
     result_engine="{engine} engine ({reason})",
     result_time="{audio_s:.1f} s of speech in {wall_s:.1f} s",
@@ -309,9 +312,8 @@ ENGLISH = Texts(
         "text_encoding": "The text is not in UTF-8. Save it as UTF-8, or paste it.",
         "ssml_invalid": "The text begins like SSML, and is not understood. {problem} Write it without markup.",
         "upload_gone": "The uploaded file {name} is no longer here: uploads are kept for a limited time. Add it again.",
-        "upload_wrong_kind": "{name} is neither a photo nor a recording that can be used here. Photos: PNG, JPEG, HEIC, AVIF, WebP "
-        "or BMP. Videos: MP4, MOV, WebM, MKV, AVI, WMV, MPEG, FLV or GIF. Recordings: WAV, MP3, M4A, FLAC or Ogg, "
-        "or a WebM, MP4 or MOV video with sound.",
+        "upload_wrong_kind": "{name} is neither a photo nor a recording that can be used here. "
+        f"Photos: {listed(PHOTOS)}. Videos: {listed(VIDEOS)}. Recordings: {listed(SOUNDS)}, or a video with sound.",
         "upload_too_large": "{name} is too large: at most {limit} are taken.",
         "uploads_in_use": "Your uploads take more than {mib} MiB, and all are in use. Wait until a video that uses them is done.",
         "disk_full": "There is no room left here for that. Tell whoever runs this page, or try again later.",
@@ -362,6 +364,7 @@ ENGLISH = Texts(
         "no_streams": "This server takes videos for others, and cannot show them while they are made. Make a video instead.",
         "files_away": "The shared store of files does not answer. Try again in a minute; videos under way go on.",
         "jobs_away": "The database of jobs does not answer. Try again in a minute; videos under way go on.",
+        "no_renderer": "No machine renders live sessions now. Try again in a minute.",
         "stopping": "The service is stopping; a video under way goes on when it is back. Try again in a minute.",
         "stream_unread": "Not all of the stream was taken in time. Play it again.",
         "restarted": "The service was restarted meanwhile. Try again.",
@@ -411,6 +414,7 @@ ENGLISH = Texts(
     player=ENGLISH_PLAYER,
     videos=ENGLISH_VIDEOS,
     picture=ENGLISH_PICTURE,
+    hand=ENGLISH_HAND,
     media_errors=ERRORS,
     notices=NOTICES,
 )

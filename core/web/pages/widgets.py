@@ -112,11 +112,12 @@ def cards(html: str = "", **options: Any) -> Any:
 
 
 def photo_board(photo_id: str, **options: Any) -> Any:
-    """As `cards`, for the faces of a photo, which can be chosen on the photo, too. Its `submit` event carries the `crop` that was chosen.
+    """As `cards`, for the faces of a photo, which can be chosen on the photo, too. Its `submit` event carries the `crop` that was
+    chosen, or the `landmarks` of a face that was marked by hand.
 
     photo_id: of the photo's component.
     """
-    scripts = f"{CHOOSE_CARD}\nconst PHOTO = {json.dumps(photo_id)};\n{script('photo.js', 'part.js')}"
+    scripts = f"{CHOOSE_CARD}\nconst PHOTO = {json.dumps(photo_id)};\n{script('photo.js', 'part.js', 'hand.js')}"
     return gr.HTML(js_on_load=scripts, elem_classes="th-html", **options)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -180,6 +182,35 @@ def test_a_client_comes_back_to_another_server(servers: tuple[Serving, Serving],
                 await third.say(type="close")
                 assert (await third.end())[0] == 1000
         wait_for(lambda: not actors())
+
+    asyncio.run(test())
+
+
+def test_a_server_that_stops_leaves_its_sessions_to_the_others(
+    servers: tuple[Serving, Serving], studio: Studio, token: str, tmp_path: Path
+) -> None:
+    async def test() -> None:
+        with contextlib.ExitStack() as stack:
+            source = RayLiveSessions(studio.settings, ReplicaPool(["first", "second"]))
+            stopping = stack.enter_context(serving(studio, tmp_path, source))
+            async with call(stopping, token) as before:
+                await before.say(**START)
+                ready = await before.event("ready")
+                await before.until(lambda: len(before.media) > 5)
+                ending = asyncio.create_task(asyncio.to_thread(stack.close))
+                assert (await before.end())[0] == 4307
+                await ending
+        about = {"session": ready["session"], "secret": ready["secret"], "received": before.sequences()[-1]}
+        async with call(servers[1], token) as after:
+            await after.say(type="resume", **about)
+            assert (await after.event("ready"))["resumed"]
+            await speak(after)
+            await spoken(after)
+            stream = stream_of(before, after)
+            check_frames(stream)
+            check_sound(stream, after.events)
+            await after.say(type="close")
+            await after.end()
 
     asyncio.run(test())
 

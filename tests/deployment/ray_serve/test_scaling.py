@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from core.errors import BusyError, OptionError
+from deploy.ray_ranks import AVATARS, LIVE, by_avatar
 from deploy.ray_scaling import QueueWatch, RenderersWanted
 from deploy.ray_settings import read_ray_settings
 
@@ -25,6 +26,9 @@ def wanted(replicas: int, **told: float) -> int:
     ({"waiting": 0, "running": 3, "waits_s": 0, "slots": 2}, 2),  # nobody waits: as many as are busy
     ({"waiting": 0, "running": 0, "waits_s": 0, "slots": 2}, 1),
     ({}, 3),  # nothing is known
+    ({"waiting": 0, "running": 0, "waits_s": 0, "slots": 2, "live": 0.7}, 2),  # two replicas' live sessions are 1.4
+    ({"waiting": 0, "running": 0, "waits_s": 0, "slots": 2, "live": 0.9}, 3),  # and 1.8, with little room left for more
+    ({"live": 1.9}, 5),
 ])  # fmt: skip
 def test_late_jobs_ask_for_places_and_idle_replicas_are_let_go(told: dict[str, float], replicas: int) -> None:
     assert wanted(3, **told) == replicas
@@ -69,3 +73,15 @@ def test_an_ingress_makes_nothing_itself(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("TALKING_HEAD_REDIS_URL", "redis://cache/0")
     settings = read_ray_settings()
     assert (settings.max_jobs, settings.of_ingress.max_jobs) == (1, 0)
+
+
+def test_a_live_session_goes_to_who_has_its_avatar_and_then_to_who_has_the_fewest() -> None:
+    def replica(name: str, live: int, *avatars: str) -> Any:
+        return SimpleNamespace(name=name, routing_stats={LIVE: live, AVATARS: list(avatars)})
+
+    new = SimpleNamespace(name="new", routing_stats={})  # has told nothing yet
+    replicas = [replica("a", 3), replica("b", 2, "x"), replica("c", 1, "x", "y"), replica("d", 1), new]
+    order = ["c", "b", "new", "d", "a"]
+    assert [rank[0].name for rank in by_avatar(replicas, "x", 0)] == order
+    assert [rank[0].name for rank in by_avatar(replicas, "x", 1)] == [*order[1:], "c"], "the best has refused it"
+    assert [rank[0].name for rank in by_avatar(replicas, "x", 5)] == order, "all have: from the beginning"

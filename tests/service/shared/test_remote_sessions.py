@@ -13,6 +13,7 @@ import pytest
 from core.errors import OptionError, TextError
 from core.service.errors import UnknownLiveSession
 from core.service.live_messages import EndOfUtterance, LiveMessage, LiveRequest, MediaPiece, NewControls, SayRequest, Sound
+from core.service.live_source import wanted
 from core.service.quotas import RateLimit
 from core.service.shared import session_server
 from core.service.shared.remote_session import RemoteSession
@@ -21,7 +22,7 @@ from core.service.shared.session_server import Reply, SessionServer
 from core.settings import Settings
 from core.speech_synthesis.base import Speech, Voice
 from core.speech_synthesis.speaker import Speaker
-from core.streaming.outputs import LiveEvent, LiveOptions
+from core.streaming.outputs import LiveEvent, LivePacket
 from core.streaming.render_link import RenderLink
 from core.types import Word
 from tests.support.live_stage import rustle
@@ -49,19 +50,20 @@ class Speaking(Speaker):
 class Here:
     """A session and what draws it, in this process; all that they tell each other is pickled. It is a Line to itself."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, request: LiveRequest = LiveRequest()) -> None:  # noqa: B008 - frozen
+        self.request = request
         self.link, self.speaking = RenderLink(), Speaking(settings)
         self.speaker = RemoteSpeaker(settings, None, self.link)
-        self.threads = RenderThreads(self.link, LiveOptions())
+        self.threads = RenderThreads(self.link, wanted(request, settings).live)
         self.threads.speech = lambda renderer: SpeechHost(
             self.speaking, lambda number, n, piece: self.speaker.take(renderer, number, n, piece)
         )
         self.server = SessionServer(settings, self.link, self.threads, self.speaker, RateLimit(1000, "texts"), 100.0)
 
     def begun(self, owner: str = "me") -> RemoteSession:
-        reply = self.server.open(owner, LiveRequest(), "an id", "a secret")
+        reply = self.server.open(owner, self.request, "an id", "a secret")
         assert reply.error is None
-        session = RemoteSession(self, owner, LiveRequest(), "an id", "a secret", reply.value)
+        session = RemoteSession(self, owner, self.request, "an id", "a secret", reply.value)
         session.attach()
         return session
 
@@ -182,6 +184,22 @@ def test_a_text_goes_on_with_another_renderer(here: Here) -> None:
     saying = [message.data["text"] for message in messages if isinstance(message, LiveEvent) and message.kind == "saying"]
     assert saying == list(SENTENCES), "each sentence once"
     assert sequences(messages) == list(range(len(sequences(messages))))
+
+
+def test_packets_are_for_watchers_alone_and_key_frames_come_when_asked_for(here: Here) -> None:
+    away = Here(Settings(), LiveRequest(output="packets"))
+    session, seen = away.begun(), list[Any]()
+    session.watchers.append(seen.append)
+    assert [message for _ in range(5) for message in session.produce(0.25)] == []
+    session.request_keyframe()
+    session.hear(rustle(0.3), 16_000)
+    session.end_of_utterance()
+    until(session, "idle")
+    packets = [each for each in seen if isinstance(each, LivePacket)]
+    assert [packet.key for packet in packets[:5]] == [True, False, False, False, False]
+    assert any(packet.key for packet in packets[5:10])
+    assert sum(packet.speaking for packet in packets) == 8
+    away.server.close()
 
 
 def test_it_ends_when_nobody_comes_back(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import threading
 import time
@@ -17,11 +18,13 @@ from core.optimization.shared_folder import SharedFolder
 from core.service.errors import UnknownJob
 from core.service.job_inputs import JobInputs
 from core.service.job_runner import Running
-from core.service.job_store import Admission
+from core.service.job_store import Admission, JobKind
 from core.service.jobs import Jobs
 from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
+from core.service.owners import COOKIE, COOKIE_BYTES, owner_of
 from core.service.topics import Topics
+from core.web.guards.visitor_files import FileSentences, VisitorFiles
 from tests.support.databases import PostgresServer
 from tests.support.s3 import BUCKET, CREDENTIALS, S3Server, Way, way_to
 from tests.support.serving import wait_for
@@ -66,10 +69,10 @@ class Machine:
         (video.parent / "preview.mp4").write_bytes(b"not of the result")
         return {"avatar": self.folder.name}
 
-    def send(self, data: bytes) -> str:
+    def send(self, data: bytes, owner: str = "ada", kind: JobKind = "video") -> str:
         upload = self.folder / f"upload-{hashlib.sha256(data).hexdigest()}"
         upload.write_bytes(data)
-        return self.jobs.submit(NewJob("ada", "video", {"n": len(data)}, {"audio": upload}, None, 0, self.outputs.new_video("ada"))).id
+        return self.jobs.submit(NewJob(owner, kind, {"n": len(data)}, {"audio": upload}, None, 0, self.outputs.new_video(owner))).id
 
     def state(self, job_id: str) -> str:
         return self.jobs.get(job_id, "ada").state
@@ -125,6 +128,16 @@ def test_what_one_machine_was_sent_another_does_and_both_have_the_result(machine
     assert not list(there.folder.rglob("*.part"))
 
 
+def test_a_stream_that_one_machine_has_made_is_had_on_another(machine: Make, s3: S3Server) -> None:
+    here, there = machine(), machine(slots=0)
+    job = here.send(b"of a stream", kind="stream")
+    wait_for(lambda: there.state(job) == "done")
+    assert not list(there.outputs.root.rglob("*.mp4"))
+    assert there.result(job) == b"of a stream"[::-1]
+    there.jobs.forget(job, "ada")
+    assert kept(s3) == []
+
+
 def test_what_is_forgotten_on_one_machine_is_gone_everywhere(machine: Make, s3: S3Server) -> None:
     here, there = machine(), machine(slots=0)
     job = here.send(b"of ada")
@@ -155,6 +168,36 @@ def test_room_made_on_one_machine_takes_nothing_from_the_others(machine: Make) -
     here.outputs.limit_bytes = 1
     here.jobs.make_room()
     assert [len(here.result(job)) for job in jobs] == [1000] * 3
+
+
+def test_the_page_of_one_machine_shows_its_visitor_what_another_made(machine: Make) -> None:
+    here, there = machine(slots=0), machine()
+    cookies = [f"{COOKIE}={digit * 2 * COOKIE_BYTES}" for digit in "12"]
+    owner = owner_of({"cookie": cookies[0]}, "")
+    job = here.send(b"for the page", owner)
+    wait_for(lambda: here.jobs.get(job, owner).state == "done")
+    video = here.jobs.get(job, owner).video
+    assert video is not None
+    answers: list[tuple[int, bool]] = []
+
+    async def served(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            answers.append((message["status"], video.is_file()))
+
+    guard = VisitorFiles(served, here.outputs, (), FileSentences("", ""))
+    for cookie in reversed(cookies):
+        headers = [(b"cookie", cookie.encode())]
+        scope = {"type": "http", "method": "GET", "path": f"/gradio_api/file={video}", "headers": headers, "scheme": "http"}
+        asyncio.run(guard(scope, receive, send))
+    assert answers == [(403, False), (200, True)]
+    assert video.read_bytes() == b"for the page"[::-1]
+    assert there.outputs.root != here.outputs.root
 
 
 def test_a_store_that_is_away_loses_nothing_and_is_said(machine: Make, way: Way) -> None:

@@ -112,7 +112,7 @@ def test_one_endpoint_is_named_and_every_other_is_private(server: Server, client
     assert about["unnamed_endpoints"] == {}
     parameters = about["named_endpoints"]["/process_talking_head"]["parameters"]
     names = ["audio", "image", "engine", "size", "seed", "face", "consent", "text", "voice", "speed", "aspect", "crop", "burn_captions",
-             "background"]  # fmt: skip
+             "background", "landmarks"]  # fmt: skip
     assert [each["parameter_name"] for each in parameters] == names
     assert all(each["parameter_has_default"] for each in parameters), "a recording is given, or a text"
     assert [each["example_input"]["path"] for each in parameters[:2]] == ["speech.wav", "portrait.png"]

@@ -24,10 +24,10 @@ KEYS = ("a key of the first one", "a key of the second one")
 ENDPOINTS = {
     "/process_talking_head": [
         "audio", "image", "engine", "size", "seed", "face", "consent", "text", "voice", "speed", "aspect", "crop", "burn_captions",
-        "background",
+        "background", "landmarks",
     ],
     "/process_talking_head_optimized": ["audio", "image", "token", "options", "text", "voice", "speed", "background"],
-    "/preload_avatar": ["image", "name", "consent", "face"],
+    "/preload_avatar": ["image", "name", "consent", "face", "landmarks"],
     "/clear_cache": ["which"],
     "/list_voices": [],
     "/list_avatars": [],

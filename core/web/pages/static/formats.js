@@ -2,11 +2,9 @@
 // browser. Here every format is offered that is promised; whether a file is what it says, the server finds out from its content.
 
 {
+  const words = element.querySelector('[data-language]').dataset;
   const KINDS = {
-    image: ['png', 'jpg', 'jpeg', 'heic', 'heif', 'avif', 'webp', 'bmp'],
-    person: ['png', 'jpg', 'jpeg', 'heic', 'heif', 'avif', 'webp', 'bmp', 'mp4', 'm4v', 'mov', 'webm', 'mkv', 'avi', 'ts', 'mts', 'm2ts', 'mpg',
-      'mpeg', 'flv', 'wmv', 'asf', 'gif'],
-    audio: ['wav', 'mp3', 'm4a', 'aac', 'flac', 'ogg', 'oga', 'opus', 'aif', 'aiff', 'webm', 'mkv', 'mp4', 'm4v', 'mov', 'wma', 'wmv'],
+    image: words.photoEndings.split(' '), person: words.personEndings.split(' '), audio: words.soundEndings.split(' '),
   };
 
   const TYPES = { image: 'image', person: 'image', audio: 'audio' }; // what the components ask for: those of persons show images only

@@ -175,7 +175,7 @@ class AvatarsTab:
             try:
                 if values[self._consent] is not True:
                     raise OptionError("The consent was not declared.", code="consent_missing")
-                options = {"face_index": values[self._picked.face]}
+                options = self._picked.framing(values)
                 inputs = AvatarInputs(uploaded(values[self._picked.photo]), str(values[self._name] or ""), options=options, consent=True)
                 job = await service.requests.avatar(inputs, owner_of_request(request))
             except Exception as error:
@@ -193,7 +193,7 @@ class AvatarsTab:
             return [gr.skip(), plain_html(texts.stopping), gr.skip(), gr.update(interactive=False)]
 
         self._cancel.click(stop, self._job, self._progress(), **quiet(queue=False))
-        inputs = {self._picked.photo, self._name, self._picked.face, self._consent}
+        inputs = {self._picked.photo, self._name, *self._picked.framing_components(), self._consent}
         return self._register.click(register, inputs, self._progress(), **quiet(concurrency_limit=None))
 
     def _wire_changes(self, tabs: Any, generate_tab: str) -> None:

@@ -58,7 +58,7 @@ class LivePerson:
         photo = uploaded(values[self.person.picked.photo])
         if photo is not None and values[self.consent] is not True:
             raise OptionError("The consent was not declared.", code="consent_missing")
-        options = {"face_index": values[self.person.picked.face]}
+        options = self.person.picked.framing(values)
         job = await service.requests.avatar(AvatarInputs(photo, options=options, consent=True), owner)
         ended = await service.jobs.ended(job.id, owner)
         if ended.error is not None:

@@ -58,6 +58,7 @@ def follow_with_stills(context: Context, person: PersonInputs, controls: Control
     follow(controls.background.picture.input, "background")
     follow(controls.fold.expand, "all")
     follow(person.picked.crop.change, "crop")
+    follow(person.picked.landmarks.change, "landmarks")
 
 
 def quiet_last() -> dict[str, Any]:
