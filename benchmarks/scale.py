@@ -49,8 +49,12 @@ SPEECH, SPEECH_S = "speech_3s.wav", 3.0
 HIT_MS = 5.0
 """A person whose registration took no longer was in memory."""
 LOOK_S = 0.1
+REPLICA = "ServeReplica:default:Renderer"
+"""What its process is called."""
 AHEAD = 2
 """Jobs that wait, for each that is made."""
+MANY = 64
+"""At the same time, so that nobody is refused."""
 PARTS = ("throughput", "live", "kill")
 
 
@@ -129,14 +133,12 @@ async def throughput(client: httpx.AsyncClient, people: list[str], slots: int, s
     return {"video_s_per_s": round(len(made) * SPEECH_S / (seconds * 2 / 3), 2), "avatar_hits": round(hits, 2), **waits(made)}
 
 
-async def kill(
-    client: httpx.AsyncClient, people: list[str], per_s: float, seconds: float, service: RayService, renderer: str
-) -> dict[str, float]:
+async def kill(client: httpx.AsyncClient, people: list[str], per_s: float, seconds: float, service: RayService) -> dict[str, float]:
     """per_s: jobs that are asked for in a second."""
     load, began_s, killed = Load(client, people), time.perf_counter(), False
     while (now_s := time.perf_counter() - began_s) < seconds:
         if not killed and now_s > seconds / 3:
-            os.kill(service.processes(renderer)[0], signal.SIGKILL)
+            os.kill(service.processes(REPLICA)[0], signal.SIGKILL)
             killed = True
         await load.ask()
         await asyncio.sleep(max(0.0, began_s + len(load.asked) / per_s - time.perf_counter()))
@@ -168,11 +170,13 @@ def service_of(replicas: int, given: argparse.Namespace) -> Iterator[RayService]
         for each in (postgres, redis, bucket):
             each.start()
         try:
-            limits = {"REQUESTS_PER_MINUTE": 10**6, "JOBS_PER_MINUTE": 10**6, "MAX_QUEUE": 500, "MAX_LIVE": 64, "OWNER_MAX_LIVE": 64}
+            at_once = {name: MANY for name in ("MAX_LIVE", "OWNER_MAX_LIVE", "UPLOADS_AT_ONCE", "OWNER_UPLOADS_AT_ONCE")}
+            limits = {"REQUESTS_PER_MINUTE": 10**6, "JOBS_PER_MINUTE": 10**6, "MAX_QUEUE": 500}
             settings = {
                 "JOBS_DATABASE": postgres.url, "REDIS_URL": redis.url, "S3_BUCKET": f"s3://{BUCKET}", "S3_ENDPOINT": bucket.url,
                 "OUTPUT_DIR": folder / "out", "CACHE_DIR": folder / "cache", "MIN_RENDERERS": replicas, "MAX_RENDERERS": replicas,
-                "RENDER_CPUS": 0.1, "API_KEYS": "", "PAGE": "false", "KEEP_RESULTS": "false", "CAPTION_RECORDINGS": "false", **limits,
+                "RENDER_CPUS": 0.1, "API_KEYS": "", "PAGE": "false", "KEEP_RESULTS": "false", "CAPTION_RECORDINGS": "false",
+                **limits, **at_once,
             }  # fmt: skip
             os.environ.update(CREDENTIALS, **{FRAME_VARIABLE: str(given.frame_ms / 1000)})
             application = "benchmarks.scale_app:app" if given.engine == "sleeping" else "deploy.ray_app:app"
@@ -196,8 +200,7 @@ async def measured(service: RayService, replicas: int, given: argparse.Namespace
             found |= await live(service.url, people[0], given.live or replicas, given.seconds / 2)
         if "kill" in given.only and replicas > 1:
             per_s = found["video_s_per_s"] / SPEECH_S / 2 if "video_s_per_s" in found else 0.5
-            name = "SleepingRenderer" if given.engine == "sleeping" else "Renderer"
-            found |= await kill(client, people, per_s, given.seconds, service, name)
+            found |= await kill(client, people, per_s, given.seconds, service)
     return found
 
 

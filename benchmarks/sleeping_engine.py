@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from core.engines.base import Registration, Session
+from core.engines.base import FrameCost, Registration, Session
 from core.engines.lite import LiteEngine
 from core.types import FPS, SAMPLE_RATE_HZ, Controls, Frame, RenderOptions, Samples
 
@@ -47,6 +47,10 @@ class SleepingSession(Session):
 
 class SleepingEngine(LiteEngine):
     """Finds and keeps faces as the lite engine does, and draws nothing."""
+
+    def frame_cost(self, registration: Registration, options: RenderOptions) -> FrameCost:
+        frame_s = float(os.environ[FRAME_S])
+        return FrameCost(frame_s, frame_s)
 
     def session(self, registration: Registration, controls: Controls, options: RenderOptions) -> SleepingSession:  # type: ignore[override]
         return SleepingSession(super().session(registration, controls, options), float(os.environ[FRAME_S]))
