@@ -14,8 +14,8 @@ from itertools import islice
 from typing import Any
 
 import cv2
-import numpy as np
 
+from core.aux_models.upright import turned_pixels
 from core.engines.base import Engine, Registration, Session
 from core.errors import AvatarError, OptionError
 from core.generation import Progress
@@ -271,7 +271,7 @@ def _moving_thumbnail(source: Video, registration: Registration) -> bytes:
 
 
 def _around_face(pixels: Frame, registration: Registration, side: int) -> Frame:
-    pixels = np.ascontiguousarray(np.rot90(pixels, registration.quarters))
+    pixels = turned_pixels(pixels, registration.quarters)
     height, width = pixels.shape[:2]
     x0, y0, x1, y1 = registration.face_box
     return cut_pixels(pixels, face_cut(width, height, (x0 * width, y0 * height, x1 * width, y1 * height)), side, side)

@@ -38,7 +38,7 @@ _SENTENCES: dict[NoticeCode, str] = {
     "captions_failed": "The words of the recording could not be found: it has no captions.",
     "transcript_unlike": "The transcript does not fit the recording, or is not in English: the lips follow the sound alone.",
     "photo_first_picture": "The file holds several pictures: the first is used.",
-    "photo_turned": "The person lies on the side in the photo: it was turned upright.",
+    "photo_turned": "The person lies or stands on the head in the photo: it was turned upright.",
     "sync_unlike": "The lips may not follow this sound (confidence {confidence}, by chance up to {least}): music, noise or several voices "
     "in the recording make speech hard to follow.",
     "sync_still": "The lips hardly move with the speech (confidence {confidence}, by chance up to {least}): the mouth may be covered, or "

@@ -1,9 +1,11 @@
 """Synthesises the held-out texts with the held-out voices: <name>.wav (16 kHz) and <name>.json (its phones).
 
-usage: python scripts/speak_heldout.py FOLDER
+usage: python scripts/speak_heldout.py FOLDER [--videos]
+
+--videos also writes <name>.mp4 of the shipped portrait.
 
 The phones file is a JSON list of [phone in IPA, start_s, end_s, kind]; kind is one of core.lite.phones.GROUPS, diphthongs and
-affricates are split into their parts. `benchmarks/lipsync.py VIDEO --phones FILE` reads it. Needs flite and espeak-ng.
+affricates are split into their parts. `benchmarks/lipsync.py FOLDER/*.mp4 --phones FOLDER/*.json` measures them. Needs flite and espeak-ng.
 """
 
 from __future__ import annotations
@@ -17,7 +19,11 @@ import soundfile
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from core.lite import phones
+from core.media.audio import load_audio
+from core.settings import Settings
+from core.studio import open_studio
 from scripts import speech_corpus, speech_texts
+from scripts.speak_voices import video
 
 
 def held_back() -> list[tuple[str, speech_corpus.Utterance]]:
@@ -44,16 +50,21 @@ def held_back() -> list[tuple[str, speech_corpus.Utterance]]:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
+    folder, videos = Path(sys.argv[1]), "--videos" in sys.argv
     folder.mkdir(parents=True, exist_ok=True)
+    settings = Settings(mark=False)
+    studio = open_studio(settings)
     for name, spoken in held_back():
         soundfile.write(folder / f"{name}.wav", spoken.samples, speech_corpus.RATE, subtype="PCM_16")
-        rows = [[p, round(s, 4), round(e, 4), phones.TABLE[p].group] for p, s, e in phones.expand(spoken.segments)]
-        (folder / f"{name}.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
-        print(f"{name}: {len(spoken.samples) / speech_corpus.RATE:.1f} s, {len(rows)} phones")
+        told = [[p, round(s, 4), round(e, 4), phones.TABLE[p].group] for p, s, e in phones.expand(spoken.segments)]
+        (folder / f"{name}.json").write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+        if videos:
+            video(studio, load_audio((folder / f"{name}.wav").read_bytes(), settings), folder / f"{name}.mp4")
+        print(f"{name}: {len(spoken.samples) / speech_corpus.RATE:.1f} s, {len(told)} phones")
+    studio.close()
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2 or sys.argv[2:] not in ([], ["--videos"]):
         raise SystemExit(__doc__)
     main()

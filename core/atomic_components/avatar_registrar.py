@@ -23,6 +23,7 @@ from core.atomic_components.registration import MAX_STORE_BYTES, DittoRegistrati
 from core.atomic_components.source_options import SourceOptions
 from core.atomic_components.video_frames import Found, MotionFields, VideoFollower, VideoFrames
 from core.aux_models.landmarks import LAYOUT_203, FaceDetector, Landmarks, check_face, check_whole, eye_attributes
+from core.aux_models.upright import UprightPhoto, turn_warnings, turned_pixels, upright
 from core.errors import FaceError, ImageError
 from core.notices import notice
 from core.optimization.resolution_optimization import bounded, source_size
@@ -95,17 +96,19 @@ class AvatarRegistrar:
         return self._video(iter(source), options, face_index, progress)
 
     def _photo(self, photo: Frame, options: SourceOptions, face_index: int, progress: Callable[[int], None]) -> DittoRegistration:
-        frame = bounded(photo, options.max_size)
+        shown = upright(bounded(photo, options.max_size), self._detector)
+        photo, frame, quarters = turned_pixels(photo, shown.quarters), shown.pixels, shown.quarters
         if options.keep_detail and 0 < options.max_size < max(photo.shape[:2]):
-            frame, face = self._detailed(photo, frame, options, face_index)
+            photo, frame, face, again = self._detailed(photo, shown, options, face_index)
+            quarters = (quarters + again) % 4
         else:
-            face = self._first(frame, face_index)
+            face = _chosen(shown, face_index)
         found = self.find(frame, face, options)
         feature, motions = (None, self.motions([found.small])) if self._both is None else self._extracted(self._both, found.small)
         progress(1)
         registration = DittoRegistration(
             _frames([found], motions), motions["kp"][0], True, [frame], [found.small], self.extract, (photo.shape[1], photo.shape[0]),
-            _warnings(found.crop.side_px),
+            (*turn_warnings(quarters), *_warnings(found.crop.side_px)), quarters=quarters,
         )  # fmt: skip
         if feature is not None:
             registration.give_feature(0, feature)
@@ -141,26 +144,27 @@ class AvatarRegistrar:
             warnings += (notice("video_cut", seconds=f"{len(kept.pictures) / FPS:.0f}"),)
         return DittoRegistration(_frames(kept.found(), smooth), sc, False, kept.pictures, kept.crops, self.extract, size, warnings, shown)
 
-    def _first(self, frame: Frame, face_index: int) -> Landmarks:
-        faces = self._detector(frame)
-        check_face(len(faces), face_index)
-        check_whole(faces[face_index].points, frame)
-        return faces[face_index]
-
-    def _detailed(self, photo: Frame, frame: Frame, options: SourceOptions, face_index: int) -> tuple[Frame, Landmarks]:
-        """`frame`, the photo at its bounded size, where the crop has its 512 pixels there; else the photo at the size where it has."""
+    def _detailed(
+        self, photo: Frame, shown: UprightPhoto[Landmarks], options: SourceOptions, face_index: int
+    ) -> tuple[Frame, Frame, Landmarks, int]:
+        """The photo; it at its bounded size (`shown`) where the crop has its 512 pixels there, else at the size where it has; the face in
+        that; and the quarters by which both were turned further.
+        """
+        frame = shown.pixels
         try:
-            face = self._first(frame, face_index)
+            face = _chosen(shown, face_index)
             if Crop.around(face, CROP_PX, options.crop_scale).side_px >= CROP_PX:
-                return frame, face
+                return photo, frame, face, 0
         except FaceError:
             pass  # too small at this size, maybe
-        face = self._first(photo, face_index)
+        closer = upright(photo, self._detector)
+        photo, frame = closer.pixels, turned_pixels(frame, closer.quarters)
+        face = _chosen(closer, face_index)
         longer = max(photo.shape[:2])
         wanted = min(longer, math.ceil(longer * CROP_PX / Crop.around(face, CROP_PX, options.crop_scale).side_px))
         if wanted > max(frame.shape[:2]):
             frame = cv2.resize(photo, source_size(photo.shape[1], photo.shape[0], wanted), interpolation=cv2.INTER_AREA)
-        return frame, face.scaled(frame.shape[1] / photo.shape[1], frame.shape[0] / photo.shape[0])
+        return photo, frame, face.scaled(frame.shape[1] / photo.shape[1], frame.shape[0] / photo.shape[0]), closer.quarters
 
     def find(self, frame: Frame, first: Landmarks, options: SourceOptions) -> Found:
         """The face that `first` marks in the frame, its crop and its eyes. Raises FaceError."""
@@ -209,6 +213,12 @@ class AvatarRegistrar:
         """(256, 256, 3) uint8 RGB -> (1, 32, 16, 64, 64), its appearance."""
         with torch.inference_mode():
             return self._appearance(network_input([crop]).to(self._device))
+
+
+def _chosen(photo: UprightPhoto[Landmarks], face_index: int) -> Landmarks:
+    check_face(len(photo.faces), face_index)
+    check_whole(photo.faces[face_index].points, photo.pixels)
+    return photo.faces[face_index]
 
 
 def _on_machine(info: Any, n: int) -> dict[str, Array]:

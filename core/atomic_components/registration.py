@@ -129,8 +129,9 @@ class DittoRegistration:
         source_size_px: tuple[int, int],
         warnings: tuple[str, ...] = (),
         shown: ShownFrames | None = None,
+        quarters: int = 0,
     ) -> None:
-        """shown: which frames of a video are animated; None: all."""
+        """shown: which frames of a video are animated; None: all. quarters: as of `UprightPhoto`."""
         self.frames = tuple(frames)
         self.shown = shown or ShownFrames((None,) * len(frames), np.ones(len(frames), np.float32))
         self.is_image = is_image
@@ -143,7 +144,7 @@ class DittoRegistration:
         )
         self.height, self.width = pictures[0].shape[:2]
         self.source_width, self.source_height = source_size_px
-        self.warnings = warnings
+        self.warnings, self.quarters = warnings, quarters
         self._pictures, self._crops, self._extract = pictures, crops, extract
         self.listening = KeptArrays(MAX_LISTENING_BYTES)
         self._features: OrderedDict[int, torch.Tensor] = OrderedDict()

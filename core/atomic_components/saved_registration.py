@@ -44,6 +44,7 @@ def saved(registration: DittoRegistration) -> tuple[dict[str, NDArray[Any]], dic
         "source_size": [registration.source_width, registration.source_height],
         "warnings": list(registration.warnings),
         "why": list(registration.shown.why),
+        "quarters": registration.quarters,
     }
     return arrays, values
 
@@ -71,7 +72,9 @@ def restored(
     source_size = (int(values["source_size"][0]), int(values["source_size"][1]))
     warnings = tuple(values["warnings"])
     if values["is_image"]:
-        kept = DittoRegistration(frames, arrays["sc"], True, [arrays["picture"]], [arrays["crop"]], extract, source_size, warnings)
+        kept = DittoRegistration(
+            frames, arrays["sc"], True, [arrays["picture"]], [arrays["crop"]], extract, source_size, warnings, quarters=values["quarters"]
+        )
         kept.give_feature(0, torch.from_numpy(arrays["feature"]).to(device))
         return kept
     size = (int(values["size"][0]), int(values["size"][1]))

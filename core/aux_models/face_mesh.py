@@ -6,7 +6,6 @@ Model: face_landmarker.task (Google, Apache-2.0), shipped in `assets/`. Mesh ind
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.aux_models.face_candidates import PER_BOX, Candidate, CandidateFinder
 from core.aux_models.landmarks import MAX_FACES, Landmarks, Layout
 from core.aux_models.task_lifetime import keep_until_unused
 from core.errors import EngineUnavailable
@@ -29,18 +29,8 @@ from core.types import Frame
 MODEL_PATH = Path(__file__).resolve().parents[2] / "assets" / "face_landmarker.task"
 DETECTION_SIDE_PX = 1280
 """Photos are searched at this longer side; the points are refined on the face's own pixels afterwards."""
-PARTS = (1, 2, 4, 7)
-"""Parts in each direction that a picture is searched in, one division after the other; each is larger than its share: they overlap."""
-MIN_PART_PX = 256
-"""Faces that would be missed in parts of this size have too few pixels to animate."""
-SMALL_PART_PX, SMALL_PART_STEP = 448, 0.72
-"""The last parts that a large picture is searched in, and how far one begins behind the other, in sides: a face of 100 pixels is in one of
-them whole, and large enough for the detector, which misses what is below a sixth of its picture.
-"""
-PART_SIDE_PX = 320
-"""Parts are searched at this size: the detector's own is 128, the mesh takes 192 pixels of face."""
-FLAT = 4.0
-"""Standard deviation of each colour of a part, 0..255, below which nobody can be in it."""
+LEAST_SIDE_PX = 320
+"""Smaller pictures are enlarged: the mesh network takes 192 pixels of face."""
 CLOSE, ALIKE = 0.04, 0.1
 """Of the distance between the eyes: how far five points of a face (eyes, nose, lips, chin) move on the average when it is looked at again,
 mirrored or tilted. Faces of photos, paintings and drawings: mostly 0.03 and less, small ones from the side 0.1; what only looks like one
@@ -49,6 +39,10 @@ once: more in several looks, or it is not found again.
 LOOKS = ((1.0, 0.0, True), (1.0, 20.0, False), (1.0, -20.0, False), (1.28, 0.0, False), (0.83, 0.0, False))
 """How a face is looked at again: size of the cut, degrees, mirrored. It is one where all looks but one agree."""
 LOOK_PX = 320
+MOST_MISSED, MOST_SMALL = 8, 32
+"""The search for small faces, the likeliest places first, ends at so many places without a face among parts of one size, as texture has
+hundreds of them, and at so many faces.
+"""
 
 LEFT_EYE_OUTER, RIGHT_EYE_OUTER = 33, 263
 FACE_OVAL = (
@@ -67,6 +61,8 @@ _STEADY, _STEADY_MIRRORED = (33, 263, 1, 13, 152), (263, 33, 1, 13, 152)
 """Outer corners of the eyes, nose, lips and chin; and what they are taken for in a mirror."""
 _CUT = 1.8
 """Side of the cut that a face is refined in, in sides of its box."""
+CONFIDENCE = 0.4
+"""Of the detector, from which on a face is looked at more closely."""
 _APART_MS = 1_000_000
 """Between the frames of a video, as MediaPipe is told: at 40 ms it would smooth the points, which then lag half a frame behind a head."""
 
@@ -146,6 +142,11 @@ class Landmarker:
             self._time_ms += _APART_MS
             return self._landmarker.detect_for_video(image, self._time_ms)
 
+    def candidate_finder(self, min_confidence: float) -> CandidateFinder:
+        """Its detector, for pictures in which it is run on many parts."""
+        with quiet_native_log():
+            return CandidateFinder(self._mp, MODEL_PATH, min_confidence)
+
     def close(self) -> None:
         """Frees the network."""
         with self._lock:
@@ -170,7 +171,8 @@ class FaceFinder:
     """Holds the loaded landmarker. Thread-safe."""
 
     def __init__(self) -> None:
-        self._landmarker = Landmarker(min_confidence=0.4, whole=True)
+        self._landmarker = Landmarker(CONFIDENCE, whole=True)
+        self._candidates = self._landmarker.candidate_finder(CONFIDENCE)
 
     def find(self, pixels: Frame) -> list[Face]:
         """Faces of a (H, W, 3) uint8 RGB photo, the largest first, points refined on each face's own pixels."""
@@ -190,28 +192,25 @@ class FaceFinder:
 
         Where the first were found in parts, smaller parts are searched once more: others beside them may be smaller yet.
         """
-        height, width = pixels.shape[:2]
-        found: list[Face] = []
-        for parts in _parts(width, height):
-            enough = bool(found)
-            seen = _distinct(self._in_parts(pixels, parts, DETECTION_SIDE_PX if len(parts) == 1 else PART_SIDE_PX))
-            refined = [self._refine(pixels, face) or face for face in seen if not any(_same(face, known) for known in found)]
-            found += [face for face in refined if self._is_face(pixels, face)]
-            if enough or (found and len(parts) == 1):
+        seen = _distinct(self.detect(pixels))
+        found = [face for face in (self._refine(pixels, each) or each for each in seen) if self._is_face(pixels, face)]
+        if found:
+            return found
+        for candidates in self._candidates.search(pixels):
+            enough, missed = bool(found), 0
+            for candidate in candidates:
+                if missed == MOST_MISSED or len(found) == MOST_SMALL:
+                    break
+                if any(candidate.is_at(*known.points[:, :2].mean(axis=0)) for known in found):
+                    continue
+                face = self._at(pixels, candidate)
+                if face is None or not self._is_face(pixels, face):
+                    missed += 1
+                elif not any(_same(face, known) for known in found):
+                    found.append(face)
+            if enough:
                 break
         return _distinct(found)
-
-    def _in_parts(self, pixels: Frame, parts: Sequence[tuple[int, int, int, int]], most_px: int) -> list[Face]:
-        """The faces in parts of one size, of which those that look even are passed over."""
-        x0, y0, x1, y1 = parts[0]
-        scale = _search_scale(max(x1 - x0, y1 - y0), most_px)
-        shown = _resized(pixels, scale)  # once for all of them: they overlap
-        found: list[Face] = []
-        for x0, y0, x1, y1 in parts:
-            part = np.ascontiguousarray(shown[round(y0 * scale) : round(y1 * scale), round(x0 * scale) : round(x1 * scale)])
-            if len(parts) == 1 or cv2.meanStdDev(part)[1].max() >= FLAT:
-                found += self._detect(part, scale, x0, y0)
-        return found
 
     def _is_face(self, pixels: Frame, face: Face) -> bool:
         """Whether it is at the same place when it is looked at again, mirrored and tilted: the detector alone sees faces in craters."""
@@ -247,18 +246,28 @@ class FaceFinder:
     def _refine(self, pixels: Frame, face: Face) -> Face | None:
         """The same face, found again in a cut of its own pixels; None if it is not found there."""
         x0, y0, x1, y1 = face.box
-        half = _CUT / 2 * max(x1 - x0, y1 - y0)
-        cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
-        height, width = pixels.shape[:2]
-        box = max(0, round(cx - half)), max(0, round(cy - half)), min(width, round(cx + half)), min(height, round(cy + half))
-        candidates = self._detect_in(pixels, *box)
+        candidates = self._around(pixels, (x0 + x1) / 2, (y0 + y1) / 2, _CUT * max(x1 - x0, y1 - y0))
         near = [other for other in candidates if _same(face, other)]
         return max(near, key=lambda other: other.interocular_px, default=None)
 
-    def _detect_in(self, pixels: Frame, x0: int, y0: int, x1: int, y1: int) -> list[Face]:
-        part = pixels[y0:y1, x0:x1]
-        scale = _search_scale(max(part.shape[:2]), DETECTION_SIDE_PX)
-        return self._detect(np.ascontiguousarray(_resized(part, scale)), scale, x0, y0)
+    def _at(self, pixels: Frame, candidate: Candidate) -> Face | None:
+        """The face at a place where the detector saw one; None where there is none."""
+        faces = self._around(pixels, candidate.x, candidate.y, PER_BOX * candidate.side, LOOK_PX)
+        face = min(faces, key=lambda face: candidate.distance(*face.points[:, :2].mean(axis=0)), default=None)
+        return None if face is None else self._refine(pixels, face) or face
+
+    def _around(self, pixels: Frame, x: float, y: float, side: float, most_px: int = DETECTION_SIDE_PX) -> list[Face]:
+        """The faces in a square cut around (x, y), which is looked at with so many pixels a side at most."""
+        height, width = pixels.shape[:2]
+        half = side / 2
+        box = max(0, round(x - half)), max(0, round(y - half)), min(width, round(x + half)), min(height, round(y + half))
+        return self._detect_in(pixels, *box, most_px)
+
+    def _detect_in(self, pixels: Frame, x0: int, y0: int, x1: int, y1: int, most_px: int = DETECTION_SIDE_PX) -> list[Face]:
+        step = max(1, max(y1 - y0, x1 - x0) // (4 * most_px))  # pixels enough are left to average
+        part = pixels[y0:y1:step, x0:x1:step]
+        scale = _search_scale(max(part.shape[:2]), most_px)
+        return self._detect(np.ascontiguousarray(_resized(part, scale)), scale / step, x0, y0)
 
     def _detect(self, pixels: Frame, scale: float = 1.0, x0: int = 0, y0: int = 0) -> list[Face]:
         return faces_of(self._landmarker(pixels), pixels, scale, x0, y0)
@@ -297,8 +306,7 @@ def _angles_deg(matrix: NDArray[np.floating[Any]]) -> tuple[float, float, float]
 
 
 def _search_scale(side_px: int, most_px: int) -> float:
-    """Small pictures are enlarged: the mesh network works on 192 pixels of face anyway."""
-    return most_px / side_px if side_px > most_px else max(1.0, PART_SIDE_PX / side_px)
+    return most_px / side_px if side_px > most_px else max(1.0, LEAST_SIDE_PX / side_px)
 
 
 def _resized(pixels: Frame, scale: float) -> Frame:
@@ -306,25 +314,6 @@ def _resized(pixels: Frame, scale: float) -> Frame:
         return pixels
     resized: Frame = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     return resized
-
-
-def _parts(width: int, height: int) -> Iterator[list[tuple[int, int, int, int]]]:
-    """x0, y0, x1, y1 of the overlapping parts that a picture is searched in: the whole, then ever smaller ones."""
-    for n in PARTS:
-        share = 2 / (n + 1)
-        if n > 1 and share * max(height, width) < MIN_PART_PX:
-            return
-        yield _overlapping(width, height, n, n, round(share * width), round(share * height))
-    if 2 / (PARTS[-1] + 1) * max(width, height) > SMALL_PART_PX:
-        step = SMALL_PART_PX * SMALL_PART_STEP
-        columns, rows = (1 + max(0, math.ceil((side - SMALL_PART_PX) / step)) for side in (width, height))
-        yield _overlapping(width, height, columns, rows, SMALL_PART_PX, SMALL_PART_PX)
-
-
-def _overlapping(width: int, height: int, columns: int, rows: int, across: int, down: int) -> list[tuple[int, int, int, int]]:
-    lefts = [round(column * max(0, width - across) / max(columns - 1, 1)) for column in range(columns)]
-    tops = [round(row * max(0, height - down) / max(rows - 1, 1)) for row in range(rows)]
-    return [(x, y, min(width, x + across), min(height, y + down)) for y in tops for x in lefts]
 
 
 def _apart(a: NDArray[np.float32], b: NDArray[np.float32], face: Face) -> float:
@@ -363,7 +352,7 @@ def quiet_native_log() -> Iterator[None]:
             os.dup2(kept, 2)
             os.close(kept)
             log.seek(0)
-            native = (b"W0000", b"I0000", b"INFO: Created TensorFlow", b"WARNING: Logging before", b"WARNING: All log messages")
+            native = (b"W0000", b"I0000", b"INFO: Created TensorFlow", b"INFO: [", b"WARNING: Logging before", b"WARNING: All log messages")
             for line in log.read().splitlines(keepends=True):
                 if not line.startswith(native):
                     os.write(2, line)

@@ -6,6 +6,7 @@ Sets: 106 points (InsightFace `2d106det`), 203 points (LivePortrait, arXiv:2407.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -55,6 +56,12 @@ class Landmarks:
         """(2,): the middle between the corners of the mouth."""
         centre: Array = self.points[list(self.layout.mouth)].mean(axis=0)
         return centre
+
+    @property
+    def roll_deg(self) -> float:
+        """Of the head in its picture, by the way from its eyes to its mouth; positive is counterclockwise."""
+        down = self.mouth_centre - self.eye_centre
+        return math.degrees(math.atan2(float(down[0]), float(down[1])))
 
     def scaled(self, factor_x: float, factor_y: float) -> Landmarks:
         """The same face after the picture was resized."""

@@ -264,7 +264,7 @@ class DittoRegistered(Registration):
     """A registered source as the studio keeps it."""
 
     def __init__(self, source: DittoRegistration, warnings: tuple[str, ...]) -> None:
-        self.source, self.warnings = source, warnings
+        self.source, self.warnings, self.quarters = source, warnings, source.quarters
 
     @property
     def nbytes(self) -> int:

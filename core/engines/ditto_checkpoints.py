@@ -13,7 +13,7 @@ from core.engines.ditto_networks import NETWORKS
 from core.errors import EngineUnavailable, TalkingHeadError
 from core.optimization.gpu_optimization import Placement, describe
 
-FORMAT = 4
+FORMAT = 5
 """Counts changes of this engine's code that change its frames."""
 DIGEST_BYTES = 1 << 16
 """The bytes at the beginning, middle and end of each checkpoint that go into the revision, beside its size; so 2 GB need not be read."""

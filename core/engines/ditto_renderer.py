@@ -18,6 +18,7 @@ from core.atomic_components.motion_stitch import StitchedFrame
 from core.atomic_components.putback import Canvas, DeviceCanvas
 from core.atomic_components.registration import DittoRegistration
 from core.atomic_components.warp_f3d import WarpF3D
+from core.aux_models.upright import with_crop_turned
 from core.engines.render_server import FrameRequest, RenderServer
 from core.optimization.gpu_optimization import Placement
 from core.optimization.kept_arrays import KeptArrays
@@ -46,6 +47,7 @@ class DittoRenderer:
 
     def __init__(self, source: DittoRegistration, warp: WarpF3D, decode: DecodeF3D, placement: Placement, render: RenderOptions) -> None:
         self._source, self._warp, self._decode, self._placement = source, warp, decode, placement
+        render = with_crop_turned(render, source.quarters)
         shown = framed(source.width, source.height, source.face_box, render)
         self.width, self.height, self.warnings = shown.width, shown.height, shown.warnings
         self._cut = None if shown.cut == Cut(0, 0, source.width, source.height) else shown.cut

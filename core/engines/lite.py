@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from core.aux_models.face_mesh import Face, FaceFinder
 from core.aux_models.landmarks import check_face, check_whole
 from core.aux_models.person_mask import PersonFinder
+from core.aux_models.upright import UprightPhoto, upright, with_crop_turned
 from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, ignore_progress
 from core.engines.capabilities import LITE, LITE_PHOTO_ONLY
 from core.engines.lite_clip import LiteClipRegistration, LiteClipSession, register_clip
@@ -36,7 +37,6 @@ from core.lite.person_in_photo import PersonInPhoto
 from core.lite.photo_quality import face_warnings
 from core.lite.renderer import Renderer
 from core.lite.speech_encoder import ENCODER_PATH
-from core.lite.upright import UprightPhoto, turned, upright
 from core.lite.whole_mouth import WHOLE_PATH
 from core.media.source import Clip
 from core.notices import notice
@@ -114,9 +114,7 @@ class LiteRegistration(Registration):
     def framed(self, options: RenderOptions) -> Framed:
         """What a video with these options shows."""
         height, width = self.pixels.shape[:2]
-        if self.quarters and options.crop is not None:
-            options = dataclasses.replace(options, crop=turned(options.crop, self.quarters))
-        return framed(width, height, self.face.box, options)
+        return framed(width, height, self.face.box, with_crop_turned(options, self.quarters))
 
 
 class LiteSession(LiteMouthSession):
@@ -170,7 +168,7 @@ class LiteEngine(Engine):
         if landmarks is not None:
             face = _marked_face(photo, landmarks)
             return [preview_of(UprightPhoto(photo.pixels, [face]), face)]
-        shown = UprightPhoto(photo.pixels, self._finder.find(photo.pixels)) if of_video else upright(photo.pixels, self._finder)
+        shown = UprightPhoto(photo.pixels, self._finder.find(photo.pixels)) if of_video else upright(photo.pixels, self._finder.find)
         check_face(len(shown.faces), 0)
         return [preview_of(shown, face) for face in shown.faces]
 
@@ -182,7 +180,7 @@ class LiteEngine(Engine):
         if framing.landmarks is not None:
             face = _marked_face(photo, framing.landmarks)
             return LiteRegistration(photo.pixels, face, face_warnings(photo.pixels, face), UNCORRECTED, self._people)
-        shown = upright(photo.pixels, self._finder)
+        shown = upright(photo.pixels, self._finder.find)
         check_face(len(shown.faces), framing.face_index)
         face = shown.faces[framing.face_index]
         check_whole(face.points, shown.pixels)

@@ -84,7 +84,7 @@ class ReplicaRegistration(Registration):
 
     def __init__(self, replica: Engine, registration: Registration) -> None:
         self.replica, self.registration = replica, registration
-        self.warnings = registration.warnings
+        self.warnings, self.quarters = registration.warnings, registration.quarters
 
     @property
     def nbytes(self) -> int:

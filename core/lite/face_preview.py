@@ -8,9 +8,9 @@ from typing import get_args
 
 from core.aux_models.face_mesh import Face
 from core.aux_models.landmarks import check_whole
+from core.aux_models.upright import UprightPhoto
 from core.errors import FaceError
 from core.lite.photo_quality import face_warnings
-from core.lite.upright import UprightPhoto
 from core.optimization.resolution_optimization import Box, cut_pixels, face_cut, framed, kept_box
 from core.picture_options import Aspect, Crop
 from core.types import Frame, RenderOptions
@@ -34,7 +34,7 @@ class FacePreview:
     parts: Mapping[str, Crop]
 
 
-def preview_of(photo: UprightPhoto, face: Face) -> FacePreview:
+def preview_of(photo: UprightPhoto[Face], face: Face) -> FacePreview:
     """face: one of the photo's."""
     pixels = photo.pixels
     height, width = pixels.shape[:2]

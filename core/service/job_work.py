@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -194,13 +193,13 @@ class JobWork:
         """It is spoken while it is shown."""
 
         def told(audio: SpokenAudio) -> None:
-            running.note(_spoken_captions(said, audio.words))
+            running.note(_spoken_captions(said, audio.words, audio.spoken_s))
 
         running.report(Progress("speech"))
         with closing(self._texts.coming(said, request.owner, told)) as audio:
             audio.start()
             result = self._stream(running, dataclasses.replace(request, audio=audio), audio.close)
-            return {**result, **_spoken_captions(said, audio.words)}
+            return {**result, **_spoken_captions(said, audio.words, audio.spoken_s)}
 
     def _stream(self, running: Running, request: Request, stop: Callable[[], None] = lambda: None) -> Mapping[str, Any]:
         """stop: called too where the job is cancelled."""
@@ -251,8 +250,8 @@ class JobWork:
         return read_source(self._inputs.path(record.id, record.request["image"]), self._settings)
 
 
-def _spoken_captions(said: SpokenText, words: Sequence[Word], total_s: float = math.inf) -> dict[str, Any]:
-    """What the result of a job tells about its text."""
+def _spoken_captions(said: SpokenText, words: Sequence[Word], total_s: float) -> dict[str, Any]:
+    """What the result of a job tells about its text. total_s: of its speech, as far as it was spoken."""
     return {"voice": said.voice, **told_captions(words if said.captions else (), total_s)}
 
 

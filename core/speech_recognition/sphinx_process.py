@@ -33,6 +33,8 @@ MOST_S, PAUSE_S = 12.0, 0.25
 _FRAMES_A_SECOND = 100
 BEAM = 1e-80
 """Of alignment: wider than usual, for voices that the network does not know, such as a machine's."""
+SCORE_STEP = 1024
+"""The first pass counts logarithms of likelihoods in such steps (SENSCR_SHIFT of the library, 10 bits)."""
 LEAST_PHONE_S = 0.03
 """The network has three states for each phone, of a frame at least: what is longer does not fit, and is not tried."""
 _EDGE_S, _NOISE = 0.4, 30.0
@@ -70,8 +72,10 @@ def words(decoder: Any, samples: Pcm, at_s: float, parent: int) -> list[Heard]:
 
 
 def aligned(samples: Pcm, said: list[str], pronunciations: dict[str, str]) -> dict[str, Any]:
-    """Each phone is a word of the grammar: the library's own second pass, from words to phones, fails on every other recording."""
-    decoder = pocketsphinx.Decoder(lm=None, loglevel="FATAL", beam=BEAM, pbeam=BEAM, wbeam=BEAM, silprob=1e-3)
+    """Each phone is a word of the grammar: the library's own second pass, from words to phones, fails on every other recording. So does its
+    search for the best path among those that the first pass left (`bestpath`): for a grammar that is one sequence it finds nothing better.
+    """
+    decoder = pocketsphinx.Decoder(lm=None, loglevel="FATAL", beam=BEAM, pbeam=BEAM, wbeam=BEAM, silprob=1e-3, bestpath=False)
     spelled = [(decoder.lookup_word(word) or pronunciations.get(word, "")).split() for word in said]
     if unknown := [word for word, phones in zip(said, spelled, strict=True) if not phones]:
         return {"unknown": list(dict.fromkeys(unknown))}
@@ -88,7 +92,7 @@ def aligned(samples: Pcm, said: list[str], pronunciations: dict[str, str]) -> di
         begin, end = (min(max(at / _FRAMES_A_SECOND - _EDGE_S, 0.0), duration_s) for at in (each.start_frame, each.end_frame + 1))
         name = each.word.removeprefix(_PHONE) if each.word.startswith(_PHONE) else ""
         if end > begin and each.word not in ("<s>", "</s>"):
-            found.append((name, begin, end, math.log(max(each.ascore, 1e-300)) / (each.end_frame + 1 - each.start_frame)))
+            found.append((name, begin, end, SCORE_STEP * math.log(each.ascore) / (each.end_frame + 1 - each.start_frame)))
     whole = sum(bool(name) for name, *_ in found) == sum(counts)
     return {"words": counts, "phones": found if whole else []}
 

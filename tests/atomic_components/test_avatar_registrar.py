@@ -117,6 +117,9 @@ def test_a_small_face_in_a_large_photo_keeps_its_pixels(registrar: AvatarRegistr
     own = np.array(kept.face_box) / kept.width, np.array(shrunk.face_box) / shrunk.width
     np.testing.assert_allclose(*own, atol=0.002)
     assert registrar.register(photo, SourceOptions(max_size=0)).width == 3000
+    lying = registrar.register(np.ascontiguousarray(np.rot90(photo)))
+    assert (lying.width, lying.height, lying.quarters) == (kept.width, kept.height, 3)
+    np.testing.assert_array_equal(lying.crop(0), kept.crop(0))
 
 
 def test_a_large_face_is_registered_as_published(registrar: AvatarRegistrar, astronaut: Frame) -> None:

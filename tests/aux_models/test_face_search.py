@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.aux_models.face_mesh import FaceFinder
+from core.aux_models.face_candidates import Candidate
+from core.aux_models.face_mesh import MOST_MISSED, Face, FaceFinder
 from core.media.image import load_image
 from core.settings import Settings
 from tests.support.paths import ASSETS, PORTRAIT, ROOT
@@ -70,6 +71,26 @@ def test_a_small_face_beside_what_only_looks_like_one_is_found(finder: FaceFinde
     """What was seen in the whole picture is no reason to look no closer."""
     shown = on(cv2.resize(colour_wheel(), (1200, 1200)), portrait, 310, 850, 850)
     assert [round(face.interocular_px) for face in finder.find(shown)] == [pytest.approx(FOUND_PX, abs=2)]
+
+
+def test_texture_with_hundreds_of_likely_places_is_looked_at_in_few(
+    finder: FaceFinder, portrait: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """A real face is likelier than they are once it is looked at more closely, and found."""
+    blobs = np.random.default_rng(0).integers(0, 255, (75, 100, 3), dtype=np.uint8)
+    ground = cv2.resize(blobs, (4000, 3000), interpolation=cv2.INTER_CUBIC)
+    looked, look = [], FaceFinder._at
+
+    def counted(self: FaceFinder, pixels: NDArray[np.uint8], candidate: Candidate) -> Face | None:
+        looked.append(candidate)
+        return look(self, pixels, candidate)
+
+    monkeypatch.setattr(FaceFinder, "_at", counted)
+    assert finder.find(ground) == []
+    shown = list(finder._candidates.search(ground))
+    assert max(map(len, shown)) > MOST_MISSED
+    assert len(looked) <= MOST_MISSED * len(shown)
+    assert [round(face.interocular_px) for face in finder.find(on(ground, portrait, 310, 2000, 900))] == [pytest.approx(FOUND_PX, abs=2)]
 
 
 @pytest.mark.parametrize("name", ["portrait.png", "examples/painting.jpg", "examples/drawing.png"])

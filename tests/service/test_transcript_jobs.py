@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from core.errors import OptionError
 from core.given_speech import GivenSpeech
 from core.lite.mouth import APERTURE, MouthTracker
 from core.lite.phones import TABLE, expand
+from core.media.audio import load_audio
 from core.media.sound_file import wav_file
 from core.notices import notice
 from core.service.job_views import JobView
@@ -30,9 +32,10 @@ from core.speech_synthesis.recording import spoken
 from core.speech_synthesis.speaker import Speaker
 from core.studio import Studio
 from core.types import FPS, MAX_TRANSCRIPT_CHARS, SAMPLE_RATE_HZ, Audio, Phone
-from tests.support.paths import PORTRAIT
+from tests.support.paths import PORTRAIT, ROOT
 from tests.support.serving import wait_for
 
+DATA = ROOT / "tests/data"
 TEXT = "My brother Peter moves five big boxes to the pub."
 UNLIKE = notice("transcript_unlike")
 VOICES = ("af_heart", "espeak-en-us")
@@ -106,6 +109,21 @@ def test_lips_meet_where_the_transcript_says_so(recordings: dict[str, Audio], vo
     found = [(phone.ipa, phone.start_s) for phone in heard.phones if phone.ipa in ("p", "b", "m")]
     assert [ipa for ipa, _ in found] == [ipa for ipa, _ in known]
     assert np.median([abs(a - b) for (_, a), (_, b) in zip(found, known, strict=True)]) <= 0.05
+
+
+def test_phones_are_where_another_synthesiser_says(settings: Settings) -> None:
+    """A voice of diphones from the nineties, whose phones' times are known."""
+    audio = load_audio((DATA / "kal16_lips.flac").read_bytes(), settings)
+    heard = aligned(audio, "My mother put a map above the lamp. Five wolves ate soup.")
+    assert heard.warnings == ()
+    told = json.loads((DATA / "kal16_lips.json").read_text(encoding="utf-8"))
+    both = [
+        [(ipa, start_s) for ipa, start_s in phones if ipa in ("p", "m", "f", "w")]
+        for phones in (((ipa, start_s) for ipa, start_s, *_ in told), ((phone.ipa, phone.start_s) for phone in heard.phones))
+    ]
+    assert [ipa for ipa, _ in both[0]] == [ipa for ipa, _ in both[1]]
+    apart = [abs(a - b) for (_, a), (_, b) in zip(*both, strict=True)]
+    assert (np.median(apart) <= 0.03, max(apart) <= 0.1) == (True, True), apart
 
 
 def test_a_job_draws_the_words_and_has_captions_of_them(service: Service, recordings: dict[str, Audio]) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import socket
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below those that the system gives to outgoing connections, one of which would take it while its server is away."""
+    for port in random.sample(range(20_000, 32_768), 1000):
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue
+    raise OSError("there is no free port")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 
@@ -49,16 +51,20 @@ class RayService:
 
 
 @contextmanager
-def ray_service(folder: Path, settings: Mapping[str, str]) -> Iterator[RayService]:
-    """settings: without their prefix. Answers when the block begins."""
+def ray_service(folder: Path, settings: Mapping[str, str], machines: Sequence[Mapping[str, str]] = ()) -> Iterator[RayService]:
+    """settings: without their prefix. machines: nodes of one core each, with these in their environments; none: one node, with all cores.
+    Answers when the block begins.
+    """
     cluster, port, log = tempfile.mkdtemp(prefix="ray-"), free_port(), folder / "ray.log"
     ours = {f"TALKING_HEAD_{name}": value for name, value in {"API_KEYS": KEY, "PORT": str(port), "PAGE_SIZE": "320", **settings}.items()}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # no other program of this machine joins it
+    environment |= {"RAY_TMPDIR": cluster, "HOME": cluster, **token, **ours}
     command = [str(Path(sys.executable).with_name("serve")), "run", "deploy.ray_app:app"]
     with log.open("wb") as stream:
-        process = subprocess.Popen(
-            command, stdout=stream, stderr=subprocess.STDOUT, cwd=ROOT, env={**environment, "RAY_TMPDIR": cluster, "HOME": cluster, **ours},
-        )  # fmt: skip
+        if machines:
+            environment["RAY_ADDRESS"] = _start_nodes(machines, environment, stream)
+        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, cwd=ROOT, env=environment)
     service = RayService(process, port, cluster, log)
     try:
         with service.client() as client:
@@ -71,6 +77,18 @@ def ray_service(folder: Path, settings: Mapping[str, str]) -> Iterator[RayServic
         for pid in service.processes():
             os.kill(pid, signal.SIGKILL)
         shutil.rmtree(cluster, ignore_errors=True)
+
+
+def _start_nodes(machines: Sequence[Mapping[str, str]], environment: Mapping[str, str], log: BinaryIO) -> str:
+    """The cluster's address."""
+    address = f"127.0.0.1:{free_port()}"
+    ray = [str(Path(sys.executable).with_name("ray")), "start", "--num-cpus=1", "--node-ip-address=127.0.0.1"]
+    ray += [f"--object-store-memory={100 * 2**20}", "--disable-usage-stats", "--include-log-monitor=false"]
+    which = ["--head", f"--port={address.split(':')[1]}", "--include-dashboard=false"]
+    for machine in machines:
+        subprocess.run([*ray, *which], check=True, stdout=log, stderr=log, cwd=ROOT, env={**environment, **machine}, timeout=START_S)
+        which = [f"--address={address}"]
+    return address
 
 
 def answers(client: httpx.Client) -> bool:

@@ -66,12 +66,14 @@ class S3Server:
 
 
 class Way:
-    """A port that leads to another. While it is `cut`, nothing is taken, and what is under way ends. delay_s: before each piece goes on."""
+    """A port that leads to another. While it is `cut`, nothing is taken, and what is under way ends. delay_s: before each piece goes on.
+    late_s: before each answer comes back.
+    """
 
     def __init__(self, port: int) -> None:
         self._to = port
         self.port = free_port()
-        self.delay_s = 0.0
+        self.delay_s = self.late_s = 0.0
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._server: socket.socket | None = None
@@ -104,14 +106,19 @@ class Way:
                 return
             with self._lock:
                 self._open |= {here, there}
-            for one, other, slow in ((here, there, True), (there, here, False)):
-                threading.Thread(target=self._carry, args=(one, other, slow), daemon=True).start()
+            asked = threading.Event()
+            for one, other, asks in ((here, there, True), (there, here, False)):
+                threading.Thread(target=self._carry, args=(one, other, asks, asked), daemon=True).start()
 
-    def _carry(self, one: socket.socket, other: socket.socket, slow: bool) -> None:
+    def _carry(self, one: socket.socket, other: socket.socket, asks: bool, asked: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while data := one.recv(65_536):
-                if slow and self.delay_s:
+                if asks:
+                    asked.set()
                     time.sleep(self.delay_s)
+                elif asked.is_set():
+                    asked.clear()
+                    time.sleep(self.late_s)
                 other.sendall(data)
         for each in (one, other):
             with contextlib.suppress(OSError):

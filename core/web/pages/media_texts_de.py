@@ -95,7 +95,7 @@ NOTICES = NoticeTexts(
     background_kept="Die Person war nicht vom Hintergrund zu trennen; er bleibt, wie er ist.",
     transcript_unlike="Der Wortlaut passt nicht zur Aufnahme oder ist nicht englisch, daher folgen die Lippen nur dem Klang.",
     photo_first_picture="Die Datei enthält mehrere Bilder: Das erste wird verwendet.",
-    photo_turned="Die Person liegt im Foto auf der Seite: Es wurde aufgerichtet.",
+    photo_turned="Die Person liegt im Foto oder steht auf dem Kopf: Es wurde aufgerichtet.",
     captions_failed="Die Wörter der Aufnahme waren nicht zu erkennen, daher gibt es keine Untertitel.",
     sync_unlike="Die Lippen folgen diesem Ton vielleicht nicht (Verlässlichkeit {confidence}, zufällig bis {least}): Musik, Geräusche oder "
     "mehrere Stimmen in der Aufnahme verdecken die Sprache.",

@@ -88,7 +88,7 @@ NOTICES = NoticeTexts(
     background_kept="The person could not be told from the background; it stays as it is.",
     transcript_unlike="The transcript does not fit the recording, or is not in English, so the lips follow the sound alone.",
     photo_first_picture="The file holds several pictures; the first is used.",
-    photo_turned="The person lies on the side in the photo; it was turned upright.",
+    photo_turned="The person lies or stands on the head in the photo; it was turned upright.",
     captions_failed="The words of the recording could not be found, so there are no captions.",
     sync_unlike="The lips may not follow this sound (confidence {confidence}, by chance up to {least}): music, noise or several voices in "
     "the recording make speech hard to follow.",

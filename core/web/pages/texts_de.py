@@ -368,6 +368,7 @@ GERMAN = Texts(
         "no_streams": "Dieser Server erzeugt nicht selbst und kann nichts zeigen, während es entsteht. Erzeuge stattdessen ein Video.",
         "files_away": "Der gemeinsame Dateispeicher antwortet nicht. Versuche es in einer Minute noch einmal; Begonnenes geht weiter.",
         "jobs_away": "Die Datenbank der Aufträge antwortet nicht. Versuche es in einer Minute noch einmal; begonnene Videos gehen weiter.",
+        "no_renderer": "Zurzeit zeichnet kein Rechner Live-Sitzungen. Versuche es in einer Minute noch einmal.",
         "stopping": "Der Dienst wird angehalten; ein angefangenes Video geht danach weiter. Versuche es in einer Minute noch einmal.",
         "stream_unread": "Der Stream wurde nicht rechtzeitig abgeholt. Spiele ihn noch einmal ab.",
         "restarted": "Der Dienst wurde inzwischen neu gestartet. Versuche es noch einmal.",

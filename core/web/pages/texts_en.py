@@ -364,6 +364,7 @@ ENGLISH = Texts(
         "no_streams": "This server takes videos for others, and cannot show them while they are made. Make a video instead.",
         "files_away": "The shared store of files does not answer. Try again in a minute; videos under way go on.",
         "jobs_away": "The database of jobs does not answer. Try again in a minute; videos under way go on.",
+        "no_renderer": "No machine renders live sessions now. Try again in a minute.",
         "stopping": "The service is stopping; a video under way goes on when it is back. Try again in a minute.",
         "stream_unread": "Not all of the stream was taken in time. Play it again.",
         "restarted": "The service was restarted meanwhile. Try again.",

@@ -15,9 +15,11 @@ import pytest
 import torch
 
 from core.atomic_components.motion_stitch import StitchedFrame
+from core.aux_models.upright import turned, turned_pixels
 from core.engines.ditto import DittoEngine, DittoRegistered
 from core.engines.ditto_renderer import DittoRenderer
-from core.types import Frame, Photo
+from core.notices import notice
+from core.types import Frame, Framing, Photo
 from tests.support.ditto_sessions import same, session, sound, spoken
 
 
@@ -208,6 +210,22 @@ def test_a_crop_is_the_same_part_of_the_whole_picture(engine: DittoEngine, regis
     part = spoken(session(engine, registered, size="source", crop=(0.125, 0.0, 0.5, 0.75)), sound(10))[0]
     here, beside = (float(np.abs(whole[:384, x : x + 256].astype(int) - part).mean()) for x in (64, 68))
     assert here < 0.3 * beside
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_who_lies_in_the_photo_is_turned_upright(
+    engine: DittoEngine, registered: DittoRegistered, portrait: Photo, quarters: int
+) -> None:  # fmt: skip
+    """Frames are those of the upright photo; a crop is chosen on the photo as it was given; what is kept still knows."""
+    lying = Photo(turned_pixels(portrait.pixels, quarters), "lying")
+    turned_one = engine.register(lying, Framing())
+    assert turned_one.warnings == (notice("photo_turned"), *registered.warnings)
+    kept = engine.restore(engine.save(turned_one), lambda: lying)
+    crop = 0.125, 0.0, 0.5, 0.75
+    wanted = spoken(session(engine, registered, size="source", crop=crop), sound(3))
+    for each in (turned_one, kept):
+        assert each.quarters == (-quarters) % 4
+        same(spoken(session(engine, each, size="source", crop=turned(crop, quarters)), sound(3)), wanted)
 
 
 def test_a_video_source_moves_under_the_face(engine: DittoEngine, clip: DittoRegistered) -> None:

@@ -18,7 +18,7 @@ from core.optimization.shared_folder import SharedFolder
 from core.service.errors import UnknownJob
 from core.service.job_inputs import JobInputs
 from core.service.job_runner import Running
-from core.service.job_store import Admission
+from core.service.job_store import Admission, JobKind
 from core.service.jobs import Jobs
 from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
@@ -69,10 +69,10 @@ class Machine:
         (video.parent / "preview.mp4").write_bytes(b"not of the result")
         return {"avatar": self.folder.name}
 
-    def send(self, data: bytes, owner: str = "ada") -> str:
+    def send(self, data: bytes, owner: str = "ada", kind: JobKind = "video") -> str:
         upload = self.folder / f"upload-{hashlib.sha256(data).hexdigest()}"
         upload.write_bytes(data)
-        return self.jobs.submit(NewJob(owner, "video", {"n": len(data)}, {"audio": upload}, None, 0, self.outputs.new_video(owner))).id
+        return self.jobs.submit(NewJob(owner, kind, {"n": len(data)}, {"audio": upload}, None, 0, self.outputs.new_video(owner))).id
 
     def state(self, job_id: str) -> str:
         return self.jobs.get(job_id, "ada").state
@@ -126,6 +126,16 @@ def test_what_one_machine_was_sent_another_does_and_both_have_the_result(machine
     with pytest.raises(UnknownJob):
         there.jobs.with_files(job, "bob")
     assert not list(there.folder.rglob("*.part"))
+
+
+def test_a_stream_that_one_machine_has_made_is_had_on_another(machine: Make, s3: S3Server) -> None:
+    here, there = machine(), machine(slots=0)
+    job = here.send(b"of a stream", kind="stream")
+    wait_for(lambda: there.state(job) == "done")
+    assert not list(there.outputs.root.rglob("*.mp4"))
+    assert there.result(job) == b"of a stream"[::-1]
+    there.jobs.forget(job, "ada")
+    assert kept(s3) == []
 
 
 def test_what_is_forgotten_on_one_machine_is_gone_everywhere(machine: Make, s3: S3Server) -> None:

@@ -31,7 +31,6 @@ def test_two_servers_are_one_service(tmp_path: Path, postgres: PostgresServer, r
         "TALKING_HEAD_CACHE_DIR": str(tmp_path / "cache"),
         "TALKING_HEAD_JOBS_DATABASE": postgres.url,
         "TALKING_HEAD_REDIS_URL": redis_server.url,
-        "TALKING_HEAD_REQUESTS_PER_MINUTE": "100000",
     }
     folders = [tmp_path / name for name in ("first", "second")]
     for folder in folders:

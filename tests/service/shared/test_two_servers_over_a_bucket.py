@@ -30,7 +30,7 @@ def together(postgres: PostgresServer, redis_server: RedisServer, way: Way) -> d
     return {
         "TALKING_HEAD_JOBS_DATABASE": postgres.url, "TALKING_HEAD_REDIS_URL": redis_server.url,
         "TALKING_HEAD_S3_BUCKET": f"s3://{BUCKET}/talking-head", "TALKING_HEAD_S3_ENDPOINT": way.url,
-        "TALKING_HEAD_API_KEYS": f"{KEY},{OTHER_KEY}", "TALKING_HEAD_REQUESTS_PER_MINUTE": "100000",
+        "TALKING_HEAD_API_KEYS": f"{KEY},{OTHER_KEY}",
     }  # fmt: skip
 
 

@@ -146,6 +146,19 @@ def test_captions_of_a_stream_come_as_it_is_spoken(client: httpx.Client) -> None
         assert "Good morning." in client.get(job["captions"]).text
 
 
+def test_captions_of_a_stream_end_with_it(client: httpx.Client) -> None:
+    """They are asked for while it runs: nothing is kept of a stream that was read."""
+    with client.stream("POST", "/stream", **form(None, text=TEXT, voice=VOICE)) as answer:
+        pieces = answer.iter_raw()
+        data = next(pieces)
+        shown = client.get(client.get(f"/jobs/{answer.headers['x-job-id']}").json()["captions"]).text
+        data += b"".join(pieces)
+    _, seconds = lengths(data)
+    minutes, last = shown.rsplit(" --> ", 1)[1].split()[0].rsplit(":", 1)
+    assert minutes == "00:00"
+    assert float(last) <= seconds + 0.001
+
+
 def test_a_service_that_fails_is_told(open_again: Callable[..., Studio], tmp_path: Path) -> None:
     with speech_server() as service:
         settings = {"speech_url": service.url, "speech_key": SERVICE_KEY, "speech_voices": "broken,busy"}

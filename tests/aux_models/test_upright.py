@@ -1,4 +1,4 @@
-"""Photos in which the person lies on the side: turned upright, and told; a tilted head stays."""
+"""Photos in which the person lies on the side or stands on the head: turned upright, and told; a tilted head stays."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.aux_models.face_mesh import FaceFinder
+from core.aux_models.face_mesh import FaceFinder, MeshDetector
+from core.aux_models.upright import turned, upright
 from core.engines.lite import LiteEngine
-from core.lite.upright import turned, upright
 from core.media.image import load_image
 from core.notices import notice
 from core.settings import Settings
@@ -31,13 +31,21 @@ def lying(quarters: int, name: str = "portrait.png") -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("name", ["portrait.png", "examples/painting.jpg", "examples/drawing.png"])
-@pytest.mark.parametrize("quarters", [0, 1, 3])
-def test_who_lies_on_the_side_is_turned_upright(finder: FaceFinder, name: str, quarters: int) -> None:
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_who_lies_or_stands_on_the_head_is_turned_upright(finder: FaceFinder, name: str, quarters: int) -> None:
     """The detector finds the drawing only once it is turned."""
-    found = upright(lying(quarters, name), finder)
+    found = upright(lying(quarters, name), finder.find)
     assert found.warnings == ((TURNED,) if quarters else ())
     np.testing.assert_array_equal(found.pixels, lying(0, name))
     assert abs(found.faces[0].roll_deg) < 10
+
+
+@pytest.mark.parametrize("degrees", [-70, -20, 0, 35, 80])
+def test_landmarks_tell_the_same_roll_as_the_mesh(finder: FaceFinder, degrees: int) -> None:
+    pixels = lying(0)
+    side = len(pixels)
+    rolled = cv2.warpAffine(pixels, cv2.getRotationMatrix2D((side / 2, side / 2), degrees, 0.7), (side, side))
+    assert MeshDetector(finder)(rolled)[0].roll_deg == pytest.approx(finder.find(rolled)[0].roll_deg, abs=8)
 
 
 @pytest.mark.parametrize("degrees", [-42, 42])
@@ -46,13 +54,13 @@ def test_a_tilted_head_stays_as_it_is(finder: FaceFinder, degrees: int) -> None:
     side = len(pixels)
     to = cv2.getRotationMatrix2D((side / 2, side / 2), degrees, 0.7)
     tilted = cv2.warpAffine(pixels, to, (side, side), borderMode=cv2.BORDER_REPLICATE)
-    found = upright(tilted, finder)
+    found = upright(tilted, finder.find)
     assert (found.quarters, found.pixels is tilted) == (0, True)
 
 
 def test_where_nobody_is_nothing_is_turned(finder: FaceFinder) -> None:
     empty = np.full((300, 400, 3), 90, np.uint8)
-    found = upright(empty, finder)
+    found = upright(empty, finder.find)
     assert (found.faces, found.pixels is empty) == ([], True)
 
 
