@@ -23,12 +23,13 @@ from core.command_line import OneLineParser, end_like_ctrl_c, exit_code
 from core.engines.capabilities import CAPABILITIES
 from core.engines.ditto_backends import BACKENDS
 from core.errors import EngineUnavailable, OptionError
+from core.generation import Generation, Progress
 from core.given_speech import GivenSpeech
 from core.media.formats import PHOTO_FORMATS, SOUND_FORMATS, VIDEO_FORMATS
 from core.options import PRESETS, background_picture, preset, read_assignments, read_file, read_options, with_seed
 from core.picture_options import ASPECTS
 from core.progress_bar import ProgressBar
-from core.types import COMMON_OPTIONS, MAX_TRANSCRIPT_CHARS, Audio, Framing, Generation, Progress, RenderOptions, Request
+from core.types import COMMON_OPTIONS, MAX_TRANSCRIPT_CHARS, Audio, Framing, RenderOptions, Request
 from manager.terminal import ditto_on_terminal, speaker_on_terminal
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ import cv2
 from core.aux_models.upright import turned_pixels
 from core.engines.base import Engine, Registration, Session
 from core.errors import AvatarError, OptionError
+from core.generation import Progress
 from core.media.image import load_image
 from core.media.jpeg import as_jpeg
 from core.media.moving_picture import as_webp
@@ -32,7 +33,7 @@ from core.run_request import LoadedEngine, PreparedRun, RunRequest
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
 from core.stage_times import stage
-from core.types import FPS, Avatar, Frame, Framing, Photo, Progress, Source, Video, is_video
+from core.types import FPS, Avatar, Frame, Framing, Photo, Source, Video, is_video
 from core.zero_gpu import current_visitor
 
 THUMBNAIL_PX = 256

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from core.aux_models.shown_frames import skipped_spans, skipped_warnings
 from core.engines.base import Session
 from core.errors import OptionError
+from core.generation import Generation, GenerationInfo, Progress, SkipReason
 from core.media.burned_captions import BurnedCaptions
 from core.media.clip_sound import ClipSound
 from core.media.label import Label
@@ -28,18 +29,7 @@ from core.run_request import PreparedRun
 from core.scheduler import Job, Scheduler
 from core.sync.meter import NOT_MEASURED, Sync, SyncMeter
 from core.sync.picture import Box
-from core.types import (
-    SAMPLE_RATE_HZ,
-    SAMPLES_PER_FRAME,
-    Audio,
-    AudioStream,
-    Frame,
-    Generation,
-    GenerationInfo,
-    Progress,
-    SkipReason,
-    exact_rate,
-)
+from core.types import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Audio, AudioStream, Frame, exact_rate
 
 
 class Turn(Protocol):

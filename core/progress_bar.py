@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 
-from core.types import Progress
+from core.generation import Progress
 
 TELL_EVERY_S = 0.1
 

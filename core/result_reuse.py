@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from core.errors import BusyError, OutputError
+from core.generation import Generation
 from core.media.video import check_writable
 from core.optimization.avatar_cache import AvatarStore
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.inference_cache import InferenceCache
 from core.run_request import LoadedEngine, RunRequest
 from core.settings import Settings
-from core.types import Audio, Avatar, Generation, Photo, RenderOptions, is_video
+from core.types import Audio, Avatar, Photo, RenderOptions, is_video
 
 log = logging.getLogger(__name__)
 

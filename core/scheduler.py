@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any, Generic, Literal, NoReturn, TypeVar
 
 from core.errors import BusyError, Cancelled, TalkingHeadError, forget_frames
-from core.types import Progress, ProgressCallback
+from core.generation import Progress, ProgressCallback
 
 T = TypeVar("T")
 Ticket = tuple[float, int]
@@ -189,11 +189,6 @@ class Scheduler:
     def n_resting(self) -> int:
         """Jobs that were begun and have no place now."""
         return len(self._resting)
-
-    def ensure_room(self, owner: str) -> None:
-        """Raises BusyError where a job of `owner` would not be taken now: asked before anything is read for it."""
-        with self._changed:
-            self._ensure_room(owner)
 
     def position(self, job: Job[T]) -> int:
         """How many jobs are before a queued one; 0 for one that runs or has ended."""

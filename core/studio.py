@@ -17,6 +17,7 @@ from core.avatars import Avatars
 from core.engine_selection import ENGINE_NAMES, EngineSelector
 from core.engines.base import Engine, FrameCost
 from core.errors import OptionError
+from core.generation import Generation, Progress, ProgressCallback
 from core.generation_run import session_turn
 from core.media.fragmented_mp4 import StreamPlace
 from core.media.kept_stream import KeptStream
@@ -35,18 +36,7 @@ from core.streaming.load import FrameMeter, LiveLoad
 from core.streaming.outputs import LiveOptions
 from core.streaming.recording import SegmentStream
 from core.streaming.spool import SpoolRoom, open_spool_file
-from core.types import (
-    Avatar,
-    Controls,
-    Frame,
-    Framing,
-    Generation,
-    Progress,
-    ProgressCallback,
-    RenderOptions,
-    Request,
-    Source,
-)
+from core.types import Avatar, Controls, Frame, Framing, RenderOptions, Request, Source
 from core.video_generation import VideoGenerator, check_captions, check_transcript
 
 T = TypeVar("T")

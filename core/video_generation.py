@@ -9,13 +9,14 @@ from typing import Any
 from core.avatars import Avatars
 from core.engine_selection import EngineSelector
 from core.errors import OptionError
+from core.generation import Generation, Progress, ProgressCallback
 from core.generation_run import GenerationRun, whole
 from core.media.burned_captions import BurnedCaptions
 from core.provenance.signing import Signer
 from core.result_reuse import ResultReuse
 from core.run_request import RunRequest
 from core.scheduler import Job, Scheduler
-from core.types import Audio, AudioStream, Avatar, Framing, Generation, Progress, ProgressCallback, Request
+from core.types import Audio, AudioStream, Avatar, Framing, Request
 from core.visemes.document import beside, write_visemes
 
 

@@ -8,8 +8,8 @@ from contextlib import redirect_stderr
 import pytest
 
 from core import progress_bar
+from core.generation import Progress
 from core.progress_bar import ProgressBar
-from core.types import Progress
 
 
 class Terminal(io.StringIO):

@@ -9,9 +9,10 @@ import av
 import pytest
 
 from core.errors import Cancelled, EngineUnavailable, FaceError, OptionError, OutputError
+from core.generation import Progress
 from core.settings import Settings
 from core.studio import Studio, open_studio
-from core.types import Audio, Controls, Framing, Photo, Progress, RenderOptions, Request
+from core.types import Audio, Controls, Framing, Photo, RenderOptions, Request
 
 
 @pytest.fixture(scope="module")

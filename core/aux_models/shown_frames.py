@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import FaceError
+from core.generation import Skipped, SkipReason
 from core.notices import notice
-from core.types import Skipped, SkipReason
 
 BRIDGED_S = 0.4
 """Gaps up to this length are bridged."""

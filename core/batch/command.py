@@ -15,11 +15,11 @@ from core.batch.job_list import BatchJob, WrongRow, read_jobs
 from core.batch.requests import JobRequests
 from core.batch.run import BatchRun, Outcome, State
 from core.command_line import BAD_INPUT, FAILED, OK
+from core.generation import Progress
 from core.progress_bar import ProgressBar
 from core.settings import Settings
 from core.speech_synthesis.speaker import Speaker
 from core.studio import Studio
-from core.types import Progress
 
 STATES: tuple[State, ...] = ("made", "kept", "failed", "left")
 SHOWN = 3

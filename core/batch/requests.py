@@ -11,6 +11,7 @@ from typing import Any
 
 from core.batch.job_list import BatchJob
 from core.errors import OptionError
+from core.generation import Progress
 from core.given_speech import check_text, check_transcript, read_recording, recognition, speak_text, with_transcript
 from core.media.image import load_image
 from core.media.source import load_source
@@ -21,7 +22,7 @@ from core.settings import Settings
 from core.speech_synthesis.recording import SpokenAudio
 from core.speech_synthesis.speaker import Speaker
 from core.studio import Studio
-from core.types import Audio, AudioStream, Progress, Request, Source
+from core.types import Audio, AudioStream, Request, Source
 
 
 class JobRequests:

@@ -17,9 +17,9 @@ from core.batch.job_list import BatchJob, WrongRow
 from core.batch.records import digest, finished, write_record
 from core.batch.requests import JobRequests
 from core.errors import Cancelled, DiskFull, TalkingHeadError
+from core.generation import Generation, Progress
 from core.scheduler import SIGNAL_S, Job
 from core.studio import Studio
-from core.types import Generation, Progress
 
 State = Literal["made", "kept", "failed", "left"]
 GRACE_S = 15.0

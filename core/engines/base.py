@@ -14,8 +14,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from core.errors import OptionError
+from core.generation import SkipReason
 from core.option_checks import check_hand_landmarks, check_moving_controls, check_photo_options
-from core.types import FPS, Avatar, Controls, Frame, Framing, Phone, RenderOptions, Samples, SkipReason, Source, check_honoured, is_video
+from core.types import FPS, Avatar, Controls, Frame, Framing, Phone, RenderOptions, Samples, Source, check_honoured, is_video
 
 
 @dataclass

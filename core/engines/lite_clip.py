@@ -14,6 +14,7 @@ from core.aux_models.face_mesh import Face, FaceFinder
 from core.aux_models.person_mask import PersonFinder
 from core.engines.base import RegisterCallback, Registration, Saved
 from core.engines.lite_session import LiteMouthSession
+from core.generation import SkipReason
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
 from core.lite.clip_background import ClipBackground
 from core.lite.clip_faces import ClipFaces, track
@@ -29,7 +30,7 @@ from core.media.source import Clip
 from core.notices import notice
 from core.optimization.resolution_optimization import Framed
 from core.stage_times import stage
-from core.types import FPS, Controls, Frame, Framing, RenderOptions, Samples, SkipReason
+from core.types import FPS, Controls, Frame, Framing, RenderOptions, Samples
 
 MAX_RENDERERS = 2
 """Sizes kept ready per registration."""

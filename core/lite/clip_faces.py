@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from core.aux_models.face_mesh import FACE_OVAL, Face, FaceFinder
 from core.aux_models.shown_frames import Why, check_shown, shown_frames, skipped_spans
 from core.errors import ImageError
+from core.generation import Skipped
 from core.lite.clip_smoothing import adaptively_smoothed, smoothed
 from core.lite.clip_tracking import ClipTracker
-from core.types import Frame, Skipped
+from core.types import Frame
 
 Array = NDArray[np.float32]
 

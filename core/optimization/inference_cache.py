@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 
 from core.errors import OutputError, disk_error
+from core.generation import GenerationInfo
 from core.optimization.cache_folder import CacheFolder, checked_json, no_check, read_checked
-from core.types import GenerationInfo
 
 log = logging.getLogger(__name__)
 

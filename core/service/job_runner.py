@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from core.errors import BusyError, Cancelled, InputError, TalkingHeadError, forget_frames
+from core.generation import Progress
 from core.service.job_store import JobRecord, JobState, JobStore
 from core.service.job_views import as_values
 from core.service.topics import Topics
 from core.service.worker_liveness import WorkerLiveness
-from core.types import Progress
 
 logger = logging.getLogger(__name__)
 

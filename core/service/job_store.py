@@ -26,7 +26,7 @@ class JobRecord:
     request: what to make, of plain JSON types; inputs are named by the SHA-256 of their content. fingerprint: equal for equal requests.
     idempotency_key: chosen by the client, "" without one. kept: goes on when nobody waits for it. input_bytes: of its files.
     pinned_to: the only worker that may run it ("" for any): the one whose client waits for pieces. worker: who runs it, "" for nobody.
-    attempts: how often it was begun. stage, done, total: as in `core.types.Progress`. animating_s: when the first frame was wanted.
+    attempts: how often it was begun. stage, done, total: as in `core.generation.Progress`. animating_s: when the first frame was wanted.
     output: path of the file it makes, "" where it makes none. result: of a job that is done. error: of one that failed.
     All times are Unix times, 0.0 for what has not happened.
     """

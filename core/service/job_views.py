@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import TalkingHeadError, disk_error, is_disk_full
+from core.generation import GenerationInfo
 from core.media.captions import Caption
 from core.service.errors import hide_paths
 from core.service.job_store import JobKind, JobRecord, JobState
 from core.service.outputs import PREVIEW_NAME
-from core.types import GenerationInfo
 from core.visemes.document import beside
 
 NAME, PROLONGED = "name", "prolonged_s"
@@ -38,7 +38,8 @@ class MadeVideo:
 class JobView:
     """One job as its owner sees it.
 
-    stage, done, total: as in `core.types.Progress`. position: how many queued jobs are before it, itself counted; 0 where it is not queued.
+    stage, done, total: as in `core.generation.Progress`. position: how many queued jobs are before it, itself counted; 0 where it is not
+    queued.
     fps: frames made in a second, 0.0 while not known. left_s: seconds left, about; None while not known. info: of a video that is done.
     voice: id of the one that speaks a text; "" for a recording. captions: of a text, once the job is done, and of a stream as far as it is
     spoken; empty where they were not asked for, or the voice does not tell the times of words. captions_burned: they are in the picture.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from core.errors import BusyError, Cancelled, EngineUnavailable
+from core.generation import Generation, GenerationInfo, Progress, ProgressCallback
 from core.generation_run import whole
 from core.media.captions import captions
 from core.notices import notice
@@ -29,7 +30,7 @@ from core.service.transcripts import with_transcript
 from core.settings import Settings
 from core.speech_synthesis.recording import SpokenAudio
 from core.studio import Studio
-from core.types import Audio, AudioStream, Avatar, Generation, GenerationInfo, Photo, Progress, ProgressCallback, Request, Source, Word
+from core.types import Audio, AudioStream, Avatar, Photo, Request, Source, Word
 from core.visemes.document import add_words, beside
 
 logger = logging.getLogger(__name__)

@@ -46,7 +46,7 @@ LAST_LOOK_S = 2.0
 
 
 class Jobs:
-    """store, topics, inputs, outputs: shared by the processes of the machine. work: does one job, with its decoded inputs where they are
+    """store, topics, inputs, outputs: shared by all processes of the service. work: does one job, with its decoded inputs where they are
     kept. admission: how much may wait beside what can run. ttl_s: how long an ended job is kept. on_end, resting, worker: as
     in JobRunner. makers: of streams, where other processes make them; None: this one does. Thread-safe.
     """

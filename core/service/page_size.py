@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 from core.errors import TalkingHeadError
+from core.generation import GenerationInfo
 from core.optimization.cache_folder import CacheFolder
 from core.result_reuse import SHARED_OWNER
 from core.service import options
@@ -18,7 +19,7 @@ from core.service.job_store import JobRecord
 from core.service.job_work import read_audio, read_source, video_request
 from core.settings import Settings
 from core.studio import Studio
-from core.types import GenerationInfo, RenderOptions
+from core.types import RenderOptions
 
 logger = logging.getLogger(__name__)
 

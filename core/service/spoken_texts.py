@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import OptionError
+from core.generation import Progress
 from core.settings import Settings
 from core.speech_synthesis.base import Speech
 from core.speech_synthesis.recording import SpokenAudio, spoken
 from core.speech_synthesis.speaker import Speaker
-from core.types import FPS, Audio, Progress
+from core.types import FPS, Audio
 
 
 @dataclass(frozen=True)

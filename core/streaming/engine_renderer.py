@@ -15,7 +15,7 @@ from core.media.label import Label
 from core.media.live_packets import LivePackets
 from core.option_checks import check_moving_controls
 from core.run_request import PreparedRun
-from core.streaming.live_renderer import LiveRenderer
+from core.streaming.live_renderer import LiveRenderer, RendererFacts
 from core.streaming.load import FrameMeter
 from core.streaming.outputs import LiveOptions
 from core.types import Controls, Frame, Phone, RenderOptions, Samples
@@ -31,16 +31,16 @@ class EngineRenderer(LiveRenderer):
         place: StreamPlace | None = None, metadata: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self._prepared, self._session, self._render, self._turn, self._meter = prepared, session, render, turn, meter
-        self.width, self.height = session.width, session.height
-        self.look_ahead_samples = session.look_ahead_samples
-        self.warnings = [*prepared.warnings, *session.warnings]
-        self.engine = prepared.engine.name
-        self.metadata = prepared.metadata() if metadata is None else metadata
-        self._label = Label(self.width, self.height) if render.label else None
-        self._mark = prepared.loaded.marker.mark(self.width, self.height) if render.mark else None
-        self._video = FragmentedMp4(self.width, self.height, options.sound_rate_hz, 1, self.metadata, render.crf, place=place)
-        self.mime_type, self.initialisation = self._video.mime_type, self._video.initialisation()
-        self._packets = LivePackets(self.width, self.height, render.crf) if options.output == "packets" else None
+        width, height = session.width, session.height
+        metadata = prepared.metadata() if metadata is None else metadata
+        self._label = Label(width, height) if render.label else None
+        self._mark = prepared.loaded.marker.mark(width, height) if render.mark else None
+        self._video = FragmentedMp4(width, height, options.sound_rate_hz, 1, metadata, render.crf, place=place)
+        self._packets = LivePackets(width, height, render.crf) if options.output == "packets" else None
+        self.facts = RendererFacts(
+            width, height, session.look_ahead_samples, [*prepared.warnings, *session.warnings], prepared.engine.name, metadata,
+            self._video.mime_type, self._video.initialisation(),
+        )  # fmt: skip
 
     def check_controls(self, controls: Controls) -> None:
         engine = self._prepared.engine

@@ -47,8 +47,9 @@ class LiveSession(LiveIntake):
     ) -> None:
         options = options or LiveOptions()
         super().__init__(options, LiveClock(clock, options.lead_s))
-        self.engine, self.metadata, self.mime_type = renderer.engine, renderer.metadata, renderer.mime_type
-        self.initialisation = renderer.initialisation
+        facts = renderer.facts
+        self.engine, self.metadata, self.mime_type = facts.engine, facts.metadata, facts.mime_type
+        self.initialisation = facts.initialisation
         """The first piece of the stream. It comes by itself; whoever joins later needs it again, and then a key frame."""
         # guarded by `_changed`, as the intake
         self._new_controls: Controls | None = None
@@ -65,7 +66,7 @@ class LiveSession(LiveIntake):
         self._last_sample = 0.0  # of the sound made
         self._n_spoken = self._n_filled = 0
         self._next_stats_s = clock() + options.stats_every_s
-        self._outputs.begin(renderer, options, visemes)
+        self._outputs.begin(facts, options, visemes)
 
     # ---- in, from any thread; sound and texts: live_intake.py
 
@@ -238,7 +239,7 @@ class LiveSession(LiveIntake):
         while True:
             with self._changed:
                 if self._speech is None:
-                    needed = (self._renderer.look_ahead_samples + SAMPLES_PER_FRAME) / SAMPLE_RATE_HZ + self.options.jitter_s
+                    needed = (self._renderer.facts.look_ahead_samples + SAMPLES_PER_FRAME) / SAMPLE_RATE_HZ + self.options.jitter_s
                     utterance = self._next_utterance(needed)
                     if utterance is None:
                         return None

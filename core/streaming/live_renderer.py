@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 from core.media.fragmented_mp4 import Segment
@@ -18,8 +19,9 @@ Shown = Any
 """A frame as its renderer knows it: its picture, or a name for it where that lies in another process."""
 
 
-class LiveRenderer(ABC):
-    """Of one session; used by one thread at a time, but for `check_controls`.
+@dataclass(frozen=True, eq=False)
+class RendererFacts:
+    """What a renderer tells of itself.
 
     width, height, look_ahead_samples: as in `core.engines.base.Session`. warnings: of source, registration and what was asked for. engine:
     its name. metadata: what the stream says of itself, as in `core.provenance.disclosure`. mime_type, initialisation: of the stream of
@@ -34,6 +36,12 @@ class LiveRenderer(ABC):
     metadata: Mapping[str, str]
     mime_type: str
     initialisation: Segment
+
+
+class LiveRenderer(ABC):
+    """Of one session; used by one thread at a time, but for `check_controls`."""
+
+    facts: RendererFacts
 
     # ---- controls
 

@@ -6,7 +6,7 @@ from collections import deque
 from typing import Any
 
 from core.streaming.live_clock import LiveClock
-from core.streaming.live_renderer import LiveRenderer
+from core.streaming.live_renderer import RendererFacts
 from core.streaming.outputs import EventKind, LiveEvent, LiveOptions, LiveOutput, LiveSegment
 from core.types import FPS, SAMPLE_RATE_HZ
 from core.visemes.frames import layout
@@ -20,16 +20,16 @@ class OutputQueue(deque[LiveOutput]):
         self._clock = clock
         self.generation = 0
 
-    def begin(self, renderer: LiveRenderer, options: LiveOptions, visemes: bool) -> None:
+    def begin(self, facts: RendererFacts, options: LiveOptions, visemes: bool) -> None:
         """The first things of all."""
-        about: dict[str, Any] = {"width": renderer.width, "height": renderer.height, "fps": FPS, "sound_rate_hz": options.sound_rate_hz}
-        about["look_ahead_s"] = round(renderer.look_ahead_samples / SAMPLE_RATE_HZ, 4)
-        about["warnings"] = list(renderer.warnings)
+        about: dict[str, Any] = {"width": facts.width, "height": facts.height, "fps": FPS, "sound_rate_hz": options.sound_rate_hz}
+        about["look_ahead_s"] = round(facts.look_ahead_samples / SAMPLE_RATE_HZ, 4)
+        about["warnings"] = list(facts.warnings)
         if visemes:
             about["visemes"] = layout()
         if options.output == "segments":
-            self.event("ready", {**about, "mime_type": renderer.mime_type})
-            self.append(LiveSegment(renderer.initialisation, self.generation, False))
+            self.event("ready", {**about, "mime_type": facts.mime_type})
+            self.append(LiveSegment(facts.initialisation, self.generation, False))
         else:
             self.event("ready", about)
 

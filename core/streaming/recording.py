@@ -15,6 +15,7 @@ from functools import partial
 from typing import Self
 
 from core.errors import Cancelled, EncodingError, TalkingHeadError
+from core.generation import GenerationInfo, Progress
 from core.generation_run import STEP_FRAMES, GenerationRun
 from core.media.encoders import AAC_FRAME, as_picture
 from core.media.fragmented_mp4 import FragmentedMp4, Segment
@@ -22,7 +23,7 @@ from core.media.kept_stream import KeptStream
 from core.media.sound_track import SoundTrack
 from core.scheduler import Job
 from core.streaming.spool import Spool, SpoolRoom
-from core.types import FPS, GenerationInfo, Progress
+from core.types import FPS
 
 FIRST_FRAMES, MOST_FRAMES = STEP_FRAMES, 2 * FPS
 """Frames of the first piece, which is out after one step, and of the longest. Between them each is at most twice as long as the one before:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ import numpy as np
 
 from core.errors import BusyError, EngineUnavailable
 from core.media.fragmented_mp4 import PREROLL, Segment, StreamPlace
-from core.streaming.live_renderer import LiveRenderer
+from core.streaming.live_renderer import LiveRenderer, RendererFacts
 from core.streaming.outputs import LiveOptions
 from core.streaming.render_link import RendererLost, RenderLink
 from core.types import FPS, SAMPLES_PER_FRAME, Controls, Frame, Phone, Samples
@@ -30,20 +30,6 @@ BETWEEN_S = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
-    """What a renderer tells of itself, as in LiveRenderer."""
-
-    width: int
-    height: int
-    look_ahead_samples: int
-    warnings: Sequence[str]
-    engine: str
-    metadata: Mapping[str, str]
-    mime_type: str
-    initialisation: Segment
-
-
-@dataclass(frozen=True, eq=False)
 class Opening:
     """What is asked of the next renderer. renderer: its number at the link. attempt: from 0, another one is to be tried. before: what the
     first one told, place: in its stream, controls: as they are by now; None: as the session was asked for.
@@ -51,7 +37,7 @@ class Opening:
 
     renderer: int
     attempt: int
-    before: Opened | None
+    before: RendererFacts | None
     place: StreamPlace | None
     controls: Controls | None
 
@@ -70,7 +56,7 @@ class RemoteRenderer(LiveRenderer):
         self._source, self._link = source, link
         self._segments = options.output == "segments"
         self._samples = options.sound_rate_hz // FPS
-        self._before: Opened | None = None
+        self._before: RendererFacts | None = None
         self._controls: Controls | None = None
         self._due_in_s = 0.0
         self._named = 0
@@ -86,11 +72,7 @@ class RemoteRenderer(LiveRenderer):
         self._sound: deque[Samples] = deque(maxlen=-(-PREROLL // self._samples))
         self.n_lost = 0
         """Renderers that were lost so far."""
-        opened = self._opened()
-        self.width, self.height, self.look_ahead_samples = opened.width, opened.height, opened.look_ahead_samples
-        self.warnings, self.engine, self.metadata = opened.warnings, opened.engine, opened.metadata
-        self.mime_type, self.initialisation = opened.mime_type, opened.initialisation
-        self._before = opened
+        self.facts = self._before = self._opened()
 
     # ---- controls
 
@@ -182,7 +164,7 @@ class RemoteRenderer(LiveRenderer):
 
     def _spoken(self) -> Iterator[int]:
         """Asks for a frame only where there may be one."""
-        while self._flushed or self._n_heard >= (self._n_spoken + 1) * SAMPLES_PER_FRAME + self.look_ahead_samples:
+        while self._flushed or self._n_heard >= (self._n_spoken + 1) * SAMPLES_PER_FRAME + self.facts.look_ahead_samples:
             name = self._next(True)
             if name is None:
                 if self._flushed:
@@ -246,14 +228,14 @@ class RemoteRenderer(LiveRenderer):
         if self._idle_left:
             self._link.tell("idle", self._idle_left)
 
-    def _opened(self) -> Opened:
+    def _opened(self) -> RendererFacts:
         """One that has opened. Raises what the last one tried said where that is no loss."""
         refused: BusyError | None = None
         for attempt in range(ATTEMPTS):
             renderer = self._link.begin()
             self._source.begin(Opening(renderer, attempt, self._before, self._place(), self._controls))
             try:
-                opened: Opened = self._link.opened(OPEN_S)
+                opened: RendererFacts = self._link.opened(OPEN_S)
                 return opened
             except RendererLost:
                 time.sleep(BETWEEN_S)

@@ -8,7 +8,6 @@ from typing import Any
 
 from core.streaming.engine_renderer import EngineRenderer
 from core.streaming.load import FrameMeter
-from core.streaming.remote_renderer import Opened
 from core.streaming.render_link import OPENED, UNANSWERED, Answer, Command
 from core.types import Controls, Frame, Samples
 
@@ -39,12 +38,7 @@ class RenderHost:
 
     def render(self, exchange: Exchange, goes_on: Callable[[], bool]) -> None:
         """Until the session is over, or this is to stop."""
-        renderer = self._renderer
-        about = Opened(
-            renderer.width, renderer.height, renderer.look_ahead_samples, renderer.warnings, renderer.engine, renderer.metadata,
-            renderer.mime_type, renderer.initialisation,
-        )  # fmt: skip
-        answers: list[Answer] = [(OPENED, about)]
+        answers: list[Answer] = [(OPENED, self._renderer.facts)]
         while goes_on() and (commands := exchange(answers)) is not None:
             answers = [self._answer(command) for command in commands]
 

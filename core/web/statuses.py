@@ -1,6 +1,9 @@
-"""The HTTP status of each kind of error, for pages and server alike."""
+"""The HTTP status of each kind of error, for pages and server alike, and the answer with it."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from core.errors import (
     AudioError,
@@ -32,7 +35,8 @@ from core.service.errors import (
     UnknownPeer,
     WrongKind,
 )
-from core.web.guards.refusals import Refusal
+from core.service.owners import Receive, Scope, Send
+from core.web.guards.refusals import Refusal, answer
 
 RETRY_AFTER_S = 15
 
@@ -92,3 +96,8 @@ def headers_of(error: BaseException) -> dict[str, str]:
     headers = dict(error.headers) if isinstance(error, Refusal) else {}
     wait_s = retry_after_s(error)
     return headers if wait_s is None else {**headers, "Retry-After": str(wait_s)}
+
+
+async def answer_error(error: TalkingHeadError, body: Mapping[str, Any] | str, scope: Scope, receive: Receive, send: Send) -> None:
+    """As `answer`, with the error's status and headers. body: what is said of it."""
+    await answer(status_of(error), body, headers_of(error), scope, receive, send)

@@ -9,8 +9,8 @@ import pytest
 
 from core.aux_models.shown_frames import Why, check_shown, shown_frames, skipped_spans, skipped_warnings
 from core.errors import FaceError
+from core.generation import Skipped
 from core.notices import read_notice
-from core.types import Skipped
 
 
 def lost(n: int, *spans: tuple[int, int], why: Why = "no_face") -> list[Why]:

@@ -12,10 +12,11 @@ import pytest
 from core.aux_models.face_mesh import FaceFinder
 from core.engines.lite import LiteEngine
 from core.errors import FaceError, ImageError
+from core.generation import Skipped
 from core.lite.clip_faces import ClipFaces, track
 from core.media.image import load_image
 from core.settings import Settings
-from core.types import Audio, Controls, Frame, Framing, Photo, RenderOptions, Skipped
+from core.types import Audio, Controls, Frame, Framing, Photo, RenderOptions
 from tests.support.paths import ASSETS
 from tests.support.scenes import Actor, Matrix, moved, scene, turned
 

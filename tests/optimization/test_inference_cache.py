@@ -19,11 +19,12 @@ import pytest
 
 from core.engines.base import Engine
 from core.errors import Cancelled, OutputError
+from core.generation import Generation, Progress
 from core.notices import notice
 from core.optimization import inference_cache
 from core.optimization.inference_cache import canonical
 from core.studio import Studio
-from core.types import DEFAULT, Audio, Controls, Framing, Generation, Photo, Progress, RenderOptions, Request
+from core.types import DEFAULT, Audio, Controls, Framing, Photo, RenderOptions, Request
 from tests.support.paths import ROOT
 
 SMALL = RenderOptions(size=96)

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from core.errors import OptionError, SigningError
+from core.generation import Generation
 from core.provenance.container import C2PA_UUID
 from core.provenance.reading import read_provenance
 from core.provenance.signing import Signer
 from core.settings import Settings
 from core.studio import Studio, open_studio
-from core.types import Audio, Generation, Photo, RenderOptions, Request
+from core.types import Audio, Photo, RenderOptions, Request
 from tests.support.certificates import Identity
 from tests.support.signed_videos import ABOUT
 

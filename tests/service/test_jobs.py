@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from core.errors import BusyError, Cancelled, FaceError
+from core.generation import Progress
 from core.service.datagrams import Datagrams
 from core.service.errors import UnknownJob
 from core.service.job_inputs import JobInputs
@@ -24,7 +25,6 @@ from core.service.outputs import OutputFolder
 from core.service.sqlite_store import SqliteJobStore
 from core.service.topics import Topics
 from core.service.worker_liveness import LockFiles
-from core.types import Progress
 from tests.support.serving import wait_for
 
 Doing = Callable[[Running, Any], Mapping[str, Any]]

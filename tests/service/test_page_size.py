@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from core.engines.base import Engine
+from core.generation import GenerationInfo
 from core.optimization.cache_folder import CacheFolder
 from core.service.examples import EXAMPLES
 from core.service.page_size import FAST_RTF, PageSize
 from core.settings import Settings
 from core.studio import Studio
-from core.types import GenerationInfo
 
 INFO = GenerationInfo(
     engine="lite", engine_reason="", frames=75, fps=25, width=512, height=512, audio_s=3.0, wall_s=0.6, rtf=0.2, first_frame_ms=50.0,

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from core import generation_run
+from core.generation import Progress
 from core.generation_run import PREVIEW_S
 from core.media.audio import load_audio
 from core.settings import Settings
 from core.studio import Studio
-from core.types import FPS, Audio, Photo, Progress, Request
+from core.types import FPS, Audio, Photo, Request
 from tests.support.app_process import probe
 from tests.support.paths import SPEECH
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import OptionError
+from core.generation import GenerationInfo
 from core.service.errors import UnknownJob
 from core.service.job_views import JobView
 from core.service.new_job import NewJob
@@ -18,7 +19,6 @@ from core.service.service import Service
 from core.service.videos import MOST_TIMES
 from core.settings import Settings
 from core.studio import Studio
-from core.types import GenerationInfo
 
 INFO = GenerationInfo("lite", "", 1, 25, 64, 64, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1, avatar="token")
 

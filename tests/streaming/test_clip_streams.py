@@ -14,6 +14,7 @@ import av
 import numpy as np
 import pytest
 
+from core.generation import Generation, GenerationInfo
 from core.generation_run import GenerationRun
 from core.media.audio import load_audio
 from core.media.coming_audio import ComingAudio
@@ -22,7 +23,7 @@ from core.scheduler import Job, Scheduler
 from core.settings import Settings
 from core.streaming.recording import SegmentStream
 from core.streaming.spool import SpoolRoom
-from core.types import SAMPLE_RATE_HZ, Audio, AudioStream, Controls, Frame, Generation, GenerationInfo, RenderOptions, Samples
+from core.types import SAMPLE_RATE_HZ, Audio, AudioStream, Controls, Frame, RenderOptions, Samples
 from tests.support.clip_files import clip, clip_file, picture
 from tests.support.streams import FakeEngine, FakeSession, pictures, prepared_run, sound
 

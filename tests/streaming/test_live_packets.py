@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.errors import OptionError
-from core.service.live_sessions import PACKETS
+from core.service.live_source import PACKETS
 from core.streaming import LiveOptions, LivePacket
 from tests.support.live_stage import Stage, rustle
 

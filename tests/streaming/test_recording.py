@@ -14,12 +14,13 @@ import pytest
 
 from core.engines.lite import LiteSession
 from core.errors import Cancelled, DiskFull, OptionError, OutputError
+from core.generation import Progress
 from core.media import video
 from core.media.audio import load_audio
 from core.settings import Settings
 from core.streaming import Segment, recording, spool
 from core.studio import Studio
-from core.types import Audio, Controls, Frame, Photo, Progress, RenderOptions, Request, Samples
+from core.types import Audio, Controls, Frame, Photo, RenderOptions, Request, Samples
 from tests.support.charts import boxes
 from tests.support.streams import Pipe, pictures, sound
 

@@ -7,13 +7,14 @@ import threading
 import numpy as np
 import pytest
 
+from core.generation import GenerationInfo
 from core.notices import read_notice
 from core.settings import Settings
 from core.studio import Studio
 from core.sync import meter
 from core.sync.meter import LOOKS, NOT_MEASURED, PART_ROWS, Sync, SyncMeter, plan
 from core.sync.picture import MouthWatcher
-from core.types import FPS, SAMPLE_RATE_HZ, Audio, Frame, GenerationInfo, Photo, Request, Samples
+from core.types import FPS, SAMPLE_RATE_HZ, Audio, Frame, Photo, Request, Samples
 from tests.sync.conftest import moved
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Query
 from starlette.requests import HTTPConnection
 
+from core.generation import GenerationInfo
 from core.service.chat.conversations import Conversations
 from core.service.job_store import JobRecord
 from core.service.jobs import Jobs
@@ -19,7 +20,6 @@ from core.service.quotas import ConcurrencyLimit, RateLimit
 from core.service.service import Service
 from core.service.talking import Talking, open_talking
 from core.studio import Studio
-from core.types import GenerationInfo
 from core.web.api.disk_metrics import DiskMetrics
 from core.web.api.keys import Keys
 from core.web.api.metrics import Metrics

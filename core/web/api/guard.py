@@ -13,7 +13,7 @@ from core.service.errors import TooLarge
 from core.service.owners import Asgi, Message, Receive, Scope, Send, header
 from core.web.api.errors import ApiError, as_body
 from core.web.guards.refusals import TooSlow, answer
-from core.web.statuses import headers_of, status_of
+from core.web.statuses import answer_error
 
 LEAST_S = 0.1
 """What has arrived already is taken, however late the application asks for it."""
@@ -38,7 +38,8 @@ class BodyGuard:
         max_bytes = self._max_bytes if is_form else self._max_plain_bytes
         declared = header(scope, "content-length")
         if declared.isdigit() and int(declared) > max_bytes:
-            await _refuse(_too_large(max_bytes), scope, receive, send)
+            error = _too_large(max_bytes)
+            await answer_error(error, as_body(error), scope, receive, send)
             return
         refusal: TalkingHeadError | None = None
         started = complete = False
@@ -74,7 +75,7 @@ class BodyGuard:
             if refusal is None or started:
                 raise
         if refusal is not None and not started:
-            await _refuse(refusal, scope, receive, send)
+            await answer_error(refusal, as_body(refusal), scope, receive, send)
 
 
 def _too_large(max_bytes: int) -> TooLarge:
@@ -84,10 +85,6 @@ def _too_large(max_bytes: int) -> TooLarge:
 async def refuse_websocket(error: ApiError, send: Send) -> None:
     """Answers a WebSocket's handshake with a plain HTTP error."""
     await answer(error.status, as_body(error), error.headers, {"type": "websocket"}, _nothing, send)
-
-
-async def _refuse(error: TalkingHeadError, scope: Scope, receive: Receive, send: Send) -> None:
-    await answer(status_of(error), as_body(error), headers_of(error), scope, receive, send)
 
 
 async def _nothing() -> Message:

@@ -33,6 +33,14 @@ def _body(kind: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {kind: {"schema": {"type": "string", "minLength": 1}}}}}
 
 
+_TAKES_OFFER: dict[str, Any] = {
+    "status_code": 201,
+    "response_class": Response,
+    "responses": {**_ANSWER, **spec.errors(*_ERRORS)},
+    "openapi_extra": _body(SDP),
+}
+
+
 async def _peers(context: Here) -> PeerConnections:
     return needed(context.talking.peers, context.settings)
 
@@ -44,28 +52,19 @@ async def _take(request: Request, peers: PeerConnections, owner: str, take: Call
     return await take_offer(request, peers, owner, take, lambda resource: f"{root_of(request.scope)}/webrtc/{resource}")
 
 
-@router.post(
-    "/live/{session_id}/whep", summary="Watch a live session", status_code=201, response_class=Response,
-    responses={**_ANSWER, **spec.errors(*_ERRORS)}, openapi_extra=_body(SDP),
-)  # fmt: skip
+@router.post("/live/{session_id}/whep", summary="Watch a live session", **_TAKES_OFFER)
 async def watch_live(request: Request, session_id: str, owner: Owner, peers: Peers) -> Response:
     """The session gives packets: it was started with the format "webrtc" or by POST /whip."""
     return await _take(request, peers, owner, lambda offer: peers.watch(session_id, owner, offer))
 
 
-@router.post(
-    "/live/{session_id}/whip", summary="Speak to a live session", status_code=201, response_class=Response,
-    responses={**_ANSWER, **spec.errors(*_ERRORS)}, openapi_extra=_body(SDP),
-)  # fmt: skip
+@router.post("/live/{session_id}/whip", summary="Speak to a live session", **_TAKES_OFFER)
 async def speak_live(request: Request, session_id: str, owner: Owner, peers: Peers) -> Response:
     """The sound of the offer is spoken by the person as it comes."""
     return await _take(request, peers, owner, lambda offer: peers.speak(session_id, owner, offer))
 
 
-@router.post(
-    "/whip", summary="A live session for a microphone", status_code=201, response_class=Response,
-    responses={**_ANSWER, **spec.errors(*_ERRORS)}, openapi_extra=_body(SDP),
-)  # fmt: skip
+@router.post("/whip", summary="A live session for a microphone", **_TAKES_OFFER)
 async def start_live(
     request: Request, owner: Owner, peers: Peers,
     avatar: Annotated[str, Query(max_length=100, description="Token of a registered person")],

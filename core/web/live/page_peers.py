@@ -24,11 +24,10 @@ from core.service.quotas import RateLimit
 from core.service.talking import Talking
 from core.settings import Settings
 from core.web.addresses import path_below
-from core.web.guards.refusals import Forbidden, answer, refuse
 from core.web.guards.visitor_files import known_visitor
 from core.web.live.connection import Told
 from core.web.live.whip import options, patch, take_offer
-from core.web.statuses import headers_of, status_of
+from core.web.statuses import answer_error
 
 PEERS = "talking_head_peers"
 PER_MINUTE = 120
@@ -50,18 +49,14 @@ class PagePeers:
         if not is_of_peers(scope):
             await self._app(scope, receive, send)
             return
-        try:
-            owner = known_visitor(scope)
-        except Forbidden as error:
-            await refuse(error, scope, receive, send)
-            return
         request = Request(cast(Any, scope), receive)
         told = self._told_in(request.query_params.get("lang", ""))
         try:
+            owner = known_visitor(scope)
             self._requests.take(owner)
             response = await self._answer(request, owner)
         except TalkingHeadError as error:
-            await answer(status_of(error), {"error": told(error)}, headers_of(error), scope, receive, send)
+            await answer_error(error, {"error": told(error)}, scope, receive, send)
             return
         await response(cast(Any, scope), receive, cast(Any, send))
 

@@ -21,12 +21,11 @@ from core.service.owners import Asgi, Receive, Scope, Send
 from core.service.quotas import ConcurrencyLimit
 from core.service.talking import Talking
 from core.web.addresses import path_below
-from core.web.guards.refusals import Forbidden, answer, refuse
 from core.web.guards.visitor_files import FILE, known_visitor
 from core.web.live.chat_socket import serve_chat
 from core.web.live.connection import Told
 from core.web.live.live_socket import serve_live
-from core.web.statuses import headers_of, status_of
+from core.web.statuses import answer_error
 
 LIVE, CHAT = "talking_head_live", "talking_head_chat"
 MAX_SOCKETS, OWNER_SOCKETS = 512, 8
@@ -48,16 +47,12 @@ class PageSockets:
         if name not in (LIVE, CHAT):
             await self._app(scope, receive, send)
             return
-        try:
-            owner = known_visitor(scope)
-        except Forbidden as error:
-            await refuse(error, scope, receive, send)
-            return
         query = parse_qs(scope["query_string"].decode("latin-1"))
         told = self._told_in(query.get("lang", [""])[0])
         socket = WebSocket(cast(Any, scope), receive, cast(Any, send))
         talking = self._talking(scope)
         try:
+            owner = known_visitor(scope)
             with self._places.slot(owner):
                 if name == CHAT:
                     await serve_chat(socket, talking.chats, owner, partial(_video_of, talking, owner), told)
@@ -66,7 +61,7 @@ class PageSockets:
         except WebSocketDisconnect:
             return
         except TalkingHeadError as error:  # before the handshake
-            await answer(status_of(error), {"error": told(error)}, headers_of(error), scope, receive, send)
+            await answer_error(error, {"error": told(error)}, scope, receive, send)
 
 
 async def _video_of(talking: Talking, owner: str, job: str) -> str | None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from core.generation import GenerationInfo
 from core.media.formats import PHOTOS, SOUNDS, VIDEOS, endings, with_sound
 from core.optimization.cold_start_optimization import LoadState
 from core.service.face_previews import PhotoPreview, SeenFace
 from core.service.job_views import JobView
-from core.types import GenerationInfo
 from core.web.pages.error_texts import reason, sentence, warning
 from core.web.pages.texts import Texts
 

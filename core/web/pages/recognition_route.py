@@ -19,10 +19,10 @@ from core.service.owners import Asgi, Receive, Scope, Send
 from core.service.speech_recognition import MAX_SPOKEN_BYTES, SpeechRecognition
 from core.web.addresses import path_below
 from core.web.guards.bodies import read_body
-from core.web.guards.refusals import TooSlow, answer
+from core.web.guards.refusals import TooSlow
 from core.web.guards.visitor_files import known_visitor
 from core.web.pages.error_texts import told_in
-from core.web.statuses import headers_of, status_of
+from core.web.statuses import answer_error
 
 RECOGNITION = "talking_head_recognition"
 _TOO_LARGE = f"The recording has more than {MAX_SPOKEN_BYTES // 2**20} MiB."
@@ -50,7 +50,7 @@ class RecognitionRoute:
             text = await self._recognition.recognise(recording, language if _LANGUAGE.fullmatch(language) else "", owner)
         except TalkingHeadError as error:
             told = told_in(query.get("lang", [""])[0])(error)
-            await answer(status_of(error), {"error": told}, headers_of(error), scope, receive, send)
+            await answer_error(error, {"error": told}, scope, receive, send)
             return
         await JSONResponse({"text": text}, headers={"Cache-Control": "no-store"})(cast(Any, scope), receive, cast(Any, send))
 

@@ -23,11 +23,11 @@ from core.service.owners import Asgi, Receive, Scope, Send, header
 from core.service.visitor_uploads import Arrival, VisitorUploads
 from core.web.addresses import address_of
 from core.web.guards.gradio_routes import local_path
-from core.web.guards.refusals import TooSlow, answer
+from core.web.guards.refusals import TooSlow
 from core.web.guards.visitor_files import visitor_of
 from core.web.pages.error_texts import sentence
 from core.web.pages.texts import Texts
-from core.web.statuses import headers_of, status_of
+from core.web.statuses import answer_error
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class UploadRoute:
                 paths = await asyncio.to_thread(arrival.finish)
         except TalkingHeadError as error:
             said = hide_paths(sentence(self._texts(scope), error))
-            await answer(status_of(error), said, headers_of(error), scope, receive, send)
+            await answer_error(error, said, scope, receive, send)
             return
         finally:
             progress.ended = True

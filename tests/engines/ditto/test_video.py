@@ -13,11 +13,12 @@ import pytest
 
 from core.engines.ditto import DittoEngine
 from core.errors import Cancelled, FaceError, ImageError
+from core.generation import Progress, Skipped
 from core.media.source import Clip, load_source
 from core.options import read_options
 from core.settings import Settings
 from core.studio import Studio, open_studio
-from core.types import Audio, Framing, Photo, Progress, Request, Skipped
+from core.types import Audio, Framing, Photo, Request
 
 FRAMES = 12
 

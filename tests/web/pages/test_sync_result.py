@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
+from core.generation import GenerationInfo
 from core.notices import notice
-from core.types import GenerationInfo
 from core.web.pages.html import facts, result_html
 from core.web.pages.texts import Texts
 from core.web.pages.texts_de import GERMAN
