@@ -7,6 +7,7 @@ FFmpeg's and Pillow's parsers, nor a playlist format that would open other files
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -59,7 +60,8 @@ _AVIF_BRANDS = {b"avif", b"avis"}
 VIDEO_DEMUXERS = frozenset({"mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "gif"})
 """Of containers that are read as videos."""
 _MOST_PIECES = 2**18
-"""Of the data of a GIF, at most 255 bytes each, that are passed over; one of more is no photo."""
+"""Of the data of a GIF, at most 255 bytes each and empty ones too, that are passed over; one of more is no photo."""
+_PADDING = re.compile(rb"\0*")
 _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"}
 
 
@@ -115,10 +117,10 @@ def _moves(gif: BinaryIO) -> bool:
         gif.read(1)  # the label of an extension, or the first code's size
         while size := gif.read(1):
             n_pieces += 1
-            if size == b"\0":
-                break
             if n_pieces > _MOST_PIECES:
                 return True
+            if size == b"\0":
+                break
             gif.seek(size[0], io.SEEK_CUR)
     return False
 
@@ -154,8 +156,8 @@ def _mpeg_audio(data: bytes) -> Content | None:
     if data[:3] == b"ID3" and len(data) >= 10:
         size = sum((byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
         start = 10 + size
-    while start < len(data) and data[start] == 0:
-        start += 1
+    if (padding := _PADDING.match(data, start)) is not None:
+        start = padding.end()
     body = data[start : start + 4]
     if body == b"fLaC":
         return Content("sound", "a FLAC recording", "flac")
