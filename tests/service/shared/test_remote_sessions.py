@@ -173,6 +173,24 @@ def test_texts_are_synthesised_where_it_is_drawn_and_reports_come_back(here: Her
     assert not reports[1]["complete"]
 
 
+def test_a_text_that_fails_as_nobody_foresaw_ends(
+    here: Here, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(*request: Any) -> Iterator[Speech]:
+        raise RuntimeError(TEXT)
+        yield
+
+    monkeypatch.setattr(here.speaking, "speak", failing)
+    session, reports = here.begun(), []
+    session.say(SayRequest(TEXT, id="x"), reports.append)
+    failed = next(message for message in until(session, "say_failed") if isinstance(message, LiveEvent) and message.kind == "say_failed")
+    assert failed.data["id"] == "x"
+    assert "RuntimeError" in caplog.text
+    assert TEXT not in caplog.text
+    wait_until(lambda: session.produce(0.05) and reports)
+    assert not reports[0]["complete"]
+
+
 def test_a_text_goes_on_with_another_renderer(here: Here) -> None:
     session, reports = here.begun(), []
     session.say(SayRequest(TEXT), reports.append)
@@ -212,6 +230,28 @@ def test_it_ends_when_nobody_comes_back(here: Here, monkeypatch: pytest.MonkeyPa
     here.server.close()
     here.threads.threads[0].join(5)
     assert not here.threads.threads[0].is_alive()
+
+
+def test_one_whose_ingress_ended_before_it_was_opened_ends_soon(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts among its owner's, who could begin no other."""
+    monkeypatch.setattr(session_server, "KEPT_S", 0.2)
+    assert not here.server.over
+    wait_until(lambda: here.server.over)
+
+
+def test_one_that_takes_long_to_open_is_kept(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_server, "KEPT_S", 0.5)
+    over: list[bool] = []
+
+    def slowly(attempt: int) -> None:
+        time.sleep(0.8)
+        over.append(here.server.over)
+
+    here.threads.refuse = slowly
+    reply = here.server.open("me", here.request, "an id", "a secret")
+    assert reply.error is None
+    assert [*over, here.server.over] == [False, False]
+    wait_until(lambda: here.server.over)
 
 
 def wait_until(true: Any) -> None:
