@@ -37,6 +37,12 @@ SMALL_PART_PX, SMALL_PART_STEP = 448, 0.72
 """The last parts that a large picture is searched in, and how far one begins behind the other, in sides: a face of 100 pixels is in one of
 them whole, and large enough for the detector, which misses what is below a sixth of its picture.
 """
+MOST_SEEN = 48
+"""Faces of a picture that are looked at again, the largest first: each costs up to six looks, and a picture may hold hundreds."""
+MOST_FOUND, SPREAD = 8 * MOST_SEEN, 7
+"""Faces, in overlapping parts some of them twice and more, after which no further parts of one size are searched; these are taken with
+others between them, so that what was searched then lies all over the picture.
+"""
 PART_SIDE_PX = 320
 """Parts are searched at this size: the detector's own is 128, the mesh takes 192 pixels of face."""
 FLAT = 4.0
@@ -173,7 +179,7 @@ class FaceFinder:
         self._landmarker = Landmarker(min_confidence=0.4, whole=True)
 
     def find(self, pixels: Frame) -> list[Face]:
-        """Faces of a (H, W, 3) uint8 RGB photo, the largest first, points refined on each face's own pixels."""
+        """Faces of a (H, W, 3) uint8 RGB photo, MOST_SEEN at most, the largest first, points refined on each face's own pixels."""
         return sorted(self._search(pixels), key=lambda face: -face.interocular_px)
 
     def largest_mesh(self, pixels: Frame) -> NDArray[np.float32] | None:
@@ -192,12 +198,15 @@ class FaceFinder:
         """
         height, width = pixels.shape[:2]
         found: list[Face] = []
+        left = MOST_SEEN
         for parts in _parts(width, height):
             enough = bool(found)
-            seen = _distinct(self._in_parts(pixels, parts, DETECTION_SIDE_PX if len(parts) == 1 else PART_SIDE_PX))
-            refined = [self._refine(pixels, face) or face for face in seen if not any(_same(face, known) for known in found)]
+            seen = _distinct(self._in_parts(pixels, parts, DETECTION_SIDE_PX if len(parts) == 1 else PART_SIDE_PX), left + len(found))
+            new = [face for face in seen if not any(_same(face, known) for known in found)][:left]
+            left -= len(new)
+            refined = [self._refine(pixels, face) or face for face in new]
             found += [face for face in refined if self._is_face(pixels, face)]
-            if enough or (found and len(parts) == 1):
+            if enough or not left or (found and len(parts) == 1):
                 break
         return _distinct(found)
 
@@ -207,7 +216,9 @@ class FaceFinder:
         scale = _search_scale(max(x1 - x0, y1 - y0), most_px)
         shown = _resized(pixels, scale)  # once for all of them: they overlap
         found: list[Face] = []
-        for x0, y0, x1, y1 in parts:
+        for x0, y0, x1, y1 in (part for first in range(SPREAD) for part in parts[first::SPREAD]):
+            if len(found) >= MOST_FOUND:
+                break
             part = np.ascontiguousarray(shown[round(y0 * scale) : round(y1 * scale), round(x0 * scale) : round(x1 * scale)])
             if len(parts) == 1 or cv2.meanStdDev(part)[1].max() >= FLAT:
                 found += self._detect(part, scale, x0, y0)
@@ -337,9 +348,12 @@ def _same(a: Face, b: Face) -> bool:
     return distance < 0.5 * max(a.interocular_px, b.interocular_px)
 
 
-def _distinct(faces: Sequence[Face]) -> list[Face]:
+def _distinct(faces: Sequence[Face], most: int = MOST_SEEN) -> list[Face]:
+    """most: that are returned, the largest first."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.interocular_px):
+        if len(kept) == most:
+            break
         if not any(_same(face, other) for other in kept):
             kept.append(face)
     return kept
