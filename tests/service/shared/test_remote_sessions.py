@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import threading
 import time
@@ -11,14 +12,17 @@ from typing import Any
 import pytest
 
 from core.errors import OptionError, TextError
+from core.service import live_sessions
 from core.service.errors import UnknownLiveSession
+from core.service.job_views import as_values
 from core.service.live_messages import EndOfUtterance, LiveMessage, LiveRequest, MediaPiece, NewControls, SayRequest, Sound
+from core.service.live_sessions import LiveSessions
 from core.service.live_source import wanted
 from core.service.quotas import RateLimit
 from core.service.shared import session_server
 from core.service.shared.remote_session import RemoteSession
 from core.service.shared.remote_speaker import RemoteSpeaker, SpeechHost
-from core.service.shared.session_server import Reply, SessionServer
+from core.service.shared.session_server import Begun, Reply, SessionServer
 from core.settings import Settings
 from core.speech_synthesis.base import Speech, Voice
 from core.speech_synthesis.speaker import Speaker
@@ -252,6 +256,43 @@ def test_one_that_takes_long_to_open_is_kept(here: Here, monkeypatch: pytest.Mon
     assert reply.error is None
     assert [*over, here.server.over] == [False, False]
     wait_until(lambda: here.server.over)
+
+
+class Over:
+    """A Line to a session that is over by the time it is attached. Also the LiveSource that finds it."""
+
+    def attach(self, owner: str, secret: str) -> Reply:
+        return Reply(None, as_values(UnknownLiveSession(30)), 0, 0, True, 0.0, ())
+
+    def call(self, holder: int, name: str, *arguments: Any) -> Reply:
+        return Reply(None, None, 0, 0, True, 0.0, ())
+
+    def post(self, holder: int, name: str, *arguments: Any) -> None:
+        return
+
+    def open(self, *request: Any) -> RemoteSession:
+        raise NotImplementedError
+
+    def find(self, session_id: str, secret: str, owner: str) -> RemoteSession:
+        return RemoteSession(self, owner, LiveRequest(), session_id, secret, Begun("lite", {}, {}))
+
+
+def test_one_that_is_found_and_ends_before_it_is_held_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would count for ever, and in the end nobody could begin one."""
+    monkeypatch.setattr(live_sessions, "RESUME_S", 0.2)
+    studio: Any = None
+
+    async def resumed() -> None:
+        sessions = LiveSessions(studio, Over(), RateLimit(10, "starts"), total=2, each=1, longest_s=100.0)
+        peer: Any = None
+        with pytest.raises(UnknownLiveSession):
+            await sessions.resume("an id", "a secret", "me", None, peer)
+        deadline = time.monotonic() + 10
+        while sessions.n_sessions:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+
+    asyncio.run(resumed())
 
 
 def wait_until(true: Any) -> None:
