@@ -33,7 +33,7 @@ from pillow_heif.as_plugin import HeifImageFile
 from core.errors import ImageError
 from core.media.files import FileKind
 from core.media.formats import PHOTO_FORMATS, PHOTOS, names
-from core.media.sniff import identify
+from core.media.sniff import identify, is_laden
 from core.notices import notice
 from core.settings import Settings
 from core.types import Frame, Photo
@@ -129,6 +129,8 @@ def _decode(data: bytes, name: str, settings: Settings) -> tuple[Frame, tuple[st
     try:
         if content.decoder == "WEBP":  # its parser allocates the whole canvas
             check_size(*_webp_size(data), name, settings)
+        if content.decoder == "gif" and is_laden(data):
+            raise ValueError("too many comments")
         image = _PARSERS[content.decoder](io.BytesIO(data))
         tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
         if tags.get(TiffImagePlugin.SUBIFD) and tags.get(_KIND_OF_PICTURE, 0) & 1:

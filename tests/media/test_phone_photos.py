@@ -144,6 +144,20 @@ def test_a_gif_of_endless_small_pieces_is_judged_soon(pieces: bytes) -> None:
     assert read.n < 1_200_000
 
 
+@pytest.mark.parametrize("comments", [b"!\xfe\x00" * 10_000, b"!\xfe" + b"\x01a" * 10_000 + b"\0"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_gif_of_endless_comments_is_refused(comments: bytes, first: bool) -> None:
+    """The time to read them grows with the square of their number: 30 MiB would take an hour."""
+    sink = io.BytesIO()
+    picture().save(sink, "GIF")
+    gif = sink.getvalue()
+    at = 13 + (3 << (gif[10] & 7) + 1) if first else len(gif) - 1
+    assert load_image(gif[:at] + comments[:32] + b"\0" + gif[at:], SETTINGS).pixels.shape == (100, 80, 3)
+    with pytest.raises(ImageError) as caught:
+        load_image(gif[:at] + comments + gif[at:], SETTINGS)
+    assert caught.value.code == "photo_damaged"
+
+
 @pytest.mark.parametrize(("progressive", "size", "shape"), [
     (False, (3000, 2000), (1000, 1500)), (True, (2400, 2000), (1000, 1200)), (False, (1000, 1000), (1000, 1000)),
 ])  # fmt: skip
