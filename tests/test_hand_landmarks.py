@@ -78,6 +78,7 @@ def test_what_is_no_face_is_refused(code: str, points: object, size: int) -> Non
         ("landmarks_point", moved(3, 1.2, 0.5)),
         ("landmarks_point", moved(3, -0.01, 0.5)),
         ("landmarks_point", moved(3, math.nan, 0.5)),
+        ("landmarks_point", moved(3, 10**400, 0.5)),
         ("landmarks_point", moved(3, True, 0.5)),
         ("landmarks_point", (*FRONT[:5], (0.5,))),
         ("landmarks_point", (*FRONT[:5], "chin")),

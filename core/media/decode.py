@@ -35,6 +35,10 @@ MAX_CHANNELS = 8
 """Beyond these PyAV reads past the end of a planar frame's plane pointers and the process dies (found by damaging headers)."""
 MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 768_000
 """Speech of fewer samples a second cannot be understood; no recorder makes more."""
+MOST_SILENT, SILENT_PER_SOUNDING = 500_000, 10
+"""Packets of the file that give no sound (pictures, damage, nothing), at most, and so many more for each that does: 100 MiB may hold 100
+million, each of which takes microseconds.
+"""
 _USUAL_ORDER = ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR")
 
 Block = NDArray[np.float32]
@@ -124,13 +128,17 @@ class SoundDecoder:
         signature: tuple[Any, ...] = ()
         error: Exception | None = None
         packets = self._container.demux()
-        read_to_s = 0.0
+        read_to_s, may_be_silent = 0.0, MOST_SILENT
         while True:
             try:
                 packet = next(packets, None)
             except (av.FFmpegError, ValueError, OSError) as caught:
                 self.damaged, error, packet = True, caught, None
             if packet is None:
+                break
+            may_be_silent -= 1
+            if may_be_silent < 0:
+                self.damaged, error = True, ValueError("too much in it is no sound")
                 break
             if packet.pts is not None and packet.time_base is not None:
                 read_to_s = max(read_to_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
@@ -144,6 +152,7 @@ class SoundDecoder:
             for frame in frames:
                 if not frame.samples:
                     continue
+                may_be_silent += SILENT_PER_SOUNDING
                 if not signature:
                     signature = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
                     self.rate_hz, self.channels = signature[:2]

@@ -33,7 +33,7 @@ from pillow_heif.as_plugin import HeifImageFile
 from core.errors import ImageError
 from core.media.files import FileKind
 from core.media.formats import PHOTO_FORMATS, PHOTOS, names
-from core.media.sniff import identify
+from core.media.sniff import identify, is_laden
 from core.notices import notice
 from core.settings import Settings
 from core.types import Frame, Photo
@@ -61,6 +61,8 @@ _KIND_OF_PICTURE = 254
 """NewSubfileType, the tag of TIFF whose lowest bit says that a picture is another one, reduced."""
 MOST_JPEG = 4.2
 """Times the pixels that are accepted: a decoder of JPEG reads at a reduced scale."""
+_ALONE = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
+"""Markers of JPEG that no segment follows."""
 _PEAK_BYTES, _DECODED_BYTES = 13, 4
 """Of a pixel, while a photo is made of it, and while it is decoded."""
 heif_options.THUMBNAILS = heif_options.DEPTH_IMAGES = heif_options.AUX_IMAGES = False
@@ -127,12 +129,16 @@ def _decode(data: bytes, name: str, settings: Settings) -> tuple[Frame, tuple[st
     try:
         if content.decoder == "WEBP":  # its parser allocates the whole canvas
             check_size(*_webp_size(data), name, settings)
+        if content.decoder == "gif" and is_laden(data):
+            raise ValueError("too many comments")
         image = _PARSERS[content.decoder](io.BytesIO(data))
         tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
         if tags.get(TiffImagePlugin.SUBIFD) and tags.get(_KIND_OF_PICTURE, 0) & 1:
             raise _not_readable(name, "a raw photo of a camera")  # the first picture is a thumbnail
+        if (tile := tags.get(TiffImagePlugin.TILEWIDTH, 0) * tags.get(TiffImagePlugin.TILELENGTH, 0)) > settings.max_image_pixels:
+            raise ValueError(f"tiles of {tile} pixels")  # each is decoded whole, however little of it the picture has
         if image.format in ("JPEG", "MPO"):
-            _read_smaller(image, settings)
+            _read_smaller(image, data, settings)
         check_size(*image.size, name, settings)
         several = getattr(image, "is_animated", False) and image.format not in _MAY_HOLD_SEVERAL
         image.load()
@@ -155,14 +161,15 @@ def _not_readable(name: str, what: str) -> ImageError:
     )
 
 
-def _read_smaller(image: Any, settings: Settings) -> None:
+def _read_smaller(image: Any, data: bytes, settings: Settings) -> None:
     """Has a JPEG of up to MOST_JPEG times the pixels that are accepted decoded at a half, a quarter or an eighth of its size, where that
     takes no more memory than as many pixels as are accepted. One that is too large even so is left as it is.
     """
     (width, height), most = image.size, settings.max_image_pixels
     if not most < width * height <= MOST_JPEG * most:
         return
-    kept = _coefficients(image) * 2 if image.info.get("progressive") else 0  # bytes: libjpeg holds all of a progressive one
+    in_one = not image.info.get("progressive") and _components_of_first_scan(data) == len(image.layer)
+    kept = 0 if in_one else _coefficients(image) * 2  # bytes: libjpeg holds all of one that comes in several scans
     for step in (2, 4, 8):
         n_pixels = -(-width // step) * -(-height // step)
         if n_pixels <= most and kept + _DECODED_BYTES * n_pixels <= _PEAK_BYTES * most:
@@ -174,6 +181,21 @@ def _coefficients(image: Any) -> int:
     """Of all components of a JPEG, of which some may have fewer rows and columns."""
     shares = [across * down for _, across, down, _ in image.layer]
     return int(image.width * image.height * sum(shares) / max(shares))
+
+
+def _components_of_first_scan(data: bytes) -> int:
+    """Of a JPEG whose header was read (https://www.w3.org/Graphics/JPEG/itu-t81.pdf, B.1.1); 0 where none is found."""
+    at = 2
+    while 0 <= (at := data.find(b"\xff", at)) < len(data) - 4:
+        if data[at + 1] == 0xFF:  # padding
+            at += 1
+        elif data[at + 1] == 0xDA:
+            return data[at + 4]
+        elif data[at + 1] in _ALONE:
+            at += 2
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 0
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:

@@ -7,6 +7,8 @@ FFmpeg's and Pillow's parsers, nor a playlist format that would open other files
 from __future__ import annotations
 
 import io
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -59,7 +61,10 @@ _AVIF_BRANDS = {b"avif", b"avis"}
 VIDEO_DEMUXERS = frozenset({"mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "gif"})
 """Of containers that are read as videos."""
 _MOST_PIECES = 2**18
-"""Of the data of a GIF, at most 255 bytes each, that are passed over; one of more is no photo."""
+"""Of the data of a GIF, at most 255 bytes each and empty ones too, that are passed over; one of more is no photo."""
+_MOST_NOTES = 2**13
+"""Of extensions of a GIF and the pieces of their data, up to its second picture."""
+_PADDING = re.compile(rb"\0*")
 _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"}
 
 
@@ -99,28 +104,49 @@ def plays(file: BinaryIO) -> bool:
     return decoder in VIDEO_DEMUXERS and (decoder != "gif" or _moves(file))
 
 
+def is_laden(gif: bytes) -> bool:
+    """Whether a GIF has so much beside its first picture that a decoder takes long: each piece of a comment is put to all before it."""
+    n_pictures = n_pieces = n_notes = 0
+    for block in _gif_pieces(io.BytesIO(gif)):
+        n_pictures += block == b","
+        n_pieces += 1
+        n_notes += block == b"!"
+        if n_pictures > 1:
+            return False
+        if n_notes > _MOST_NOTES or n_pieces > 2 * _MOST_PIECES:
+            return True
+    return False
+
+
 def _moves(gif: BinaryIO) -> bool:
-    """Whether a GIF holds more than one picture (https://www.w3.org/Graphics/GIF/spec-gif89a.txt)."""
+    """Whether a GIF holds more than one picture."""
+    n_pictures = n_pieces = 0
+    for block in _gif_pieces(gif):
+        n_pictures += block == b","
+        n_pieces += block != b","
+        if n_pictures > 1 or n_pieces > _MOST_PIECES:
+            return True
+    return False
+
+
+def _gif_pieces(gif: BinaryIO) -> Iterator[bytes]:
+    """Of each block b"," for a picture, b"" for each piece of that; b"!" for anything else, and for each piece of that
+    (https://www.w3.org/Graphics/GIF/spec-gif89a.txt).
+    """
     gif.seek(0)
     head = gif.read(13)
     _pass_colours(gif, head[10] if len(head) == 13 else 0)
-    n_pictures = n_pieces = 0
     while (block := gif.read(1)) in (b"!", b","):
+        yield block
         if block == b",":
-            n_pictures += 1
             place = gif.read(9)
             _pass_colours(gif, place[8] if len(place) == 9 else 0)
-        if n_pictures > 1:
-            return True
         gif.read(1)  # the label of an extension, or the first code's size
         while size := gif.read(1):
-            n_pieces += 1
+            yield b"!" if block == b"!" else b""
             if size == b"\0":
                 break
-            if n_pieces > _MOST_PIECES:
-                return True
             gif.seek(size[0], io.SEEK_CUR)
-    return False
 
 
 def _pass_colours(gif: BinaryIO, flags: int) -> None:
@@ -154,8 +180,8 @@ def _mpeg_audio(data: bytes) -> Content | None:
     if data[:3] == b"ID3" and len(data) >= 10:
         size = sum((byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
         start = 10 + size
-    while start < len(data) and data[start] == 0:
-        start += 1
+    if (padding := _PADDING.match(data, start)) is not None:
+        start = padding.end()
     body = data[start : start + 4]
     if body == b"fLaC":
         return Content("sound", "a FLAC recording", "flac")

@@ -122,8 +122,10 @@ class SharedFolder:
         """One fetches a file, the others wait and find it."""
         with self._lock:
             lock = self._fetching.setdefault(path, threading.Lock())
-        with lock:
-            yield
-        with self._lock:
-            if not lock.locked():
-                self._fetching.pop(path, None)
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                if not lock.locked():
+                    self._fetching.pop(path, None)

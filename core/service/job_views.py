@@ -117,7 +117,7 @@ def view_of(record: JobRecord, position: int) -> JobView:
         name=str(result.get(NAME, "")),
         prolonged_s=float(result.get(PROLONGED, 0.0)),
         preview=_preview(record),
-        made=MadeVideo(Path(record.output), info) if info is not None and record.output and record.state == "running" else None,
+        made=_made(record, info),
         error=None if record.error is None else as_exception(record.error),
         client_state=record.request.get("client_state") or {},
     )
@@ -127,6 +127,14 @@ def _visemes(record: JobRecord) -> Path | None:
     if record.state != "done" or not record.output or not (record.request.get("options") or {}).get("visemes"):
         return None
     return beside(Path(record.output))
+
+
+def _made(record: JobRecord, info: GenerationInfo | None) -> MadeVideo | None:
+    """None also where another machine makes it, whose files come here when the job is done."""
+    if record.state != "running" or not record.output or info is None:
+        return None
+    path = Path(record.output)
+    return MadeVideo(path, info) if path.is_file() else None
 
 
 def _preview(record: JobRecord) -> Path | None:

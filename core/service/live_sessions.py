@@ -116,6 +116,7 @@ class LiveSessions:
             if session is not None and session_id not in self._sessions:
                 self._places.take(owner)
                 self._sessions[session_id] = session
+                self._expire(session)  # unless it is attached: its client may be gone again, or it may be over
         return self.find(session_id, secret, owner)
 
     def find(self, session_id: str, secret: str, owner: str) -> HeldSession:
@@ -143,7 +144,7 @@ class LiveSessions:
         session.left_s = time.monotonic()
         session.free.set()
         if session.id in self._sessions:
-            session.expiry = asyncio.get_running_loop().call_later(RESUME_S, self.end, session)
+            self._expire(session)
 
     def end(self, session: HeldSession, why: Leaving = "") -> None:
         """The session is over; its connection, where it has one, is told to leave. May be called again."""
@@ -176,6 +177,9 @@ class LiveSessions:
     def _check_going_on(self) -> None:
         if self._stopping:
             raise BusyError("The service is stopping.", "Start again in a minute.", code="stopping")
+
+    def _expire(self, session: HeldSession) -> None:
+        session.expiry = asyncio.get_running_loop().call_later(RESUME_S, self.end, session)
 
     def _attached(self, session: HeldSession, peer: Peer, next_number: int) -> Attachment:
         if session.expiry is not None:

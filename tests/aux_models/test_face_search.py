@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from core.aux_models import face_mesh
 from core.aux_models.face_candidates import Candidate
-from core.aux_models.face_mesh import MOST_MISSED, Face, FaceFinder
+from core.aux_models.face_mesh import MOST_MISSED, Face, FaceFinder, Landmarker
 from core.media.image import load_image
 from core.settings import Settings
 from tests.support.paths import ASSETS, PORTRAIT, ROOT
@@ -104,3 +105,18 @@ def test_faces_of_photos_paintings_and_drawings_are_found_turned_blurred_and_dar
         faces = finder.find(shown)
         assert len(faces) == 1
         assert abs(faces[0].roll_deg - degrees) < 15
+
+
+def test_of_hundreds_of_faces_some_are_looked_at(finder: FaceFinder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is looked at six times: a picture of faces alone would take minutes."""
+    painting = load_image(ASSETS / "examples" / "painting.jpg", Settings()).pixels
+    x0, y0, x1, y1 = finder.detect(painting)[0].box
+    half, x, y = round(0.75 * max(x1 - x0, y1 - y0)), round((x0 + x1) / 2), round((y0 + y1) / 2)
+    face = painting[max(0, y - half) : y + half, max(0, x - half) : x + half]
+    crowd = np.tile(cv2.resize(face, (100, 100), interpolation=cv2.INTER_AREA), (14, 14, 1))
+    looks = list[int]()
+    look = Landmarker.__call__
+    monkeypatch.setattr(Landmarker, "__call__", lambda self, pixels: (looks.append(1), look(self, pixels))[1])
+    monkeypatch.setattr(face_mesh, "MOST_SMALL", 6)
+    assert 3 <= len(finder.find(crowd)) <= 6
+    assert len(looks) < 80

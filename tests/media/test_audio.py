@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.errors import AudioError
+from core.media import decode
 from core.media.audio import load_audio
 from core.settings import Settings
 from tests.support.clip_files import RATE_HZ, SIZE, clip_file, picture
@@ -327,6 +328,18 @@ def test_damaged_middle_is_passed_over() -> None:
     audio = load_audio(bytes(data), SETTINGS)
     assert 0.5 < audio.duration_s < 1.1
     assert "damaged" in audio.warnings[0]
+
+
+def test_a_file_of_endless_packets_without_sound_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is a byte of the file, and takes microseconds."""
+    empty = b"#!AMR\n" + b"\x7c" * 2000
+    with pytest.raises(AudioError) as caught:
+        load_audio(empty, SETTINGS)
+    assert "too much" not in str(caught.value)
+    monkeypatch.setattr(decode, "MOST_SILENT", 1000)
+    with pytest.raises(AudioError, match="too much in it is no sound") as caught:
+        load_audio(empty, SETTINGS)
+    assert caught.value.code == "recording_damaged"
 
 
 def test_playlist_inside_a_container_opens_nothing(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -135,12 +136,26 @@ def test_a_raw_photo_of_a_camera_is_not_taken_for_its_thumbnail() -> None:
     assert caught.value.code == "photo_not_image"
 
 
-def test_a_gif_of_endless_small_pieces_is_judged_soon() -> None:
-    """Each takes a step to pass over."""
-    head = b"GIF89a" + struct.pack("<HHBBB", 9, 9, 0, 0, 0) + b"," + struct.pack("<HHHHB", 0, 0, 9, 9, 0) + b"\x02"
-    read = CountedReads(head + b"\x01\x00" * 2_000_000)
+@pytest.mark.parametrize("pieces", [b"," + bytes(9) + b"\x02" + b"\x01\x00" * 2_000_000, b"!\xfe\x00" * 2_000_000])
+def test_a_gif_of_endless_small_pieces_is_judged_soon(pieces: bytes) -> None:
+    """Each takes a step to pass over, also one with nothing in it."""
+    read = CountedReads(b"GIF89a" + struct.pack("<HHBBB", 9, 9, 0, 0, 0) + pieces)
     assert plays(read)
-    assert read.n < 600_000
+    assert read.n < 1_200_000
+
+
+@pytest.mark.parametrize("comments", [b"!\xfe\x00" * 10_000, b"!\xfe" + b"\x01a" * 10_000 + b"\0"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_gif_of_endless_comments_is_refused(comments: bytes, first: bool) -> None:
+    """The time to read them grows with the square of their number: 30 MiB would take an hour."""
+    sink = io.BytesIO()
+    picture().save(sink, "GIF")
+    gif = sink.getvalue()
+    at = 13 + (3 << (gif[10] & 7) + 1) if first else len(gif) - 1
+    assert load_image(gif[:at] + comments[:32] + b"\0" + gif[at:], SETTINGS).pixels.shape == (100, 80, 3)
+    with pytest.raises(ImageError) as caught:
+        load_image(gif[:at] + comments + gif[at:], SETTINGS)
+    assert caught.value.code == "photo_damaged"
 
 
 @pytest.mark.parametrize(("progressive", "size", "shape"), [
@@ -176,6 +191,38 @@ def test_a_progressive_jpeg_that_would_fill_the_memory_is_refused() -> None:
     with pytest.raises(ImageError) as caught:
         load_image(sink.getvalue(), Settings(max_image_pixels=1_500_000))
     assert caught.value.code == "photo_too_large"
+
+
+def test_a_jpeg_of_several_scans_that_would_fill_the_memory_is_refused() -> None:
+    """Its coefficients are kept, too, though it is not progressive: here a scan for each colour, all of them zero."""
+
+    def segment(marker: int, data: bytes) -> bytes:
+        return b"\xff" + bytes([marker]) + struct.pack(">H", len(data) + 2) + data
+
+    colours = b"".join(bytes([colour, 0x11, 0]) for colour in (1, 2, 3))
+    head = b"\xff\xd8" + segment(0xDB, b"\0" + bytes([1]) * 64) + segment(0xC0, struct.pack(">BHHB", 8, 2000, 3000, 3) + colours)
+    head += b"".join(segment(0xC4, bytes([table, 1]) + bytes(16)) for table in (0x00, 0x10))
+    scans = b"".join(segment(0xDA, bytes([1, colour, 0, 0, 63, 0])) + bytes(250 * 375 // 4 + 1) for colour in (1, 2, 3))
+    with pytest.raises(ImageError) as caught:
+        load_image(head + scans + b"\xff\xd9", Settings(max_image_pixels=1_500_000))
+    assert caught.value.code == "photo_too_large"
+    assert load_image(head + scans + b"\xff\xd9", SETTINGS).pixels.shape == (2000, 3000, 3)
+
+
+@pytest.mark.parametrize(("side", "refused"), [(80, False), (1008, True)])
+def test_a_tiff_of_tiles_that_would_fill_the_memory_is_refused(side: int, refused: bool) -> None:
+    """A tile is decoded whole, however small the picture that is cut out of it."""
+    data = zlib.compress(bytes(side * side))
+    tags = [(256, 72), (257, 72), (258, 8), (259, 8), (262, 1), (277, 1), (322, side), (323, side), (324, 146), (325, len(data))]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    tiff = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + bytes(12) + data
+    settings = Settings(max_image_pixels=1_000_000)
+    if refused:
+        with pytest.raises(ImageError) as caught:
+            load_image(tiff, settings)
+        assert caught.value.code == "photo_damaged"
+    else:
+        assert load_image(tiff, settings).pixels.shape == (72, 72, 3)
 
 
 def test_of_several_pictures_the_first_is_the_photo() -> None:

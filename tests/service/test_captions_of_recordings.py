@@ -104,7 +104,7 @@ def test_with_the_recogniser_of_this_machine(services: Services) -> None:
     assert all(line for caption in shown for line in caption)
 
 
-def test_the_video_is_made_while_the_words_are_found(service: Service, server: RecognitionServer) -> None:
+def test_the_video_is_made_while_the_words_are_found(service: Service, server: RecognitionServer, tmp_path: Path) -> None:
     server.hears = "stalling"
     job = begun(service)
     wait_for(lambda: service.jobs.get(job.id, "ada").stage == "finishing")
@@ -115,6 +115,9 @@ def test_the_video_is_made_while_the_words_are_found(service: Service, server: R
     assert waits.watchable is not None
     assert waits.watchable.path == asyncio.run(service.downloads.file(job.id, "ada", None))
     assert waits.watchable.path.stat().st_size > 1000
+    moved = waits.watchable.path.rename(tmp_path / "away.mp4")
+    assert service.jobs.get(job.id, "ada").watchable is None, "as on another machine, which does not have it yet"
+    moved.rename(waits.watchable.path)
     server.go_on.set()
     wait_for(lambda: service.jobs.get(job.id, "ada").ended)
     done = service.jobs.get(job.id, "ada")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import queue
 import threading
+import traceback
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -16,6 +18,8 @@ from core.speech_synthesis.kokoro_network import NetworkFile
 from core.speech_synthesis.speaker import Speaker
 from core.streaming.render_link import RenderLink
 from core.thread_priority import PATIENT_SOON, be_patient
+
+logger = logging.getLogger(__name__)
 
 MOST_PIECES = 4
 """Of one text that wait to be taken."""
@@ -103,6 +107,9 @@ class SpeechHost:
                 if not self._take(number, n, piece):
                     return
                 n += 1
-        except TalkingHeadError as error:
+        except Exception as error:  # else the session would wait for the rest
+            if not isinstance(error, TalkingHeadError):
+                where = "".join(traceback.format_tb(error.__traceback__))  # its message may hold the text
+                logger.error("a text was not synthesised: %s\n%s", type(error).__name__, where)
             last = as_values(error)
         self._take(number, n, last)

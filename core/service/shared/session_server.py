@@ -76,9 +76,11 @@ class SessionServer:
         self._notes: list[tuple[int, Report | None]] = []
         self._watched: list[Watched] = []
         self._since_s = self._heard_s = time.monotonic()
+        self._opening = False
 
     def open(self, owner: str, request: LiveRequest, id: str, secret: str) -> Reply:
         """Begun; held by nobody yet."""
+        self._opening = True
         try:
             how = wanted(request, self._settings)
             renderer = RemoteRenderer(self._source, self._link, how.live)
@@ -88,6 +90,8 @@ class SessionServer:
             session.produce(0.0)  # tells what is ready
         except Exception as error:
             return Reply(None, as_values(error), 0, 0, True, 0.0, ())
+        finally:
+            self._heard_s, self._opening = time.monotonic(), False
         return self._reply(session, Begun(session.engine, dict(session.metadata), session.about))
 
     def attach(self, owner: str, secret: str) -> Reply:
@@ -122,11 +126,11 @@ class SessionServer:
 
     @property
     def over(self) -> bool:
-        """Nobody needs it any more: it was closed, left for long, or has lasted for as long as one may."""
+        """Nobody needs it any more: it was closed, left for long (also before it was opened), or has lasted for as long as one may."""
         now_s = time.monotonic()
-        if self._session is None:
-            return now_s - self._since_s > self._longest_s
-        return self._session.closed or now_s - self._heard_s > KEPT_S or now_s - self._since_s > self._longest_s + KEPT_S
+        left = not self._opening and now_s - self._heard_s > KEPT_S
+        closed = self._session is not None and self._session.closed
+        return closed or left or now_s - self._since_s > self._longest_s + KEPT_S
 
     def close(self) -> None:
         if self._session is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import threading
 import time
@@ -11,14 +12,17 @@ from typing import Any
 import pytest
 
 from core.errors import OptionError, TextError
+from core.service import live_sessions
 from core.service.errors import UnknownLiveSession
+from core.service.job_views import as_values
 from core.service.live_messages import EndOfUtterance, LiveMessage, LiveRequest, MediaPiece, NewControls, SayRequest, Sound
+from core.service.live_sessions import LiveSessions
 from core.service.live_source import wanted
 from core.service.quotas import RateLimit
 from core.service.shared import session_server
 from core.service.shared.remote_session import RemoteSession
 from core.service.shared.remote_speaker import RemoteSpeaker, SpeechHost
-from core.service.shared.session_server import Reply, SessionServer
+from core.service.shared.session_server import Begun, Reply, SessionServer
 from core.settings import Settings
 from core.speech_synthesis.base import Speech, Voice
 from core.speech_synthesis.speaker import Speaker
@@ -173,6 +177,24 @@ def test_texts_are_synthesised_where_it_is_drawn_and_reports_come_back(here: Her
     assert not reports[1]["complete"]
 
 
+def test_a_text_that_fails_as_nobody_foresaw_ends(
+    here: Here, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(*request: Any) -> Iterator[Speech]:
+        raise RuntimeError(TEXT)
+        yield
+
+    monkeypatch.setattr(here.speaking, "speak", failing)
+    session, reports = here.begun(), []
+    session.say(SayRequest(TEXT, id="x"), reports.append)
+    failed = next(message for message in until(session, "say_failed") if isinstance(message, LiveEvent) and message.kind == "say_failed")
+    assert failed.data["id"] == "x"
+    assert "RuntimeError" in caplog.text
+    assert TEXT not in caplog.text
+    wait_until(lambda: session.produce(0.05) and reports)
+    assert not reports[0]["complete"]
+
+
 def test_a_text_goes_on_with_another_renderer(here: Here) -> None:
     session, reports = here.begun(), []
     session.say(SayRequest(TEXT), reports.append)
@@ -212,6 +234,65 @@ def test_it_ends_when_nobody_comes_back(here: Here, monkeypatch: pytest.MonkeyPa
     here.server.close()
     here.threads.threads[0].join(5)
     assert not here.threads.threads[0].is_alive()
+
+
+def test_one_whose_ingress_ended_before_it_was_opened_ends_soon(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts among its owner's, who could begin no other."""
+    monkeypatch.setattr(session_server, "KEPT_S", 0.2)
+    assert not here.server.over
+    wait_until(lambda: here.server.over)
+
+
+def test_one_that_takes_long_to_open_is_kept(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_server, "KEPT_S", 0.5)
+    over: list[bool] = []
+
+    def slowly(attempt: int) -> None:
+        time.sleep(0.8)
+        over.append(here.server.over)
+
+    here.threads.refuse = slowly
+    reply = here.server.open("me", here.request, "an id", "a secret")
+    assert reply.error is None
+    assert [*over, here.server.over] == [False, False]
+    wait_until(lambda: here.server.over)
+
+
+class Over:
+    """A Line to a session that is over by the time it is attached. Also the LiveSource that finds it."""
+
+    def attach(self, owner: str, secret: str) -> Reply:
+        return Reply(None, as_values(UnknownLiveSession(30)), 0, 0, True, 0.0, ())
+
+    def call(self, holder: int, name: str, *arguments: Any) -> Reply:
+        return Reply(None, None, 0, 0, True, 0.0, ())
+
+    def post(self, holder: int, name: str, *arguments: Any) -> None:
+        return
+
+    def open(self, *request: Any) -> RemoteSession:
+        raise NotImplementedError
+
+    def find(self, session_id: str, secret: str, owner: str) -> RemoteSession:
+        return RemoteSession(self, owner, LiveRequest(), session_id, secret, Begun("lite", {}, {}))
+
+
+def test_one_that_is_found_and_ends_before_it_is_held_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would count for ever, and in the end nobody could begin one."""
+    monkeypatch.setattr(live_sessions, "RESUME_S", 0.2)
+    studio: Any = None
+
+    async def resumed() -> None:
+        sessions = LiveSessions(studio, Over(), RateLimit(10, "starts"), total=2, each=1, longest_s=100.0)
+        peer: Any = None
+        with pytest.raises(UnknownLiveSession):
+            await sessions.resume("an id", "a secret", "me", None, peer)
+        deadline = time.monotonic() + 10
+        while sessions.n_sessions:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+
+    asyncio.run(resumed())
 
 
 def wait_until(true: Any) -> None:

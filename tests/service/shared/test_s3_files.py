@@ -265,6 +265,7 @@ def test_names_that_are_none_of_ours_reach_nothing(machine: Make, tmp_path: Path
     with pytest.raises(ValueError, match="101 bytes"):
         folder.fetch("a/b", tmp_path / "got")
     assert not (tmp_path / "got").exists()
+    assert not folder._fetching, "nobody waits for it any more"
     assert one.outputs.bring(one.outputs.root / ("0" * 48) / "some thing.mp4") is False
 
 
