@@ -153,7 +153,7 @@ def test_keys_names_bodies_and_sockets_are_checked_as_in_a_server_of_its_own(ser
 
 
 def test_a_long_queue_brings_another_replica_and_a_killed_one_loses_nothing(service: RayService, client: httpx.Client) -> None:
-    jobs = [begin(client, seed, size=512, times=3) for seed in range(10, 15)]
+    jobs = [begin(client, seed, size=512, times=12) for seed in range(10, 15)]  # more than one has done when the other is there
     wait_for(lambda: slots(client) == 2, 120)
     wait_for(lambda: [state(client, job) for job in jobs].count("running") == 2, 120)
     os.kill(service.processes(RENDERER)[0], signal.SIGKILL)
