@@ -6,6 +6,7 @@ Model: face_landmarker.task (Google, Apache-2.0), shipped in `assets/`. Mesh ind
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import tempfile
@@ -142,15 +143,19 @@ class Landmarker:
             self._time_ms += _APART_MS
             return self._landmarker.detect_for_video(image, self._time_ms)
 
-    def candidate_finder(self, min_confidence: float) -> CandidateFinder:
-        """Its detector, for pictures in which it is run on many parts."""
-        with quiet_native_log():
-            return CandidateFinder(self._mp, MODEL_PATH, min_confidence)
-
     def close(self) -> None:
         """Frees the network."""
         with self._lock:
             self._close()
+
+
+@functools.cache
+def _candidate_finder() -> CandidateFinder:
+    """The detector alone, for pictures in which it is run on many parts. One for all, to the end: MediaPipe logs when it is closed."""
+    import mediapipe as mp
+
+    with quiet_native_log():
+        return CandidateFinder(mp, MODEL_PATH, CONFIDENCE)
 
 
 class FaceMesh:
@@ -172,7 +177,7 @@ class FaceFinder:
 
     def __init__(self) -> None:
         self._landmarker = Landmarker(CONFIDENCE, whole=True)
-        self._candidates = self._landmarker.candidate_finder(CONFIDENCE)
+        self._candidates = _candidate_finder()
 
     def find(self, pixels: Frame) -> list[Face]:
         """Faces of a (H, W, 3) uint8 RGB photo, the largest first, points refined on each face's own pixels."""

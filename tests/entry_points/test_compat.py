@@ -7,7 +7,7 @@ import math
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import av
@@ -116,9 +116,14 @@ def test_as_many_frames_of_a_video_are_used_as_will_be_shown(
 ) -> None:
     """Unless template_n_frames says otherwise: N_d, of the call or else of the configuration."""
     seen: list[Any] = []
+
+    def register(source: Any, options: Any, face: Any) -> Any:
+        seen.append(options)
+        return SimpleNamespace(quarters=0)
+
     config = sdk.engine.config
     monkeypatch.setattr(sdk.engine, "config", dataclasses.replace(config, defaults=dataclasses.replace(config.defaults, N_d=own)))
-    monkeypatch.setattr(sdk.engine._registrar, "register", lambda source, options, face: seen.append(options))
+    monkeypatch.setattr(sdk.engine._registrar, "register", register)
     sdk.setup(str(PORTRAIT), str(tmp_path / "v.mp4"), **given)
     assert [options.template_n_frames for options in seen] == [used]
 
