@@ -21,6 +21,7 @@ NAMED = re.compile(r"`([^`]+)`")
 OF_OTHERS = {
     "--query-gpu", "--format",  # nvidia-smi's
     "--share", "--gpus",
+    "--no-deps",  # pip's
     "--num_processes",  # accelerate's
 }  # fmt: skip
 NO_SETTINGS = {"KEY", "SERVER", "WORKER_KEY", "WORKER_URL"}
