@@ -121,7 +121,7 @@ class AvatarCard(_Answer):
     width: int
     height: int
     face_index: int
-    landmarks: tuple[tuple[float, float], ...] | None = Field(description="Where the face was marked by hand; null: it was found")
+    landmarks: list[list[float]] | None = Field(description="Where the face was marked by hand; null: it was found")
     created_s: float = Field(description="Unix time")
     nbytes: int = Field(description="On the server's disk")
     consent: bool = Field(description="The consent of the person shown was declared")

@@ -78,7 +78,7 @@ def _card(avatar: Avatar) -> AvatarCard:
         width=avatar.width,
         height=avatar.height,
         face_index=avatar.framing.face_index,
-        landmarks=avatar.framing.landmarks,
+        landmarks=None if avatar.framing.landmarks is None else [list(point) for point in avatar.framing.landmarks],
         created_s=avatar.created_s,
         nbytes=avatar.nbytes,
         consent=avatar.consent,
