@@ -47,7 +47,8 @@ from core.errors import OptionError
 from core.models.config import DittoConfig, SetupDefaults, load_config
 from core.optimization.gpu_optimization import Placement
 from core.options import PRESETS
-from core.types import Avatar, Controls, Frame, Framing, Photo, RenderOptions, Source
+from core.request import Avatar, Controls, Framing, RenderOptions
+from core.types import Frame, Photo, Source
 
 log = logging.getLogger(__name__)
 

@@ -43,8 +43,9 @@ from core.notices import notice
 from core.optimization.blas_threads import use_one_blas_thread
 from core.optimization.opencv_threads import use_one_opencv_thread
 from core.optimization.resolution_optimization import Framed, framed
+from core.request import Controls, Framing, RenderOptions
 from core.stage_times import stage
-from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
+from core.types import Frame, Photo, Samples, Source
 
 FORMAT = 10
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""

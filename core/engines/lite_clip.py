@@ -29,8 +29,9 @@ from core.media.clip_reader import ClipReader
 from core.media.source import Clip
 from core.notices import notice
 from core.optimization.resolution_optimization import Framed
+from core.request import Controls, Framing, RenderOptions
 from core.stage_times import stage
-from core.types import FPS, Controls, Frame, Framing, RenderOptions, Samples
+from core.types import FPS, Frame, Samples
 
 MAX_RENDERERS = 2
 """Sizes kept ready per registration."""

@@ -14,8 +14,9 @@ from core.aux_models.upright import turned, upright
 from core.engines.lite import LiteEngine
 from core.media.image import load_image
 from core.notices import notice
+from core.request import Framing, RenderOptions
 from core.settings import Settings
-from core.types import Framing, Photo, RenderOptions
+from core.types import Photo
 from tests.support.paths import ASSETS
 
 TURNED = notice("photo_turned")

@@ -22,7 +22,8 @@ from core.lite.mouth_warp import CHIN, CORNERS, MouthWarp
 from core.lite.open_mouth import OpenMouth
 from core.lite.renderer import Renderer
 from core.optimization.resolution_optimization import Cut, Framed, face_cut
-from core.types import Frame, Photo, RenderOptions
+from core.request import RenderOptions
+from core.types import Frame, Photo
 
 WHOLE = Cut(0, 0, 320, 320)
 

@@ -23,8 +23,9 @@ from core.generation import Generation, Progress
 from core.notices import notice
 from core.optimization import inference_cache
 from core.optimization.inference_cache import canonical
+from core.request import DEFAULT, Controls, Framing, RenderOptions, Request
 from core.studio import Studio
-from core.types import DEFAULT, Audio, Controls, Framing, Photo, RenderOptions, Request
+from core.types import Audio, Photo
 from tests.support.paths import ROOT
 
 SMALL = RenderOptions(size=96)
