@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.aux_models.face_mesh import Face, FaceFinder
+from core.aux_models.face_finder import FaceFinder
+from core.aux_models.face_mesh import Face
 from core.aux_models.landmarks import check_face, check_whole
 from core.aux_models.person_mask import PersonFinder
 from core.aux_models.upright import UprightPhoto, upright, with_crop_turned

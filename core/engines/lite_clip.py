@@ -10,7 +10,8 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from core.aux_models.face_mesh import Face, FaceFinder
+from core.aux_models.face_finder import FaceFinder
+from core.aux_models.face_mesh import Face
 from core.aux_models.person_mask import PersonFinder
 from core.engines.base import RegisterCallback, Registration, Saved
 from core.engines.lite_session import LiteMouthSession

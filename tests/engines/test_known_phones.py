@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.aux_models.face_mesh import FaceFinder
+from core.aux_models.face_finder import FaceFinder
 from core.engines.lite import LiteEngine
 from core.lite.phones import TABLE, expand
 from core.request import Controls, Framing, RenderOptions

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from core.aux_models.face_mesh import Face, FaceFinder
+from core.aux_models.face_finder import FaceFinder
+from core.aux_models.face_mesh import Face
 from core.lite.clip_framing import clip_framed
 from core.lite.clip_interior import KeptMouth, candidates, light_around
 from core.lite.clip_mouths import KEPT, ClipMouths

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from core.aux_models.face_mesh import FaceFinder
+from core.aux_models.face_finder import FaceFinder
 from core.engines.lite import LiteEngine
 from core.errors import FaceError, ImageError
 from core.generation import Skipped
