@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.errors import OptionError
 from core.request import Avatar
-from core.service.job_runner import owner_topic
+from core.service.job_topics import owner_topic
 from core.service.topics import Topics
 from core.service.videos import Videos
 from core.speech_synthesis.speech_cache import SpeechCache
