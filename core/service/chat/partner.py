@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 import httpx
 
-from core.openai_service import MAX_ERROR_BYTES, RemoteService, client_options
+from core.openai_service import RemoteService, beginning_of, client_options
 from core.service.errors import ModelUnavailable
 from core.settings import Settings
 
@@ -107,7 +107,7 @@ class LanguageModel:
         try:
             async with self._client.stream("POST", self._url, json=body) as response:
                 if response.status_code != 200:
-                    raise _SERVICE.refused(response.status_code, response.headers, await _beginning(response))
+                    raise _SERVICE.refused(response.status_code, response.headers, await beginning_of(response))
                 words = False
                 async for text in _texts(response, until_s):
                     words = words or bool(text)
@@ -116,15 +116,6 @@ class LanguageModel:
                     raise _SERVICE.failed("sent no answer")
         except httpx.HTTPError as error:
             raise _SERVICE.unreachable(error) from error
-
-
-async def _beginning(response: httpx.Response) -> bytes:
-    body = b""
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_ERROR_BYTES:
-            break
-    return body
 
 
 async def _texts(response: httpx.Response, until_s: float) -> AsyncIterator[str]:
