@@ -18,14 +18,13 @@ from core.service.errors import UnknownLiveSession
 from core.service.held_session import Report
 from core.service.job_views import as_values
 from core.service.live_messages import LiveMessage, LiveRequest, SayRequest, Watched
-from core.service.live_source import resumable, wanted
 from core.service.quotas import RateLimit
-from core.service.resumable_session import ResumableSession
+from core.service.resumable_session import ResumableSession, resumable
 from core.service.shared.joined_messages import Numbered
 from core.service.shared.remote_speaker import Piece, RemoteSpeaker
 from core.settings import Settings
 from core.streaming.live import LiveSession
-from core.streaming.outputs import LivePacket
+from core.streaming.outputs import LiveOptions, LivePacket
 from core.streaming.remote_renderer import RemoteRenderer, RendererSource
 from core.streaming.render_link import RenderLink
 
@@ -79,14 +78,12 @@ class SessionServer:
         self._since_s = self._heard_s = time.monotonic()
         self._opening = False
 
-    def open(self, owner: str, request: LiveRequest, id: str, secret: str) -> Reply:
-        """Begun; held by nobody yet."""
+    def open(self, owner: str, request: LiveRequest, live: LiveOptions, visemes: bool, id: str, secret: str) -> Reply:
+        """Begun; held by nobody yet. live, visemes: what the request, which was checked, wants."""
         self._opening = True
         try:
-            how = wanted(request, self._settings)
-            renderer = RemoteRenderer(self._source, self._link, how.live)
-            live = LiveSession(renderer, how.live, how.render.visemes)
-            self._session = session = resumable(live, owner, request, self._speaker, self._settings, self._says, id=id, secret=secret)
+            drawn = LiveSession(RemoteRenderer(self._source, self._link, live), live, visemes)
+            self._session = session = resumable(drawn, owner, request, self._speaker, self._settings, self._says, id=id, secret=secret)
             session.watchers.append(self._watched.append)
             session.produce(0.0)  # tells what is ready
         except Exception as error:

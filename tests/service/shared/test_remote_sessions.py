@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -32,6 +34,7 @@ from core.streaming.outputs import LiveEvent, LivePacket
 from core.streaming.render_link import RenderLink
 from core.types import Word
 from tests.support.live_stage import rustle
+from tests.support.paths import ROOT
 from tests.support.render_threads import RenderThreads
 
 VOICE = Voice("a", "A", "en-US", 16_000, "", True)
@@ -73,11 +76,15 @@ class Here:
         self.server = SessionServer(settings, self.link, self.threads, self.speaker, RateLimit(1000, "texts"), 100.0)
 
     def begun(self, owner: str = "me") -> RemoteSession:
-        reply = self.server.open(owner, self.request, "an id", "a secret")
+        reply = self.open(owner)
         assert reply.error is None
         session = RemoteSession(self, owner, self.request, "an id", "a secret", reply.value)
         session.attach()
         return session
+
+    def open(self, owner: str) -> Reply:
+        how = wanted(self.request, Settings())
+        return self.server.open(owner, self.request, how.live, how.render.visemes, "an id", "a secret")
 
     def attach(self, owner: str, secret: str) -> Reply:
         return pickled(self.server.attach(owner, secret))
@@ -292,6 +299,14 @@ def test_packets_are_for_watchers_alone_and_key_frames_come_when_asked_for(here:
     away.server.close()
 
 
+def test_its_process_loads_nothing_that_draws_or_encodes() -> None:
+    """There is one for each session."""
+    program = "import core.service.shared.session_server, manager.kokoro, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert "core.streaming.live" in loaded
+    assert not {"av", "cv2", "PIL", "onnxruntime", "torch", "core.studio"} & set(loaded)
+
+
 def test_it_ends_when_nobody_comes_back(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     session = here.begun()
     assert not here.server.over
@@ -320,7 +335,7 @@ def test_one_that_takes_long_to_open_is_kept(here: Here, monkeypatch: pytest.Mon
         over.append(here.server.over)
 
     here.threads.refuse = slowly
-    reply = here.server.open("me", here.request, "an id", "a secret")
+    reply = here.open("me")
     assert reply.error is None
     assert [*over, here.server.over] == [False, False]
     wait_until(lambda: here.server.over)
