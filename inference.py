@@ -346,7 +346,8 @@ def run(arguments: argparse.Namespace, written_as: Mapping[str, str] = AS_NAMED)
     from core.profiling import profile
     from core.settings import load_settings
     from core.studio import open_studio
-    from core.visemes.document import add_words, beside
+    from core.visemes.document import add_words
+    from core.visemes.files import beside
 
     settings = load_settings()
     bar = ProgressBar()

@@ -19,8 +19,8 @@ from core.engines.base import Engine, FrameCost
 from core.errors import OptionError
 from core.generation import Generation, Progress, ProgressCallback
 from core.generation_run import session_turn
-from core.media.fragmented_mp4 import StreamPlace
 from core.media.kept_stream import KeptStream
+from core.media.segments import StreamPlace
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.cold_start_optimization import Engines, EngineSource
 from core.optimization.shared_folder import SharedFolder

@@ -17,7 +17,8 @@ from core.result_reuse import ResultReuse
 from core.run_request import RunRequest
 from core.scheduler import Job, Scheduler
 from core.types import Audio, AudioStream
-from core.visemes.document import beside, write_visemes
+from core.visemes.document import write_visemes
+from core.visemes.files import beside
 
 
 class VideoGenerator:

@@ -122,7 +122,7 @@ class JobInputs:
                         shutil.rmtree(folder, ignore_errors=True)
         if self._shared is not None and time.monotonic() - self._looked_s > UNRECORDED_S:
             self._looked_s = time.monotonic()
-            self._shared.drop_unknown(job_ids, time.time() - UNRECORDED_S)
+            self._shared.drop_unknown(job_ids, UNRECORDED_S)
 
     @staticmethod
     def _take(folder: Path, files: Mapping[str, Path]) -> InputFiles:

@@ -32,7 +32,8 @@ from core.settings import Settings
 from core.speech_synthesis.recording import SpokenAudio
 from core.studio import Studio
 from core.types import Audio, AudioStream, Photo, Source, Word
-from core.visemes.document import add_words, beside
+from core.visemes.document import add_words
+from core.visemes.files import beside
 
 logger = logging.getLogger(__name__)
 

@@ -31,7 +31,8 @@ from core.settings import Settings
 from core.speech_synthesis.recording import SpokenAudio
 from core.studio import Studio
 from core.types import Audio, Photo, Source
-from core.visemes.document import add_words, beside
+from core.visemes.document import add_words
+from core.visemes.files import beside
 
 _PATH = re.compile(r"(?<![\w./:])/(?:[^\s/:,;]+/)*([^\s/:,;]+)")
 READERS = 2

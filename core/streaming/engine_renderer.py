@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from core.engines.base import Session
 from core.generation_run import Turn
 from core.media.encoders import as_picture
-from core.media.fragmented_mp4 import FragmentedMp4, Segment, StreamPlace
+from core.media.fragmented_mp4 import FragmentedMp4
 from core.media.jpeg import as_jpeg
 from core.media.label import Label
 from core.media.live_packets import LivePackets
+from core.media.segments import Segment, StreamPlace
 from core.option_checks import check_moving_controls
 from core.request import Controls, RenderOptions
 from core.run_request import PreparedRun

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from core.media.fragmented_mp4 import Segment
+from core.media.segments import Segment
 from core.request import Controls
 from core.types import Frame, Phone, Samples
 

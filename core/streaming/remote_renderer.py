@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from core.errors import BusyError, EngineUnavailable
-from core.media.fragmented_mp4 import PREROLL, Segment, StreamPlace
+from core.media.segments import PREROLL, Segment, StreamPlace
 from core.request import Controls
 from core.streaming.live_renderer import LiveRenderer, RendererFacts
 from core.streaming.outputs import LiveOptions

@@ -286,7 +286,7 @@ from core.media.audio import load_audio
 from core.media.image import load_image
 from core.settings import Settings
 from core.studio import open_studio
-from core.types import RenderOptions, Request
+from core.request import RenderOptions, Request
 root = Path(sys.argv[1])
 settings = Settings(cache_dir=root / "caches", output_dir=root / "outputs")
 studio = open_studio(settings, serving=True)
