@@ -29,6 +29,8 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True)
 class Message:
+    """role: who says it. text: not empty."""
+
     role: Role
     text: str
 
@@ -64,6 +66,8 @@ def partner_of(settings: Settings, echo: bool) -> Partner:
 
 
 class Echo:
+    """Repeats up to ECHO_CHARS of the last message, a word each ECHO_WORD_S, where no language model is set."""
+
     name = "Echo"
     echo = True
 
