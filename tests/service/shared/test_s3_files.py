@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from core.errors import BusyError, EngineUnavailable
+from core.errors import BusyError, EngineUnavailable, OutputError
 from core.optimization.shared_folder import SharedFolder
 from core.service.errors import UnknownJob
 from core.service.owners import COOKIE, COOKIE_BYTES, owner_of
@@ -160,6 +160,17 @@ def test_a_store_that_is_away_loses_nothing_and_is_said(machine: Make, way: Way)
     assert one.files.problem == ""
 
 
+def test_inputs_that_another_server_takes_and_this_one_does_not_are_refused_with_a_reason(machine: Make) -> None:
+    here, there = machine(slots=0), machine()
+    there.inputs._shared = SharedFolder(there.files, "inputs", 3)
+    job = here.send(b"more")
+    wait_for(lambda: here.state(job) == "failed")
+    error = here.jobs.get(job, "ada").error
+    assert isinstance(error, EngineUnavailable)
+    assert (error.code, error.parameters) == ("shared_file_large", {"nbytes": 4, "most": 3})
+    assert "alike on all servers" in error.hint
+
+
 def test_inputs_that_cannot_be_fetched_are_waited_for(machine: Make, way: Way) -> None:
     here, there = machine(slots=0), machine(slots=1)
     there.works.clear()
@@ -179,6 +190,30 @@ def test_a_slow_store_takes_its_time(machine: Make, way: Way) -> None:
     job = here.send(b"slowly")
     wait_for(lambda: here.state(job) == "done", 90)
     assert here.result(job) == there.result(job) == b"ylwols"
+
+
+def test_a_store_that_is_too_slow_for_its_parts_is_given_longer(
+    machine: Make, way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as it answers otherwise; one that does not is away, as soon as ever."""
+    from core.service.shared import s3_files
+
+    monkeypatch.setattr(s3_files, "PART_S", 0.5)
+    one = machine(slots=0)
+    folder = SharedFolder(one.files, "outputs", 2 * TEN_MIB)
+    large = tmp_path / "large"
+    large.write_bytes(bytes(range(256)) * (TEN_MIB // 256))
+    way.delay_s = 0.02  # before each 64 KiB: 8 MiB take more than two and a half seconds
+    folder.push("a/b", large)
+    way.delay_s, way.late_s = 0.0, 0.7
+    assert folder.fetch("a/b", tmp_path / "got")
+    assert (tmp_path / "got").read_bytes() == large.read_bytes()
+    way.cut()
+    try:
+        with pytest.raises(BusyError):
+            folder.push("a/c", large)
+    finally:
+        way.mend()
 
 
 def test_two_who_fetch_the_same_file_find_all_of_it(machine: Make, s3: S3Server) -> None:
@@ -201,9 +236,10 @@ def test_names_that_are_none_of_ours_reach_nothing(machine: Make, tmp_path: Path
     folder.push("a/b", b"x" * 101)
     for name in ("../outputs/a/b", "a/../../x", "/a/b", "a//b", "a/.b", "a/b\0", "ä/b", "a/" + "b" * 300, "", "a/b/c/d/e"):
         assert not folder.fetch(name, tmp_path / "got")
-        with pytest.raises(ValueError, match="no name of ours"):
+        with pytest.raises(OutputError, match="cannot be kept in the shared store") as refused:
             folder.push(name, b"")
-    with pytest.raises(ValueError, match="101 bytes"):
+        assert refused.value.code == "shared_file_name"
+    with pytest.raises(EngineUnavailable, match="101 bytes, and this server takes 100 at most"):
         folder.fetch("a/b", tmp_path / "got")
     assert not (tmp_path / "got").exists()
     assert not folder._fetching, "nobody waits for it any more"
