@@ -29,7 +29,8 @@ from core.media.formats import PHOTO_FORMATS, SOUND_FORMATS, VIDEO_FORMATS
 from core.options import PRESETS, background_picture, preset, read_assignments, read_file, read_options, with_seed
 from core.picture_options import ASPECTS
 from core.progress_bar import ProgressBar
-from core.types import COMMON_OPTIONS, MAX_TRANSCRIPT_CHARS, Audio, Framing, RenderOptions, Request
+from core.request import COMMON_OPTIONS, MAX_TRANSCRIPT_CHARS, Framing, RenderOptions, Request
+from core.types import Audio
 from manager.terminal import ditto_on_terminal, speaker_on_terminal
 
 if TYPE_CHECKING:

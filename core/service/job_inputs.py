@@ -15,7 +15,8 @@ from typing import Any
 
 from core.errors import BusyError, InputError, OutputError, disk_error
 from core.optimization.shared_folder import SharedFolder
-from core.types import Audio, Avatar, Photo, Source
+from core.request import Avatar
+from core.types import Audio, Photo, Source
 
 UNRECORDED_S = 600.0
 """Longer than it takes to record a job whose files were taken."""

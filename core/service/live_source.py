@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Protocol
 
+from core.request import Controls, Framing, RenderOptions
 from core.service.held_session import HeldSession
 from core.service.live_messages import LiveRequest
 from core.service.options import check_engine, read, settled
@@ -15,7 +16,6 @@ from core.settings import Settings
 from core.speech_synthesis.speaker import Speaker
 from core.streaming.outputs import LiveOptions
 from core.studio import Studio
-from core.types import Controls, Framing, RenderOptions
 
 PACKETS = LiveOptions(output="packets", lead_s=0.0, jitter_s=0.04, stats_every_s=1.0)
 """What receives packets has a buffer of its own, and the microphone's sound comes out of one."""

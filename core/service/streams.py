@@ -11,7 +11,8 @@ import anyio.to_thread
 
 from core.errors import Cancelled
 from core.media.segments import Segment
-from core.service.jobs import Jobs, stopping
+from core.service.errors import stopping
+from core.service.jobs import Jobs
 from core.service.remote_streams import RemoteStream
 from core.streaming.recording import SegmentStream
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.media.segments import Segment
-from core.types import Controls, Frame, Phone, Samples
+from core.request import Controls
+from core.types import Frame, Phone, Samples
 
 Shown = Any
 """A frame as its renderer knows it: its picture, or a name for it where that lies in another process."""

@@ -111,7 +111,7 @@ class S3Files:
         """When an object that is written now is said to be written."""
         self._done(lambda: obstore.put(self._small, _CLOCK, b""))
         try:
-            return self._done(lambda: obstore.head(self._small, _CLOCK))["last_modified"].timestamp()
+            return float(self._done(lambda: obstore.head(self._small, _CLOCK))["last_modified"].timestamp())
         except FileNotFoundError as error:
             raise _away() from error  # somebody empties the bucket
 
