@@ -17,7 +17,7 @@ import pytest
 
 from core.errors import AudioError, OptionError, TextError
 from core.service import live_sessions
-from core.service.errors import UnknownLiveSession
+from core.service.errors import TooMany, UnknownLiveSession
 from core.service.job_views import as_values
 from core.service.live_messages import EndOfUtterance, LiveMessage, LiveRequest, MediaPiece, NewControls, SayRequest, Sound
 from core.service.live_sessions import LiveSessions
@@ -342,7 +342,10 @@ def test_one_that_takes_long_to_open_is_kept(here: Here, monkeypatch: pytest.Mon
 
 
 class Over:
-    """A Line to a session that is over by the time it is attached. Also the LiveSource that finds it."""
+    """A Line to a session that is over by the time it is attached. Also the LiveSource that finds it. n_found: how often."""
+
+    elsewhere = True
+    n_found = 0
 
     def attach(self, owner: str, secret: str) -> Reply:
         return Reply(None, as_values(UnknownLiveSession(30)), 0, 0, True, 0.0, ())
@@ -357,6 +360,7 @@ class Over:
         raise NotImplementedError
 
     def find(self, session_id: str, secret: str, owner: str) -> RemoteSession:
+        self.n_found += 1
         return RemoteSession(self, owner, LiveRequest(), session_id, secret, Begun("lite", {}, {}))
 
 
@@ -374,6 +378,20 @@ def test_one_that_is_found_and_ends_before_it_is_held_gives_its_place_back(monke
         while sessions.n_sessions:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.02)
+
+    asyncio.run(resumed())
+
+
+def test_one_that_has_no_place_here_stays_with_whoever_holds_it_elsewhere() -> None:
+    studio: Any = None
+    peer: Any = None
+
+    async def resumed() -> None:
+        source = Over()
+        sessions = LiveSessions(studio, source, RateLimit(10, "starts"), total=0, each=1, longest_s=100.0)
+        with pytest.raises(TooMany):
+            await sessions.resume("an id", "a secret", "me", None, peer)
+        assert source.n_found == 0
 
     asyncio.run(resumed())
 
