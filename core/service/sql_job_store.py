@@ -136,7 +136,7 @@ class SqlJobStore(abc.ABC):
         """Those of its queue that come first: owners take turns, and each one's jobs come in the order in which they were asked for."""
         running = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.state = 'running')"
         waits_since = "(SELECT min(first.created_s) FROM jobs AS first WHERE first.owner = jobs.owner AND first.state = 'queued')"
-        overtook = f"(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.started_s > {waits_since})"
+        overtook = f"(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.started_s > {waits_since})"  # noqa: S608
         given_up = f"attempts / {ATTEMPTS_IN_PLACE}"
         order = f"ORDER BY {running}, {given_up}, {overtook}, number LIMIT ?"
         return _records(db, f"state = 'queued' AND pinned_to IN ('', ?) {order}", worker, number)
