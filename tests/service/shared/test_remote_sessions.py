@@ -206,6 +206,43 @@ def test_what_is_wrong_with_a_small_chunk_is_told_with_the_next_and_counts(here:
     wrong.server.close()
 
 
+class SlowToAttach(Here):
+    """The answer to an `attach` waits."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.answered = threading.Event()
+        self.attached = threading.Event()
+        self.answered.set()
+
+    def attach(self, owner: str, secret: str) -> Reply:
+        reply = super().attach(owner, secret)
+        self.attached.set()
+        assert self.answered.wait(20)
+        return reply
+
+
+def test_what_an_earlier_connection_asks_for_while_a_later_one_takes_over_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are connected to the same process, and the earlier one asks all the time: its client is gone, and that was not noticed yet."""
+    monkeypatch.setattr(Speaker, "voices", lambda self: (VOICE,))
+    here = SlowToAttach(Settings())
+    try:
+        session = here.begun()
+        here.answered.clear()
+        here.attached.clear()
+        later = threading.Thread(target=session.attach)
+        later.start()
+        assert here.attached.wait(20)
+        assert session.produce(0.25) == []
+        here.answered.set()
+        later.join(20)
+        assert not session.closed
+        assert session.take(At(), Sound(rustle(0.6).tobytes()))
+        assert until(session, "speaking")
+    finally:
+        here.server.close()
+
+
 def test_it_is_held_by_one_at_a_time_and_missed_pieces_come_again(here: Here) -> None:
     one = here.begun()
     first = one.produce(0.25) + one.produce(0.25) + one.produce(0.25)
