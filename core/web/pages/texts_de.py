@@ -16,6 +16,7 @@ from core.web.pages.videos_texts import GERMAN as GERMAN_VIDEOS
 GERMAN = Texts(
     language="de",
     language_name="Deutsch",
+    decimal=",",
     title="Talking Head",
     subtitle="Aus einem Foto oder Video und einer Aufnahme oder einem Text wird ein Video, in dem die Person spricht.",
     page_loads="Wird geladen …",

@@ -16,6 +16,7 @@ from core.web.pages.videos_texts import ENGLISH as ENGLISH_VIDEOS
 ENGLISH = Texts(
     language="en",
     language_name="English",
+    decimal=".",
     title="Talking Head",
     subtitle="One photo or video, and a recording or a text, become a video of the person speaking.",
     page_loads="Loading …",
