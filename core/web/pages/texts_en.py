@@ -400,8 +400,8 @@ ENGLISH = Texts(
         "webrtc_off": "WebRTC is switched off here: the video comes over the WebSocket.",
         "webrtc_not_installed": "WebRTC is not installed here: the video comes over the WebSocket.",
         "live_too_large": "This machine cannot move a face of {size} pixels in time. Choose a smaller size.",
-        "live_busy": "Live faces here already: {sessions}. One more would not keep up beside that. End what you have open in the Live or Chat "
-        "tab, try again in {retry_after_s} s, or choose a smaller size.",
+        "live_busy": "Live faces here already: {sessions}. One more would not keep up beside that. End what you have open in the "
+        "Live or Chat tab, try again in {retry_after_s} s, or choose a smaller size.",
         "speech_too_long": "The text takes longer than {limit_s} s to say. Shorten it.",
         "ditto_is_coming": "This needs the engine ditto, which is still being loaded. Try again in a minute.",
         "queue_full": "Too many pictures are being drawn. Try again in a moment.",
