@@ -7,7 +7,8 @@ import dataclasses
 from core.clip_options import CLIP_OPTIONS
 from core.errors import OptionError
 from core.hand_landmarks import hand_points
-from core.types import Avatar, Controls, Framing, Photo, RenderOptions, Source, is_video
+from core.request import Avatar, Controls, Framing, RenderOptions, is_video
+from core.types import Photo, Source
 
 
 def check_hand_landmarks(source: Source | Avatar, framing: Framing, honoured: bool, engine: str) -> None:

@@ -19,13 +19,14 @@ from core.engines.base import Engine, FrameCost
 from core.errors import OptionError
 from core.generation import Generation, Progress, ProgressCallback
 from core.generation_run import session_turn
-from core.media.fragmented_mp4 import StreamPlace
 from core.media.kept_stream import KeptStream
+from core.media.segments import StreamPlace
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.cold_start_optimization import Engines, EngineSource
 from core.optimization.shared_folder import SharedFolder
 from core.option_checks import check_live_options, check_stream_options
 from core.provenance.signing import open_signer
+from core.request import Avatar, Controls, Framing, RenderOptions, Request
 from core.result_reuse import ResultReuse
 from core.run_request import RunRequest
 from core.scheduler import Job, Scheduler
@@ -36,7 +37,7 @@ from core.streaming.load import FrameMeter, LiveLoad
 from core.streaming.outputs import LiveOptions
 from core.streaming.recording import SegmentStream
 from core.streaming.spool import SpoolRoom, open_spool_file
-from core.types import Avatar, Controls, Frame, Framing, RenderOptions, Request, Source
+from core.types import Frame, Source
 from core.video_generation import VideoGenerator, check_captions, check_transcript
 
 T = TypeVar("T")

@@ -13,11 +13,13 @@ from core.generation import Generation, Progress, ProgressCallback
 from core.generation_run import GenerationRun, whole
 from core.media.burned_captions import BurnedCaptions
 from core.provenance.signing import Signer
+from core.request import Avatar, Framing, Request
 from core.result_reuse import ResultReuse
 from core.run_request import RunRequest
 from core.scheduler import Job, Scheduler
-from core.types import Audio, AudioStream, Avatar, Framing, Request
-from core.visemes.document import beside, write_visemes
+from core.types import Audio, AudioStream
+from core.visemes.document import write_visemes
+from core.visemes.files import beside
 
 
 class VideoGenerator:

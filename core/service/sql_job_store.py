@@ -133,9 +133,10 @@ class SqlJobStore(abc.ABC):
 
     @staticmethod
     def _first(db: Database, worker: str, number: int) -> list[JobRecord]:
-        """Those of its queue that come first."""
+        """Those of its queue that come first: owners take turns, and each one's jobs come in the order in which they were asked for."""
         running = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.state = 'running')"
-        overtook = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.started_s > jobs.created_s)"
+        waits_since = "(SELECT min(first.created_s) FROM jobs AS first WHERE first.owner = jobs.owner AND first.state = 'queued')"
+        overtook = f"(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.started_s > {waits_since})"
         given_up = f"attempts / {ATTEMPTS_IN_PLACE}"
         order = f"ORDER BY {running}, {given_up}, {overtook}, number LIMIT ?"
         return _records(db, f"state = 'queued' AND pinned_to IN ('', ?) {order}", worker, number)

@@ -14,6 +14,7 @@ import pytest
 from core.errors import InputError, OptionError, TextError
 from core.media.captions import webvtt
 from core.media.image import load_image
+from core.request import RenderOptions, Request
 from core.service.job_views import JobView
 from core.service.outputs import OutputFolder
 from core.service.requests import VideoInputs
@@ -22,7 +23,6 @@ from core.settings import Settings
 from core.speech_synthesis.recording import spoken
 from core.speech_synthesis.speaker import Speaker
 from core.studio import Studio
-from core.types import RenderOptions, Request
 from tests.support.paths import PORTRAIT, SPEECH
 from tests.support.serving import wait_for
 from tests.support.speech_server import KEY, speech_server

@@ -16,9 +16,10 @@ from core.errors import Cancelled, FaceError, ImageError
 from core.generation import Progress, Skipped
 from core.media.source import Clip, load_source
 from core.options import read_options
+from core.request import Framing, Request
 from core.settings import Settings
 from core.studio import Studio, open_studio
-from core.types import Audio, Framing, Photo, Request
+from core.types import Audio, Photo
 
 FRAMES = 12
 
