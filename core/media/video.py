@@ -34,6 +34,8 @@ from core.thread_priority import PATIENT, PATIENT_SOON, be_patient
 from core.types import FPS, Audio, Frame, exact_rate
 
 _QUEUED_FRAMES = 8
+_SOUND_FRAMES = FPS // 2
+"""Where nobody waits, so many frames' sound is encoded at a time, which costs less than to go to and fro."""
 _NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 
@@ -187,10 +189,12 @@ class VideoWriter:
         for n_frames, frame in enumerate(frames, start=1):
             with stage("encode"):
                 muxer.add_frame(as_picture(frame))
-                muxer.add_sound(track.read_to(n_frames))
+                if self._at_once or n_frames % _SOUND_FRAMES == 0:
+                    muxer.add_sound(track.read_to(n_frames))
         if self._given_up.is_set() or not n_frames:
             sink.close()  # before the muxer goes: it would finish an open file
             return
+        muxer.add_sound(track.read_to(n_frames))
         muxer.add_sound(track.silence_to(n_frames))
         muxer.finish()
 
