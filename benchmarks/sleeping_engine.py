@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from core.engines.base import FrameCost, Registration, Session
 from core.engines.lite import LiteEngine
-from core.types import FPS, SAMPLE_RATE_HZ, Controls, Frame, RenderOptions, Samples
+from core.request import Controls, RenderOptions
+from core.types import FPS, SAMPLE_RATE_HZ, Frame, Samples
 
 FRAME_S = "SCALE_FRAME_S"
 """Environment variable: seconds that a frame takes."""

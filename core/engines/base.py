@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from core.errors import OptionError
 from core.generation import SkipReason
 from core.option_checks import check_hand_landmarks, check_moving_controls, check_photo_options
-from core.types import FPS, Avatar, Controls, Frame, Framing, Phone, RenderOptions, Samples, Source, check_honoured, is_video
+from core.request import Avatar, Controls, Framing, RenderOptions, check_honoured, is_video
+from core.types import FPS, Frame, Phone, Samples, Source
 
 
 @dataclass

@@ -13,8 +13,9 @@ from core.lite.mouth import LOOK_AHEAD_SAMPLES, MouthTracker
 from core.lite.pitch import PitchTracker
 from core.lite.speaking import Speaking
 from core.lite.transitions import closing, towards
+from core.request import Controls
 from core.stage_times import stage
-from core.types import FPS, Controls, Frame, Phone, Samples
+from core.types import FPS, Frame, Phone, Samples
 
 RISE = 4
 """Column of a row that follows those of `core.lite.mouth`: how far the voice is above its usual pitch, as in `core.lite.pitch`."""

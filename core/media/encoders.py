@@ -44,7 +44,7 @@ way holds back what is too much.
 """
 OPUS = {"application": "lowdelay", "frame_duration": "40"}
 """One packet holds the sound of one frame, so both have the same time; the coder keeps 2.5 ms back."""
-OPUS_HZ, OPUS_BIT_RATE = 48_000, 64_000
+OPUS_BIT_RATE = 64_000
 
 
 def x264_options(crf: int | None, stream: bool = False) -> dict[str, str]:
@@ -57,10 +57,6 @@ AAC = {"aac_coder": "fast", "aac_pns": "0", "aac_tns": "0"}
 """The coder that FFmpeg's documentation names as the better one from 64 kbit/s a channel on. Speech at 80 kbit/s is nearer to the original
 than with the default one (41 against 32 dB, and as near in its spectrum), in a third of the CPU time (0.12 against 0.36 ms a frame).
 """
-AAC_FRAME = 1024
-"""Samples of one AAC packet."""
-AAC_PRIMING = 1024
-"""Samples that FFmpeg's encoder puts before the first: its first packet is heard that much before 0."""
 _ONE_THREAD_PIXELS = 640 * 640
 _BT709, _SRGB_CURVE, _LIMITED_RANGE = 1, 13, 1
 """ITU-T H.273 codes for matrix and primaries, and for the transfer curve; FFmpeg's code for the range."""

@@ -40,6 +40,9 @@ class ObjectStore(Protocol):
         larger than max_bytes.
         """
 
+    def now_s(self) -> float:
+        """Unix time, by the clock that `StoredFile.changed_s` is told by."""
+
     def list(self, prefix: str) -> Iterator[StoredFile]:
         """All below `prefix`, which ends with a slash, some at a time."""
 
@@ -106,8 +109,11 @@ class SharedFolder:
     def drop_files(self, names: Collection[str]) -> None:
         self.store.remove([self._key(name) for name in names])
 
-    def drop_unknown(self, folders: Collection[str], before_s: float) -> int:
-        """Removes what is in none of the folders and older than `before_s` (Unix time): who made it ended before it was of use."""
+    def drop_unknown(self, folders: Collection[str], age_s: float) -> int:
+        """Removes what is in none of the folders and older than that: who made it ended before it was of use. No machine's clock has a part
+        in it.
+        """
+        before_s = self.store.now_s() - age_s
         gone = [one.name for one in self.list() if one.name.partition("/")[0] not in folders and one.changed_s < before_s]
         self.drop_files([name for name in gone if _NAME.fullmatch(name)])
         return len(gone)

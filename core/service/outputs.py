@@ -229,7 +229,7 @@ class OutputFolder:
         """
         if self.shared is not None and time.monotonic() - self._looked_s > UNRECORDED_S:
             self._looked_s = time.monotonic()
-            self.shared.drop_unknown({video.parent.name for video in videos}, time.time() - UNRECORDED_S)
+            self.shared.drop_unknown({video.parent.name for video in videos}, UNRECORDED_S)
 
     def thumbnail(self, video: Path) -> Path | None:
         """A small JPEG of the first picture of a video, beside it; None where it cannot be made."""

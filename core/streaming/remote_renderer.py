@@ -16,11 +16,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from core.errors import BusyError, EngineUnavailable
-from core.media.fragmented_mp4 import PREROLL, Segment, StreamPlace
+from core.media.segments import PREROLL, Segment, StreamPlace
+from core.request import Controls
 from core.streaming.live_renderer import LiveRenderer, RendererFacts
 from core.streaming.outputs import LiveOptions
 from core.streaming.render_link import RendererLost, RenderLink
-from core.types import FPS, SAMPLES_PER_FRAME, Controls, Frame, Phone, Samples
+from core.types import FPS, SAMPLES_PER_FRAME, Frame, Phone, Samples
 
 OPEN_S = 60.0
 """How long a renderer may take to load what it needs of a person."""

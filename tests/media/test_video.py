@@ -13,7 +13,8 @@ import pytest
 import soundfile
 
 from core.media.audio import load_audio
-from core.media.sound_track import SoundTrack, aac_rate_hz
+from core.media.codec_facts import aac_rate_hz
+from core.media.sound_track import SoundTrack
 from core.media.video import VideoWriter, encode
 from core.settings import Settings
 from tests.support.charts import COLOURS, SIDE, boxes, chart, numbered, sound_of, speech

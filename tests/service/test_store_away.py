@@ -13,7 +13,8 @@ import pytest
 from core.errors import BusyError
 from core.service.job_inputs import JobInputs
 from core.service.job_store import Admission, JobRecord
-from core.service.jobs import CLOSING, Jobs
+from core.service.job_topics import CLOSING
+from core.service.jobs import Jobs
 from core.service.outputs import OutputFolder
 from core.service.service import Service
 from core.service.sqlite_store import SqliteJobStore

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from core.errors import BusyError, EngineUnavailable, OptionError
+from core.request import Controls
 from core.streaming import LiveEvent, LiveOptions, LiveOutput, LiveSegment, LiveSession
 from core.streaming.remote_renderer import ATTEMPTS, RemoteRenderer
 from core.streaming.render_link import RenderLink
-from core.types import Controls
 from tests.support.live_stage import Stage, rustle
 from tests.support.render_threads import RenderThreads
 from tests.support.streams import Clock, pictures, sound

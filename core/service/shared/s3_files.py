@@ -28,7 +28,7 @@ PART_BYTES, PART_S, PART_AGAIN_S = 8 * 2**20, 30.0, 5.0
 """Larger files go in parts of so many bytes, two at a time; how long one may take, and until when it is tried again."""
 TRIED_S = 1.0
 LATELY_S = 2.0
-_PROBE = "probe"
+_PROBE, _CLOCK = "probe", "clock"
 _REFUSED = re.compile(r"InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|ExpiredToken|403 Forbidden|401 Unauthorized", re.ASCII)
 
 
@@ -92,6 +92,14 @@ class S3Files:
         if about["size"] > max_bytes:
             raise ValueError(f"{key} has {about['size']} bytes")
         return self._pieces(key, about["size"], about["e_tag"])
+
+    def now_s(self) -> float:
+        """When an object that is written now is said to be written."""
+        self._done(lambda: obstore.put(self._small, _CLOCK, b""))
+        try:
+            return float(self._done(lambda: obstore.head(self._small, _CLOCK))["last_modified"].timestamp())
+        except FileNotFoundError as error:
+            raise _away() from error  # somebody empties the bucket
 
     def list(self, prefix: str) -> Iterator[StoredFile]:
         pages = obstore.list(self._small, prefix.rstrip("/"), chunk_size=1000)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import pickle
+import subprocess
+import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from core.errors import OptionError, TextError
+from core.errors import AudioError, OptionError, TextError
 from core.service import live_sessions
 from core.service.errors import UnknownLiveSession
 from core.service.job_views import as_values
@@ -30,6 +34,7 @@ from core.streaming.outputs import LiveEvent, LivePacket
 from core.streaming.render_link import RenderLink
 from core.types import Word
 from tests.support.live_stage import rustle
+from tests.support.paths import ROOT
 from tests.support.render_threads import RenderThreads
 
 VOICE = Voice("a", "A", "en-US", 16_000, "", True)
@@ -52,10 +57,16 @@ class Speaking(Speaker):
 
 
 class Here:
-    """A session and what draws it, in this process; all that they tell each other is pickled. It is a Line to itself."""
+    """A session and what draws it, in this process; all that they tell each other is pickled. It is a Line to itself.
+
+    n_calls: by name.
+    """
 
     def __init__(self, settings: Settings, request: LiveRequest = LiveRequest()) -> None:  # noqa: B008 - frozen
         self.request = request
+        self.n_calls: Counter[str] = Counter()
+        self._goes_on = threading.Event()
+        self._goes_on.set()
         self.link, self.speaking = RenderLink(), Speaking(settings)
         self.speaker = RemoteSpeaker(settings, None, self.link)
         self.threads = RenderThreads(self.link, wanted(request, settings).live)
@@ -65,17 +76,33 @@ class Here:
         self.server = SessionServer(settings, self.link, self.threads, self.speaker, RateLimit(1000, "texts"), 100.0)
 
     def begun(self, owner: str = "me") -> RemoteSession:
-        reply = self.server.open(owner, self.request, "an id", "a secret")
+        reply = self.open(owner)
         assert reply.error is None
         session = RemoteSession(self, owner, self.request, "an id", "a secret", reply.value)
         session.attach()
         return session
 
+    def open(self, owner: str) -> Reply:
+        how = wanted(self.request, Settings())
+        return self.server.open(owner, self.request, how.live, how.render.visemes, "an id", "a secret")
+
     def attach(self, owner: str, secret: str) -> Reply:
         return pickled(self.server.attach(owner, secret))
 
     def call(self, holder: int, name: str, *arguments: Any) -> Reply:
+        self.n_calls[name] += 1
+        if name == "take":
+            assert self._goes_on.wait(10)
         return pickled(self.server.call(holder, name, *pickled(arguments)))
+
+    @contextlib.contextmanager
+    def held_up(self) -> Iterator[None]:
+        """What its client gives is on the way until the block ends."""
+        self._goes_on.clear()
+        try:
+            yield
+        finally:
+            self._goes_on.set()
 
     def post(self, holder: int, name: str, *arguments: Any) -> None:
         self.call(holder, name, *arguments)
@@ -129,6 +156,54 @@ def test_sound_goes_in_and_pieces_come_out_each_counted_once(here: Here) -> None
     assert seen == messages
     session.interrupt()
     assert session.generation == 1
+
+
+def test_small_chunks_that_wait_for_each_other_go_in_one_call(here: Here) -> None:
+    session, at = here.begun(), At()
+    sound = rustle(1.0).tobytes()
+    chunks = [sound[i : i + 640] for i in range(0, len(sound), 640)]
+    with here.held_up():
+        for chunk in chunks:
+            assert session.take(at, Sound(chunk, 0.0)), "whoever gives it waits for nobody"
+        assert (at.next_number, session.received) == (len(chunks), 0)
+    assert session.take(at, EndOfUtterance())
+    assert session.received == at.next_number == len(chunks) + 1
+    assert here.n_calls["take"] <= 3, "the first, all that came meanwhile, and the end"
+    messages = until(session, "idle") + session.produce(0.5)
+    pieces = [message for message in messages if isinstance(message, MediaPiece) and message.speaking]
+    assert sum(round(piece.duration_s * 25) for piece in pieces) >= 25, "all of it was spoken, each chunk once"
+
+
+def test_a_client_without_room_waits_and_who_leaves_with_it_counts_what_was_taken(here: Here) -> None:
+    session, at = here.begun(), At()
+    chunk = rustle(0.25).tobytes()
+    with here.held_up():
+        taken = 0
+        while session.take(at, Sound(chunk, 0.0)):
+            taken += 1
+            assert taken < 100, "it is bounded"
+        assert not session.take(at, EndOfUtterance()), "what comes later waits, too"
+        session.settle()
+    wait_until(lambda: session.received)
+    assert session.received <= taken
+    again = At()
+    again.next_number = session.received
+    assert session.take(again, Sound(chunk, 0.0)), "it goes on with the next one"
+    session.settle()
+    assert session.received == again.next_number
+
+
+def test_what_is_wrong_with_a_small_chunk_is_told_with_the_next_and_counts(here: Here) -> None:
+    wrong = Here(Settings(), LiveRequest(rate_hz=1000))
+    session, at = wrong.begun(), At()
+    with wrong.held_up():
+        for _ in range(3):
+            assert session.take(at, Sound(bytes(640), 0.0))
+    with pytest.raises(AudioError, match="1000 samples"):
+        session.take(at, EndOfUtterance())
+    assert session.take(at, EndOfUtterance()), "it goes on"
+    assert session.received == at.next_number == 4
+    wrong.server.close()
 
 
 def test_it_is_held_by_one_at_a_time_and_missed_pieces_come_again(here: Here) -> None:
@@ -224,6 +299,14 @@ def test_packets_are_for_watchers_alone_and_key_frames_come_when_asked_for(here:
     away.server.close()
 
 
+def test_its_process_loads_nothing_that_draws_or_encodes() -> None:
+    """There is one for each session."""
+    program = "import core.service.shared.session_server, manager.kokoro, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert "core.streaming.live" in loaded
+    assert not {"av", "cv2", "PIL", "onnxruntime", "torch", "core.studio"} & set(loaded)
+
+
 def test_it_ends_when_nobody_comes_back(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     session = here.begun()
     assert not here.server.over
@@ -252,7 +335,7 @@ def test_one_that_takes_long_to_open_is_kept(here: Here, monkeypatch: pytest.Mon
         over.append(here.server.over)
 
     here.threads.refuse = slowly
-    reply = here.server.open("me", here.request, "an id", "a secret")
+    reply = here.open("me")
     assert reply.error is None
     assert [*over, here.server.over] == [False, False]
     wait_until(lambda: here.server.over)

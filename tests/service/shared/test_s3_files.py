@@ -277,14 +277,27 @@ def test_what_belongs_to_no_job_goes(machine: Make, s3: S3Server, monkeypatch: p
     wait_for(lambda: one.state(job) == "done")
     for name in ("inputs", "outputs"):
         SharedFolder(one.files, name, 100).push("lost/file", b"of a process that was ended")
-    before = len(kept(s3))
-    one.jobs.sweep()  # they are not old
-    assert len(kept(s3)) == before
     for module in (job_inputs, outputs):
         monkeypatch.setattr(module, "UNRECORDED_S", -5.0)
     one.jobs.sweep()
     assert [key for key in kept(s3) if "lost" in key] == []
     assert one.result(job) == b"tpek"
+
+
+@pytest.mark.parametrize("ahead_s", [-7200.0, 7200.0])
+def test_what_is_new_stays_whatever_the_clock_of_a_machine_says(
+    machine: Make, s3: S3Server, monkeypatch: pytest.MonkeyPatch, ahead_s: float
+) -> None:
+    """Another machine has put it there, and records its job in a moment."""
+    one, now = machine(slots=0), time.time
+    folders = [SharedFolder(one.files, name, 100) for name in ("inputs", "outputs")]
+    for folder in folders:
+        folder.push("new/file", b"of a job that is sent")
+    monkeypatch.setattr(time, "time", lambda: now() + ahead_s)
+    one.inputs._looked_s = one.outputs._looked_s = float("-inf")  # as after ten minutes
+    one.jobs.sweep()
+    assert len([key for key in kept(s3) if "new/file" in key]) == 2
+    assert [folder.drop_unknown([], -5.0) for folder in folders] == [1, 1], "later it goes"
 
 
 def test_credentials_that_are_refused_are_said_at_the_start(tmp_path: Path, s3: S3Server) -> None:

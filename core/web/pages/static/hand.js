@@ -113,8 +113,7 @@
     image.src = photo.src;
     stage.querySelector('svg').setAttribute('viewBox', '0 0 100 100');
     stage.querySelector('svg').setAttribute('preserveAspectRatio', 'none');
-    document.querySelector('.gradio-container .contain').append(dialog); // where rules for narrow windows reach it
-    dialog.showModal();
+    window.talkingHeadPart.show(dialog);
     handles[0].focus();
   }
 
