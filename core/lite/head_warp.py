@@ -18,6 +18,8 @@ from core.lite.local_frame import Array, LocalFrame, rows_between, smoothstep
 
 SAMPLES_PER_FACE = 48
 """Samples of the fields over the height of a face, or more."""
+ROOM, ROOM_AROUND_MIDDLE = 0.25, 0.15
+"""How far a feature is moved by the head, and how far a corner of it apart from its middle, over half its width."""
 BROWS = (46, 53, 52, 65, 55, 285, 295, 282, 283, 276)
 MOTIONS = ("yaw", "pitch", "roll", "shift_x", "shift_y", "brow")
 
@@ -119,23 +121,31 @@ class FeaturePlaces:
 
     def __init__(self, head: HeadWarp, frame: LocalFrame, bounds: tuple[float, float, float, float]) -> None:
         self._box, self._step = head.box, head.step
-        self._room = 0.25 * frame.half + 2
+        self._half = frame.half
         (self._x, self._y), (self._ax, self._ay), (self._bx, self._by) = frame.origin.tolist(), frame.ex.tolist(), frame.ey.tolist()
-        self.part = self.region(bounds)
+        self.part = self._region(bounds, ROOM)
         """Rows and columns of the head's box that hold the feature, however the head moves."""
         self.samples = head.samples(*self.part)
         """Of `HeadWarp.places`."""
         axes = np.stack([frame.ex, frame.ey])
         self._grid = np.einsum("ij,jrc->irc", axes, head.grid[:, *self.samples] - frame.origin[:, None, None])
         self._fields = np.einsum("ij,mjrc->mirc", axes, head.fields[:, :, *self.samples])
+        self._middle = tuple(np.unravel_index((self._grid**2).sum(axis=0).argmin(), self._grid.shape[1:]))
+        """The sample nearest to the middle of the feature."""
 
-    def region(self, bounds: tuple[float, float, float, float]) -> tuple[slice, slice]:
-        """Rows and columns of the head's box that hold some of the frame, with room for the head's movement."""
+    def region(self, bounds: tuple[float, float, float, float], local: Array) -> tuple[slice, slice]:
+        """Rows and columns of the head's box that show some of the frame. local: as of `at`."""
+        x, y = (float(local[plane, *self._middle] - self._grid[plane, *self._middle]) for plane in (0, 1))
+        left, top, right, bottom = bounds
+        return self._region((left - x, top - y, right - x, bottom - y), ROOM_AROUND_MIDDLE)
+
+    def _region(self, bounds: tuple[float, float, float, float], room_per_half: float) -> tuple[slice, slice]:
         left, top, right, bottom = bounds
         x0, y0, x1, y1 = self._box
+        room = room_per_half * self._half + 2
         xs = [self._x + x * self._ax + y * self._bx for x in (left, right) for y in (top, bottom)]
         ys = [self._y + x * self._ay + y * self._by for x in (left, right) for y in (top, bottom)]
-        return self._within(min(ys), max(ys), y0, y1), self._within(min(xs), max(xs), x0, x1)
+        return _within(min(ys) - room, max(ys) + room, y0, y1), _within(min(xs) - room, max(xs) + room, x0, x1)
 
     def at(self, pose: HeadPose) -> Array:
         """Samples as of `HeadWarp.places`, those in `samples`, in coordinates of the frame."""
@@ -149,10 +159,10 @@ class FeaturePlaces:
         )
         return enlarged(planes, self._step // finer, rows, columns)
 
-    def _within(self, low: float, high: float, first: int, last: int) -> slice:
-        """At least one pixel of first..last, counted from `first`."""
-        start, stop = int(low - self._room), math.ceil(high + self._room)
-        return slice(min(max(start, first), last - 1) - first, min(max(stop, first + 1), last) - first)
+
+def _within(low: float, high: float, first: int, last: int) -> slice:
+    """From low to high, at least one pixel of first..last, counted from `first`."""
+    return slice(min(max(int(low), first), last - 1) - first, min(max(math.ceil(high), first + 1), last) - first)
 
 
 def _moved(grid: Array, fields: Array, pose: HeadPose) -> Array:

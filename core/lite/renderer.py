@@ -131,7 +131,7 @@ class Renderer:
 
     def _draw_lips(self, drawn: Frame, shape: MouthShape, layers: MouthLayers, local: Array) -> None:
         """Lips and what is between them, over the head's box."""
-        part = self._mouth_places.region(self.mouth.around_lips(shape))
+        part = self._mouth_places.region(self.mouth.around_lips(shape), local)
         source, y = self._lips(part, shape, layers, local)
         self._show(drawn[part], places_in(self._mouth_texture, source.x, source.y), None)
         fill_mouth(drawn[part], self.mouth, self._interior, shape, source, y)

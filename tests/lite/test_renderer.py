@@ -367,7 +367,7 @@ def test_few_samples_say_where_the_skin_around_the_mouth_and_the_lips_come_from(
     at = places_in(texture_matrix(mouth.frame, renderer._scale), exact.x, exact.y)
     local = renderer._mouth_places.at(pose)
     layers, moved_down = renderer._around_mouth(shape, local)
-    lips = renderer._mouth_places.region(mouth.around_lips(shape))
+    lips = renderer._mouth_places.region(mouth.around_lips(shape), local)
 
     around = np.ones_like(x, bool)
     around[lips] = False  # drawn pixel by pixel
