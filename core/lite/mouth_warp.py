@@ -249,7 +249,8 @@ class MouthWarp:
         """Left, top, right, bottom (frame coordinates) of the lips, with what is painted on them, and the shade beneath rounded ones."""
         top, bottom = float((self.upper_outer + shape.d_upper_outer).min()), float((self.lower_outer + shape.d_lower_outer).max())
         side = 1.25 * self.half
-        return -side, top - 1, side, bottom + (LOWER_SHADE * float(self.lower_lip.max()) if shape.rounding > SHADE_FROM else 0.1 * self.half)
+        beneath = LOWER_SHADE * float(self.lower_lip.max()) if shape.rounding > SHADE_FROM else 0.1 * self.half
+        return -side, top - 1, side, bottom + beneath
 
     def _opening_bow(self, rounding: float, fullness: float) -> Array:
         """Height of the gap along the mouth, 0..1. fullness: 0 the gap narrows evenly towards its ends, 1 it is nearly an ellipse."""
