@@ -29,7 +29,8 @@ from core.media.formats import PHOTO_FORMATS, SOUND_FORMATS, VIDEO_FORMATS
 from core.options import PRESETS, background_picture, preset, read_assignments, read_file, read_options, with_seed
 from core.picture_options import ASPECTS
 from core.progress_bar import ProgressBar
-from core.types import COMMON_OPTIONS, MAX_TRANSCRIPT_CHARS, Audio, Framing, RenderOptions, Request
+from core.request import COMMON_OPTIONS, MAX_TRANSCRIPT_CHARS, Framing, RenderOptions, Request
+from core.types import Audio
 from manager.terminal import ditto_on_terminal, speaker_on_terminal
 
 if TYPE_CHECKING:
@@ -345,7 +346,8 @@ def run(arguments: argparse.Namespace, written_as: Mapping[str, str] = AS_NAMED)
     from core.profiling import profile
     from core.settings import load_settings
     from core.studio import open_studio
-    from core.visemes.document import add_words, beside
+    from core.visemes.document import add_words
+    from core.visemes.files import beside
 
     settings = load_settings()
     bar = ProgressBar()

@@ -24,9 +24,9 @@ sys.path.insert(0, str(ROOT))
 
 from core.media.audio import load_audio  # noqa: E402
 from core.media.image import load_image  # noqa: E402
+from core.request import RenderOptions, Request  # noqa: E402
 from core.settings import Settings  # noqa: E402
 from core.studio import Studio  # noqa: E402
-from core.types import RenderOptions, Request  # noqa: E402
 
 OWNER = "bench"
 

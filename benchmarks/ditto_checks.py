@@ -35,7 +35,7 @@ from core.models.modules.conv3d import WAYS  # noqa: E402
 from core.optimization.cuda_graphs import RecordedCall  # noqa: E402
 from core.optimization.gpu_optimization import cuda_devices  # noqa: E402
 from core.options import PRESETS, read_options  # noqa: E402
-from core.types import RenderOptions  # noqa: E402
+from core.request import RenderOptions
 
 HALF_DB, SINGLE_DB, RECORDED_DB = 45.0, 70.0, 100.0
 """Least PSNR of frames: in half precision, in float32, and of a recorded call against the same call unrecorded."""

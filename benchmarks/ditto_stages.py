@@ -30,7 +30,7 @@ from core.engines.ditto_extractors import RecordedExtractors  # noqa: E402
 from core.models.inference import prepare_for_inference  # noqa: E402
 from core.optimization.cuda_graphs import RecordedCall  # noqa: E402
 from core.optimization.resolution_optimization import face_cut  # noqa: E402
-from core.types import RenderOptions  # noqa: E402
+from core.request import RenderOptions
 
 STEPS = 10
 """Of the motion diffusion, as the realtime preset has it."""

@@ -17,8 +17,9 @@ from core.engines.lite import LiteEngine
 from core.errors import InputError
 from core.media.audio import load_audio
 from core.media.image import load_image
+from core.request import Controls, Framing, RenderOptions
 from core.settings import Settings
-from core.types import SAMPLES_PER_FRAME, Controls, Frame, Framing, RenderOptions
+from core.types import SAMPLES_PER_FRAME, Frame
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 

@@ -41,7 +41,8 @@ from core.studio import open_studio  # noqa: E402
 from deploy.ray_live import RayLiveSessions  # noqa: E402
 from tests.support.live_caller import speech  # noqa: E402
 from tests.support.paths import PORTRAIT  # noqa: E402
-from tests.support.render_replicas import ReplicaPool, begin_replica, cluster  # noqa: E402
+from tests.support.render_replicas import begin_replica, cluster  # noqa: E402
+from tests.support.replica_pool import ReplicaPool  # noqa: E402
 
 OWNER = "benchmark"
 CHUNK_S, SPEECH_S = 0.02, 3.0

@@ -29,9 +29,10 @@ sys.path.insert(0, str(ROOT))
 from core.lite.expression import Expression  # noqa: E402
 from core.media.audio import load_audio  # noqa: E402
 from core.media.image import load_image  # noqa: E402
+from core.request import Framing, RenderOptions, Request  # noqa: E402
 from core.settings import Settings  # noqa: E402
 from core.studio import Studio, open_studio  # noqa: E402
-from core.types import Framing, Photo, RenderOptions, Request  # noqa: E402
+from core.types import Photo  # noqa: E402
 
 
 def summary(values: list[float]) -> dict[str, float]:

@@ -27,7 +27,7 @@ from synthetic_ditto import SMALL, SyntheticEngine, plain_networks, speech  # no
 from torch import Tensor, nn  # noqa: E402
 
 from core.atomic_components.audio2motion import sampler_of  # noqa: E402
-from core.types import Controls, RenderOptions  # noqa: E402
+from core.request import Controls, RenderOptions
 
 PASSES = 2
 """Of one step: without the condition, then with it."""

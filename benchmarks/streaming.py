@@ -30,10 +30,11 @@ sys.path.insert(0, str(ROOT))
 
 from core.media.audio import load_audio  # noqa: E402
 from core.media.image import load_image  # noqa: E402
+from core.request import Avatar, Request  # noqa: E402
 from core.settings import Settings  # noqa: E402
 from core.streaming import LiveEvent, LiveOptions, LiveSegment, LiveSession  # noqa: E402
 from core.studio import Studio, open_studio  # noqa: E402
-from core.types import SAMPLE_RATE_HZ, Avatar, Request, Samples  # noqa: E402
+from core.types import SAMPLE_RATE_HZ, Samples  # noqa: E402
 
 OWNER = "benchmark"
 CHUNK_S = 0.02

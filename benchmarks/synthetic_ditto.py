@@ -41,7 +41,7 @@ from core.optimization.cuda_graphs import RecordedCall  # noqa: E402
 from core.optimization.gpu_optimization import place  # noqa: E402
 from core.optimization.parallel_processing import StageRunner  # noqa: E402
 from core.optimization.resolution_optimization import face_cut  # noqa: E402
-from core.types import Controls, RenderOptions  # noqa: E402
+from core.request import Controls, RenderOptions  # noqa: E402
 from tests.support.network_sizes import TINY as SMALL  # noqa: E402, F401
 from tests.support.synthetic import fill_state_dict, synthetic_input  # noqa: E402
 

@@ -29,11 +29,12 @@ from core.optimization.registration_memory import Key, RegistrationMemory
 from core.optimization.resolution_optimization import cut_pixels, face_cut
 from core.optimization.shared_avatars import SharedAvatars
 from core.optimization.shared_folder import SharedFolder
+from core.request import Avatar, Framing, is_video
 from core.run_request import LoadedEngine, PreparedRun, RunRequest
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
 from core.stage_times import stage
-from core.types import FPS, Avatar, Frame, Framing, Photo, Source, Video, is_video
+from core.types import FPS, Frame, Photo, Source, Video
 from core.zero_gpu import current_visitor
 
 THUMBNAIL_PX = 256

@@ -15,9 +15,9 @@ from core.optimization.cold_start_optimization import Engines
 from core.optimization.gpu_optimization import gpu_obstacle
 from core.options import PRESETS
 from core.provenance.marking import open_marker
+from core.request import DEFAULT
 from core.run_request import LoadedEngine, RunRequest
 from core.settings import Settings
-from core.types import DEFAULT
 
 T = TypeVar("T")
 ENGINE_NAMES = ("auto", "lite", "ditto")

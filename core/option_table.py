@@ -1,7 +1,7 @@
 """The table of all options that a request may give by name, with their values, defaults and meaning.
 
-Pages, server, clients and documentation are made from it. What a value may be is decided by the types that hold them (core/types.py and the
-stages of an engine); a test holds the two together.
+Pages, server, clients and documentation are made from it. What a value may be is decided by the types that hold them (core/request.py and
+the stages of an engine); a test holds the two together.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from core.clip_options import MAX_FPS, MIN_FPS
 from core.engines.capabilities import CAPABILITIES
 from core.picture_options import ASPECTS
-from core.types import (
+from core.request import (
     COMMON_OPTIONS,
     CONTROL_RANGES,
     DEFAULT,

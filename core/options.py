@@ -18,7 +18,7 @@ import numpy as np
 
 from core.errors import OptionError
 from core.picture_options import is_background
-from core.types import Controls, Framing, RenderOptions
+from core.request import Controls, Framing, RenderOptions
 
 if TYPE_CHECKING:
     from core.settings import Settings  # it takes a while, and a command line reads options before it needs any

@@ -17,9 +17,10 @@ from core.media.video import check_writable
 from core.optimization.avatar_cache import AvatarStore
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.inference_cache import InferenceCache
+from core.request import Avatar, RenderOptions, is_video
 from core.run_request import LoadedEngine, RunRequest
 from core.settings import Settings
-from core.types import Audio, Avatar, Photo, RenderOptions, is_video
+from core.types import Audio, Photo
 
 log = logging.getLogger(__name__)
 

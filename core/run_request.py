@@ -10,7 +10,8 @@ from core.engines.base import Engine, Registration
 from core.media.source import Clip
 from core.provenance.disclosure import NO_MARK, dated, disclosure
 from core.provenance.marking import PUBLIC_MARKER, Marker
-from core.types import Avatar, Controls, Framing, RenderOptions, Source, is_video
+from core.request import Avatar, Controls, Framing, RenderOptions, is_video
+from core.types import Source
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

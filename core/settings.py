@@ -21,6 +21,8 @@ CHAT_PROMPT = (
     "Your answers are spoken aloud by a person in a video. Answer in one to three short sentences of plain words, without lists or markup."
 )
 _TURN = re.compile(r"turns?:[^\s?#/]+(\?transport=(udp|tcp))?")
+_USER_INFO = re.compile(r"//[^/]*@")
+"""What an address may have of a name and its password."""
 _ORIGIN = re.compile(r"https?://(\*\.)?[\w.-]+(:\d+)?")
 
 
@@ -129,7 +131,7 @@ class Settings(BaseSettings):
         default=(), description="TURN servers, with commas, such as turns:turn.example.org:443?transport=tcp; the server uses the first"
     )
     turn_secret: SecretStr | None = Field(
-        default=None, description="Shared with them (coturn: static-auth-secret): names for a day are made"
+        default=None, description="Shared with them (coturn: static-auth-secret): names are made that end when a session must"
     )
     turn_username: str = Field(default="", max_length=200, description="Instead of the secret: a name, which every client is told")
     turn_password: SecretStr | None = Field(default=None, description="Its password, which every client is told")
@@ -282,6 +284,8 @@ def read_settings(kind: type[S]) -> S:
     try:
         return kind()
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_url=False)[0]
         name = f"TALKING_HEAD_{'_'.join(map(str, first['loc'])).upper()}"
-        raise OptionError(f"{name} is {first['input']!r}.", f"{first['msg']}.") from error
+        hidden = "Secret" in str(kind.model_fields[str(first["loc"][0])].annotation)
+        value = "not what it must be" if hidden else _USER_INFO.sub("//...@", repr(first["input"]))
+        raise OptionError(f"{name} is {value}.", f"{first['msg']}.") from None  # the cause has the value

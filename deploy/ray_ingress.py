@@ -18,8 +18,9 @@ from core.service.service import Service
 from core.thread_priority import switch_often
 from core.web.addresses import address, listen
 from core.web.api.http import check_keys, make_server
-from deploy.ray_live import RayLiveSessions, ServeRenderers
+from deploy.ray_live import RayLiveSessions
 from deploy.ray_render import ditto_mode
+from deploy.ray_renderers import ServeRenderers
 from deploy.ray_settings import read_ray_settings
 from deploy.ray_streams import RendererStreams
 

@@ -9,14 +9,11 @@ and Ray Serve counts it among those under way.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import secrets
 import threading
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
@@ -26,139 +23,25 @@ from core.service.job_views import as_exception, as_values
 from core.service.live_messages import LiveRequest
 from core.service.live_source import wanted
 from core.service.options import check_engine
-from core.service.quotas import RateLimit
 from core.service.shared.remote_session import RemoteSession
-from core.service.shared.remote_speaker import Piece, RemoteSpeaker, SpeechHost
-from core.service.shared.session_server import KEPT_S, Reply, SessionServer
+from core.service.shared.remote_speaker import Piece, SpeechHost
+from core.service.shared.session_server import KEPT_S, Reply
 from core.settings import Settings
 from core.speech_synthesis.speaker import Speaker
-from core.streaming.remote_renderer import Opening
 from core.streaming.render_host import RenderHost
-from core.streaming.render_link import OPENED, Answer, Command, RenderLink
+from core.streaming.render_link import OPENED, Answer, Command
 from core.studio import Studio
-from manager.kokoro import offer_kokoro
+from deploy.ray_renderers import LiveWork, Renderers
+from deploy.ray_session import GROUPS, NAMESPACE, SessionActor, name_of, names_of
 
 logger = logging.getLogger(__name__)
 
-NAMESPACE = "talking-head-live"
 OPEN_S = 120.0
 ANSWER_S = 30.0
 """How long a session's actor may take to answer an ingress, and a render replica's call may lie with it."""
 LOOK_S = 1.0
-GROUPS = {"render": 4, "speech": 8, "in": 1, "out": 1}
-"""Threads of a session's actor: for those who draw it, for their speech, and for what its client sends and is sent, in order."""
 _GROUP_OF = {"produce": "out", "missed": "out", "take": "in", "hear": "in", "end_of_utterance": "in"}
 GONE = Reply(None, None, 0, 0, True, 0.0, ())
-
-
-@dataclass(frozen=True, eq=False)
-class LiveWork:
-    """What a render replica is asked to draw. session: name of its actor."""
-
-    session: str
-    token: str
-    owner: str
-    request: LiveRequest
-    opening: Opening
-
-
-class Renderers(Protocol):
-    """The render replicas. Pickled: it goes along to the actors."""
-
-    def start(self, work: LiveWork) -> Callable[[], Any]:
-        """Has one of them do `render_live(work)`, another one with each attempt where there are more. What is returned waits for its end,
-        and raises where the replica is lost.
-        """
-
-
-class ServeRenderers:
-    """Those behind a handle of Ray Serve, whose deployment has the method `render_live`, and routes by its `avatar`."""
-
-    def __init__(self, handle: Any) -> None:
-        self._handle = handle
-
-    def start(self, work: LiveWork) -> Callable[[], Any]:
-        return self._handle.render_live.remote(work, avatar=work.token, attempt=work.opening.attempt).result  # type: ignore[no-any-return]
-
-
-# ---- a session's actor
-
-
-class SessionActor:
-    """One live session, whoever is connected to it and whoever draws it. It ends with the session."""
-
-    def __init__(self, name: str, settings: Settings, renderers: Renderers) -> None:
-        self._name, self._renderers = name, renderers
-        self._asked: tuple[str, str, LiveRequest] | None = None
-        self._link = RenderLink()
-        speaker = RemoteSpeaker(settings, offer_kokoro(fetch=False), self._link)
-        says = RateLimit(settings.says_per_minute, "texts to say", _rates(settings))
-        self._server = SessionServer(settings, self._link, self, speaker, says, settings.max_live_s)
-        self._own = ray.get_runtime_context().current_actor
-        threading.Thread(target=self._watch, name="session-end", daemon=True).start()
-
-    def begin(self, opening: Opening) -> None:
-        """As RendererSource."""
-        if self._asked is None:
-            raise TypeError("nothing was asked for")
-        work = LiveWork(self._name, *self._asked, opening)
-
-        def rendered() -> None:
-            try:
-                self._renderers.start(work)()
-            except Exception as error:
-                logger.warning("a render replica was lost: %s", type(error).__name__)
-            finally:
-                self._link.lost(opening.renderer)
-
-        threading.Thread(target=rendered, name="renderer", daemon=True).start()
-
-    # ---- ingresses
-
-    def open(self, token: str, owner: str, request: LiveRequest, id: str, secret: str) -> Reply:
-        self._asked = token, owner, request
-        return self._server.open(owner, request, id, secret)
-
-    def attach(self, owner: str, secret: str) -> Reply:
-        return self._server.attach(owner, secret)
-
-    def call(self, holder: int, name: str, *arguments: Any) -> Reply:
-        return self._server.call(holder, name, *arguments)
-
-    def left_s(self, owner: str) -> float | None:
-        return self._server.left_s(owner)
-
-    # ---- render replicas
-
-    def exchange(self, renderer: int, answers: Sequence[Answer]) -> list[Command] | None:
-        return self._link.exchange(renderer, answers)
-
-    def spoken(self, renderer: int, number: int, n: int, piece: Piece) -> bool:
-        return self._server.spoken(renderer, number, n, piece)
-
-    def _watch(self) -> None:
-        while not self._server.over:
-            time.sleep(LOOK_S)
-        self._server.close()
-        time.sleep(LOOK_S)  # whoever waits for an answer gets it
-        ray.kill(self._own, no_restart=True)
-
-
-def _rates(settings: Settings) -> Any:
-    if settings.redis_url is None:
-        return None
-    from core.service.shared.redis_rates import RedisRates
-
-    return RedisRates(settings.redis_url.get_secret_value())
-
-
-def name_of(owner: str, session_id: str) -> str:
-    """Of a session's actor: proves whose it is, and tells nobody how to resume it."""
-    return f"{_names_of(owner)}{hashlib.sha256(session_id.encode()).hexdigest()[:32]}"
-
-
-def _names_of(owner: str) -> str:
-    return f"live-{hashlib.sha256(owner.encode()).hexdigest()[:16]}-"
 
 
 # ---- an ingress
@@ -169,20 +52,25 @@ class RayLiveSessions:
     ingress began them.
     """
 
+    elsewhere = True
+
     def __init__(self, settings: Settings, renderers: Renderers) -> None:
         self._settings = Settings.model_construct(**{name: getattr(settings, name) for name in Settings.model_fields})
         self._renderers = renderers
         self._actor: Any = ray.remote(concurrency_groups=GROUPS)(SessionActor)
 
     def open(self, token: str, owner: str, request: LiveRequest) -> RemoteSession:
+        how = wanted(request, self._settings)
+        self._check_place(owner)  # a process is begun for nobody who has no place
         session_id, secret = secrets.token_urlsafe(16), secrets.token_urlsafe(24)
         name = name_of(owner, session_id)
         actor: Any = self._actor.options(
             name=name, namespace=NAMESPACE, lifetime="detached", num_cpus=0, max_concurrency=4
         ).remote(name, self._settings, self._renderers)
         try:
-            self._check_place(owner, name)
-            reply: Reply = ray.get(actor.open.remote(token, owner, request, session_id, secret), timeout=OPEN_S)
+            self._check_place(owner, name)  # again with a name: whoever begins one meanwhile counts it, too
+            asked = actor.open.remote(token, owner, request, how.live, how.render.visemes, session_id, secret)
+            reply: Reply = ray.get(asked, timeout=OPEN_S)
             if reply.error is not None:
                 raise as_exception(reply.error)
             session = RemoteSession(RayLine(actor), owner, request, session_id, secret, reply.value)
@@ -199,13 +87,11 @@ class RayLiveSessions:
             return None
         return RemoteSession.found(RayLine(actor), owner, session_id, secret)
 
-    def _check_place(self, owner: str, name: str) -> None:
-        """Counts after the actor has its name: whoever begins one meanwhile counts it, too. A session of the owner's whose client is gone
-        makes room. Raises TooMany.
-        """
+    def _check_place(self, owner: str, name: str = "") -> None:
+        """name: of a session that does not count. One of the owner's whose client is gone makes room. Raises TooMany."""
         most = self._settings.owner_max_live
         others = [each["name"] for each in ray.util.list_named_actors(all_namespaces=True) if each["namespace"] == NAMESPACE]
-        own = [each for each in others if each.startswith(_names_of(owner)) and each != name]
+        own = [each for each in others if each.startswith(names_of(owner)) and each != name]
         if len(own) < most:
             return
         left: list[tuple[float, Any]] = []

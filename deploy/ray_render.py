@@ -17,8 +17,9 @@ from core.command_line import log_to_stderr
 from core.service.outputs import Sweeper
 from core.service.service import Service
 from core.thread_priority import switch_often
-from deploy.ray_live import LiveWork, render_live
+from deploy.ray_live import render_live
 from deploy.ray_ranks import AVATARS, LIVE
+from deploy.ray_renderers import LiveWork
 from deploy.ray_scaling import QueueWatch
 from deploy.ray_settings import RaySettings, read_ray_settings
 from deploy.ray_streams import Answer, next_piece

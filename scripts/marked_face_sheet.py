@@ -20,8 +20,9 @@ from core.lite.expression import Expression
 from core.lite.head_warp import HeadPose
 from core.media.image import load_image
 from core.options import read_options
+from core.request import RenderOptions
 from core.settings import Settings
-from core.types import Frame, RenderOptions
+from core.types import Frame
 
 TILE_PX = 300
 SHOWN = (

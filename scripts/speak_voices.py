@@ -18,11 +18,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from core.lite import phones
 from core.lite.mouth import MouthTracker
 from core.media.image import load_image
+from core.request import Request
 from core.settings import Settings
 from core.speech_synthesis.recording import spoken
 from core.speech_synthesis.speaker import Speaker
 from core.studio import Studio, open_studio
-from core.types import Audio, Request
+from core.types import Audio
 
 ROOT = Path(__file__).parent.parent
 TEXTS = {

@@ -23,8 +23,9 @@ from core.lite.expression import spoken
 from core.lite.phones import GROUPS, TABLE, curves
 from core.lite.speaking import TOUCHING
 from core.media.image import load_image
+from core.request import Controls, Framing, RenderOptions
 from core.settings import Settings
-from core.types import FPS, Controls, Frame, Framing, RenderOptions, Samples
+from core.types import FPS, Frame, Samples
 
 SIZE_PX = 512
 TILE_W, TILE_H = 120, 120

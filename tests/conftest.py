@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from core.aux_models.face_mesh import FaceFinder, FaceMesh
+from core.aux_models.face_finder import FaceFinder
+from core.aux_models.face_mesh import FaceMesh
 from core.engines.base import Engine
 from core.engines.lite import LiteEngine
 from core.media.audio import load_audio

@@ -16,13 +16,14 @@ from PIL import Image
 from core.engines.base import Engine
 from core.errors import OptionError
 from core.media.source import Clip, load_source
+from core.request import Controls, RenderOptions, Request
 from core.service.clip_stills import still_path, video_of
 from core.service.outputs import OutputFolder
 from core.service.service import Service
 from core.settings import Settings
 from core.streaming import LiveFrame, LiveOptions
 from core.studio import Studio
-from core.types import Audio, Controls, Frame, Photo, RenderOptions, Request
+from core.types import Audio, Frame, Photo
 from core.web.pages.tabs.common import uploaded
 from tests.support.paths import PORTRAIT, SPEECH
 from tests.support.serving import Serving, error, forget_people, serving

@@ -15,7 +15,7 @@ from core.engines.ditto_options import session_options, source_options
 from core.errors import OptionError
 from core.option_table import OPTION_TABLE, OptionEntry
 from core.options import read_options
-from core.types import Controls, Framing, RenderOptions
+from core.request import Controls, Framing, RenderOptions
 from tests.support.paths import ROOT
 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]

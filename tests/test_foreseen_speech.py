@@ -12,9 +12,10 @@ import pytest
 from core.generation_run import GenerationRun
 from core.media.audio import load_audio
 from core.media.coming_audio import ComingAudio
+from core.request import Controls, RenderOptions
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
-from core.types import Audio, AudioStream, Controls, Phone, RenderOptions, Samples
+from core.types import Audio, AudioStream, Phone, Samples
 from tests.support.streams import FakeEngine, FakeSession, prepared_run
 
 VOICE = (0.3 * np.sin(np.arange(16_000) / 20)).astype(np.float32)

@@ -10,7 +10,7 @@ import pytest
 from core.errors import FaceError, OptionError
 from core.hand_landmarks import hand_points, verify_landmarks
 from core.options import read_options
-from core.types import Framing
+from core.request import Framing
 from tests.support.cat import AS_TEXT, HEIGHT, LANDMARKS, POINTS, WIDTH
 
 FRONT = ((0.4, 0.4), (0.6, 0.4), (0.42, 0.6), (0.58, 0.6), (0.5, 0.61), (0.5, 0.75))

@@ -17,11 +17,12 @@ from core.errors import FaceError, OptionError
 from core.media.image import load_image
 from core.media.source import load_source
 from core.optimization.cold_start_optimization import Engines
+from core.request import Controls, Framing, RenderOptions, Request
 from core.run_request import RunRequest
 from core.settings import Settings
 from core.streaming.outputs import LiveFrame, LiveOptions
 from core.studio import Studio
-from core.types import Audio, Controls, Frame, Framing, Photo, RenderOptions, Request
+from core.types import Audio, Frame, Photo
 from tests.support.cat import CAT, HEIGHT, LANDMARKS, POINTS, WIDTH
 from tests.support.paths import ASSETS
 

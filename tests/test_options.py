@@ -10,7 +10,8 @@ import pytest
 from core.engines.base import Engine
 from core.errors import OptionError
 from core.options import PRESETS, preset, read_assignments, read_file, read_options
-from core.types import DEFAULT, Audio, Controls, Photo, RenderOptions, Request
+from core.request import DEFAULT, Controls, RenderOptions, Request
+from core.types import Audio, Photo
 
 DITTO_OPTIONS = {
     "max_size", "template_n_frames", "crop_scale", "crop_vx_ratio", "crop_vy_ratio", "crop_flag_do_rot", "smo_k_s", "emo", "eye_f0_mode",

@@ -45,7 +45,7 @@ RULES = [
         STUDIO - {"core.run_request", "core.generation_run", "core.streaming", "core.scheduler"},
     ),
     (["core/media", "core/lite", "core/streaming", "core/provenance", "core/sync", "core/visemes"], NETWORKS),
-    (["core/engines/lite.py", "core/aux_models/face_mesh.py"], NETWORKS),
+    (["core/engines/lite.py", "core/aux_models/face_finder.py", "core/aux_models/face_mesh.py"], NETWORKS),
     (["core/web", "core/studio.py", "core/engine_selection.py", "core/avatars.py"], NETWORKS),
     (["core/video_generation.py", "core/generation_run.py", "core/result_reuse.py", "core/run_request.py"], NETWORKS),
     (["core/speech_synthesis"], STUDIO | {"torch", "core.engines", "core.lite", "core.models"}),

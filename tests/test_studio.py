@@ -10,9 +10,10 @@ import pytest
 
 from core.errors import Cancelled, EngineUnavailable, FaceError, OptionError, OutputError
 from core.generation import Progress
+from core.request import Controls, Framing, RenderOptions, Request
 from core.settings import Settings
 from core.studio import Studio, open_studio
-from core.types import Audio, Controls, Framing, Photo, RenderOptions, Request
+from core.types import Audio, Photo
 
 
 @pytest.fixture(scope="module")

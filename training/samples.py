@@ -8,9 +8,9 @@ from pathlib import Path
 from core.engines.ditto import DittoEngine
 from core.media.audio import load_audio
 from core.media.image import load_image
+from core.request import RenderOptions, Request
 from core.settings import load_settings
 from core.studio import open_studio
-from core.types import RenderOptions, Request
 from manager.published_folder import published_checkpoints
 from training.checkpoints import ditto_checkpoints
 from training.config import SampleVideo

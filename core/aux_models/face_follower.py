@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from core.aux_models.face_mesh import Face, Landmarker, faces_of
+from core.aux_models.face_mesh import CONFIDENCE, Face, Landmarker, faces_of
 from core.types import Frame
 
 FOLLOWED_PX = 320
@@ -20,7 +20,7 @@ class FaceFollower:
     """Follows one face through the frames of a video; its points are not smoothed. Not thread-safe. To be closed."""
 
     def __init__(self) -> None:
-        self._landmarker = Landmarker(min_confidence=0.4, whole=True, follows_one=True)
+        self._landmarker = Landmarker(min_confidence=CONFIDENCE, whole=True, follows_one=True)
         self._side = 0.0
 
     def start(self, pixels: Frame, face: Face) -> Face | None:

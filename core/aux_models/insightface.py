@@ -1,6 +1,6 @@
 """Finds faces and their 106 landmarks with InsightFace's models (`det_10g`, `2d106det`), as Ditto uses them.
 
-These two models are for non-commercial research only (InsightFace's licence); the default is MediaPipe's mesh (`face_mesh.MeshDetector`).
+These two models are for non-commercial research only (InsightFace's licence); the default is MediaPipe's mesh (`mesh_detector.py`).
 They are here for whoever wants exactly the crop of the published pipeline, and so one of its habits is kept: it swaps the channels of an
 RGB picture, as one does for OpenCV's BGR ones, and the networks, which were trained on red first, see blue first.
 """

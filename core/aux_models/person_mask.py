@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.aux_models.face_mesh import quiet_native_log
+from core.aux_models.native_log import quiet_native_log
 from core.errors import EngineUnavailable
 from core.types import Frame
 

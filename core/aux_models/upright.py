@@ -12,7 +12,8 @@ import numpy as np
 
 from core.notices import notice
 from core.picture_options import Crop
-from core.types import Frame, RenderOptions
+from core.request import RenderOptions
+from core.types import Frame
 
 LIES_DEG = 50.0
 """A head rolled further lies; one that is merely tilted stays as it is."""

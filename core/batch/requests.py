@@ -17,12 +17,13 @@ from core.media.image import load_image
 from core.media.source import load_source
 from core.media.video import check_writable
 from core.options import Options, read_options, with_seed
+from core.request import Request
 from core.service.options import naming_preset
 from core.settings import Settings
 from core.speech_synthesis.recording import SpokenAudio
 from core.speech_synthesis.speaker import Speaker
 from core.studio import Studio
-from core.types import Audio, AudioStream, Request, Source
+from core.types import Audio, AudioStream, Source
 
 
 class JobRequests:

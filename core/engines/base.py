@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from core.errors import OptionError
 from core.generation import SkipReason
 from core.option_checks import check_hand_landmarks, check_moving_controls, check_photo_options
-from core.types import FPS, Avatar, Controls, Frame, Framing, Phone, RenderOptions, Samples, Source, check_honoured, is_video
+from core.request import Avatar, Controls, Framing, RenderOptions, check_honoured, is_video
+from core.types import FPS, Frame, Phone, Samples, Source
 
 
 @dataclass
@@ -110,6 +111,8 @@ class Session(ABC):
     """Sound after the end of a frame that must be there before the frame is certain, the most of all frames of an utterance."""
     step_frames: int = 5
     """Frames to ask for in one turn on the device: few enough to cancel and to interleave, enough to be computed together."""
+    push_frames: int = 5
+    """Of a recording that was foreseen, so many frames' worth to push at a time: few enough for the first frame to come soon."""
     pause: Callable[[], None] = staticmethod(unhurried)
     """Called between the parts of a frame that takes long, while nothing is computed: the caller may pass its turn on there."""
     face_box: tuple[float, float, float, float] | None = None

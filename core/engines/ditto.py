@@ -29,10 +29,12 @@ from core.atomic_components.putback import Canvas
 from core.atomic_components.registration import MAX_STORE_BYTES, DittoRegistration
 from core.atomic_components.warp_f3d import WarpF3D
 from core.atomic_components.wav2feat import FeatureOptions, SpeechEncoder, Wav2Feat
-from core.aux_models.face_mesh import FaceFinder, FaceMesh, MeshDetector
+from core.aux_models.face_finder import FaceFinder
+from core.aux_models.face_mesh import FaceMesh
 from core.aux_models.insightface import InsightFaceDetector
 from core.aux_models.landmark203 import Landmark203
 from core.aux_models.landmarks import FaceDetector
+from core.aux_models.mesh_detector import MeshDetector
 from core.aux_models.onnx_model import OnnxModel
 from core.engines.base import Engine, RegisterCallback, Registration, Saved, ignore_progress
 from core.engines.capabilities import DITTO
@@ -47,7 +49,8 @@ from core.errors import OptionError
 from core.models.config import DittoConfig, SetupDefaults, load_config
 from core.optimization.gpu_optimization import Placement
 from core.options import PRESETS
-from core.types import Avatar, Controls, Frame, Framing, Photo, RenderOptions, Source
+from core.request import Avatar, Controls, Framing, RenderOptions
+from core.types import Frame, Photo, Source
 
 log = logging.getLogger(__name__)
 

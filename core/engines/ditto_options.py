@@ -18,7 +18,7 @@ from core.atomic_components.source_options import SourceOptions
 from core.atomic_components.stitch_options import MotionStitchOptions, with_fades
 from core.clip_options import Longer
 from core.errors import OptionError
-from core.types import DEFAULT, Controls, Framing, RenderOptions
+from core.request import DEFAULT, Controls, Framing, RenderOptions
 
 if TYPE_CHECKING:
     from core.models.config import SetupDefaults  # its package brings torch, and options are checked where that is not there

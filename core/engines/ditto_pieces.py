@@ -31,7 +31,8 @@ from core.engines.ditto_renderer import DittoRenderer
 from core.errors import TalkingHeadError
 from core.models.ahead_of_time import CompilableCall, Layout, apart, layout_of, said
 from core.optimization.gpu_optimization import Placement
-from core.types import Frame, RenderOptions
+from core.request import RenderOptions
+from core.types import Frame
 
 COMPILED_ERROR = 1e-2
 """Most by which compiled code may differ from the network, as a part of its result: the pictures are the same to 50 dB."""

@@ -24,8 +24,9 @@ from core.optimization.gpu_optimization import Placement
 from core.optimization.kept_arrays import KeptArrays
 from core.optimization.parallel_processing import StageRunner
 from core.optimization.resolution_optimization import Cut, framed
+from core.request import RenderOptions
 from core.stage_times import stage
-from core.types import FPS, Frame, RenderOptions
+from core.types import FPS, Frame
 
 log = logging.getLogger(__name__)
 

@@ -26,8 +26,9 @@ from core.engines.ditto_options import SessionOptions, session_options
 from core.engines.ditto_renderer import DittoRenderer, Drawing, KeptDrawing
 from core.models.config import SetupDefaults
 from core.optimization.gpu_optimization import Placement
+from core.request import Controls, RenderOptions
 from core.stage_times import stage
-from core.types import SAMPLES_PER_FRAME, Controls, Frame, RenderOptions, Samples
+from core.types import SAMPLES_PER_FRAME, Frame, Samples
 
 FIRST_BATCH = 2
 """Frames drawn at once where speech or a pause begins, if batches may have any size: somebody waits for the first."""

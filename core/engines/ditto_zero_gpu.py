@@ -19,7 +19,8 @@ from core.engines.ditto_renderer import DittoRenderer
 from core.errors import EngineUnavailable
 from core.models.config import SetupDefaults
 from core.optimization.gpu_optimization import place
-from core.types import FPS, Avatar, Controls, Frame, Framing, RenderOptions, Samples, Source
+from core.request import Avatar, Controls, Framing, RenderOptions
+from core.types import FPS, Frame, Samples, Source
 from core.zero_gpu import DurationRefused, GpuSpeed, QuotaExceeded, current_visitor
 
 Call = Callable[[Piece, str], Iterator[Part]]

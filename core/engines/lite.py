@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.aux_models.face_mesh import Face, FaceFinder
+from core.aux_models.face_finder import FaceFinder
+from core.aux_models.face_mesh import Face
 from core.aux_models.landmarks import check_face, check_whole
 from core.aux_models.person_mask import PersonFinder
 from core.aux_models.upright import UprightPhoto, upright, with_crop_turned
@@ -43,8 +44,9 @@ from core.notices import notice
 from core.optimization.blas_threads import use_one_blas_thread
 from core.optimization.opencv_threads import use_one_opencv_thread
 from core.optimization.resolution_optimization import Framed, framed
+from core.request import Controls, Framing, RenderOptions
 from core.stage_times import stage
-from core.types import Controls, Frame, Framing, Photo, RenderOptions, Samples, Source
+from core.types import Frame, Photo, Samples, Source
 
 FORMAT = 11
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""

@@ -10,7 +10,8 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from core.aux_models.face_mesh import Face, FaceFinder
+from core.aux_models.face_finder import FaceFinder
+from core.aux_models.face_mesh import Face
 from core.aux_models.person_mask import PersonFinder
 from core.engines.base import RegisterCallback, Registration, Saved
 from core.engines.lite_session import LiteMouthSession
@@ -29,8 +30,9 @@ from core.media.clip_reader import ClipReader
 from core.media.source import Clip
 from core.notices import notice
 from core.optimization.resolution_optimization import Framed
+from core.request import Controls, Framing, RenderOptions
 from core.stage_times import stage
-from core.types import FPS, Controls, Frame, Framing, RenderOptions, Samples
+from core.types import FPS, Frame, Samples
 
 MAX_RENDERERS = 2
 """Sizes kept ready per registration."""

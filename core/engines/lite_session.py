@@ -13,8 +13,9 @@ from core.lite.mouth import LOOK_AHEAD_SAMPLES, MouthTracker
 from core.lite.pitch import PitchTracker
 from core.lite.speaking import Speaking
 from core.lite.transitions import closing, towards
+from core.request import Controls
 from core.stage_times import stage
-from core.types import FPS, Controls, Frame, Phone, Samples
+from core.types import FPS, Frame, Phone, Samples
 
 RISE = 4
 """Column of a row that follows those of `core.lite.mouth`: how far the voice is above its usual pitch, as in `core.lite.pitch`."""
@@ -24,6 +25,7 @@ class LiteMouthSession(Session):
     """A subclass draws. controls: verified. fps: of the frames."""
 
     look_ahead_samples = LOOK_AHEAD_SAMPLES
+    push_frames = 2 * FPS  # is heard in half the time that ten pushes of a tenth take, and delays the first frame by 10 ms
 
     def __init__(self, controls: Controls, fps: float = FPS) -> None:
         self.fps = fps

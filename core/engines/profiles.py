@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.engines.base import EngineProfile
 from core.engines.capabilities import DITTO, LITE, LITE_PHOTO_ONLY
 from core.engines.ditto_options import session_options, source_options
-from core.types import Controls, Framing, RenderOptions
+from core.request import Controls, Framing, RenderOptions
 
 
 def _check_ditto(framing: Framing, controls: Controls, options: RenderOptions) -> None:

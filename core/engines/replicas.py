@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 
 from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, Session, ignore_progress
 from core.errors import OptionError
-from core.types import Avatar, Controls, Framing, RenderOptions, Source
+from core.request import Avatar, Controls, Framing, RenderOptions
+from core.types import Source
 
 
 class ReplicatedEngine(Engine):

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.aux_models.face_mesh import FACE_OVAL, Face, FaceFinder
+from core.aux_models.face_finder import FaceFinder
+from core.aux_models.face_mesh import FACE_OVAL, Face
 from core.aux_models.shown_frames import Why, check_shown, shown_frames, skipped_spans
 from core.errors import ImageError
 from core.generation import Skipped

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.optimization.resolution_optimization import CUT_PER_FACE, Box, Cut, Framed, framed
-from core.types import RenderOptions
+from core.request import RenderOptions
 
 ROOM = 1.3
 """Side of the cut over that of the box in which the face moves, at least, where the clip's picture is large enough."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.aux_models.face_finder import FaceFinder
 from core.aux_models.face_follower import FaceFollower
 from core.aux_models.face_identity import ALIKE, Appearance
-from core.aux_models.face_mesh import Face, FaceFinder
+from core.aux_models.face_mesh import Face
 from core.aux_models.face_search import Look, SearchPauses, is_blank, looks
 from core.aux_models.landmarks import check_face
 from core.aux_models.shown_frames import Why

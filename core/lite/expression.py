@@ -9,7 +9,8 @@ import numpy as np
 from core.lite.calibration import Calibration
 from core.lite.head_warp import HeadPose
 from core.lite.mouth import APERTURE, SPREAD, TUCK
-from core.types import Controls, Samples
+from core.request import Controls
+from core.types import Samples
 
 TONGUE_FROM, TONGUE_TO = (0.12, 0.25), (0.38, 0.5)
 """Apertures between which the tip of the tongue comes up, and above which it is down: lips that part so little in the middle of a word

@@ -13,7 +13,8 @@ from core.errors import FaceError
 from core.lite.photo_quality import face_warnings
 from core.optimization.resolution_optimization import Box, cut_pixels, face_cut, framed, kept_box
 from core.picture_options import Aspect, Crop
-from core.types import Frame, RenderOptions
+from core.request import RenderOptions
+from core.types import Frame
 
 PREVIEW_PX = 320
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.lite.head_warp import HeadPose
-from core.types import FPS, Controls
+from core.request import Controls
+from core.types import FPS
 
 # Spontaneous blinks come every 2 to 8 s, more often in conversation than at rest (Bentivoglio et al., Movement Disorders 12, 1997),
 # and last 100 to 200 ms. Lid positions at 25 frames a second, closing faster than opening:

@@ -6,7 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from core.types import Controls, Samples
+from core.request import Controls
+from core.types import Samples
 
 CLOSING, CLOSED = np.float32(0.6), 0.02
 """Where speech breaks off with open lips, this much of the opening is left a frame later; what is less than CLOSED is nothing."""

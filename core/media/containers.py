@@ -15,8 +15,8 @@ MAX_PIXELS = 2**26
 
 
 def open_container(file: BinaryIO, demuxer: str, codecs: frozenset[str], options: Mapping[str, str] | None = None) -> Any:
-    """demuxer: FFmpeg's name, told by `sniff`. codecs: FFmpeg's names of the decoders that may be used. Raises FFmpegError, ValueError or
-    OSError.
+    """demuxer: FFmpeg's name, told by `sniff`. codecs: FFmpeg's names of the decoders that may be used while it looks into the file. Raises
+    FFmpegError, ValueError or OSError.
     """
     return av.open(
         file,

@@ -39,6 +39,10 @@ MOST_SILENT, SILENT_PER_SOUNDING = 500_000, 10
 """Packets of the file that give no sound (pictures, damage, nothing), at most, and so many more for each that does: 100 MiB may hold 100
 million, each of which takes microseconds.
 """
+_WITHOUT_LENGTH = ("aac", "ac3", "amr", "eac3")
+"""Kinds of files that do not say how long they are: FFmpeg guesses it from the bit rate of their beginning."""
+_PAUSES = {"amrnb": (8, 15), "amrwb": (9, 15)}
+"""Types of AMR frames that phones send while nobody speaks, 20 ms each (3GPP TS 26.101 and 26.201, table 1a), which FFmpeg leaves out."""
 _USUAL_ORDER = ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR")
 
 Block = NDArray[np.float32]
@@ -97,8 +101,13 @@ class SoundDecoder:
         if not is_allowed(self._stream, _CODECS):
             self._container.close()
             raise self._unreadable(None)
-        self.declared_s = _wav_declared_s(data) if content.decoder == "wav" else _declared_s(self._stream)
-        self._of_file_s = self._container.duration / av.time_base if self._container.duration is not None else None
+        self.declared_s = self._of_file_s = None
+        if content.decoder == "wav":
+            self.declared_s = _wav_declared_s(data)
+        elif content.decoder not in _WITHOUT_LENGTH:
+            self.declared_s = _declared_s(self._stream)
+        if content.decoder not in _WITHOUT_LENGTH and self._container.duration is not None:
+            self._of_file_s = self._container.duration / av.time_base
 
     def __enter__(self) -> Self:
         return self
@@ -145,7 +154,7 @@ class SoundDecoder:
             if packet.stream is not self._stream:
                 continue
             try:
-                frames = packet.decode()
+                frames = [_pause(packet)] if self._is_pause(packet) else packet.decode()
             except (av.FFmpegError, ValueError) as caught:
                 self.damaged, error = True, caught
                 continue
@@ -183,10 +192,23 @@ class SoundDecoder:
         if self.declared_s is None and self._of_file_s is not None:
             self.declared_s = _own_length_s(self._of_file_s, self.start_s or 0.0, read_to_s, len(self._container.streams))
 
+    def _is_pause(self, packet: Any) -> bool:
+        types = _PAUSES.get(self._stream.codec_context.name, ())
+        return bool(types) and self._stream.channels == 1 and packet.size > 0 and bytes(packet)[0] >> 3 & 15 in types
+
     def _unreadable(self, error: Exception | None) -> AudioError:
         reason = f" ({getattr(error, 'strerror', None) or error})" if error else ""
         text = f"{self.name} looks like {self._what} but cannot be decoded{reason}."
         return AudioError(text, "Is the file complete?", code="recording_damaged", parameters={"name": self.name})
+
+
+def _pause(packet: Any) -> Any:
+    """A frame of silence, in the format in which FFmpeg decodes AMR."""
+    rate_hz = packet.stream.sample_rate
+    frame = av.AudioFrame("fltp", "mono", rate_hz // 50)
+    frame.planes[0].update(bytes(frame.planes[0].buffer_size))
+    frame.sample_rate, frame.pts, frame.time_base = rate_hz, packet.pts, packet.time_base
+    return frame
 
 
 def _options(demuxer: str) -> dict[str, str]:

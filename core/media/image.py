@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
+    ExifTags,
     GifImagePlugin,
     Image,
     ImageCms,
-    ImageOps,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
@@ -33,7 +33,9 @@ from pillow_heif.as_plugin import HeifImageFile
 from core.errors import ImageError
 from core.media.files import FileKind
 from core.media.formats import PHOTO_FORMATS, PHOTOS, names
+from core.media.picture_parts import has_many_parts
 from core.media.sniff import identify, is_laden
+from core.media.tiff_directory import TiffDirectory
 from core.notices import notice
 from core.settings import Settings
 from core.types import Frame, Photo
@@ -61,10 +63,16 @@ _KIND_OF_PICTURE = 254
 """NewSubfileType, the tag of TIFF whose lowest bit says that a picture is another one, reduced."""
 MOST_JPEG = 4.2
 """Times the pixels that are accepted: a decoder of JPEG reads at a reduced scale."""
+_TO_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+"""By the number that EXIF has for it."""
 _ALONE = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
 """Markers of JPEG that no segment follows."""
 _PEAK_BYTES, _DECODED_BYTES = 13, 4
 """Of a pixel, while a photo is made of it, and while it is decoded."""
+TiffImagePlugin.ImageFileDirectory_v2 = TiffDirectory  # type: ignore[misc]  # for EXIF in every kind of file
 heif_options.THUMBNAILS = heif_options.DEPTH_IMAGES = heif_options.AUX_IMAGES = False
 
 
@@ -129,8 +137,8 @@ def _decode(data: bytes, name: str, settings: Settings) -> tuple[Frame, tuple[st
     try:
         if content.decoder == "WEBP":  # its parser allocates the whole canvas
             check_size(*_webp_size(data), name, settings)
-        if content.decoder == "gif" and is_laden(data):
-            raise ValueError("too many comments")
+        if content.decoder == "gif" and is_laden(data) or has_many_parts(data, content.decoder):
+            raise ValueError("too many parts")
         image = _PARSERS[content.decoder](io.BytesIO(data))
         tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
         if tags.get(TiffImagePlugin.SUBIFD) and tags.get(_KIND_OF_PICTURE, 0) & 1:
@@ -211,10 +219,12 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    """By the orientation of EXIF alone: `ImageOps.exif_transpose` writes all of it anew, which may be megabytes of numbers."""
     try:
-        return ImageOps.exif_transpose(image)
+        how = _TO_UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # a broken EXIF block is no reason to refuse a photo that decodes
-        return image
+        how = None
+    return image if how is None else image.transpose(how)
 
 
 def _to_srgb(image: Image.Image) -> Frame:

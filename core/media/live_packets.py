@@ -9,8 +9,9 @@ import av
 import numpy as np
 
 from core.errors import EncodingError
+from core.media.codec_facts import OPUS_HZ
 from core.media.decode import Block
-from core.media.encoders import OPUS, OPUS_BIT_RATE, OPUS_HZ, STREAM_CRF, X264_PACKETS, PictureEncoder
+from core.media.encoders import OPUS, OPUS_BIT_RATE, STREAM_CRF, X264_PACKETS, PictureEncoder
 from core.types import FPS
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ImageError
-from core.media.video_decoding import MAX_EMPTY_PACKETS, open_video, picture_track, unreadable
+from core.media.video_decoding import MAX_EMPTY_PACKETS, decoded, open_video, picture_track, unreadable
 
 MAX_FRAMES = 250
 _MAX_DECODED_PIXELS = MAX_FRAMES * 1920 * 1080
@@ -71,7 +71,7 @@ def _decoded(container: Any, stream: Any, count: int) -> Iterator[Luma]:
     while empty < MAX_EMPTY_PACKETS:
         try:
             packet = next(packets, None)
-            frames = packet.decode() if packet is not None else []
+            frames = decoded(packet) if packet is not None else []
         except (av.FFmpegError, ValueError, OSError):
             empty += 1
             continue

@@ -11,20 +11,9 @@ import numpy as np
 import soxr
 
 from core.media.clip_sound import ClipSound
+from core.media.codec_facts import aac_rate_hz
 from core.media.decode import Block, SoundDecoder
 from core.types import FPS, Audio, AudioStream
-
-_AAC_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-"""AAC knows 64, 88.2 and 96 kHz too, but phones' decoders end at 48 kHz."""
-
-
-def aac_rate_hz(rate_hz: int) -> int:
-    """The recording's own rate where AAC has it; else the highest that divides it evenly (96 → 48 kHz), else the next higher."""
-    if rate_hz in _AAC_RATES_HZ:
-        return rate_hz
-    if rate_hz > _AAC_RATES_HZ[-1]:
-        return next((rate for rate in reversed(_AAC_RATES_HZ[-2:]) if rate_hz % rate == 0), _AAC_RATES_HZ[-1])
-    return next(rate for rate in _AAC_RATES_HZ if rate > rate_hz)
 
 
 @dataclass(frozen=True, eq=False)

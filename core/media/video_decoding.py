@@ -18,6 +18,7 @@ from av.stream import Disposition
 from core.errors import ImageError
 from core.media.containers import MAX_PIXELS, is_allowed, open_container
 from core.media.formats import VIDEO_FORMATS
+from core.media.picture_parts import jpeg_has_many_parts
 from core.media.sniff import HEAD_BYTES, VIDEO_DEMUXERS, identify
 
 _CODECS = frozenset(
@@ -27,6 +28,8 @@ _CODECS = frozenset(
         "theora", "vc1", "wmv1", "wmv2", "wmv3", "gif", "cfhd", "qtrle", "png", "rawvideo",
     }
 )  # fmt: skip
+_LOOKED_INTO = _CODECS - {"mjpeg"}
+"""Of those, the ones that FFmpeg may use while it opens a file: a picture of a motion JPEG may take hours, and is looked at before."""
 MAX_EMPTY_PACKETS = 2000
 """Packets in a row that give no frame: a file that is all damage ends here."""
 _DEINTERLACE = "mode=send_frame:parity=auto:deint=interlaced"
@@ -84,7 +87,7 @@ class VideoDecoder:
         while empty < MAX_EMPTY_PACKETS:
             try:
                 packet = next(packets, None)
-                frames = packet.decode() if packet is not None else []
+                frames = decoded(packet) if packet is not None else []
             except (av.FFmpegError, ValueError, OSError) as caught:
                 error, empty = caught, empty + 1
                 continue
@@ -166,9 +169,16 @@ def open_video(file: BinaryIO, name: str) -> Any:
             f"{name} is not a video but {content.name}.", f"Give a {VIDEO_FORMATS} file.", code="not_a_video", parameters={"name": name}
         )
     try:
-        return open_container(file, content.decoder, _CODECS)
+        return open_container(file, content.decoder, _LOOKED_INTO)
     except (av.FFmpegError, ValueError, OSError) as error:
         raise unreadable(name, error) from error
+
+
+def decoded(packet: Any) -> list[av.VideoFrame]:
+    """The frames that a packet completes. Raises FFmpegError; ValueError for a picture whose decoding would take for ever."""
+    if packet.stream.codec_context.name == "mjpeg" and jpeg_has_many_parts(bytes(packet), several=True):
+        raise ValueError("a picture of too many parts")
+    return packet.decode()  # type: ignore[no-any-return]
 
 
 def picture_track(container: Any, name: str) -> Any:

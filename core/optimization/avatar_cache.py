@@ -32,7 +32,8 @@ from core.engines.base import Engine, Registration, Saved
 from core.errors import AvatarError, BusyError, OptionError, OutputError, disk_error
 from core.optimization.cache_folder import CacheFolder, Entry, checked_json, nbytes_of, no_check, read_checked
 from core.optimization.shared_avatars import MARKER, SharedAvatars
-from core.types import Avatar, Default, Framing, Source
+from core.request import Avatar, Default, Framing
+from core.types import Source
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from core.engines.base import Registration
-from core.types import Framing
+from core.request import Framing
 
 Key = tuple[str, str, str, str, Framing]
 """The key of a registration in memory: owner, engine, its revision, sha256 of the source, framing."""

@@ -13,7 +13,8 @@ import numpy as np
 
 from core.notices import notice
 from core.picture_options import ASPECTS, Crop
-from core.types import MAX_SIZE_PX, Frame, RenderOptions
+from core.request import MAX_SIZE_PX, RenderOptions
+from core.types import Frame
 
 CUT_PER_FACE = 2.1
 """Side of the cut over the longer side of the face oval: the face fills a little less than half of the picture."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from core.errors import OptionError
-from core.service.job_runner import owner_topic
+from core.request import Avatar
+from core.service.job_topics import owner_topic
 from core.service.topics import Topics
 from core.service.videos import Videos
 from core.speech_synthesis.speech_cache import SpeechCache
 from core.studio import Studio
-from core.types import Avatar
 
 CLEARABLE = ("avatars", "results", "speech", "all")
 

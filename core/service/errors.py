@@ -22,7 +22,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from core.errors import TalkingHeadError
+from core.errors import BusyError, TalkingHeadError
 
 _PATH = re.compile(r"(?<![\w.:/])/(?:[\w.@+-]+/)+([\w.@+-]+)")
 
@@ -115,3 +115,8 @@ class TooMany(ServiceError):
     ) -> None:
         super().__init__(message, hint, code=code, parameters={**parameters, "retry_after_s": max(1, round(retry_after_s))})
         self.retry_after_s = retry_after_s
+
+
+def stopping() -> BusyError:
+    """What is said to whoever asks for jobs while the service stops."""
+    return BusyError("The service is stopping; the job goes on when it is back.", "Try again in a minute.", code="stopping")

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import TalkingHeadError
+from core.request import RenderOptions
 from core.result_reuse import SHARED_OWNER
 from core.service import options
 from core.service.job_work import read_audio, read_source, video_request
 from core.settings import Settings
 from core.studio import Studio
-from core.types import RenderOptions
 
 logger = logging.getLogger(__name__)
 

@@ -23,9 +23,9 @@ def _nothing(*_: Any) -> None:
 class HeldSession(ABC):
     """`produce` and `take` are called on any thread, one of each at a time; the rest on any.
 
-    id, secret: by which it is resumed. here: it lies in this process: what is small is taken without waiting for anybody, so also on an
-    event loop, and it ends with the process. attachment: of
-    the connection that has the session. free: no connection has it. left_s: since when. about: what the event "ready" told.
+    id, secret: by which it is resumed. here: it lies in this process: what asks for little is taken without waiting for anybody, so also on
+    an event loop, and it ends with the process. attachment: of the connection that has the session. free: no connection has it. left_s:
+    since when. about: what the event "ready" told.
     """
 
     here: bool
@@ -79,7 +79,13 @@ class HeldSession(ABC):
         """The next message of a connection. Nothing is done again: a client sends again what it has no word of.
 
         False: there is no room for it now; then nothing is counted, and it is tried again. Raises what is wrong with it; that is counted,
-        since it would be refused again.
+        since it would be refused again. A chunk of at most SMALL_CHUNK_BYTES that waits for no room is taken without waiting for anybody,
+        wherever the session is; it may be counted in `received` a little later then.
+        """
+
+    def settle(self) -> None:  # noqa: B027 - a session of this process counts at once
+        """Waits until all that was taken is counted in `received`; what cannot be soon is forgotten. Called on a thread, between two
+        connections.
         """
 
     @abstractmethod

@@ -15,7 +15,8 @@ from typing import Any
 
 from core.errors import BusyError, InputError, OutputError, disk_error
 from core.optimization.shared_folder import SharedFolder
-from core.types import Audio, Avatar, Photo, Source
+from core.request import Avatar
+from core.types import Audio, Photo, Source
 
 UNRECORDED_S = 600.0
 """Longer than it takes to record a job whose files were taken."""
@@ -121,7 +122,7 @@ class JobInputs:
                         shutil.rmtree(folder, ignore_errors=True)
         if self._shared is not None and time.monotonic() - self._looked_s > UNRECORDED_S:
             self._looked_s = time.monotonic()
-            self._shared.drop_unknown(job_ids, time.time() - UNRECORDED_S)
+            self._shared.drop_unknown(job_ids, UNRECORDED_S)
 
     @staticmethod
     def _take(folder: Path, files: Mapping[str, Path]) -> InputFiles:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from core.errors import BusyError, Cancelled, InputError, TalkingHeadError, forget_frames
 from core.generation import Progress
 from core.service.job_store import JobRecord, JobState, JobStore
+from core.service.job_topics import QUEUE, cancel_topic, job_topic, owner_topic, preview_topic
 from core.service.job_views import as_values
 from core.service.topics import Topics
 from core.service.worker_liveness import WorkerLiveness
@@ -25,25 +26,6 @@ LOOK_S = 2.0
 """How often it is looked whether another process has died, and for news that got lost on the way."""
 RECORDED_S = 0.25
 """How often progress is recorded; in this process it is known at once."""
-QUEUE = "queue"
-"""Topic: something waits in the queue."""
-
-
-def job_topic(job_id: str) -> str:
-    return f"job:{job_id}"
-
-
-def preview_topic(job_id: str) -> str:
-    """News: the first seconds of a video can be seen."""
-    return f"preview:{job_id}"
-
-
-def cancel_topic(job_id: str) -> str:
-    return f"cancel:{job_id}"
-
-
-def owner_topic(owner: str) -> str:
-    return f"owner:{owner}"
 
 
 class Running:
@@ -295,9 +277,11 @@ class JobRunner:
     ) -> None:
         now_s = time.time()
         self._store.finish(record.id, state, now_s, result, error)
-        self._on_end(dataclasses.replace(record, state=state, ended_s=now_s, result=result, error=error))
-        self._topics.publish(job_topic(record.id))
-        self._topics.publish(owner_topic(record.owner))
+        try:
+            self._on_end(dataclasses.replace(record, state=state, ended_s=now_s, result=result, error=error))
+        finally:  # it is recorded: whoever watches is told, whatever becomes of the rest
+            self._topics.publish(job_topic(record.id))
+            self._topics.publish(owner_topic(record.owner))
 
     def _noted(self, record: JobRecord) -> None:
         try:

@@ -14,7 +14,7 @@ from core.media.captions import Caption
 from core.service.errors import hide_paths
 from core.service.job_store import JobKind, JobRecord, JobState
 from core.service.outputs import PREVIEW_NAME
-from core.visemes.document import beside
+from core.visemes.files import beside
 
 NAME, PROLONGED = "name", "prolonged_s"
 """Of a video that is done, in its result."""

@@ -17,6 +17,7 @@ from core.generation import Generation, GenerationInfo, Progress, ProgressCallba
 from core.generation_run import whole
 from core.media.captions import captions
 from core.notices import notice
+from core.request import Avatar, Request
 from core.scheduler import Job
 from core.service import options
 from core.service.job_inputs import JobInputs
@@ -30,8 +31,9 @@ from core.service.transcripts import with_transcript
 from core.settings import Settings
 from core.speech_synthesis.recording import SpokenAudio
 from core.studio import Studio
-from core.types import Audio, AudioStream, Avatar, Photo, Request, Source, Word
-from core.visemes.document import add_words, beside
+from core.types import Audio, AudioStream, Photo, Source, Word
+from core.visemes.document import add_words
+from core.visemes.files import beside
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import re
 import secrets
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
@@ -18,13 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import BusyError, Cancelled, EngineUnavailable
-from core.service.errors import UnknownJob
+from core.service.errors import UnknownJob, stopping
 from core.service.job_handles import JobHandles
 from core.service.job_inputs import DecodedInputs, JobInputs
 from core.service.job_retries import when_files_answer
-from core.service.job_runner import QUEUE, JobRunner, Running, cancel_topic, job_topic, owner_topic
+from core.service.job_runner import JobRunner, Running
 from core.service.job_store import Admission, JobKind, JobRecord, JobState, JobStore
+from core.service.job_topics import QUEUE, cancel_topic, job_topic, owner_topic
+from core.service.job_upkeep import JobUpkeep, unwanted
 from core.service.job_views import PROLONGED, JobView, view_of
+from core.service.job_watch import JobWatch
 from core.service.leases import made_room
 from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
@@ -32,15 +35,9 @@ from core.service.remote_streams import RemoteStream, StreamMakers
 from core.service.topics import Topics
 from core.service.worker_liveness import WorkerLiveness
 
+logger = logging.getLogger(__name__)
+
 _ID = re.compile(r"[\w-]{1,100}", re.ASCII)
-MAX_PER_OWNER = 200
-"""Ended jobs kept for one owner; the oldest are forgotten."""
-CLOSING = "closing"
-"""Topic: this process stops."""
-LOOK_S = 5.0
-"""How often who watches looks unasked: news between processes may get lost."""
-ASKED_S = 1.0
-"""The same, of a reader who waits for the first piece of a stream, and may have left."""
 LAST_LOOK_S = 2.0
 """How long the store stays open for those who watch, so that they read the last state of their job."""
 
@@ -70,16 +67,15 @@ class Jobs:
         makers: StreamMakers | None = None,
     ) -> None:
         self.topics, self.inputs = topics, inputs
-        self._store, self._outputs, self._admission, self._ttl_s = store, outputs, admission, ttl_s
+        self._store, self._outputs, self._admission = store, outputs, admission
         self._liveness = liveness
         self._decoded = DecodedInputs(decoded_bytes)
         self._handles = JobHandles()
         self._told_end = on_end
-        self._stopping = self._stopped = self._closed = False
-        self._watching: set[object] = set()
-        self._watchers = threading.Condition()
-
+        self._stopping = self._closed = False
         self._slots, self._makers = slots, makers
+        self._watch = JobWatch(store, topics, self.get)
+        self._upkeep = JobUpkeep(store, topics, inputs, outputs, self._decoded, self._handles, ttl_s)
 
         def do(running: Running) -> Mapping[str, Any]:
             record = running.record
@@ -128,17 +124,15 @@ class Jobs:
             return
         self._stopping = True
         self._runner.close(grace_s, timeout_s)
-        self._stopped = True
         self._handles.fail_all(stopping())
-        self.topics.publish(CLOSING, everywhere=False)
+        self._watch.stop()
 
     def close(self, grace_s: float = 5.0, timeout_s: float = 5.0) -> None:
         """Stops where that was not done, lets those who watch read the last state, and lets go of the store."""
         if self._closed:
             return
         self.stop(grace_s, timeout_s)
-        with self._watchers:
-            self._watchers.wait_for(lambda: not self._watching, LAST_LOOK_S)
+        self._watch.wait_for_readers(LAST_LOOK_S)
         self._closed = True
         self.topics.close()
         self._store.close()
@@ -165,7 +159,7 @@ class Jobs:
             if new.kind == "stream":
                 handle = self._handles.open(job_id)
                 if self._makers is not None:
-                    handle.set_result(RemoteStream(job_id, self._makers, lambda left: self._worker_of(job_id, left)))
+                    handle.set_result(RemoteStream(job_id, self._makers, lambda left: self._watch.worker_of(job_id, left)))
         try:
             if self._stopping:
                 raise stopping()
@@ -173,8 +167,8 @@ class Jobs:
                 self._outputs.share(new.output)
             admission = self._admission.beside(self._liveness.slots())
             accepted = self._store.add(record, admission)
-            if accepted.id != job_id and self._lost(accepted):  # done under the same key, and its video made room meanwhile
-                self._remove([accepted])
+            if accepted.id != job_id and self._upkeep.lost(accepted):  # done under the same key, and its video made room meanwhile
+                self._upkeep.remove([accepted])
                 accepted = self._store.add(record, admission)
         except BaseException:
             self._let_go(record)
@@ -203,7 +197,7 @@ class Jobs:
         running = self._runner.running(job_id)
         if record is not None and record.state == "running" and running is not None:
             record = running.record  # its latest progress; the state is the store's alone, so it never goes back
-        if record is None or record.owner != owner or self._lost(record):
+        if record is None or record.owner != owner or self._upkeep.lost(record):
             raise UnknownJob
         return self._view(record)
 
@@ -213,8 +207,7 @@ class Jobs:
         """
         view = self.get(job_id, owner)
         if view.video is not None and not self._outputs.bring(view.video):
-            self._remove([record for record in (self._store.get(job_id),) if record is not None])
-            self.topics.publish(owner_topic(owner))
+            self._upkeep.forget(job_id, owner)
             raise UnknownJob
         if view.visemes is not None:
             self._outputs.bring(view.visemes)
@@ -225,33 +218,12 @@ class Jobs:
         views = [self._view(record) for record in self._store.find(owner, states, kinds)]
         return [view for view in views if view.video is None or self._outputs.may_be_had(view.video)]
 
-    async def watch(self, job_id: str, owner: str) -> AsyncIterator[JobView]:
+    def watch(self, job_id: str, owner: str) -> AsyncIterator[JobView]:
         """The job now, then at each change; the last is that of its end.
 
         Raises UnknownJob, also when it is forgotten meanwhile, and BusyError where the service stops before its end.
         """
-        watcher = object()
-        self._watching.add(watcher)
-        try:
-            async with self.topics.watch(job_topic(job_id), QUEUE, CLOSING) as changed:
-                last: JobView | None = None
-                while True:
-                    changed.clear()
-                    stopped = self._stopped  # asked first: what is read after it is the last state
-                    view = await asyncio.to_thread(self.get, job_id, owner)
-                    if view.ended or stopped:
-                        self._has_seen_all(watcher)
-                    if view != last:
-                        yield view
-                    if view.ended:
-                        return
-                    if stopped:
-                        raise stopping()
-                    last = view
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(changed.wait(), LOOK_S)
-        finally:
-            self._has_seen_all(watcher)
+        return self._watch.watch(job_id, owner)
 
     async def ended(self, job_id: str, owner: str) -> JobView:
         """Waits for its end, however it ends. Raises UnknownJob where it is forgotten meanwhile."""
@@ -282,8 +254,7 @@ class Jobs:
         view = self.cancel(job_id, owner)
         freed = view.video.stat().st_size if view.video is not None and view.video.is_file() else 0
         if view.ended:
-            self._remove([record for record in (self._store.get(job_id),) if record is not None])
-            self.topics.publish(owner_topic(owner))
+            self._upkeep.forget(job_id, owner)
         return freed
 
     def note(self, job_id: str, owner: str, notes: Mapping[str, Any]) -> None:
@@ -315,32 +286,11 @@ class Jobs:
 
     def sweep(self) -> None:
         """Forgets what ended long ago, what lost its file, and the oldest of an owner who has too many; and files that belong to no job."""
-        now_s, owners = time.time(), dict[str, int]()
-        gone = []
-        records = self._store.find()
-        for record in records:
-            if not record.ended:
-                continue
-            owners[record.owner] = owners.get(record.owner, 0) + 1
-            if self._lost(record) or now_s - _since_s(record) > self._ttl_s or owners[record.owner] > MAX_PER_OWNER:
-                gone.append(record)
-        self._remove(gone)
-        self._tell_owners(gone)
-        self.make_room()
-        unended = {record.id for record in records if not record.ended}
-        self.inputs.discard_all_but(unended)
-        self._decoded.forget_all_but(unended)
-        ended_s = {record.id: record.ended_s for record in records if record.ended}
-        self._handles.close_unread(unended, ended_s)
-        self._outputs.forget_all_but([Path(record.output) for record in records if record.output])
+        self._upkeep.sweep()
 
     def make_room(self) -> None:
         """Removes the oldest videos beyond the limit of bytes, and the jobs that made them where no other machine has the videos."""
-        folders = set(self._outputs.trim())
-        if folders and self._outputs.shared is None:
-            gone = [record for record in self._store.find() if record.ended and record.output and Path(record.output).parent in folders]
-            self._remove(gone)
-            self._tell_owners(gone)
+        self._upkeep.make_room()
 
     def job_rests(self) -> None:
         """As in JobRunner."""
@@ -363,34 +313,6 @@ class Jobs:
 
     # ---- within
 
-    def _worker_of(self, job_id: str, left: threading.Event) -> str:
-        """Who does a job, once somebody does. left: nobody waits for it any longer. Raises what it ended with, or Cancelled."""
-        changed = threading.Event()
-        end = self.topics.subscribe(job_topic(job_id), changed.set)
-        try:
-            while not (left.is_set() or self._stopped):
-                changed.clear()
-                record = self._store.get(job_id)
-                if record is None:
-                    break
-                if record.state == "running" or record.state == "done":
-                    return record.worker
-                if record.ended:
-                    raise view_of(record, 0).error or Cancelled("The job was cancelled.", code="cancelled")
-                changed.wait(ASKED_S)
-        finally:
-            end()
-        raise Cancelled("The job was cancelled.", code="cancelled")
-
-    def _has_seen_all(self, watcher: object) -> None:
-        with self._watchers:
-            self._watching.discard(watcher)
-            self._watchers.notify_all()
-
-    def _lost(self, record: JobRecord) -> bool:
-        """Whether its video is gone."""
-        return record.state == "done" and bool(record.output) and not self._outputs.may_be_had(Path(record.output))
-
     def _view(self, record: JobRecord) -> JobView:
         return view_of(record, self._store.position(record.id) if record.state == "queued" else 0)
 
@@ -401,12 +323,15 @@ class Jobs:
         self._handles.fail(record.id, view_of(record, 0).error or Cancelled("The job was cancelled.", code="cancelled"))
         if record.state != "done" and record.output:
             self._outputs.discard(Path(record.output))
-        now = self._store.get(record.id)
-        if now is None or (now.cancel_requested and not now.kept):
-            self._remove([record])
-        if record.state == "done" and record.output:
-            self.make_room()
         self._told_end(record)
+        try:
+            now = self._store.get(record.id)
+            if now is None or unwanted(now):
+                self._upkeep.remove([record])
+            if record.state == "done" and record.output:
+                self._upkeep.make_room()
+        except BusyError as error:  # the store went away since the end was recorded: `sweep` makes up for it
+            logger.warning("of a job that has ended not all was tidied up: %s", error)
 
     def _let_go(self, record: JobRecord) -> None:
         """Of a job that was not accepted. What the shared store has of it goes with the next look (`forget_all_but`)."""
@@ -415,27 +340,3 @@ class Jobs:
         self.inputs.discard(record.id)
         if record.output:
             self._outputs.discard(Path(record.output))
-
-    def _remove(self, records: list[JobRecord]) -> None:
-        """The files first: where the shared store is away, which raises BusyError, nothing is said to be gone."""
-        for record in records:
-            if record.output and record.state == "done":
-                self._outputs.forget(Path(record.output))
-        self._store.remove([record.id for record in records])
-        for record in records:
-            self._handles.close(record.id)
-            if record.output:
-                self._outputs.discard(Path(record.output))
-
-    def _tell_owners(self, records: list[JobRecord]) -> None:
-        for owner in {record.owner for record in records}:
-            self.topics.publish(owner_topic(owner))
-
-
-def _since_s(record: JobRecord) -> float:
-    """When the time to live of an ended job began."""
-    return max(record.ended_s, float((record.result or {}).get(PROLONGED, 0.0)))
-
-
-def stopping() -> BusyError:
-    return BusyError("The service is stopping; the job goes on when it is back.", "Try again in a minute.", code="stopping")

@@ -11,6 +11,8 @@ from core.streaming.outputs import LiveEvent, LivePacket, OutputKind
 
 FEED_S = 0.25
 """How long one try to hand over sound waits for room; a connection that is told to leave does so within it."""
+SMALL_CHUNK_BYTES = 8192
+"""Of sound that is taken without waiting for anybody, where it waits for no room."""
 
 PieceKind = Literal["init", "segment", "picture", "sound"]
 Leaving = Literal["", "taken_over", "replaced", "stopping", "moving"]

@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Protocol
 
+from core.request import Controls, Framing, RenderOptions
 from core.service.held_session import HeldSession
 from core.service.live_messages import LiveRequest
-from core.service.live_speech import LiveSpeech
 from core.service.options import check_engine, read, settled
 from core.service.quotas import RateLimit
-from core.service.resumable_session import ResumableSession
+from core.service.resumable_session import ResumableSession, resumable
 from core.service.sent_pictures import check_one_background, with_background
 from core.settings import Settings
 from core.speech_synthesis.speaker import Speaker
-from core.streaming.live import LiveSession
 from core.streaming.outputs import LiveOptions
 from core.studio import Studio
-from core.types import Controls, Framing, RenderOptions
 
 PACKETS = LiveOptions(output="packets", lead_s=0.0, jitter_s=0.04, stats_every_s=1.0)
 """What receives packets has a buffer of its own, and the microphone's sound comes out of one."""
 
 
 class LiveSource(Protocol):
-    """Both are called on threads."""
+    """Both methods are called on threads. elsewhere: sessions may have been begun by other processes of the service."""
+
+    elsewhere: bool
 
     def open(self, token: str, owner: str, request: LiveRequest) -> HeldSession:
         """A new session on an avatar of the owner. Raises AvatarError, InputError, EngineUnavailable, BusyError, TooMany."""
 
     def find(self, session_id: str, secret: str, owner: str) -> HeldSession | None:
-        """One that another process of the service has begun; None where there is none, or it is another's."""
+        """One that another process of the service has begun, taken from whoever holds it there; None where there is none, or it is
+        another's.
+        """
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,6 +57,8 @@ def wanted(request: LiveRequest, settings: Settings) -> Wanted:
 class StudioSource:
     """Sessions of this process, which nobody else has begun. says: how often an owner may have a text said."""
 
+    elsewhere = False
+
     def __init__(self, studio: Studio, speaker: Speaker, settings: Settings, says: RateLimit) -> None:
         self._studio, self._speaker, self._settings, self._says = studio, speaker, settings, says
 
@@ -67,11 +71,3 @@ class StudioSource:
 
     def find(self, session_id: str, secret: str, owner: str) -> None:
         return None
-
-
-def resumable(
-    live: LiveSession, owner: str, request: LiveRequest, speaker: Speaker, settings: Settings, says: RateLimit, **names: Any
-) -> ResumableSession:
-    """The session with its texts; the picture of its background is not kept. names: id and secret, as of ResumableSession."""
-    speech = LiveSpeech(live, speaker, owner, says, settings.max_text_chars)
-    return ResumableSession(owner, dataclasses.replace(request, background=b""), live, speech, **names)

@@ -11,8 +11,8 @@ from typing import Any
 from core.engines.capabilities import DITTO_FRAMING
 from core.errors import OptionError, TalkingHeadError
 from core.options import Options, preset, read_options, with_disclosure
+from core.request import Controls, Framing, RenderOptions
 from core.settings import Settings
-from core.types import Controls, Framing, RenderOptions
 
 MAX_OPTIONS_BYTES = 64 * 1024
 """Of the options of one request, written as JSON."""

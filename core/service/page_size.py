@@ -12,6 +12,7 @@ from pathlib import Path
 from core.errors import TalkingHeadError
 from core.generation import GenerationInfo
 from core.optimization.cache_folder import CacheFolder
+from core.request import RenderOptions
 from core.result_reuse import SHARED_OWNER
 from core.service import options
 from core.service.examples import Example
@@ -19,7 +20,6 @@ from core.service.job_store import JobRecord
 from core.service.job_work import read_audio, read_source, video_request
 from core.settings import Settings
 from core.studio import Studio
-from core.types import RenderOptions
 
 logger = logging.getLogger(__name__)
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import TalkingHeadError
+from core.request import Avatar
 from core.service import options
 from core.service.outputs import OutputFolder
 from core.service.requests import Requests
 from core.service.threads import on_thread
 from core.studio import Studio
-from core.types import Avatar, Photo, Source
+from core.types import Photo, Source
 
 MAX_WAITING = 20
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.errors import Cancelled, TalkingHeadError
-from core.media.fragmented_mp4 import Segment
+from core.media.segments import Segment
 from core.service.errors import UnknownJob
 
 AGAIN_S, TRIES = 0.1, 50

@@ -12,6 +12,7 @@ from typing import Any
 
 from core.errors import InputError, OptionError, TalkingHeadError
 from core.option_checks import check_stream_options
+from core.request import Avatar
 from core.service import options
 from core.service.decoded_photos import DecodedPhotos
 from core.service.job_inputs import held_bytes
@@ -29,8 +30,9 @@ from core.service.transcripts import check_transcript
 from core.settings import Settings
 from core.speech_synthesis.recording import SpokenAudio
 from core.studio import Studio
-from core.types import Audio, Avatar, Photo, Source
-from core.visemes.document import add_words, beside
+from core.types import Audio, Photo, Source
+from core.visemes.document import add_words
+from core.visemes.files import beside
 
 _PATH = re.compile(r"(?<![\w./:])/(?:[^\s/:,;]+/)*([^\s/:,;]+)")
 READERS = 2

@@ -11,6 +11,7 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,9 @@ from core.service.live_messages import (
 )
 from core.service.live_speech import LiveSpeech
 from core.service.options import controls_of
+from core.service.quotas import RateLimit
+from core.settings import Settings
+from core.speech_synthesis.speaker import Speaker
 from core.streaming.live import LiveSession
 from core.streaming.outputs import LiveEvent, LiveFrame, LivePacket, LivePicture, LiveSegment
 from core.types import FPS
@@ -216,6 +220,14 @@ class ResumableSession(HeldSession):
         piece = MediaPiece(kind, speaking, generation, self._sequence, at_s, duration_s, data)
         self._sequence += 1
         return piece
+
+
+def resumable(
+    live: LiveSession, owner: str, request: LiveRequest, speaker: Speaker, settings: Settings, says: RateLimit, **names: Any
+) -> ResumableSession:
+    """The session with its texts; the picture of its background is not kept. names: id and secret, as of ResumableSession."""
+    speech = LiveSpeech(live, speaker, owner, says, settings.max_text_chars)
+    return ResumableSession(owner, dataclasses.replace(request, background=b""), live, speech, **names)
 
 
 def _size(message: LiveMessage) -> int:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.errors import InputError
+from core.request import RenderOptions
 from core.settings import Settings
-from core.types import Photo, RenderOptions
+from core.types import Photo
 
 MAX_PICTURE_BYTES = 256 * 2**10
 """Of the file of one."""

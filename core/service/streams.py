@@ -10,8 +10,9 @@ import anyio
 import anyio.to_thread
 
 from core.errors import Cancelled
-from core.media.fragmented_mp4 import Segment
-from core.service.jobs import Jobs, stopping
+from core.media.segments import Segment
+from core.service.errors import stopping
+from core.service.jobs import Jobs
 from core.service.remote_streams import RemoteStream
 from core.streaming.recording import SegmentStream
 

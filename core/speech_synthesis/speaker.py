@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from core.errors import AudioError, EngineUnavailable, OptionError, TextError
-from core.media.burned_captions import BurnedCaptions, check_letters
 from core.optimization.cache_folder import CacheFolder
 from core.settings import Settings
 from core.speech_synthesis import espeak, kokoro
@@ -110,6 +109,8 @@ class Speaker:
         """Raises OptionError where the words of the text cannot be drawn into a video: the voice does not tell when it says them, or no
         font has their letters. text: as checked.
         """
+        from core.media.burned_captions import BurnedCaptions, check_letters  # who only speaks loads nothing that draws
+
         if _family(voice) == "service":
             BurnedCaptions.check(())
         said = read_text(text, voice.language, self._settings.max_text_chars)

@@ -30,12 +30,11 @@ the video's time (`Segment.start_s`, at_s) stands still meanwhile. A client that
 
 from __future__ import annotations
 
-from core.media.fragmented_mp4 import Segment
+from core.media.segments import Segment
 from core.streaming.live import LiveSession
 from core.streaming.outputs import LiveEvent, LiveFrame, LiveOptions, LiveOutput, LivePacket, LivePicture, LiveSegment
-from core.streaming.recording import SegmentStream
 
 __all__ = [
     "LiveEvent", "LiveFrame", "LiveOptions", "LiveOutput", "LivePacket", "LivePicture", "LiveSegment", "LiveSession",
-    "Segment", "SegmentStream",
+    "Segment",
 ]  # fmt: skip

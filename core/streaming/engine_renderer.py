@@ -9,16 +9,18 @@ from contextlib import contextmanager
 from core.engines.base import Session
 from core.generation_run import Turn
 from core.media.encoders import as_picture
-from core.media.fragmented_mp4 import FragmentedMp4, Segment, StreamPlace
+from core.media.fragmented_mp4 import FragmentedMp4
 from core.media.jpeg import as_jpeg
 from core.media.label import Label
 from core.media.live_packets import LivePackets
+from core.media.segments import Segment, StreamPlace
 from core.option_checks import check_moving_controls
+from core.request import Controls, RenderOptions
 from core.run_request import PreparedRun
 from core.streaming.live_renderer import LiveRenderer, RendererFacts
 from core.streaming.load import FrameMeter
 from core.streaming.outputs import LiveOptions
-from core.types import Controls, Frame, Phone, RenderOptions, Samples
+from core.types import Frame, Phone, Samples
 
 
 class EngineRenderer(LiveRenderer):

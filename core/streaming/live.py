@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from core.request import Controls
 from core.streaming.beside_frames import BesideFrames
 from core.streaming.live_clock import LiveClock
 from core.streaming.live_intake import LiveIntake
@@ -21,7 +22,7 @@ from core.streaming.made_frames import KEYFRAME_FRAMES, MadeFrame, MadeFrames
 from core.streaming.outputs import EventKind, LiveOptions, LiveOutput, LiveSegment
 from core.streaming.speech import Speech
 from core.streaming.utterance import fade_out
-from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Controls
+from core.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from core.visemes.frames import MouthFrames
 
 _SOON_S = 1e-6

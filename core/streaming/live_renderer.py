@@ -12,8 +12,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from core.media.fragmented_mp4 import Segment
-from core.types import Controls, Frame, Phone, Samples
+from core.media.segments import Segment
+from core.request import Controls
+from core.types import Frame, Phone, Samples
 
 Shown = Any
 """A frame as its renderer knows it: its picture, or a name for it where that lies in another process."""

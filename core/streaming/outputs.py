@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from core.errors import OptionError
-from core.media.decode import Block
-from core.media.encoders import OPUS_HZ
-from core.media.fragmented_mp4 import Segment
-from core.media.sound_track import aac_rate_hz
+from core.media.codec_facts import OPUS_HZ, aac_rate_hz
+from core.media.segments import Segment
 from core.types import FPS, Frame, Samples
+
+if TYPE_CHECKING:
+    from core.media.decode import Block
 
 EventKind = Literal["ready", "speaking", "idle", "interrupted", "stats", "saying", "said", "say_failed", "visemes", "word"]
 OutputKind = Literal["segments", "frames", "pictures", "packets"]

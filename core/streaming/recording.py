@@ -17,9 +17,11 @@ from typing import Self
 from core.errors import Cancelled, EncodingError, TalkingHeadError
 from core.generation import GenerationInfo, Progress
 from core.generation_run import STEP_FRAMES, GenerationRun
-from core.media.encoders import AAC_FRAME, as_picture
-from core.media.fragmented_mp4 import FragmentedMp4, Segment
+from core.media.codec_facts import AAC_FRAME
+from core.media.encoders import as_picture
+from core.media.fragmented_mp4 import FragmentedMp4
 from core.media.kept_stream import KeptStream
+from core.media.segments import Segment
 from core.media.sound_track import SoundTrack
 from core.scheduler import Job
 from core.streaming.spool import Spool, SpoolRoom

@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from core.request import Controls
 from core.streaming.engine_renderer import EngineRenderer
 from core.streaming.load import FrameMeter
 from core.streaming.render_link import OPENED, UNANSWERED, Answer, Command
-from core.types import Controls, Frame, Samples
+from core.types import Frame, Samples
 
 Exchange = Callable[[Sequence[Answer]], Sequence[Command] | None]
 """`RenderLink.exchange` of this renderer. Raises whatever a connection raises."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from core.errors import OutputError, disk_error
-from core.media.fragmented_mp4 import Segment
+from core.media.segments import Segment
 from core.optimization.cache_folder import CacheFolder
 
 MEMORY_BYTES = 2**20

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.aux_models.face_mesh import FACE_OVAL, LEFT_EYE_OUTER, RIGHT_EYE_OUTER, FaceFinder, Landmarker
+from core.aux_models.face_finder import FaceFinder
+from core.aux_models.face_mesh import FACE_OVAL, LEFT_EYE_OUTER, RIGHT_EYE_OUTER, Landmarker
 from core.lite.calibration import LOWER_LIP, UPPER_LIP
 from core.types import Frame
 

@@ -22,11 +22,6 @@ VERSION = 1
 STEP_SAMPLES = 10 * SAMPLE_RATE_HZ
 
 
-def beside(video: Path) -> Path:
-    """Where the file of a video is."""
-    return video.with_suffix(".visemes.json")
-
-
 def viseme_document(audio: Audio, check: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """Plain JSON types. Where the phones of the recording are known, visemes begin and end with them, else they are told from the sound, in
     steps of a frame. check: called between steps; may raise. The keys: docs/visemes.md.

@@ -10,7 +10,7 @@ import av
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
-from core.media.encoders import OPUS_HZ
+from core.media.codec_facts import OPUS_HZ
 from core.service.held_session import HeldSession
 from core.service.live_messages import Watched
 from core.streaming.outputs import LivePacket

@@ -9,7 +9,9 @@ import pytest
 
 from core.atomic_components.avatar_registrar import AvatarRegistrar
 from core.atomic_components.pose import SourceMotion
-from core.aux_models.face_mesh import FaceFinder, FaceMesh, MeshDetector
+from core.aux_models.face_finder import FaceFinder
+from core.aux_models.face_mesh import FaceMesh
+from core.aux_models.mesh_detector import MeshDetector
 from tests.support.ditto_motion import make_source
 from tests.support.ditto_source import Counted, Info, MeshAs203, small_volume
 from tests.support.golden_io import SEED

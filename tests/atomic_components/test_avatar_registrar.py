@@ -13,7 +13,9 @@ import torch
 from core.atomic_components.avatar_registrar import AvatarRegistrar
 from core.atomic_components.registration import DittoRegistration
 from core.atomic_components.source_options import SourceOptions
-from core.aux_models.face_mesh import FaceFinder, FaceMesh, MeshDetector
+from core.aux_models.face_finder import FaceFinder
+from core.aux_models.face_mesh import FaceMesh
+from core.aux_models.mesh_detector import MeshDetector
 from core.errors import Cancelled, FaceError, OptionError
 from core.optimization.resolution_optimization import source_size
 from core.types import Frame

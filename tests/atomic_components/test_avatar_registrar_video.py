@@ -16,7 +16,9 @@ from core.atomic_components.avatar_registrar import AvatarRegistrar, moving_aver
 from core.atomic_components.crop import network_input
 from core.atomic_components.registration import MAX_FEATURES, DittoRegistration
 from core.atomic_components.source_options import SourceOptions
-from core.aux_models.face_mesh import FaceFinder, FaceMesh, MeshDetector
+from core.aux_models.face_finder import FaceFinder
+from core.aux_models.face_mesh import FaceMesh
+from core.aux_models.mesh_detector import MeshDetector
 from core.clip_options import clip_index
 from core.errors import ImageError
 from core.media.source import Clip, load_source

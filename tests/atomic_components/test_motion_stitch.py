@@ -15,7 +15,7 @@ from core.clip_options import clip_index
 from core.engines.ditto_options import session_options
 from core.errors import OptionError
 from core.models.config import SetupDefaults
-from core.types import Controls, RenderOptions
+from core.request import Controls, RenderOptions
 from tests.support.ditto_motion import ALL_KEYS, BLINK, make_source, no_stitch
 from tests.support.golden_io import SEED
 

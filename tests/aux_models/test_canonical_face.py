@@ -10,7 +10,7 @@ import pytest
 
 from core.aux_models import canonical_face as module
 from core.aux_models.canonical_face import canonical_face
-from core.aux_models.face_mesh import FaceFinder
+from core.aux_models.face_finder import FaceFinder
 from core.errors import EngineUnavailable
 from core.types import Photo
 

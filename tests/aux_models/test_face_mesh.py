@@ -8,7 +8,7 @@ import sys
 import time
 import weakref
 
-from core.aux_models.face_mesh import FaceFinder
+from core.aux_models.face_finder import FaceFinder
 from tests.support.paths import ROOT
 
 
@@ -36,6 +36,6 @@ def test_one_that_the_garbage_collector_finds_is_closed() -> None:
 
 
 def test_one_that_is_used_to_the_end_says_nothing_there() -> None:
-    program = "from core.aux_models.face_mesh import FaceFinder; kept = FaceFinder()"
+    program = "from core.aux_models.face_finder import FaceFinder; kept = FaceFinder()"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.aux_models import face_mesh
+from core.aux_models import face_finder
 from core.aux_models.face_candidates import Candidate
-from core.aux_models.face_mesh import MOST_MISSED, Face, FaceFinder, Landmarker
+from core.aux_models.face_finder import MOST_MISSED, FaceFinder
+from core.aux_models.face_mesh import Face, Landmarker
 from core.media.image import load_image
 from core.settings import Settings
 from tests.support.paths import ASSETS, PORTRAIT, ROOT
@@ -117,6 +118,6 @@ def test_of_hundreds_of_faces_some_are_looked_at(finder: FaceFinder, monkeypatch
     looks = list[int]()
     look = Landmarker.__call__
     monkeypatch.setattr(Landmarker, "__call__", lambda self, pixels: (looks.append(1), look(self, pixels))[1])
-    monkeypatch.setattr(face_mesh, "MOST_SMALL", 6)
+    monkeypatch.setattr(face_finder, "MOST_SMALL", 6)
     assert 3 <= len(finder.find(crowd)) <= 6
     assert len(looks) < 80

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from core.aux_models import insightface
-from core.aux_models.face_mesh import MODEL_PATH, FaceFinder, FaceMesh, MeshDetector
+from core.aux_models.face_finder import FaceFinder
+from core.aux_models.face_mesh import MODEL_PATH, FaceMesh
 from core.aux_models.insightface import InsightFaceDetector, area, decode_boxes, decode_landmarks, detector_blob
 from core.aux_models.landmark203 import Landmark203
 from core.aux_models.landmark203 import landmark_blob as blob_203
 from core.aux_models.landmarks import eye_attributes
+from core.aux_models.mesh_detector import MeshDetector
 from core.aux_models.onnx_model import OnnxModel
 from core.errors import EngineUnavailable
 from core.types import Frame

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.aux_models.face_mesh import FaceFinder, MeshDetector
+from core.aux_models.face_finder import FaceFinder
+from core.aux_models.mesh_detector import MeshDetector
 from core.aux_models.upright import turned, upright
 from core.engines.lite import LiteEngine
 from core.media.image import load_image
 from core.notices import notice
+from core.request import Framing, RenderOptions
 from core.settings import Settings
-from core.types import Framing, Photo, RenderOptions
+from core.types import Photo
 from tests.support.paths import ASSETS
 
 TURNED = notice("photo_turned")

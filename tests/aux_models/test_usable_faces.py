@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from core.aux_models.face_finder import FaceFinder
 from core.aux_models.face_identity import turn_deg
-from core.aux_models.face_mesh import FaceFinder
 from core.aux_models.usable_faces import FaceJudge, PictureCuts
 from core.types import Frame
 from tests.support.ditto_source import moved_by

@@ -12,8 +12,9 @@ import pytest
 import core.web.zero_gpu as adapter
 from core.engines.ditto import DittoEngine, DittoRegistered
 from core.engines.ditto_zero_gpu import ZeroGpuDitto
+from core.request import Framing
 from core.settings import Settings
-from core.types import Framing, Photo
+from core.types import Photo
 from tests.support.lent_host import Host
 from tests.support.synthetic_checkpoints import TINY, checkpoints, tiny_networks, write_checkpoints
 

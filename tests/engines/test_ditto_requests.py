@@ -19,10 +19,11 @@ from core.engines.capabilities import CAPABILITIES
 from core.engines.ditto_options import session_options
 from core.errors import EngineUnavailable, OptionError
 from core.options import read_options
+from core.request import Controls, RenderOptions, Request
 from core.run_request import RunRequest
 from core.settings import Settings
 from core.studio import Studio, open_studio
-from core.types import Audio, Controls, Photo, RenderOptions, Request
+from core.types import Audio, Photo
 from tests.support.paths import ROOT
 
 COMMAND = ["--audio_path", str(ROOT / "assets/speech_3s.wav"), "--source_path", str(ROOT / "assets/portrait.png"), "--output_path"]

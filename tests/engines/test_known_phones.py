@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.aux_models.face_mesh import FaceFinder
+from core.aux_models.face_finder import FaceFinder
 from core.engines.lite import LiteEngine
 from core.lite.phones import TABLE, expand
+from core.request import Controls, Framing, RenderOptions
 from core.settings import Settings
 from core.speech_synthesis.recording import spoken
 from core.speech_synthesis.speaker import Speaker
-from core.types import Controls, Framing, Photo, RenderOptions
+from core.types import Photo
 
 TEXT = "Maybe Peter, my big brother, moves five boxes to the pub."
 

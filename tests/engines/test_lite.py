@@ -10,7 +10,8 @@ import pytest
 from core.engines.lite import LiteEngine, LiteRegistration
 from core.errors import OptionError
 from core.notices import read_notice
-from core.types import Audio, Controls, Frame, Framing, Photo, RenderOptions, Samples
+from core.request import Controls, Framing, RenderOptions
+from core.types import Audio, Frame, Photo, Samples
 
 SMALL = RenderOptions(size=128)
 

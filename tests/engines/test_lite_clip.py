@@ -15,8 +15,9 @@ from core.engines.lite_clip import LiteClipRegistration
 from core.errors import FaceError, OptionError
 from core.media.source import Clip, load_source
 from core.notices import read_notice
+from core.request import Controls, Framing, RenderOptions
 from core.settings import Settings
-from core.types import Audio, Controls, Frame, Framing, Photo, RenderOptions, Samples
+from core.types import Audio, Frame, Photo, Samples
 from tests.support.talking_clip import encoded, talking_frames
 
 WHOLE = RenderOptions(size="source")

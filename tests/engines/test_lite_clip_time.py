@@ -20,8 +20,9 @@ from core.errors import OptionError
 from core.media.clip_reader import ClipReader
 from core.media.source import Clip
 from core.options import read_options
+from core.request import Request
 from core.studio import Studio
-from core.types import Audio, Frame, Photo, Request
+from core.types import Audio, Frame, Photo
 from tests.support.clip_files import clip as clip_of
 from tests.support.clip_files import clip_file
 from tests.support.talking_clip import talking_frames

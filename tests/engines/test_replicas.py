@@ -12,7 +12,8 @@ from core.engines.base import Registration
 from core.engines.lite import LiteEngine
 from core.engines.replicas import ReplicatedEngine, devices_of
 from core.errors import Cancelled, OptionError
-from core.types import Audio, Controls, Framing, Photo, RenderOptions
+from core.request import Controls, Framing, RenderOptions
+from core.types import Audio, Photo
 
 SMALL = RenderOptions(size=96)
 

@@ -15,6 +15,7 @@ import pytest
 from tests.support.paths import ROOT
 
 REQUIREMENTS = sorted(ROOT.glob("requirements*.txt"))
+SOURCED = sorted((ROOT / "setup").glob("*.sh"))
 INCLUDES = {"requirements-dev.txt": "-r requirements-speech.txt"}
 TOOLS = ("bash", "cat", "df", "dirname", "grep", "mkdir", "readlink", "rm", "sed", "tail", "tr", "uname")
 
@@ -34,6 +35,7 @@ class Project:
         self.bin.mkdir()
         for path in (ROOT / "setup.sh", *REQUIREMENTS):
             shutil.copy(path, self.root)
+        shutil.copytree(ROOT / "setup", self.root / "setup")
         for name in TOOLS:
             found = shutil.which(name)
             assert found, f"{name} is not on this machine"
@@ -66,10 +68,7 @@ class Project:
         python.parent.mkdir(parents=True)
         self.state.mkdir()
         write_script(python, f'#!{shutil.which("bash")}\nexec "{sys.executable}" "$@"\n')
-        script = (self.root / "setup.sh").read_text()
-        stamps = re.search(r"^STAMPS='\n(.*?)^'$", script, re.S | re.M)
-        assert stamps
-        command = [sys.executable, "-I", "-c", stamps[1], "write", str(self.state), "lite", "libraries", *more]
+        command = [sys.executable, "-I", "setup/stamps.py", "write", str(self.state), "lite", "libraries", *more]
         subprocess.run(command, cwd=self.root, check=True)
 
 
@@ -87,9 +86,15 @@ def test_scripts_parse_and_are_executable(name: str) -> None:
     assert os.access(ROOT / name, os.X_OK)
 
 
+@pytest.mark.parametrize("path", SOURCED, ids=lambda path: path.name)
+def test_sourced_scripts_parse(path: Path) -> None:
+    subprocess.run(["bash", "-n", path], check=True)
+
+
 def test_setup_keeps_to_the_bash_of_macos() -> None:
     newer = re.compile(r"mapfile|readarray|declare -A|local -n|&>>|\$\{\w+(,,|\^\^)|coproc|EPOCHSECONDS")
-    assert not [line for line in (ROOT / "setup.sh").read_text().splitlines() if newer.search(line) and not line.startswith("#")]
+    lines = [line for path in (ROOT / "setup.sh", *SOURCED) for line in path.read_text().splitlines()]
+    assert not [line for line in lines if newer.search(line) and not line.startswith("#")]
 
 
 def test_every_requirement_is_pinned_and_opencv_and_onnxruntime_are_single() -> None:

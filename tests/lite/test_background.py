@@ -15,8 +15,9 @@ from core.lite.person_in_photo import SIDE_PX, PersonInPhoto
 from core.media.image import load_image
 from core.notices import read_notice
 from core.optimization.resolution_optimization import Cut, face_cut
+from core.request import Controls, Framing, RenderOptions
 from core.studio import Studio
-from core.types import Audio, Controls, Frame, Framing, Photo, RenderOptions
+from core.types import Audio, Frame, Photo
 from tests.support.paths import ASSETS
 
 GREEN = (0, 177, 64)

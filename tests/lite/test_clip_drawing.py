@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from core.aux_models.face_mesh import Face, FaceFinder
+from core.aux_models.face_finder import FaceFinder
+from core.aux_models.face_mesh import Face
 from core.lite.clip_framing import clip_framed
 from core.lite.clip_interior import KeptMouth, candidates, light_around
 from core.lite.clip_mouths import KEPT, ClipMouths
@@ -22,7 +23,8 @@ from core.lite.mouth_warp import CHIN, CORNERS, MouthWarp
 from core.lite.open_mouth import OpenMouth
 from core.lite.renderer import Renderer
 from core.optimization.resolution_optimization import Cut, Framed, face_cut
-from core.types import Frame, Photo, RenderOptions
+from core.request import RenderOptions
+from core.types import Frame, Photo
 
 WHOLE = Cut(0, 0, 320, 320)
 

@@ -9,14 +9,15 @@ import cv2
 import numpy as np
 import pytest
 
-from core.aux_models.face_mesh import FaceFinder
+from core.aux_models.face_finder import FaceFinder
 from core.engines.lite import LiteEngine
 from core.errors import FaceError, ImageError
 from core.generation import Skipped
 from core.lite.clip_faces import ClipFaces, track
 from core.media.image import load_image
+from core.request import Controls, Framing, RenderOptions
 from core.settings import Settings
-from core.types import Audio, Controls, Frame, Framing, Photo, RenderOptions
+from core.types import Audio, Frame, Photo
 from tests.support.paths import ASSETS
 from tests.support.scenes import Actor, Matrix, moved, scene, turned
 

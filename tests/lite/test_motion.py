@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from core.lite.motion import LifeMotion
-from core.types import FPS, Controls
+from core.request import Controls
+from core.types import FPS
 
 
 def frames(controls: Controls, seed: int, seconds: float, loudness: float = 0.5) -> list[tuple[float, ...]]:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.aux_models.face_mesh import Face, FaceFinder
+from core.aux_models.face_finder import FaceFinder
+from core.aux_models.face_mesh import Face
 from core.lite.photo_quality import face_warnings
 from core.media.image import load_image
 from core.notices import read_notice

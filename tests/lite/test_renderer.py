@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from core.aux_models.face_mesh import FaceFinder
+from core.aux_models.face_finder import FaceFinder
 from core.engines.lite import LiteEngine
 from core.errors import FaceError
 from core.lite.calibration import UNCORRECTED
@@ -19,7 +19,8 @@ from core.lite.phones import BILABIAL, curves
 from core.lite.renderer import Renderer
 from core.lite.speaking import Speaking
 from core.optimization.resolution_optimization import cut_pixels, face_cut
-from core.types import Controls, Frame, Framing, Photo, RenderOptions
+from core.request import Controls, Framing, RenderOptions
+from core.types import Frame, Photo
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,9 @@ from core.media.caption_font import font, path_for, runs
 from core.media.captions import broken, captions
 from core.media.coming_audio import ComingAudio
 from core.media.label import Label
+from core.request import RenderOptions, Request
 from core.studio import Studio
-from core.types import FPS, Audio, Frame, Photo, RenderOptions, Request, Word
+from core.types import FPS, Audio, Frame, Photo, Word
 
 WIDTH, HEIGHT = 320, 240
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from core.errors import EncodingError
 from core.media.encoders import as_picture
-from core.media.fragmented_mp4 import FragmentedMp4, Segment
+from core.media.fragmented_mp4 import FragmentedMp4
+from core.media.segments import Segment
 from core.types import FPS, Frame
 from tests.support.charts import boxes
 from tests.support.streams import SIDE, Pipe, pictures, sound

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from core.media.label import Label
+from core.request import RenderOptions, Request
 from core.studio import Studio
-from core.types import Audio, Frame, Photo, RenderOptions, Request
+from core.types import Audio, Frame, Photo
 
 SIZES = [(64, 64), (66, 1920), (128, 128), (320, 320), (512, 512), (1920, 1080), (1080, 1920), (1920, 1920)]
 

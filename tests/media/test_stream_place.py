@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from core.media.encoders import as_picture
-from core.media.fragmented_mp4 import PREROLL, FragmentedMp4, StreamPlace
+from core.media.fragmented_mp4 import FragmentedMp4
+from core.media.segments import PREROLL, StreamPlace
 from tests.support.streams import pictures, sound
 
 RATE_HZ, SAMPLES = 48_000, 1920

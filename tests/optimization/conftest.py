@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.aux_models.face_mesh import FaceFinder
+from core.aux_models.face_finder import FaceFinder
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from PIL import Image
 
 from core.errors import AvatarError, FaceError, OptionError
 from core.optimization.avatar_cache import AvatarStore
+from core.request import Framing, RenderOptions, Request
 from core.settings import Settings
 from core.studio import Studio
-from core.types import Audio, Framing, Photo, RenderOptions, Request
+from core.types import Audio, Photo
 from tests.support.avatars import folder_of, video
 
 

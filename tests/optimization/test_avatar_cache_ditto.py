@@ -16,9 +16,10 @@ from core.engines.ditto import DittoEngine
 from core.engines.lite import LiteEngine
 from core.media.source import Clip, load_source
 from core.options import read_options
+from core.request import Avatar, Framing, RenderOptions, Request
 from core.settings import Settings
 from core.studio import Studio
-from core.types import Audio, Avatar, Framing, Photo, RenderOptions, Request, Source
+from core.types import Audio, Photo, Source
 from tests.support.synthetic_checkpoints import TINY, checkpoints, tiny_networks, write_checkpoints
 
 QUICK = read_options({"sampling_timesteps": 2, "size": 96}).render

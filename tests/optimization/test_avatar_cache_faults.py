@@ -16,8 +16,9 @@ import pytest
 
 from core.engines.base import Engine
 from core.errors import AvatarError, OutputError
+from core.request import Request
 from core.studio import Studio
-from core.types import Audio, Photo, Request
+from core.types import Audio, Photo
 from tests.support.avatars import SMALL, folder_of, video
 from tests.support.paths import ROOT
 

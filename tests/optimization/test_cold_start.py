@@ -14,9 +14,10 @@ import core.engine_selection
 from core.engines.lite import LiteEngine
 from core.errors import BusyError, Cancelled, EngineUnavailable, OptionError
 from core.optimization.cold_start_optimization import Engines, EngineSource, LoadState
+from core.request import Controls, Framing, RenderOptions, Request
 from core.settings import Settings
 from core.studio import Studio, open_studio
-from core.types import Audio, Controls, Framing, Photo, RenderOptions, Request
+from core.types import Audio, Photo
 from manager.errors import DownloadError
 
 

@@ -23,8 +23,9 @@ from core.generation import Generation, Progress
 from core.notices import notice
 from core.optimization import inference_cache
 from core.optimization.inference_cache import canonical
+from core.request import DEFAULT, Controls, Framing, RenderOptions, Request
 from core.studio import Studio
-from core.types import DEFAULT, Audio, Controls, Framing, Photo, RenderOptions, Request
+from core.types import Audio, Photo
 from tests.support.paths import ROOT
 
 SMALL = RenderOptions(size=96)
@@ -285,7 +286,7 @@ from core.media.audio import load_audio
 from core.media.image import load_image
 from core.settings import Settings
 from core.studio import open_studio
-from core.types import RenderOptions, Request
+from core.request import RenderOptions, Request
 root = Path(sys.argv[1])
 settings = Settings(cache_dir=root / "caches", output_dir=root / "outputs")
 studio = open_studio(settings, serving=True)

@@ -6,7 +6,8 @@ import pytest
 
 from core.optimization.resolution_optimization import Framed, bounded, framed, source_size
 from core.picture_options import Crop
-from core.types import Frame, RenderOptions
+from core.request import RenderOptions
+from core.types import Frame
 from tests.support.golden_io import check, load
 
 

@@ -16,9 +16,10 @@ from core.generation import Generation
 from core.provenance.container import C2PA_UUID
 from core.provenance.reading import read_provenance
 from core.provenance.signing import Signer
+from core.request import RenderOptions, Request
 from core.settings import Settings
 from core.studio import Studio, open_studio
-from core.types import Audio, Photo, RenderOptions, Request
+from core.types import Audio, Photo
 from tests.support.certificates import Identity
 from tests.support.signed_videos import ABOUT
 

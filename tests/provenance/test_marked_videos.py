@@ -16,10 +16,11 @@ from core.provenance.__main__ import main
 from core.provenance.library import context, load
 from core.provenance.marking import ALGORITHM, Marker, open_marker
 from core.provenance.reading import read_all
+from core.request import RenderOptions, Request
 from core.settings import Settings
 from core.streaming.outputs import LiveOptions, LiveSegment
 from core.studio import Studio, open_studio
-from core.types import Audio, Photo, RenderOptions, Request
+from core.types import Audio, Photo
 from tests.support.certificates import Identity
 
 KEY = "sixteen characters or more"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from core.request import Avatar, Framing
 from core.service.job_inputs import DecodedInputs, held_bytes
-from core.types import Audio, Avatar, Framing, Photo
+from core.types import Audio, Photo
 from tests.support.clip_files import moving
 
 

@@ -17,8 +17,9 @@ from core.generation import Progress
 from core.service.datagrams import Datagrams
 from core.service.errors import UnknownJob
 from core.service.job_inputs import JobInputs
-from core.service.job_runner import Running, owner_topic
+from core.service.job_runner import Running
 from core.service.job_store import Admission
+from core.service.job_topics import owner_topic
 from core.service.jobs import Jobs
 from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
@@ -185,7 +186,7 @@ def test_another_owner_cannot_tell_a_job_from_none(machine: Machine) -> None:
 
 
 def test_a_watcher_in_another_process_is_told_without_asking(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.service.jobs.LOOK_S", 1000.0)
+    monkeypatch.setattr("core.service.job_watch.LOOK_S", 1000.0)
     gate = threading.Event()
     jobs, other = machine.process(), machine.process(started=False)
     machine.work = waiting(gate)
@@ -263,12 +264,12 @@ def test_what_ends_in_the_grace_is_told_as_ended(machine: Machine) -> None:
         watching = asyncio.ensure_future(jobs.ended(job.id, "ada"))
         while jobs.get(job.id, "ada").state != "running":
             await asyncio.sleep(0.01)
-        jobs.get = slow_get  # type: ignore[method-assign]
+        jobs._watch._get = slow_get
         end = asyncio.ensure_future(asyncio.to_thread(jobs.close, 30.0))
         while not jobs.stopping:
             await asyncio.sleep(0.01)
         gate.set()
-        while not jobs._stopped:
+        while not jobs._watch._stopped:
             await asyncio.sleep(0.01)
         for _ in range(100):
             looks.release()

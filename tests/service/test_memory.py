@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from core.optimization.registration_memory import PASSING_SHARE, RegistrationMemory
+from core.request import Framing, Request
 from core.service.freed_memory import FreedMemory, give_back
 from core.studio import Studio
-from core.types import Audio, Framing, Photo, Request
+from core.types import Audio, Photo
 from tests.support.paths import LONG_SPEECH, PORTRAIT, SPEECH
 from tests.support.serving import Serving, forget_people, form, serving, wait_for
 

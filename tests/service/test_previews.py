@@ -13,9 +13,10 @@ from core import generation_run
 from core.generation import Progress
 from core.generation_run import PREVIEW_S
 from core.media.audio import load_audio
+from core.request import Request
 from core.settings import Settings
 from core.studio import Studio
-from core.types import FPS, Audio, Photo, Request
+from core.types import FPS, Audio, Photo
 from tests.support.app_process import probe
 from tests.support.paths import SPEECH
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.errors import BusyError, Cancelled, EngineUnavailable
-from core.media.fragmented_mp4 import Segment
+from core.media.segments import Segment
 from core.service.errors import UnknownJob
 from core.service.job_inputs import JobInputs
 from core.service.job_runner import Running

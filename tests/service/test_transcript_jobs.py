@@ -22,6 +22,7 @@ from core.lite.phones import TABLE, expand
 from core.media.audio import load_audio
 from core.media.sound_file import wav_file
 from core.notices import notice
+from core.request import MAX_TRANSCRIPT_CHARS
 from core.service.job_views import JobView
 from core.service.outputs import OutputFolder
 from core.service.requests import VideoInputs
@@ -31,7 +32,7 @@ from core.settings import Settings
 from core.speech_synthesis.recording import spoken
 from core.speech_synthesis.speaker import Speaker
 from core.studio import Studio
-from core.types import FPS, MAX_TRANSCRIPT_CHARS, SAMPLE_RATE_HZ, Audio, Phone
+from core.types import FPS, SAMPLE_RATE_HZ, Audio, Phone
 from tests.support.paths import PORTRAIT, ROOT
 from tests.support.serving import wait_for
 

@@ -13,6 +13,7 @@ from core.errors import OptionError
 from core.lite.phones import TABLE, expand
 from core.notices import notice
 from core.option_checks import check_live_options
+from core.request import MAX_TRANSCRIPT_CHARS, RenderOptions, Request
 from core.service import transcripts
 from core.service.transcripts import with_transcript
 from core.settings import Settings
@@ -20,7 +21,7 @@ from core.speech_recognition import sphinx
 from core.speech_synthesis.recording import spoken
 from core.speech_synthesis.speaker import Speaker
 from core.studio import Studio
-from core.types import MAX_TRANSCRIPT_CHARS, Audio, Phone, Photo, RenderOptions, Request
+from core.types import Audio, Phone, Photo
 
 TEXT = "My mother brought a map of the old harbour. Put both apples in the blue bowl!"
 

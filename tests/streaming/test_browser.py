@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from core.request import RenderOptions, Request
 from core.streaming import LiveOptions, LiveSegment
 from core.studio import Studio
-from core.types import Audio, Photo, RenderOptions, Request
+from core.types import Audio, Photo
 from tests.support.streams import Clock
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")

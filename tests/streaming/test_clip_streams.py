@@ -19,11 +19,12 @@ from core.generation_run import GenerationRun
 from core.media.audio import load_audio
 from core.media.coming_audio import ComingAudio
 from core.media.source import Clip
+from core.request import Controls, RenderOptions
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
 from core.streaming.recording import SegmentStream
 from core.streaming.spool import SpoolRoom
-from core.types import SAMPLE_RATE_HZ, Audio, AudioStream, Controls, Frame, RenderOptions, Samples
+from core.types import SAMPLE_RATE_HZ, Audio, AudioStream, Frame, Samples
 from tests.support.clip_files import clip, clip_file, picture
 from tests.support.streams import FakeEngine, FakeSession, pictures, prepared_run, sound
 

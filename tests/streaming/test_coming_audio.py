@@ -12,9 +12,10 @@ from core.errors import Cancelled, EngineUnavailable, OptionError
 from core.lite.mouth import MouthTracker
 from core.media.audio import load_audio
 from core.media.coming_audio import ComingAudio
+from core.request import RenderOptions, Request
 from core.settings import Settings
 from core.studio import Studio
-from core.types import Photo, RenderOptions, Request, Samples
+from core.types import Photo, Samples
 from tests.support.serving import wait_for
 
 SMALL = RenderOptions(size=64)

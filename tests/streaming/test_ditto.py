@@ -13,10 +13,11 @@ torch = pytest.importorskip("torch")
 
 from core.engines.ditto import DittoEngine  # noqa: E402
 from core.errors import OptionError  # noqa: E402
+from core.request import Controls, RenderOptions, Request  # noqa: E402
 from core.settings import Settings  # noqa: E402
 from core.streaming import LiveEvent, LiveFrame, LiveOptions, LiveOutput  # noqa: E402
 from core.studio import Studio, open_studio  # noqa: E402
-from core.types import Audio, Controls, Photo, RenderOptions, Request  # noqa: E402
+from core.types import Audio, Photo  # noqa: E402
 from tests.support.streams import Clock, pictures  # noqa: E402
 from tests.support.synthetic_checkpoints import TINY, checkpoints, tiny_networks, write_checkpoints  # noqa: E402
 

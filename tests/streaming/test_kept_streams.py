@@ -13,9 +13,10 @@ import pytest
 from core.errors import Cancelled, DiskFull
 from core.media import kept_stream
 from core.media.kept_stream import KeptStream
+from core.request import RenderOptions, Request
 from core.streaming import Segment
 from core.studio import Studio
-from core.types import Audio, Photo, RenderOptions, Request
+from core.types import Audio, Photo
 
 SMALL = RenderOptions(size=64)
 FRAMES = 75

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from core.errors import OptionError
+from core.request import Controls, RenderOptions
 from core.streaming import LiveFrame, LiveOptions, LiveOutput, LiveSegment, LiveSession
 from core.streaming.live_clock import MOST_LATE_S
 from core.studio import Studio
-from core.types import Audio, Controls, Photo, RenderOptions
+from core.types import Audio, Photo
 from tests.support.live_stage import FRAMES, Stage, fake_live, rustle
 from tests.support.streams import LOOK_AHEAD, Clock, FakeEngine, pictures, sound
 

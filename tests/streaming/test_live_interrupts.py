@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core.request import Controls
 from core.streaming import LiveEvent, LiveFrame, LiveOptions, LiveSegment
-from core.types import Controls
 from tests.support.live_stage import Stage, rustle
 from tests.support.streams import pictures
 

@@ -6,12 +6,13 @@ import pytest
 
 from core.engines.base import FrameCost
 from core.errors import BusyError
+from core.request import RenderOptions
 from core.streaming import load
 from core.streaming.live import LiveSession
 from core.streaming.load import LiveLoad
 from core.streaming.outputs import LiveEvent, LiveOptions
 from core.studio import Studio
-from core.types import FPS, Photo, RenderOptions
+from core.types import FPS, Photo
 from tests.support.streams import Clock
 
 A_FIFTH = FrameCost(0.2 / FPS, 0.2 / FPS)

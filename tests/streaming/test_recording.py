@@ -17,10 +17,11 @@ from core.errors import Cancelled, DiskFull, OptionError, OutputError
 from core.generation import Progress
 from core.media import video
 from core.media.audio import load_audio
+from core.request import Controls, RenderOptions, Request
 from core.settings import Settings
 from core.streaming import Segment, recording, spool
 from core.studio import Studio
-from core.types import Audio, Controls, Frame, Photo, RenderOptions, Request, Samples
+from core.types import Audio, Frame, Photo, Samples
 from tests.support.charts import boxes
 from tests.support.streams import Pipe, pictures, sound
 

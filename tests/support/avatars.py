@@ -6,8 +6,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from core.request import Avatar, RenderOptions, Request
 from core.studio import Studio
-from core.types import Audio, Avatar, Photo, RenderOptions, Request
+from core.types import Audio, Photo
 
 SMALL = RenderOptions(size=96)
 

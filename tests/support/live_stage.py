@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.request import Controls, RenderOptions
 from core.streaming import LiveEvent, LiveFrame, LiveOptions, LiveOutput, LiveSegment, LiveSession
 from core.streaming.engine_renderer import EngineRenderer
 from core.streaming.load import FrameMeter
-from core.types import Controls, RenderOptions
 from tests.support.streams import Clock, FakeEngine, FakeSession, free_turn, prepared_run
 
 FRAMES = LiveOptions(output="frames", lead_s=0)

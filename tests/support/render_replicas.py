@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import ray
 
-from core.optimization.cache_folder import CacheFolder
 from core.settings import Settings
-from core.speech_synthesis.speaker import Speaker
-from core.studio import open_studio
-from deploy.ray_live import LiveWork, render_live
+from deploy.ray_renderers import LiveWork
 from tests.support.paths import ROOT
-
-NAMESPACE = "tests-render"
+from tests.support.replica_pool import NAMESPACE
 
 
 class RenderReplica:
-    """As a deployment of Ray Serve has it."""
+    """As a deployment of Ray Serve has it. Whoever asks one loads this class, so what it needs is imported when it begins."""
 
     def __init__(self, settings: Settings) -> None:
+        from core.optimization.cache_folder import CacheFolder
+        from core.speech_synthesis.speaker import Speaker
+        from core.studio import open_studio
+
         self._studio = open_studio(settings, serving=True)
         self._studio.engine("lite")
         self._speaker = Speaker(settings, CacheFolder(settings.cache_dir))
         self._stopping = threading.Event()
 
     def render_live(self, work: LiveWork) -> None:
+        from deploy.ray_live import render_live
+
         render_live(self._studio, self._speaker, work, self._stopping)
 
     def stop(self) -> None:
@@ -40,23 +42,6 @@ class RenderReplica:
 
     def pid(self) -> int:
         return os.getpid()
-
-
-class ReplicaPool:
-    """A Renderers. The first that lives is asked first, and the next with each attempt."""
-
-    def __init__(self, names: list[str]) -> None:
-        self._names = names
-
-    def start(self, work: LiveWork) -> Callable[[], Any]:
-        alive: list[Any] = []
-        for name in self._names:
-            try:
-                alive.append(ray.get_actor(name, NAMESPACE))
-            except ValueError:
-                continue
-        done = alive[work.opening.attempt % len(alive)].render_live.remote(work)
-        return lambda: ray.get(done)
 
 
 @contextmanager

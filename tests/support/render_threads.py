@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from core.request import Controls, RenderOptions
 from core.service.shared.remote_speaker import SpeechHost
 from core.settings import Settings
 from core.speech_synthesis.speaker import Speaker
@@ -16,7 +17,6 @@ from core.streaming.outputs import LiveOptions
 from core.streaming.remote_renderer import Opening
 from core.streaming.render_host import RenderHost
 from core.streaming.render_link import OPENED, Answer, Command, RenderLink
-from core.types import Controls, RenderOptions
 from tests.support.streams import FakeEngine, FakeSession, free_turn, prepared_run
 
 

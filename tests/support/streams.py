@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.engines.base import Engine, RegisterCallback, Registration, Session, ignore_progress
+from core.request import Controls, Framing, RenderOptions
 from core.run_request import LoadedEngine, PreparedRun, RunRequest
-from core.types import SAMPLES_PER_FRAME, Controls, Frame, Framing, Photo, RenderOptions, Samples
+from core.types import SAMPLES_PER_FRAME, Frame, Photo, Samples
 
 SIDE = 64
 LOOK_AHEAD = 1000

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from core.engines.base import Engine
-from core.types import Audio, Controls, Frame, Framing, Photo, RenderOptions
+from core.request import Controls, Framing, RenderOptions
+from core.types import Audio, Frame, Photo
 
 WIDTH, HEIGHT, SIDE = 400, 360, 300
 

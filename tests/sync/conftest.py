@@ -11,8 +11,9 @@ import pytest
 from core.engines.base import Engine
 from core.media.audio import load_audio
 from core.media.video import encode
+from core.request import Controls, Framing, RenderOptions
 from core.settings import Settings
-from core.types import SAMPLE_RATE_HZ, Audio, Controls, Frame, Framing, Photo, RenderOptions, Samples
+from core.types import SAMPLE_RATE_HZ, Audio, Frame, Photo, Samples
 from tests.support.paths import ASSETS
 
 MakeVideo = Callable[..., Path]

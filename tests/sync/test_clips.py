@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from core.media.source import load_source
+from core.request import RenderOptions, Request
 from core.settings import Settings
 from core.studio import Studio
 from core.sync.report import measure
-from core.types import Audio, Frame, RenderOptions, Request
+from core.types import Audio, Frame
 from tests.support.clip_files import clip_file
 
 

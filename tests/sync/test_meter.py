@@ -9,12 +9,13 @@ import pytest
 
 from core.generation import GenerationInfo
 from core.notices import read_notice
+from core.request import Request
 from core.settings import Settings
 from core.studio import Studio
 from core.sync import meter
 from core.sync.meter import LOOKS, NOT_MEASURED, PART_ROWS, Sync, SyncMeter, plan
 from core.sync.picture import MouthWatcher
-from core.types import FPS, SAMPLE_RATE_HZ, Audio, Frame, Photo, Request, Samples
+from core.types import FPS, SAMPLE_RATE_HZ, Audio, Frame, Photo, Samples
 from tests.sync.conftest import moved
 
 

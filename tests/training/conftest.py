@@ -9,9 +9,10 @@ import pytest
 import soundfile
 
 from core.media.audio import load_audio
+from core.request import RenderOptions, Request
 from core.settings import Settings
 from core.studio import Studio
-from core.types import Photo, RenderOptions, Request
+from core.types import Photo
 from tests.support.paths import ASSETS
 from tests.support.synthetic_checkpoints import TINY, tiny_networks, write_checkpoints
 from training.prepare import main as prepare

@@ -19,8 +19,9 @@ from core.engines.ditto import DittoEngine
 from core.media.source import load_source
 from core.models import LMDM
 from core.models.checkpoint import load_checkpoint
+from core.request import Controls, Framing, RenderOptions
 from core.settings import Settings
-from core.types import Audio, Controls, Framing, Photo, RenderOptions
+from core.types import Audio, Photo
 from tests.support.network_sizes import TINY
 from tests.support.paths import PORTRAIT, ROOT
 from tests.support.ports import free_port

@@ -14,7 +14,8 @@ import soundfile
 from core.errors import Cancelled, OutputError
 from core.lite.mouth import MouthTracker
 from core.types import Audio, Phone, Word
-from core.visemes.document import add_words, beside, viseme_document, write_visemes
+from core.visemes.document import add_words, viseme_document, write_visemes
+from core.visemes.files import beside
 from core.visemes.names import OCULUS, visemes_of
 from core.visemes.weights import DRIVEN, FLANK_S, arkit_of_rows, oculus_of_phones, oculus_of_rows
 from tests.support.paths import ROOT

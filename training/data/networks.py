@@ -9,9 +9,11 @@ from pathlib import Path
 
 from core.atomic_components.avatar_registrar import AvatarRegistrar
 from core.atomic_components.wav2feat import SpeechEncoder
-from core.aux_models.face_mesh import FaceFinder, FaceMesh, MeshDetector
+from core.aux_models.face_finder import FaceFinder
+from core.aux_models.face_mesh import FaceMesh
 from core.aux_models.landmark203 import Landmark203
 from core.aux_models.landmarks import FaceDetector
+from core.aux_models.mesh_detector import MeshDetector
 from core.aux_models.onnx_model import OnnxModel
 from core.engines.ditto_checkpoints import needed_checkpoints
 from core.engines.ditto_networks import load_networks

@@ -17,14 +17,14 @@ from core.errors import InputError
 from core.service.errors import UnknownLiveSession
 from core.service.held_session import Report
 from core.service.job_views import as_values
-from core.service.live_messages import ClientMessage, LiveMessage, LiveRequest, SayRequest, Watched
-from core.service.live_source import resumable, wanted
+from core.service.live_messages import LiveMessage, LiveRequest, SayRequest, Watched
 from core.service.quotas import RateLimit
-from core.service.resumable_session import ResumableSession
+from core.service.resumable_session import ResumableSession, resumable
+from core.service.shared.joined_messages import Numbered
 from core.service.shared.remote_speaker import Piece, RemoteSpeaker
 from core.settings import Settings
 from core.streaming.live import LiveSession
-from core.streaming.outputs import LivePacket
+from core.streaming.outputs import LiveOptions, LivePacket
 from core.streaming.remote_renderer import RemoteRenderer, RendererSource
 from core.streaming.render_link import RenderLink
 
@@ -78,14 +78,12 @@ class SessionServer:
         self._since_s = self._heard_s = time.monotonic()
         self._opening = False
 
-    def open(self, owner: str, request: LiveRequest, id: str, secret: str) -> Reply:
-        """Begun; held by nobody yet."""
+    def open(self, owner: str, request: LiveRequest, live: LiveOptions, visemes: bool, id: str, secret: str) -> Reply:
+        """Begun; held by nobody yet. live, visemes: what the request, which was checked, wants."""
         self._opening = True
         try:
-            how = wanted(request, self._settings)
-            renderer = RemoteRenderer(self._source, self._link, how.live)
-            live = LiveSession(renderer, how.live, how.render.visemes)
-            self._session = session = resumable(live, owner, request, self._speaker, self._settings, self._says, id=id, secret=secret)
+            drawn = LiveSession(RemoteRenderer(self._source, self._link, live), live, visemes)
+            self._session = session = resumable(drawn, owner, request, self._speaker, self._settings, self._says, id=id, secret=secret)
             session.watchers.append(self._watched.append)
             session.produce(0.0)  # tells what is ready
         except Exception as error:
@@ -102,7 +100,8 @@ class SessionServer:
         with self._lock:
             self._holder += 1
             self._heard_s = time.monotonic()
-            return self._reply(session, (self._holder, Begun(session.engine, dict(session.metadata), session.about), session.request))
+            holder = self._holder
+        return self._reply(session, (holder, Begun(session.engine, dict(session.metadata), session.about), session.request))
 
     def call(self, holder: int, name: str, *arguments: Any) -> Reply:
         """One of `calls`, by whoever holds the session; for others it is over."""
@@ -150,12 +149,15 @@ class SessionServer:
         missed = session.missed(last, last_event)
         return missed.gap, missed.messages
 
-    def _take(self, session: ResumableSession, next_number: int, message: ClientMessage) -> tuple[bool, int, Mapping[str, Any] | None]:
-        place = _Place(next_number)
-        try:
-            return session.take(place, message), place.next_number, None
-        except InputError as error:  # it counts
-            return False, place.next_number, as_values(error)
+    def _take(self, session: ResumableSession, messages: Sequence[Numbered]) -> tuple[int, Mapping[str, Any] | None]:
+        """How many of them count, one after the other, before there was no room; and why the last of those was refused."""
+        for n, (number, message) in enumerate(messages):
+            try:
+                if not session.take(_Place(number), message):
+                    return n, None
+            except InputError as error:  # it counts
+                return n + 1, as_values(error)
+        return len(messages), None
 
     def _say(self, session: ResumableSession, request: SayRequest, key: int) -> None:
         session.say(request, lambda report: self._note(key, report), lambda: self._note(key, None))
@@ -183,7 +185,8 @@ class SessionServer:
             self._notes.append((key, report))
 
     def _reply(self, session: ResumableSession, value: Any) -> Reply:
-        notes, self._notes = self._notes, []
+        with self._lock:
+            notes, self._notes = self._notes, []
         return Reply(value, None, session.received, session.generation, session.closed, session.buffered_s, notes)
 
 

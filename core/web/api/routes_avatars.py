@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from core.types import Avatar
+from core.request import Avatar
 from core.web.api import spec
 from core.web.api.context import Async, Here, IdempotencyKey, Owner
 from core.web.api.models import AvatarCard, AvatarList, Freed, JobStatus

@@ -9,8 +9,8 @@ from core.engines.capabilities import DITTO_FRAMING
 from core.media.formats import PHOTO_FORMATS, SOUND_FORMATS, VIDEO_FORMATS
 from core.option_table import OPTION_TABLE, OptionEntry
 from core.options import PRESETS
+from core.request import DEFAULT
 from core.speech_synthesis.base import MAX_SPEED, MIN_SPEED
-from core.types import DEFAULT
 from core.web.api.models import ErrorBody
 
 

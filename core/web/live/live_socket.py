@@ -15,6 +15,7 @@ from core.errors import AudioError, OptionError, TalkingHeadError
 from core.service.errors import Malformed, UnknownLiveSession
 from core.service.held_session import HeldSession
 from core.service.live_messages import (
+    SMALL_CHUNK_BYTES,
     Attachment,
     ClientMessage,
     EndOfUtterance,
@@ -52,8 +53,6 @@ STEP_S = 0.25
 ACK_S = 0.5
 """How often the client is told at most how much of what it sent was taken."""
 LAST_WORDS_S = 2.0
-SMALL_CHUNK_BYTES = 8192
-"""Of sound that is taken without a thread of its own, where there is room: less work than the way to the thread and back."""
 MAX_ERRORS = 20
 """Refused messages after which a client is cut off."""
 TAKEN_OVER, TOO_OLD, UNKNOWN, MOVING = 4409, 4408, 4404, 4307
@@ -158,6 +157,8 @@ class _Connection:
             ended = (await asyncio.gather(hearing, return_exceptions=True))[0]
             if self._taking is not None:  # the next connection counts from what this one has taken
                 await asyncio.wait((self._taking,))
+            if not self.session.here:
+                await anyio.to_thread.run_sync(self.session.settle, limiter=self._sessions.threads)
         if isinstance(ended, Exception) and not isinstance(ended, WebSocketDisconnect):
             raise ended
 
@@ -228,10 +229,13 @@ class _Connection:
                 await tell(self._socket, error, self._told)
 
     async def _feed(self, chunk: bytes) -> None:
-        """Sound that finds no room makes the client wait: nothing more is read from it."""
-        if self.session.here and len(chunk) <= SMALL_CHUNK_BYTES and self._take_now(Sound(chunk, 0.0)):
-            return
-        while not (await self._take(Sound(chunk)) or self.session.closed or self._attachment.leave.is_set()):
+        """Small chunks are taken at once where there is room: less work than the way to a thread and back."""
+        if len(chunk) > SMALL_CHUNK_BYTES or not self._take_now(Sound(chunk, 0.0)):
+            await self._given(Sound(chunk))
+
+    async def _given(self, message: ClientMessage) -> None:
+        """What finds no room makes the client wait: nothing more is read from it."""
+        while not (await self._take(message) or self.session.closed or self._attachment.leave.is_set()):
             pass
 
     def _take_now(self, message: ClientMessage) -> bool:
@@ -251,7 +255,7 @@ class _Connection:
 
         asked = _asked(message)
         if isinstance(asked, SayRequest) or not self.session.here:  # looking at a text takes a while
-            await self._take(asked)
+            await self._given(asked)
         else:
             self._take_now(asked)
         if isinstance(message, Ping):

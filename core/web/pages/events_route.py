@@ -21,10 +21,10 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from core.errors import BusyError
 from core.service.errors import TooMany, UnknownJob
-from core.service.job_runner import QUEUE, job_topic, owner_topic, preview_topic
 from core.service.job_store import UNENDED
+from core.service.job_topics import CLOSING, QUEUE, job_topic, owner_topic, preview_topic
 from core.service.job_views import JobView
-from core.service.jobs import CLOSING, Jobs
+from core.service.jobs import Jobs
 from core.service.owners import Asgi, Receive, Scope, Send
 from core.service.quotas import ConcurrencyLimit
 from core.web.pages.html import progress_html

@@ -14,6 +14,7 @@ import threading
 import time
 import wave
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,8 @@ pytestmark = pytest.mark.slow
 RENDERER, INGRESS = "ServeReplica:default:Renderer", "ServeReplica:default:Ingress"
 AWAY_S, EVERY_S, PATIENCE_S = 20.0, 1.5, 240.0
 AHEAD_S = 60.0
+SPOKEN = 2
+"""Speeches of 3 s that are begun and spoken to the end while something is away, at least."""
 
 
 @dataclass
@@ -145,6 +148,46 @@ class Asking:
                 assert client.get(f"/jobs/{job}/result").content[4:8] == b"ftyp"
 
 
+class Talking:
+    """Speaks to a live session again and again, from another thread, until the block ends. n_spoken: how often it was spoken to the end."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.n_spoken = 0
+        self._begun, self._ending = threading.Event(), threading.Event()
+        self._thread = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> Talking:
+        self._talked = self._thread.submit(lambda: asyncio.run(self._talk()))
+        self._talked.add_done_callback(lambda _: self._begun.set())
+        assert self._begun.wait(PATIENCE_S)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.shutdown()
+
+    async def _talk(self) -> Caller:
+        async with call(self._world.service, self._world.token) as caller:
+            await caller.say(type="start", engine="lite", options={"size": 128})
+            await caller.event("ready")
+            self._begun.set()
+            while not self._ending.is_set():
+                await speak(caller)
+                await spoken(caller, self.n_spoken + 1)
+                self.n_spoken += 1
+            await caller.say(type="close")
+            assert (await caller.end())[0] == 1000
+            return caller
+
+    def check(self) -> None:
+        """Its client got one stream, with each frame and all that was spoken."""
+        caller = self._talked.result()
+        stream = stream_of(caller)
+        check_frames(stream)
+        assert check_sound(stream, caller.events) == self.n_spoken
+
+
 def _short_recording() -> bytes:
     made = io.BytesIO()
     with wave.open(made, "wb") as recording:
@@ -187,34 +230,39 @@ def test_both_machines_make_videos_and_share_nothing_but_the_bucket(world: World
 
 
 @pytest.mark.parametrize(("what", "part"), [("postgres", "jobs"), ("s3", "files")])
-def test_what_was_accepted_is_done_after_a_store_was_away(world: World, what: str, part: str) -> None:
+def test_what_was_accepted_is_done_after_a_store_was_away_and_a_live_session_goes_on(world: World, what: str, part: str) -> None:
     whole(world)
-    with Asking(world) as asking, world.service.client() as client:
+    with Talking(world) as talking, Asking(world) as asking, world.service.client() as client:
         wait_for(lambda: len(asking.accepted) > 1, PATIENCE_S)
+        before = talking.n_spoken
         world.ways[what].cut()
         try:
             since_s = time.monotonic()
             wait_for(lambda: asking.refused, PATIENCE_S)
             wait_for(lambda: part in [one["part"] for one in client.get("/health").json()["degraded"]], PATIENCE_S)
             time.sleep(max(0.0, AWAY_S - (time.monotonic() - since_s)))
+            assert talking.n_spoken - before >= SPOKEN
         finally:
             world.ways[what].mend()
         n = len(asking.accepted)
         wait_for(lambda: len(asking.accepted) > n, PATIENCE_S)
     assert all("does not answer" in message for message in messages(asking))
+    talking.check()
     asking.check()
     assert asking.unheard == 0
     whole(world)
 
 
-def test_nobody_is_refused_while_redis_is_away(world: World) -> None:
+def test_nobody_is_refused_while_redis_is_away_and_a_live_session_goes_on(world: World) -> None:
     whole(world)
-    with Asking(world) as asking:
+    with Talking(world) as talking, Asking(world) as asking:
         world.ways["redis"].cut()
         try:
             time.sleep(AWAY_S)
+            assert talking.n_spoken >= SPOKEN
         finally:
             world.ways["redis"].mend()
+    talking.check()
     asking.check()
     assert (asking.refused, asking.unheard) == ([], 0)
     whole(world)
@@ -243,31 +291,6 @@ def test_a_killed_render_replica_loses_nothing(world: World) -> None:
         wait_for(lambda: len(asking.accepted) > n + 4, PATIENCE_S)
     asking.check()
     assert (asking.refused, asking.unheard) == ([], 0)
-
-
-def test_a_live_session_goes_on_while_the_databases_and_the_bucket_are_away(world: World) -> None:
-    whole(world)
-
-    async def test() -> None:
-        async with call(world.service, world.token) as caller:
-            await caller.say(type="start", engine="lite", options={"size": 128})
-            await caller.event("ready")
-            for way in world.ways.values():
-                way.cut()
-            try:
-                await speak(caller)
-                await spoken(caller)
-            finally:
-                for way in world.ways.values():
-                    way.mend()
-            stream = stream_of(caller)
-            check_frames(stream)
-            check_sound(stream, caller.events)
-            await caller.say(type="close")
-            assert (await caller.end())[0] == 1000
-
-    asyncio.run(test())
-    whole(world)
 
 
 def test_a_killed_ingress_loses_neither_jobs_nor_live_sessions(world: World) -> None:

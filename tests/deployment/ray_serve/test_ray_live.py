@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -18,11 +19,13 @@ from core.media.image import load_image
 from core.service.owners import owner_name
 from core.settings import Settings
 from core.studio import Studio, open_studio
-from deploy.ray_live import NAMESPACE, RayLiveSessions
+from deploy.ray_live import RayLiveSessions
+from deploy.ray_session import NAMESPACE
 from tests.support.live_caller import Caller, call
 from tests.support.live_streams import SPEECH_S, check_frames, check_sound, last_event, speak, spoken, stream_of
 from tests.support.paths import PORTRAIT
-from tests.support.render_replicas import ReplicaPool, begin_replica, cluster
+from tests.support.render_replicas import begin_replica, cluster
+from tests.support.replica_pool import ReplicaPool
 from tests.support.serving import KEY, OTHER_KEY, PATIENCE_S, Serving, serving, wait_for
 
 pytestmark = pytest.mark.slow
@@ -99,6 +102,20 @@ def actors() -> list[str]:
     return [each["name"] for each in ray.util.list_named_actors(all_namespaces=True) if each["namespace"] == NAMESPACE]
 
 
+def loaded_by_sessions() -> set[str]:
+    """Packages whose libraries are in the processes of sessions, one of which there is at least."""
+    pids = [place.parent.name for place in Path("/proc").glob("[0-9]*/cmdline") if b"ray::SessionActor" in place.read_bytes()]
+    maps = "".join(Path(f"/proc/{pid}/maps").read_text() for pid in pids)
+    packages = set(re.findall(r"/site-packages/([^/\n]+)/", maps))
+    assert "numpy" in packages
+    return packages
+
+
+def n_begun() -> int:
+    """Actors of sessions so far, with those that have ended."""
+    return sum(each["ActorClassName"] == "SessionActor" for each in ray._private.state.actors().values())
+
+
 @pytest.fixture(autouse=True)
 def _no_session_is_left(servers: tuple[Serving, Serving]) -> Iterator[None]:
     yield
@@ -118,6 +135,7 @@ def test_a_session_is_drawn_in_another_process_and_leaves_nothing(
             assert (ready["engine"], ready["width"], ready["resumed"]) == ("lite", 128, False)
             assert await asyncio.to_thread(replicas.n_live) == [1, 0]
             assert studio.live_load.stats()["sessions"] == 0
+            assert not loaded_by_sessions() & {"av", "cv2", "torch", "onnxruntime", "PIL"}, "it would take as much memory for each session"
             await speak(caller)
             await spoken(caller)
             await caller.say(type="controls", controls={"blink": 99})
@@ -257,8 +275,10 @@ def test_an_owner_has_so_many_sessions_on_all_servers_together(servers: tuple[Se
                     await caller.until(lambda: False)
 
             reading = [asyncio.create_task(watched(caller)) for caller in (one, two)]
+            before = n_begun()
             async with call(servers[0], token) as three:
                 assert (await begun(three))["error"]["type"] == "TooMany"
+            assert n_begun() == before, "no process is begun for it"
             for task in reading:
                 task.cancel()
             await asyncio.gather(*reading, return_exceptions=True)

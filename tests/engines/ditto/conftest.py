@@ -17,9 +17,10 @@ from core.engines.ditto import DittoEngine, DittoRegistered
 from core.engines.ditto_renderer import DittoRenderer
 from core.media.source import load_source
 from core.optimization.kept_arrays import KeptArrays
+from core.request import Framing
 from core.settings import Settings
 from core.studio import Studio, open_studio
-from core.types import Framing, Photo
+from core.types import Photo
 from tests.support.synthetic_checkpoints import TINY, checkpoints, tiny_networks, write_checkpoints
 
 

@@ -20,8 +20,9 @@ from core.engines.replicas import ReplicatedEngine
 from core.errors import EngineUnavailable, OptionError
 from core.models.checkpoint import CheckpointError
 from core.optimization import cpu_precision
+from core.request import Framing
 from core.settings import Settings
-from core.types import Framing, Photo
+from core.types import Photo
 from manager.ditto import make_replicas
 from tests.support.ditto_sessions import session, sound, spoken
 from tests.support.synthetic_checkpoints import FILES, checkpoints

@@ -16,9 +16,10 @@ from core.errors import OptionError
 from core.media.audio import load_audio
 from core.media.source import Clip, load_source
 from core.options import read_options
+from core.request import Avatar, Request
 from core.settings import Settings
 from core.studio import Studio
-from core.types import Audio, Avatar, Photo, Request
+from core.types import Audio, Photo
 from tests.support.clip_files import RATE_HZ, clip_file
 
 FRAMES = 6

@@ -20,7 +20,8 @@ from core.aux_models.landmarks import LAYOUT_106, Landmarks
 from core.engines import ditto
 from core.engines.ditto import DittoEngine, DittoRegistered
 from core.engines.ditto_speech import Speech
-from core.types import Controls, Frame, Photo, RenderOptions
+from core.request import Controls, RenderOptions
+from core.types import Frame, Photo
 from tests.support.golden_io import SEED, check, load
 from tests.support.synthetic import synthetic_input, synthetic_normal
 from tests.support.synthetic_checkpoints import PUBLISHED, checkpoints, write_checkpoints

@@ -14,7 +14,8 @@ from core.atomic_components.saved_registration import saved
 from core.engines import ditto_extractors, ditto_networks
 from core.engines.ditto import DittoEngine, DittoRegistered
 from core.engines.ditto_extractors import RecordedExtractors
-from core.types import Framing, Photo
+from core.request import Framing
+from core.types import Photo
 from tests.support.golden_io import SEED
 from tests.support.synthetic_checkpoints import TINY, checkpoints, network_of
 

@@ -19,7 +19,8 @@ from core.aux_models.upright import turned, turned_pixels
 from core.engines.ditto import DittoEngine, DittoRegistered
 from core.engines.ditto_renderer import DittoRenderer
 from core.notices import notice
-from core.types import Frame, Framing, Photo
+from core.request import Framing
+from core.types import Frame, Photo
 from tests.support.ditto_sessions import same, session, sound, spoken
 
 

@@ -16,7 +16,8 @@ from core.engines.ditto import DittoEngine, DittoRegistered
 from core.engines.ditto_renderer import DittoRenderer
 from core.engines.render_server import RenderServer
 from core.optimization.kept_arrays import KeptArrays
-from core.types import Controls, Frame, Framing, Photo, RenderOptions
+from core.request import Controls, Framing, RenderOptions
+from core.types import Frame, Photo
 from tests.support.ditto_sessions import same, session, sound, spoken
 
 ROWS = 4

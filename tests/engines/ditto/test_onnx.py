@@ -13,7 +13,8 @@ from core.engines.ditto import DittoEngine
 from core.errors import EngineUnavailable
 from core.models.checkpoint import CheckpointError
 from core.options import read_options
-from core.types import Frame, Framing, Photo
+from core.request import Framing
+from core.types import Frame, Photo
 from tests.support.golden_io import SEED
 from tests.support.paths import ROOT
 from tests.support.synthetic import synthetic_input

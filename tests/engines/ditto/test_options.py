@@ -12,8 +12,9 @@ from core.engines.ditto import DittoEngine, DittoRegistered
 from core.errors import OptionError
 from core.media.source import load_source
 from core.options import PRESETS, read_options
+from core.request import Framing
 from core.settings import Settings
-from core.types import Framing, Photo
+from core.types import Photo
 from tests.support import synthetic_checkpoints
 from tests.support.ditto_sessions import moved, session, sound, spoken
 from tests.support.golden_io import SEED

@@ -14,9 +14,10 @@ import core.engine_selection
 from core.engines.ditto import DittoEngine
 from core.errors import EngineUnavailable, FaceError, OptionError
 from core.optimization.cold_start_optimization import LoadState
+from core.request import Framing, RenderOptions, Request
 from core.settings import Settings
 from core.studio import open_studio
-from core.types import Audio, Framing, Photo, RenderOptions, Request
+from core.types import Audio, Photo
 from tests.support.synthetic_checkpoints import checkpoints
 
 pytestmark = pytest.mark.usefixtures("tiny_ditto")

@@ -21,7 +21,8 @@ from core.engines.ditto import DittoEngine
 from core.engines.ditto_speech import Speech, load_speech, speech_in_torch
 from core.errors import Cancelled, EngineUnavailable
 from core.optimization.gpu_optimization import place
-from core.types import Framing, Photo
+from core.request import Framing
+from core.types import Photo
 from tests.support.ditto_sessions import session, sound, spoken
 from tests.support.hubert_graph import hubert_graph
 from tests.support.synthetic_checkpoints import checkpoints

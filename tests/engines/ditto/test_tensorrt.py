@@ -16,7 +16,8 @@ from core.errors import EngineUnavailable
 from core.models.trt import files
 from core.models.trt.build import build_engines
 from core.optimization.gpu_optimization import place, place_tensorrt
-from core.types import Framing, Photo
+from core.request import Framing
+from core.types import Photo
 from manager.published_folder import published_checkpoints
 from tests.support.ditto_sessions import session, sound, spoken
 from tests.support.fake_tensorrt import fake_tensorrt

@@ -24,8 +24,8 @@ from livekit.agents import APIConnectOptions, utils
 from livekit.agents.voice.avatar import DataStreamAudioOutput
 
 from core.errors import BusyError, OptionError
+from core.request import Controls, RenderOptions
 from core.streaming import LiveSession
-from core.types import Controls, RenderOptions
 from core.web.addresses import listen
 from integrations.livekit import __main__ as worker
 from integrations.livekit.rooms import AvatarRooms

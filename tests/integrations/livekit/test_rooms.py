@@ -16,8 +16,8 @@ from livekit.agents.voice.io import PlaybackFinishedEvent
 from numpy.typing import NDArray
 
 from core.errors import BusyError
+from core.request import Controls, RenderOptions
 from core.streaming import LiveSession
-from core.types import Controls, RenderOptions
 from integrations.livekit import rooms as rooms_module
 from integrations.livekit.receivers import QueueReceiver
 from integrations.livekit.rooms import AvatarRooms, RoomError

@@ -14,8 +14,8 @@ from livekit.agents.voice.avatar import AudioSegmentEnd, VideoGenerator
 from numpy.typing import NDArray
 
 from core.errors import AudioError, OptionError
+from core.request import Controls, RenderOptions
 from core.streaming import LiveOptions, LiveSession
-from core.types import Controls, RenderOptions
 from integrations.livekit.video_generator import LiveVideoGenerator, live_options
 from tests.support.live_stage import fake_renderer, rustle
 from tests.support.streams import Clock, FakeEngine, FakeSession

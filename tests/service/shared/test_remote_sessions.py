@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import pickle
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -13,80 +14,21 @@ import pytest
 
 from core.errors import OptionError, TextError
 from core.service import live_sessions
-from core.service.errors import UnknownLiveSession
+from core.service.errors import TooMany, UnknownLiveSession
 from core.service.job_views import as_values
 from core.service.live_messages import EndOfUtterance, LiveMessage, LiveRequest, MediaPiece, NewControls, SayRequest, Sound
 from core.service.live_sessions import LiveSessions
-from core.service.live_source import wanted
 from core.service.quotas import RateLimit
 from core.service.shared import session_server
 from core.service.shared.remote_session import RemoteSession
-from core.service.shared.remote_speaker import RemoteSpeaker, SpeechHost
-from core.service.shared.session_server import Begun, Reply, SessionServer
+from core.service.shared.session_server import Begun, Reply
 from core.settings import Settings
-from core.speech_synthesis.base import Speech, Voice
+from core.speech_synthesis.base import Speech
 from core.speech_synthesis.speaker import Speaker
 from core.streaming.outputs import LiveEvent, LivePacket
-from core.streaming.render_link import RenderLink
-from core.types import Word
 from tests.support.live_stage import rustle
-from tests.support.render_threads import RenderThreads
-
-VOICE = Voice("a", "A", "en-US", 16_000, "", True)
-SENTENCES = ("One two.", "And three.", "The last.")
-TEXT = " ".join(SENTENCES)
-
-
-class Speaking(Speaker):
-    """Where sessions are drawn: half a second for each sentence. spoken: texts begun."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, None)
-        self.spoken = 0
-
-    def speak(self, *request: Any) -> Iterator[Speech]:  # type: ignore[override]
-        self.spoken += 1
-        for number, sentence in enumerate(SENTENCES):
-            words = tuple(Word(word, 0.25 * i, 0.25 * (i + 1)) for i, word in enumerate(sentence.split()))
-            yield Speech(rustle(0.5, seed=number).astype("float32") / 32768, 16_000, sentence, words)
-
-
-class Here:
-    """A session and what draws it, in this process; all that they tell each other is pickled. It is a Line to itself."""
-
-    def __init__(self, settings: Settings, request: LiveRequest = LiveRequest()) -> None:  # noqa: B008 - frozen
-        self.request = request
-        self.link, self.speaking = RenderLink(), Speaking(settings)
-        self.speaker = RemoteSpeaker(settings, None, self.link)
-        self.threads = RenderThreads(self.link, wanted(request, settings).live)
-        self.threads.speech = lambda renderer: SpeechHost(
-            self.speaking, lambda number, n, piece: self.speaker.take(renderer, number, n, piece)
-        )
-        self.server = SessionServer(settings, self.link, self.threads, self.speaker, RateLimit(1000, "texts"), 100.0)
-
-    def begun(self, owner: str = "me") -> RemoteSession:
-        reply = self.server.open(owner, self.request, "an id", "a secret")
-        assert reply.error is None
-        session = RemoteSession(self, owner, self.request, "an id", "a secret", reply.value)
-        session.attach()
-        return session
-
-    def attach(self, owner: str, secret: str) -> Reply:
-        return pickled(self.server.attach(owner, secret))
-
-    def call(self, holder: int, name: str, *arguments: Any) -> Reply:
-        return pickled(self.server.call(holder, name, *pickled(arguments)))
-
-    def post(self, holder: int, name: str, *arguments: Any) -> None:
-        self.call(holder, name, *arguments)
-
-
-def pickled(value: Any) -> Any:
-    return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
-
-
-class At:
-    next_number = 0
+from tests.support.paths import ROOT
+from tests.support.session_elsewhere import SENTENCES, TEXT, VOICE, At, Here, until, wait_until
 
 
 @pytest.fixture
@@ -95,16 +37,6 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
     here = Here(Settings())
     yield here
     here.server.close()
-
-
-def until(session: RemoteSession, kind: str) -> list[LiveMessage]:
-    """All that comes up to an event, with it."""
-    messages: list[LiveMessage] = []
-    deadline = time.monotonic() + 20
-    while not any(isinstance(message, LiveEvent) and message.kind == kind for message in messages):
-        assert time.monotonic() < deadline
-        messages += session.produce(0.25)
-    return messages
 
 
 def sequences(messages: Sequence[LiveMessage]) -> list[int]:
@@ -129,6 +61,43 @@ def test_sound_goes_in_and_pieces_come_out_each_counted_once(here: Here) -> None
     assert seen == messages
     session.interrupt()
     assert session.generation == 1
+
+
+class SlowToAttach(Here):
+    """The answer to an `attach` waits."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.answered = threading.Event()
+        self.attached = threading.Event()
+        self.answered.set()
+
+    def attach(self, owner: str, secret: str) -> Reply:
+        reply = super().attach(owner, secret)
+        self.attached.set()
+        assert self.answered.wait(20)
+        return reply
+
+
+def test_what_an_earlier_connection_asks_for_while_a_later_one_takes_over_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are connected to the same process, and the earlier one asks all the time: its client is gone, and that was not noticed yet."""
+    monkeypatch.setattr(Speaker, "voices", lambda self: (VOICE,))
+    here = SlowToAttach(Settings())
+    try:
+        session = here.begun()
+        here.answered.clear()
+        here.attached.clear()
+        later = threading.Thread(target=session.attach)
+        later.start()
+        assert here.attached.wait(20)
+        assert session.produce(0.25) == []
+        here.answered.set()
+        later.join(20)
+        assert not session.closed
+        assert session.take(At(), Sound(rustle(0.6).tobytes()))
+        assert until(session, "speaking")
+    finally:
+        here.server.close()
 
 
 def test_it_is_held_by_one_at_a_time_and_missed_pieces_come_again(here: Here) -> None:
@@ -224,6 +193,14 @@ def test_packets_are_for_watchers_alone_and_key_frames_come_when_asked_for(here:
     away.server.close()
 
 
+def test_its_process_loads_nothing_that_draws_or_encodes() -> None:
+    """There is one for each session."""
+    program = "import core.service.shared.session_server, manager.kokoro, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert "core.streaming.live" in loaded
+    assert not {"av", "cv2", "PIL", "onnxruntime", "torch", "core.studio"} & set(loaded)
+
+
 def test_it_ends_when_nobody_comes_back(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     session = here.begun()
     assert not here.server.over
@@ -252,14 +229,17 @@ def test_one_that_takes_long_to_open_is_kept(here: Here, monkeypatch: pytest.Mon
         over.append(here.server.over)
 
     here.threads.refuse = slowly
-    reply = here.server.open("me", here.request, "an id", "a secret")
+    reply = here.open("me")
     assert reply.error is None
     assert [*over, here.server.over] == [False, False]
     wait_until(lambda: here.server.over)
 
 
 class Over:
-    """A Line to a session that is over by the time it is attached. Also the LiveSource that finds it."""
+    """A Line to a session that is over by the time it is attached. Also the LiveSource that finds it. n_found: how often."""
+
+    elsewhere = True
+    n_found = 0
 
     def attach(self, owner: str, secret: str) -> Reply:
         return Reply(None, as_values(UnknownLiveSession(30)), 0, 0, True, 0.0, ())
@@ -274,6 +254,7 @@ class Over:
         raise NotImplementedError
 
     def find(self, session_id: str, secret: str, owner: str) -> RemoteSession:
+        self.n_found += 1
         return RemoteSession(self, owner, LiveRequest(), session_id, secret, Begun("lite", {}, {}))
 
 
@@ -295,8 +276,15 @@ def test_one_that_is_found_and_ends_before_it_is_held_gives_its_place_back(monke
     asyncio.run(resumed())
 
 
-def wait_until(true: Any) -> None:
-    deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.02)
+def test_one_that_has_no_place_here_stays_with_whoever_holds_it_elsewhere() -> None:
+    studio: Any = None
+    peer: Any = None
+
+    async def resumed() -> None:
+        source = Over()
+        sessions = LiveSessions(studio, source, RateLimit(10, "starts"), total=0, each=1, longest_s=100.0)
+        with pytest.raises(TooMany):
+            await sessions.resume("an id", "a secret", "me", None, peer)
+        assert source.n_found == 0
+
+    asyncio.run(resumed())

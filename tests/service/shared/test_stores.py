@@ -82,6 +82,19 @@ def test_owners_take_turns_and_each_keeps_its_order(store: SqlJobStore) -> None:
     assert store.position("a1") == 0
 
 
+def test_a_job_is_not_overtaken_by_later_ones_of_its_owner(store: SqlJobStore) -> None:
+    for name, created_s in (("a1", 1.0), ("a2", 2.0)):
+        store.add(record(name, created_s=created_s), MANY)
+    claimed = []
+    for now_s in (3.0, 5.0, 7.0):
+        job = store.claim("w", now_s)
+        assert job is not None
+        claimed.append(job.id)
+        store.finish(job.id, "done", now_s + 1.0)
+        store.add(record(f"a{len(claimed) + 2}", created_s=now_s + 1.0), MANY)
+    assert claimed == ["a1", "a2", "a3"]
+
+
 def test_a_job_whose_process_dies_again_and_again_lets_others_go_first(store: SqlJobStore) -> None:
     for name in ("a", "b"):
         store.add(record(name), MANY)

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 
 from core.engines.capabilities import DITTO, LITE
+from core.request import RenderOptions
 from core.service.clip_stills import still_path
 from core.service.job_views import JobView
 from core.service.service import Service
-from core.types import RenderOptions
 from core.web.pages.tabs.clip import ClipInputs, is_moving
 from core.web.pages.tabs.common import Context, person_of
 from tests.support.clip_files import clip_file

@@ -102,9 +102,16 @@ def test_the_dialog_offers_what_is_promised(tab: Tab) -> None:
     assert {".heic", ".avif"} <= set(chooser.value.element.get_attribute("accept").split(","))
 
 
-def test_another_kind_is_refused_at_once(tab: Tab, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("language", "said"), [("en-US", "is neither a photo nor a recording"), ("de-DE", "ist weder ein Foto noch")])
+def test_another_kind_is_refused_at_once_in_plain_words(browser: object, server: Server, tmp_path: Path, language: str, said: str) -> None:
+    tab = Tab(browser, server, locale=language)
     letter = tmp_path / "letter.pdf"
     letter.write_bytes(b"%PDF-1.7 " + bytes(5000))
-    tab.page.locator("#th-speech input[type=file]").first.set_input_files(letter)
-    tab.page.locator(".toast-body").first.wait_for(timeout=10_000)
-    tab.give(photo=None)
+    for component in ("#th-photo", "#th-speech"):
+        tab.page.locator(f"{component} input[type=file]").first.set_input_files(letter)
+        tab.page.locator("[data-testid=toast-text]", has_text=f"letter.pdf {said}").first.wait_for(timeout=10_000)
+        assert "HTTP" not in tab.page.locator("[data-testid=toast-text]").first.inner_text()
+        tab.page.get_by_test_id("toast-close").first.click()
+        tab.page.get_by_test_id("toast-body").first.wait_for(state="detached", timeout=10_000)
+    tab.give()
+    tab.context.close()

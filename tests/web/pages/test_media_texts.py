@@ -19,8 +19,8 @@ from core.media.image import load_image
 from core.notices import CODES, notice, read_notice
 from core.provenance.mark_reading import read_mark
 from core.provenance.reading import read_all
+from core.request import Controls, RenderOptions
 from core.settings import Settings
-from core.types import Controls, RenderOptions
 from core.web.pages.error_texts import sentence, warning
 from core.web.pages.language import LANGUAGES
 from core.web.pages.tabs.detect import detected_html

@@ -16,9 +16,9 @@
   const ours = (node) => node.closest?.(`${PERSONS}, ${PICTURES}, #th-speech, #th-stream-speech`);
   const ending = (name) => name.slice(name.lastIndexOf('.') + 1).toLowerCase();
 
-  // The same bytes under the kind that the component asks for; others are left for Gradio to refuse.
+  // The same bytes under the kind that the component asks for. Gradio would refuse others with a list of MIME types, in English.
   function named(file, kind) {
-    if (file.type.startsWith(`${TYPES[kind]}/`) || !KINDS[kind].includes(ending(file.name))) return file;
+    if (file.type.startsWith(`${TYPES[kind]}/`)) return file;
     return new File([file], file.name, { type: `${TYPES[kind]}/${ending(file.name)}` });
   }
 

@@ -61,7 +61,7 @@
     }
 
     const placeOf = (n) => words.place.replace('{name}', words.points[n])
-      .replace('{x}', (100 * points[n][0]).toFixed(1)).replace('{y}', (100 * points[n][1]).toFixed(1));
+      .replace('{x}', window.talkingHeadFixed(100 * points[n][0], 1)).replace('{y}', window.talkingHeadFixed(100 * points[n][1], 1));
 
     function choose(n) {
       chosen = n;
@@ -113,8 +113,7 @@
     image.src = photo.src;
     stage.querySelector('svg').setAttribute('viewBox', '0 0 100 100');
     stage.querySelector('svg').setAttribute('preserveAspectRatio', 'none');
-    document.querySelector('.gradio-container .contain').append(dialog); // where rules for narrow windows reach it
-    dialog.showModal();
+    window.talkingHeadPart.show(dialog);
     handles[0].focus();
   }
 

@@ -7,6 +7,10 @@ window.talkingHeadPart ||= {
     this.chosen = value || '1:1';
     for (const each of this.redraw) each();
   },
+  show(dialog) { // within what Gradio calls the content: there alone do rules for narrow windows reach it (style.py)
+    document.querySelector('.gradio-container .contain').append(dialog);
+    dialog.showModal();
+  },
 };
 
 {
@@ -140,9 +144,8 @@ window.talkingHeadPart ||= {
     use.className = 'th-part-use';
     image.draggable = false;
     image.src = photo.src;
-    document.querySelector('.gradio-container').append(dialog);
+    window.talkingHeadPart.show(dialog);
     show(part);
-    dialog.showModal();
     frame.focus();
   }
 

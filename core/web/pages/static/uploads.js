@@ -1,10 +1,11 @@
-// Uploads with their bytes and the time left: Gradio sends them without telling how far they are.
+// Uploads with their bytes and the time left: Gradio sends them without telling how far they are. Where one fails, the visitor reads what the
+// server says of it and no more: Gradio would put a number of HTTP, or words in English, before it.
 
 {
   const words = element.querySelector('[data-language]').dataset;
   const TOLD_MS = 400; // what is done sooner is not told
   const plain = window.fetch.bind(window);
-  const mib = (bytes) => (bytes / 2 ** 20).toFixed(1);
+  const mib = (bytes) => window.talkingHeadFixed(bytes / 2 ** 20, 1);
 
   function line() {
     const shown = document.createElement('div');
@@ -15,7 +16,7 @@
   }
 
   function send(address, options) {
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       const request = new XMLHttpRequest(), shown = line(), began = performance.now();
       request.open('POST', address);
       request.withCredentials = true;
@@ -29,8 +30,13 @@
         shown.lastChild.max = total;
         shown.lastChild.value = loaded;
       });
-      request.addEventListener('load', () => resolve(new Response(request.responseText, { status: request.status })));
-      for (const end of ['error', 'abort', 'timeout']) request.addEventListener(end, () => reject(new TypeError(words.uploadBroken)));
+      const failed = (said) => resolve({ ok: true, json: () => Promise.reject(new Error(said)) }); // Gradio shows what reading throws as it is
+      request.addEventListener('load', () => {
+        const answer = new Response(request.responseText, { status: request.status });
+        if (answer.ok) resolve(answer);
+        else failed(request.responseText);
+      });
+      for (const end of ['error', 'abort', 'timeout']) request.addEventListener(end, () => failed(words.uploadBroken));
       request.addEventListener('loadend', () => shown.remove());
       request.send(options.body);
     });

@@ -11,10 +11,10 @@ from typing import Any
 import gradio as gr
 
 from core.errors import InputError
+from core.request import RenderOptions
 from core.service.face_previews import PhotoPreview
 from core.service.sent_pictures import square_file
 from core.service.threads import on_thread
-from core.types import RenderOptions
 from core.web.pages.error_texts import sentence
 from core.web.pages.html import error_html
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded

@@ -10,8 +10,8 @@ import gradio as gr
 
 from core.errors import AvatarError
 from core.media.sniff import is_video_file
+from core.request import RenderOptions
 from core.studio import Studio
-from core.types import RenderOptions
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.tabs.controls import honoured_controls
 from core.web.pages.tabs.person import PersonInputs

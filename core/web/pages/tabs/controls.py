@@ -13,8 +13,8 @@ from core.engines.capabilities import CAPABILITIES, DITTO, LITE
 from core.errors import EngineUnavailable, OptionError
 from core.options import EMOTION_NAMES, PRESETS
 from core.picture_options import ASPECTS
+from core.request import CONTROL_RANGES, Controls, RenderOptions
 from core.studio import Studio
-from core.types import CONTROL_RANGES, Controls, RenderOptions
 from core.web.pages.html import note_html
 from core.web.pages.tabs.background import BackgroundInputs, background_inputs
 from core.web.pages.tabs.common import Context

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import gradio as gr
 
+from core.request import RenderOptions
 from core.service.options import whole_number
-from core.types import RenderOptions
 from core.web.pages.error_texts import sentence
 from core.web.pages.html import error_html, note_html, plain_html
 from core.web.pages.player_html import player_html

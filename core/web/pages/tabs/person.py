@@ -11,10 +11,10 @@ import gradio as gr
 
 from core.errors import AvatarError, OptionError
 from core.hand_landmarks import HandLandmarks
+from core.request import Avatar, Framing
 from core.service import options as named_options
 from core.service.avatars import AvatarService
 from core.service.face_previews import PhotoPreview
-from core.types import Avatar, Framing
 from core.web.pages.hand_html import hand_html
 from core.web.pages.html import Choice, cards_html, preview_html
 from core.web.pages.part_html import part_html

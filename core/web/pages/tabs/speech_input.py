@@ -10,9 +10,9 @@ from typing import Any
 import gradio as gr
 
 from core.errors import Cancelled
+from core.request import MAX_TRANSCRIPT_CHARS
 from core.speech_recognition import sphinx
 from core.speech_synthesis.base import MAX_SPEED, MIN_SPEED
-from core.types import MAX_TRANSCRIPT_CHARS
 from core.web.pages.client_jobs import while_asked_for
 from core.web.pages.error_texts import sentence
 from core.web.pages.html import error_html, note_html, plain_html
