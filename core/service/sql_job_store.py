@@ -24,6 +24,13 @@ _JSON = ("request", "result", "error")
 _BOOLEAN = ("kept", "cancel_requested")
 _BACK = "UPDATE jobs SET state = 'queued', stage = 'queued', worker = '', done = 0, total = 0, animating_s = 0, result = 'null'"
 _UNENDED = "state IN ('queued', 'running')"
+_WITH_TURNS = """jobs JOIN (
+    SELECT waiting.owner AS of_owner, count(CASE WHEN other.state = 'running' THEN 1 END) AS running,
+        count(CASE WHEN other.started_s > waiting.since_s THEN 1 END) AS overtook
+    FROM (SELECT owner, min(created_s) AS since_s FROM jobs WHERE state = 'queued' GROUP BY owner) AS waiting
+    JOIN jobs AS other ON other.owner = waiting.owner GROUP BY waiting.owner
+) AS turns ON turns.of_owner = jobs.owner"""
+"""Jobs, with how many of their owner's run and have been started since one of them waits: counted once for each owner."""
 
 
 class Rows(Protocol):
@@ -134,12 +141,8 @@ class SqlJobStore(abc.ABC):
     @staticmethod
     def _first(db: Database, worker: str, number: int) -> list[JobRecord]:
         """Those of its queue that come first: owners take turns, and each one's jobs come in the order in which they were asked for."""
-        running = "(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.state = 'running')"
-        waits_since = "(SELECT min(first.created_s) FROM jobs AS first WHERE first.owner = jobs.owner AND first.state = 'queued')"
-        overtook = f"(SELECT count(*) FROM jobs AS other WHERE other.owner = jobs.owner AND other.started_s > {waits_since})"
-        given_up = f"attempts / {ATTEMPTS_IN_PLACE}"
-        order = f"ORDER BY {running}, {given_up}, {overtook}, number LIMIT ?"
-        return _records(db, f"state = 'queued' AND pinned_to IN ('', ?) {order}", worker, number)
+        order = f"ORDER BY running, attempts / {ATTEMPTS_IN_PLACE}, overtook, number LIMIT ?"
+        return _records(db, f"state = 'queued' AND pinned_to IN ('', ?) {order}", worker, number, source=_WITH_TURNS)
 
     def progress(self, job_id: str, stage: str, done: int, total: int, animating_s: float, now_s: float) -> None:
         values = (stage, done, total, animating_s, now_s, job_id)
@@ -235,8 +238,8 @@ def _one(db: Database, where: str, *values: Any) -> JobRecord | None:
     return next(iter(_records(db, where, *values)), None)
 
 
-def _records(db: Database, where: str, *values: Any) -> list[JobRecord]:
-    rows = db.execute(f"SELECT {', '.join(NAMES)} FROM jobs WHERE {where}", values).fetchall()  # noqa: S608 - all conditions are ours
+def _records(db: Database, where: str, *values: Any, source: str = "jobs") -> list[JobRecord]:
+    rows = db.execute(f"SELECT {', '.join(NAMES)} FROM {source} WHERE {where}", values).fetchall()  # noqa: S608 - all conditions are ours
     return [_record(row) for row in rows]
 
 
