@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -60,6 +61,43 @@ def test_sound_goes_in_and_pieces_come_out_each_counted_once(here: Here) -> None
     assert seen == messages
     session.interrupt()
     assert session.generation == 1
+
+
+class SlowToAttach(Here):
+    """The answer to an `attach` waits."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.answered = threading.Event()
+        self.attached = threading.Event()
+        self.answered.set()
+
+    def attach(self, owner: str, secret: str) -> Reply:
+        reply = super().attach(owner, secret)
+        self.attached.set()
+        assert self.answered.wait(20)
+        return reply
+
+
+def test_what_an_earlier_connection_asks_for_while_a_later_one_takes_over_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are connected to the same process, and the earlier one asks all the time: its client is gone, and that was not noticed yet."""
+    monkeypatch.setattr(Speaker, "voices", lambda self: (VOICE,))
+    here = SlowToAttach(Settings())
+    try:
+        session = here.begun()
+        here.answered.clear()
+        here.attached.clear()
+        later = threading.Thread(target=session.attach)
+        later.start()
+        assert here.attached.wait(20)
+        assert session.produce(0.25) == []
+        here.answered.set()
+        later.join(20)
+        assert not session.closed
+        assert session.take(At(), Sound(rustle(0.6).tobytes()))
+        assert until(session, "speaking")
+    finally:
+        here.server.close()
 
 
 def test_it_is_held_by_one_at_a_time_and_missed_pieces_come_again(here: Here) -> None:
