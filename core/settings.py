@@ -131,7 +131,7 @@ class Settings(BaseSettings):
         default=(), description="TURN servers, with commas, such as turns:turn.example.org:443?transport=tcp; the server uses the first"
     )
     turn_secret: SecretStr | None = Field(
-        default=None, description="Shared with them (coturn: static-auth-secret): names for a day are made"
+        default=None, description="Shared with them (coturn: static-auth-secret): names are made that end when a session must"
     )
     turn_username: str = Field(default="", max_length=200, description="Instead of the secret: a name, which every client is told")
     turn_password: SecretStr | None = Field(default=None, description="Its password, which every client is told")

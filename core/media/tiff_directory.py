@@ -8,7 +8,7 @@ from typing import IO
 import numpy as np
 from PIL import TiffImagePlugin
 
-MOST_ENTRIES, MOST_NUMBERS = 2**16, 2**19
+MOST_ENTRIES, MOST_NUMBERS = 2**16, 2**17
 """Of one directory: entries, and numbers in all of them. One strip for each row, or tiles of 16 pixels, are far from that."""
 _SHARED = 2
 """How often the bytes of a file may be named: some writers let both resolutions be the same number."""

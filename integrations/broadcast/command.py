@@ -33,7 +33,8 @@ _BITS = re.compile(r"(\d+(?:\.\d+)?)([kM]?)")
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = OneLineParser(prog="python -m integrations.broadcast", description="A live session as a stream or a camera.")
     parser.add_argument(
-        "--to", action="append", required=True, metavar="WHERE", help="rtmp://HOST/APPLICATION/KEY, rtmps://…, or /dev/videoN (repeat)"
+        "--to", action="append", required=True, type=_place, metavar="WHERE",
+        help="rtmp://HOST/APPLICATION/KEY, rtmps://…, /dev/videoN, or @FILE with one of them (repeat)",
     )
     person = parser.add_argument_group("person", "one of --source and --server").add_mutually_exclusive_group(required=True)
     person.add_argument("--source", type=Path, metavar="FILE", help="photo or video; the session runs here")
@@ -71,6 +72,16 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     if not 32_000 <= arguments.audio_bitrate <= 320_000:
         parser.error("--audio_bitrate must be 32k to 320k")
     return arguments
+
+
+def _place(text: str) -> str:
+    """What stands in a file is seen by nobody who lists the processes of the machine."""
+    if not text.startswith("@"):
+        return text
+    try:
+        return Path(text[1:]).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"{text[1:]} cannot be read ({getattr(error, 'strerror', None) or 'no text'})") from None
 
 
 def bits(text: str) -> int:

@@ -13,8 +13,8 @@ from core.service.peer_connections import IceServer
 from core.settings import Settings
 from integrations.webrtc.offers import Scope
 
-LASTS_S = 24 * 3600
-"""How long a name for TURN is good: the longest session, and more."""
+SPARE_S = 600
+"""How long a name for TURN is good after the longest session would be over: until then a relay asks for it again and again."""
 
 
 class IceServers:
@@ -47,7 +47,7 @@ class IceServers:
         told = self._settings
         if told.turn_secret is not None:
             whose = hashlib.sha256(who.encode()).hexdigest()[:12]
-            name = f"{int(time.time()) + LASTS_S}:{whose}"
+            name = f"{int(time.time() + told.max_live_s) + SPARE_S}:{whose}"
             code = hmac.new(told.turn_secret.get_secret_value().encode(), name.encode(), hashlib.sha1).digest()
             return name, base64.b64encode(code).decode()
         return told.turn_username, "" if told.turn_password is None else told.turn_password.get_secret_value()

@@ -58,6 +58,7 @@ class RemoteSession(HeldSession):
         self._line = line
         self.engine, self.metadata, self.about = begun.engine, begun.metadata, dict(begun.about)
         self._holder = self._received = self._generation = 0
+        self._attaching = 0
         self._closed = self._left = False
         self._buffered_s = 0.0
         self._flows = False  # the person speaks of what is sent now
@@ -92,10 +93,18 @@ class RemoteSession(HeldSession):
         return self._buffered_s
 
     def attach(self) -> None:
-        reply = self._line.attach(self.owner, self.secret)
-        if reply.error is not None:
-            raise as_exception(reply.error)
-        self._holder = reply.value[0]
+        """Connections of this process may follow one another: what an earlier one asks for meanwhile is answered as if it were over."""
+        with self._lock:
+            self._attaching += 1
+        try:
+            reply = self._line.attach(self.owner, self.secret)
+            if reply.error is not None:
+                raise as_exception(reply.error)
+            with self._lock:
+                self._holder = max(self._holder, reply.value[0])
+        finally:
+            with self._lock:
+                self._attaching -= 1
         self._heed(reply)
 
     def produce(self, timeout_s: float) -> list[LiveMessage]:
@@ -175,7 +184,11 @@ class RemoteSession(HeldSession):
         return max(0.0, self._buffered_s - SPOKEN_NEXT_S) if self._flows else 0.0
 
     def _call(self, name: str, *arguments: Any) -> Any:
-        reply = self._line.call(self._holder, name, *arguments)
+        holder = self._holder
+        reply = self._line.call(holder, name, *arguments)
+        with self._lock:
+            if reply.closed and (self._attaching or holder != self._holder):
+                return None
         self._heed(reply)
         if reply.error is not None:
             raise as_exception(reply.error)

@@ -100,7 +100,8 @@ class SessionServer:
         with self._lock:
             self._holder += 1
             self._heard_s = time.monotonic()
-            return self._reply(session, (self._holder, Begun(session.engine, dict(session.metadata), session.about), session.request))
+            holder = self._holder
+        return self._reply(session, (holder, Begun(session.engine, dict(session.metadata), session.about), session.request))
 
     def call(self, holder: int, name: str, *arguments: Any) -> Reply:
         """One of `calls`, by whoever holds the session; for others it is over."""
@@ -184,7 +185,8 @@ class SessionServer:
             self._notes.append((key, report))
 
     def _reply(self, session: ResumableSession, value: Any) -> Reply:
-        notes, self._notes = self._notes, []
+        with self._lock:
+            notes, self._notes = self._notes, []
         return Reply(value, None, session.received, session.generation, session.closed, session.buffered_s, notes)
 
 

@@ -368,6 +368,8 @@ GERMAN = Texts(
         "too_many": "Zu viel auf einmal. Versuche es in {retry_after_s} s noch einmal.",
         "no_streams": "Dieser Server erzeugt nicht selbst und kann nichts zeigen, während es entsteht. Erzeuge stattdessen ein Video.",
         "files_away": "Der gemeinsame Dateispeicher antwortet nicht. Versuche es in einer Minute noch einmal; Begonnenes geht weiter.",
+        "shared_file_name": "Die Datei {name} passt nicht in den gemeinsamen Speicher. Nimm Buchstaben, Ziffern, Punkte und Striche.",
+        "shared_file_large": "Eine Datei im gemeinsamen Speicher hat {nbytes} Bytes, mehr als die {most}, die dieser Server nimmt.",
         "jobs_away": "Die Datenbank der Aufträge antwortet nicht. Versuche es in einer Minute noch einmal; begonnene Videos gehen weiter.",
         "no_renderer": "Zurzeit zeichnet kein Rechner Live-Sitzungen. Versuche es in einer Minute noch einmal.",
         "stopping": "Der Dienst wird angehalten; ein angefangenes Video geht danach weiter. Versuche es in einer Minute noch einmal.",

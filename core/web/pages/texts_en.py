@@ -364,6 +364,8 @@ ENGLISH = Texts(
         "too_many": "Too much at once. Try again in {retry_after_s} s.",
         "no_streams": "This server takes videos for others, and cannot show them while they are made. Make a video instead.",
         "files_away": "The shared store of files does not answer. Try again in a minute; videos under way go on.",
+        "shared_file_name": "The file {name} cannot be kept in the shared store. Name it with letters, digits, dots and dashes.",
+        "shared_file_large": "A file in the shared store has {nbytes} bytes, and this server takes {most}. Its operator can change that.",
         "jobs_away": "The database of jobs does not answer. Try again in a minute; videos under way go on.",
         "no_renderer": "No machine renders live sessions now. Try again in a minute.",
         "stopping": "The service is stopping; a video under way goes on when it is back. Try again in a minute.",

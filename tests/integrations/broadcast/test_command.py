@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from core.studio import Studio
-from integrations.broadcast.command import bits, main
+from integrations.broadcast.command import bits, main, parse_arguments
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 from tests.support.ports import free_port
 from tests.support.rtmp_server import listening, read
@@ -129,6 +129,7 @@ def test_what_is_wrong_is_said_in_a_line(arguments: list[str], said: str, capfd:
         (["--to", "rtmp://a/b/c", "--source", "a.png", "--pcm", "--rate", "1"], "--rate is 1"),
         (["--to", "rtmp://a/b/c", "--source", "a.png", "--video_bitrate", "1k"], "100k to 50M"),
         (["--to", "rtmp://a/b/c", "--source", "a.png", "--video_bitrate", "fast"], "no number of bits"),
+        (["--to", "@/nowhere/at/all", "--source", "a.png"], "/nowhere/at/all cannot be read (No such file or directory)"),
     ],
 )
 def test_arguments_that_do_not_fit(arguments: list[str], said: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -136,6 +137,12 @@ def test_arguments_that_do_not_fit(arguments: list[str], said: str, capfd: pytes
         main(arguments)
     assert ended.value.code == 2
     assert said in capfd.readouterr().err
+
+
+def test_where_to_may_stand_in_a_file(tmp_path: Path) -> None:
+    """The key of a stream on the command line is seen by all who list processes."""
+    (tmp_path / "key").write_text("rtmps://host.example/live/hidden\n")
+    assert parse_arguments(["--to", f"@{tmp_path / 'key'}", "--source", "a.png"]).to == ["rtmps://host.example/live/hidden"]
 
 
 def test_bits_are_written_as_people_write_them() -> None:

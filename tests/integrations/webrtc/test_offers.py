@@ -10,7 +10,7 @@ import pytest
 
 from core.service.errors import Malformed
 from core.settings import Settings
-from integrations.webrtc.ice_servers import LASTS_S, IceServers
+from integrations.webrtc.ice_servers import SPARE_S, IceServers
 from integrations.webrtc.offers import MAX_CANDIDATES, read_fragment, read_offer, usable
 
 pytestmark = pytest.mark.slow
@@ -81,10 +81,10 @@ def test_names_for_turn_end_and_are_each_owners_own(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("time.time", lambda: 1_000_000.0)
     monkeypatch.setenv("TALKING_HEAD_TURN_URLS", "turn:a.example:3478,turns:a.example:443?transport=tcp")
     monkeypatch.setenv("TALKING_HEAD_TURN_SECRET", "shared")
-    servers = IceServers(Settings(stun_url="stun:a.example:3478"))
+    servers = IceServers(Settings(stun_url="stun:a.example:3478", max_live_s=600.0))
     stun, turn, turns = servers.of("key:ada")
     assert (stun.url, stun.username, turns.url) == ("stun:a.example:3478", "", "turns:a.example:443?transport=tcp")
-    assert turn.username.startswith(f"{1_000_000 + LASTS_S}:")
+    assert turn.username.startswith(f"{1_000_600 + SPARE_S}:")
     assert "ada" not in turn.username
     code = hmac.new(b"shared", turn.username.encode(), hashlib.sha1).digest()
     assert turn.credential == base64.b64encode(code).decode()
