@@ -24,7 +24,7 @@ from core.media.segments import StreamPlace
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.cold_start_optimization import Engines, EngineSource
 from core.optimization.shared_folder import SharedFolder
-from core.option_checks import check_live_options, check_stream_options
+from core.option_checks import check_live_options, check_speech_options, check_stream_options
 from core.provenance.signing import open_signer
 from core.request import Avatar, Controls, Framing, RenderOptions, Request
 from core.result_reuse import ResultReuse
@@ -38,7 +38,7 @@ from core.streaming.outputs import LiveOptions
 from core.streaming.recording import SegmentStream
 from core.streaming.spool import SpoolRoom, open_spool_file
 from core.types import Frame, Source
-from core.video_generation import VideoGenerator, check_captions, check_transcript
+from core.video_generation import VideoGenerator
 
 T = TypeVar("T")
 __all__ = ["ENGINE_NAMES", "EngineSource", "Studio", "open_studio"]
@@ -109,8 +109,7 @@ class Studio:
 
         keep: where the whole video is written besides, by the end of its job; its folder exists.
         """
-        check_captions(request)
-        check_transcript(request)
+        check_speech_options(request.options, request.audio)
         check_stream_options(request.options)
         kept = None if keep is None else KeptStream(keep, None if self._signer is None else self._signer.sign)
         owner, checked = request.owner, [(self._videos.checked(request), request.audio)]

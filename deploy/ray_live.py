@@ -52,6 +52,8 @@ class RayLiveSessions:
     ingress began them.
     """
 
+    elsewhere = True
+
     def __init__(self, settings: Settings, renderers: Renderers) -> None:
         self._settings = Settings.model_construct(**{name: getattr(settings, name) for name in Settings.model_fields})
         self._renderers = renderers

@@ -117,7 +117,8 @@ class SharedAvatars:
         """
         if time.monotonic() - self._swept_s < SWEPT_S:
             return
-        self._swept_s, now_s = time.monotonic(), time.time()
+        self._swept_s, begun_s = time.monotonic(), time.time()
+        now_s = self._folder.store.now_s()
         stored: dict[str, _Stored] = defaultdict(_Stored)
         for one in self._folder.list():
             entry, _, file = one.name.rpartition("/")
@@ -135,7 +136,7 @@ class SharedAvatars:
         for path in self._here.subfolder("avatars").glob(f"*/*/{STAMP}"):
             with contextlib.suppress(OSError):
                 known = stored.get(_name(path.parent))
-                if (known is None or not known.marked) and path.stat().st_mtime < now_s:
+                if (known is None or not known.marked) and path.stat().st_mtime < begun_s:
                     self._remove(path.parent)
 
     def _settle(self, entry: Path, stored: dict[str, StoredFile]) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from core.errors import OutputError
+
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}){0,3}")
 
 
@@ -36,8 +38,8 @@ class ObjectStore(Protocol):
         """In one step: readers see all of it, or what was there before."""
 
     def get(self, key: str, max_bytes: int) -> Iterator[bytes] | None:
-        """In pieces, all of one version; None where there is none. Raises BusyError also where it changes meanwhile, ValueError where it is
-        larger than max_bytes.
+        """In pieces, all of one version; None where there is none. Raises BusyError also where it changes meanwhile, EngineUnavailable with
+        the code "shared_file_large" where it is larger than max_bytes.
         """
 
     def now_s(self) -> float:
@@ -51,7 +53,8 @@ class ObjectStore(Protocol):
 
 
 class SharedFolder:
-    """Names are "folder/file" or deeper, of our own making: letters, digits, dots, dashes. Raises as `ObjectStore`. Thread-safe.
+    """Names are "folder/file" or deeper, of our own making: letters, digits, dots, dashes. Raises as `ObjectStore`, and for other names
+    OutputError with the code "shared_file_name". Thread-safe.
 
     max_bytes: of one file that is fetched.
     """
@@ -120,7 +123,10 @@ class SharedFolder:
 
     def _key(self, name: str) -> str:
         if not _NAME.fullmatch(name):
-            raise ValueError(f"{name[:100]!r} is no name of ours")
+            raise OutputError(
+                f"The file {name[:100]!r} cannot be kept in the shared store of files.",
+                "Name it with at most 200 letters, digits, dots and dashes.", code="shared_file_name", parameters={"name": name[:100]},
+            )  # fmt: skip
         return f"{self._prefix}/{name}"
 
     @contextlib.contextmanager

@@ -277,9 +277,11 @@ class JobRunner:
     ) -> None:
         now_s = time.time()
         self._store.finish(record.id, state, now_s, result, error)
-        self._on_end(dataclasses.replace(record, state=state, ended_s=now_s, result=result, error=error))
-        self._topics.publish(job_topic(record.id))
-        self._topics.publish(owner_topic(record.owner))
+        try:
+            self._on_end(dataclasses.replace(record, state=state, ended_s=now_s, result=result, error=error))
+        finally:  # it is recorded: whoever watches is told, whatever becomes of the rest
+            self._topics.publish(job_topic(record.id))
+            self._topics.publish(owner_topic(record.owner))
 
     def _noted(self, record: JobRecord) -> None:
         try:

@@ -54,7 +54,9 @@ class JobUpkeep:
         self._topics.publish(owner_topic(owner))
 
     def sweep(self) -> None:
-        """Forgets what ended long ago, what lost its file, and the oldest of an owner who has too many; and files that belong to no job."""
+        """Forgets what ended long ago, what nobody waits for, what lost its file, and the oldest of an owner who has too many; and files
+        that belong to no job.
+        """
         now_s, owners = time.time(), dict[str, int]()
         gone = []
         records = self._store.find()
@@ -62,7 +64,7 @@ class JobUpkeep:
             if not record.ended:
                 continue
             owners[record.owner] = owners.get(record.owner, 0) + 1
-            if self.lost(record) or now_s - _since_s(record) > self._ttl_s or owners[record.owner] > MAX_PER_OWNER:
+            if unwanted(record) or self.lost(record) or now_s - _since_s(record) > self._ttl_s or owners[record.owner] > MAX_PER_OWNER:
                 gone.append(record)
         self.remove(gone)
         self._tell_owners(gone)
@@ -85,6 +87,11 @@ class JobUpkeep:
     def _tell_owners(self, records: list[JobRecord]) -> None:
         for owner in {record.owner for record in records}:
             self._topics.publish(owner_topic(owner))
+
+
+def unwanted(record: JobRecord) -> bool:
+    """Whether nobody waits for it any longer, once it has ended."""
+    return record.cancel_requested and not record.kept
 
 
 def _since_s(record: JobRecord) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import re
 import secrets
 import time
@@ -24,7 +25,7 @@ from core.service.job_retries import when_files_answer
 from core.service.job_runner import JobRunner, Running
 from core.service.job_store import Admission, JobKind, JobRecord, JobState, JobStore
 from core.service.job_topics import QUEUE, cancel_topic, job_topic, owner_topic
-from core.service.job_upkeep import JobUpkeep
+from core.service.job_upkeep import JobUpkeep, unwanted
 from core.service.job_views import PROLONGED, JobView, view_of
 from core.service.job_watch import JobWatch
 from core.service.leases import made_room
@@ -33,6 +34,8 @@ from core.service.outputs import OutputFolder
 from core.service.remote_streams import RemoteStream, StreamMakers
 from core.service.topics import Topics
 from core.service.worker_liveness import WorkerLiveness
+
+logger = logging.getLogger(__name__)
 
 _ID = re.compile(r"[\w-]{1,100}", re.ASCII)
 LAST_LOOK_S = 2.0
@@ -320,12 +323,15 @@ class Jobs:
         self._handles.fail(record.id, view_of(record, 0).error or Cancelled("The job was cancelled.", code="cancelled"))
         if record.state != "done" and record.output:
             self._outputs.discard(Path(record.output))
-        now = self._store.get(record.id)
-        if now is None or (now.cancel_requested and not now.kept):
-            self._upkeep.remove([record])
-        if record.state == "done" and record.output:
-            self._upkeep.make_room()
         self._told_end(record)
+        try:
+            now = self._store.get(record.id)
+            if now is None or unwanted(now):
+                self._upkeep.remove([record])
+            if record.state == "done" and record.output:
+                self._upkeep.make_room()
+        except BusyError as error:  # the store went away since the end was recorded: `sweep` makes up for it
+            logger.warning("of a job that has ended not all was tidied up: %s", error)
 
     def _let_go(self, record: JobRecord) -> None:
         """Of a job that was not accepted. What the shared store has of it goes with the next look (`forget_all_but`)."""

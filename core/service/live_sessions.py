@@ -111,10 +111,16 @@ class LiveSessions:
 
     async def _found(self, session_id: str, secret: str, owner: str) -> HeldSession:
         """The same, begun in any process."""
-        if session_id not in self._sessions:
-            session = await anyio.to_thread.run_sync(self._source.find, session_id, secret, owner, limiter=self.threads)
-            if session is not None and session_id not in self._sessions:
-                self._places.take(owner)
+        if session_id not in self._sessions and self._source.elsewhere:
+            self._places.take(owner)  # first: whoever holds it elsewhere keeps it where there is no place here
+            try:
+                session = await anyio.to_thread.run_sync(self._source.find, session_id, secret, owner, limiter=self.threads)
+            except BaseException:
+                self._places.give_back(owner)
+                raise
+            if session is None or session_id in self._sessions:
+                self._places.give_back(owner)
+            else:
                 self._sessions[session_id] = session
                 self._expire(session)  # unless it is attached: its client may be gone again, or it may be over
         return self.find(session_id, secret, owner)

@@ -22,13 +22,17 @@ PACKETS = LiveOptions(output="packets", lead_s=0.0, jitter_s=0.04, stats_every_s
 
 
 class LiveSource(Protocol):
-    """Both are called on threads."""
+    """Both methods are called on threads. elsewhere: sessions may have been begun by other processes of the service."""
+
+    elsewhere: bool
 
     def open(self, token: str, owner: str, request: LiveRequest) -> HeldSession:
         """A new session on an avatar of the owner. Raises AvatarError, InputError, EngineUnavailable, BusyError, TooMany."""
 
     def find(self, session_id: str, secret: str, owner: str) -> HeldSession | None:
-        """One that another process of the service has begun; None where there is none, or it is another's."""
+        """One that another process of the service has begun, taken from whoever holds it there; None where there is none, or it is
+        another's.
+        """
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,6 +56,8 @@ def wanted(request: LiveRequest, settings: Settings) -> Wanted:
 
 class StudioSource:
     """Sessions of this process, which nobody else has begun. says: how often an owner may have a text said."""
+
+    elsewhere = False
 
     def __init__(self, studio: Studio, speaker: Speaker, settings: Settings, says: RateLimit) -> None:
         self._studio, self._speaker, self._settings, self._says = studio, speaker, settings, says

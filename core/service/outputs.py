@@ -204,11 +204,29 @@ class OutputFolder:
         if self.shared is None or not _VIDEO_FOLDER.fullmatch(path.parent.name):
             return False
         try:
-            here = self.shared.fetch(f"{path.parent.name}/{path.name}", path)
+            with self._held(path.parent):
+                here = self.shared.fetch(f"{path.parent.name}/{path.name}", path)
         except OSError as error:
             raise self._unusable(error) from error
         self.trim()
         return here
+
+    @contextlib.contextmanager
+    def _held(self, folder: Path) -> Iterator[None]:
+        """The folder is there, and no process makes room with it until the block ends; left empty, it goes."""
+        while True:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                lease = Lease(folder)
+                break
+            except FileNotFoundError:  # another process made room with it in this moment
+                continue
+        with lease:
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
 
     def may_be_had(self, video: Path) -> bool:
         """Whether a finished video is here, or can be where it is looked for in the shared store."""

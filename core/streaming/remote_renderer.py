@@ -28,6 +28,8 @@ OPEN_S = 60.0
 ATTEMPTS = 8
 """Renderers that are tried one after the other."""
 BETWEEN_S = 0.1
+MOST_LOST = 3
+"""Renderers that a session may lose without having shown a frame of them: it may be what ends them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +73,8 @@ class RemoteRenderer(LiveRenderer):
         self._idle_left = 0
         self._n_frames = self._index = self._sound_end = 0
         self._sound: deque[Samples] = deque(maxlen=-(-PREROLL // self._samples))
-        self.n_lost = 0
-        """Renderers that were lost so far."""
+        self.n_lost = self._lost_in_vain = 0
+        """Renderers that were lost so far; and of those since a frame was encoded last."""
         self.facts = self._before = self._opened()
 
     # ---- controls
@@ -184,6 +186,7 @@ class RemoteRenderer(LiveRenderer):
 
     def _settle(self, shown: int) -> None:
         """The frame is encoded, and those before it are never wanted."""
+        self._lost_in_vain = 0
         while self._drawn and self._drawn[0][0] <= shown:
             _, speaks = self._drawn.popleft()
             if speaks and self._heard:
@@ -201,7 +204,7 @@ class RemoteRenderer(LiveRenderer):
             try:
                 return self._link.ask(name, *arguments)
             except RendererLost:
-                self.n_lost += 1
+                self._count_loss()
                 self._go_on()
 
     def _go_on(self) -> None:
@@ -212,7 +215,16 @@ class RemoteRenderer(LiveRenderer):
                 self._draw_again()
                 return
             except RendererLost:
-                self.n_lost += 1
+                self._count_loss()
+
+    def _count_loss(self) -> None:
+        self.n_lost += 1
+        self._lost_in_vain += 1
+        if self._lost_in_vain > MOST_LOST:
+            raise EngineUnavailable(
+                f"{self._lost_in_vain} machines one after the other ended while they drew this.", "Try another photo or recording.",
+                code="crashes",
+            )  # fmt: skip
 
     def _draw_again(self) -> None:
         for name, speaks in self._drawn:

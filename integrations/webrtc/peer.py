@@ -112,6 +112,11 @@ class Peer:
         await self._add(sent.candidates)
         return None
 
+    def hand_over(self) -> StartedSession | None:
+        """The session that would have ended with this connection: it ends with the next one's."""
+        started, self._started = self._started, None
+        return started
+
     async def close(self) -> None:
         if self.closed:
             return

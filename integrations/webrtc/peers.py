@@ -54,9 +54,16 @@ class Peers:
 
     async def speak(self, session_id: str, owner: str, offer: str) -> PeerAnswer:
         session, read = self._offered(session_id, owner, offer)
-        for peer in [peer for peer in self._peers.values() if peer.session is session and peer.role == "microphone"]:
-            await self._close(peer)  # the newest speaks
-        return await self._opened("microphone", owner, session, read)
+        before = [peer for peer in self._peers.values() if peer.session is session and peer.role == "microphone"]
+        started = [each for peer in before if (each := peer.hand_over()) is not None]  # one at most
+        try:
+            for peer in before:
+                await self._close(peer)  # the newest speaks
+            return await self._opened("microphone", owner, session, read, *started)
+        except BaseException:
+            for each in started:
+                await each.close()
+            raise
 
     async def start(self, avatar: str, owner: str, request: LiveRequest, offer: str) -> PeerAnswer:
         self._offers.take(owner)

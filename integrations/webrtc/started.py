@@ -34,6 +34,7 @@ class StartedSession:
     @classmethod
     async def open(cls, sessions: LiveSessions, avatar: str, owner: str, request: LiveRequest) -> StartedSession:
         """Raises what `LiveSessions.open` raises, and what the engine raises."""
+        await anyio.to_thread.run_sync(sessions.check_avatar, avatar, owner, limiter=sessions.threads)  # elsewhere a process is begun
         session, attachment = await sessions.open(avatar, owner, request, _Microphone())
         try:
             await anyio.to_thread.run_sync(session.produce, STEP_S, limiter=sessions.threads)  # tells what is ready

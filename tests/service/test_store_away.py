@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from core.errors import BusyError
+from core.service.errors import UnknownJob
 from core.service.job_inputs import JobInputs
 from core.service.job_store import Admission, JobRecord
-from core.service.job_topics import CLOSING
+from core.service.job_topics import CLOSING, owner_topic
 from core.service.jobs import Jobs
+from core.service.new_job import NewJob
 from core.service.outputs import OutputFolder
 from core.service.service import Service
 from core.service.sqlite_store import SqliteJobStore
@@ -27,6 +29,67 @@ class Away(SqliteJobStore):
 
     def requeue(self, worker: str) -> list[JobRecord]:
         raise BusyError("The database of jobs does not answer.", "", code="jobs_away")
+
+
+class AwayAfterAnEnd(SqliteJobStore):
+    """A store that is away from the moment on in which the end of a job is recorded, until it is `back`."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(lambda: folder)
+        self.back = threading.Event()
+        self._ended = False
+
+    def finish(self, *end: Any) -> None:
+        super().finish(*end)
+        self._ended = True
+
+    def get(self, job_id: str) -> JobRecord | None:
+        if self._ended and not self.back.is_set():
+            raise BusyError("The database of jobs does not answer.", "", code="jobs_away")
+        return super().get(job_id)
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_an_end_is_told_though_the_store_goes_away_right_after_it(tmp_path: Path, left: bool) -> None:
+    """left: whoever waited for the job is gone; then it is forgotten, as soon as the store is back."""
+    store, goes_on, running, counted = AwayAfterAnEnd(tmp_path), threading.Event(), threading.Event(), list[str]()
+
+    def work(about: Any, decoded: Any) -> dict[str, Any]:
+        running.set()
+        assert goes_on.wait(10)
+        return {}
+
+    outputs = OutputFolder(tmp_path / "outputs", 3600)
+    outputs.prepare()
+    (tmp_path / "inputs").mkdir()
+    jobs = Jobs(
+        store, Topics(None), JobInputs([lambda: tmp_path / "inputs"]), outputs, work, LockFiles(lambda: tmp_path), slots=1,
+        admission=Admission(20, 20, 10**9), decoded_bytes=1000, ttl_s=3600, on_end=lambda record: counted.append(record.state),
+    )  # fmt: skip
+    jobs.start()
+    try:
+        recording = tmp_path / "recording"
+        recording.write_bytes(b"speech")
+        job = jobs.submit(NewJob("ada", "video", {}, {"audio": recording}, None, 0, kept=False)).id
+        assert running.wait(10)
+        if left:
+            store.cancel(job, 0.0)  # as another process does it
+        told = threading.Event()
+        jobs.topics.subscribe(owner_topic("ada"), told.set)
+        goes_on.set()
+        assert told.wait(10), "whoever watches the owner's jobs looks again"
+        assert counted == ["done"]
+        assert not list((tmp_path / "inputs").iterdir())
+        store.back.set()
+        jobs.sweep()
+        if left:
+            with pytest.raises(UnknownJob):
+                jobs.get(job, "ada")
+        else:
+            assert jobs.get(job, "ada").state == "done"
+    finally:
+        goes_on.set()
+        jobs.close(0.0, 1.0)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from core.errors import BusyError, EngineUnavailable, OptionError
 from core.request import Controls
 from core.streaming import LiveEvent, LiveOptions, LiveOutput, LiveSegment, LiveSession
-from core.streaming.remote_renderer import ATTEMPTS, RemoteRenderer
-from core.streaming.render_link import RenderLink
+from core.streaming.remote_renderer import ATTEMPTS, MOST_LOST, RemoteRenderer
+from core.streaming.render_link import OPENED, RenderLink
 from tests.support.live_stage import Stage, rustle
 from tests.support.render_threads import RenderThreads
 from tests.support.streams import Clock, pictures, sound
@@ -133,6 +133,18 @@ def test_who_is_busy_is_passed_over_and_nobody_left_is_said() -> None:
         away.run(0.5)
     assert away.live.closed
     assert len(away.threads.openings) == 4 + ATTEMPTS
+
+
+def test_a_session_that_ends_whoever_draws_it_is_ended() -> None:
+    """And does not take one machine after the other along for hours."""
+    away = Away()
+    away.run(0.2)
+    away.threads.kill = lambda answers: all(number != OPENED for number, _ in answers)
+    with pytest.raises(EngineUnavailable, match="ended while they drew this") as ended:
+        away.run(1.0)
+    assert ended.value.code == "crashes"
+    assert away.live.closed
+    assert len(away.threads.openings) == 1 + MOST_LOST
 
 
 def test_an_engine_that_fails_elsewhere_ends_the_session_with_its_error() -> None:

@@ -24,8 +24,14 @@ STARTED_S = 15.0
 """How long a process that starts waits for the store."""
 ANSWER_S, CONNECTED_S, AGAIN_S = 4.0, 2.0, 1.0
 """Of a small call: longest answer, longest connecting, and until when after its beginning it is tried again."""
+SMALL_BYTES = 64 * 2**10
+"""Of a file that is a small call, too."""
 PART_BYTES, PART_S, PART_AGAIN_S = 8 * 2**20, 30.0, 5.0
 """Larger files go in parts of so many bytes, two at a time; how long one may take, and until when it is tried again."""
+SLOWER = (1, 2, 4, 8)
+"""Times PART_S, one after the other where parts take longer while small calls are answered: the way is slow, and the store is there."""
+SLOW_PUT_BYTES, SLOW_GET_BYTES = 5 * 2**20, 2**20
+"""Parts where the way is slow, one at a time. S3 takes none smaller."""
 TRIED_S = 1.0
 LATELY_S = 2.0
 _PROBE, _CLOCK = "probe", "clock"
@@ -41,6 +47,7 @@ class S3Files:
         name, _, prefix = bucket.removeprefix("s3://").strip("/").partition("/")
         self._problem = ""
         self._answered_s = float("-inf")
+        self._slow = 0  # the place in `_large` of what the way is slow enough for
 
         def opened(answer_s: float, again_s: float, retries: int) -> S3Store:
             return S3Store(
@@ -55,7 +62,8 @@ class S3Files:
             )  # fmt: skip
 
         try:
-            self._small, self._large = opened(ANSWER_S, AGAIN_S, 3), opened(PART_S, PART_AGAIN_S, 3)
+            self._small = opened(ANSWER_S, AGAIN_S, 3)
+            self._large = [opened(PART_S * slower, PART_AGAIN_S, 3) for slower in SLOWER]
             self._trial = opened(TRIED_S, 0.0, 0)
         except (BaseError, ValueError) as error:
             raise _unusable(f"{name}: {_first_line(error)}") from error
@@ -77,12 +85,14 @@ class S3Files:
     def put(self, key: str, content: Path | bytes) -> None:
         if isinstance(content, bytes):
             self._done(lambda: obstore.put(self._small, key, content))
-        elif content.stat().st_size < PART_BYTES // 8:
+        elif content.stat().st_size < SMALL_BYTES:
             data = content.read_bytes()
             self._done(lambda: obstore.put(self._small, key, data))
         else:
             self._check()
-            self._done(lambda: obstore.put(self._large, key, content, chunk_size=PART_BYTES, max_concurrency=2))
+            self._in_time(lambda large, slow: obstore.put(
+                large, key, content, chunk_size=SLOW_PUT_BYTES if slow else PART_BYTES, max_concurrency=1 if slow else 2
+            ))  # fmt: skip
 
     def get(self, key: str, max_bytes: int) -> Iterator[bytes] | None:
         try:
@@ -90,7 +100,11 @@ class S3Files:
         except FileNotFoundError:
             return None
         if about["size"] > max_bytes:
-            raise ValueError(f"{key} has {about['size']} bytes")
+            raise EngineUnavailable(
+                f"A file in the shared store has {about['size']} bytes, and this server takes {max_bytes} at most.",
+                "Set TALKING_HEAD_MAX_AUDIO_BYTES and TALKING_HEAD_MAX_VIDEO_BYTES alike on all servers.",
+                code="shared_file_large", parameters={"nbytes": about["size"], "most": max_bytes},
+            )  # fmt: skip
         return self._pieces(key, about["size"], about["e_tag"])
 
     def now_s(self) -> float:
@@ -114,16 +128,31 @@ class S3Files:
             self._done(lambda: obstore.delete(self._small, list(keys)))
 
     def _pieces(self, key: str, nbytes: int, version: str | None) -> Iterator[bytes]:
-        for start in range(0, nbytes, PART_BYTES):
-            end = min(nbytes, start + PART_BYTES)
+        start = 0
+
+        def part(large: S3Store, slow: bool) -> bytes:
+            end = min(nbytes, start + (SLOW_GET_BYTES if slow else PART_BYTES))
+            return bytes(obstore.get(large, key, options={"range": (start, end), "if_match": version}).bytes())
+
+        while start < nbytes:
             try:
-                yield self._done(
-                    lambda start=start, end=end: bytes(  # type: ignore[misc]
-                        obstore.get(self._large, key, options={"range": (start, end), "if_match": version}).bytes()
-                    )
-                )
+                piece = self._in_time(part)
             except FileNotFoundError as error:
                 raise _away() from error  # removed in this moment: who looks again is told
+            yield piece
+            start += len(piece)
+
+    def _in_time(self, call: Callable[[S3Store, bool], T]) -> T:
+        """`_done`, of many bytes. A part that is too slow is given longer, for as long as the store answers otherwise."""
+        while True:
+            slow = self._slow
+            try:
+                return self._done(lambda: call(self._large[slow], slow > 0))  # noqa: B023 - called here
+            except BusyError as error:
+                if slow + 1 == len(self._large) or "TimedOut" not in str(error.__cause__) or self.problem:
+                    raise
+                logger.warning("the way to the shared store of files is slow; parts of files may take %d s", PART_S * SLOWER[slow + 1])
+                self._slow = max(self._slow, slow + 1)
 
     def _check(self) -> None:
         """Before a large file is sent: a store that is away is noticed soon."""

@@ -16,6 +16,7 @@ from core.web.pages.videos_texts import ENGLISH as ENGLISH_VIDEOS
 ENGLISH = Texts(
     language="en",
     language_name="English",
+    decimal=".",
     title="Talking Head",
     subtitle="One photo or video, and a recording or a text, become a video of the person speaking.",
     page_loads="Loading …",
@@ -363,6 +364,8 @@ ENGLISH = Texts(
         "too_many": "Too much at once. Try again in {retry_after_s} s.",
         "no_streams": "This server takes videos for others, and cannot show them while they are made. Make a video instead.",
         "files_away": "The shared store of files does not answer. Try again in a minute; videos under way go on.",
+        "shared_file_name": "The file {name} cannot be kept in the shared store. Name it with letters, digits, dots and dashes.",
+        "shared_file_large": "A file in the shared store has {nbytes} bytes, and this server takes {most}. Its operator can change that.",
         "jobs_away": "The database of jobs does not answer. Try again in a minute; videos under way go on.",
         "no_renderer": "No machine renders live sessions now. Try again in a minute.",
         "stopping": "The service is stopping; a video under way goes on when it is back. Try again in a minute.",
@@ -399,8 +402,8 @@ ENGLISH = Texts(
         "webrtc_off": "WebRTC is switched off here: the video comes over the WebSocket.",
         "webrtc_not_installed": "WebRTC is not installed here: the video comes over the WebSocket.",
         "live_too_large": "This machine cannot move a face of {size} pixels in time. Choose a smaller size.",
-        "live_busy": "{sessions} faces are moved here already, and this one would not keep up beside them. Try again in {retry_after_s} s, "
-        "or choose a smaller size.",
+        "live_busy": "Live faces here already: {sessions}. One more would not keep up beside that. End what you have open in the "
+        "Live or Chat tab, try again in {retry_after_s} s, or choose a smaller size.",
         "speech_too_long": "The text takes longer than {limit_s} s to say. Shorten it.",
         "ditto_is_coming": "This needs the engine ditto, which is still being loaded. Try again in a minute.",
         "queue_full": "Too many pictures are being drawn. Try again in a moment.",

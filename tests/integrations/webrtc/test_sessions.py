@@ -127,6 +127,31 @@ def test_a_microphone_starts_a_session_by_itself(server: Serving, token: str) ->
     run(test)
 
 
+def test_another_microphone_takes_over_the_session_that_one_has_started(server: Serving, token: str) -> None:
+    """It goes on, and ends with the newer one."""
+
+    async def test() -> None:
+        async with client(server) as first, client(server) as second, client(server) as viewer:
+            answer = await first.speak(voice(), f"/whip?avatar={token}&options=%7B%22size%22%3A64%7D")
+            await first.connected()
+            name = answer.headers["x-live-session"]
+            await viewer.watch(name, ("audio", "video"))
+            await viewer.until(lambda: len(viewer.frames["video"]) > 5)
+            answer = await second.speak(voice(), f"/live/{name}/whip")
+            assert (answer.status_code, answer.headers["x-live-session"]) == (201, name)
+            await first.until(lambda: first.pc.connectionState == "closed")
+            await second.connected()
+            heard = len(viewer.frames["audio"])
+            await viewer.until(lambda: len(viewer.frames["audio"]) > heard + 50)
+            sound = np.concatenate([frame.to_ndarray().ravel() for _, frame in viewer.frames["audio"][heard:]])
+            assert np.abs(sound.astype(np.float64)).max() > 1000, "the second one is heard"
+            assert (await second.http.delete(answer.headers["location"])).status_code == 200
+            await viewer.until(lambda: viewer.pc.connectionState == "closed")
+            assert (await viewer.http.get(f"/live/{name}/provenance")).status_code == 404
+
+    run(test)
+
+
 def test_a_session_that_fails_at_its_start_takes_no_place(server: Serving, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(session: ResumableSession, timeout_s: float) -> None:
         raise EncodingError("An encoder failed.", "")

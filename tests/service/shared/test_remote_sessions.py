@@ -3,117 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import pickle
 import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from core.errors import AudioError, OptionError, TextError
+from core.errors import OptionError, TextError
 from core.service import live_sessions
-from core.service.errors import UnknownLiveSession
+from core.service.errors import TooMany, UnknownLiveSession
 from core.service.job_views import as_values
 from core.service.live_messages import EndOfUtterance, LiveMessage, LiveRequest, MediaPiece, NewControls, SayRequest, Sound
 from core.service.live_sessions import LiveSessions
-from core.service.live_source import wanted
 from core.service.quotas import RateLimit
 from core.service.shared import session_server
 from core.service.shared.remote_session import RemoteSession
-from core.service.shared.remote_speaker import RemoteSpeaker, SpeechHost
-from core.service.shared.session_server import Begun, Reply, SessionServer
+from core.service.shared.session_server import Begun, Reply
 from core.settings import Settings
-from core.speech_synthesis.base import Speech, Voice
+from core.speech_synthesis.base import Speech
 from core.speech_synthesis.speaker import Speaker
 from core.streaming.outputs import LiveEvent, LivePacket
-from core.streaming.render_link import RenderLink
-from core.types import Word
 from tests.support.live_stage import rustle
 from tests.support.paths import ROOT
-from tests.support.render_threads import RenderThreads
-
-VOICE = Voice("a", "A", "en-US", 16_000, "", True)
-SENTENCES = ("One two.", "And three.", "The last.")
-TEXT = " ".join(SENTENCES)
-
-
-class Speaking(Speaker):
-    """Where sessions are drawn: half a second for each sentence. spoken: texts begun."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, None)
-        self.spoken = 0
-
-    def speak(self, *request: Any) -> Iterator[Speech]:  # type: ignore[override]
-        self.spoken += 1
-        for number, sentence in enumerate(SENTENCES):
-            words = tuple(Word(word, 0.25 * i, 0.25 * (i + 1)) for i, word in enumerate(sentence.split()))
-            yield Speech(rustle(0.5, seed=number).astype("float32") / 32768, 16_000, sentence, words)
-
-
-class Here:
-    """A session and what draws it, in this process; all that they tell each other is pickled. It is a Line to itself.
-
-    n_calls: by name.
-    """
-
-    def __init__(self, settings: Settings, request: LiveRequest = LiveRequest()) -> None:  # noqa: B008 - frozen
-        self.request = request
-        self.n_calls: Counter[str] = Counter()
-        self._goes_on = threading.Event()
-        self._goes_on.set()
-        self.link, self.speaking = RenderLink(), Speaking(settings)
-        self.speaker = RemoteSpeaker(settings, None, self.link)
-        self.threads = RenderThreads(self.link, wanted(request, settings).live)
-        self.threads.speech = lambda renderer: SpeechHost(
-            self.speaking, lambda number, n, piece: self.speaker.take(renderer, number, n, piece)
-        )
-        self.server = SessionServer(settings, self.link, self.threads, self.speaker, RateLimit(1000, "texts"), 100.0)
-
-    def begun(self, owner: str = "me") -> RemoteSession:
-        reply = self.open(owner)
-        assert reply.error is None
-        session = RemoteSession(self, owner, self.request, "an id", "a secret", reply.value)
-        session.attach()
-        return session
-
-    def open(self, owner: str) -> Reply:
-        how = wanted(self.request, Settings())
-        return self.server.open(owner, self.request, how.live, how.render.visemes, "an id", "a secret")
-
-    def attach(self, owner: str, secret: str) -> Reply:
-        return pickled(self.server.attach(owner, secret))
-
-    def call(self, holder: int, name: str, *arguments: Any) -> Reply:
-        self.n_calls[name] += 1
-        if name == "take":
-            assert self._goes_on.wait(10)
-        return pickled(self.server.call(holder, name, *pickled(arguments)))
-
-    @contextlib.contextmanager
-    def held_up(self) -> Iterator[None]:
-        """What its client gives is on the way until the block ends."""
-        self._goes_on.clear()
-        try:
-            yield
-        finally:
-            self._goes_on.set()
-
-    def post(self, holder: int, name: str, *arguments: Any) -> None:
-        self.call(holder, name, *arguments)
-
-
-def pickled(value: Any) -> Any:
-    return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
-
-
-class At:
-    next_number = 0
+from tests.support.session_elsewhere import SENTENCES, TEXT, VOICE, At, Here, until, wait_until
 
 
 @pytest.fixture
@@ -122,16 +37,6 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
     here = Here(Settings())
     yield here
     here.server.close()
-
-
-def until(session: RemoteSession, kind: str) -> list[LiveMessage]:
-    """All that comes up to an event, with it."""
-    messages: list[LiveMessage] = []
-    deadline = time.monotonic() + 20
-    while not any(isinstance(message, LiveEvent) and message.kind == kind for message in messages):
-        assert time.monotonic() < deadline
-        messages += session.produce(0.25)
-    return messages
 
 
 def sequences(messages: Sequence[LiveMessage]) -> list[int]:
@@ -156,54 +61,6 @@ def test_sound_goes_in_and_pieces_come_out_each_counted_once(here: Here) -> None
     assert seen == messages
     session.interrupt()
     assert session.generation == 1
-
-
-def test_small_chunks_that_wait_for_each_other_go_in_one_call(here: Here) -> None:
-    session, at = here.begun(), At()
-    sound = rustle(1.0).tobytes()
-    chunks = [sound[i : i + 640] for i in range(0, len(sound), 640)]
-    with here.held_up():
-        for chunk in chunks:
-            assert session.take(at, Sound(chunk, 0.0)), "whoever gives it waits for nobody"
-        assert (at.next_number, session.received) == (len(chunks), 0)
-    assert session.take(at, EndOfUtterance())
-    assert session.received == at.next_number == len(chunks) + 1
-    assert here.n_calls["take"] <= 3, "the first, all that came meanwhile, and the end"
-    messages = until(session, "idle") + session.produce(0.5)
-    pieces = [message for message in messages if isinstance(message, MediaPiece) and message.speaking]
-    assert sum(round(piece.duration_s * 25) for piece in pieces) >= 25, "all of it was spoken, each chunk once"
-
-
-def test_a_client_without_room_waits_and_who_leaves_with_it_counts_what_was_taken(here: Here) -> None:
-    session, at = here.begun(), At()
-    chunk = rustle(0.25).tobytes()
-    with here.held_up():
-        taken = 0
-        while session.take(at, Sound(chunk, 0.0)):
-            taken += 1
-            assert taken < 100, "it is bounded"
-        assert not session.take(at, EndOfUtterance()), "what comes later waits, too"
-        session.settle()
-    wait_until(lambda: session.received)
-    assert session.received <= taken
-    again = At()
-    again.next_number = session.received
-    assert session.take(again, Sound(chunk, 0.0)), "it goes on with the next one"
-    session.settle()
-    assert session.received == again.next_number
-
-
-def test_what_is_wrong_with_a_small_chunk_is_told_with_the_next_and_counts(here: Here) -> None:
-    wrong = Here(Settings(), LiveRequest(rate_hz=1000))
-    session, at = wrong.begun(), At()
-    with wrong.held_up():
-        for _ in range(3):
-            assert session.take(at, Sound(bytes(640), 0.0))
-    with pytest.raises(AudioError, match="1000 samples"):
-        session.take(at, EndOfUtterance())
-    assert session.take(at, EndOfUtterance()), "it goes on"
-    assert session.received == at.next_number == 4
-    wrong.server.close()
 
 
 class SlowToAttach(Here):
@@ -379,7 +236,10 @@ def test_one_that_takes_long_to_open_is_kept(here: Here, monkeypatch: pytest.Mon
 
 
 class Over:
-    """A Line to a session that is over by the time it is attached. Also the LiveSource that finds it."""
+    """A Line to a session that is over by the time it is attached. Also the LiveSource that finds it. n_found: how often."""
+
+    elsewhere = True
+    n_found = 0
 
     def attach(self, owner: str, secret: str) -> Reply:
         return Reply(None, as_values(UnknownLiveSession(30)), 0, 0, True, 0.0, ())
@@ -394,6 +254,7 @@ class Over:
         raise NotImplementedError
 
     def find(self, session_id: str, secret: str, owner: str) -> RemoteSession:
+        self.n_found += 1
         return RemoteSession(self, owner, LiveRequest(), session_id, secret, Begun("lite", {}, {}))
 
 
@@ -415,8 +276,15 @@ def test_one_that_is_found_and_ends_before_it_is_held_gives_its_place_back(monke
     asyncio.run(resumed())
 
 
-def wait_until(true: Any) -> None:
-    deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.02)
+def test_one_that_has_no_place_here_stays_with_whoever_holds_it_elsewhere() -> None:
+    studio: Any = None
+    peer: Any = None
+
+    async def resumed() -> None:
+        source = Over()
+        sessions = LiveSessions(studio, source, RateLimit(10, "starts"), total=0, each=1, longest_s=100.0)
+        with pytest.raises(TooMany):
+            await sessions.resume("an id", "a secret", "me", None, peer)
+        assert source.n_found == 0
+
+    asyncio.run(resumed())

@@ -6,83 +6,24 @@ import asyncio
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from core.errors import BusyError, EngineUnavailable
+from core.errors import BusyError, EngineUnavailable, OutputError
 from core.optimization.shared_folder import SharedFolder
 from core.service.errors import UnknownJob
-from core.service.job_inputs import JobInputs
-from core.service.job_runner import Running
-from core.service.job_store import Admission, JobKind
-from core.service.jobs import Jobs
-from core.service.new_job import NewJob
-from core.service.outputs import OutputFolder
 from core.service.owners import COOKIE, COOKIE_BYTES, owner_of
-from core.service.topics import Topics
 from core.web.guards.visitor_files import FileSentences, VisitorFiles
 from tests.support.databases import PostgresServer
 from tests.support.s3 import BUCKET, CREDENTIALS, S3Server, Way, way_to
 from tests.support.serving import wait_for
+from tests.support.shared_machines import TEN_MIB, Machine
 
 pytestmark = pytest.mark.slow
-
-TEN_MIB = 10 * 2**20
-"""More than one part."""
-
-
-class Machine:
-    """One process of one of several machines: folders of its own, over a shared database and bucket. It writes what it was given."""
-
-    def __init__(self, folder: Path, postgres: PostgresServer, endpoint: str, slots: int) -> None:
-        from core.service.shared.heartbeats import Heartbeats
-        from core.service.shared.postgres import Postgres
-        from core.service.shared.postgres_store import PostgresJobStore
-        from core.service.shared.s3_files import S3Files
-
-        (folder / "inputs").mkdir(parents=True)
-        database = Postgres(postgres.url, 4)
-        self.files = S3Files(f"s3://{BUCKET}/some/where", endpoint)
-        self.inputs = JobInputs([lambda: folder / "inputs"], SharedFolder(self.files, "inputs", 2 * TEN_MIB))
-        self.outputs = OutputFolder(folder / "outputs", 3600)
-        self.outputs.prepare()
-        self.outputs.shared = SharedFolder(self.files, "outputs", 2 * TEN_MIB)
-        self.folder, self.works = folder, threading.Event()
-        self.works.set()
-        self.jobs = Jobs(
-            PostgresJobStore(database, self.outputs.root), Topics(None), self.inputs, self.outputs, self._work, Heartbeats(database),
-            slots=slots, admission=Admission(20, 20, 10**9), decoded_bytes=0, ttl_s=3600,
-        )  # fmt: skip
-        self.jobs.start()
-
-    def _work(self, running: Running, decoded: Any) -> Mapping[str, Any]:
-        running.check()
-        assert self.works.wait(60)
-        running.check()
-        record = running.record
-        video = Path(record.output)
-        video.write_bytes(self.inputs.path(record.id, record.request["audio"]).read_bytes()[::-1])
-        (video.parent / "preview.mp4").write_bytes(b"not of the result")
-        return {"avatar": self.folder.name}
-
-    def send(self, data: bytes, owner: str = "ada", kind: JobKind = "video") -> str:
-        upload = self.folder / f"upload-{hashlib.sha256(data).hexdigest()}"
-        upload.write_bytes(data)
-        return self.jobs.submit(NewJob(owner, kind, {"n": len(data)}, {"audio": upload}, None, 0, self.outputs.new_video(owner))).id
-
-    def state(self, job_id: str) -> str:
-        return self.jobs.get(job_id, "ada").state
-
-    def result(self, job_id: str) -> bytes:
-        video = self.jobs.with_files(job_id, "ada").video
-        assert video is not None
-        assert video.is_relative_to(self.outputs.root)
-        return video.read_bytes()
-
 
 Make = Callable[..., Machine]
 
@@ -219,6 +160,17 @@ def test_a_store_that_is_away_loses_nothing_and_is_said(machine: Make, way: Way)
     assert one.files.problem == ""
 
 
+def test_inputs_that_another_server_takes_and_this_one_does_not_are_refused_with_a_reason(machine: Make) -> None:
+    here, there = machine(slots=0), machine()
+    there.inputs._shared = SharedFolder(there.files, "inputs", 3)
+    job = here.send(b"more")
+    wait_for(lambda: here.state(job) == "failed")
+    error = here.jobs.get(job, "ada").error
+    assert isinstance(error, EngineUnavailable)
+    assert (error.code, error.parameters) == ("shared_file_large", {"nbytes": 4, "most": 3})
+    assert "alike on all servers" in error.hint
+
+
 def test_inputs_that_cannot_be_fetched_are_waited_for(machine: Make, way: Way) -> None:
     here, there = machine(slots=0), machine(slots=1)
     there.works.clear()
@@ -238,6 +190,30 @@ def test_a_slow_store_takes_its_time(machine: Make, way: Way) -> None:
     job = here.send(b"slowly")
     wait_for(lambda: here.state(job) == "done", 90)
     assert here.result(job) == there.result(job) == b"ylwols"
+
+
+def test_a_store_that_is_too_slow_for_its_parts_is_given_longer(
+    machine: Make, way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as it answers otherwise; one that does not is away, as soon as ever."""
+    from core.service.shared import s3_files
+
+    monkeypatch.setattr(s3_files, "PART_S", 0.5)
+    one = machine(slots=0)
+    folder = SharedFolder(one.files, "outputs", 2 * TEN_MIB)
+    large = tmp_path / "large"
+    large.write_bytes(bytes(range(256)) * (TEN_MIB // 256))
+    way.delay_s = 0.02  # before each 64 KiB: 8 MiB take more than two and a half seconds
+    folder.push("a/b", large)
+    way.delay_s, way.late_s = 0.0, 0.7
+    assert folder.fetch("a/b", tmp_path / "got")
+    assert (tmp_path / "got").read_bytes() == large.read_bytes()
+    way.cut()
+    try:
+        with pytest.raises(BusyError):
+            folder.push("a/c", large)
+    finally:
+        way.mend()
 
 
 def test_two_who_fetch_the_same_file_find_all_of_it(machine: Make, s3: S3Server) -> None:
@@ -260,9 +236,10 @@ def test_names_that_are_none_of_ours_reach_nothing(machine: Make, tmp_path: Path
     folder.push("a/b", b"x" * 101)
     for name in ("../outputs/a/b", "a/../../x", "/a/b", "a//b", "a/.b", "a/b\0", "ä/b", "a/" + "b" * 300, "", "a/b/c/d/e"):
         assert not folder.fetch(name, tmp_path / "got")
-        with pytest.raises(ValueError, match="no name of ours"):
+        with pytest.raises(OutputError, match="cannot be kept in the shared store") as refused:
             folder.push(name, b"")
-    with pytest.raises(ValueError, match="101 bytes"):
+        assert refused.value.code == "shared_file_name"
+    with pytest.raises(EngineUnavailable, match="101 bytes, and this server takes 100 at most"):
         folder.fetch("a/b", tmp_path / "got")
     assert not (tmp_path / "got").exists()
     assert not folder._fetching, "nobody waits for it any more"
