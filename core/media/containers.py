@@ -32,6 +32,9 @@ def open_container(file: BinaryIO, demuxer: str, codecs: frozenset[str], options
         metadata_errors="replace",
         io_open=_refuse_open,
     )
+    if opening.may_seek < 0:
+        container.close()
+        raise OSError("it has too many parts")
     opening.may_seek = math.inf
     return container
 
@@ -48,9 +51,7 @@ class _Opening:
 
     def seek(self, to: int, whence: int = 0) -> int:
         self.may_seek -= 1
-        if self.may_seek < 0:  # FFmpeg goes on after an error, and until the end
-            raise OSError("it has too many parts")
-        return self._file.seek(to, whence)
+        return self._file.seek(to, whence) if self.may_seek >= 0 else -1  # which FFmpeg takes for an error
 
 
 def is_allowed(stream: Any, codecs: frozenset[str]) -> bool:
