@@ -7,6 +7,7 @@ All that a session is lies here: its time, what waits to be spoken, what was sen
 from __future__ import annotations
 
 import hmac
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -119,9 +120,13 @@ class SessionServer:
         return self._speaker.take(renderer, number, n, piece)
 
     def left_s(self, owner: str) -> float | None:
-        """How long no connection of the owner was heard of; None where one was just now, or it is another's."""
-        silent_s = time.monotonic() - self._heard_s
-        return silent_s if self._session is not None and self._session.owner == owner and silent_s > 1.0 else None
+        """How long no connection of the owner was heard of; for ever where it is over, and its process about to end; None where one was
+        just now, or it is another's.
+        """
+        if self._session is None or self._session.owner != owner:
+            return None
+        silent_s = math.inf if self._session.closed else time.monotonic() - self._heard_s
+        return silent_s if silent_s > 1.0 else None
 
     @property
     def over(self) -> bool:

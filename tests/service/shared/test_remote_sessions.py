@@ -100,6 +100,15 @@ def test_what_an_earlier_connection_asks_for_while_a_later_one_takes_over_ends_n
         here.server.close()
 
 
+def test_one_that_is_over_makes_room_at_once(here: Here) -> None:
+    """Its process ends a moment later, and counts until then."""
+    session = here.begun()
+    assert here.server.left_s("me") is None
+    session.close()
+    assert here.server.left_s("me") == float("inf")
+    assert here.server.left_s("another") is None
+
+
 def test_it_is_held_by_one_at_a_time_and_missed_pieces_come_again(here: Here) -> None:
     one = here.begun()
     first = one.produce(0.25) + one.produce(0.25) + one.produce(0.25)
