@@ -199,11 +199,11 @@ class MouthWarp:
         )
 
     def around_lips(self, shape: MouthShape) -> tuple[float, float, float, float]:
-        """Left, top, right, bottom (frame coordinates) of the lips, with what is painted on them, and the shade beneath rounded ones."""
+        """Left, top, right, bottom (frame coordinates) of the lips and of some skin beside them, with the shade beneath rounded ones."""
         top, bottom = float((self.upper_outer + shape.d_upper_outer).min()), float((self.lower_outer + shape.d_lower_outer).max())
         side = 1.25 * self.half
-        beneath = LOWER_SHADE * float(self.lower_lip.max()) if shape.rounding > SHADE_FROM else 0.1 * self.half
-        return -side, top - 1, side, bottom + beneath
+        beneath = LOWER_SHADE * float(self.lower_lip.max()) if shape.rounding > SHADE_FROM else 0.3 * self.half
+        return -side, top - 0.2 * self.half, side, bottom + beneath
 
     def _opening_bow(self, rounding: float, fullness: float) -> Array:
         """Height of the gap along the mouth, 0..1. fullness: 0 the gap narrows evenly towards its ends, 1 it is nearly an ellipse."""
