@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from core.lite.clip_mouths import KEPT, ClipMouths
 from core.lite.local_frame import Array
 from core.lite.mouth_interior import MouthInterior
-from core.lite.mouth_warp import CORNERS, MouthShape, MouthWarp
+from core.lite.mouth_shape import MouthShape
+from core.lite.mouth_warp import CORNERS, MouthWarp
 from core.lite.open_mouth import OPEN_ENOUGH, OpenMouth
 from core.optimization.resolution_optimization import Cut
 from core.types import Frame

@@ -16,7 +16,8 @@ from core.lite.clip_mouths import ClipMouths
 from core.lite.expression import Expression
 from core.lite.local_frame import Array, places_in, texture_matrix, to_local
 from core.lite.mouth_painting import fill_mouth
-from core.lite.mouth_warp import MouthShape, MouthWarp
+from core.lite.mouth_shape import MouthShape
+from core.lite.mouth_warp import MouthWarp
 from core.lite.renderer import BAND_PIXELS, MAX_TEXTURE_PX
 from core.optimization.resolution_optimization import Cut, Framed
 from core.types import Frame
@@ -58,7 +59,7 @@ class ClipRenderer:
         mouth = self._mouths.warp(index, self._cut, out)
         shape = mouth.shape(expression.aperture, expression.spread, expression.tuck, expression.smile, expression.press, expression.tongue)
         if weight < 1:
-            shape = shape.eased(mouth, weight)
+            shape = shape.eased(mouth.upper_src, mouth.lower_src, weight)
             mouth.teeth_shown *= weight
         interior = self._interior.fitted(mouth, light_around(out, mouth))
         rows, columns = _region(mouth, self.width, self.height)

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from core.lite.local_frame import Array, smoothstep
-from core.lite.mouth_warp import MouthShape, MouthWarp
+from core.lite.mouth_shape import MouthShape
+from core.lite.mouth_warp import MouthWarp
 from core.types import Frame
 
 UPPER_TOOTH = 0.235

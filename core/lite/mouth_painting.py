@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from core.lite.local_frame import Array, clipped, look_up, rows_between, smoothstep
-from core.lite.mouth_warp import LOWER_SHADE, SHADE_FROM, MouthShape, MouthSource, MouthWarp
+from core.lite.mouth_shape import MouthShape, MouthSource
+from core.lite.mouth_warp import LOWER_SHADE, SHADE_FROM, MouthWarp
 from core.types import Frame
 
 _LINE_REACH = 2.4

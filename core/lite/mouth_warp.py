@@ -8,12 +8,10 @@ Beyond the corners of the mouth both layers have the same displacement, so that 
 
 from __future__ import annotations
 
-import dataclasses
-from typing import NamedTuple
-
 import numpy as np
 
 from core.lite.local_frame import Array, LocalFrame, clipped, look_up, points_of, rows_between, smoothstep
+from core.lite.mouth_shape import MouthLayers, MouthShape, MouthSource
 
 CORNERS = (61, 291)
 UPPER_OUTER = (185, 40, 39, 37, 0, 267, 269, 270, 409)
@@ -70,54 +68,9 @@ CONTACT_SHARE = 0.62
 lies at their edges. The jaw opens SEEN_UPPER_SHARE of its gap above it."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class MouthShape:
-    """The lips of one frame, as tables over the frame's x: target lines and the displacement of each anchored line."""
-
-    upper: Array
-    lower: Array
-    d_upper: Array
-    d_upper_outer: Array
-    d_lower: Array
-    d_lower_outer: Array
-    d_chin: Array
-    d_x: Array
-    jaw_px: float
-    gap_px: float
-    rounding: float
-    tongue: float = 0.0
-
-    def eased(self, mouth: MouthWarp, weight: float) -> MouthShape:
-        """On the way from the lips as they are in the picture, 0, to this, 1."""
-        share = np.float32(weight)
-        moved = {name: getattr(self, name) * share for name in ("d_upper", "d_upper_outer", "d_lower", "d_lower_outer", "d_chin", "d_x")}
-        upper = mouth.upper_src + (self.upper - mouth.upper_src) * share
-        lower = mouth.lower_src + (self.lower - mouth.lower_src) * share
-        return dataclasses.replace(self, upper=upper, lower=lower, **moved)
-
-
 def _and_beside(rows: slice) -> slice:
     """Two more on either side, from which samples between rows are made."""
     return slice(max(rows.start - 2, 0), rows.stop + 2)
-
-
-class MouthLayers(NamedTuple):
-    """How the mouth moves what is at some places, (rows, columns) each: it comes from x more to the right, and from y less below, in the
-    upper and in the lower face. Smooth, so a few samples tell of all pixels; a layer is 0 in rows that are far from it."""
-
-    x: Array
-    upper: Array
-    lower: Array
-
-
-class MouthSource(NamedTuple):
-    """Where pixels of a drawn mouth come from, and what is seen there, (rows, columns) each: x and y in frame coordinates, the index of x
-    in the tables, and how much of a pixel the open mouth covers, 0..1."""
-
-    x: Array
-    y: Array
-    column: Array
-    covered: Array
 
 
 def _room_beside(points: Array, frame: LocalFrame) -> Array:
@@ -246,11 +199,11 @@ class MouthWarp:
         )
 
     def around_lips(self, shape: MouthShape) -> tuple[float, float, float, float]:
-        """Left, top, right, bottom (frame coordinates) of the lips, with what is painted on them, and the shade beneath rounded ones."""
+        """Left, top, right, bottom (frame coordinates) of the lips and of some skin beside them, with the shade beneath rounded ones."""
         top, bottom = float((self.upper_outer + shape.d_upper_outer).min()), float((self.lower_outer + shape.d_lower_outer).max())
         side = 1.25 * self.half
-        beneath = LOWER_SHADE * float(self.lower_lip.max()) if shape.rounding > SHADE_FROM else 0.1 * self.half
-        return -side, top - 1, side, bottom + beneath
+        beneath = LOWER_SHADE * float(self.lower_lip.max()) if shape.rounding > SHADE_FROM else 0.3 * self.half
+        return -side, top - 0.2 * self.half, side, bottom + beneath
 
     def _opening_bow(self, rounding: float, fullness: float) -> Array:
         """Height of the gap along the mouth, 0..1. fullness: 0 the gap narrows evenly towards its ends, 1 it is nearly an ellipse."""

@@ -20,7 +20,8 @@ from core.lite.head_warp import FeaturePlaces, HeadPose, HeadWarp
 from core.lite.local_frame import Array, places_in, texture_matrix
 from core.lite.mouth_interior import MouthInterior
 from core.lite.mouth_painting import fill_mouth
-from core.lite.mouth_warp import MouthLayers, MouthShape, MouthSource, MouthWarp
+from core.lite.mouth_shape import MouthLayers, MouthShape, MouthSource
+from core.lite.mouth_warp import MouthWarp
 from core.lite.painted_lid import PaintedLid
 from core.optimization.resolution_optimization import Cut, cut_pixels
 from core.types import Frame
