@@ -8,12 +8,14 @@ that holds no lock of anybody's.
 from __future__ import annotations
 
 import atexit
+import logging
 import queue
 import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
 
+logger = logging.getLogger(__name__)
 _open: set[Any] = set()
 _unused: queue.SimpleQueue[Any] = queue.SimpleQueue()
 """Its `put` may be called by the garbage collector, in the middle of anything."""
@@ -46,11 +48,20 @@ def _close_unused() -> None:
 
 def _close(task: Any) -> None:
     _open.discard(task)
-    task.close()
+    try:
+        task.close()
+    except RuntimeError as error:
+        if "interpreter shutdown" not in str(error):  # else the program ended meanwhile, and MediaPipe's executor with it
+            logger.warning("MediaPipe does not close a task: %s", error)
+        _forget(task)
+
+
+def _forget(task: Any) -> None:
+    """Without its handle a task closes nothing: the destructor would call into an executor that is gone, and fail noisily."""
+    task._handle = None
 
 
 @atexit.register
 def _forget_all() -> None:
-    """Without its handle a task closes nothing: the destructor would call into an executor that is gone, and fail noisily."""
     for task in list(_open):
-        task._handle = None
+        _forget(task)

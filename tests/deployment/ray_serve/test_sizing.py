@@ -12,7 +12,8 @@ import benchmarks.sleeping_engine as sleeping
 from benchmarks.device_times import PUBLISHED, DeviceTimes, motion_options, read_stages, sizing_row
 from benchmarks.sleeping_engine import LIVE_TIMES, RECORDED_TIMES, SleepingEngine, SleepingSession, as_variable
 from core.options import PRESETS, read_options
-from core.types import SAMPLES_PER_FRAME, Framing, Photo
+from core.request import Framing
+from core.types import SAMPLES_PER_FRAME, Photo
 from tests.support.paths import ROOT
 
 TIMES = DeviceTimes(window_ms=700.0, speech_ms=50.0, frame_ms=3.0, register_ms=4.0, source="made up")
