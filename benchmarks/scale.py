@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
 """Measures how the service over Ray Serve grows with its render replicas, on one machine.
 
-usage: scale.py [--replicas N ...] [--engine sleeping|lite] [--frame_ms MS] [--seconds S] [--live N] [--people N] [--only PART...]
+usage: scale.py [--replicas N ...] [--engine sleeping|lite] [--times STAGES.json] [--slower N] [--seconds S] [--live N] [--people N]
+                [--only PART...]
 
-sleeping: an engine whose frames take --frame_ms each and no processor, so that replicas beyond this machine's cores can be measured; all
-else is real: PostgreSQL, Redis, a bucket (moto), Ray, encoding. For each number of replicas:
+sleeping: an engine that takes the device as long as Ditto does and no processor (benchmarks/sleeping_engine.py), so that replicas beyond
+this machine's cores can be measured; all else is real: PostgreSQL, Redis, a bucket (moto), Ray, encoding. Its times are the published ones
+(benchmarks/device_times.py), or with --times those that `scripts/gpu_check.sh stages` wrote on a GPU. Recordings take --slower times as
+long, so that this machine's cores can encode for all replicas; live sessions do not. For each number of replicas, once everybody was shown
+once:
 
-throughput: seconds of video made in a second, with twice as many jobs waiting as are made, against one replica; how long jobs waited
+throughput: seconds of video made in a second, with two jobs waiting for each that is made, against one replica; how long jobs waited
 (median and p95), each counted from when it was accepted; and how many found their person in the memory of the replica that took them.
 live: sessions that speak all the time, against real time, the slowest.
 kill: at half the load that this many replicas can take, one of them is killed: jobs that were accepted and did not end well, and how long
 the slowest took from when it was accepted until its video was there. With one replica it is left out.
 
-Prints a table in Markdown, and one JSON line.
+Prints the table and the sizing row of docs/deployment.md in Markdown, and one JSON line.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import argparse
 import asyncio
 import itertools
 import json
+import math
 import os
 import signal
 import statistics
@@ -35,20 +40,19 @@ from typing import Any
 
 import cv2
 import httpx
+import websockets
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.device_times import PUBLISHED, motion_options, read_stages, sizing_row  # noqa: E402
 from benchmarks.server import ASSETS, FRAME_S, form, session  # noqa: E402
-from benchmarks.sleeping_engine import FRAME_S as FRAME_VARIABLE  # noqa: E402
+from benchmarks.sleeping_engine import ENGINE, LIVE_TIMES, READ_ANEW, RECORDED_TIMES, as_variable  # noqa: E402
 from tests.support.databases import PostgresServer, RedisServer  # noqa: E402
 from tests.support.ray_service import RayService, ray_service  # noqa: E402
 from tests.support.s3 import BUCKET, CREDENTIALS, S3Server  # noqa: E402
 
 SPEECH, SPEECH_S = "speech_3s.wav", 3.0
-HIT_MS = 5.0
-"""A person whose registration took no longer was in memory."""
-LOOK_S = 0.1
 REPLICA = "ServeReplica:default:Renderer"
 """What its process is called."""
 AHEAD = 2
@@ -79,6 +83,7 @@ class Load:
 
     def __init__(self, client: httpx.AsyncClient, people: list[str]) -> None:
         self._client, self._people, self.asked = client, people, list[Asked]()
+        self._events = str(client.base_url).replace("http", "ws", 1).rstrip("/")
         self._numbers = itertools.count()
         self._watching = set[asyncio.Task[None]]()
 
@@ -106,31 +111,33 @@ class Load:
         await asyncio.gather(*(one_after_another() for _ in range(waiting)))
 
     async def _watch(self, one: Asked) -> None:
-        while True:
-            about = (await self._client.get(f"/jobs/{one.id}")).json()
-            if about["state"] != "queued" and not one.started_s:
-                one.started_s = time.perf_counter()
-            one.state = about["state"]
-            if one.state not in ("queued", "running"):
-                one.ended_s = time.perf_counter()
-                one.hit = one.state == "done" and about["info"]["register_ms"] < HIT_MS
-                await self._client.delete(f"/jobs/{one.id}")
-                return
-            await asyncio.sleep(LOOK_S)
+        async with websockets.connect(f"{self._events}/jobs/{one.id}/events", proxy=None) as events:
+            async for message in events:
+                about = json.loads(message)
+                one.state = about["state"]
+                if one.state != "queued" and not one.started_s:
+                    one.started_s = time.perf_counter()
+        one.ended_s = time.perf_counter()
+        if one.state == "done":
+            one.hit = READ_ANEW not in about["info"]["warnings"]
+        await self._client.delete(f"/jobs/{one.id}")
 
 
 def waits(asked: list[Asked]) -> dict[str, float]:
+    """p95: no more than 5 % waited longer."""
     ordered = sorted(one.waited_s for one in asked)
-    return {"wait_s": round(statistics.median(ordered), 2), "wait_p95_s": round(ordered[int(0.95 * (len(ordered) - 1))], 2)}
+    return {"wait_s": round(statistics.median(ordered), 2), "wait_p95_s": round(ordered[math.ceil(0.95 * len(ordered)) - 1], 2)}
 
 
 async def throughput(client: httpx.AsyncClient, people: list[str], slots: int, seconds: float) -> dict[str, float]:
-    """What ended within the second half, so that the queue was as it stays."""
+    """Of what ended in the last two thirds, so that the queue was as it stays; from the first end to the last, since few may."""
     load, began_s = Load(client, people), time.perf_counter()
     await load.keep(slots * (1 + AHEAD), began_s + seconds)
     made = [one for one in load.asked if began_s + seconds / 3 <= one.ended_s <= began_s + seconds]
     hits = sum(one.hit for one in made) / len(made)
-    return {"video_s_per_s": round(len(made) * SPEECH_S / (seconds * 2 / 3), 2), "avatar_hits": round(hits, 2), **waits(made)}
+    ends_s = [one.ended_s for one in made]
+    per_s = (len(made) - 1) / (max(ends_s) - min(ends_s))
+    return {"video_s_per_s": round(per_s * SPEECH_S, 2), "avatar_hits": round(hits, 2), **waits(made)}
 
 
 async def kill(client: httpx.AsyncClient, people: list[str], per_s: float, seconds: float, service: RayService) -> dict[str, float]:
@@ -178,9 +185,10 @@ def service_of(replicas: int, given: argparse.Namespace) -> Iterator[RayService]
                 "RENDER_CPUS": 0.1, "API_KEYS": "", "PAGE": "false", "KEEP_RESULTS": "false", "CAPTION_RECORDINGS": "false",
                 **limits, **at_once,
             }  # fmt: skip
-            os.environ.update(CREDENTIALS, **{FRAME_VARIABLE: str(given.frame_ms / 1000)})
-            application = "benchmarks.scale_app:app" if given.engine == "sleeping" else "deploy.ray_app:app"
-            with ray_service(folder, {name: str(value) for name, value in settings.items()}, application=application) as service:
+            times = {RECORDED_TIMES: as_variable(given.times.slower(given.slower)), LIVE_TIMES: as_variable(given.times)}
+            os.environ.update(CREDENTIALS, **times, **{ENGINE: given.engine})
+            told = {name: str(value) for name, value in settings.items()}
+            with ray_service(folder, told, application="benchmarks.scale_app:app") as service:
                 yield service
         finally:
             for each in (bucket, redis, postgres):
@@ -193,7 +201,7 @@ async def measured(service: RayService, replicas: int, given: argparse.Namespace
         people, slots = register(client, given.people), client.get("/health").json()["queue"]["slots"]
     async with httpx.AsyncClient(base_url=service.url, timeout=300, trust_env=False) as client:
         warm = Load(client, people)
-        await warm.keep(slots, time.perf_counter() + 1.0)
+        await asyncio.gather(*[await warm.ask() for _ in people])
         if "throughput" in given.only:
             found |= await throughput(client, people, slots, given.seconds)
         if "live" in given.only:
@@ -207,9 +215,10 @@ async def measured(service: RayService, replicas: int, given: argparse.Namespace
 def table(rows: list[dict[str, Any]]) -> str:
     """In Markdown, with the growth against the first row."""
     columns = {
-        "replicas": "replicas", "video_s_per_s": "video s in a s", "linear": "of linear", "wait_s": "wait, median s", "wait_p95_s": "p95 s",
-        "avatar_hits": "avatar in memory", "live_sessions": "live sessions", "live_slowest": "slowest of them, of real time",
-        "kill_jobs": "jobs around the kill", "kill_lost": "lost", "kill_slowest_s": "slowest, s",
+        "replicas": "replicas", "video_s_per_s": "seconds of video in a second", "linear": "of linear", "wait_s": "a job waits, median s",
+        "wait_p95_s": "p95 s", "avatar_hits": "person in memory",
+        "live_sessions": "live sessions", "live_slowest": "the slowest, of real time",
+        "kill_jobs": "jobs around a kill at half load", "kill_lost": "lost", "kill_slowest_s": "the slowest, s",
     }  # fmt: skip
     first = rows[0]
     for row in rows:
@@ -224,8 +233,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--engine", choices=("sleeping", "lite"), default="sleeping")
-    parser.add_argument("--frame_ms", type=float, default=25.0)
-    parser.add_argument("--seconds", type=float, default=45.0)
+    parser.add_argument("--times", type=lambda name: read_stages(Path(name)), default=PUBLISHED, help="stages.json of a GPU")
+    parser.add_argument("--slower", type=float, default=2.0)
+    parser.add_argument("--seconds", type=float, default=28.0)
     parser.add_argument("--live", type=int, default=0, help="sessions; 0: one for each replica")
     parser.add_argument("--people", type=int, default=8)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
@@ -235,8 +245,11 @@ def main() -> None:
         with service_of(replicas, given) as service:
             rows.append(asyncio.run(measured(service, replicas, given)))
         print(json.dumps(rows[-1]), file=sys.stderr)
+    live_ms, video_ms = (given.times.of_a_frame_ms(motion_options(live)) for live in (True, False))
     print(table(rows))
-    print(json.dumps({"load": load, "engine": given.engine, "frame_ms": given.frame_ms, "rows": rows}))
+    print(sizing_row(given.times.source, live_ms, video_ms))
+    of_device = {"times": given.times.source, "slower": given.slower, "live_ms": round(live_ms, 2), "video_ms": round(video_ms, 2)}
+    print(json.dumps({"load": load, "engine": given.engine, **of_device, "rows": rows}))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,9 @@ HELD_BYTES = 48 * 2**20
 CATCH_UP = 2
 """Frames that are encoded for each one that is drawn, as long as some of them wait."""
 STEP_FRAMES = 5
-"""As much of the recording is heard at a time; the session says how many frames are taken in one turn on the device."""
+"""As much of a text is heard at a time, be it spoken already or not. The session says how much of a recording is, and how many frames are
+taken in one turn on the device.
+"""
 
 
 def session_turn(session: Session, scheduler: Scheduler) -> Turn:
@@ -172,10 +174,11 @@ class GenerationRun:
 
     def _coming(self) -> Iterator[Iterator[Frame]]:
         """What the session makes of each step of the recording, of its end, and of the rest of the clip where that is shown."""
-        n_told = 0
+        n_told, heard = 0, STEP_FRAMES
         if isinstance(self.audio, Audio) and not self.audio.phones:
             self.session.foresee(self.audio.samples)
-        for chunk in self.audio.steps(STEP_FRAMES * SAMPLES_PER_FRAME):
+            heard = self.session.push_frames
+        for chunk in self.audio.steps(heard * SAMPLES_PER_FRAME):
             known = self.audio.phones
             self.session.expect(known[n_told:])
             n_told = len(known)

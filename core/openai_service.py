@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
 from core.errors import BusyError, TalkingHeadError
 
 MAX_ERROR_BYTES = 4096
@@ -53,6 +55,16 @@ class RemoteService:
         if status in (401, 403):
             return self.failed(f"refused the key ({status})")
         return self.failed(f"answered {status}{said(body)}")
+
+
+async def beginning_of(response: httpx.Response) -> bytes:
+    """Of an answer that is an error: MAX_ERROR_BYTES and the rest of one chunk at most."""
+    body = b""
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_ERROR_BYTES:
+            break
+    return body
 
 
 def said(body: bytes) -> str:

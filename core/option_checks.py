@@ -1,4 +1,4 @@
-"""Which options a photo, a video and a live session cannot have."""
+"""Which options a photo, a video, a recording and a live session cannot have."""
 
 from __future__ import annotations
 

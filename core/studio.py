@@ -31,6 +31,7 @@ from core.result_reuse import ResultReuse
 from core.run_request import RunRequest
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
+from core.speech_option_checks import check_speech_options
 from core.streaming.engine_renderer import EngineRenderer
 from core.streaming.live import LiveSession
 from core.streaming.load import FrameMeter, LiveLoad
@@ -38,7 +39,7 @@ from core.streaming.outputs import LiveOptions
 from core.streaming.recording import SegmentStream
 from core.streaming.spool import SpoolRoom, open_spool_file
 from core.types import Frame, Source
-from core.video_generation import VideoGenerator, check_captions, check_transcript
+from core.video_generation import VideoGenerator
 
 T = TypeVar("T")
 __all__ = ["ENGINE_NAMES", "EngineSource", "Studio", "open_studio"]
@@ -109,8 +110,7 @@ class Studio:
 
         keep: where the whole video is written besides, by the end of its job; its folder exists.
         """
-        check_captions(request)
-        check_transcript(request)
+        check_speech_options(request.options, request.audio)
         check_stream_options(request.options)
         kept = None if keep is None else KeptStream(keep, None if self._signer is None else self._signer.sign)
         owner, checked = request.owner, [(self._videos.checked(request), request.audio)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,12 @@ from core.engine_selection import EngineSelector
 from core.errors import OptionError
 from core.generation import Generation, Progress, ProgressCallback
 from core.generation_run import GenerationRun, whole
-from core.media.burned_captions import BurnedCaptions
 from core.provenance.signing import Signer
 from core.request import Avatar, Framing, Request
 from core.result_reuse import ResultReuse
 from core.run_request import RunRequest
 from core.scheduler import Job, Scheduler
+from core.speech_option_checks import check_speech_options
 from core.types import Audio, AudioStream
 from core.visemes.document import write_visemes
 from core.visemes.files import beside
@@ -46,24 +45,24 @@ class VideoGenerator:
                     prepared, session = self._avatars.open_session(job, loaded)
                     run = GenerationRun(prepared, session, audio, self._scheduler)
                     slot.generation = run.write_video(job, output, self._signer, preview)
-            _tell_visemes(request, output, job.check)
+            if request.options.visemes:
+                write_visemes(beside(output), audio, job.check)
             n_frames = slot.generation.info.frames
             job.report(Progress("done", n_frames, n_frames))
             return slot.generation
 
         if kept is not None:
             return Job.finished(kept, owner, on_progress)
-        check_captions(request)
-        check_transcript(request)
+        check_speech_options(request.options, request.audio)
         return self._scheduler.schedule(work, owner, on_progress)
 
     def find(self, request: Request, output: Path) -> tuple[RunRequest, Generation | None]:
         """The request as checked, and its video, put at `output`, where that is kept and its engine is ready. Raises as `checked`."""
         run_request = self.checked(request)
-        loaded = self._selector.loaded_engine(run_request)
-        found = self._results.lookup(loaded, whole(request.audio), output)
-        if found is not None:
-            _tell_visemes(request, output)
+        audio, loaded = whole(request.audio), self._selector.loaded_engine(run_request)
+        found = self._results.lookup(loaded, audio, output)
+        if found is not None and request.options.visemes:
+            write_visemes(beside(output), audio)
         return run_request, found
 
     def checked(self, request: Request) -> RunRequest:
@@ -86,24 +85,3 @@ class VideoGenerator:
         job.report(Progress("loading"))
         prepared, session = self._avatars.open_session(job, self._selector.load_engine(run_request, job.check))
         return GenerationRun(prepared, session, audio, self._scheduler)
-
-
-def _tell_visemes(request: Request, output: Path, check: Callable[[], None] = lambda: None) -> None:
-    """Beside the video, where they are asked for: they follow from the recording alone, whichever engine draws."""
-    if request.options.visemes:
-        write_visemes(beside(output), whole(request.audio), check)
-
-
-def check_captions(request: Request) -> None:
-    """Raises OptionError where captions are to be drawn and the words are not known."""
-    if request.options.burn_captions and isinstance(request.audio, Audio):
-        BurnedCaptions.check(request.audio.words)
-
-
-def check_transcript(request: Request) -> None:
-    """Raises OptionError for a transcript that nobody has aligned yet: the studio draws from the phones of the `Audio`."""
-    if request.options.transcript:
-        raise OptionError(
-            "A transcript is given, and it was not aligned with its recording.",
-            "Align it (core.service.transcripts.with_transcript), and leave the option out.",
-        )  # fmt: skip

@@ -18,6 +18,7 @@ import soxr
 from numpy.typing import NDArray
 
 from core.lite import phones
+from core.speech_synthesis.espeak_library import CALLBACK
 from core.speech_synthesis.phone_times import with_closures
 from core.types import Phone
 
@@ -48,19 +49,7 @@ def flite(text: str, voice: str, stretch: float = 1.0, pitch: float = 1.0) -> Ut
     return Utterance(samples, segments)
 
 
-class _Id(ctypes.Union):
-    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
-
-
-class _Event(ctypes.Structure):
-    _fields_ = [
-        ("type", ctypes.c_int), ("identifier", ctypes.c_uint), ("text_position", ctypes.c_int), ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int), ("sample", ctypes.c_int), ("user_data", ctypes.c_void_p), ("id", _Id),
-    ]  # fmt: skip
-
-
 _PHONEME = 7
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 _RATE_WPM, _PITCH, _RANGE = 1, 3, 4
 
 
@@ -73,7 +62,7 @@ class Espeak:
         self.rate = int(self._lib.espeak_Initialize(synchronous, 0, None, phoneme_events | in_ipa))
         self._sound: list[NDArray[np.int16]] = []
         self._events: list[tuple[int, str]] = []
-        self._callback = _CALLBACK(self._collect)  # kept: ctypes holds no reference
+        self._callback = CALLBACK(self._collect)  # kept: ctypes holds no reference
         self._lib.espeak_SetSynthCallback(self._callback)
 
     def _collect(self, sound, n, events):  # type: ignore[no-untyped-def]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.aux_models.landmarks import MAX_FACES
+from core.aux_models.mediapipe_loading import import_mediapipe
 from core.aux_models.native_log import quiet_native_log
 from core.aux_models.task_lifetime import keep_until_unused
 from core.errors import EngineUnavailable
@@ -75,7 +76,7 @@ class Landmarker:
             raise EngineUnavailable(f"The face landmark model assets/{MODEL_PATH.name} is missing.", "Restore it from the repository.")
         with quiet_native_log():
             try:
-                import mediapipe as mp
+                mp = import_mediapipe()
                 from mediapipe.tasks.python import BaseOptions, vision
             except (ImportError, OSError) as error:
                 raise EngineUnavailable(

@@ -111,6 +111,8 @@ class Session(ABC):
     """Sound after the end of a frame that must be there before the frame is certain, the most of all frames of an utterance."""
     step_frames: int = 5
     """Frames to ask for in one turn on the device: few enough to cancel and to interleave, enough to be computed together."""
+    push_frames: int = 5
+    """Of a recording that was foreseen, so many frames' worth to push at a time: few enough for the first frame to come soon."""
     pause: Callable[[], None] = staticmethod(unhurried)
     """Called between the parts of a frame that takes long, while nothing is computed: the caller may pass its turn on there."""
     face_box: tuple[float, float, float, float] | None = None

@@ -25,6 +25,7 @@ class LiteMouthSession(Session):
     """A subclass draws. controls: verified. fps: of the frames."""
 
     look_ahead_samples = LOOK_AHEAD_SAMPLES
+    push_frames = 2 * FPS  # is heard in half the time that ten pushes of a tenth take, and delays the first frame by 10 ms
 
     def __init__(self, controls: Controls, fps: float = FPS) -> None:
         self.fps = fps

@@ -131,19 +131,16 @@ class ClipInterior:
 
 
 class FittedInterior:
-    """An `Interior` (`core.lite.mouth_painting`) whose picture is that of another mouth, `larger` times as large."""
+    """An `Interior` (`core.lite.mouth_painting`) that is of another mouth, `larger` times as large."""
 
     def __init__(self, inside: MouthInterior, larger: float, its_contact: float, contact: float, gain: Array) -> None:
         self._inside, self._larger, self._gain = inside, larger, gain.astype(np.float32)
-        self.scale = inside.scale * larger
-        self.x0 = inside.x0 / larger
         self._its_contact, self._contact = its_contact, contact
 
-    def picture(self, shape: MouthShape) -> tuple[Array, float]:
-        top, bottom = (self._its_contact + (float(y) - self._contact) * self._larger for y in (shape.upper.min(), shape.lower.max()))
-        rows = self._inside.rows(top, bottom)
-        picture = self._inside.picture_for(shape.jaw_px * self._larger, shape.rounding, shape.tongue, rows) * self._gain
-        return picture, self._contact + (self._inside.y0 + rows.start / self._inside.scale - self._its_contact) / self._larger
+    def colours(self, shape: MouthShape, x: Array, y: Array) -> Array:
+        larger = np.float32(self._larger)
+        below = (y - np.float32(self._contact)) * larger + np.float32(self._its_contact)
+        return self._inside.colours_for(shape.jaw_px * self._larger, shape.rounding, shape.tongue, x * larger, below) * self._gain
 
 
 def light_around(picture: Frame, mouth: MouthWarp) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 from core.lite.clip_interior import ClipInterior, FittedInterior, KeptMouth, light_around
 from core.lite.clip_mouths import ClipMouths
 from core.lite.expression import Expression
-from core.lite.local_frame import Array, move, to_local
+from core.lite.local_frame import Array, places_in, texture_matrix, to_local
 from core.lite.mouth_painting import fill_mouth
 from core.lite.mouth_warp import MouthShape, MouthWarp
 from core.lite.renderer import BAND_PIXELS, MAX_TEXTURE_PX
@@ -81,17 +81,14 @@ class ClipRenderer:
             np.arange(band[1].start, band[1].stop, dtype=np.float32) + half, np.arange(band[0].start, band[0].stop, dtype=np.float32) + half
         )
         x, y = to_local(mouth.frame, map_x, map_y)
-        x_src, y_src, covered = mouth.source(shape, x, y)
+        source = mouth.source(shape, x, y)
         if weight < 1:
-            y_src, covered = mouth.inside_source(shape, mouth.frame.index(x_src), y, y_src), covered * np.float32(weight)
-        move(mouth.frame, map_x, map_y, x_src - x, y_src - y)
-        for positions in (map_x, map_y):
-            positions *= np.float32(self._scale)
-            positions -= half
+            source = source._replace(y=mouth.inside_source(shape, source.column, y, source.y), covered=source.covered * np.float32(weight))
+        places = places_in(texture_matrix(mouth.frame, self._scale), source.x, source.y)
         # at the clip's own pixels there is nothing to average, and linear interpolation would show as blur that comes and goes
         interpolation = cv2.INTER_LINEAR if self._scale > 1 else cv2.INTER_CUBIC
-        drawn: Frame = cv2.remap(texture, map_x, map_y, interpolation=interpolation, borderMode=cv2.BORDER_REPLICATE)
-        fill_mouth(drawn, mouth, interior, shape, x_src, y, covered)
+        drawn: Frame = cv2.remap(texture, places, None, interpolation=interpolation, borderMode=cv2.BORDER_REPLICATE)
+        fill_mouth(drawn, mouth, interior, shape, source, y)
         return drawn
 
     def _texture(self, frame: Frame) -> Frame:

@@ -36,7 +36,7 @@ class ClosedLid:
         top = look_up(eye.upper, column) - np.float32(LID_FROM) * half
         cover = smoothstep((y - top) / (np.float32(LID_SOFT) * half)) * np.clip(edge - y + np.float32(0.5), 0, 1)
         cover *= look_up(eye.inside, column) * np.float32(LID_COVER * blink)
-        skin = self.skin[column]
+        skin = look_up(self.skin, column)
         drawn[...] = (drawn + (skin - drawn) * cover[..., None] + np.float32(0.5)).astype(np.uint8)
 
     def _around(self, picture: Frame) -> Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.lite.local_frame import Array, LocalFrame, clipped, look_up, points_of, smoothstep
+from core.lite.local_frame import Array, LocalFrame, look_up, points_of, smoothstep
 
 EYES = {
     # corners (left, right for the viewer), upper lid, lower lid, brow (lower edge)
@@ -53,9 +53,8 @@ class EyeWarp:
     def source(self, x: Array, y: Array, blink: float, gaze_x: float, gaze_y: float) -> tuple[Array, Array]:
         """Source (frame coordinates) of the pixels at (x, y); blink 0..1, gaze -1..1 (viewer's right and down positive)."""
         column = self.frame.index(x)
-        gap = self.lower - self.upper
-        d_upper = np.float32((1 - LOWER_LID_SHARE) * blink) * gap
-        d_lower = np.float32(-LOWER_LID_SHARE * blink) * gap
+        closing = np.float32(blink) * (self.lower - self.upper)
+        d_upper, d_lower = np.float32(1 - LOWER_LID_SHARE) * closing, np.float32(-LOWER_LID_SHARE) * closing
         upper, lower = look_up(self.upper + d_upper, column), look_up(self.lower + d_lower, column)
         y_src = y
         if blink:
@@ -67,11 +66,10 @@ class EyeWarp:
             y_src = np.where(y < upper, from_above, np.where(y > lower, from_below, y))
         if not (gaze_x or gaze_y):
             return x, y_src
-        is_ball = (y >= upper) & (y <= lower)
         width = 2 * self.frame.half
-        mid = (upper + lower) * np.float32(0.5)
-        lens = clipped(1 - np.abs(y - mid) / np.maximum((lower - upper) * np.float32(0.5), 0.5), 0, 1)
-        shift = np.where(is_ball, look_up(self.inside, column) * smoothstep(lens * 3), 0)
-        x_src = x - np.float32(GAZE_X_SHARE * width * gaze_x) * shift
-        y_src = y_src - np.float32(GAZE_Y_SHARE * width * gaze_y) * shift
-        return x_src, y_src
+        lens = np.minimum(y - upper, lower - y)  # 0 at the lids' edges, where the ball's shift ends, less beyond
+        lens *= np.float32(6)
+        lens /= np.maximum(lower - upper, 1)
+        shift = smoothstep(lens)
+        shift *= look_up(self.inside, column)
+        return x - np.float32(GAZE_X_SHARE * width * gaze_x) * shift, y_src - np.float32(GAZE_Y_SHARE * width * gaze_y) * shift

@@ -1,7 +1,8 @@
 """The picture of the inside of an open mouth: teeth, tongue and the dark behind them.
 
 The photo's own teeth are used where it shows them; otherwise a plain row is drawn in the light of the photo. Upper teeth are
-fixed to the skull, lower teeth and tongue follow the jaw. Kept as a small picture in the mouth's frame, composed once a frame.
+fixed to the skull, lower teeth and tongue follow the jaw. Kept as layers, small pictures in the mouth's frame, which are laid over each
+other where they are seen: (h, w, 4) float32, RGB 0..255 times coverage, and coverage 0..1. OpenCV looks up four channels fastest.
 """
 
 from __future__ import annotations
@@ -32,6 +33,19 @@ def teeth_left(rounding: float) -> float:
     return max(1 - ROUND_HIDES_TEETH * rounding, 0.0)
 
 
+def layer(rgb: Array, coverage: Array | float = 1.0) -> Array:
+    """rgb: (h, w, 3) 0..255; coverage: (h, w, 1) or a number, 0..1."""
+    return np.dstack([rgb * coverage, np.broadcast_to(coverage, (*rgb.shape[:2], 1))]).astype(np.float32)
+
+
+def _over(behind: Array, over: Array) -> Array:
+    """Lays one layer over another, in place."""
+    left = 1 - over[..., 3]
+    behind *= cv2.merge((left, left, left, left))  # a product that is broadcast takes four times as long
+    behind += over
+    return behind
+
+
 class MouthInterior:
     """texture: (H, W, 3) uint8 RGB, `scale` texture pixels per output pixel. teeth: where the picture shows none, some are drawn."""
 
@@ -48,66 +62,47 @@ class MouthInterior:
         self._contact = warp.contact[column]
         lip, skin = self._lip_and_skin(photo, column)
         self._lip = lip
-        self._cavity = self._make_cavity(lip)
+        self._cavity = layer(self._make_cavity(lip))
         if self._has_teeth(photo, column, lip):
-            self._teeth_rgb, teeth_alpha = self._photo_teeth(photo, column)
+            teeth_rgb, teeth_alpha = self._photo_teeth(photo, column)
         else:
-            self._teeth_rgb, teeth_alpha = self._drawn_teeth(skin, bottom=0.13 * half, width=0.66 * half)
-        tip = self._make_tip(lip)
-        seen = np.flatnonzero(tip[..., 3].max(axis=0) > 0)
-        self._tip_columns = slice(int(seen[0]), int(seen[-1]) + 1)
-        self._tip = np.ascontiguousarray(tip[:, self._tip_columns])
+            teeth_rgb, teeth_alpha = self._drawn_teeth(skin, bottom=0.13 * half, width=0.66 * half)
+        self._tip = self._make_tip(lip)
         tongue, tongue_alpha = self._make_tongue(lip)
         lower, lower_alpha = self._lower_teeth(skin)
         if not teeth:
             teeth_alpha, lower_alpha = np.zeros_like(teeth_alpha), np.zeros_like(lower_alpha)
         on_jaw = tongue * tongue_alpha * (1 - lower_alpha) + lower * lower_alpha
-        # What moves with the jaw, and how much of the dark behind it is left.
-        self._on_jaw = np.dstack([on_jaw, (1 - tongue_alpha) * (1 - lower_alpha)]).astype(np.float32)
-        self._teeth_alpha = np.repeat(teeth_alpha, 3, axis=2)  # a product that is broadcast takes four times as long
+        self._on_jaw = np.dstack([on_jaw, 1 - (1 - tongue_alpha) * (1 - lower_alpha)]).astype(np.float32)
+        self._jaw_rest_px, self._darkens = 0.0, ROUND_DARKENS
+        """Where the jaw is in the layer that moves with it; how much darker fully rounded lips make what is behind the teeth."""
+        self._teeth = layer(teeth_rgb, teeth_alpha)
 
-    def picture(self, shape: MouthShape) -> tuple[Array, float]:
-        """The interior for one mouth shape: (h, w, 3) float32 RGB 0..255 in the mouth's frame, without the lips' shadow; top edge."""
-        rows = self.rows(float(shape.upper.min()), float(shape.lower.max()))
-        return self.picture_for(shape.jaw_px, shape.rounding, shape.tongue, rows), self.y0 + rows.start / self.scale
+    def colours(self, shape: MouthShape, x: Array, y: Array) -> Array:
+        """An `Interior` (`core.lite.mouth_painting`), without the lips' shadow."""
+        return self.colours_for(shape.jaw_px, shape.rounding, shape.tongue, x, y)
 
-    def rows(self, top: float, bottom: float) -> slice:
-        """The rows of the picture that show these heights of the mouth's frame, and two beside them."""
-        first, last = (top - self.y0) * self.scale - 2, (bottom - self.y0) * self.scale + 3
-        start = int(np.clip(first, 0, self._height - 1))
-        return slice(start, int(np.clip(last, start + 1, self._height)))
+    def colours_for(self, jaw_px: float, rounding: float, tongue: float, x: Array, y: Array) -> Array:
+        """What is seen at (x, y) of the mouth's frame, (h, w) each, where the jaw is lowered by so much: (h, w, 3) float32 RGB 0..255.
+        rounding: of the lips, 0..1. tongue: how far its tip is raised, 0..1.
+        """
+        scale = np.float32(self.scale)
+        column, row = (x - np.float32(self.x0)) * scale - np.float32(0.5), (y - np.float32(self.y0)) * scale - np.float32(0.5)
 
-    def picture_for(self, jaw_px: float, rounding: float, tongue: float, rows: slice) -> Array:
-        """Some rows of it for a jaw that is lowered by so much. rounding: of the lips, 0..1. tongue: how far its tip is raised, 0..1."""
-        moved = self._lowered(self._on_jaw, jaw_px, rows)
-        red, green, blue, left = cv2.split(moved)
-        out: Array = cv2.merge((left, left, left))
-        out *= self._cavity[rows]
-        out += cv2.merge((red, green, blue))
-        self._raise_tongue(out, jaw_px, tongue, rows)
-        if rounding > 0:
-            out *= np.float32(1 - ROUND_DARKENS * rounding)
-        teeth = self._teeth_rgb[rows] - out
-        teeth *= self._teeth_alpha[rows]
-        if rounding > 0:
-            teeth *= np.float32(teeth_left(rounding))
-        out += teeth
-        return out
+        def at(picture: Array, down_px: float = 0.0) -> Array:
+            """Of a layer that is lowered."""
+            lowered = row - np.float32(down_px * self.scale) if down_px else row
+            seen: Array = cv2.remap(picture, column, lowered, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            return seen
 
-    def _raise_tongue(self, out: Array, jaw_px: float, tongue: float, rows: slice) -> None:
-        """Lays the tip of the tongue over what is behind the upper teeth, in place."""
+        out = _over(at(self._cavity), at(self._on_jaw, jaw_px - self._jaw_rest_px))
         if tongue > TIP_SEEN:
-            tip = self._lowered(self._tip, (TIP_WITH_JAW + (1 - TIP_WITH_JAW) * (1 - tongue)) * jaw_px, rows)
-            red, green, blue, alpha = cv2.split(tip)
-            alpha *= np.float32(min(2 * tongue, 1.0))
-            behind = out[:, self._tip_columns]
-            behind += (cv2.merge((red, green, blue)) - behind) * cv2.merge((alpha, alpha, alpha))
-
-    def _lowered(self, layer: Array, down_px: float, rows: slice) -> Array:
-        """Some rows of a layer that is lowered, in pixels of the mouth's frame."""
-        move = np.array([[1, 0, 0], [0, 1, down_px * self.scale - rows.start]], np.float32)
-        lowered: Array = cv2.warpAffine(layer, move, (layer.shape[1], rows.stop - rows.start), borderMode=cv2.BORDER_REPLICATE)
-        return lowered
+            tip = at(self._tip, (TIP_WITH_JAW + (1 - TIP_WITH_JAW) * (1 - tongue)) * jaw_px)
+            out = _over(out, tip * np.float32(min(2 * tongue, 1.0)))
+        if rounding > 0:
+            out *= np.float32(1 - self._darkens * rounding)
+        colours: Array = cv2.cvtColor(_over(out, at(self._teeth) * np.float32(teeth_left(rounding))), cv2.COLOR_RGBA2RGB)
+        return colours
 
     def _rectified(self, texture: Frame, scale: float) -> Array:
         frame = self._warp.frame
@@ -157,7 +152,7 @@ class MouthInterior:
         return np.broadcast_to(rgb, (self._height, self._width, 3)).astype(np.float32), alpha[..., None].astype(np.float32)
 
     def _make_tip(self, lip: Array) -> Array:
-        """(h, w, 4) RGB and coverage: the tip of the tongue behind the edges of the upper teeth, where it is when the jaw is closed; round,
+        """The layer of the tip of the tongue behind the edges of the upper teeth, where it is when the jaw is closed; round,
         so its middle catches the light and its edges turn away from it."""
         half = self._warp.half
         across = np.clip(1 - (self.x / (TIP_WIDTH * half)) ** 2, 0, 1)
@@ -165,7 +160,7 @@ class MouthInterior:
         alpha = smoothstep(across * 1.6) * smoothstep((down + 0.1) / 0.12) * smoothstep((0.34 * across**0.5 - down) / 0.14)
         light = 0.62 + 0.38 * across * np.exp(-(((down - 0.1) / 0.16) ** 2))
         rgb = lip * np.array([0.9, 0.66, 0.66], np.float32) * light[..., None]
-        return np.dstack([rgb, alpha]).astype(np.float32)
+        return layer(rgb, alpha[..., None])
 
     def _photo_teeth(self, photo: Array, column: Array) -> tuple[Array, Array]:
         """The photo's own pixels between the lips, fading at their lower edge; the bright ones only near the corners."""

@@ -9,6 +9,7 @@ Beyond the corners of the mouth both layers have the same displacement, so that 
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
@@ -58,10 +59,12 @@ OPEN_NARROWING, OPEN_FLATTENING = 0.13, 0.7
 relaxes."""
 OUTER_SHARE = 0.7
 """How far the outer edge of the lower lip is below its line in the mesh where the inner one is."""
-LOWER_SHADE = 1.4
-"""How far below the lower lip its shade reaches, in its own thickness."""
+LOWER_SHADE, SHADE_FROM = 1.4, 0.1
+"""How far below the lower lip its shade reaches, in its own thickness; and the rounding from which on light and shade are seen."""
 CORNER_DARK = 2.2
 """How much farther than teeth the dark of a parted mouth's corners reaches into the lips."""
+BEYOND = 4.0
+"""How far a lip goes on beyond the line where it ends, in its own thickness."""
 CONTACT_SHARE = 0.62
 """Part of a gap between smiling lips above the line where they meet: a smile draws the upper lip up from its teeth, while the lower one
 lies at their edges. The jaw opens SEEN_UPPER_SHARE of its gap above it."""
@@ -91,6 +94,30 @@ class MouthShape:
         upper = mouth.upper_src + (self.upper - mouth.upper_src) * share
         lower = mouth.lower_src + (self.lower - mouth.lower_src) * share
         return dataclasses.replace(self, upper=upper, lower=lower, **moved)
+
+
+def _and_beside(rows: slice) -> slice:
+    """Two more on either side, from which samples between rows are made."""
+    return slice(max(rows.start - 2, 0), rows.stop + 2)
+
+
+class MouthLayers(NamedTuple):
+    """How the mouth moves what is at some places, (rows, columns) each: it comes from x more to the right, and from y less below, in the
+    upper and in the lower face. Smooth, so a few samples tell of all pixels; a layer is 0 in rows that are far from it."""
+
+    x: Array
+    upper: Array
+    lower: Array
+
+
+class MouthSource(NamedTuple):
+    """Where pixels of a drawn mouth come from, and what is seen there, (rows, columns) each: x and y in frame coordinates, the index of x
+    in the tables, and how much of a pixel the open mouth covers, 0..1."""
+
+    x: Array
+    y: Array
+    column: Array
+    covered: Array
 
 
 def _room_beside(points: Array, frame: LocalFrame) -> Array:
@@ -219,10 +246,11 @@ class MouthWarp:
         )
 
     def around_lips(self, shape: MouthShape) -> tuple[float, float, float, float]:
-        """Left, top, right, bottom (frame coordinates) of the lips, with what is painted on them and the shade beneath."""
+        """Left, top, right, bottom (frame coordinates) of the lips, with what is painted on them, and the shade beneath rounded ones."""
         top, bottom = float((self.upper_outer + shape.d_upper_outer).min()), float((self.lower_outer + shape.d_lower_outer).max())
         side = 1.25 * self.half
-        return -side, top - 1, side, bottom + LOWER_SHADE * float(self.lower_lip.max())
+        beneath = LOWER_SHADE * float(self.lower_lip.max()) if shape.rounding > SHADE_FROM else 0.1 * self.half
+        return -side, top - 1, side, bottom + beneath
 
     def _opening_bow(self, rounding: float, fullness: float) -> Array:
         """Height of the gap along the mouth, 0..1. fullness: 0 the gap narrows evenly towards its ends, 1 it is nearly an ellipse."""
@@ -242,28 +270,40 @@ class MouthWarp:
         displacement: Array = np.where(distance <= corner, inside, np.sign(x) * beyond).astype(np.float32)
         return displacement
 
-    def source(self, shape: MouthShape, x: Array, y: Array) -> tuple[Array, Array, Array]:
-        """Where the pixels at (x, y) (frame coordinates, (rows, columns) of a part of the picture) come from.
-
-        Returns x and y of the source (frame coordinates) and how much of each pixel the open mouth covers (0..1). Each term is computed for
-        the rows that it can change: most rows lie on one side of the mouth.
+    def layers(self, shape: MouthShape, x: Array, y: Array) -> MouthLayers:
+        """Of the places at (x, y) (frame coordinates, (rows, columns) of a part of the picture). Each term is computed for the rows that it
+        can change: most rows lie on one side of the mouth.
         """
         lowest, highest = y.min(1), y.max(1)
-        column = self.frame.index(x_src := self._x_source(shape, x, y, lowest, highest))
-        upper, lower = look_up(shape.upper, column), look_up(shape.lower, column)
-        is_upper = y < (upper + lower) * np.float32(0.5)
-        top, bottom = rows_between(is_upper.any(1)), rows_between(~is_upper.all(1))
-        y_src = np.empty_like(y)
-        y_src[bottom] = self._lower_source(shape, column[bottom], np.maximum(y[bottom], lower[bottom]), lower[bottom])
-        above = self._upper_source(shape, column[top], np.minimum(y[top], upper[top]), upper[top])
-        np.copyto(y_src[top], above, where=is_upper[top])
+        moved = self._sideways_at(shape, x, y, lowest, highest)
+        column = self.frame.index(x + moved)
+        upper, lower = np.zeros_like(y), np.zeros_like(y)
+        top, bottom = (_and_beside(part) for part in (rows_between(lowest < shape.lower.max()), rows_between(highest > shape.upper.min())))
+        upper[top] = self._moved_above(shape, column[top], y[top])
+        lower[bottom] = self._moved_below(shape, column[bottom], y[bottom])
+        return MouthLayers(moved, upper, lower)
 
+    def seen(self, shape: MouthShape, layers: MouthLayers, x: Array, y: Array) -> Array:
+        """Of the layer that is seen at each place, how far it is moved down."""
+        between = look_up(shape.upper + shape.lower, self.frame.index(x + layers.x))
+        return np.where(y + y < between, layers.upper, layers.lower)
+
+    def joined(self, shape: MouthShape, layers: MouthLayers, x: Array, y: Array) -> MouthSource:
+        """Where the pixels at (x, y) come from."""
+        column = self.frame.index(x_src := x + layers.x)
+        upper, lower = look_up(shape.upper, column), look_up(shape.lower, column)
+        from_upper = np.minimum(y - layers.upper, look_up(shape.upper - shape.d_upper, column))
+        from_lower = np.maximum(y - layers.lower, look_up(shape.lower - shape.d_lower, column))
+        y_src = np.where(y + y < upper + lower, from_upper, from_lower)
         soft = np.float32(max(0.5, 0.022 * self.half))  # lips are round: their edge against the dark is never razor-sharp
-        covered = np.zeros_like(y)
-        near = rows_between((highest + soft > shape.upper.min()) & (lowest - soft < shape.lower.max()))
-        low, high = np.maximum(y[near] - soft, upper[near]), np.minimum(y[near] + soft, lower[near])
-        covered[near] = clipped(high - low, 0, 2 * float(soft)) / (2 * soft)
-        return x_src, y_src, covered
+        covered = np.minimum(y + soft, lower, out=lower)
+        covered -= np.maximum(y - soft, upper, out=upper)
+        covered *= np.float32(0.5) / soft
+        return MouthSource(x_src, y_src, column, clipped(covered, 0, 1))
+
+    def source(self, shape: MouthShape, x: Array, y: Array) -> MouthSource:
+        """Where the pixels at (x, y) (frame coordinates, (rows, columns) of a part of the picture) come from."""
+        return self.joined(shape, self.layers(shape, x, y), x, y)
 
     def inside_source(self, shape: MouthShape, column: Array, y: Array, y_src: Array) -> Array:
         """`y_src`, as `source` gives it, but between the lips the place between those of the picture. column: table index of each x_src."""
@@ -273,35 +313,46 @@ class MouthWarp:
         inside: Array = np.where((height > 0) & (height < 1), first + (last - first) * height, y_src)
         return inside
 
-    def _x_source(self, shape: MouthShape, x: Array, y: Array, lowest: Array, highest: Array) -> Array:
+    def _sideways_at(self, shape: MouthShape, x: Array, y: Array, lowest: Array, highest: Array) -> Array:
         """lowest, highest: y of each row, (rows,)."""
         lip_top, lip_bottom = float(self.upper_outer.min()), float((self.lower_outer + shape.d_lower_outer).max())
         moved = look_up(shape.d_x, self.frame.index(x))
         above, below = rows_between(lowest < lip_top), rows_between(highest > lip_bottom)
         moved[above] *= 1 - smoothstep((lip_top - y[above]) / np.float32(0.85 * (lip_top - self.nose_y) + 1e-3))
         moved[below] *= 1 - smoothstep((y[below] - lip_bottom) / np.float32(max(self.chin_y - lip_bottom, 0.6 * self.half)))
-        moved += x
         return moved
 
-    def _upper_source(self, shape: MouthShape, column: Array, y: Array, inner: Array) -> Array:
-        """y: at or above `inner`, the line of the upper lip at each pixel."""
-        d_inner, d_outer = look_up(shape.d_upper, column), look_up(shape.d_upper_outer, column)
-        outer = look_up(self.upper_outer + shape.d_upper_outer, column)
-        lip = clipped((inner - y) / np.maximum(inner - outer, 0.5), 0, 1)
-        skin = smoothstep((outer - y) / np.maximum(outer - np.float32(self.nose_y), 1.0))
-        moved: Array = y - (d_inner + (d_outer - d_inner) * lip) * (1 - skin)
+    def _moved_above(self, shape: MouthShape, column: Array, y: Array) -> Array:
+        """Below the line of the upper lip it goes on as above, so that samples beside the line tell what is at it."""
+        outer = self.upper_outer + shape.d_upper_outer
+        per_lip = np.float32(1) / np.maximum(shape.upper - outer, np.float32(0.5))
+        per_skin = np.float32(1) / np.maximum(outer - np.float32(self.nose_y), np.float32(1))
+        lip = (look_up(shape.upper, column) - y) * look_up(per_lip, column)
+        moved = clipped(lip, -BEYOND, 1)
+        moved *= look_up(shape.d_upper_outer - shape.d_upper, column)
+        moved += look_up(shape.d_upper, column)
+        skin = look_up(outer, column) - y
+        skin *= look_up(per_skin, column)
+        moved *= 1 - smoothstep(skin)
         return moved
 
-    def _lower_source(self, shape: MouthShape, column: Array, y: Array, inner: Array) -> Array:
-        """y: at or below `inner`, the line of the lower lip at each pixel."""
-        d_inner, d_outer = look_up(shape.d_lower, column), look_up(shape.d_lower_outer, column)
-        outer = look_up(self.lower_outer + shape.d_lower_outer, column)
+    def _moved_below(self, shape: MouthShape, column: Array, y: Array) -> Array:
+        """Above the line of the lower lip it goes on as below."""
+        outer = self.lower_outer + shape.d_lower_outer
+        chin = np.float32(self.chin_y) + shape.d_chin
+        per_lip = np.float32(1) / np.maximum(outer - shape.lower, np.float32(0.5))
+        per_skin = np.float32(1) / np.maximum(chin - outer, np.float32(1))
+        lip = (y - look_up(shape.lower, column)) * look_up(per_lip, column)
+        moved = clipped(lip, -BEYOND, 1)
+        moved *= look_up(shape.d_lower_outer - shape.d_lower, column)
+        moved += look_up(shape.d_lower, column)
+        skin = y - look_up(outer, column)
+        skin *= look_up(per_skin, column)
         d_chin = look_up(shape.d_chin, column)
-        chin = np.float32(self.chin_y) + d_chin
-        lip = clipped((y - inner) / np.maximum(outer - inner, 0.5), 0, 1)
-        skin = smoothstep((y - outer) / np.maximum(chin - outer, 1.0))
-        moved: Array = d_inner + (d_outer - d_inner) * lip
-        moved += (d_chin - moved) * skin
-        neck = rows_between((y > chin).any(1))
-        moved[neck] *= 1 - smoothstep((y[neck] - chin[neck]) / np.maximum(np.float32(self.neck_y) - chin[neck], 1.0))
-        return np.subtract(y, moved, out=moved)
+        d_chin -= moved
+        d_chin *= smoothstep(skin)
+        moved += d_chin
+        neck = rows_between(y.max(1) > chin.min())
+        chins = look_up(chin, column[neck])
+        moved[neck] *= 1 - smoothstep((y[neck] - chins) / np.maximum(np.float32(self.neck_y) - chins, 1.0))
+        return moved

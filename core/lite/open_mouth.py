@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from core.lite.local_frame import Array, smoothstep
-from core.lite.mouth_interior import LUMA, MouthInterior, teeth_left
+from core.lite.mouth_interior import LUMA, MouthInterior, layer
 from core.lite.mouth_warp import MouthWarp
 from core.types import Frame
 
@@ -40,29 +40,21 @@ class OpenMouth(MouthInterior):
         seen = np.where((down > 0) & (down < TOP), alpha, 0)
         first = (seen >= 0.9 * seen.max(axis=0)).argmax(axis=0).astype(np.int32)
         rows, columns = np.maximum(np.arange(self._height)[:, None], first[None, :]), np.arange(self._width)[None, :]
-        self._teeth_rgb, self._teeth_alpha = photo[rows, columns], alpha[rows, columns][..., None]
+        teeth = alpha[rows, columns][..., None]
         upper_half = (down > 0) & (down < 0.5) & (gap > 1)
-        self.teeth = float(self._teeth_alpha[upper_half].mean()) if upper_half.any() else 0.0
-        if self.teeth < FEW:
-            self._teeth_alpha = np.zeros_like(self._teeth_alpha)
+        self.teeth = float(teeth[upper_half].mean()) if upper_half.any() else 0.0
+        self._teeth = layer(photo[rows, columns], teeth if self.teeth >= FEW else 0.0)
         inside = (down > 0.1) & (down < 0.9) & (gap > 1)
         if inside.any():
             dark = inside & (luma <= np.percentile(luma[inside], DARKEST_PERCENT))
-            self._cavity = np.broadcast_to(np.median(photo[dark], axis=0), photo.shape).astype(np.float32)
+            self._cavity = layer(np.broadcast_to(np.median(photo[dark], axis=0), photo.shape))
         # Below the lip's edge the lowest visible row goes on: a jaw that opens wider shows more of it.
         last = np.clip(((lower - self.y0) * self.scale - 1.5 - 0.08 * warp.half).astype(np.int32)[0], 0, self._height - 1)
         rows = np.minimum(np.arange(self._height)[:, None], last[None, :])
         share = smoothstep((down - JAW_FROM) / (JAW_TO - JAW_FROM)) * wide
-        self._with_jaw = np.dstack([photo[rows, columns], share]).astype(np.float32)
+        self._on_jaw, self._darkens = layer(photo[rows, columns], share[..., None]), 0.0
         middle = len(warp.contact) // 2
-        self._jaw_px = float(warp.lower_src[middle] - warp.contact[middle])
-
-    def picture_for(self, jaw_px: float, rounding: float, tongue: float, rows: slice) -> Array:
-        moved, cavity = self._lowered(self._with_jaw, jaw_px - self._jaw_px, rows), self._cavity[rows]
-        out: Array = cavity + (moved[..., :3] - cavity) * moved[..., 3:]
-        self._raise_tongue(out, jaw_px, tongue, rows)
-        out += (self._teeth_rgb[rows] - out) * self._teeth_alpha[rows] * np.float32(teeth_left(rounding))
-        return out
+        self._jaw_rest_px = float(warp.lower_src[middle] - warp.contact[middle])
 
 
 def _redness(rgb: Array) -> Array:

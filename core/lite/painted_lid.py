@@ -32,5 +32,5 @@ class PaintedLid(ClosedLid):
         cover *= smoothstep((larger * half - np.abs(x)) / soft + 0.5) * smoothstep((lower - upper) / soft)
         shade = 1 - np.exp(-(((edge - y) / (np.float32(LASHES) * half)) ** 2)) * np.float32(1 - LASHES_DARKER)
         shade *= np.float32(CREASE_DARKER) + np.float32(1 - CREASE_DARKER) * smoothstep(down * 2)
-        skin = self.skin[column] * shade[..., None]
+        skin = look_up(self.skin, column) * shade[..., None]
         drawn[...] = (drawn + (skin - drawn) * cover[..., None] + np.float32(0.5)).astype(np.uint8)

@@ -51,12 +51,11 @@ class PitchTracker:
         self._samples = np.concatenate((self._samples, samples.astype(np.float32, copy=False)))
         missing = n_frames * SAMPLES_PER_FRAME + 2 * MARGIN - len(self._samples) if n_frames else 0
         heard = np.pad(self._samples, (0, max(missing, 0)))
-        rises = np.zeros(n_frames, np.float32)
-        for frame in range(n_frames):
-            start = frame * SAMPLES_PER_FRAME
-            rises[frame] = self._next(pitch_hz(heard[start : start + SAMPLES_PER_FRAME + 2 * MARGIN]))
         self._samples = heard[n_frames * SAMPLES_PER_FRAME :]
-        return rises
+        if not n_frames:
+            return np.zeros(0, np.float32)
+        windows = np.lib.stride_tricks.sliding_window_view(heard, SAMPLES_PER_FRAME + 2 * MARGIN)[::SAMPLES_PER_FRAME][:n_frames]
+        return np.array([self._next(hz) for hz in pitch_hz(windows).tolist()], np.float32)
 
     def _next(self, hz: float) -> float:
         if hz <= 0:
@@ -71,29 +70,25 @@ class PitchTracker:
         return self._rise
 
 
-def pitch_hz(window: F32) -> float:
-    """The fundamental frequency by normalised autocorrelation (Boersma, IFA Proceedings 17, 1993), 0 where there is none.
-
-    window: (n,) float32, at least two periods of it, 16 kHz.
+def pitch_hz(windows: F32) -> NDArray[np.float64]:
+    """(k,): the fundamental frequency of each window, 0 where there is none, by normalised autocorrelation (Boersma, IFA Proceedings 17,
+    1993). windows: (k, n) float32, each at least two periods of it, 16 kHz.
     """
-    sums = np.cumsum(window, dtype=np.float64)
-    x = (sums[SMOOTHED::THINNED] - sums[:-SMOOTHED:THINNED]) / SMOOTHED
-    x -= np.add.reduce(x) / len(x)
-    n = len(x)
-    energy = np.zeros(n + 1)
-    np.cumsum(x * x, out=energy[1:])
-    if energy[n] < n * QUIET_RMS**2:
-        return 0.0
-    later = np.zeros(n + _LAGS[-1])
-    later[:n] = x
-    products = np.lib.stride_tricks.sliding_window_view(later, n)[_LAGS[0] :] @ x  # of the sound with itself, each lag later
-    alike = products / np.sqrt(np.maximum(energy[n - _LAGS] * (energy[n] - energy[_LAGS]), 1e-20))
-    inner = alike[1:-1]
-    peaks = np.flatnonzero((inner > alike[:-2]) & (inner >= alike[2:]))
-    heights = inner[peaks]
-    if not len(peaks) or heights.max() < PERIODIC:
-        return 0.0
-    at = int(peaks[heights >= NEARLY_BEST * heights.max()][0])
-    before, here, after = alike[at : at + 3].tolist()
-    between = 0.5 * (before - after) / min(before - 2 * here + after, -1e-12)  # of a parabola through the three
-    return float(_RATE_HZ / (_LAGS[at + 1] + between))
+    sums = np.cumsum(windows, axis=1, dtype=np.float64)
+    x = (sums[:, SMOOTHED::THINNED] - sums[:, :-SMOOTHED:THINNED]) / SMOOTHED
+    x -= x.mean(1, keepdims=True)
+    n = x.shape[1]
+    energy = np.pad(np.cumsum(x * x, axis=1), ((0, 0), (1, 0)))
+    room = 1 << int(n + _LAGS[-1]).bit_length()  # for the products, which would else go round
+    spectrum = np.fft.rfft(x, room)
+    products = np.fft.irfft(spectrum.real**2 + spectrum.imag**2, room)[:, _LAGS]  # of the sound with itself, each lag later
+    alike = products / np.sqrt(np.maximum(energy[:, n - _LAGS] * (energy[:, n:] - energy[:, _LAGS]), 1e-20))
+    inner = alike[:, 1:-1]
+    heights = np.where((inner > alike[:, :-2]) & (inner >= alike[:, 2:]), inner, -1.0)
+    best = heights.max(1)
+    rows = np.arange(len(x))
+    at = np.argmax(heights >= NEARLY_BEST * best[:, None], axis=1)
+    before, here, after = alike[rows, at], alike[rows, at + 1], alike[rows, at + 2]
+    between = 0.5 * (before - after) / np.minimum(before - 2 * here + after, -1e-12)  # of a parabola through the three
+    voiced = (energy[:, n] >= n * QUIET_RMS**2) & (best >= PERIODIC)
+    return np.where(voiced, _RATE_HZ / (_LAGS[at + 1] + between), 0.0)

@@ -2,7 +2,7 @@
 
 A frame is one lookup into the photo: each output pixel goes back through the head's movement, then through the mouth's or an
 eye's, to the place in the photo it shows. So the photo is resampled once, and stays sharp. What moves smoothly, the head and the skin
-around the mouth, is computed for one pixel in sixteen; only lips and eyes, which have edges, for every one.
+around the mouth, is computed for one pixel in sixteen or fewer; only lips and eyes, which have edges, for every one.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from core.aux_models.face_mesh import Face
 from core.lite.closed_lid import ClosedLid
 from core.lite.expression import Expression
 from core.lite.eye_warp import EYES, EyeWarp
-from core.lite.head_warp import COARSE, HeadWarp, at_pixels
-from core.lite.local_frame import Array, LocalFrame, move, to_local
+from core.lite.head_warp import FeaturePlaces, HeadPose, HeadWarp
+from core.lite.local_frame import Array, places_in, texture_matrix
 from core.lite.mouth_interior import MouthInterior
 from core.lite.mouth_painting import fill_mouth
-from core.lite.mouth_warp import MouthShape, MouthWarp
+from core.lite.mouth_warp import MouthLayers, MouthShape, MouthSource, MouthWarp
 from core.lite.painted_lid import PaintedLid
 from core.optimization.resolution_optimization import Cut, cut_pixels
 from core.types import Frame
@@ -66,95 +66,83 @@ class Renderer:
         self._lids = [lid(eye, self._still) for eye in self.eyes]
         self._eyes_open = 1 - max(face.blendshapes.get("eyeBlinkLeft", 0.0), face.blendshapes.get("eyeBlinkRight", 0.0))
         self._interior = MouthInterior(self.mouth, texture, float(self._scale), teeth=not self._by_hand)
-        left, top, right, bottom = self.head.box
-        self._mouth_samples = _samples(self._region(self.mouth.frame, self.mouth.bounds))
-        self._eye_regions = [(self._region(eye.frame, eye.opening), self._region(eye.frame, eye.bounds)) for eye in self.eyes]
+        self._mouth_places = FeaturePlaces(self.head, self.mouth.frame, self.mouth.bounds)
+        self._eye_places = [[FeaturePlaces(self.head, eye.frame, bounds) for bounds in (eye.opening, eye.bounds)] for eye in self.eyes]
         """Of each eye what a gaze changes, and what a blink does."""
+        self._mouth_texture = texture_matrix(self.mouth.frame, self._scale)
+        self._eye_textures = [texture_matrix(eye.frame, self._scale) for eye in self.eyes]
+        left, top, right, bottom = self.head.box
         n_bands = -(-(bottom - top) * (right - left) // BAND_PIXELS)
         edges = np.linspace(0, bottom - top, n_bands + 1).round().astype(int).tolist()
-        self._bands = [slice(first, last) for first, last in zip(edges, edges[1:], strict=False)]
+        self._bands = [(slice(first, last), slice(0, right - left)) for first, last in zip(edges, edges[1:], strict=False)]
 
     @property
     def nbytes(self) -> int:
-        parts: tuple[object, ...] = (self, self.head, self.mouth, self._interior, *self.eyes)
+        eyes = [places for each in self._eye_places for places in each]
+        parts: tuple[object, ...] = (self, self.head, self.mouth, self._interior, self._mouth_places, *self.eyes, *eyes)
         arrays = {id(value): value for part in parts for value in vars(part).values() if isinstance(value, np.ndarray)}
         return sum(array.nbytes for array in arrays.values())
 
     def draw(self, expression: Expression, pause: Callable[[], None] = lambda: None) -> Frame:
         """The (height, width, 3) uint8 RGB picture of one expression. pause: called between two bands of a large one."""
-        head = self.head.places(expression.pose)
         lips = expression.aperture, expression.spread, expression.tuck, expression.smile, expression.press, expression.tongue
         shape = self.mouth.shape(*lips)
+        local = self._mouth_places.at(expression.pose)
+        layers, moved_down = self._around_mouth(shape, local)
         out: Frame = self._still.copy()
         x0, y0, x1, y1 = self.head.box
         drawn = out[y0:y1, x0:x1]
-        places = self._in_texture(self._with_mouth(head, shape))
+        places = self._places(expression.pose, local, layers.x, moved_down)
         for band in self._bands:
-            self._show(drawn[band], *at_pixels(places, band, slice(0, x1 - x0)))
+            self._show(drawn[band], *self.head.at_pixels(places, *band))
             pause()
-        self._draw_eyes(drawn, head, expression)
-        self._draw_lips(drawn, head, shape)
+        self._draw_eyes(drawn, expression)
+        self._draw_lips(drawn, shape, layers, local)
         return out
 
-    def _with_mouth(self, head: Array, shape: MouthShape) -> Array:
-        """Samples as of `HeadWarp.places`, with what the mouth moves around it."""
-        places = head.copy()
-        x_map, y_map = places[0][self._mouth_samples], places[1][self._mouth_samples]
-        x, y = to_local(self.mouth.frame, x_map, y_map)
-        x_src, y_src, _ = self.mouth.source(shape, x, y)
-        move(self.mouth.frame, x_map, y_map, x_src - x, y_src - y)
+    def _around_mouth(self, shape: MouthShape, local: Array) -> tuple[MouthLayers, Array]:
+        """Two samples for one of `local`, which are places around the mouth in its frame; and how far down the mouth moves each."""
+        x, y = (cv2.resize(plane, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR) for plane in local)
+        layers = self.mouth.layers(shape, x, y)
+        return layers, self.mouth.seen(shape, layers, x, y)
+
+    def _places(self, pose: HeadPose, local: Array, moved: Array, moved_down: Array) -> Array:
+        """Samples as of `HeadWarp.places`, with what the mouth moves, in pixels of the texture, whose first has its middle at 0."""
+        places = self.head.places(pose)
+        places *= np.float32(self._scale)
+        places -= np.float32(0.5)
+        dx, dy = (cv2.resize(plane, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for plane in (moved, moved_down))
+        rows, columns = self._mouth_places.samples
+        places[:, rows, columns] = cv2.split(places_in(self._mouth_texture, local[0] + dx, local[1] - dy))
         return places
 
-    def _draw_eyes(self, drawn: Frame, head: Array, expression: Expression) -> None:
+    def _draw_eyes(self, drawn: Frame, expression: Expression) -> None:
         """Lids and eyeballs, over the head's box."""
         blink = expression.blink * self._eyes_open
         if not (blink or expression.gaze_x or expression.gaze_y):
             return
-        for eye, lid, regions in zip(self.eyes, self._lids, self._eye_regions, strict=True):
-            part = regions[1 if blink else 0]
-            x_map, y_map = at_pixels(head, *part)
-            x, y = to_local(eye.frame, x_map, y_map)
-            x_src, y_src = eye.source(x, y, 0.0 if self._by_hand else blink, expression.gaze_x, expression.gaze_y)
-            move(eye.frame, x_map, y_map, x_src - x, y_src - y)
-            self._show(drawn[part], self._in_texture(x_map), self._in_texture(y_map))
+        for eye, lid, texture, places in zip(self.eyes, self._lids, self._eye_textures, self._eye_places, strict=True):
+            feature = places[1 if blink else 0]
+            x, y = feature.at_pixels(feature.at(expression.pose), feature.part)
+            source = eye.source(x, y, 0.0 if self._by_hand else blink, expression.gaze_x, expression.gaze_y)
+            self._show(drawn[feature.part], places_in(texture, *source), None)
             if blink:
-                lid.paint(drawn[part], x, y, blink)
+                lid.paint(drawn[feature.part], x, y, blink)
 
-    def _draw_lips(self, drawn: Frame, head: Array, shape: MouthShape) -> None:
+    def _draw_lips(self, drawn: Frame, shape: MouthShape, layers: MouthLayers, local: Array) -> None:
         """Lips and what is between them, over the head's box."""
-        part = self._region(self.mouth.frame, self.mouth.around_lips(shape))
-        x_map, y_map = at_pixels(head, *part)
-        x, y = to_local(self.mouth.frame, x_map, y_map)
-        x_src, y_src, covered = self.mouth.source(shape, x, y)
-        move(self.mouth.frame, x_map, y_map, x_src - x, y_src - y)
-        self._show(drawn[part], self._in_texture(x_map), self._in_texture(y_map))
-        fill_mouth(drawn[part], self.mouth, self._interior, shape, x_src, y, covered)
+        part = self._mouth_places.region(self.mouth.around_lips(shape), local)
+        source, y = self._lips(part, shape, layers, local)
+        self._show(drawn[part], places_in(self._mouth_texture, source.x, source.y), None)
+        fill_mouth(drawn[part], self.mouth, self._interior, shape, source, y)
 
-    def _in_texture(self, positions: Array) -> Array:
-        """Pixels of the output as pixels of the texture, whose first has its middle at 0; in place."""
-        positions *= np.float32(self._scale)
-        positions -= np.float32(0.5)
-        return positions
+    def _lips(self, part: tuple[slice, slice], shape: MouthShape, layers: MouthLayers, local: Array) -> tuple[MouthSource, Array]:
+        """Of each pixel in a part of the head's box, where it comes from, and its height."""
+        x, y = self._mouth_places.at_pixels(local, part)
+        moved = MouthLayers(*self._mouth_places.at_pixels(layers, part, finer=2))
+        return self.mouth.joined(shape, moved, x, y), y
 
-    def _show(self, drawn: Frame, x: Array, y: Array) -> None:
-        """Puts what is at (x, y) in the texture into a part of a frame."""
+    def _show(self, drawn: Frame, x: Array, y: Array | None) -> None:
+        """Puts what is at (x, y) in the texture, or at (x, y) in `x` alone, into a part of a frame."""
         shown = cv2.remap(self._texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
         cv2.cvtColor(shown, cv2.COLOR_RGBA2RGB, dst=drawn)
-
-    def _region(self, frame: LocalFrame, bounds: tuple[float, float, float, float]) -> tuple[slice, slice]:
-        """Rows and columns (of the head's box) that hold `bounds` (frame coordinates), with room for the head's movement."""
-        bx0, by0, bx1, by1 = bounds
-        corners = np.array([(bx0, by0), (bx1, by0), (bx0, by1), (bx1, by1)], np.float32)
-        pixels = frame.origin + corners[:, :1] * frame.ex + corners[:, 1:] * frame.ey
-        room = 0.25 * frame.half + 2
-        x0, y0, x1, y1 = self.head.box
-        low, high = pixels.min(axis=0) - room, pixels.max(axis=0) + room
-        rows = slice(int(np.clip(low[1], y0, y1 - 1)) - y0, int(np.clip(np.ceil(high[1]), y0 + 1, y1)) - y0)
-        columns = slice(int(np.clip(low[0], x0, x1 - 1)) - x0, int(np.clip(np.ceil(high[0]), x0 + 1, x1)) - x0)
-        return rows, columns
-
-
-def _samples(region: tuple[slice, slice]) -> tuple[slice, slice]:
-    """Those of `HeadWarp.places` that decide on the pixels of a region, and no others."""
-    rows, columns = (slice(part.start // COARSE, -(-part.stop // COARSE) + 2) for part in region)
-    return rows, columns

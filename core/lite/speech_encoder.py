@@ -22,6 +22,8 @@ WIDTH, HEADS, LAYERS = 384, 6, 2
 MOST_SAMPLES = 30 * 16_000
 """Whisper heard 30 s at a time."""
 _HOP, _WINDOW, _BANDS, _DEPTH = 160, 400, 80, 8.0
+_ROWS_AT_ONCE = 64
+"""Of a large array, so that what is done to them, step by step, stays in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +118,14 @@ def _positions(n: int) -> F32:
 
 def _attended(qkv: F32) -> F32:
     """(n, 3 x 384) queries, keys and values. Each row's mean of all values, by how its query fits their keys, in each head."""
-    n = len(qkv)
-    q, k, v = qkv.reshape(n, 3, HEADS, -1).transpose(1, 2, 0, 3)
-    fit = q @ k.transpose(0, 2, 1) * np.float32(q.shape[-1] ** -0.5)
-    fit = np.exp(fit - fit.max(-1, keepdims=True))
-    out: F32 = (fit @ v / fit.sum(-1, keepdims=True)).transpose(1, 0, 2).reshape(n, WIDTH)
-    return out
+    q, k, v = qkv.reshape(len(qkv), 3, HEADS, -1).transpose(1, 2, 0, 3)
+    out = np.empty((len(qkv), HEADS, q.shape[-1]), np.float32)
+    for head in range(HEADS):  # one after the other, and in place: what each is made of stays in the processor's cache
+        fit = (q[head] * np.float32(q.shape[-1] ** -0.5)) @ k[head].T
+        fit -= fit.max(1, keepdims=True)
+        np.exp(fit, out=fit)
+        np.divide(fit @ v[head], fit.sum(1, keepdims=True), out=out[:, head])
+    return out.reshape(len(qkv), WIDTH)
 
 
 def _norm(x: F32, w: F32, b: F32) -> F32:
@@ -131,10 +135,18 @@ def _norm(x: F32, w: F32, b: F32) -> F32:
 
 
 def _gelu(x: F32) -> F32:
-    """x times the normal distribution function, which is Abramowitz and Stegun's 7.1.26, to 1e-7."""
-    z = np.abs(x) * np.float32(0.5**0.5)
-    t = 1 / (1 + np.float32(0.3275911) * z)
-    poly = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * np.float32(1.061405429)))))
-    tail = np.float32(0.5) * poly * np.exp(-z * z)
-    out: F32 = x * np.where(x < 0, tail, 1 - tail)
-    return out
+    """In place: x times the normal distribution function, by the hyperbolic tangent (Hendrycks, Gimpel: "Gaussian error linear units",
+    2016), to 5e-4, which is less than weights of eight bits leave of a value.
+    """
+    scale = np.float32((2 / np.pi) ** 0.5)
+    for start in range(0, len(x), _ROWS_AT_ONCE):
+        part = x[start : start + _ROWS_AT_ONCE]
+        share = part * part
+        share *= np.float32(0.044715) * scale
+        share += scale
+        share *= part
+        np.tanh(share, out=share)
+        share += np.float32(1)
+        share *= np.float32(0.5)
+        part *= share
+    return x

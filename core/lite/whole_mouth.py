@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -34,14 +35,21 @@ def beside(features: F32) -> F32:
     return np.concatenate([features[np.clip(np.arange(n) + k * REACH, 0, n - 1)] for k in range(-2, 3)], 1)
 
 
+@functools.cache
+def _ears() -> ThreadPoolExecutor:
+    """The thread that hears ahead, of all recordings. It is not patient: who draws may come to wait for it."""
+    return ThreadPoolExecutor(1, "hearing")
+
+
 class WholeMouth:
-    """Of one recording: (n,) samples, float32, mono, 16 kHz. Each piece is heard when its first row is asked for; the rows are the same
-    however they are asked for.
+    """Of one recording: (n,) samples, float32, mono, 16 kHz. The first piece is heard when its first row is asked for, each other one
+    while the rows of the one before are in use; the rows are the same however they are asked for.
     """
 
     def __init__(self, samples: NDArray[np.float32]) -> None:
         self._samples = samples
         self._piece, self._rows = -1, np.zeros((0, 3), np.float32)
+        self._ahead: tuple[int, Future[F32]] | None = None
 
     def rows(self, first: int, n: int) -> F32:
         """(n, 3) of n frames of 40 ms from `first` on: opening, as if lips never met; tuck; how surely lips touch. Estimates, so only about
@@ -51,18 +59,28 @@ class WholeMouth:
         frames = np.minimum(np.arange(first, first + n), last)
         out = np.zeros((n, 3), np.float32)
         for piece in np.unique(frames // PIECE_FRAMES).tolist():
-            self._hear(piece)
+            self._take(piece, last // PIECE_FRAMES)
             here = frames // PIECE_FRAMES == piece
             out[here] = self._rows[frames[here] - piece * PIECE_FRAMES]
         return out
 
-    def _hear(self, piece: int) -> None:
+    def _take(self, piece: int, last_piece: int) -> None:
         if piece == self._piece:
             return
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] == piece and not ahead[1].cancel():  # which it can be where it has not begun
+            self._rows = ahead[1].result()
+        else:
+            self._rows = self._hear(piece)
+        self._piece = piece
+        if piece < last_piece:
+            self._ahead = piece + 1, _ears().submit(self._hear, piece + 1)
+
+    def _hear(self, piece: int) -> F32:
         start, end = (each * PIECE_FRAMES * SAMPLES_PER_FRAME for each in (piece, piece + 1))
         before = min(start, MARGIN)
         heard = self._samples[start - before : end + MARGIN]
         w, b = load_whole()
         steps = beside(encode(np.pad(heard, (0, -len(heard) % SAMPLES_PER_FRAME)))) @ w + b
-        rows = steps.reshape(-1, _STEPS, 3).mean(1)
-        self._piece, self._rows = piece, rows[before // SAMPLES_PER_FRAME :][:PIECE_FRAMES]
+        rows: F32 = steps.reshape(-1, _STEPS, 3).mean(1)
+        return rows[before // SAMPLES_PER_FRAME :][:PIECE_FRAMES]

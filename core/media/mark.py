@@ -41,11 +41,12 @@ class Mark:
         self._brighter = self._darker = np.zeros((0, 0, 3), np.uint8)
 
     def draw(self, frame: Frame) -> None:
-        """Draws into `frame`, (height, width, 3) uint8 RGB, in place."""
+        """Draws into `frame`, (height, width, 3) uint8 RGB, in place; its rows may be apart, its pixels not."""
         if self._n_frames % REFRESH_FRAMES == 0:
             self._follow(frame)
         self._n_frames += 1
-        frame[...] = cv2.subtract(cv2.add(frame, self._brighter), self._darker)
+        cv2.add(frame, self._brighter, dst=frame)
+        cv2.subtract(frame, self._darker, dst=frame)
 
     def _follow(self, frame: Frame) -> None:
         levels = self._pattern.astype(np.int32) * _strength(frame, self._scale)

@@ -34,6 +34,8 @@ from core.thread_priority import PATIENT, PATIENT_SOON, be_patient
 from core.types import FPS, Audio, Frame, exact_rate
 
 _QUEUED_FRAMES = 8
+_SOUND_FRAMES = FPS // 2
+"""Where nobody waits, so many frames' sound is encoded at a time, which costs less than to go to and fro."""
 _NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 
@@ -74,7 +76,7 @@ class VideoWriter:
         self._metadata = dict(metadata)
         self._sign = sign
         self._crf, self._at_once = crf, at_once
-        self._queue: queue.Queue[av.VideoFrame | None] = queue.Queue(_QUEUED_FRAMES)
+        self._queue: queue.Queue[Frame | None] = queue.Queue(_QUEUED_FRAMES)
         self._given_up = threading.Event()
         self._error: Exception | None = None
         self._thread: threading.Thread | None = None
@@ -103,13 +105,13 @@ class VideoWriter:
             self._give_up()
 
     def write(self, frame: Frame) -> None:
-        """Appends one (H, W, 3) uint8 RGB frame. It is copied. Waits while the encoder is more than a few frames behind."""
+        """Appends one (H, W, 3) uint8 RGB frame, which nobody changes any more. Waits while the encoder is a few frames behind."""
         if self._thread is None or self._closed:
             raise EncodingError("The video is not open for writing.", "Use the writer as a context manager.")
         if frame.shape != self._shape or frame.dtype != np.uint8:
             raise EncodingError(f"A frame is {frame.shape} {frame.dtype} where the video is {self._shape} uint8.")
         self._raise_error()
-        self._queue.put(as_picture(frame))  # the thread takes from the queue until the end, also after an error: no wait is for ever
+        self._queue.put(frame)  # the thread takes from the queue until the end, also after an error: no wait is for ever
         self.n_frames += 1
 
     def close(self) -> None:
@@ -158,14 +160,14 @@ class VideoWriter:
     def _run(self, sink: BinaryIO, part: Path) -> None:
         """The encoding thread. Errors wait in self._error for the next call. A file can wait, what is live cannot."""
         be_patient(PATIENT_SOON if self._at_once else PATIENT)  # the encoder's own threads as well
-        pictures = iter(self._queue.get, None)
+        frames = self._queued()
         try:
             with contextlib.closing(SoundTrack(self._audio, self._rate, self._beside)) as track:
-                self._encode(sink, part, track, pictures)
+                self._encode(sink, part, track, frames)
                 sink.close()  # flushes: the last bytes may not fit either
         except Exception as error:
             self._error = as_project_error(error, self._path)
-            for _ in pictures:  # to the end, if that has not come yet
+            for _ in frames:  # to the end, if that has not come yet
                 pass
         finally:
             with contextlib.suppress(OSError):
@@ -173,20 +175,26 @@ class VideoWriter:
             if self._given_up.is_set() or self._error is not None:
                 part.unlink(missing_ok=True)
 
-    def _encode(self, sink: BinaryIO, part: Path, track: SoundTrack, pictures: Iterator[av.VideoFrame]) -> None:
+    def _queued(self) -> Iterator[Frame]:
+        while (frame := self._queue.get()) is not None:
+            yield frame
+
+    def _encode(self, sink: BinaryIO, part: Path, track: SoundTrack, frames: Iterator[Frame]) -> None:
         height, width, _ = self._shape
         sound = track.rate_hz, track.channels
         muxer = Mp4Muxer(
             sink, lambda: part.open("rb"), width, height, *sound, self._metadata, self._crf, self._rate, self._at_once
         )  # fmt: skip
         n_frames = 0
-        for n_frames, picture in enumerate(pictures, start=1):
+        for n_frames, frame in enumerate(frames, start=1):
             with stage("encode"):
-                muxer.add_frame(picture)
-                muxer.add_sound(track.read_to(n_frames))
+                muxer.add_frame(as_picture(frame))
+                if self._at_once or n_frames % _SOUND_FRAMES == 0:
+                    muxer.add_sound(track.read_to(n_frames))
         if self._given_up.is_set() or not n_frames:
             sink.close()  # before the muxer goes: it would finish an open file
             return
+        muxer.add_sound(track.read_to(n_frames))
         muxer.add_sound(track.silence_to(n_frames))
         muxer.finish()
 

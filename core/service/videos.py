@@ -31,6 +31,10 @@ class Videos:
     def _done(self, owner: str, *kinds: JobKind) -> list[JobView]:
         return [job for job in self._jobs.of(owner, ("done",), kinds) if job.video is not None and job.info is not None]
 
+    def without_words(self, owner: str) -> list[JobView]:
+        """Those that can be watched, while the words of their recording are still being recognised."""
+        return [job for job in self._jobs.of(owner, ("running",), ("video",)) if job.made is not None]
+
     def one(self, owner: str, video_id: str) -> JobView:
         """Raises UnknownJob, in the same words for another's and for none."""
         found = next((video for video in self.of(owner) if video.id == video_id), None)

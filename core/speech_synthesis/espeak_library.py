@@ -52,7 +52,9 @@ class _Id(ctypes.Union):
     _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
 
 
-class _Event(ctypes.Structure):
+class Event(ctypes.Structure):
+    """espeak_EVENT of speak_lib.h."""
+
     _fields_ = [
         ("type", ctypes.c_int), ("identifier", ctypes.c_uint), ("text_position", ctypes.c_int), ("length", ctypes.c_int),
         ("audio_position", ctypes.c_int), ("sample", ctypes.c_int), ("user_data", ctypes.c_void_p), ("id", _Id),
@@ -67,7 +69,8 @@ class _VoiceEntry(ctypes.Structure):
     ]  # fmt: skip
 
 
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(Event))
+"""t_espeak_callback: samples, their number, and events up to one of type 0."""
 
 
 def has_system_library() -> bool:
@@ -109,7 +112,7 @@ class EspeakLibrary:
         self._sound: list[NDArray[np.int16]] = []
         self._events: list[tuple[int, int, int, int, str]] = []
         self._cancel = threading.Event()
-        self._callback = _CALLBACK(self._collect)  # kept: ctypes holds no reference
+        self._callback = CALLBACK(self._collect)  # kept: ctypes holds no reference
         self._library.espeak_SetSynthCallback(self._callback)
         self._voices = self._listed()
 

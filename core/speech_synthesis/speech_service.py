@@ -17,9 +17,9 @@ import soxr
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from numpy.typing import NDArray
 
-from core.errors import AudioError, EngineUnavailable, TalkingHeadError
+from core.errors import AudioError, EngineUnavailable
 from core.media.decode import SoundDecoder
-from core.openai_service import MAX_ERROR_BYTES, RemoteService, client_options
+from core.openai_service import RemoteService, beginning_of, client_options
 from core.speech_synthesis.base import SERVICE_PREFIX as PREFIX
 from core.speech_synthesis.base import Speech, Voice, check_cancel, from_int16
 
@@ -119,7 +119,7 @@ async def _answered(client: httpx.AsyncClient, url: str, body: dict[str, object]
     total, started = 0, time.monotonic()
     async with client.stream("POST", url, json=body) as response:
         if response.status_code != 200:
-            raise await _refused(response)
+            raise _SERVICE.refused(response.status_code, response.headers, await beginning_of(response))
         async for chunk in response.aiter_bytes():
             total += len(chunk)
             if time.monotonic() - started > MAX_SECONDS:
@@ -164,12 +164,3 @@ def _decoded(data: bytes, text: str) -> Speech:
         raise _SERVICE.failed("sent samples that are no numbers")
     samples = soxr.resample(samples, decoder.rate_hz, RATE_HZ) if decoder.rate_hz != RATE_HZ else samples
     return Speech(np.clip(samples, -1.0, 1.0).astype(np.float32), RATE_HZ, text)
-
-
-async def _refused(response: httpx.Response) -> TalkingHeadError:
-    body = b""
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_ERROR_BYTES:
-            break
-    return _SERVICE.refused(response.status_code, response.headers, body)

@@ -195,7 +195,7 @@ def test_settings_of_the_guide_exist_without_their_prefix_too() -> None:
     named = set(re.findall(r"`(?!TALKING_HEAD_)([A-Z][A-Z0-9_]{3,})\b", (ROOT / "docs" / "deployment.md").read_text("utf-8")))
     assert {"ALLOWED_HOSTS", "TRUSTED_PROXIES", "ROOT_PATH"} <= named
     of_compose = {"DITTO_MODELS_DIR", "DOMAIN", "MEMORY_LIMIT", "SPEECH", "SCALE", "DATABASE_PASSWORD"}
-    others = of_compose | {"RAY_USAGE_STATS_ENABLED", "RAY_ADDRESS"}
+    others = of_compose | {"RAY_USAGE_STATS_ENABLED", "RAY_ADDRESS", "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"}
     assert {name for name in named if f"TALKING_HEAD_{name}" not in SETTINGS} <= others
 
 

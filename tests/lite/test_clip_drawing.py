@@ -129,7 +129,7 @@ def test_a_wide_open_mouth_closes_without_a_fold(open_face: Face, rest_width: fl
     x, y = to_local(mouth.frame, columns, rows)
     turn = np.array([mouth.frame.ex, mouth.frame.ey])
     for aperture, spread, tuck in ((0.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.3, -0.6, 0.0)):
-        x_src, y_src, covered = mouth.source(mouth.shape(aperture, spread, tuck), x, y)
+        x_src, y_src, _, covered = mouth.source(mouth.shape(aperture, spread, tuck), x, y)
         slopes = np.array([np.gradient(source)[::-1] for source in (x_src, y_src)])  # by column, by row
         across, down = np.einsum("ij,kj...->ik...", turn, slopes)
         area = across[0] * down[1] - across[1] * down[0]

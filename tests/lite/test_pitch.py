@@ -15,14 +15,14 @@ def voice(hz: float, seconds: float, level: float = 0.1) -> Samples:
     return (level * sum(np.sin(2 * np.pi * hz * n * t + n) / n for n in range(1, 12))).astype(np.float32)
 
 
-@pytest.mark.parametrize("hz", [65, 110, 180, 240, 390])
-def test_the_pitch_of_a_voice(hz: float) -> None:
-    assert pitch_hz(voice(hz, 0.08)) == pytest.approx(hz, rel=0.01)
+def test_the_pitch_of_a_voice() -> None:
+    heights_hz = [65, 110, 180, 240, 390]
+    assert pitch_hz(np.stack([voice(hz, 0.08) for hz in heights_hz])) == pytest.approx(heights_hz, rel=0.01)
 
 
 def test_hiss_and_silence_have_none() -> None:
     hiss = np.random.default_rng(0).standard_normal(1280).astype(np.float32)
-    assert [pitch_hz(0.1 * hiss), pitch_hz(voice(120, 0.08, 1e-5)), pitch_hz(np.zeros(1280, np.float32))] == [0, 0, 0]
+    assert pitch_hz(np.stack([0.1 * hiss, voice(120, 0.08, 1e-5), np.zeros(1280, np.float32)])).tolist() == [0, 0, 0]
 
 
 def test_a_syllable_said_higher_rises_and_the_rest_does_not() -> None:

@@ -11,8 +11,8 @@ from core.engines.lite import LiteEngine
 from core.errors import FaceError
 from core.lite.calibration import UNCORRECTED
 from core.lite.expression import Expression, spoken
-from core.lite.head_warp import HeadPose, at_pixels
-from core.lite.local_frame import move, to_local
+from core.lite.head_warp import HeadPose
+from core.lite.local_frame import places_in, texture_matrix, to_local
 from core.lite.mouth_interior import MouthInterior
 from core.lite.mouth_warp import CHIN, MouthWarp
 from core.lite.phones import BILABIAL, curves
@@ -104,19 +104,20 @@ def test_pressed_lips_are_thinner_and_meet_at_the_same_place(renderer: Renderer)
     assert thickness[1] < 0.9 * thickness[0]
 
 
-def picture_of(inside: MouthInterior, aperture: float, spread: float, mouth: MouthWarp) -> Frame:
-    shape = mouth.shape(aperture, spread, 0.0)
-    return inside.picture_for(shape.jaw_px, shape.rounding, shape.tongue, slice(0, len(inside._cavity)))
+def picture_of(inside: MouthInterior, aperture: float, spread: float, mouth: MouthWarp, tongue: float = 0.0) -> Frame:
+    """All of it, at its own pixels."""
+    x, y = (np.ascontiguousarray(plane) for plane in np.broadcast_arrays(inside.x, inside.y))
+    return inside.colours(mouth.shape(aperture, spread, 0.0, tongue=tongue), x, y)
 
 
 def test_upper_teeth_stay_while_the_jaw_takes_the_lower_ones_along(renderer: Renderer) -> None:
     inside = renderer._interior
     pictures = [picture_of(inside, aperture, 0.0, renderer.mouth) for aperture in (0.9, 1.2)]
-    certain = inside._teeth_alpha.min(axis=2) > 0.999
+    certain = inside._teeth[..., 3] > 0.999
     assert certain.any()
     np.testing.assert_allclose(pictures[0][certain], pictures[1][certain], atol=0.5)
     middle = inside._width // 2
-    below = int(np.flatnonzero(inside._teeth_alpha[:, middle, 0] > 0.01)[-1]) + 1
+    below = int(np.flatnonzero(inside._teeth[:, middle, 3] > 0.01)[-1]) + 1
     edges = [int(np.diff(picture[below:, middle].sum(axis=1)).argmax()) for picture in pictures]
     assert edges[1] - edges[0] > 2  # where the lower ones begin
 
@@ -124,17 +125,8 @@ def test_upper_teeth_stay_while_the_jaw_takes_the_lower_ones_along(renderer: Ren
 def test_rounded_lips_leave_the_teeth_in_the_dark(renderer: Renderer) -> None:
     inside = renderer._interior
     plain, rounded = (picture_of(inside, 0.5, value, renderer.mouth) for value in (0.0, -1.0))
-    teeth = inside._teeth_alpha.min(axis=2) > 0.9
+    teeth = inside._teeth[..., 3] > 0.9
     assert rounded[teeth].mean() < 0.4 * plain[teeth].mean()
-
-
-def test_only_what_is_seen_of_the_inside_is_made(renderer: Renderer) -> None:
-    inside = renderer._interior
-    shape = renderer.mouth.shape(0.4, 0.0, 0.0)
-    part, top = inside.picture(shape)
-    first = round((top - inside.y0) * inside.scale)
-    assert len(part) < 0.5 * len(inside._cavity)
-    np.testing.assert_allclose(part, picture_of(inside, 0.4, 0.0, renderer.mouth)[first : first + len(part)], atol=0.01)
 
 
 def test_lips_meet_at_every_closure_of_a_photo_with_teeth(lite: LiteEngine, portrait: Photo, finder: FaceFinder) -> None:
@@ -176,7 +168,7 @@ def test_the_tongue_shows_behind_the_teeth(renderer: Renderer) -> None:
     assert said.tongue > 0.9
     for row in ((1.0, 0.1, 0.0), (0.25, -1.0, 0.0), (0.35, 1.0, 0.0), (0.18, 0.1, 1.0), (0.0, 0.0, 0.0)):
         assert spoken(np.array([*row, 0.5], np.float32), Controls(), UNCORRECTED).tongue < 0.1
-    down, up = (inside.picture(mouth.shape(0.35, 0.1, 0.0, tongue=value))[0] for value in (0.0, 1.0))
+    down, up = (picture_of(inside, 0.35, 0.1, mouth, value) for value in (0.0, 1.0))
     redder = (up[..., 0] - up[..., 2]) - (down[..., 0] - down[..., 2])
     middle = slice(inside._width // 2 - 4, inside._width // 2 + 4)
     assert redder[:, middle].max() > 15
@@ -248,8 +240,7 @@ def test_no_seams_beside_the_mouth(renderer: Renderer) -> None:
     shape = mouth.shape(1.0, -0.6, 0.0)
     x, y = np.meshgrid(np.arange(-2.5 * mouth.half, 2.5 * mouth.half, 0.5), np.arange(mouth.nose_y, mouth.neck_y, 0.5))
     x, y = x.astype(np.float32), y.astype(np.float32)
-    x_src, y_src, _ = mouth.source(shape, x, y)
-    column = mouth.frame.index(x_src)
+    x_src, y_src, column, _ = mouth.source(shape, x, y)
     in_lips = (y > shape.upper[column] - 1) & (y < shape.lower[column] + 1) & (np.abs(x_src) < mouth.half)
     steps = np.abs(np.diff(y_src, axis=0)), np.abs(np.diff(y_src, axis=1)), np.abs(np.diff(x_src, axis=1))
     for step, axis in zip(steps, (0, 1, 1), strict=True):
@@ -365,20 +356,30 @@ def test_bands_do_not_change_a_frame(lite: LiteEngine, portrait: Photo, monkeypa
     np.testing.assert_array_equal(banded, whole)
 
 
-def test_one_sample_in_sixteen_says_where_the_skin_around_the_mouth_comes_from(renderer: Renderer) -> None:
-    mouth = renderer.mouth
+@pytest.mark.parametrize("size", [320, 1080])
+def test_few_samples_say_where_the_skin_around_the_mouth_and_the_lips_come_from(lite: LiteEngine, portrait: Photo, size: int) -> None:
+    renderer = lite.register(portrait, Framing()).renderer(RenderOptions(size=size))
+    mouth, head, pose, bigger = renderer.mouth, renderer.head, HeadPose(yaw=2, roll=2), size / 320
     shape = mouth.shape(1.0, -0.4, 0.0, 0.3)
-    x0, y0, x1, y1 = renderer.head.box
+    x0, y0, x1, y1 = head.box
     whole = slice(0, y1 - y0), slice(0, x1 - x0)
-    head = renderer.head.places(HeadPose(yaw=2, roll=2))
-    x_map, y_map = at_pixels(head, *whole)
-    x, y = to_local(mouth.frame, x_map, y_map)
-    x_src, y_src, _ = mouth.source(shape, x, y)
-    move(mouth.frame, x_map, y_map, x_src - x, y_src - y)
+    x, y = to_local(mouth.frame, *head.at_pixels(head.places(pose), *whole))
+    exact = mouth.source(shape, x, y)
+    at = places_in(texture_matrix(mouth.frame, renderer._scale), exact.x, exact.y)
+    local = renderer._mouth_places.at(pose)
+    layers, moved_down = renderer._around_mouth(shape, local)
+    lips = renderer._mouth_places.region(mouth.around_lips(shape), local)
+
     around = np.ones_like(x, bool)
-    around[renderer._region(mouth.frame, mouth.around_lips(shape))] = False  # drawn pixel by pixel
-    sampled = at_pixels(renderer._with_mouth(head, shape), *whole)
-    off = np.hypot(sampled[0] - x_map, sampled[1] - y_map)[around]
-    assert np.hypot(x_src - x, y_src - y)[around].max() > 3  # it does move
-    assert off.max() < 0.5
-    assert np.quantile(off, 0.99) < 0.1
+    around[lips] = False  # drawn pixel by pixel
+    sampled = np.dstack(head.at_pixels(renderer._places(pose, local, layers.x, moved_down), *whole))
+    off = np.linalg.norm(sampled - at, axis=2)[around] / renderer._scale
+    assert np.hypot(exact.x - x, exact.y - y)[around].max() > 3 * bigger  # it does move
+    assert off.max() < 0.5 * bigger
+    assert np.quantile(off, 0.99) < 0.1 * bigger
+
+    joined = renderer._lips(lips, shape, layers, local)[0]
+    skin = (exact.covered[lips] == 0) & (joined.covered == 0)
+    off = np.hypot(joined.x - exact.x[lips], joined.y - exact.y[lips])[skin]
+    assert np.quantile(off, 0.99) < 0.5 * bigger
+    np.testing.assert_allclose(joined.covered, exact.covered[lips], atol=0.25)

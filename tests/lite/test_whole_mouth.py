@@ -40,6 +40,17 @@ def test_rows_are_the_same_however_they_are_asked_for(speech: np.ndarray) -> Non
     assert n > PIECE_FRAMES
 
 
+def test_recordings_heard_side_by_side_have_their_own_rows(speech: np.ndarray) -> None:
+    """Each of them hears its next piece while another one does."""
+    long = np.tile(speech, math.ceil(2.5 * PIECE_FRAMES * SAMPLES_PER_FRAME / len(speech)))
+    n = math.ceil(len(long) / SAMPLES_PER_FRAME)
+    sounds = [long, long[::-1].copy(), long[SAMPLES_PER_FRAME * 30 :]]
+    alone = [WholeMouth(sound).rows(0, n) for sound in sounds]
+    mouths = [WholeMouth(sound) for sound in sounds]
+    beside = [np.concatenate([mouth.rows(i, 50) for mouth in mouths], 1) for i in range(0, n, 50)]
+    np.testing.assert_array_equal(np.concatenate(beside)[:n], np.concatenate(alone, 1))
+
+
 def test_pieces_join_without_a_seam(speech: np.ndarray) -> None:
     """Where a piece begins hardly shows: the rows are those of the same sound in the middle of a piece."""
     ahead = np.zeros((PIECE_FRAMES - 20) * SAMPLES_PER_FRAME, np.float32)
@@ -67,9 +78,18 @@ def test_lips_touch_for_bilabials_the_teeth_for_labiodentals_and_open_for_vowels
     met, open_wide = np.isin(group, phones.BILABIAL), np.isin(group, ("a", "ae"))
     assert touch[met].mean() > 3 * touch[open_wide].mean()
     assert tuck[group == "labiodental"].mean() > 3 * np.abs(tuck[open_wide]).mean()
-    assert opening[open_wide].mean() > 1.3 * opening[met].mean()
-    target = phones.curves(spoken, t)[:, 0]
-    assert np.corrcoef(opening, target)[0, 1] > 0.6
+    assert np.corrcoef(opening, phones.shapes(spoken, t).aperture)[0, 1] > 0.6
+
+
+def test_opening_is_that_as_if_lips_never_met(speech: np.ndarray) -> None:
+    """So touch and silence alone close them: an opening that falls by itself falls too where a speaker is only soft."""
+    spoken = [(str(p), float(s), float(e)) for p, s, e, _ in json.loads((DATA / "kal16_lips.json").read_text("utf-8"))]
+    n = math.ceil(len(speech) / SAMPLES_PER_FRAME)
+    t = (np.arange(n) + 0.5) * SAMPLES_PER_FRAME / 16_000
+    met = phones.contacts(spoken, t)[:, 0] > 0.9
+    opening, drawn = WholeMouth(speech).rows(0, n)[:, 0], foreseen(speech, [len(speech)])[:, APERTURE]
+    assert opening[met].min() > 0.1
+    assert np.median(drawn[met]) == 0
 
 
 def test_how_the_sound_is_cut_changes_nothing(speech: np.ndarray) -> None:
@@ -98,7 +118,7 @@ def test_the_encoder_keeps_to_whispers_length(speech: np.ndarray) -> None:
     assert speech_encoder.encode(longest).shape == (math.ceil(len(longest) / speech_encoder.STEP), speech_encoder.WIDTH)
 
 
-def test_gelu_is_the_exact_one() -> None:
+def test_gelu_is_near_the_exact_one() -> None:
     x = np.linspace(-6, 6, 121, dtype=np.float32)
     exact = [v * 0.5 * (1 + math.erf(v / math.sqrt(2))) for v in x.tolist()]
-    np.testing.assert_allclose(speech_encoder._gelu(x), exact, atol=2e-6)
+    np.testing.assert_allclose(speech_encoder._gelu(x), exact, atol=5e-4)

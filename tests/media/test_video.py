@@ -14,6 +14,7 @@ import soundfile
 
 from core.media.audio import load_audio
 from core.media.codec_facts import aac_rate_hz
+from core.media.encoders import as_picture
 from core.media.sound_track import SoundTrack
 from core.media.video import VideoWriter, encode
 from core.settings import Settings
@@ -169,17 +170,21 @@ def test_less_crf_is_finer_and_larger(tmp_path: Path) -> None:
     assert sizes[0] > sizes[1] == sizes[2] > sizes[3]
 
 
-def test_a_frame_may_be_reused_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "video.mp4"
-    with VideoWriter(path, SIDE, SIDE, speech(1.0)) as writer:
-        frame = np.empty((SIDE, SIDE, 3), np.uint8)
-        for index in range(25):
-            frame[:] = 10 * index
-            writer.write(frame)
-        frame[:] = 0
-    with av.open(str(path)) as file:
-        for index, decoded in enumerate(file.decode(video=0)):
-            assert abs(int(decoded.to_ndarray(format="rgb24")[48, 48, 0]) - 10 * index) <= 3
+def test_a_picture_is_its_frame_by_the_formula_of_bt_709() -> None:
+    """To less than a level, the colour of 2×2 pixels being their mean; in a width that no vector of bytes divides."""
+    frame = np.random.default_rng(0).integers(0, 256, (54, 86, 3), np.uint8)
+    rgb = frame.astype(float)
+    picture = as_picture(frame)
+    frame[:] = 0  # may be reused at once
+    kr, kb = 0.2126, 0.0722
+    y = rgb @ (kr, 1 - kr - kb, kb)
+    cb, cr = (rgb[..., 2] - y) / (2 - 2 * kb), (rgb[..., 0] - y) / (2 - 2 * kr)
+    small = [plane.reshape(27, 2, 43, 2).mean((1, 3)) for plane in (cb, cr)]
+    wanted = [16 + 219 / 255 * y, *(128 + 224 / 255 * plane for plane in small)]
+    for plane, values in zip(picture.planes, wanted, strict=True):
+        got = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        assert np.abs(got - values).max() <= 1
+        assert abs((got - values).mean()) < 0.2
 
 
 def test_first_frames_do_not_wait_for_a_long_recording(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,13 +17,8 @@ STEPS = 5
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two threads on work this small only wait for each other, the more so beside other programs."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def compiled_anew(one_thread: None) -> None:
     torch._dynamo.reset()
-    yield
-    torch.set_num_threads(before)
 
 
 def same_in_one_graph(call: Callable[..., Any], *given: Any, **named: Any) -> None:

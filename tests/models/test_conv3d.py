@@ -17,15 +17,8 @@ from core.optimization import conv3d_choice  # noqa: E402
 from core.optimization.conv3d_choice import chosen, fastest_conv3d, measured  # noqa: E402
 from tests.support.parity_networks import tiny, tiny_arguments  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def normal(*shape: int) -> Any:

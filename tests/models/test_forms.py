@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 torch = pytest.importorskip("torch", reason="Ditto's networks need torch, which is not installed")
@@ -12,21 +10,9 @@ from core.models import MotionInfo  # noqa: E402
 from core.models.inference import prepare_for_inference  # noqa: E402
 from core.models.modules import folding  # noqa: E402
 from core.models.modules.spade import repeat_pixels  # noqa: E402
-from tests.support.parity_networks import KINDS, as_tuple, tiny, tiny_arguments  # noqa: E402
+from tests.support.parity_networks import KINDS, apart, as_tuple, tiny, tiny_arguments  # noqa: E402
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two threads on work this small only wait for each other, the more so beside other programs."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def apart(a: torch.Tensor, b: torch.Tensor) -> float:
-    """Largest difference, relative to the larger of 1 and the largest value."""
-    return float((a.double() - b.double()).abs().max()) / max(1.0, float(a.double().abs().max()))
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -20,25 +19,12 @@ from core.models.fused.warp import FusedWarpNetwork  # noqa: E402
 from core.models.inference import prepare_for_gpu, prepare_for_inference  # noqa: E402
 from core.models.modules.spade import repeat_pixels  # noqa: E402
 from tests.support.operations import Kernel  # noqa: E402
-from tests.support.parity_networks import KINDS, as_tuple, tiny, tiny_arguments  # noqa: E402
+from tests.support.parity_networks import KINDS, apart, as_tuple, tiny, tiny_arguments  # noqa: E402
 from tests.support.paths import ROOT  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 FUSED = ["warp_network", "decoder"]
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two threads on work this small only wait for each other, the more so beside other programs."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def apart(a: torch.Tensor, b: torch.Tensor) -> float:
-    """Largest difference, relative to the larger of 1 and the largest value."""
-    return float((a.double() - b.double()).abs().max()) / max(1.0, float(a.double().abs().max()))
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -38,6 +38,7 @@ def tiny_exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, st
     return exported
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "form"), CASES)
 def test_parity_tiny_network_in_onnx_runtime_equals_torch(
     name: str, form: str, tiny_exported: Callable[[str, str], OnnxNetwork]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,14 +13,7 @@ from core.models.inference import prepare_for_inference  # noqa: E402
 from core.models.modules import diffusion  # noqa: E402
 from tests.support.parity_networks import tiny, tiny_arguments  # noqa: E402
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two threads on work this small only wait for each other, the more so beside other programs."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_every_step_count_has_finite_numbers_and_ends_without_noise() -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from core.engines.base import Engine
 from core.media.audio import load_audio
 from core.service import options
 from core.service.examples import EXAMPLES, Example, make_examples
@@ -20,19 +18,6 @@ from tests.support.app_process import probe
 from tests.support.paths import PORTRAIT, SPEECH
 
 PERSON = EXAMPLES[0]
-
-
-@pytest.fixture
-def own_settings(tmp_path: Path) -> Settings:
-    return Settings(output_dir=tmp_path / "outputs", cache_dir=tmp_path / "cache")
-
-
-@pytest.fixture
-def serving(own_settings: Settings, lite: Engine) -> Iterator[Studio]:
-    """As pages and servers have it: results are kept."""
-    studio = Studio(own_settings, {"lite": lambda: lite}, serving=True)
-    yield studio
-    studio.scheduler.close()
 
 
 def test_an_example_is_made_once_for_all_visitors(

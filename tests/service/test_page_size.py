@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from core.engines.base import Engine
 from core.generation import GenerationInfo
 from core.optimization.cache_folder import CacheFolder
 from core.service.examples import EXAMPLES
@@ -22,18 +19,6 @@ INFO = GenerationInfo(
     engine="lite", engine_reason="", frames=75, fps=25, width=512, height=512, audio_s=3.0, wall_s=0.6, rtf=0.2, first_frame_ms=50.0,
     register_ms=0.0, load_ms=0.0, seed=0, warnings=(), avatar=None, label=True,
 )  # fmt: skip
-
-
-@pytest.fixture
-def own_settings(tmp_path: Path) -> Settings:
-    return Settings(output_dir=tmp_path / "outputs", cache_dir=tmp_path / "cache")
-
-
-@pytest.fixture
-def serving(own_settings: Settings, lite: Engine) -> Iterator[Studio]:
-    studio = Studio(own_settings, {"lite": lambda: lite}, serving=True)
-    yield studio
-    studio.scheduler.close()
 
 
 @pytest.fixture

@@ -63,6 +63,7 @@ def made(service: Service, **inputs: Any) -> JobView:
     return asyncio.run(service.jobs.ended(job.id, job.owner))
 
 
+@pytest.mark.slow
 def test_a_text_becomes_the_video_that_its_recording_would(service: Services, settings: Settings, tmp_path: Path, studio: Studio) -> None:
     job = made(service(), voice=SAME)
     assert job.error is None
@@ -102,6 +103,7 @@ def test_captions_are_kept_only_where_they_are_wanted(service: Services) -> None
     assert job.captions == ()
 
 
+@pytest.mark.slow
 def test_an_accepted_text_outlives_its_process(service: Services, tmp_path: Path) -> None:
     first = service(started=False)
     waiting = accepted(first, voice=SAME)

@@ -94,3 +94,8 @@ def normal(name: str, shape: tuple[int, ...], gain: float = 1.0) -> Tensor:
 
 def uniform(name: str, shape: tuple[int, ...], low: float, high: float) -> Tensor:
     return torch.from_numpy(synthetic_input(name, shape, SEED, low, high))
+
+
+def apart(a: Tensor, b: Tensor) -> float:
+    """Largest difference, relative to the larger of 1 and the largest value."""
+    return float((a.double() - b.double()).abs().max()) / max(1.0, float(a.double().abs().max()))

@@ -23,6 +23,18 @@ from tests.support.serving import KEY, wait_for
 START_S, STOP_S = 240.0, 120.0
 
 
+def processes_of(cluster: str, name: str = "") -> list[int]:
+    """Those of a cluster in this folder, and its command, whose command line has `name` in it."""
+    ours = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if cluster.encode() in (place / "environ").read_bytes() and name.encode() in (place / "cmdline").read_bytes():
+                ours.append(int(place.name))
+        except OSError:  # it has ended meanwhile
+            continue
+    return ours
+
+
 class RayService:
     """cluster: the folder of Ray, by which its processes are known."""
 
@@ -34,15 +46,7 @@ class RayService:
         return httpx.Client(base_url=self.url, headers={"X-API-Key": key} if key else {}, timeout=START_S, trust_env=False)
 
     def processes(self, name: str = "") -> list[int]:
-        """Those of the cluster and its command, whose command line has `name` in it."""
-        ours = []
-        for place in Path("/proc").glob("[0-9]*"):
-            try:
-                if self._cluster.encode() in (place / "environ").read_bytes() and name.encode() in (place / "cmdline").read_bytes():
-                    ours.append(int(place.name))
-            except OSError:  # it has ended meanwhile
-                continue
-        return ours
+        return processes_of(self._cluster, name)
 
     def stop(self) -> int:
         """As a service manager does it. The exit code."""

@@ -52,7 +52,6 @@ import zlib
 
 import numpy as np
 
-MODELS = ("appearance_extractor", "motion_extractor", "warp_network", "decoder", "stitch_network", "lmdm")
 _GAIN = {"appearance_extractor": 1.4, "motion_extractor": 1.0, "warp_network": 1.4, "decoder": 1.0, "stitch_network": 1.0, "lmdm": 1.0}
 
 
@@ -173,11 +172,3 @@ def synthetic_normal(name, shape, seed):
     r = raw_stream("normal/" + name, 2 * m, seed)
     rad, ang = np.sqrt(-2.0 * np.log(1.0 - r[:m])), 2.0 * np.pi * r[m:]
     return np.concatenate([rad * np.cos(ang), rad * np.sin(ang)])[:n].astype(np.float32).reshape(shape)
-
-
-def sample_positions(n, k=2000, tag="sample"):
-    """Deterministic sorted flat positions (C order) used by the goldens for large outputs (all if n <= k)."""
-    if n <= k:
-        return np.arange(n)
-    r = raw_stream("positions/" + tag, k, n)  # seed = n
-    return np.unique(np.minimum((r * n).astype(np.int64), n - 1))

@@ -38,12 +38,6 @@ def without_volume_sampling(model: onnx.ModelProto) -> onnx.ModelProto:
     return out
 
 
-def samples_volumes(model: onnx.ModelProto) -> bool:
-    """Whether the graph has such a GridSample."""
-    ranks = _ranks(model)
-    return any(node.op_type == "GridSample" and ranks.get(node.input[0], VOLUME_RANK) == VOLUME_RANK for node in model.graph.node)
-
-
 def _ranks(model: onnx.ModelProto) -> dict[str, int]:
     if not any(node.op_type == "GridSample" for node in model.graph.node):
         return {}

@@ -13,10 +13,13 @@ MAX_CHARS = 24_000
 
 
 class History:
+    """Turns are numbered from 0 and come in order. Not thread-safe: a conversation has one event loop."""
+
     def __init__(self) -> None:
         self._turns: list[tuple[int, Message]] = []
 
     def ask(self, turn: int, text: str) -> None:
+        """The user's message that begins a turn."""
         self._turns.append((turn, Message("user", text)))
         self._forget()
 
@@ -41,6 +44,7 @@ class History:
         return joined
 
     def view(self) -> list[dict[str, object]]:
+        """For the user: turn, role and text of each message, as plain JSON values."""
         return [{"turn": turn, "role": message.role, "text": message.text} for turn, message in self._turns]
 
     def _forget(self) -> None:

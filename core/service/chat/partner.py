@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 import httpx
 
-from core.openai_service import MAX_ERROR_BYTES, RemoteService, client_options
+from core.openai_service import RemoteService, beginning_of, client_options
 from core.service.errors import ModelUnavailable
 from core.settings import Settings
 
@@ -29,6 +29,8 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True)
 class Message:
+    """role: who says it. text: not empty."""
+
     role: Role
     text: str
 
@@ -64,6 +66,8 @@ def partner_of(settings: Settings, echo: bool) -> Partner:
 
 
 class Echo:
+    """Repeats up to ECHO_CHARS of the last message, a word each ECHO_WORD_S, where no language model is set."""
+
     name = "Echo"
     echo = True
 
@@ -107,7 +111,7 @@ class LanguageModel:
         try:
             async with self._client.stream("POST", self._url, json=body) as response:
                 if response.status_code != 200:
-                    raise _SERVICE.refused(response.status_code, response.headers, await _beginning(response))
+                    raise _SERVICE.refused(response.status_code, response.headers, await beginning_of(response))
                 words = False
                 async for text in _texts(response, until_s):
                     words = words or bool(text)
@@ -116,15 +120,6 @@ class LanguageModel:
                     raise _SERVICE.failed("sent no answer")
         except httpx.HTTPError as error:
             raise _SERVICE.unreachable(error) from error
-
-
-async def _beginning(response: httpx.Response) -> bytes:
-    body = b""
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_ERROR_BYTES:
-            break
-    return body
 
 
 async def _texts(response: httpx.Response, until_s: float) -> AsyncIterator[str]:

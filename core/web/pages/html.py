@@ -17,6 +17,7 @@ from core.optimization.cold_start_optimization import LoadState
 from core.service.face_previews import PhotoPreview, SeenFace
 from core.service.job_views import JobView
 from core.web.pages.error_texts import reason, sentence, warning
+from core.web.pages.figures import filled, human_bytes
 from core.web.pages.texts import Texts
 
 
@@ -124,7 +125,7 @@ def progress_html(texts: Texts, job: JobView) -> str:
     if job.total:
         facts.append(texts.frames.format(done=job.done, total=job.total))
     if job.fps:
-        facts.append(texts.rate.format(fps=job.fps))
+        facts.append(filled(texts, texts.rate, fps=job.fps))
     if job.left_s is not None and job.done < job.total:
         facts.append(_left(texts, job.left_s))
     preview = "" if job.preview is None else _file_address(job.preview)
@@ -151,26 +152,26 @@ def result_html(texts: Texts, info: GenerationInfo, heading: str = "") -> str:
 def summary(texts: Texts, about: Mapping[str, Any]) -> str:
     """How long the video is and how long it took. about: `GenerationInfo.to_dict()`."""
     if about["cache_hit"]:
-        return texts.result_known.format(audio_s=about["audio_s"])
-    return texts.result_made.format(audio_s=about["audio_s"], wall_s=about["wall_s"])
+        return filled(texts, texts.result_known, audio_s=about["audio_s"])
+    return filled(texts, texts.result_made, audio_s=about["audio_s"], wall_s=about["wall_s"])
 
 
 def facts(texts: Texts, about: Mapping[str, Any]) -> list[str]:
     """What is known of a video, a few words each. about: `GenerationInfo.to_dict()`."""
     said = [
         texts.result_engine.format(engine=about["engine"], reason=reason(texts, about["engine_reason"])),
-        texts.result_time.format(audio_s=about["audio_s"], wall_s=about["wall_s"]),
-        texts.result_rtf.format(rtf=about["rtf"]),
-        texts.result_first_frame.format(ms=about["first_frame_ms"]),
+        filled(texts, texts.result_time, audio_s=about["audio_s"], wall_s=about["wall_s"]),
+        filled(texts, texts.result_rtf, rtf=about["rtf"]),
+        filled(texts, texts.result_first_frame, ms=about["first_frame_ms"]),
         texts.result_video.format(width=about["width"], height=about["height"]),
         texts.result_seed.format(seed=about["seed"]),
     ]
     if about["load_ms"] >= 100:  # said only where somebody waited for it
-        said.insert(2, texts.result_loading.format(seconds=about["load_ms"] / 1000))
+        said.insert(2, filled(texts, texts.result_loading, seconds=about["load_ms"] / 1000))
     if about["cache_hit"]:
-        said[1:4] = [texts.result_cached.format(ms=max(1.0, about["wall_s"] * 1000))]
+        said[1:4] = [filled(texts, texts.result_cached, ms=max(1.0, about["wall_s"] * 1000))]
     if about.get("sync_offset_ms") is not None:  # not of videos that were made before it was measured
-        said.append(texts.result_sync.format(ms=about["sync_offset_ms"], confidence=about["sync_confidence"]))
+        said.append(filled(texts, texts.result_sync, ms=about["sync_offset_ms"], confidence=about["sync_confidence"]))
     if about["label"]:
         said.append(texts.result_label)
     return said
@@ -189,7 +190,7 @@ def ready_html(texts: Texts, loading: Mapping[str, LoadState]) -> str:
 def ditto_html(texts: Texts, state: LoadState, missing_bytes: int) -> str:
     """Where Ditto stands: to be fetched, on its way, or ready."""
     if state.stage == "fetching":
-        said = [texts.ditto_size.format(done=human_bytes(state.done), total=human_bytes(state.total))] if state.total else []
+        said = [texts.ditto_size.format(done=human_bytes(texts, state.done), total=human_bytes(texts, state.total))] if state.total else []
         return _bar(texts.ditto_running, said, state.done, state.total)
     if state.stage in ("loading", "warming"):
         return _bar(f"{texts.ditto_title}: {texts.load_stages[state.stage]}", [], 0, 0)
@@ -225,15 +226,6 @@ def paragraph_html(title: str, said: str) -> str:
 
 def error_html(texts: Texts, said: str) -> str:
     return _alert(texts.error, said)
-
-
-def human_bytes(size: float) -> str:
-    """1536 -> "1.5 KiB"."""
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
 
 
 def _left(texts: Texts, left_s: float) -> str:

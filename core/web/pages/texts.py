@@ -19,10 +19,12 @@ from core.web.pages.videos_texts import VideosTexts
 
 @dataclass(frozen=True)
 class Texts:
-    """The words of a page; one instance per language. language: two letters. language_name: in that language."""
+    """The words of a page; one instance per language. language: two letters. language_name: in that language. decimal: the mark before
+    decimals."""
 
     language: str
     language_name: str
+    decimal: str
 
     # what stands on the page
     title: str

@@ -16,6 +16,7 @@ from core.web.pages.videos_texts import GERMAN as GERMAN_VIDEOS
 GERMAN = Texts(
     language="de",
     language_name="Deutsch",
+    decimal=",",
     title="Talking Head",
     subtitle="Aus einem Foto oder Video und einer Aufnahme oder einem Text wird ein Video, in dem die Person spricht.",
     page_loads="Wird geladen …",
@@ -393,8 +394,8 @@ GERMAN = Texts(
         "message_too_long": "Die Nachricht hat {chars} Zeichen; höchstens {max_chars} werden angenommen.",
         "unknown_chat": "Jenes Gespräch ist hier nicht mehr aufgehoben. Ein neues hat begonnen.",
         "live_too_large": "Dieser Rechner bewegt ein Gesicht mit {size} Pixeln nicht schnell genug. Wähle eine kleinere Größe.",
-        "live_busy": "Hier werden schon {sessions} Gesichter bewegt, und dieses käme daneben nicht mit. Versuche es in {retry_after_s} s "
-        "noch einmal, oder wähle eine kleinere Größe.",
+        "live_busy": "Gesichter, die hier schon live sind: {sessions}. Noch eines käme daneben nicht mit. Beende, was du unter Live oder "
+        "Chat offen hast, versuche es in {retry_after_s} s noch einmal, oder wähle eine kleinere Größe.",
         "speech_too_long": "Den Text zu sprechen dauert länger als {limit_s} s. Kürze ihn.",
         "ditto_is_coming": "Das braucht das Verfahren ditto, das noch geladen wird. Versuche es in einer Minute noch einmal.",
         "queue_full": "Gerade werden viele Bilder gezeichnet. Versuche es gleich noch einmal.",

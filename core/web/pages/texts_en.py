@@ -16,6 +16,7 @@ from core.web.pages.videos_texts import ENGLISH as ENGLISH_VIDEOS
 ENGLISH = Texts(
     language="en",
     language_name="English",
+    decimal=".",
     title="Talking Head",
     subtitle="One photo or video, and a recording or a text, become a video of the person speaking.",
     page_loads="Loading …",
@@ -401,8 +402,8 @@ ENGLISH = Texts(
         "webrtc_off": "WebRTC is switched off here: the video comes over the WebSocket.",
         "webrtc_not_installed": "WebRTC is not installed here: the video comes over the WebSocket.",
         "live_too_large": "This machine cannot move a face of {size} pixels in time. Choose a smaller size.",
-        "live_busy": "{sessions} faces are moved here already, and this one would not keep up beside them. Try again in {retry_after_s} s, "
-        "or choose a smaller size.",
+        "live_busy": "Live faces here already: {sessions}. One more would not keep up beside that. End what you have open in the "
+        "Live or Chat tab, try again in {retry_after_s} s, or choose a smaller size.",
         "speech_too_long": "The text takes longer than {limit_s} s to say. Shorten it.",
         "ditto_is_coming": "This needs the engine ditto, which is still being loaded. Try again in a minute.",
         "queue_full": "Too many pictures are being drawn. Try again in a moment.",

@@ -22,6 +22,7 @@ class VideosTexts(TypedDict):
     delete_sure: str
     deleted: str
     gone: str
+    coming: str
 
 
 ENGLISH = VideosTexts(
@@ -39,6 +40,7 @@ ENGLISH = VideosTexts(
     delete_sure="Delete for good?",
     deleted="The video is deleted.",
     gone="That video is gone.",
+    coming="Your newest video comes here once its words are recognised. Generate shows it already.",
 )
 GERMAN = VideosTexts(
     unnamed="Video {number}",
@@ -55,4 +57,5 @@ GERMAN = VideosTexts(
     delete_sure="Endgültig löschen?",
     deleted="Das Video ist gelöscht.",
     gone="Jenes Video ist nicht mehr da.",
+    coming="Dein neuestes Video kommt hierher, sobald seine Wörter erkannt sind. Unter Erzeugen ist es schon zu sehen.",
 )

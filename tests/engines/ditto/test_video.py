@@ -130,6 +130,7 @@ def test_what_the_clip_says_of_itself_reaches_the_result(studio: Studio, clip: C
     assert "Only the first 60 seconds of the video are used." in info.warnings
 
 
+@pytest.mark.slow
 def test_frames_without_the_face_pass_as_they_are_and_are_told(engine: DittoEngine, portrait: Photo, speech: Audio, tmp_path: Path) -> None:
     hidden = portrait.pixels.copy()
     hidden[40:220, 150:310] = 200

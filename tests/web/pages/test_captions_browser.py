@@ -45,7 +45,12 @@ def test_the_video_is_shown_before_its_captions(browser: Any, server: Server, re
     with page.expect_download(timeout=RESULT_MS) as download:
         page.locator("#th-download .th-get").first.click()
     assert download.value.path().stat().st_size > 1000
+    page.get_by_role("tab", name="Videos", exact=True).click()
+    page.locator("#th-results", has_text="once its words are recognised").wait_for(timeout=RESULT_MS)
     recogniser.go_on.set()
+    page.locator("#th-results [data-video]").wait_for(timeout=RESULT_MS)
+    assert page.locator("#th-results .th-quiet", has_text="recognised").count() == 0
+    page.get_by_role("tab", name="Generate", exact=True).click()
     page.locator("#th-captions .th-captions").wait_for(timeout=RESULT_MS)
     page.get_by_text("The captions follow").wait_for(state="detached", timeout=RESULT_MS)
     assert page.locator("#th-video video[data-same] track").count() == 1, "the same video plays on"

@@ -17,6 +17,7 @@ FACE_MOVES = "document.querySelector('#th-chat-panel video').currentTime > 0.3"
 CLIP_SPEAKS = "document.querySelector('.th-chat-face video.th-shown[data-rests=\"\"]')?.currentTime > 0.1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", [KEY, ""], ids=["behind a key", "open"])
 def test_the_face_answers_on_the_servers_page(browser: Any, tmp_path: Path, key: str) -> None:
     with running(tmp_path, TALKING_HEAD_API_KEYS=key, TALKING_HEAD_VOICE="espeak-en-us") as server:

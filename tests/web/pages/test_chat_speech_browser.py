@@ -92,6 +92,7 @@ def test_who_speaks_interrupts_the_face_and_is_answered(
     tab.context.close()
 
 
+@pytest.mark.slow
 def test_failures_of_microphone_and_service_are_told(browser: Any, server: Server, recogniser: RecognitionServer) -> None:
     tab = open_chat(browser, server, "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', window.fails); };")
     page = tab.page

@@ -128,6 +128,7 @@ def test_a_phone_takes_the_photo_and_records_in_four_actions_and_the_video_is_up
     with_devices.close()
 
 
+@pytest.mark.slow
 def test_the_first_seconds_play_while_the_rest_is_made(browser: Any, server: Server) -> None:
     tab = Tab(browser, server, **LAPTOP)
     tab.give(speech=ASSETS / "speech_16s.wav")

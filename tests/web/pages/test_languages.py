@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from core.web.pages.figures import filled, human_bytes
 from core.web.pages.language import LANGUAGES, choose
 from core.web.pages.texts_en import ENGLISH
 
@@ -44,3 +45,9 @@ class TestLanguages:
                 assert ours.keys() == theirs.keys(), field.name
             elif field.name not in hints:
                 assert placeholders(ours) == placeholders(theirs), field.name
+
+    def test_numbers_are_written_as_in_the_language(self) -> None:
+        written = [filled(texts, "{s:.1f} s, {n} frames", s=1234.56, n=7) for texts in LANGUAGES]
+        assert written == ["1234.6 s, 7 frames", "1234,6 s, 7 frames"]
+        sizes = (0, 512, 1536, 150 * 1024, 5.5 * 2**30)
+        assert [human_bytes(LANGUAGES[1], size) for size in sizes] == ["0 B", "512 B", "1,5 KiB", "150 KiB", "5,5 GiB"]

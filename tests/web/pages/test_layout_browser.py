@@ -92,3 +92,19 @@ def test_a_small_video_is_not_enlarged(browser: Any, server: Server) -> None:
     tab.page.wait_for_function("document.querySelector('#th-video video').videoWidth > 0", timeout=RESULT_MS)
     assert video.evaluate("(video) => [video.videoWidth, getComputedStyle(video).objectFit]") == [320, "scale-down"]
     tab.context.close()
+
+
+def test_nothing_shows_through_the_button_that_stays_in_view(browser: Any, server: Server) -> None:
+    """Labels of Gradio have a layer of their own."""
+    tab = Tab(browser, server, **PHONE)
+    tab.page.get_by_text("More options").click()
+    label = tab.page.get_by_text("Blinking", exact=True).locator("visible=true").first
+    label.wait_for(timeout=RESULT_MS)
+    over = """(label) => {
+      const generate = document.querySelector('#th-generate').getBoundingClientRect();
+      scrollBy(0, label.getBoundingClientRect().top - generate.top - 4);
+      const { left, top, height } = label.getBoundingClientRect();
+      return document.elementFromPoint(left + 4, top + height / 2)?.closest('#th-go') !== null;
+    }"""
+    assert label.evaluate(over)
+    tab.context.close()

@@ -43,6 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     stop_app(server)
 
 
+@pytest.mark.slow
 def test_the_voice_moves_the_face_until_it_is_stopped(browser: Any, server: Server) -> None:
     tab = Tab(browser, server, permissions=["microphone"], viewport={"width": 1280, "height": 720})
     page = open_live(tab)

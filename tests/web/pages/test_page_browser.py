@@ -141,6 +141,7 @@ def test_cancel_stops_the_job_and_the_page_can_go_on(tab: Tab, server: Server) -
     tab.page.locator("#th-status .th-result").wait_for(timeout=RESULT_MS)
 
 
+@pytest.mark.slow
 def test_the_job_goes_on_when_the_page_is_left_and_another_tab_finds_it(browser, server: Server) -> None:
     tab = Tab(browser, server)
     generate_for_long(tab, 768)
@@ -159,6 +160,7 @@ def test_the_job_goes_on_when_the_page_is_left_and_another_tab_finds_it(browser,
     tab.context.close()
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_lost_for_a_moment_loses_nothing(tab: Tab) -> None:
     generate_for_long(tab, 768)
     tab.page.locator("#th-status").get_by_text(re.compile(r"\d+ of \d+ frames")).wait_for(timeout=RESULT_MS)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.support.app_process import Server, probe, start_app, stop_app
-from tests.support.browser import BROWSER_MARKS, RESULT_MS, SHOWS_MS, Tab, faults
+from tests.support.browser import BROWSER_MARKS, PHONE, RESULT_MS, SHOWS_MS, Tab, faults
 from tests.support.paths import PORTRAIT
 
 pytestmark = BROWSER_MARKS
@@ -102,3 +102,18 @@ def test_the_video_shows_the_part_in_the_chosen_format(two: Tab, tmp_path: Path)
         page.locator("#th-download [data-form=mp4]").click(timeout=RESULT_MS)
     download.value.save_as(tmp_path / "v.mp4")
     assert probe(tmp_path / "v.mp4")[:2] == (320, 568)
+
+
+def test_a_phone_has_room_for_it_and_its_buttons_are_in_even_rows(browser: Any, server: Server) -> None:
+    """Rules for narrow windows reach the dialog: Gradio puts them below its content."""
+    tab = Tab(browser, server, **PHONE, locale="de-DE")
+    tab.give(speech=None)
+    tab.page.locator("#th-faces .th-part").tap(timeout=RESULT_MS)
+    dialog = tab.page.locator(".th-part-dialog")
+    dialog.wait_for(timeout=SHOWS_MS)
+    assert dialog.evaluate("(dialog) => getComputedStyle(dialog).paddingTop") == "8px"
+    boxes = [button.bounding_box() for button in dialog.locator(".th-part-buttons button").all()]
+    assert max(box["x"] + box["width"] for box in boxes) == pytest.approx(boxes[2]["x"] + boxes[2]["width"], abs=1)
+    assert boxes[0]["x"] == pytest.approx(boxes[2]["x"], abs=1), "the last one fills its row"
+    assert faults(tab.page) == []
+    tab.context.close()

@@ -74,6 +74,7 @@ def make_of_avatar(tab: Tab) -> None:
     tab.page.locator("#th-video video").wait_for(timeout=RESULT_MS)
 
 
+@pytest.mark.slow
 def test_an_avatar_that_is_deleted_is_gone_from_every_tab_with_its_videos(tab: Tab, other: Any) -> None:
     register(tab.page)
     open_tab(other, "Avatars")
@@ -101,6 +102,7 @@ def test_an_avatar_that_is_deleted_is_gone_from_every_tab_with_its_videos(tab: T
     assert tab.page.locator("#th-download").is_hidden()
 
 
+@pytest.mark.slow
 def test_clearing_in_one_tab_clears_every_tab(tab: Tab, other: Any) -> None:
     register(tab.page)
     open_tab(tab.page, "Generate")

@@ -137,6 +137,7 @@ def test_the_page_has_an_icon_of_its_own(server: Server) -> None:
     assert b"<svg" in server.get("favicon.ico")
 
 
+@pytest.mark.slow
 def test_the_end_of_a_long_job_is_told_to_who_wants_that(browser: Any, server: Server) -> None:
     tab = Tab(browser, server)
     tab.page.add_init_script(

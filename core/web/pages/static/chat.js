@@ -103,14 +103,14 @@ const heard = {
   latency(event) {
     if (event.first_picture_s === null && event.turn === turn && !coming) rest(false); // nothing of it is spoken
     const reached = Object.entries(LATENCY).filter(([name]) => event[name] !== null);
-    part('latency').textContent = reached.map(([name, word]) => filled(words[word], { s: event[name].toFixed(2) })).join(' · ');
+    part('latency').textContent = reached.map(([name, word]) => filled(words[word], { s: window.talkingHeadFixed(event[name], 2) })).join(' · ');
   },
   idle_ready({ url }) {
     if (url) clips?.rest(url);
   },
   video_ready({ turn: number, url, after_s: after }) {
     if (!clips || number !== turn || number <= unwanted || !url) return;
-    part('latency').textContent += ` · ${filled(words.clip_after, { s: after.toFixed(2) })}`;
+    part('latency').textContent += ` · ${filled(words.clip_after, { s: window.talkingHeadFixed(after, 2) })}`;
     clips.play(url);
   },
   error({ turn: number, error }) {

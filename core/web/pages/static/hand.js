@@ -61,7 +61,7 @@
     }
 
     const placeOf = (n) => words.place.replace('{name}', words.points[n])
-      .replace('{x}', (100 * points[n][0]).toFixed(1)).replace('{y}', (100 * points[n][1]).toFixed(1));
+      .replace('{x}', window.talkingHeadFixed(100 * points[n][0], 1)).replace('{y}', window.talkingHeadFixed(100 * points[n][1], 1));
 
     function choose(n) {
       chosen = n;

@@ -1,4 +1,4 @@
-// The page's language, told to the browser; and what was put in stays when the language is changed.
+// The page's language, told to the browser, and numbers as it writes them; and what was put in stays when the language is changed.
 
 {
   document.getElementById('th-first')?.remove();
@@ -6,6 +6,8 @@
   const API = 'footer .show-api', API_PAGE = '#api';
   const language = element.querySelector('[data-language]').dataset.language;
   document.documentElement.lang = language;
+  window.talkingHeadFixed = (value, digits) =>
+    value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false });
 
   document.addEventListener('click', (event) => {
     const link = event.target.closest?.('.th-language');

@@ -133,7 +133,7 @@ async function tell() {
   behind_s = over_peers && face.player ? await behind_by_peers() : delay.at(video.currentTime);
   if (behind_s === null || !face) return;
   panel.dataset.delayMs = Math.round(behind_s * 1000);
-  const told = [filled(words.delay, { s: behind_s.toFixed(2) })];
+  const told = [filled(words.delay, { s: window.talkingHeadFixed(behind_s, 2) })];
   if (network_ms !== null) told.push(filled(words.network, { ms: Math.round(network_ms) }));
   part('delay').textContent = told.join(' · ');
   if (behind_s > MOST_DELAY_S) interrupt();

@@ -5,7 +5,7 @@
   const words = element.querySelector('[data-language]').dataset;
   const TOLD_MS = 400; // what is done sooner is not told
   const plain = window.fetch.bind(window);
-  const mib = (bytes) => (bytes / 2 ** 20).toFixed(1);
+  const mib = (bytes) => window.talkingHeadFixed(bytes / 2 ** 20, 1);
 
   function line() {
     const shown = document.createElement('div');

@@ -14,7 +14,8 @@ from core.service.job_store import UNENDED
 from core.service.job_views import JobView
 from core.service.requests import AvatarInputs
 from core.web.pages.error_texts import sentence
-from core.web.pages.html import cards_html, error_html, human_bytes, note_html, plain_html, progress_html
+from core.web.pages.figures import human_bytes
+from core.web.pages.html import cards_html, error_html, note_html, plain_html, progress_html
 from core.web.pages.tabs import person
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.tabs.person import Card, PersonInputs, cards_of, pick_face
@@ -224,7 +225,7 @@ class AvatarsTab:
             owner, token = owner_of_request(request), values[self._token]
             name = next((avatar.name for avatar in avatars.of(owner) if avatar.token == token), "") or texts.avatar_unnamed
             freed = avatars.delete(token, owner)
-            deleted = plain_html(texts.avatar_deleted.format(name=name, size=human_bytes(freed)))
+            deleted = plain_html(texts.avatar_deleted.format(name=name, size=human_bytes(texts, freed)))
             return [gr.update(value=texts.avatar_delete), False, deleted, *self._shown(owner, "", spoken(values))]
 
         self._gallery.select(choose, None, [self._token, self._new_name, self._actions, self._delete, self._sure], **quiet(queue=False))

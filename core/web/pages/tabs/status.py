@@ -9,7 +9,8 @@ from typing import Any
 import gradio as gr
 
 from core.service.requests import hide_paths
-from core.web.pages.html import ditto_html, grid_html, human_bytes, note_html, paragraph_html, plain_html, table_html
+from core.web.pages.figures import filled, human_bytes
+from core.web.pages.html import ditto_html, grid_html, note_html, paragraph_html, plain_html, table_html
 from core.web.pages.tabs.common import Context, owner_of_request
 from core.web.pages.tabs.detect import build_detect
 from core.web.pages.texts import Texts
@@ -43,7 +44,7 @@ def build_status(context: Context, tab: Any) -> None:
         if not confirmed:
             return [gr.skip(), gr.skip(), gr.update(value=texts.results_delete_sure), True]
         freed = service.avatars.clear("all", owner_of_request(request))
-        return [plain_html(texts.cleared.format(size=human_bytes(freed))), *show()]
+        return [plain_html(texts.cleared.format(size=human_bytes(texts, freed))), *show()]
 
     outputs = [numbers, clear, sure]
     tab.select(show, None, outputs, **quiet(queue=False))
@@ -62,7 +63,7 @@ def numbers_html(texts: Texts, health: Mapping[str, Any], stats: Mapping[str, An
         now.append((texts.about_device, str(health["device"])))
     caches = list(_caches(stats, texts.stat_names))
     columns = [name for name in texts.stat_names if any(_is_number(numbers.get(name)) for _, numbers in caches)]
-    rows = [[title, *(_said(column, numbers.get(column)) for column in columns)] for title, numbers in caches]
+    rows = [[title, *(_said(texts, column, numbers.get(column)) for column in columns)] for title, numbers in caches]
     return table_html(texts.about_now, now) + grid_html(texts.about_caches, [texts.stat_names[name] for name in columns], rows)
 
 
@@ -76,10 +77,12 @@ def _caches(stats: Mapping[str, Any], names: Mapping[str, str], above: str = "")
             yield from _caches(value, names, title)
 
 
-def _said(name: str, value: Any) -> str:
+def _said(texts: Texts, name: str, value: Any) -> str:
     if not _is_number(value):
         return "–"
-    return human_bytes(value) if name.endswith("bytes") else f"{value:.1f} s" if name.endswith("_s") else f"{value}"
+    if name.endswith("bytes"):
+        return human_bytes(texts, value)
+    return filled(texts, "{value:.1f} s", value=float(value)) if name.endswith("_s") else f"{value}"
 
 
 def _is_number(value: Any) -> bool:
@@ -99,7 +102,7 @@ def _build_download(context: Context, tab: Any) -> None:
     def show() -> list[Any]:
         state, missing = engines.state("ditto"), engines.missing_bytes("ditto")
         wanted = missing > 0 and not state.under_way
-        button = gr.update(value=texts.ditto_get.format(size=human_bytes(missing)), visible=wanted)
+        button = gr.update(value=texts.ditto_get.format(size=human_bytes(texts, missing)), visible=wanted)
         told = dataclasses.replace(state, error=hide_paths(state.error), hint=hide_paths(state.hint))
         shown = ditto_html(texts, told, missing)
         return [shown, button, gr.update(visible=state.stage == "fetching"), gr.update(active=state.under_way)]

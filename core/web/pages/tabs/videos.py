@@ -9,7 +9,8 @@ import gradio as gr
 from core.errors import OptionError
 from core.service.errors import UnknownJob
 from core.web.pages.error_texts import sentence
-from core.web.pages.html import error_html, human_bytes, plain_html
+from core.web.pages.figures import human_bytes
+from core.web.pages.html import error_html, note_html, plain_html
 from core.web.pages.scripts import script
 from core.web.pages.tabs.common import Context, owner_of_request, person_of
 from core.web.pages.tabs.generate import GenerateTab
@@ -44,7 +45,7 @@ class VideosTab:
                 return [gr.skip(), gr.skip(), gr.skip(), gr.update(value=texts.results_delete_sure), True]
             owner = owner_of_request(request)
             freed = context.service.videos.forget(owner)
-            deleted = plain_html(texts.results_deleted.format(size=human_bytes(freed)))
+            deleted = plain_html(texts.results_deleted.format(size=human_bytes(texts, freed)))
             return [*self._shown(owner), deleted, gr.update(value=texts.results_delete), False]
 
         def reuse(event: gr.EventData, request: gr.Request) -> list[Any]:
@@ -106,8 +107,11 @@ class VideosTab:
         listed = [
             ListedVideo(video, videos.thumbnail(video), videos.left_s(video), person_of(service, video)) for video in videos.of(owner)
         ]
-        return [videos_html(texts, listed, service.settings.output_ttl_s), version]
+        coming = note_html(texts.videos["coming"]) if videos.without_words(owner) else ""
+        return [coming + (videos_html(texts, listed, service.settings.output_ttl_s) if listed or not coming else ""), version]
 
     def _version_of(self, owner: str) -> str:
-        told = [f"{video.id} {video.prolonged_s} {video.name}" for video in self._context.service.videos.of(owner)]
+        videos = self._context.service.videos
+        told = [f"{video.id} {video.prolonged_s} {video.name}" for video in videos.of(owner)]
+        told += [video.id for video in videos.without_words(owner)]
         return "\n".join(told) or _EMPTY
