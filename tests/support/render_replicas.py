@@ -23,16 +23,16 @@ class RenderReplica:
         from core.optimization.cache_folder import CacheFolder
         from core.speech_synthesis.speaker import Speaker
         from core.studio import open_studio
+        from deploy.ray_live import render_live
 
+        self._render = render_live
         self._studio = open_studio(settings, serving=True)
         self._studio.engine("lite")
         self._speaker = Speaker(settings, CacheFolder(settings.cache_dir))
         self._stopping = threading.Event()
 
     def render_live(self, work: LiveWork) -> None:
-        from deploy.ray_live import render_live
-
-        render_live(self._studio, self._speaker, work, self._stopping)
+        self._render(self._studio, self._speaker, work, self._stopping)
 
     def stop(self) -> None:
         self._stopping.set()
