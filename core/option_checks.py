@@ -7,9 +7,8 @@ import dataclasses
 from core.clip_options import CLIP_OPTIONS
 from core.errors import OptionError
 from core.hand_landmarks import hand_points
-from core.media.burned_captions import BurnedCaptions
 from core.request import Avatar, Controls, Framing, RenderOptions, is_video
-from core.types import Audio, AudioStream, Photo, Source
+from core.types import Photo, Source
 
 
 def check_hand_landmarks(source: Source | Avatar, framing: Framing, honoured: bool, engine: str) -> None:
@@ -53,19 +52,6 @@ def check_moving_controls(source: Source | Avatar, controls: Controls, photo_onl
                 code="photo_option",
                 parameters={"name": field.name, "engine": engine},
             )
-
-
-def check_speech_options(options: RenderOptions, audio: Audio | AudioStream) -> None:
-    """Raises OptionError where captions are to be drawn and the words are not known, and for a transcript that nobody has aligned yet: the
-    studio draws from the phones of the `Audio`.
-    """
-    if options.burn_captions and isinstance(audio, Audio):
-        BurnedCaptions.check(audio.words)
-    if options.transcript:
-        raise OptionError(
-            "A transcript is given, and it was not aligned with its recording.",
-            "Align it (core.service.transcripts.with_transcript), and leave the option out.",
-        )  # fmt: skip
 
 
 def check_stream_options(options: RenderOptions) -> None:

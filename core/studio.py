@@ -24,13 +24,14 @@ from core.media.segments import StreamPlace
 from core.optimization.cache_folder import CacheFolder
 from core.optimization.cold_start_optimization import Engines, EngineSource
 from core.optimization.shared_folder import SharedFolder
-from core.option_checks import check_live_options, check_speech_options, check_stream_options
+from core.option_checks import check_live_options, check_stream_options
 from core.provenance.signing import open_signer
 from core.request import Avatar, Controls, Framing, RenderOptions, Request
 from core.result_reuse import ResultReuse
 from core.run_request import RunRequest
 from core.scheduler import Job, Scheduler
 from core.settings import Settings
+from core.speech_option_checks import check_speech_options
 from core.streaming.engine_renderer import EngineRenderer
 from core.streaming.live import LiveSession
 from core.streaming.load import FrameMeter, LiveLoad

@@ -10,12 +10,12 @@ from core.engine_selection import EngineSelector
 from core.errors import OptionError
 from core.generation import Generation, Progress, ProgressCallback
 from core.generation_run import GenerationRun, whole
-from core.option_checks import check_speech_options
 from core.provenance.signing import Signer
 from core.request import Avatar, Framing, Request
 from core.result_reuse import ResultReuse
 from core.run_request import RunRequest
 from core.scheduler import Job, Scheduler
+from core.speech_option_checks import check_speech_options
 from core.types import Audio, AudioStream
 from core.visemes.document import write_visemes
 from core.visemes.files import beside

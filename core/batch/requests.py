@@ -44,7 +44,9 @@ class JobRequests:
         engine, _ = self._studio.choose_engine(job.engine)
         speech = job.speech
         voice = "" if speech.recording is not None else speech.voice or self._speaker.voice().id
-        return {"engine": engine, "voice": voice, "networks": dict(self._networks) if engine == "ditto" else {}}
+        if engine == "ditto":  # it takes minutes to load, and is told apart by its networks
+            return {"engine": engine, "voice": voice, "networks": dict(self._networks)}
+        return {"engine": engine, "voice": voice, "revision": self._studio.engine(engine).revision}
 
     def check(self, job: BatchJob) -> None:
         """Reads what the job is made of. Raises TalkingHeadError for what is known to fail; whether there is a face is seen later."""

@@ -17,12 +17,10 @@ from core.lite.expression import Expression
 from core.lite.local_frame import Array, places_in, texture_matrix, to_local
 from core.lite.mouth_painting import fill_mouth
 from core.lite.mouth_warp import MouthShape, MouthWarp
-from core.lite.renderer import MAX_TEXTURE_PX
+from core.lite.renderer import BAND_PIXELS, MAX_TEXTURE_PX
 from core.optimization.resolution_optimization import Cut, Framed
 from core.types import Frame
 
-BAND_PIXELS = 160_000
-"""Lips are drawn in bands of so many pixels at most: a few milliseconds on one core of a small server."""
 FINER_FROM = 1.2
 """Where the clip has so many times the pixels of the video, lips are drawn from twice as many as the video has."""
 

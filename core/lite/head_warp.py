@@ -14,11 +14,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from core.lite.local_frame import Array, LocalFrame, rows_between, smoothstep
+from core.lite.local_frame import Array, LocalFrame, smoothstep
 
 SAMPLES_PER_FACE = 48
 """Samples of the fields over the height of a face, or more."""
+ROOM, ROOM_AROUND_MIDDLE = 0.25, 0.15
+"""How far a feature is moved by the head, and how far a corner of it apart from its middle, over half its width."""
 BROWS = (46, 53, 52, 65, 55, 285, 295, 282, 283, 276)
+Bounds = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
 MOTIONS = ("yaw", "pitch", "roll", "shift_x", "shift_y", "brow")
 
 
@@ -77,7 +81,6 @@ class HeadWarp:
         )
         x0, y0, x1, y1 = self.box
         part = slice(y0 // step, -(-y1 // step) + 2), slice(x0 // step, -(-x1 // step) + 2)
-        self._moving = moving[y0 // step : -(-y1 // step), x0 // step : -(-x1 // step)]
         self.grid = np.stack([gx[part], gy[part]]).astype(np.float32)
         self.fields = np.stack([np.stack([fields[name][0][part], fields[name][1][part]]) for name in MOTIONS]).astype(np.float32)
 
@@ -86,14 +89,6 @@ class HeadWarp:
         `box`, in their middle, and one more beyond each of its edges.
         """
         return _moved(self.grid, self.fields, pose)
-
-    def moving(self, rows: slice) -> slice:
-        """The columns of the box that may move in these of its rows."""
-        cells = self._moving[max(rows.start // self.step - 1, 0) : -(-rows.stop // self.step) + 1].any(axis=0)
-        found = rows_between(cells)
-        if found.start == found.stop:
-            return found
-        return slice(max(found.start - 1, 0) * self.step, min((found.stop + 1) * self.step, self.box[2] - self.box[0]))
 
     def samples(self, rows: slice, columns: slice) -> tuple[slice, slice]:
         """Those of `places` that decide on some pixels of the box, and no others."""
@@ -115,27 +110,35 @@ def enlarged(planes: Iterable[Array], times: int, rows: slice, columns: slice) -
 
 
 class FeaturePlaces:
-    """The places of a feature, in its own frame. bounds: left, top, right, bottom of it in the frame."""
+    """The places of a feature, in its own frame. bounds: of it in the frame."""
 
-    def __init__(self, head: HeadWarp, frame: LocalFrame, bounds: tuple[float, float, float, float]) -> None:
-        self._box, self._step = head.box, head.step
-        self._room = 0.25 * frame.half + 2
+    def __init__(self, head: HeadWarp, frame: LocalFrame, bounds: Bounds) -> None:
+        self._box, self._step, self._half = head.box, head.step, frame.half
         (self._x, self._y), (self._ax, self._ay), (self._bx, self._by) = frame.origin.tolist(), frame.ex.tolist(), frame.ey.tolist()
-        self.part = self.region(bounds)
+        x0, y0, x1, y1 = head.box
+        self.part = self._region(bounds, ROOM, slice(0, y1 - y0), slice(0, x1 - x0))
         """Rows and columns of the head's box that hold the feature, however the head moves."""
         self.samples = head.samples(*self.part)
         """Of `HeadWarp.places`."""
         axes = np.stack([frame.ex, frame.ey])
         self._grid = np.einsum("ij,jrc->irc", axes, head.grid[:, *self.samples] - frame.origin[:, None, None])
         self._fields = np.einsum("ij,mjrc->mirc", axes, head.fields[:, :, *self.samples])
+        self._middle = tuple(np.unravel_index((self._grid**2).sum(axis=0).argmin(), self._grid.shape[1:]))
+        """The sample nearest to the middle of the feature."""
 
-    def region(self, bounds: tuple[float, float, float, float]) -> tuple[slice, slice]:
-        """Rows and columns of the head's box that hold some of the frame, with room for the head's movement."""
+    def region(self, bounds: Bounds, local: Array) -> tuple[slice, slice]:
+        """Rows and columns of the head's box that show some of the feature. bounds: as of it; local: as of `at`."""
+        x, y = (float(local[plane, *self._middle] - self._grid[plane, *self._middle]) for plane in (0, 1))
         left, top, right, bottom = bounds
-        x0, y0, x1, y1 = self._box
-        xs = [self._x + x * self._ax + y * self._bx for x in (left, right) for y in (top, bottom)]
-        ys = [self._y + x * self._ay + y * self._by for x in (left, right) for y in (top, bottom)]
-        return self._within(min(ys), max(ys), y0, y1), self._within(min(xs), max(xs), x0, x1)
+        return self._region((left - x, top - y, right - x, bottom - y), ROOM_AROUND_MIDDLE, *self.part)
+
+    def _region(self, bounds: Bounds, room_per_half: float, rows: slice, columns: slice) -> tuple[slice, slice]:
+        """Those of some rows and columns of the head's box that hold the bounds."""
+        left, top, right, bottom = bounds
+        room = room_per_half * self._half + 2
+        xs = [self._x + x * self._ax + y * self._bx - self._box[0] for x in (left, right) for y in (top, bottom)]
+        ys = [self._y + x * self._ay + y * self._by - self._box[1] for x in (left, right) for y in (top, bottom)]
+        return _within(min(ys) - room, max(ys) + room, rows), _within(min(xs) - room, max(xs) + room, columns)
 
     def at(self, pose: HeadPose) -> Array:
         """Samples as of `HeadWarp.places`, those in `samples`, in coordinates of the frame."""
@@ -149,10 +152,11 @@ class FeaturePlaces:
         )
         return enlarged(planes, self._step // finer, rows, columns)
 
-    def _within(self, low: float, high: float, first: int, last: int) -> slice:
-        """At least one pixel of first..last, counted from `first`."""
-        start, stop = int(low - self._room), math.ceil(high + self._room)
-        return slice(min(max(start, first), last - 1) - first, min(max(stop, first + 1), last) - first)
+
+def _within(low: float, high: float, pixels: slice) -> slice:
+    """Those of some pixels that are between low and high, one at least."""
+    first, last = pixels.start, pixels.stop
+    return slice(min(max(math.floor(low), first), last - 1), min(max(math.ceil(high), first + 1), last))
 
 
 def _moved(grid: Array, fields: Array, pose: HeadPose) -> Array:

@@ -176,9 +176,9 @@ _JAW_READ = np.array([0.25, 0.5, 0.25], np.float32)
 """Weights of features 4 i + 2 .. 4 i + 4 in frame i: 10 ms after its middle."""
 _WHOLE_OPENING, _WHOLE_TUCK, _WHOLE_TOUCH = 0.5, 0.5, 0.7
 """Where the whole recording is there, so much of opening, tuck and touch is by `WholeMouth`."""
-_WHOLE_OPEN, _WHOLE_FIRM = 1.5, 1.3
+_WHOLE_OPEN, _WHOLE_FIRM = 1.25, 1.3
 """Factors that give its opening and touch their full range back."""
-_WHOLE_CLOSING = 0.15, 0.8
+_WHOLE_CLOSING = 0.15, 0.7
 """Touch from which on lips begin to close, and where they are closed."""
 _EVEN = 0.2
 """The small networks open wide for loud sounds and little for soft ones, more than lips do: so much of that is taken back."""

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from core.lite.local_frame import Array, clipped, look_up, rows_between, smoothstep
-from core.lite.mouth_warp import LOWER_SHADE, MouthShape, MouthSource, MouthWarp
+from core.lite.mouth_warp import LOWER_SHADE, SHADE_FROM, MouthShape, MouthSource, MouthWarp
 from core.types import Frame
 
 _LINE_REACH = 2.4
@@ -16,9 +16,6 @@ _LINE_REACH = 2.4
 
 _LIT, _SHADED, _TURNED_IN = 0.07, 0.11, 0.12
 """Of lips that come forward, the middle of the lower one catches so much more light, the skin below it less, and both do at the opening."""
-_SHADE_FROM = 0.1
-"""Rounding from which on that is seen."""
-
 _PARTED = 0.12
 """Gap over half the mouth's width from which on the edges of lips that come forward turn inwards."""
 _NARROW_DARKENS, _WIDE_OPEN = 0.3, 0.55
@@ -45,7 +42,7 @@ def fill_mouth(drawn: Frame, mouth: MouthWarp, interior: Interior, shape: MouthS
         _fill_opening(drawn[part], mouth, interior, shape, _part(source, part), y[part])
     if mouth.teeth_shown:
         _darken_line(drawn, mouth, shape, source, y)
-    if shape.rounding > _SHADE_FROM:
+    if shape.rounding > SHADE_FROM:
         _light_forward(drawn, mouth, shape, source, y)
 
 
@@ -72,7 +69,7 @@ def _light_forward(drawn: Frame, mouth: MouthWarp, shape: MouthShape, source: Mo
     light += np.float32(_LIT) * np.exp(-(((under - np.float32(0.5)) / np.float32(0.25)) ** 2))
     light -= np.float32(_SHADED) * np.exp(-(((under - np.float32(1.3)) / np.float32(0.35)) ** 2))
     light *= smoothstep((1 - np.abs(x) / np.float32(mouth.half)) * 2) * (1 - covered)
-    light *= np.float32((shape.rounding - _SHADE_FROM) / (1 - _SHADE_FROM))
+    light *= np.float32((shape.rounding - SHADE_FROM) / (1 - SHADE_FROM))
     light += 1
     lit = _rgb(light)
     lit *= drawn

@@ -59,8 +59,8 @@ OPEN_NARROWING, OPEN_FLATTENING = 0.13, 0.7
 relaxes."""
 OUTER_SHARE = 0.7
 """How far the outer edge of the lower lip is below its line in the mesh where the inner one is."""
-LOWER_SHADE = 1.4
-"""How far below the lower lip its shade reaches, in its own thickness."""
+LOWER_SHADE, SHADE_FROM = 1.4, 0.1
+"""How far below the lower lip its shade reaches, in its own thickness; and the rounding from which on light and shade are seen."""
 CORNER_DARK = 2.2
 """How much farther than teeth the dark of a parted mouth's corners reaches into the lips."""
 BEYOND = 4.0
@@ -246,10 +246,11 @@ class MouthWarp:
         )
 
     def around_lips(self, shape: MouthShape) -> tuple[float, float, float, float]:
-        """Left, top, right, bottom (frame coordinates) of the lips, with what is painted on them and the shade beneath."""
+        """Left, top, right, bottom (frame coordinates) of the lips, with what is painted on them, and the shade beneath rounded ones."""
         top, bottom = float((self.upper_outer + shape.d_upper_outer).min()), float((self.lower_outer + shape.d_lower_outer).max())
         side = 1.25 * self.half
-        return -side, top - 1, side, bottom + LOWER_SHADE * float(self.lower_lip.max())
+        beneath = LOWER_SHADE * float(self.lower_lip.max()) if shape.rounding > SHADE_FROM else 0.1 * self.half
+        return -side, top - 1, side, bottom + beneath
 
     def _opening_bow(self, rounding: float, fullness: float) -> Array:
         """Height of the gap along the mouth, 0..1. fullness: 0 the gap narrows evenly towards its ends, 1 it is nearly an ellipse."""

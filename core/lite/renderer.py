@@ -25,8 +25,8 @@ from core.lite.painted_lid import PaintedLid
 from core.optimization.resolution_optimization import Cut, cut_pixels
 from core.types import Frame
 
-BAND_SAMPLES = 12
-"""A frame is drawn in bands as high as so many samples of the head's movement, each as wide as the head is there."""
+BAND_PIXELS = 160_000
+"""A frame is drawn in bands of so many pixels at most: a few milliseconds on one core of a small server."""
 Background = Callable[[Frame, int, int, int, int], Frame]
 """A picture and left, top, right, bottom of the face in it, pixels -> the picture with another background."""
 JAW_OPEN = 0.2
@@ -72,14 +72,14 @@ class Renderer:
         self._mouth_texture = texture_matrix(self.mouth.frame, self._scale)
         self._eye_textures = [texture_matrix(eye.frame, self._scale) for eye in self.eyes]
         left, top, right, bottom = self.head.box
-        step = BAND_SAMPLES * self.head.step
-        rows = [slice(first, min(first + step, bottom - top)) for first in range(0, bottom - top, step)]
-        bands = [(part, self.head.moving(part)) for part in rows]
-        self._bands = [(rows, columns) for rows, columns in bands if columns.start < columns.stop]
+        n_bands = -(-(bottom - top) * (right - left) // BAND_PIXELS)
+        edges = np.linspace(0, bottom - top, n_bands + 1).round().astype(int).tolist()
+        self._bands = [(slice(first, last), slice(0, right - left)) for first, last in zip(edges, edges[1:], strict=False)]
 
     @property
     def nbytes(self) -> int:
-        parts: tuple[object, ...] = (self, self.head, self.mouth, self._interior, *self.eyes)
+        eyes = [places for each in self._eye_places for places in each]
+        parts: tuple[object, ...] = (self, self.head, self.mouth, self._interior, self._mouth_places, *self.eyes, *eyes)
         arrays = {id(value): value for part in parts for value in vars(part).values() if isinstance(value, np.ndarray)}
         return sum(array.nbytes for array in arrays.values())
 
@@ -131,7 +131,7 @@ class Renderer:
 
     def _draw_lips(self, drawn: Frame, shape: MouthShape, layers: MouthLayers, local: Array) -> None:
         """Lips and what is between them, over the head's box."""
-        part = self._mouth_places.region(self.mouth.around_lips(shape))
+        part = self._mouth_places.region(self.mouth.around_lips(shape), local)
         source, y = self._lips(part, shape, layers, local)
         self._show(drawn[part], places_in(self._mouth_texture, source.x, source.y), None)
         fill_mouth(drawn[part], self.mouth, self._interior, shape, source, y)

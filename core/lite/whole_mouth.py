@@ -82,4 +82,5 @@ class WholeMouth:
         heard = self._samples[start - before : end + MARGIN]
         w, b = load_whole()
         steps = beside(encode(np.pad(heard, (0, -len(heard) % SAMPLES_PER_FRAME)))) @ w + b
-        return steps.reshape(-1, _STEPS, 3).mean(1)[before // SAMPLES_PER_FRAME :][:PIECE_FRAMES]
+        rows: F32 = steps.reshape(-1, _STEPS, 3).mean(1)
+        return rows[before // SAMPLES_PER_FRAME :][:PIECE_FRAMES]

@@ -1,7 +1,7 @@
 """Encodes frames to H.264 and sound to AAC in process; the only place with codec settings.
 
 Why in process (PyAV) and not through a pipe to an ffmpeg binary: measured at 320×320 on two busy cores beside a thread that renders
-(`benchmarks/encode.py`), a frame with its 40 ms of speech costs 1.8 ms of CPU in process and 1.9 to 2.0 ms through a pipe; no
+(`benchmarks/encode.py`), a frame with its 40 ms of speech costs 1.0 ms of CPU in process and 2.0 to 2.2 ms through a pipe; no
 child process can be killed or left behind, and packets come out as they are made, which streaming needs. PyAV releases
 Python's lock while it encodes, so rendering goes on beside it.
 

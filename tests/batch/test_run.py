@@ -198,22 +198,28 @@ def test_a_text_and_a_picture_behind(begin: Run, tmp_path: Path) -> None:
     assert states(begin([job])) == []
 
 
-def test_another_usual_voice_or_other_networks_make_another_video(tmp_path: Path) -> None:
+def test_another_usual_voice_other_networks_and_a_newer_engine_make_another_video(tmp_path: Path) -> None:
     """What decides the video but stands in no row."""
-    ditto = SimpleNamespace(choose_engine=lambda wanted: ("ditto" if wanted == "ditto" else "lite", "asked for"))
+    lite = SimpleNamespace(revision="1.a")
+    engines = SimpleNamespace(
+        choose_engine=lambda wanted: ("ditto" if wanted == "ditto" else "lite", "asked for"), engine=lambda name: {"lite": lite}[name]
+    )
     jobs = [BatchJob(1, GivenSpeech(None, "Hello."), PORTRAIT, tmp_path / "1.mp4", engine, {}) for engine in ("lite", "ditto")]
     jobs.append(BatchJob(2, GivenSpeech(SPEECH), PORTRAIT, tmp_path / "1.mp4", "lite", {}))
 
     def digests(voice: str, data_root: str) -> list[str]:
         settings = Settings(voice=voice)
         with contextlib.closing(Speaker(settings, None)) as speaker:
-            studio: Studio = ditto  # type: ignore[assignment]  # asked for the engine's name only
+            studio: Studio = engines  # type: ignore[assignment]  # asked for the engine's name and revision only
             requests = JobRequests(studio, settings, speaker, threading.Event(), lambda progress: None, {"data_root": data_root})
             return [digest(job, requests.made_by(job)) for job in jobs]
 
     usual, other_voice, other_networks = digests("espeak-en-us", "a"), digests("espeak-de", "a"), digests("espeak-en-us", "b")
     assert [new == old for new, old in zip(other_voice, usual, strict=True)] == [False, False, True]
     assert [new == old for new, old in zip(other_networks, usual, strict=True)] == [True, False, True]
+    lite.revision = "2.a"
+    newer = digests("espeak-en-us", "a")
+    assert [new == old for new, old in zip(newer, usual, strict=True)] == [False, True, False]
 
 
 def test_every_row_is_looked_at_before_the_first_is_made(studio: Studio, tmp_path: Path) -> None:

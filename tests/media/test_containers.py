@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import av
 import numpy as np
@@ -74,3 +75,14 @@ def test_no_frame_of_absurd_size_is_decoded_even_to_look_into_a_file(monkeypatch
     assert known() == (True, SIZE[0])
     monkeypatch.setattr(containers, "MAX_PIXELS", SIZE[0] * SIZE[1] - 1)
     assert known() == (False, 0)
+
+
+def test_a_file_of_endless_empty_parts_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg passes over one after the other, by our file object: 100 MiB would take minutes."""
+    monkeypatch.setattr(containers, "MOST_SEEKS", 1000)
+    head = b"RIFF\xff\xff\xff\xffWAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 16_000, 32_000, 2, 16)
+    sound = b"data" + struct.pack("<I", 32_000) + bytes(32_000)
+    assert load_audio(head + b"JUNK\0\0\0\0" * 100 + sound, Settings()).duration_s == pytest.approx(1.0)
+    with pytest.raises(AudioError) as caught:
+        load_audio(head + b"JUNK\0\0\0\0" * 5000 + sound, Settings())
+    assert caught.value.code == "recording_damaged"

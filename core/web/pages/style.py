@@ -8,6 +8,7 @@ from core.web.pages.scripts import script
 
 CSS = """
 html, body { overflow-x: clip; }
+html { scroll-padding-bottom: 5rem; } /* what gets the focus comes to lie above the buttons that stay at the lower edge */
 .nav-holder { display: none !important; } /* Gradio lists the languages there as pages */
 .gradio-container { width: 100% !important; max-width: 1120px !important; margin: 0 auto !important; }
 .gradio-container { overflow: clip !important; } /* hidden, it would scroll, and what sticks to an edge of the window would not */

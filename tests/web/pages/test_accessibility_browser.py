@@ -58,6 +58,27 @@ def test_arrow_keys_lead_from_tab_to_tab(tab: Tab) -> None:
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid", "the focus is seen"
 
 
+def test_what_has_the_focus_is_not_below_the_buttons_that_stay(browser: Any, server: Server) -> None:
+    tab = Tab(browser, server, viewport={"width": 1280, "height": 720})
+    page = tab.page
+    page.get_by_text("More options").wait_for()
+    page.locator("#th-speech button").first.focus()
+    before = page.evaluate("scrollY")
+    covered = """() => {
+      const focused = document.activeElement, below = document.querySelector('#th-go');
+      return !below.contains(focused) && focused.getBoundingClientRect().bottom > below.getBoundingClientRect().top
+        && focused.closest('.column') === below.closest('.column');
+    }"""
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "th-generate":
+            break
+        assert not page.evaluate(covered), page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
+    assert page.evaluate("document.activeElement.id") == "th-generate"
+    assert page.evaluate("scrollY") > before, "the page moved to show what was below"
+    tab.context.close()
+
+
 def test_a_dropdown_that_is_left_closes(tab: Tab) -> None:
     page = tab.page
     page.get_by_text("More options").click()
