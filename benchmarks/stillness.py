@@ -29,12 +29,13 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from core.aux_models.face_mesh import FACE_OVAL, FaceFinder
+from core.aux_models.face_finder import FaceFinder
 from core.media.audio import load_audio
 from core.media.image import load_image
+from core.request import RenderOptions, Request
 from core.settings import Settings
 from core.studio import Studio, open_studio
-from core.types import FPS, SAMPLE_RATE_HZ, Audio, RenderOptions, Request
+from core.types import FPS, SAMPLE_RATE_HZ, Audio
 
 F32 = NDArray[np.float32]
 Grey = NDArray[np.uint8]
