@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.aux_models.face_finder import FaceFinder
+from core.aux_models.face_mesh import FACE_OVAL
 from core.media.audio import load_audio
 from core.media.image import load_image
 from core.request import RenderOptions, Request
