@@ -51,7 +51,7 @@ def _close(task: Any) -> None:
     try:
         task.close()
     except RuntimeError as error:
-        if "interpreter shutdown" not in str(error):  # else the program ended meanwhile, and MediaPipe's executor with it
+        if "cannot schedule new futures" not in str(error):  # else the program ended meanwhile, and MediaPipe's executor with it
             logger.warning("MediaPipe does not close a task: %s", error)
         _forget(task)
 

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 PART_ROWS = 10 * FPS
 """The ten seconds of a recording in which most is said are looked at."""
-LOOKS = 16
+LOOKS = 20
 """Frames of them that are looked at in any case, spread over what is said."""
 LEAST_SPEECH_ROWS = 2 * FPS
 MORE_SHARE = 0.1
