@@ -59,7 +59,7 @@ class DeviceTimes:
 PUBLISHED = DeviceTimes(window_ms=62.0, speech_ms=0.0, frame_ms=13.11, register_ms=1.66, source="published")
 """window_ms: Ditto's authors, on an A100 with TensorRT, for 80 frames (arXiv:2411.19509, table 3; they count it once for each window in
 antgroup/ditto-talkinghead, issue 14). frame_ms, register_ms: LivePortrait's authors, whose networks these are, on an RTX 4090 with
-torch.compile (KwaiVGI/LivePortrait, assets/docs/speed.md): warping 5.21 + SPADE generator 7.59 + stitching and retargeting 0.31, and
+torch.compile (KwaiVGI/LivePortrait, "speed" among its documents): warping 5.21 + SPADE generator 7.59 + stitching and retargeting 0.31, and
 appearance 0.82 + motion 0.84. Of the speech encoder no published time was found: it counts as nothing, so all that follows is a lower
 bound. What Ditto's authors say of the whole on an A100 is an upper one: about as long as the recording (issue 54), 40 ms a frame.
 """

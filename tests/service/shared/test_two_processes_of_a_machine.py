@@ -41,7 +41,7 @@ def test_both_have_what_either_was_sent_and_made(processes: list[Machine]) -> No
     wait_for(lambda: all(there.state(job) == "done" for job in jobs))
     for n, job in enumerate(jobs):
         assert here.result(job) == there.result(job) == bytes([n]) * 100
-    assert not list((here.folder / "inputs").iterdir()), "nothing is left of what was sent"
+    wait_for(lambda: not list((here.folder / "inputs").iterdir()))  # nothing is left of what was sent
     assert not list(here.folder.rglob("*.part"))
     there.jobs.forget(jobs[0], "ada")
     with pytest.raises(UnknownJob):

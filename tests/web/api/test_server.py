@@ -89,7 +89,7 @@ def test_a_signal_lets_running_work_finish_and_hands_the_rest_back(tmp_path: Pat
 
         def ask(seed: int) -> None:
             with server.client() as client:
-                answers.append(client.post("/generate", **form(audio=LONG_SPEECH, options=f'{{"size": 768, "seed": {seed}}}')))
+                answers.append(client.post("/generate", **form(audio=LONG_SPEECH, options=f'{{"size": 1080, "seed": {seed}}}')))
 
         asking = [threading.Thread(target=ask, args=(seed,)) for seed in range(3)]
         for thread in asking:
