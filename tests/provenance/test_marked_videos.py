@@ -48,7 +48,7 @@ def stripped(path: Path, target: Path) -> Path:
     """As a messenger sends it on: coded again, in another container where the name says so, without a word of metadata."""
     with av.open(str(path)) as source, av.open(str(target), "w") as out:
         stream: Any = out.add_stream(
-            "libvpx-vp9" if target.suffix == ".webm" else "libx264", rate=25, options={"crf": "24", "cpu-used": "6"}
+            "libvpx-vp9" if target.suffix == ".webm" else "libx264", rate=25, options={"crf": "22", "cpu-used": "6"}
         )
         stream.height = stream.width = 320
         stream.pix_fmt = "yuv420p"

@@ -104,7 +104,7 @@ def test_the_focus_stays_after_enter(tab: Tab) -> None:
 
 
 def test_progress_and_result_are_announced(tab: Tab) -> None:
-    tab.give()
+    tab.give(speech=LONG)
     tab.generate()
     tab.page.locator("#th-status [role=status] [role=progressbar]").wait_for(timeout=RESULT_MS)
     tab.page.locator("#th-status [role=status].th-result").wait_for(timeout=RESULT_MS)

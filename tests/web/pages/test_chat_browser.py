@@ -94,7 +94,7 @@ def test_stop_and_a_new_message_end_the_answer(browser: Any, server: Server) -> 
     page = tab.page
     start(page)
     say(page, LONG)
-    page.wait_for_function("document.querySelector('.th-chat-answer p').textContent.includes('three')", timeout=RESULT_MS)
+    page.wait_for_function("document.querySelector('.th-chat-answer p')?.textContent.includes('three')", timeout=RESULT_MS)
     page.locator("[data-do=stop]").click()
     page.locator(".th-chat-answer small", has_text="interrupted").wait_for(timeout=SHOWS_MS)
     quiet(page)
@@ -115,7 +115,7 @@ def test_what_the_browser_recognises_is_said_and_interrupts(browser: Any, server
     start(page)
     page.get_by_text("your browser recognises the words itself").wait_for(timeout=SHOWS_MS)
     say(page, LONG)
-    page.wait_for_function("document.querySelector('.th-chat-answer p').textContent.includes('three')", timeout=RESULT_MS)
+    page.wait_for_function("document.querySelector('.th-chat-answer p')?.textContent.includes('three')", timeout=RESULT_MS)
     speak = page.get_by_role("button", name="Speak", exact=True)
     speak.click()
     assert speak.get_attribute("aria-pressed") == "true"

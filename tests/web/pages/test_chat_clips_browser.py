@@ -53,7 +53,7 @@ def test_clips_are_shown_one_after_the_other_with_the_person_at_rest_between(bro
     assert faults(page) == []
     assert [each["muted"] for each in page.evaluate(SEEN) if each["rests"]] == [True]
 
-    say(page, "And now?")
+    say(page, "And now? One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen")
     page.get_by_text("The video of this answer is being made").wait_for(timeout=RESULT_MS)
     page.evaluate("sockets.at(-1).close(4000)")  # what comes meanwhile is told when it is back
     page.get_by_text("trying again").wait_for(timeout=SHOWS_MS)
