@@ -13,20 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 
-from core.media.image import load_image
-from core.service.owners import owner_name
-from core.settings import Settings
-from core.studio import Studio, open_studio
-from deploy.ray_live import RayLiveSessions
-from deploy.ray_session import NAMESPACE
-from tests.support.live_caller import Caller, call
-from tests.support.live_streams import SPEECH_S, check_frames, check_sound, last_event, speak, spoken, stream_of
-from tests.support.paths import PORTRAIT
-from tests.support.render_replicas import begin_replica, cluster
-from tests.support.replica_pool import ReplicaPool
-from tests.support.serving import KEY, OTHER_KEY, PATIENCE_S, Serving, serving, wait_for
+ray = pytest.importorskip("ray", reason="Ray, which shares sessions among machines, is not installed")
+
+from core.media.image import load_image  # noqa: E402
+from core.service.owners import owner_name  # noqa: E402
+from core.settings import Settings  # noqa: E402
+from core.studio import Studio, open_studio  # noqa: E402
+from deploy.ray_live import RayLiveSessions  # noqa: E402
+from deploy.ray_session import NAMESPACE  # noqa: E402
+from tests.support.live_caller import Caller, call  # noqa: E402
+from tests.support.live_streams import SPEECH_S, check_frames, check_sound, last_event, speak, spoken, stream_of  # noqa: E402
+from tests.support.paths import PORTRAIT  # noqa: E402
+from tests.support.render_replicas import begin_replica, cluster  # noqa: E402
+from tests.support.replica_pool import ReplicaPool  # noqa: E402
+from tests.support.serving import KEY, OTHER_KEY, PATIENCE_S, Serving, serving, wait_for  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
