@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import pickle
 import sys
 import time
 from collections.abc import Callable
@@ -22,13 +21,9 @@ from core.types import Frame
 from core.zero_gpu import START_S, DurationRefused, GpuSpeed, QuotaExceeded, VisitorTokens, current_visitor, visitor_tokens
 from tests.support.ditto_sessions import same, session, sound, spoken
 from tests.support.lent_host import Host
+from tests.support.pickled import pickled
 
 FRAMES = 170
-
-
-def through(value: Any) -> Any:
-    """As it arrives on the other side."""
-    return pickle.loads(pickle.dumps(value))  # noqa: S301 - it was made here
 
 
 @pytest.fixture
@@ -224,7 +219,7 @@ def test_a_photo_known_to_the_process_of_a_call_is_not_made_ready_again(host: Ca
     """The kept avatar works across the border: as arrays, by whichever process a call comes to."""
     lent = host()
     saved = lent.engine.save(registered)
-    again = lent.engine.restore(through(saved), lambda: pytest.fail("the photo was looked at again"))
+    again = lent.engine.restore(pickled(saved), lambda: pytest.fail("the photo was looked at again"))
     assert same(spoken(lent.session(again), sound(640 * 8)), spoken(lent.session(registered), sound(640 * 8)))
 
 
@@ -233,12 +228,12 @@ def test_motion_and_keypoints_pickle_at_any_point(near: DittoEngine, registered:
     made = session(near, registered)
     list(made.push(sound(640 * 100)))
     for state in (made._motion.detached(), made._stitch.detached()):
-        copy = through(state)
+        copy = pickled(state)
         assert type(copy) is type(state)
     end = PieceEnd(made._motion.detached(), made._stitch.detached(), None, 1.0)
     row = np.zeros(265, np.float32)
     with pytest.raises(RuntimeError, match="no network"):
-        through(end).stitch.step(row)
+        pickled(end).stitch.step(row)
 
 
 def test_videos_of_a_face_are_refused_kindly(host: Callable[..., Host]) -> None:

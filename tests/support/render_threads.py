@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from core.streaming.outputs import LiveOptions
 from core.streaming.remote_renderer import Opening
 from core.streaming.render_host import RenderHost
 from core.streaming.render_link import OPENED, Answer, Command, RenderLink
+from tests.support.pickled import pickled
 from tests.support.streams import FakeEngine, FakeSession, free_turn, prepared_run
 
 
@@ -47,8 +47,8 @@ class RenderThreads:
         def exchange(answers: Sequence[Answer]) -> list[Command] | None:
             if self.kill(answers):
                 raise Killed
-            commands: Any = self._link.exchange(opening.renderer, pickle.loads(pickle.dumps(answers)))  # noqa: S301 - our own
-            return None if commands is None else pickle.loads(pickle.dumps(commands))  # noqa: S301
+            commands: Any = self._link.exchange(opening.renderer, pickled(answers))
+            return None if commands is None else pickled(commands)
 
         error = self.refuse(opening.attempt)
         if error is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import pickle
 import threading
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ from core.streaming.outputs import LiveEvent
 from core.streaming.render_link import RenderLink
 from core.types import Word
 from tests.support.live_stage import rustle
+from tests.support.pickled import pickled
 from tests.support.render_threads import RenderThreads
 
 VOICE = Voice("a", "A", "en-US", 16_000, "", True)
@@ -94,10 +94,6 @@ class Here:
 
     def post(self, holder: int, name: str, *arguments: Any) -> None:
         self.call(holder, name, *arguments)
-
-
-def pickled(value: Any) -> Any:
-    return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
 
 
 class At:

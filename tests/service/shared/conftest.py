@@ -1,4 +1,4 @@
-"""A PostgreSQL, a Redis and an S3 server for the tests of this folder."""
+"""A PostgreSQL, a Redis and an S3 server, and a live session elsewhere, for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from core.settings import Settings
+from core.speech_synthesis.speaker import Speaker
 from tests.support.databases import PostgresServer, RedisServer
 from tests.support.s3 import CREDENTIALS, S3Server
+from tests.support.session_elsewhere import VOICE, Here
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +54,12 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     return s3_server
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
+    """A live session that lies in another process."""
+    monkeypatch.setattr(Speaker, "voices", lambda self: (VOICE,))
+    here = Here(Settings())
+    yield here
+    here.server.close()

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from core.errors import AudioError
 from core.service.live_messages import EndOfUtterance, LiveRequest, MediaPiece, Sound
 from core.settings import Settings
-from core.speech_synthesis.speaker import Speaker
 from tests.support.live_stage import rustle
-from tests.support.session_elsewhere import VOICE, At, Here, until, wait_until
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
-    monkeypatch.setattr(Speaker, "voices", lambda self: (VOICE,))
-    here = Here(Settings())
-    yield here
-    here.server.close()
+from tests.support.session_elsewhere import At, Here, until, wait_until
 
 
 def test_small_chunks_that_wait_for_each_other_go_in_one_call(here: Here) -> None:

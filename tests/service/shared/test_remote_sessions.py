@@ -31,14 +31,6 @@ from tests.support.paths import ROOT
 from tests.support.session_elsewhere import SENTENCES, TEXT, VOICE, At, Here, until, wait_until
 
 
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
-    monkeypatch.setattr(Speaker, "voices", lambda self: (VOICE,))
-    here = Here(Settings())
-    yield here
-    here.server.close()
-
-
 def sequences(messages: Sequence[LiveMessage]) -> list[int]:
     return [message.sequence for message in messages if isinstance(message, MediaPiece)]
 

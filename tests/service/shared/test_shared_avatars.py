@@ -13,37 +13,14 @@ import pytest
 from core.errors import OutputError
 from core.optimization import shared_avatars
 from core.optimization.cache_folder import CacheFolder
-from core.optimization.shared_avatars import SharedAvatars
 from core.optimization.shared_folder import SharedFolder
 from core.service.state import open_state
 from core.settings import Settings
 from tests.support.databases import PostgresServer
+from tests.support.machine_avatars import OWNER, MachineAvatars
 from tests.support.s3 import BUCKET, S3Server
 
 pytestmark = pytest.mark.slow
-
-OWNER = "0" * 40
-
-
-class Machine:
-    """The avatars of one machine. gone: what it was told of those that another deleted."""
-
-    def __init__(self, folder: Path, bucket: SharedFolder) -> None:
-        self.cache, self.gone = CacheFolder(folder), list[tuple[str, str]]()
-        self.cache.make_subfolder("avatars")
-        self.shared = SharedAvatars(bucket, self.cache, lambda owner, sha256: self.gone.append((owner, sha256)))
-
-    def entry(self, token: str) -> Path:
-        return self.cache.subfolder("avatars") / OWNER / token
-
-    def make(self, n: int) -> Path:
-        entry = self.entry(f"{n:040x}")
-        entry.mkdir(parents=True)
-        (entry / "avatar.json").write_text(json.dumps({"sha256": f"photo {n}"}))
-        (entry / "source").write_bytes(bytes(1000))
-        self.shared.push(entry)
-        return entry
-
 
 @pytest.fixture
 def bucket(s3: S3Server) -> SharedFolder:
@@ -53,13 +30,13 @@ def bucket(s3: S3Server) -> SharedFolder:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, bucket: SharedFolder, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Machine]:
+def machine(tmp_path: Path, bucket: SharedFolder, monkeypatch: pytest.MonkeyPatch) -> Callable[[], MachineAvatars]:
     monkeypatch.setattr(shared_avatars, "FRESH_S", 0.0)
     monkeypatch.setattr(shared_avatars, "SWEPT_S", 0.0)
-    made: list[Machine] = []
+    made: list[MachineAvatars] = []
 
-    def make() -> Machine:
-        made.append(Machine(tmp_path / f"machine{len(made)}", bucket))
+    def make() -> MachineAvatars:
+        made.append(MachineAvatars(tmp_path / f"machine{len(made)}", bucket, 1000))
         return made[-1]
 
     return make
@@ -69,11 +46,11 @@ def names(bucket: SharedFolder) -> list[str]:
     return sorted(one.name.rpartition("/")[2] for one in bucket.list())
 
 
-def test_a_description_comes_first_and_files_as_they_are_needed(machine: Callable[[], Machine], bucket: SharedFolder) -> None:
+def test_a_description_comes_first_and_files_as_they_are_needed(machine: Callable[[], MachineAvatars], bucket: SharedFolder) -> None:
     here, there = machine(), machine()
     made = here.make(1)
-    there.shared.refresh_all(there.entry("x").parent)
-    copy = there.entry(made.name)
+    there.shared.refresh_all(there.entry(0).parent)
+    copy = there.entry(1)
     assert (copy / "avatar.json").read_bytes() == (made / "avatar.json").read_bytes()
     assert not (copy / "source").exists()
     assert there.shared.nbytes(copy) == here.shared.nbytes(made) > 1000
@@ -86,23 +63,23 @@ def test_a_description_comes_first_and_files_as_they_are_needed(machine: Callabl
     assert names(bucket) == ["avatar.json", "source"]
 
 
-def test_a_deleted_one_goes_where_it_is_looked_for_and_where_nobody_looks(machine: Callable[[], Machine], bucket: SharedFolder) -> None:
+def test_a_deleted_one_goes_where_it_is_looked_for_and_where_nobody_looks(machine: Callable[[], MachineAvatars], bucket: SharedFolder) -> None:
     here, looks, sweeps = machine(), machine(), machine()
     made = here.make(1)
     for one in (looks, sweeps):
-        one.shared.refresh(one.entry(made.name))
+        one.shared.refresh(one.entry(1))
     here.shared.drop(made)
-    looks.shared.refresh(looks.entry(made.name))
+    looks.shared.refresh(looks.entry(1))
     time.sleep(0.01)
     sweeps.shared.sweep(10**9)
     for one in (looks, sweeps):
-        assert not one.entry(made.name).exists()
+        assert not one.entry(1).exists()
         assert one.gone == [(OWNER, "photo 1")]
     assert names(bucket) == []
 
 
 def test_those_unused_longest_make_room_and_what_belongs_to_none_goes(
-    machine: Callable[[], Machine], bucket: SharedFolder, monkeypatch: pytest.MonkeyPatch
+    machine: Callable[[], MachineAvatars], bucket: SharedFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = machine()
     made = [here.make(n) for n in range(3)]
@@ -116,7 +93,7 @@ def test_those_unused_longest_make_room_and_what_belongs_to_none_goes(
     assert {one.name.split("/")[1] for one in bucket.list()} == {made[0].name}
 
 
-def test_one_not_yet_shared_is_kept(machine: Callable[[], Machine], bucket: SharedFolder) -> None:
+def test_one_not_yet_shared_is_kept(machine: Callable[[], MachineAvatars], bucket: SharedFolder) -> None:
     here = machine()
     made = here.make(1)
     os.unlink(made / ".shared")

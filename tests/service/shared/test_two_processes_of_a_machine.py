@@ -4,7 +4,6 @@ other finds there.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,19 +12,15 @@ from pathlib import Path
 import pytest
 
 from core.optimization import shared_avatars
-from core.optimization.cache_folder import CacheFolder
-from core.optimization.shared_avatars import SharedAvatars
 from core.optimization.shared_folder import SharedFolder
 from core.service.errors import UnknownJob
 from tests.support.databases import PostgresServer
+from tests.support.machine_avatars import MachineAvatars
 from tests.support.s3 import BUCKET, S3Server
 from tests.support.serving import wait_for
 from tests.support.shared_machines import TEN_MIB, Machine
 
 pytestmark = pytest.mark.slow
-
-OWNER = "0" * 40
-
 
 @pytest.fixture
 def processes(tmp_path: Path, postgres: PostgresServer, s3: S3Server) -> Iterator[list[Machine]]:
@@ -73,34 +68,16 @@ def test_one_makes_room_while_the_other_fetches(processes: list[Machine]) -> Non
     assert not list(here.outputs.root.rglob("*.part"))
 
 
-class Avatars:
-    """Those of one process. gone: what it was told of those that another machine deleted."""
-
-    def __init__(self, folder: Path, bucket: SharedFolder) -> None:
-        self.cache, self.gone = CacheFolder(folder), list[tuple[str, str]]()
-        self.cache.make_subfolder("avatars")
-        self.shared = SharedAvatars(bucket, self.cache, lambda owner, sha256: self.gone.append((owner, sha256)))
-
-    def entry(self, n: int) -> Path:
-        return self.cache.subfolder("avatars") / OWNER / f"{n:040x}"
-
-    def make(self, n: int) -> None:
-        self.entry(n).mkdir(parents=True)
-        (self.entry(n) / "avatar.json").write_text(json.dumps({"sha256": f"photo {n}"}))
-        (self.entry(n) / "source").write_bytes(bytes(100_000))
-        self.shared.push(self.entry(n))
-
-
 @pytest.fixture
-def avatars(tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Avatars]:
+def avatars(tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], MachineAvatars]:
     from core.service.shared.s3_files import S3Files
 
     monkeypatch.setattr(shared_avatars, "FRESH_S", 0.0)
     bucket = SharedFolder(S3Files(f"s3://{BUCKET}", s3.url), "avatars", 1_000_000)
-    return lambda machine: Avatars(tmp_path / machine, bucket)
+    return lambda machine: MachineAvatars(tmp_path / machine, bucket, 100_000)
 
 
-def test_an_avatar_of_one_is_the_others_at_once_and_goes_for_both(avatars: Callable[[str], Avatars]) -> None:
+def test_an_avatar_of_one_is_the_others_at_once_and_goes_for_both(avatars: Callable[[str], MachineAvatars]) -> None:
     one, other, elsewhere = avatars("this"), avatars("this"), avatars("another")
     one.make(1)
     for each in (other, elsewhere):
@@ -114,7 +91,9 @@ def test_an_avatar_of_one_is_the_others_at_once_and_goes_for_both(avatars: Calla
         assert not each.entry(1).exists()
 
 
-def test_one_looks_while_the_other_registers_and_nothing_goes(avatars: Callable[[str], Avatars], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_looks_while_the_other_registers_and_nothing_goes(
+    avatars: Callable[[str], MachineAvatars], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shared_avatars, "SWEPT_S", 0.0)
     one, other = avatars("this"), avatars("this")
     over = threading.Event()
