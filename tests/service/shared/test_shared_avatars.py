@@ -63,7 +63,9 @@ def test_a_description_comes_first_and_files_as_they_are_needed(machine: Callabl
     assert names(bucket) == ["avatar.json", "source"]
 
 
-def test_a_deleted_one_goes_where_it_is_looked_for_and_where_nobody_looks(machine: Callable[[], MachineAvatars], bucket: SharedFolder) -> None:
+def test_a_deleted_one_goes_where_it_is_looked_for_and_where_nobody_looks(
+    machine: Callable[[], MachineAvatars], bucket: SharedFolder
+) -> None:
     here, looks, sweeps = machine(), machine(), machine()
     made = here.make(1)
     for one in (looks, sweeps):
