@@ -34,7 +34,6 @@ _SEI = 6
 """Kind of the units that say which encoder was used; 700 bytes at each key frame."""
 
 
-
 class FragmentedMp4:
     """One stream. width, height: even. metadata: written to the first piece. crf: as `RenderOptions` has it; None: the usual. rate: frames
     a second. place: where it goes on; None: it begins. Not thread-safe.
