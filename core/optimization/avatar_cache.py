@@ -52,6 +52,8 @@ class AvatarStore:
     def __init__(self, folder: CacheFolder, limit_bytes: int, max_avatars: int) -> None:
         self._folder, self._limit_bytes, self._max_avatars = folder, limit_bytes, max_avatars
         self._in_use: Counter[Path] = Counter()
+        self._newest: Path | None = None
+        self._too_large = False
         self._lock = threading.Lock()
         self.evictions = 0
         self.shared: SharedAvatars | None = None
@@ -234,9 +236,14 @@ class AvatarStore:
         paths = list(self._subfolder.glob("*")) if owner is None else [self._subfolder / self._owner_name(owner)]
         return sum(self._folder.remove(path) for path in paths if path.is_dir())
 
-    def locked(self, token: str, check: Callable[[], None] = no_check) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def locked(self, token: str, check: Callable[[], None] = no_check) -> Iterator[None]:
         """A lock on an avatar, to be held while it is made or read, so that the work is done once."""
-        return self._folder.locked(token, check)
+        try:
+            with self._folder.locked(token, check):
+                yield
+        finally:
+            self._trim_late()
 
     @contextlib.contextmanager
     def using(self, avatar: Avatar) -> Iterator[None]:
@@ -251,6 +258,7 @@ class AvatarStore:
                 self._in_use[path] -= 1
                 if not self._in_use[path]:
                     del self._in_use[path]
+            self._trim_late()
 
     def stats(self) -> dict[str, int]:
         entries = self._folder.entries(self._subfolder, MARKER)
@@ -307,10 +315,18 @@ class AvatarStore:
         with contextlib.suppress(OutputError):  # a read-only folder: it is damaged at the next look as well
             self._folder.remove(path)
 
-    def _trim(self, newest: Path) -> None:
+    def _trim(self, newest: Path | None) -> None:
         with self._lock:
-            keep = {newest, *self._in_use}
-        self.evictions += self._folder.trim(self._subfolder, MARKER, self._limit_bytes, keep)
+            self._newest = newest
+            keep = {path for path in (newest, *self._in_use) if path is not None}
+        trimmed = self._folder.trim(self._subfolder, MARKER, self._limit_bytes, keep)
+        self.evictions += trimmed.gone
+        self._too_large = trimmed.too_large
+
+    def _trim_late(self) -> None:
+        """Makes the room that could not be made while avatars were in use or locked."""
+        if self._too_large:
+            self._trim(self._newest)
 
 
 @contextlib.contextmanager

@@ -48,6 +48,14 @@ class Entry:
     used_ns: int
 
 
+@dataclass(frozen=True)
+class Trimmed:
+    """What making room did. gone: entries removed. too_large: what is in use or locked kept the subfolder above its limit."""
+
+    gone: int
+    too_large: bool
+
+
 class CacheFolder:
     """Nothing is touched before the first use. Thread-safe. Raises OutputError where the folder cannot be used for what is asked."""
 
@@ -226,8 +234,8 @@ class CacheFolder:
             os.utime(clock, ns=(tick, tick))
             os.utime(marker, ns=(tick, tick))
 
-    def trim(self, subfolder: Path, marker: str, limit_bytes: int, keep: Collection[Path]) -> int:
-        """Removes entries, those unused longest first, until the subfolder holds `limit_bytes` at most. Returns how many went.
+    def trim(self, subfolder: Path, marker: str, limit_bytes: int, keep: Collection[Path]) -> Trimmed:
+        """Removes entries, those unused longest first, until the subfolder holds `limit_bytes` at most.
 
         Entries of `keep`, and those somebody holds the lock of, stay.
         """
@@ -253,7 +261,7 @@ class CacheFolder:
                 _release(lock)
             total -= entry.nbytes
             gone += 1
-        return gone
+        return Trimmed(gone, total > limit_bytes)
 
     def entries(self, subfolder: Path, marker: str, owner: str = "*") -> list[Entry]:
         """All entries, or those in one owner's folder. One without its marker is damage, and the first to go."""

@@ -20,7 +20,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,8 @@ class InferenceCache:
         self._lock = threading.Lock()
         self._counts = {"hits": 0, "misses": 0, "evictions": 0}
         self._saved_s = 0.0
+        self._newest: Path | None = None
+        self._too_large = False
 
     def key(self, owner: str, parts: Mapping[str, Any]) -> str | None:
         """The key of a request, from all its inputs by name; None where an input has no digest, so that its video cannot be kept."""
@@ -63,9 +65,15 @@ class InferenceCache:
             return None
         return self._folder.digest("result", self._whose(owner), text)
 
-    def locked(self, key: str, check: Callable[[], None] = no_check) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def locked(self, key: str, check: Callable[[], None] = no_check) -> Iterator[None]:
         """A lock for the caller that makes a video; others that need the same one wait, then find it or, if that failed, make it."""
-        return self._folder.locked(key, check)
+        try:
+            with self._folder.locked(key, check):
+                yield
+        finally:
+            if self._too_large and self._newest is not None:  # what was locked while room was made
+                self._trim(self._newest)
 
     def find(self, owner: str, key: str, output: Path) -> GenerationInfo | None:
         """Puts the kept video at `output`, and says what was known of it; None where there is none. Raises OutputError."""
@@ -177,9 +185,10 @@ class InferenceCache:
                 with contextlib.suppress(OutputError):
                     self._folder.remove(entry.path)
                     gone += 1
-        gone += self._folder.trim(self._subfolder, MARKER, self._limit_bytes, {newest})
+        trimmed = self._folder.trim(self._subfolder, MARKER, self._limit_bytes, {newest})
+        self._newest, self._too_large = newest, trimmed.too_large
         with self._lock:
-            self._counts["evictions"] += gone
+            self._counts["evictions"] += gone + trimmed.gone
 
 
 def canonical(value: Any) -> Any:

@@ -88,9 +88,9 @@ def test_those_unused_longest_make_room(folder: CacheFolder) -> None:
     subfolder = folder.subfolder("results")
     paths = [put(folder, name) for name in "abc"]
     folder.mark_used(subfolder, paths[0] / MARKER)
-    assert folder.trim(subfolder, MARKER, 250, keep=()) == 1
+    assert folder.trim(subfolder, MARKER, 250, keep=()).gone == 1
     assert names(folder) == {"a", "c"}
-    assert folder.trim(subfolder, MARKER, 0, keep={paths[2]}) == 1
+    assert folder.trim(subfolder, MARKER, 0, keep={paths[2]}).gone == 1
     assert names(folder) == {"c"}
 
 
@@ -111,7 +111,7 @@ def test_an_entry_in_the_hands_of_another_stays(folder: CacheFolder) -> None:
     other = CacheFolder(folder.root)
     put(folder, "held"), put(folder, "free")
     with other.locked("held"):
-        assert folder.trim(folder.subfolder("results"), MARKER, 0, keep=()) == 1
+        assert folder.trim(folder.subfolder("results"), MARKER, 0, keep=()).gone == 1
     assert names(folder) == {"held"}
     other.close()
 

@@ -232,6 +232,18 @@ def test_those_unused_longest_make_room(open_again: Callable[..., Studio], ask: 
     assert [ask(studio, options=options).info.cache_hit for options in (seeds[0], seeds[2], seeds[1])] == [True, True, False]
 
 
+def test_what_is_locked_makes_room_later(open_again: Callable[..., Studio], ask: Callable[..., Generation]) -> None:
+    studio = open_again()
+    ask(studio)
+    size = studio.stats()["results"]["bytes"]
+    studio = open_again(results_bytes=int(1.5 * size))
+    first = entries(studio)[0]
+    with studio._results._cache.locked(first.name):
+        ask(studio, options=dataclasses.replace(SMALL, seed=1))
+        assert first in entries(studio)
+    assert len(entries(studio)) == 1 and first not in entries(studio)
+
+
 def test_clearing_is_for_ones_own(open_again: Callable[..., Studio], ask: Callable[..., Generation]) -> None:
     studio = open_again()
     ask(studio)
