@@ -241,7 +241,8 @@ def test_what_is_locked_makes_room_later(open_again: Callable[..., Studio], ask:
     with studio._results._cache.locked(first.name):
         ask(studio, options=dataclasses.replace(SMALL, seed=1))
         assert first in entries(studio)
-    assert len(entries(studio)) == 1 and first not in entries(studio)
+    assert len(entries(studio)) == 1
+    assert first not in entries(studio)
 
 
 def test_clearing_is_for_ones_own(open_again: Callable[..., Studio], ask: Callable[..., Generation]) -> None:
