@@ -18,7 +18,7 @@ from tests.support.app_process import Server, start_app, stop_app
 from tests.support.browser import BROWSER_MARKS, LAPTOP, PHOTO_SHOWN, RESULT_MS, SHOWS_MS, Tab, faults
 from tests.support.talking_clip import encoded, talking_frames
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 N = 40
 
 
