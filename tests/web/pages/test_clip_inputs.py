@@ -18,7 +18,7 @@ from core.web.pages.tabs.person import PhotoInputs
 from tests.support.clip_files import clip_file
 from tests.support.paths import PORTRAIT
 
-INPUTS = ClipInputs({"longer": "a", "shorter": "b", "fps": "c", "keep_background": "d"})
+INPUTS = ClipInputs({"longer": "a", "shorter": "b", "fps": "c", "keep_background": "d"}, place=None)
 USUAL = {"a": RenderOptions.longer, "b": RenderOptions.shorter, "c": RenderOptions.fps, "d": RenderOptions.keep_background}
 
 

@@ -51,9 +51,14 @@ def test_the_settings_of_a_video(browser: Any, server: Server, data: bytes, spee
     soundfile.write(short, speech.samples[:8_000], 16_000)
     tab = Tab(browser, server, **LAPTOP)
     page = tab.page
+    page.get_by_text("More options").click()
+    blinking = page.locator("#th-blink")
+    blinking.get_by_role("spinbutton").fill("2")
     tab.give(path, short)
     page.wait_for_function(PHOTO_SHOWN, timeout=RESULT_MS)
     page.locator("#th-clip").wait_for(timeout=RESULT_MS)
+    blinking.wait_for(state="hidden", timeout=SHOWS_MS)  # a video has no use for it, nor for what it was set to
+    assert page.locator("#th-mouth").is_visible()
     choose(page, "If the speech is shorter", "the rest follows, lips closed")
     choose(page, "Frames per second", "as the video")
     assert faults(page) == []
@@ -68,6 +73,8 @@ def test_the_settings_of_a_video(browser: Any, server: Server, data: bytes, spee
     page.locator("#th-photo").get_by_label("Remove Image").click()
     tab.give(speech=None)  # a photo, for which they mean nothing
     page.locator("#th-clip").wait_for(state="hidden", timeout=SHOWS_MS)
+    page.get_by_text("Weitere Einstellungen").click()
+    blinking.wait_for(timeout=SHOWS_MS)
     page.locator("#th-generate").click()
     page.locator("#th-status .th-result").wait_for(timeout=2 * RESULT_MS)
     tab.context.close()

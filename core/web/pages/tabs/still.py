@@ -12,6 +12,7 @@ import gradio as gr
 from core.errors import TalkingHeadError
 from core.web.pages.error_texts import sentence
 from core.web.pages.html import note_html
+from core.web.pages.tabs.clip import is_moving
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.tabs.controls import ControlInputs, honoured_controls
 from core.web.pages.tabs.person import PersonInputs
@@ -28,11 +29,13 @@ def follow_with_stills(context: Context, person: PersonInputs, controls: Control
     async def drawn(values: Mapping[Any, Any], request: gr.Request, shown: str) -> Any:
         token, photo = str(values[person.token] or ""), uploaded(values[person.picked.photo])
         engine = str(values[controls.engine] or "auto")
-        honoured = honoured_controls(context.service.studio, engine)
+        owner = owner_of_request(request)
+        moving = is_moving(context, token, values[person.picked.photo], owner)
+        honoured = honoured_controls(context.service.studio, engine, moving)
         if "smile" not in honoured or not (token or photo):
             return gr.update(visible=False)
         options = {**({} if token else person.picked.options(values)), **controls.options(values, honoured)}
-        owner, background = owner_of_request(request), controls.background.file(values, honoured)
+        background = controls.background.file(values, honoured)
         try:
             still = await context.service.stills.of(token or photo or "", owner, options, shown, background)
         except TalkingHeadError as error:
