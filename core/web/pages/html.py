@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from core.errors import TalkingHeadError
 from core.generation import GenerationInfo
 from core.media.formats import PHOTOS, SOUNDS, VIDEOS, endings, with_sound
 from core.optimization.cold_start_optimization import LoadState
@@ -98,7 +99,15 @@ def preview_html(texts: Texts, preview: PhotoPreview, chosen: int) -> str:
 def _said_of(texts: Texts, face: SeenFace) -> str:
     if face.error is not None:
         return _alert(texts.photo_unusable, sentence(texts, face.error))
-    return "".join(_line("th-warning", warning(texts, each)) for each in face.warnings)
+    return warnings_html(texts, face.warnings)
+
+
+def warnings_html(texts: Texts, warnings: Sequence[str]) -> str:
+    return "".join(_line("th-warning", warning(texts, each)) for each in warnings)
+
+
+def unusable_recording_html(texts: Texts, error: TalkingHeadError) -> str:
+    return _alert(texts.recording_unusable, sentence(texts, error))
 
 
 def idle_html(texts: Texts) -> str:
