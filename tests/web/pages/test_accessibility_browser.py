@@ -57,6 +57,11 @@ def test_the_components_speak_the_language_of_the_page(browser: Any, server: Ser
     page.get_by_label("Regler: Mundöffnung").wait_for(timeout=RESULT_MS)
     named = page.evaluate("[...document.querySelectorAll('[aria-label]')].map((each) => each.getAttribute('aria-label'))")
     assert [name for name in named if any(name.startswith(english) for english in GERMAN)] == []
+    added = "([place, text]) => document.querySelector(place).append(Object.assign(document.createElement('p'), { textContent: text }))"
+    page.evaluate(added, ["#th-photo", "Uploading 1\n\tfile..."])
+    photo.get_by_text("Eine Datei wird hochgeladen …").wait_for(timeout=RESULT_MS)
+    page.evaluate(added, ["#th-status", "pause"])  # what visitors write stands in such places
+    assert page.locator("#th-status").get_by_text("pause", exact=True).is_visible()
     tab.context.close()
 
 

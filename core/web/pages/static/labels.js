@@ -8,7 +8,7 @@
   const beginnings = Object.keys(words).filter((each) => each.endsWith(' ')); // what follows differs
 
   function said(text) {
-    const whole = text?.trim();
+    const whole = text?.replace(/\s+/g, ' ').trim();
     if (!whole) return null;
     if (words[whole] !== undefined) return words[whole];
     const begin = beginnings.find((each) => whole.startsWith(each));
