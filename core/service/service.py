@@ -133,7 +133,7 @@ class Service:
         self.videos = Videos(self.jobs, outputs)
         self.avatars = AvatarService(studio, self.videos, self.topics, self.speaker.cache)
         self.cache = cache
-        self.health = Health(self)
+        self.health = Health(studio, self.jobs, outputs, cache, state.files, makes_videos=settings.max_jobs > 0)
         self._freed_memory = FreedMemory()
         self._totals = {"running": 0, "waiting": 0}
         self._ending = threading.Event()

@@ -19,7 +19,7 @@ from tests.support.browser import BROWSER_MARKS, LAPTOP, PHOTO_SHOWN, RESULT_MS,
 from tests.support.paths import ROOT
 from tests.support.talking_clip import encoded, talking_frames
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 N = 40
 
 
