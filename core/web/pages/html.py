@@ -17,6 +17,7 @@ from core.media.formats import PHOTOS, SOUNDS, VIDEOS, endings, with_sound
 from core.optimization.cold_start_optimization import LoadState
 from core.service.face_previews import PhotoPreview, SeenFace
 from core.service.job_views import JobView
+from core.web.pages.component_labels import BY_LANGUAGE
 from core.web.pages.error_texts import reason, sentence, warning
 from core.web.pages.figures import filled, human_bytes
 from core.web.pages.texts import Texts
@@ -55,7 +56,7 @@ def words_html(texts: Texts) -> str:
     said = {"language": texts.language, "done": texts.notify_done, "failed": texts.error, "uploading": texts.uploading}
     said |= {"upload-broken": texts.upload_broken, "device-denied": texts.device_denied, "device-missing": texts.device_missing}
     said |= {"device-busy": texts.device_busy, "device-insecure": texts.device_insecure, "preview": texts.preview}
-    said |= {"device-or-file": texts.device_or_file}
+    said |= {"device-or-file": texts.device_or_file, "component-labels": json.dumps(BY_LANGUAGE[texts.language], ensure_ascii=False)}
     said |= {"photo-endings": " ".join(endings(PHOTOS)), "person-endings": " ".join(endings(PHOTOS, VIDEOS))}
     said |= {"sound-endings": " ".join(endings(SOUNDS, with_sound()))}
     sharing = texts.sharing
