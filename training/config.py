@@ -17,7 +17,7 @@ from training.files import DataError
 MAX_BYTES = 1 << 20
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML is not followed by the type checker
     """Reads 1e-4 as a number, as YAML 1.2 does; to the library, which follows 1.1, it is a word without a point."""
 
 
