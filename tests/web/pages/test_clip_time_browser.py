@@ -71,7 +71,7 @@ def test_the_settings_of_a_video(browser: Any, server: Server, data: bytes, spee
     page.get_by_role("button", name="Erzeugen", exact=True).wait_for(timeout=RESULT_MS)
     page.locator("#th-clip").wait_for(timeout=RESULT_MS)
     assert page.locator("#th-clip").get_by_label("Bilder pro Sekunde", exact=True).input_value() == "wie im Video"
-    page.locator("#th-photo").get_by_label("Remove Image").click()
+    page.locator("#th-photo").get_by_label("Bild entfernen").click()
     tab.give(speech=None)  # a photo, for which they mean nothing
     page.locator("#th-clip").wait_for(state="hidden", timeout=SHOWS_MS)
     page.get_by_text("Weitere Einstellungen").click()

@@ -51,9 +51,9 @@ class ClipInputs:
     def follow_person(self, context: Context, person: PersonInputs, of_photos: Sequence[Any] = ()) -> None:
         """They come and go with a person that moves. of_photos: what goes and comes then, since a video has no use for it."""
 
-        def shown(token: str, photo: str | None, request: gr.Request) -> list[Any]:
+        def shown(token: str, photo: str | None, request: gr.Request) -> dict[Any, Any]:
             moving = is_moving(context, str(token or ""), photo, owner_of_request(request))
-            return [gr.update(visible=moving), *(gr.update(visible=not moving) for _ in of_photos)]
+            return {self.place: gr.update(visible=moving), **{each: gr.update(visible=not moving) for each in of_photos}}
 
         for changed in (person.token, person.picked.photo):
             changed.change(shown, [person.token, person.picked.photo], [self.place, *of_photos], **quiet())
