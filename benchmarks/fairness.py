@@ -18,8 +18,7 @@ import time
 from typing import Any
 
 import httpx
-from load import speech
-from server import ASSETS, FRAME_S, form, server, session
+from server import ASSETS, FRAME_S, form, server, session, speech
 
 SESSIONS, SECONDS, RENDER_PX = 4, 12.0, 1080
 RENDER_S = 16

@@ -14,9 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import importlib
-import importlib.util
-import io
 import json
 import multiprocessing
 import os
@@ -24,7 +21,6 @@ import re
 import socket
 import sys
 import time
-import wave
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.synchronize import Event
@@ -32,9 +28,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import fairness
 import httpx
 import numpy as np
-from server import ASSETS, FRAME_S, form, server, session
+from server import ASSETS, FRAME_S, form, server, session, speech
 
 PHOTO_PX = 1830
 """Of a side: as BMP 10 MB."""
@@ -52,14 +49,6 @@ def photo(base: cv2.typing.MatLike, nth: int) -> bytes:
     marked = base.copy()
     marked[:4, :4] = nth % 251, nth // 251, 0
     return bytes(cv2.imencode(".bmp", marked)[1])
-
-
-def speech(seconds: float, times: int = 1) -> bytes:
-    sink = io.BytesIO()
-    with wave.open(str(ASSETS / "speech_16s.wav")) as source, wave.open(sink, "wb") as cut:
-        cut.setparams(source.getparams())
-        cut.writeframes(source.readframes(round(seconds * source.getframerate())) * times)
-    return sink.getvalue()
 
 
 def memory(given: argparse.Namespace) -> dict[str, Any]:
@@ -191,14 +180,6 @@ def readers(url: str, avatar: str) -> dict[str, float]:
     return {"readers": READERS, "alone_s": round(alone_s, 2), "beside_s": round(beside_s, 2), "ratio": round(beside_s / alone_s, 2)}
 
 
-def fairness() -> dict[str, Any]:
-    """Of fairness.py: `measure() -> dict`."""
-    if importlib.util.find_spec("fairness") is None:
-        return {}
-    found: dict[str, Any] = importlib.import_module("fairness").measure()
-    return found
-
-
 def rows(about: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """What was measured, the figure, and what it must be."""
     if "memory" in about:
@@ -242,7 +223,7 @@ def main() -> None:
     if "memory" in given.only:
         about["memory"] = memory(given)
     if "fairness" in given.only:
-        about["fairness"] = fairness()
+        about["fairness"] = fairness.measure()
     for what, figure, required in rows(about):
         print(f"{what:<52} {figure:>26}   {required}")
     print(json.dumps(about))

@@ -4,8 +4,8 @@ usage: python benchmarks/mark.py [--photos FOLDER] [--frames 60] [--styles photo
        [--out benchmarks/results/mark.json]
 
 Videos: the project's portrait and the photos of FOLDER, each as photo, painting, drawing, dark, bright, on a flat ground and still
-(mark_sources.py), each attacked in every way of mark_attacks.py (by what may defeat it: the photos). PSNR is of luma, of the mark alone,
-before any encoding. Prints a table; ends with one line of JSON, which --out keeps.
+(mark_sources.py), each written as the product writes files, read again, and attacked in every way of mark_attacks.py (by what may defeat
+it: the photos). PSNR is of luma, of the mark alone, before any encoding. Prints a table; ends with one line of JSON, which --out keeps.
 With --out every video that was measured is kept at once, a line each in a file beside it: the same command goes on where it was ended.
 """
 
@@ -28,7 +28,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.mark_attacks import ATTACKS, DEFEATS, Attack, Frames, encoded, read
+from benchmarks.mark_attacks import ATTACKS, DEFEATS, WRITTEN, Attack, Frames, decoded, encoded, read
 from benchmarks.mark_sources import STYLES, Clip, clips
 from core.media.mark import Mark
 from core.media.mark_pattern import make_tile
@@ -67,7 +67,9 @@ class Measured:
 def measured(clip: Clip, key: bytes | None) -> Measured:
     after, cost_ms = marked(clip.frames, key)
     attacks = {**ATTACKS, **(DEFEATS if clip.name.endswith("-photo") else {})}
-    readings = {name: read(encoded(after, attack), key) for name, attack in attacks.items()}
+    written = encoded(after, ATTACKS[WRITTEN])
+    passed_on = decoded(written)
+    readings = {name: read(written if name == WRITTEN else encoded(passed_on, attack), key) for name, attack in attacks.items()}
     return Measured(
         clip.name,
         round(psnr(clip.frames, after), 2),

@@ -11,6 +11,7 @@ import av
 import cv2
 import numpy as np
 
+from core.media.encoders import X264
 from core.media.luma import luma_frames
 from core.provenance.mark_detection import MarkDetector, MarkReading
 from core.types import Frame
@@ -85,8 +86,9 @@ def _x264(crf: int) -> dict[str, str]:
     return {"crf": str(crf), "preset": "medium"}
 
 
+WRITTEN = "as written"
 ATTACKS: dict[str, Attack] = {
-    "as written": Attack(options={"crf": "18", "preset": "veryfast"}),
+    WRITTEN: Attack(options=X264),
     **{f"H.264 CRF {crf}": Attack(options=_x264(crf)) for crf in (23, 28, 32)},
     "H.265 CRF 28": Attack(codec="libx265", options={"crf": "28", "preset": "fast", "x265-params": "log-level=none"}),
     "VP9 CRF 33": Attack(codec="libvpx-vp9", options={"crf": "33", "cpu-used": "5", "deadline": "realtime"}),
@@ -108,6 +110,7 @@ DEFEATS: dict[str, Attack] = {
     "240p at 60 kb/s": Attack(scaled(0.75), bit_rate=60_000, options={"preset": "fast"}),
     "30 % cut off each side": Attack(cropped(0.3)),
     "turned by 2 degrees": Attack(rotated(2.0)),
+    "turned by 90 degrees": Attack(_each(np.rot90)),
     "squeezed to 90 % of its width": Attack(squeezed),
     "blurred (sigma 4)": Attack(_each(lambda frame: cv2.GaussianBlur(frame, (0, 0), 4))),
 }
@@ -126,6 +129,12 @@ def encoded(frames: Frames, attack: Attack) -> bytes:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")))
         container.mux(stream.encode(None))
     return out.getvalue()
+
+
+def decoded(data: bytes) -> Frames:
+    """The pictures of a file, as whoever passes it on has them."""
+    with av.open(io.BytesIO(data)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
 def read(data: bytes, key: bytes | None = None) -> MarkReading:

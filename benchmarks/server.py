@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import json
 import os
 import re
@@ -37,6 +38,14 @@ ASSETS = ROOT / "assets"
 HEADER = struct.Struct(">BBHIIQI")
 CHUNK_S, FRAME_S = 0.02, 0.04
 SPEAKS = 1
+
+
+def speech(seconds: float, times: int = 1) -> bytes:
+    sink = io.BytesIO()
+    with wave.open(str(ASSETS / "speech_16s.wav")) as source, wave.open(sink, "wb") as cut:
+        cut.setparams(source.getparams())
+        cut.writeframes(source.readframes(round(seconds * source.getframerate())) * times)
+    return sink.getvalue()
 
 
 def summary(values_ms: list[float]) -> dict[str, float]:

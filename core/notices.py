@@ -11,7 +11,7 @@ import string
 from typing import Literal, get_args
 
 NoticeCode = Literal[
-    "face_small", "crop_small", "face_turned", "face_blurred", "face_dark", "mouth_covered", "eyes_not_seen",
+    "face_small", "crop_small", "face_turned", "face_blurred", "face_dark", "mouth_covered", "eyes_not_seen", "sound_cut_short",
     "sound_cut_off", "sound_clipped", "sound_silent", "sound_quiet", "sound_noisy", "video_cut", "video_hdr", "video_interlaced",
     "background_mute", "crop_moved", "background_kept", "frames_skipped", "sync_unlike", "sync_still", "sync_face_lost", "sync_late",
     "sync_early", "captions_failed", "transcript_unlike", "photo_first_picture", "photo_turned",
@@ -25,7 +25,8 @@ _SENTENCES: dict[NoticeCode, str] = {
     "face_dark": "The face is dark: a picture in more light shows it better.",
     "mouth_covered": "The mouth seems to be covered: a picture without a mask or a hand before it is needed for lips that move.",
     "eyes_not_seen": "Nothing like eyes is seen at their points: they will not blink.",
-    "sound_cut_off": "The recording is damaged or cut off; the {used} that could be read are used.",
+    "sound_cut_off": "The recording is damaged or cut off; the {used} s that could be read are used.",
+    "sound_cut_short": "The recording is damaged or cut off; the {used} s of {total} s that could be read are used.",
     "sound_clipped": "The sound is clipped (too loud when it was recorded): a lower recording level gives better lips.",
     "sound_silent": "The recording is silent: the mouth stays closed.",
     "sound_quiet": "The recording is very quiet ({db} dB): move closer to the microphone or raise its level.",

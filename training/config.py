@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -14,6 +15,13 @@ from training.data.manifest import first_fault
 from training.files import DataError
 
 MAX_BYTES = 1 << 20
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML is not followed by the type checker
+    """Reads 1e-4 as a number, as YAML 1.2 does; to the library, which follows 1.1, it is a word without a point."""
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789"))
 
 
 class _Section(BaseModel):
@@ -163,7 +171,7 @@ def load_config(path: Path, **over: Any) -> Config:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DataError(f"{path} has more than {MAX_BYTES >> 20} MiB.", "Was another file meant?")
-        values = yaml.safe_load(path.read_text("utf-8"))
+        values = yaml.load(path.read_text("utf-8"), _Loader)  # noqa: S506 - a safe one
     except OSError as error:
         raise DataError(f"The configuration {path} cannot be read ({error.strerror or error}).", "Check the path.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # such as a date that there is not

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -39,7 +40,8 @@ def make_folder(folder: Path) -> Path:
 def in_one_step(path: Path) -> Iterator[Path]:
     """A path beside `path` to write a file or folder to, which then takes its name; after an error nothing of it stays.
 
-    A folder that is there already is replaced. Raises OutputError where the disk is full or cannot be written.
+    A folder that is there already is replaced, and what a killed process left of the same goes. Raises OutputError where the disk is full
+    or cannot be written.
     """
     make_folder(path.parent)
     part = path.parent / f".{path.name}.{secrets.token_hex(6)}.part"
@@ -63,12 +65,21 @@ def in_one_step(path: Path) -> Iterator[Path]:
     except SafetensorError as error:  # wraps the system's error in its words
         full = "No space left" in str(error)
         raise disk_error(OSError(28 if full else 5, str(error)), f"{path} cannot be written", "Choose another folder.") from error
+    else:
+        ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{12}}\.(part|old)")
+        for each in path.parent.iterdir():
+            if ours.fullmatch(each.name):
+                _remove(each)
     finally:
-        for left in (part, old):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
+        _remove(part)
+        _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -87,19 +87,26 @@ class Trainer:
                 self.learner.noised(batch.motion, batch.noise, batch.time), batch.cond_frame, batch.cond, batch.time, batch.dropped
             )
         losses = self.loss(x_start, batch.motion, batch.time)
-        if not bool(torch.isfinite(losses["total"])):
-            raise DataError(f"The loss of step {self.done + 1} is no number.", "Lower learning_rate, or take precision: float32.")
         self.accelerator.backward(losses["total"])
         return {name: float(value.detach()) for name, value in losses.items()}
 
     def step(self, batch: Batch) -> dict[str, float]:
-        """One step of the optimiser; its losses by name, with the norm of the gradients and the learning rate."""
+        """One step of the optimiser; its losses by name, with the norm of the gradients and the learning rate.
+
+        Raises DataError where the gradients are no numbers: the weights, and so what is kept, stay as they were. All processes have the
+        same gradients, so they end in the same step.
+        """
         rate = learning_rate(self.config, self.done)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         losses = self.gradients(batch)
         norm = torch.nn.utils.clip_grad_norm_(self.learner.parameters(), self.config.optimizer.clip_norm)
+        if not bool(torch.isfinite(norm)):
+            raise DataError(
+                f"The gradients of step {self.done + 1} are no numbers (its loss is {losses['total']:g}).",
+                "Lower learning_rate, or take precision: float32.",
+            )
         self.optimizer.step()
         self.average.update(self.learner, self.done)
         self.done += 1

@@ -137,7 +137,10 @@ class Session(ABC):
         """
 
     def foresee(self, samples: Samples) -> None:  # noqa: B027 - engines that hear no farther than their look-ahead have no use for it
-        """The whole sound of the utterance, before its first push, where all of it is there: engines may look as far ahead as helps."""
+        """The whole sound of the utterance, before its first push, where all of it is there: engines may look as far ahead as helps.
+
+        All of it is pushed then, or the session interrupted; and no phones are told.
+        """
 
     @abstractmethod
     def flush(self) -> Iterator[Frame]:

@@ -23,3 +23,5 @@ DITTO = DITTO_FRAMING | DITTO_CONTROLS | DITTO_RENDER | {"video", "longer", "sho
 
 CAPABILITIES = {"lite": LITE, "ditto": DITTO}
 """By the engine's name."""
+PHOTO_ONLY = {"lite": LITE_PHOTO_ONLY, "ditto": frozenset[str]()}
+"""By the engine's name: those of them that it does not honour of a video."""

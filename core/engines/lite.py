@@ -24,7 +24,7 @@ from core.aux_models.upright import UprightPhoto, upright, with_crop_turned
 from core.engines.base import Engine, FrameCost, RegisterCallback, Registration, Saved, ignore_progress
 from core.engines.capabilities import LITE, LITE_PHOTO_ONLY
 from core.engines.lite_clip import LiteClipRegistration, LiteClipSession, register_clip
-from core.engines.lite_session import RISE, LiteMouthSession
+from core.engines.lite_session import LiteMouthSession
 from core.hand_landmarks import HandLandmarks, hand_points
 from core.lite.background import BackgroundChange
 from core.lite.calibration import UNCORRECTED, Calibration, calibrate
@@ -32,6 +32,7 @@ from core.lite.expression import Expression, spoken
 from core.lite.face_by_hand import face_by_hand
 from core.lite.face_preview import FacePreview, preview_of
 from core.lite.head_warp import HeadPose
+from core.lite.hearing import RISE
 from core.lite.motion import LifeMotion
 from core.lite.mouth import JAW_WEIGHTS_PATH, LOUDNESS, WEIGHTS_PATH, MouthTracker
 from core.lite.person_in_photo import PersonInPhoto

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from core.lite.eye_warp import LOWER_LID_SHARE, EyeWarp
-from core.lite.local_frame import Array, look_up, smoothstep
+from core.lite.local_frame import Array, clipped, look_up, smoothstep
 from core.types import Frame
 
 LID_FROM, LID_SOFT = 0.35, 0.22
@@ -34,7 +34,7 @@ class ClosedLid:
         half = np.float32(eye.frame.half)
         edge = look_up(eye.upper + np.float32((1 - LOWER_LID_SHARE) * blink) * (eye.lower - eye.upper), column) - eye.roots_px
         top = look_up(eye.upper, column) - np.float32(LID_FROM) * half
-        cover = smoothstep((y - top) / (np.float32(LID_SOFT) * half)) * np.clip(edge - y + np.float32(0.5), 0, 1)
+        cover = smoothstep((y - top) / (np.float32(LID_SOFT) * half)) * clipped(edge - y + np.float32(0.5), 0, 1)
         cover *= look_up(eye.inside, column) * np.float32(LID_COVER * blink)
         skin = look_up(self.skin, column)
         drawn[...] = (drawn + (skin - drawn) * cover[..., None] + np.float32(0.5)).astype(np.uint8)

@@ -39,13 +39,14 @@ class Expression:
 
 def spoken(row: Samples, controls: Controls, calibration: Calibration) -> Expression:
     """The lips for one row of the mouth tracker; eyes and head at rest."""
-    spread = float(np.clip(row[SPREAD], -1, 1))
+    aperture, spread, tuck = (float(row[column]) for column in (APERTURE, SPREAD, TUCK))
+    bounded = min(max(spread, -1.0), 1.0)
     return Expression(
-        aperture=calibration.gap(float(np.clip(row[APERTURE], 0, 1.25)) * controls.mouth, spread),
-        spread=spread,
-        tuck=float(np.clip(row[TUCK], 0, 1)),
+        aperture=calibration.gap(min(max(aperture, 0.0), 1.25) * controls.mouth, bounded),
+        spread=bounded,
+        tuck=min(max(tuck, 0.0), 1.0),
         smile=controls.smile,
-        tongue=tongue_raised(float(row[APERTURE]), float(row[SPREAD]), float(row[TUCK])),
+        tongue=tongue_raised(aperture, spread, tuck),
     )
 
 

@@ -48,7 +48,7 @@ PAUSE_S, QUIET = 0.2, 0.05
 """So long below this effort after speech, and a breath is taken."""
 INHALE, EXHALE = 0.16, 0.012
 """Share of the way to full and to empty lungs that is gone in a frame: in in half a second, out with the words."""
-GAZE_TURN_DEG = (4.0, 2.5)
+GAZE_TURN_DEG = np.array((4.0, 2.5))
 """How far the head follows a gaze of 1, sideways and down."""
 FOLLOW = 0.12
 """Share of the way that the head is behind the eyes by and gets on in a frame, twice: it begins when they have arrived, and takes 0.7 s."""
@@ -99,19 +99,20 @@ class LifeMotion:
         nod, raised = self._accentuate(max(loudness - self._effort, 0.0), rise * min(loudness / VOICED, 1.0))
         ease = min(1.0, self._frame / FPS)  # the first second grows out of the photo's own pose
         sway = (self._sway() - self._start * max(0.0, 1 - self._frame / (3 * FPS))) * ease
-        yaw, pitch, roll, shift_x, shift_y = sway * controls.head_motion * (0.75 + 0.5 * min(self._effort, 1.0))
-        turn, dip = self._follow() * controls.head_motion
+        sway = sway * controls.head_motion * (0.75 + 0.5 * min(self._effort, 1.0))
+        yaw, pitch, roll, shift_x, shift_y = sway.tolist()
+        turn, dip = (self._follow() * controls.head_motion).tolist()
         yaw, pitch = yaw + turn, pitch + dip
         pose = HeadPose(
-            yaw=float(yaw),
-            pitch=float(pitch + NOD_DEG * controls.head_motion * nod),
-            roll=float(roll),
-            shift_x=float(shift_x),
-            shift_y=float(shift_y - BREATH_RISE * self._breathe(loudness) * controls.head_motion),
+            yaw=yaw,
+            pitch=pitch + NOD_DEG * controls.head_motion * nod,
+            roll=roll,
+            shift_x=shift_x,
+            shift_y=shift_y - BREATH_RISE * self._breathe(loudness) * controls.head_motion,
             brow=BROW_RAISE * min(raised, MOST_RAISED),
         )
         # the eyes hold their target while the head moves under them
-        return Life(blink, float(np.clip(gaze_x - yaw / 30, -1, 1)), float(np.clip(gaze_y - pitch / 30, -1, 1)), pose)
+        return Life(blink, min(max(gaze_x - yaw / 30, -1.0), 1.0), min(max(gaze_y - pitch / 30, -1.0), 1.0), pose)
 
     def _accentuate(self, effort: float, rise: float) -> tuple[float, float]:
         """How far the head nods and the brows are up. effort: above its running mean; rise: of a voice that is heard."""
@@ -119,15 +120,15 @@ class LifeMotion:
         first, second = self._accents
         first = first + ACCENT * (goals - first)
         second = second + AFTER * (first - second)
-        self._accents = np.stack([first, second])
+        self._accents = np.array((first, second))
         return float(second[0]), float(second[1])
 
     def _follow(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """Degrees sideways and down by which the head follows the glances, not the gaze that was asked for."""
         first, second = self._following
-        first = first + FOLLOW * (np.clip(self._gaze, -0.6, 0.6) * GAZE_TURN_DEG - first)
+        first = first + FOLLOW * (self._gaze.clip(-0.6, 0.6) * GAZE_TURN_DEG - first)
         second = second + FOLLOW * (first - second)
-        self._following = np.stack([first, second])
+        self._following = np.array((first, second))
         return np.asarray(second, np.float64)
 
     def _breathe(self, loudness: float) -> float:
@@ -159,8 +160,8 @@ class LifeMotion:
             self._gaze_goal = np.zeros(2) if home else self._rng.normal(0, (GAZE_SPREAD_X, GAZE_SPREAD_Y))
             self._next_gaze = time_s + self._rng.uniform(*GAZE_HOLD_S)
         self._gaze += 0.72 * (self._gaze_goal - self._gaze)  # a saccade takes one to two frames
-        x, y = np.clip(self._gaze, -0.6, 0.6)
-        return float(x + self.controls.gaze_x), float(y + self.controls.gaze_y)
+        x, y = self._gaze.clip(-0.6, 0.6).tolist()
+        return x + self.controls.gaze_x, y + self.controls.gaze_y
 
     def _sway(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """The next value of each motion in SWAY, in its own unit."""

@@ -82,8 +82,8 @@ def _darken_line(drawn: Frame, mouth: MouthWarp, shape: MouthShape, source: Mout
     """Between the closed lips of a smile."""
     width = np.float32(max(0.035 * mouth.half, 0.7))
     middles = (shape.upper + shape.lower) * np.float32(0.5)
-    ends = np.clip(1.06 - np.abs(mouth.frame.x) / np.float32(mouth.half), 0, 0.3) / np.float32(0.3)
-    strength = np.clip(1 - (shape.lower - shape.upper) / (2 * width), 0, 1) * ends * np.float32(0.4 * mouth.teeth_shown)
+    ends = clipped(1.06 - np.abs(mouth.frame.x) / np.float32(mouth.half), 0, 0.3) / np.float32(0.3)
+    strength = clipped(1 - (shape.lower - shape.upper) / (2 * width), 0, 1) * ends * np.float32(0.4 * mouth.teeth_shown)
     closed = middles[rows_between(strength > 0)]
     if not len(closed):
         return

@@ -36,7 +36,7 @@ def beside(features: F32) -> F32:
 
 
 @functools.cache
-def _ears() -> ThreadPoolExecutor:
+def ears() -> ThreadPoolExecutor:
     """The thread that hears ahead, of all recordings. It is not patient: who draws may come to wait for it."""
     return ThreadPoolExecutor(1, "hearing")
 
@@ -74,7 +74,7 @@ class WholeMouth:
             self._rows = self._hear(piece)
         self._piece = piece
         if piece < last_piece:
-            self._ahead = piece + 1, _ears().submit(self._hear, piece + 1)
+            self._ahead = piece + 1, ears().submit(self._hear, piece + 1)
 
     def _hear(self, piece: int) -> F32:
         start, end = (each * PIECE_FRAMES * SAMPLES_PER_FRAME for each in (piece, piece + 1))

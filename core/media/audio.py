@@ -51,8 +51,11 @@ def load_audio(source: AudioSource, settings: Settings) -> Audio:
     promised_s = decoder.declared_s or 0.0
     duration_s = len(samples) / SAMPLE_RATE_HZ
     if decoder.damaged or duration_s < 0.9 * promised_s - 0.1:
-        of = f" of {promised_s:.1f} s" if promised_s > duration_s else ""
-        warnings.append(notice("sound_cut_off", used=f"{duration_s:.1f} s{of}"))
+        used = f"{duration_s:.1f}"
+        if promised_s > duration_s:
+            warnings.append(notice("sound_cut_short", used=used, total=f"{promised_s:.1f}"))
+        else:
+            warnings.append(notice("sound_cut_off", used=used))
     warnings += describe(samples, clipped)
     return Audio(samples, original, decoder.rate_hz, decoder.channels, tuple(warnings))
 

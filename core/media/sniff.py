@@ -86,6 +86,8 @@ def identify(data: bytes) -> Content:
         return mpeg
     if (dolby := _dolby_audio(head)) is not None:
         return dolby
+    if not head:
+        return Content("other", "an empty file")
     return Content("other", "a text file") if _is_text(head) else Content("other", "a file of an unknown kind")
 
 

@@ -22,6 +22,8 @@ import numpy as np
 
 from core.errors import ImageError
 from core.media.clip_pictures import PictureMaker, numbered
+from core.media.files import FileKind
+from core.media.formats import PHOTO_FORMATS, VIDEO_FORMATS
 from core.media.image import ImageSource, check_size, load_image
 from core.media.sniff import is_video_file, plays
 from core.media.timeline import Timeline, read_timeline
@@ -31,6 +33,7 @@ from core.notices import notice
 from core.settings import Settings
 from core.types import FPS, Frame, Photo
 
+_FILE = FileKind("photo or video", f"{PHOTO_FORMATS}; {VIDEO_FORMATS}", "use a shorter part of it, or save it smaller", ImageError)
 _LOOKED_AT = 3
 """Frames at the beginning that tell of what kind a clip is."""
 
@@ -103,7 +106,9 @@ def load_source(source: ImageSource, settings: Settings) -> Photo | Clip:
             return load_image(source, settings)
     else:
         path = Path(source)
-        if not _is_regular(path) or not is_video_file(path):
+        if not _is_regular(path):
+            _FILE.read(path, settings.max_video_bytes)  # which says why not
+        if not is_video_file(path):
             return load_image(source, settings)
         data, name = _read(path, settings.max_video_bytes + 1), path.name
     if len(data) > settings.max_video_bytes:
@@ -140,9 +145,10 @@ def load_clip(data: bytes, name: str, settings: Settings) -> Clip:
 
 
 def _is_regular(path: Path) -> bool:
-    """Whether it may be opened at all; `load_image` has the words for what may not."""
+    """Whether it may be opened at all, and has something in it; `_FILE` has the words for what may not."""
     try:
-        return stat.S_ISREG(path.stat().st_mode)
+        status = path.stat()
+        return stat.S_ISREG(status.st_mode) and status.st_size > 0
     except (OSError, ValueError):
         return False
 

@@ -20,25 +20,22 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors
-import safetensors.numpy
 
-from core.engines.base import Engine, Registration, Saved
+from core.engines.base import Engine, Registration
 from core.errors import AvatarError, BusyError, OptionError, OutputError, disk_error
-from core.optimization.cache_folder import CacheFolder, Entry, checked_json, nbytes_of, no_check, read_checked
+from core.optimization.avatar_files import as_json, framing_values, from_json, packed, registration_file, unpacked
+from core.optimization.cache_folder import CacheFolder, Entry, nbytes_of, no_check
 from core.optimization.shared_avatars import MARKER, SharedAvatars
-from core.request import Avatar, Default, Framing
+from core.request import Avatar, Framing
 from core.types import Source
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
-"""Version of the files in an avatar's folder."""
 MAX_NAME = 80
 _TOKEN = re.compile(r"[0-9a-f]{40}")
 
@@ -63,7 +60,7 @@ class AvatarStore:
 
     def token(self, owner: str, sha256: str, framing: Framing) -> str:
         """The same source of the same owner, read the same way, always has the same token."""
-        return self._folder.digest("avatar", owner, sha256, json.dumps(_framing_values(framing), sort_keys=True))
+        return self._folder.digest("avatar", owner, sha256, json.dumps(framing_values(framing), sort_keys=True))
 
     def find(self, token: str, owner: str) -> Avatar | None:
         try:
@@ -115,8 +112,8 @@ class AvatarStore:
                 (staged / "thumbnail.jpg").write_bytes(thumbnail)
                 if moving is not None:
                     (staged / "thumbnail.webp").write_bytes(moving)
-                (staged / _file(engine.name)).write_bytes(_packed(engine, registration))
-                (staged / MARKER).write_bytes(_as_json(avatar, hashlib.sha256(source).hexdigest()))
+                (staged / registration_file(engine.name)).write_bytes(packed(engine, registration))
+                (staged / MARKER).write_bytes(as_json(avatar, hashlib.sha256(source).hexdigest()))
                 if not self._folder.publish(staged, path, durable=True):
                     self._folder.remove(path)  # a folder without a description: damage
                     self._folder.publish(staged, path, durable=True)
@@ -179,9 +176,9 @@ class AvatarStore:
         source: reads the source of the avatar, as in `Engine.restore`.
         """
         path = self._path(avatar.token, avatar.owner)
-        self._bring(path / _file(engine.name))
+        self._bring(path / registration_file(engine.name))
         try:
-            saved = _unpacked(path / _file(engine.name), engine.revision)
+            saved = unpacked(path / registration_file(engine.name), engine.revision)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
@@ -203,7 +200,7 @@ class AvatarStore:
         """Keeps a registration made later. That it cannot be kept is no error: it is made again next time."""
         path = self._path(avatar.token, avatar.owner)
         try:
-            self._write(path / _file(engine.name), _packed(engine, registration))
+            self._write(path / registration_file(engine.name), packed(engine, registration))
         except (OSError, OutputError, BusyError) as error:
             log.warning("a registration of avatar %s cannot be kept: %s", avatar.token[:8], error)
         self._trim(path)
@@ -214,7 +211,7 @@ class AvatarStore:
         path = self._path(avatar.token, avatar.owner)
         try:
             about = json.loads((path / MARKER).read_bytes())
-            self._write(path / MARKER, _as_json(now, about["source_sha256"]))
+            self._write(path / MARKER, as_json(now, about["source_sha256"]))
         except (FileNotFoundError, ValueError, KeyError) as error:
             raise unknown(avatar.token) from error
         except OSError as error:
@@ -305,7 +302,7 @@ class AvatarStore:
         except OSError:
             return None
         try:
-            return _from_json(data, path.name, owner, (self.shared and self.shared.nbytes(path)) or nbytes_of(path))
+            return from_json(data, path.name, owner, (self.shared and self.shared.nbytes(path)) or nbytes_of(path))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             log.warning("avatar %s is damaged (%s): it is dropped", path.name[:8], error)
             self._drop(path)
@@ -356,62 +353,3 @@ def clean_name(name: str) -> str:
             text, f"At most {MAX_NAME} are possible.", code="name_too_long", parameters={"n": len(cleaned), "limit": MAX_NAME}
         )
     return cleaned
-
-
-def _file(engine: str) -> str:
-    return f"{engine}.safetensors"
-
-
-def _framing_values(framing: Framing) -> dict[str, Any]:
-    """The fields that differ from their defaults."""
-    values = {field.name: getattr(framing, field.name) for field in dataclasses.fields(framing)}
-    usual = (("face_index", 0), ("landmarks", None))
-    return {name: value for name, value in values.items() if not isinstance(value, Default) and (name, value) not in usual}
-
-
-def _as_json(avatar: Avatar, source_sha256: str) -> bytes:
-    kept = {field.name: getattr(avatar, field.name) for field in dataclasses.fields(avatar) if field.name not in ("owner", "nbytes")}
-    return checked_json({**kept, "framing": _framing_values(avatar.framing), "format": FORMAT, "source_sha256": source_sha256})
-
-
-def _from_json(data: bytes, token: str, owner: str, nbytes: int) -> Avatar:
-    values = read_checked(data)
-    if values.pop("format") != FORMAT or values["token"] != token:
-        raise ValueError("its description is of another format, or of another avatar")
-    del values["source_sha256"]
-    framing = Framing(**{name: _tuples(value) for name, value in values.pop("framing").items()})
-    warnings = tuple(values.pop("warnings"))
-    return Avatar(owner=owner, nbytes=nbytes, framing=framing, warnings=warnings, **values)
-
-
-def _tuples(value: Any) -> Any:
-    """JSON has lists in their place."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def _packed(engine: Engine, registration: Registration) -> bytes:
-    tensors, meta = engine.save(registration)
-    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    about = json.dumps(meta)
-    stamp = {"format": str(FORMAT), "revision": engine.revision, "meta": about, "digest": _digest(arrays, about)}
-    packed: bytes = safetensors.numpy.save(arrays, metadata=stamp)
-    return packed
-
-
-def _unpacked(path: Path, revision: str) -> Saved | None:
-    with safetensors.safe_open(path, framework="np") as file:
-        stamp = file.metadata() or {}
-        if stamp.get("format") != str(FORMAT) or stamp.get("revision") != revision:
-            return None
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-    if _digest(arrays, stamp["meta"]) != stamp["digest"]:
-        raise ValueError("the checksum does not fit")
-    return arrays, json.loads(stamp["meta"])
-
-
-def _digest(arrays: Mapping[str, Any], about: str) -> str:
-    digest = hashlib.sha256(about.encode())
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes() if not array.flags.c_contiguous else memoryview(array).cast("B") if array.size else b"")
-    return digest.hexdigest()

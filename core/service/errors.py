@@ -20,15 +20,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 from core.errors import BusyError, TalkingHeadError
 
-_PATH = re.compile(r"(?<![\w.:/])/(?:[\w.@+-]+/)+([\w.@+-]+)")
+_PATH = re.compile(r"(?<![\w./:])/(?:[^\s/:,;]+/)+([^\s/:,;]+)")
 
 
 def hide_paths(text: str) -> str:
-    """The text with every path of the machine cut to the file's name."""
+    """The text with every path of the machine cut to the file's name. One of a single part stays: addresses of the API look like it."""
     return _PATH.sub(r"\1", text)
 
 
@@ -120,3 +121,12 @@ class TooMany(ServiceError):
 def stopping() -> BusyError:
     """What is said to whoever asks for jobs while the service stops."""
     return BusyError("The service is stopping; the job goes on when it is back.", "Try again in a minute.", code="stopping")
+
+
+def without_folders(error: TalkingHeadError, *paths: Path | None) -> TalkingHeadError:
+    """The same error with every path of ours shortened to the file's name: whoever sent it knows the name, and must not learn the path."""
+    for path in filter(None, paths):
+        for long in (str(path), str(path.parent)):
+            error.message = error.message.replace(long, Path(long).name)
+            error.hint = error.hint.replace(long, Path(long).name)
+    return error

@@ -14,8 +14,9 @@ from core.hand_landmarks import HandLandmarks
 from core.picture_options import Crop
 from core.service.clip_stills import LOOKED_AT, STEP, still_path
 from core.service.decoded_photos import DecodedPhotos
+from core.service.errors import without_folders
 from core.service.outputs import OutputFolder
-from core.service.requests import Requests, without_folders
+from core.service.requests import Requests
 from core.service.threads import on_thread
 from core.studio import Studio
 from core.types import Photo, Video

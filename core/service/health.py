@@ -6,13 +6,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.errors import EngineUnavailable, OptionError, OutputError
+from core.optimization.cache_folder import CacheFolder
+from core.optimization.shared_folder import ObjectStore
 from core.service.errors import hide_paths
-
-if TYPE_CHECKING:
-    from core.service.service import Service
+from core.service.jobs import Jobs
+from core.service.outputs import OutputFolder
+from core.studio import Studio
 
 TRIED_S = 2.0
 """How long what was found is told again: trying writes to the disk, and anybody may ask."""
@@ -33,10 +35,16 @@ class Degradation:
 
 
 class Health:
-    """Of one service. Thread-safe; needs no framework, and never raises."""
+    """Of one service. Thread-safe; needs no framework, and never raises.
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    makes_videos: this server does; otherwise others do, and whether any of them lives is part of the health. files: the shared store.
+    """
+
+    def __init__(
+        self, studio: Studio, jobs: Jobs, outputs: OutputFolder, cache: CacheFolder, files: ObjectStore | None, makes_videos: bool
+    ) -> None:
+        self._studio, self._jobs, self._outputs, self._cache = studio, jobs, outputs, cache
+        self._files, self._makes_videos = files, makes_videos
         self._lock = threading.Lock()
         self._found: tuple[Degradation, ...] = ()
         self._found_s = float("-inf")
@@ -50,28 +58,26 @@ class Health:
             return self._found
 
     def _tried(self) -> list[Degradation]:
-        service = self._service
-        found = [*_problem("outputs", service.outputs.check), *_problem("cache", service.cache.check)]
-        problem = service.jobs.problem or (
-            "" if service.settings.max_jobs or service.jobs.slots else "No server that makes videos is known to live: jobs wait for one."
+        found = [*_problem("outputs", self._outputs.check), *_problem("cache", self._cache.check)]
+        problem = self._jobs.problem or (
+            "" if self._makes_videos or self._jobs.slots else "No server that makes videos is known to live: jobs wait for one."
         )
         if problem:
             found.append(Degradation("jobs", "", hide_paths(problem)))
-        if service.files is not None and (problem := service.files.problem):
+        if self._files is not None and (problem := self._files.problem):
             found.append(Degradation("files", "", problem))
         return found
 
     def report(self) -> dict[str, Any]:
         """What monitors ask, in plain JSON types: what `Studio.health` tells, `engine` ("auto" now) or else `problem`, and `degraded`."""
-        studio = self._service.studio
-        told = studio.health()
+        told = self._studio.health()
         for state in told["loading"].values():
             state["error"] = hide_paths(state["error"])
         try:
-            engine, problem = studio.choose_engine("auto")[0], ""
+            engine, problem = self._studio.choose_engine("auto")[0], ""
         except (EngineUnavailable, OptionError) as error:
             engine, problem = "", hide_paths(str(error))
-        if not self._service.settings.max_jobs:
+        if not self._makes_videos:
             told["ready"] = True  # to take jobs: who makes them, and whether anybody does, is told by `queue` and `degraded`
         return {**told, "engine": engine, "problem": problem, "degraded": [asdict(one) for one in self.degraded()]}
 

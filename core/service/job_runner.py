@@ -276,7 +276,9 @@ class JobRunner:
         self, record: JobRecord, state: JobState, result: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None
     ) -> None:
         now_s = time.time()
-        self._store.finish(record.id, state, now_s, result, error)
+        if not self._store.finish(record.id, state, now_s, result, error, record.attempts):
+            logger.warning("job %s was begun anew elsewhere: this process was taken for dead, and its end does not count", record.id[:6])
+            return  # its files are those of who does it now
         try:
             self._on_end(dataclasses.replace(record, state=state, ended_s=now_s, result=result, error=error))
         finally:  # it is recorded: whoever watches is told, whatever becomes of the rest

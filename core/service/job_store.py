@@ -122,9 +122,12 @@ class JobStore(Protocol):
         """Records what is known of the result of a running job so far."""
 
     def finish(
-        self, job_id: str, state: JobState, now_s: float, result: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None
-    ) -> None:
-        """Ends a job, unless it has ended."""
+        self, job_id: str, state: JobState, now_s: float, result: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None,
+        attempt: int | None = None,
+    ) -> bool:  # fmt: skip
+        """Ends a job, unless it has ended. attempt: the number of the one that ended (`JobRecord.attempts`); where the job was begun anew
+        since, by others who took this process for dead, nothing is changed, and False returned.
+        """
 
     def cancel(self, job_id: str, now_s: float) -> JobState | None:
         """Ends a queued job as cancelled, and asks for the end of a running one. Its state afterwards; None where it is unknown."""

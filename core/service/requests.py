@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from core.option_checks import check_stream_options
 from core.request import Avatar
 from core.service import options
 from core.service.decoded_photos import DecodedPhotos
+from core.service.errors import without_folders
 from core.service.job_inputs import held_bytes
 from core.service.job_store import JobKind
 from core.service.job_views import JobView
@@ -34,7 +34,6 @@ from core.types import Audio, Photo, Source
 from core.visemes.document import add_words
 from core.visemes.files import beside
 
-_PATH = re.compile(r"(?<![\w./:])/(?:[^\s/:,;]+/)*([^\s/:,;]+)")
 READERS = 2
 """Uploads decoded at the same time: each may hold a large photo in memory."""
 
@@ -272,17 +271,3 @@ def check_file(path: Path) -> None:
             f"The file {path.name} is gone.", "Uploads are kept for a while only: choose it again.",
             code="upload_gone", parameters={"name": path.name},
         )  # fmt: skip
-
-
-def without_folders(error: TalkingHeadError, *paths: Path | None) -> TalkingHeadError:
-    """The same error with every path of ours shortened to the file's name: whoever sent it knows the name, and must not learn the path."""
-    for path in filter(None, paths):
-        for long in (str(path), str(path.parent)):
-            error.message = error.message.replace(long, Path(long).name)
-            error.hint = error.hint.replace(long, Path(long).name)
-    return error
-
-
-def hide_paths(sentence: str) -> str:
-    """The sentence with every absolute path shortened to its last part."""
-    return _PATH.sub(lambda found: found[1], sentence)

@@ -30,6 +30,7 @@ from core.service.page_size import PageSize
 from core.service.peer_connections import PeersSource
 from core.service.preparations import Preparations
 from core.service.recorded_words import RecordedWords
+from core.service.recording_checks import RecordingChecks
 from core.service.remote_streams import StreamMakers
 from core.service.requests import Requests
 from core.service.speech_recognition import SpeechRecognition
@@ -125,6 +126,7 @@ class Service:
         self._photos = DecodedPhotos(settings.previews_bytes)
         self.requests = Requests(studio, settings, self.jobs, outputs, self._photos, texts, self.recorded_words)
         self.face_previews = FacePreviews(studio, self.requests, outputs, self._photos)
+        self.recording_checks = RecordingChecks(settings, outputs)
         self.stills = Stills(studio, self.requests, outputs)
         self.preparations = Preparations(studio, self.requests, outputs)
         self.listening = Listening(texts, settings, state.rates)
@@ -133,7 +135,7 @@ class Service:
         self.videos = Videos(self.jobs, outputs)
         self.avatars = AvatarService(studio, self.videos, self.topics, self.speaker.cache)
         self.cache = cache
-        self.health = Health(self)
+        self.health = Health(studio, self.jobs, outputs, cache, state.files, makes_videos=settings.max_jobs > 0)
         self._freed_memory = FreedMemory()
         self._totals = {"running": 0, "waiting": 0}
         self._ending = threading.Event()

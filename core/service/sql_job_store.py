@@ -154,11 +154,20 @@ class SqlJobStore(abc.ABC):
         self._transaction(lambda db: db.execute(change, (json.dumps(result), job_id)))
 
     def finish(
-        self, job_id: str, state: JobState, now_s: float, result: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None
-    ) -> None:
+        self, job_id: str, state: JobState, now_s: float, result: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None,
+        attempt: int | None = None,
+    ) -> bool:  # fmt: skip
         values = (state, now_s, now_s, json.dumps(result), json.dumps(error), job_id)
         change = f"UPDATE jobs SET state = ?, ended_s = ?, updated_s = ?, result = ?, error = ? WHERE id = ? AND {_UNENDED}"  # noqa: S608
-        self._transaction(lambda db: db.execute(change, values), patiently=True)
+
+        def work(db: Database) -> bool:
+            record = _one(db, "id = ?", job_id)
+            if record is not None and attempt is not None and record.attempts != attempt:
+                return False
+            db.execute(change, values)
+            return True
+
+        return self._transaction(work, patiently=True)
 
     def cancel(self, job_id: str, now_s: float) -> JobState | None:
         def work(db: Database) -> JobState | None:

@@ -19,6 +19,8 @@ _BAR_S = 60
 
 def offset_words(offset_ms: float) -> str:
     """Who is late, and by how much."""
+    if round(offset_ms) == 0:
+        return "neither picture nor sound is late"
     return f"the {'picture' if offset_ms > 0 else 'sound'} is {abs(offset_ms):.0f} ms late"
 
 
@@ -29,7 +31,7 @@ def verdict(report: SyncReport) -> str:
     if not report.fits:
         return f"the lips do not fit this sound: {WHY[report.reason]}"
     if report.in_time:
-        return f"in sync: {offset_words(report.offset_ms)}, less than viewers notice"
+        return f"in sync: {offset_words(report.offset_ms)}" + (", less than viewers notice" if round(report.offset_ms) else "")
     noticed = f"viewers notice a sound that is {-EARLY_MS:.0f} ms late, and a picture that is {LATE_MS:.0f} ms late"
     return f"out of sync: {offset_words(report.offset_ms)}; {noticed}"
 
@@ -42,10 +44,12 @@ def summary(name: str, report: SyncReport) -> list[str]:
             lines.append(f"  offset: {round(report.offset_ms):+d} ms (+: the picture is late)")
         scale = f"about 0: nothing fits, 1: as the sound asks; by luck up to {report.chance:.2f}"
         lines.append(f"  confidence: {report.confidence:.2f} ({scale})")
-        share = "" if report.share is None else f", {100 * report.share:.0f} % of it fits"
+        # The seconds of lips that do not fit are compared at an offset that is chance, where some always fit by luck.
+        share = "" if report.share is None or not report.fits else f", {100 * report.share:.0f} % of it fits"
         lines.append(f"  speech compared: {report.speech_s:.1f} s{share}")
     if report.timeline:
-        lines.append("  by seconds (# fits, - does not, . no speech, ? no mouth seen or nothing moves):")
+        place = "" if report.fits or report.confidence is None else ", at the offset that happens to fit best"
+        lines.append(f"  by seconds{place} (# fits, - does not, . no speech, ? no mouth seen or nothing moves):")
         marks = "".join(map(mark, report.timeline))
         lines += [f"    {start:>4} s  {marks[start : start + _BAR_S]}" for start in range(0, len(marks), _BAR_S)]
     return lines

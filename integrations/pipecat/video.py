@@ -226,19 +226,25 @@ class TalkingHeadVideoService(AIService):
 
 
 class _Converter:
-    """Sound of any rate and number of channels as 16-bit mono samples of one rate, piece by piece."""
+    """Sound of any rate and number of channels as 16-bit mono samples of one rate, piece by piece; a piece may end within a sample, as what
+    comes over a network does.
+    """
 
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
-        self._from_hz = rate_hz
+        self._from = rate_hz, 1
         self._stream: soxr.ResampleStream | None = None
+        self._cut = b""
 
     def __call__(self, sound: bytes, rate_hz: int, channels: int) -> bytes:
-        samples = np.frombuffer(sound, "<i2").reshape(-1, channels).astype(np.float32).mean(1)
         before = b""
-        if rate_hz != self._from_hz:
+        if (rate_hz, channels) != self._from:
             before = self.rest()
-            self._from_hz = rate_hz
+            self._from = rate_hz, channels
+        sound = self._cut + sound
+        whole = len(sound) - len(sound) % (2 * channels)
+        self._cut = sound[whole:]
+        samples = np.frombuffer(sound[:whole], "<i2").reshape(-1, channels).astype(np.float32).mean(1)
         if rate_hz == self._rate_hz:
             return before + _pcm16(samples)
         if self._stream is None:
@@ -247,7 +253,7 @@ class _Converter:
 
     def rest(self) -> bytes:
         """What is kept back of the sound so far, which ends there."""
-        stream, self._stream = self._stream, None
+        stream, self._stream, self._cut = self._stream, None, b""
         return b"" if stream is None else _pcm16(stream.resample_chunk(np.zeros(0, np.float32), last=True))
 
 

@@ -129,3 +129,13 @@ def test_photos_are_photos(settings: Settings, astronaut: Frame) -> None:
     path = PORTRAIT
     for source in (path, path.read_bytes(), astronaut):
         assert isinstance(load_source(source, settings), Photo)
+
+
+def test_a_source_that_is_not_there_is_not_called_a_photo(tmp_path: Path) -> None:
+    """What the file would have been nobody knows."""
+    with pytest.raises(ImageError, match="The photo or video .*gone.mp4 does not exist"):
+        load_source(tmp_path / "gone.mp4", Settings())
+    (tmp_path / "none.mp4").touch()
+    with pytest.raises(ImageError, match=r"empty .*Give a photo or video: PNG.*MP4") as raised:
+        load_source(tmp_path / "none.mp4", Settings())
+    assert raised.value.code == "file_empty"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from core.errors import forget_frames
-from core.service.requests import hide_paths
+from core.service.errors import hide_paths
 
 
 def test_no_path_is_told() -> None:
-    said = hide_paths("The file cannot be fetched into /tmp/some/models: see https://example.org/a/b and ./setup.sh, /etc.")
-    assert said == "The file cannot be fetched into models: see https://example.org/a/b and ./setup.sh, etc."
+    said = hide_paths("The file cannot be fetched into /tmp/some/models: see https://example.org/a/b and ./setup.sh, WS /live.")
+    assert said == "The file cannot be fetched into models: see https://example.org/a/b and ./setup.sh, WS /live."
 
 
 def test_an_error_that_was_raised_from_itself_is_let_go_of() -> None:

@@ -39,9 +39,10 @@ class AwayAfterAnEnd(SqliteJobStore):
         self.back = threading.Event()
         self._ended = False
 
-    def finish(self, *end: Any) -> None:
+    def finish(self, *end: Any) -> bool:
         super().finish(*end)
         self._ended = True
+        return True
 
     def get(self, job_id: str) -> JobRecord | None:
         if self._ended and not self.back.is_set():

@@ -47,11 +47,13 @@ def test_no_silence_is_waited_for_before_the_first_word(kokoro: Kokoro) -> None:
     assert speech.words[0].start_s <= 0.1
 
 
+@pytest.mark.slow
 def test_speed_changes_the_length(kokoro: Kokoro) -> None:
     (slow,), (usual,), (fast,) = (say(kokoro, "A short sentence to measure.", speed=speed) for speed in (0.5, 1.0, 2.0))
     assert slow.duration_s > 1.5 * usual.duration_s > 2.0 * fast.duration_s
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("voice", "text"),
     [

@@ -47,7 +47,7 @@ def test_every_voice_tells_phones_that_cover_its_speech(name: str, request: pyte
         assert unknown == [], voice.id
 
 
-@pytest.mark.parametrize("id", ["af_heart", "bm_george", "espeak-en-us"])
+@pytest.mark.parametrize("id", ["af_heart", pytest.param("bm_george", marks=pytest.mark.slow), "espeak-en-us"])
 def test_the_lips_of_a_sentence_are_all_there(id: str, kokoro: Kokoro, espeak: Espeak) -> None:
     voice = next(voice for voice in (*kokoro.voices, *espeak.voices) if voice.id == id)
     speech = joined((espeak if id.startswith("espeak") else kokoro).speak(ENGLISH, voice, 1.0, threading.Event()))

@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from core.sync.__main__ import main
+from core.sync.report import Second, SyncReport
+from core.sync.words import summary, verdict
 from core.types import Audio, Frame
 from tests.support.paths import ROOT
 from tests.sync.conftest import MakeVideo, moved
@@ -22,7 +24,7 @@ def test_a_video_in_time(
 ) -> None:
     assert main([str(make_video(frames, speech.samples)), "--plot", str(tmp_path / "sync.png")]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("video.mp4\n  in sync: the ")
+    assert said.startswith("video.mp4\n  in sync: ")
     assert "share" not in said
     assert "100 % of it fits" in said
     assert "0 s  ###" in said
@@ -51,6 +53,24 @@ def test_silence_in_words_and_in_a_picture(
     assert main([str(make_video(frames, np.zeros(48_000, np.float32))), "--plot", str(tmp_path / "sync.png")]) == 1
     assert "no confidence: nobody speaks in its sound" in capsys.readouterr().out
     assert (tmp_path / "sync.png").stat().st_size > 5000
+
+
+def report(confidence: float, offset_ms: float) -> SyncReport:
+    second = Second(0.0, 1.0, 1.0, 0.5, True)
+    return SyncReport(offset_ms, confidence, 0.4, "" if confidence > 0.4 else "unlike", 4.2, 0.84, (second,))
+
+
+def test_no_share_of_what_does_not_fit() -> None:
+    """Each of its seconds is compared at an offset that is chance: some always fit."""
+    fits, unlike = "\n".join(summary("a.mp4", report(0.9, 8.0))), "\n".join(summary("a.mp4", report(0.3, 8.0)))
+    assert "84 % of it fits" in fits
+    assert "of it fits" not in unlike
+    assert "happens to fit best" in unlike
+
+
+def test_nothing_is_zero_milliseconds_late() -> None:
+    assert verdict(report(0.9, -0.3)) == "in sync: neither picture nor sound is late"
+    assert verdict(report(0.9, -8.0)).startswith("in sync: the sound is 8 ms late")
 
 
 def test_an_error_is_one_line(tmp_path: Path) -> None:

@@ -49,6 +49,16 @@ def test_all_files_of_a_folder_are_on_the_disk_before_it_has_its_name(tmp_path: 
     assert {(tmp_path / "state" / name).stat().st_ino for name in ("weights", "deep/average")} <= set(synced)
 
 
+def test_what_a_killed_process_left_goes_when_the_same_is_written_again(tmp_path: Path) -> None:
+    """A state of the published size has 800 MB, and a machine may be taken away every hour."""
+    others = {".00000020.0123456789ab.part", ".00000015.x.0123456789ab.part"}
+    for name in (".00000015.0123456789ab.part", ".00000015.0123456789ab.old", *others):
+        write_bytes(tmp_path / name / "weights", b"half")
+    with in_one_step(tmp_path / "00000015") as part:
+        part.mkdir()
+    assert {path.name for path in tmp_path.iterdir()} == {"00000015", *others}
+
+
 def test_a_folder_of_other_things_is_not_replaced_by_a_checkpoint(tmp_path: Path) -> None:
     write_bytes(tmp_path / "home/letter.txt", b"dear")
     nothing: Any = None

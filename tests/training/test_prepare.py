@@ -18,7 +18,7 @@ from tests.training.conftest import STATEMENT
 from training.data.clips import stretches
 from training.data.manifest import check_shards, read_manifest
 from training.data.moments import moments_of
-from training.data.shards import ShardReader
+from training.data.shards import ShardReader, check_stretch
 from training.data.shots import sound_of
 from training.files import DataError
 from training.prepare import main as prepare
@@ -155,6 +155,21 @@ def test_a_damaged_manifest_is_told(data: Path, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match=r"sources\.0\.clips\.0\.shard"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("scale", [[1.0] * 3, [float("nan")] * 265])
+def test_statistics_that_cannot_be_are_told(data: Path, tmp_path: Path, scale: list[float]) -> None:
+    content = json.loads((data / "manifest.json").read_text())
+    content["motion"]["scale"] = scale
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"motion\.scale"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("wrong", [np.full((30, 265), np.nan, np.float32), np.zeros((30, 264), np.float32), np.zeros((30, 265), np.int8)])
+def test_arrays_that_are_no_motion_are_told(wrong: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds motion as"):
+        check_stretch(tmp_path, {"motion": wrong}, 30)
 
 
 def test_runs_of_frames_that_can_be_used() -> None:

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 import torch
 import yaml
+from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from core.engines.ditto import DittoEngine
@@ -88,6 +89,26 @@ def test_a_cut_off_state_is_told(data: Path, tmp_path: Path, capsys: pytest.Capt
     weights.write_bytes(weights.read_bytes()[:-10])
     assert run(config, data, tmp_path / "run") == 2
     assert "damaged" in capsys.readouterr().err
+
+
+def test_gradients_that_are_no_numbers_spoil_no_weights(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss may be a number all the same: a run whose last state holds none could never go on."""
+    config = configured(tmp_path, every=1)
+    backward, steps = Accelerator.backward, []
+
+    def overflows_in_the_third(accelerator: Accelerator, loss: torch.Tensor) -> None:
+        steps.append(loss)
+        backward(accelerator, loss * torch.inf if len(steps) == 3 else loss)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Accelerator, "backward", overflows_in_the_third)
+        assert run(config, data, tmp_path / "run") == 2
+    assert "The gradients of step 3 are no numbers (its loss is " in capsys.readouterr().err
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in kept(tmp_path / "run", 2).values())
+    assert run(config, data, tmp_path / "run") == 0
+    assert "goes on from step 2" in capsys.readouterr().out
 
 
 GRADIENTS = """
@@ -213,6 +234,17 @@ def test_windows_are_those_of_seed_and_step(data: Path) -> None:
     np.testing.assert_array_equal(frame, before[0][0])
     np.testing.assert_array_equal(motion[:-1], before[0][1:])
     np.testing.assert_array_equal(cond[:-1], before[2][1:])
+
+
+@pytest.mark.parametrize(("lr", "wanted"), [("1e-4", 1e-4), ("2E+0", None), ("3.0e-4", 3e-4), ("'1e-4'", None)])
+def test_a_rate_as_it_is_usually_written_is_a_number(tmp_path: Path, lr: str, wanted: float | None) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(f"steps: 5\noptimizer: {{learning_rate: {lr}}}\n")
+    if wanted is None:
+        with pytest.raises(DataError, match="learning_rate: Input should be (less than or equal to 1|a valid number)"):
+            load_config(path, data="d", run="r")
+    else:
+        assert load_config(path, data="d", run="r").optimizer.learning_rate == wanted
 
 
 def test_the_learning_rate_goes_up_and_then_down_a_cosine() -> None:

@@ -6,8 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, ValidationError
 
+from core.atomic_components.pose import MOTION_DIM
 from core.types import FPS
 from training.files import DataError, digest_of, read_json, write_json
 
@@ -16,6 +17,8 @@ SHARDS = "shards"
 RECORDS = "records"
 ShardName = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}-\d{3}\.safetensors$")]
 """A bare name: a manifest from elsewhere must not lead out of its folder."""
+OneForEach = Annotated[tuple[FiniteFloat, ...], Field(min_length=MOTION_DIM, max_length=MOTION_DIM)]
+"""Of the numbers of motion."""
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -74,10 +77,10 @@ class StatementEntry(_Strict):
 class Moments(_Strict):
     """Of the 265 numbers, over all frames: as rows of `v_min_max_for_clip`."""
 
-    minimum: tuple[float, ...]
-    maximum: tuple[float, ...]
-    mean: tuple[float, ...]
-    scale: tuple[float, ...]
+    minimum: OneForEach
+    maximum: OneForEach
+    mean: OneForEach
+    scale: OneForEach
 
 
 class Manifest(_Strict):

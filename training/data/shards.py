@@ -87,8 +87,8 @@ class ShardReader:
 def check_stretch(path: Path, found: Mapping[str, NDArray[Any]], frames: int) -> None:
     for name, array in found.items():
         wanted = (63,) if name == "sc" else (frames, *SHAPES[name])
-        if array.shape != wanted or not np.isfinite(array).all():
+        if array.shape != wanted or array.dtype.kind != "f" or not np.isfinite(array).all():
             raise DataError(
-                f"The shard {path} holds {name} of shape {array.shape}, not {wanted}, or values that are not numbers.",
+                f"The shard {path} holds {name} as {array.dtype} {array.shape}, not floats {wanted}, or values that are no numbers.",
                 "Run python -m training.prepare again.",
             )

@@ -12,8 +12,9 @@ import gradio as gr
 from core.errors import OptionError
 from core.media.captions import webvtt
 from core.request import Avatar, Framing, RenderOptions
+from core.service.errors import hide_paths
 from core.service.job_views import JobView
-from core.service.requests import AvatarInputs, VideoInputs, hide_paths
+from core.service.requests import AvatarInputs, VideoInputs
 from core.web.pages.client_jobs import finished
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.widgets import photo_input, picture_input, speech_input, video_output

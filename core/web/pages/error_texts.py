@@ -9,6 +9,7 @@ from typing import cast
 from core.errors import TalkingHeadError
 from core.notices import read_notice
 from core.service.errors import hide_paths
+from core.web.pages.figures import marked
 from core.web.pages.language import LANGUAGES
 from core.web.pages.texts import Texts
 
@@ -43,7 +44,10 @@ def told_in(language: str) -> Callable[[BaseException], dict[str, str]]:
 def warning(texts: Texts, sentence: str) -> str:
     """A warning in the page's language, and in its own words where the page has none for it."""
     known = read_notice(sentence)
-    return sentence if known is None else texts.notices[known[0]].format(**known[1])
+    if known is None:
+        return sentence
+    code, figures = known
+    return texts.notices[code].format(**{name: marked(texts, value) for name, value in figures.items()})
 
 
 def reason(texts: Texts, sentence: str) -> str:
@@ -54,4 +58,6 @@ def reason(texts: Texts, sentence: str) -> str:
 def _word(texts: Texts, name: str, value: object) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(map(str, value))
+    if name.startswith("limit"):  # the others may be names of files
+        return marked(texts, str(value))
     return texts.option_names.get(str(value)) or texts.presets.get(str(value)) or str(value) if name == "name" else str(value)

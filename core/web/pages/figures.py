@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from core.web.pages.texts import Texts
@@ -19,6 +20,11 @@ class _Figure:
 def filled(texts: Texts, sentence: str, **values: object) -> str:
     """`sentence.format(**values)`, with the language's mark before decimals."""
     return sentence.format(**{name: _Figure(value, texts.decimal) if isinstance(value, float) else value for name, value in values.items()})
+
+
+def marked(texts: Texts, said: str) -> str:
+    """Figures that are words already ("2.0", "1.5 MiB"), with the language's mark before decimals."""
+    return re.sub(r"(?<=\d)\.(?=\d)", texts.decimal, said)
 
 
 def human_bytes(texts: Texts, size: float) -> str:

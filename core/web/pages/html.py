@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from core.errors import TalkingHeadError
 from core.generation import GenerationInfo
 from core.media.formats import PHOTOS, SOUNDS, VIDEOS, endings, with_sound
 from core.optimization.cold_start_optimization import LoadState
 from core.service.face_previews import PhotoPreview, SeenFace
 from core.service.job_views import JobView
+from core.web.pages.component_labels import BY_LANGUAGE
 from core.web.pages.error_texts import reason, sentence, warning
 from core.web.pages.figures import filled, human_bytes
 from core.web.pages.texts import Texts
@@ -54,7 +56,7 @@ def words_html(texts: Texts) -> str:
     said = {"language": texts.language, "done": texts.notify_done, "failed": texts.error, "uploading": texts.uploading}
     said |= {"upload-broken": texts.upload_broken, "device-denied": texts.device_denied, "device-missing": texts.device_missing}
     said |= {"device-busy": texts.device_busy, "device-insecure": texts.device_insecure, "preview": texts.preview}
-    said |= {"device-or-file": texts.device_or_file}
+    said |= {"device-or-file": texts.device_or_file, "component-labels": json.dumps(BY_LANGUAGE[texts.language], ensure_ascii=False)}
     said |= {"photo-endings": " ".join(endings(PHOTOS)), "person-endings": " ".join(endings(PHOTOS, VIDEOS))}
     said |= {"sound-endings": " ".join(endings(SOUNDS, with_sound()))}
     sharing = texts.sharing
@@ -98,7 +100,15 @@ def preview_html(texts: Texts, preview: PhotoPreview, chosen: int) -> str:
 def _said_of(texts: Texts, face: SeenFace) -> str:
     if face.error is not None:
         return _alert(texts.photo_unusable, sentence(texts, face.error))
-    return "".join(_line("th-warning", warning(texts, each)) for each in face.warnings)
+    return warnings_html(texts, face.warnings)
+
+
+def warnings_html(texts: Texts, warnings: Sequence[str]) -> str:
+    return "".join(_line("th-warning", warning(texts, each)) for each in warnings)
+
+
+def unusable_recording_html(texts: Texts, error: TalkingHeadError) -> str:
+    return _alert(texts.recording_unusable, sentence(texts, error))
 
 
 def idle_html(texts: Texts) -> str:

@@ -78,6 +78,7 @@ class NoticeTexts(TypedDict):
     mouth_covered: str
     eyes_not_seen: str
     sound_cut_off: str
+    sound_cut_short: str
     sound_clipped: str
     sound_silent: str
     sound_quiet: str

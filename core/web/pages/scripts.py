@@ -10,7 +10,7 @@ WORKLET = STATIC / "worklet.js"
 """Browsers fetch it by its address (static/capture.js): it runs on a thread of its own."""
 PAGE_SCRIPTS = (
     *("language.js", "formats.js", "uploads.js", "devices.js", "running.js"),
-    *("preview.js", "download.js", "phone.js", "keyboard.js"),
+    *("preview.js", "download.js", "phone.js", "keyboard.js", "labels.js"),
 )
 """What every page runs, in this order; `element` in them holds the words they say (html.words_html)."""
 

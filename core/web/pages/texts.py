@@ -43,6 +43,7 @@ class Texts:
     faces_several: str
     face_named: str
     photo_unusable: str
+    recording_unusable: str
     speech: str
     options: str
     engine: str

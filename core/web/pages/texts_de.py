@@ -32,6 +32,7 @@ GERMAN = Texts(
     faces_one="Diesen Ausschnitt zeigt das Video",
     faces_several="Mehrere Gesichter: Wer soll sprechen?",
     photo_unusable="Dieses Foto geht nicht",
+    recording_unusable="Diese Aufnahme geht nicht",
     face_named="Gesicht {number}",
     speech="Sprache",
     options="Weitere Einstellungen",

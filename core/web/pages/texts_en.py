@@ -32,6 +32,7 @@ ENGLISH = Texts(
     faces_one="The video shows this part",
     faces_several="Several faces: choose who speaks",
     photo_unusable="This photo cannot be used",
+    recording_unusable="This recording cannot be used",
     face_named="Face {number}",
     speech="Speech",
     options="More options",

@@ -194,6 +194,20 @@ async def takes_any_sound() -> dict[str, Any]:
     return await Bot().run(play)
 
 
+async def takes_sound_cut_anywhere() -> dict[str, Any]:
+    async def play(bot: Bot) -> dict[str, Any]:
+        await bot.picture()
+        for n, (rate_hz, channels) in enumerate([(RATE_HZ, 1), (24_000, 2)], 1):
+            sound = np.repeat(noise(0.5, 8_000, rate_hz).astype(np.int16), channels).tobytes()
+            for cut in (sound[:4_001], sound[4_001:9_004], sound[9_004:-1], sound[-1:]):
+                await bot.worker.queue_frame(TTSAudioRawFrame(cut, rate_hz, channels))
+            await bot.worker.queue_frame(TTSStoppedFrame())
+            await bot.stopped(n)
+        return {"loudest": int(np.abs(bot.sink.sound().astype(int)).max())}
+
+    return await Bot().run(play)
+
+
 async def ends_after_it_has_said_all() -> dict[str, Any]:
     async def play(bot: Bot) -> None:
         await bot.picture()

@@ -45,8 +45,8 @@ def given(server: Serving, speech: Path) -> dict[str, dict[str, Any]]:
     with server.client() as client, PORTRAIT.open("rb") as photo:
         token = client.post("/avatars", files={"image": photo}).json()["token"]
     names = [
-        "speaks", "is_interrupted", "is_interrupted_without_a_connection", "takes_any_sound", "ends_after_it_has_said_all",
-        "loses_its_connection", "loses_its_session", "has_a_wrong_key", "has_no_server", "waits_for_a_place",
+        "speaks", "is_interrupted", "is_interrupted_without_a_connection", "takes_any_sound", "takes_sound_cut_anywhere",
+        "ends_after_it_has_said_all", "loses_its_connection", "loses_its_session", "has_a_wrong_key", "has_no_server", "waits_for_a_place",
     ]  # fmt: skip
     command = [str(PYTHON), "-W", "ignore", str(BOTS), server.url, KEY, token, str(speech), *names]
     ended = subprocess.run(command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=300, check=False)
@@ -83,6 +83,13 @@ def test_any_rate_and_number_of_channels_and_a_single_sample(given: dict[str, An
     bot = given["takes_any_sound"]
     assert 4 * 0.3 <= bot["sound_s"] <= 4 * 0.5 + 0.1
     assert (bot["stopped"], bot["errors"]) == (5, [])
+
+
+def test_sound_that_is_cut_within_samples_is_said_whole(given: dict[str, Any]) -> None:
+    bot = given["takes_sound_cut_anywhere"]
+    assert 2 * 0.5 <= bot["sound_s"] <= 2 * 0.6 + 0.1
+    assert bot["loudest"] < 9_000, "one byte off, a sine of 8000 is noise of 32767"
+    assert (bot["stopped"], bot["errors"]) == (2, [])
 
 
 def test_the_end_of_the_pipeline_waits_for_what_is_being_said(given: dict[str, Any]) -> None:

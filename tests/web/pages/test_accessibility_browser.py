@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from core.web.pages.component_labels import GERMAN
 from tests.support.app_process import Server, start_app, stop_app
 from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab, faults
 from tests.support.paths import ROOT
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 LONG = ROOT / "assets" / "speech_16s.wav"
 FOCUSED = "document.activeElement.id"
 PHONE_WIDTH = 390
@@ -41,6 +42,26 @@ def test_nothing_serious_on_any_tab(browser: Any, server: Server, theme: str, lo
         tab.page.get_by_role("tab").nth(n).click()
         tab.page.wait_for_timeout(500)
         assert faults(tab.page) == [], f"tab {n}, {theme}"
+    tab.context.close()
+
+
+def test_the_components_speak_the_language_of_the_page(browser: Any, server: Server) -> None:
+    """Gradio has these words in English alone."""
+    tab = Tab(browser, server, locale="de-DE")
+    page = tab.page
+    photo = page.locator("#th-photo")
+    photo.get_by_label("Mit der Kamera aufnehmen").wait_for(timeout=RESULT_MS)
+    tab.give()
+    photo.get_by_label("Bild entfernen").wait_for(timeout=RESULT_MS)
+    page.get_by_text("Weitere Einstellungen").click()
+    page.get_by_label("Regler: Mundöffnung").wait_for(timeout=RESULT_MS)
+    named = page.evaluate("[...document.querySelectorAll('[aria-label]')].map((each) => each.getAttribute('aria-label'))")
+    assert [name for name in named if any(name.startswith(english) for english in GERMAN)] == []
+    added = "([place, text]) => document.querySelector(place).append(Object.assign(document.createElement('p'), { textContent: text }))"
+    page.evaluate(added, ["#th-photo", "Uploading 1\n\tfile..."])
+    photo.get_by_text("Eine Datei wird hochgeladen …").wait_for(timeout=RESULT_MS)
+    page.evaluate(added, ["#th-status", "pause"])  # what visitors write stands in such places
+    assert page.locator("#th-status").get_by_text("pause", exact=True).is_visible()
     tab.context.close()
 
 

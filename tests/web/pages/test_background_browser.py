@@ -20,7 +20,7 @@ from tests.support.browser import BROWSER_MARKS, CHROMIUM, FAKE_DEVICES, LAPTOP,
 from tests.support.chat_page import open_chat, start
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 OWN = {"en": "a picture of your own", "de": "ein eigenes Bild"}
 
 

@@ -12,7 +12,7 @@ from tests.support.browser import BROWSER_MARKS, LAPTOP, RESULT_MS, Tab
 from tests.support.paths import ROOT
 from tests.support.recognition_server import KEY, RecognitionServer, recognition_server
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 
 
 @pytest.fixture

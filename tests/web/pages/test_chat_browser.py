@@ -13,7 +13,7 @@ from tests.support.browser import BROWSER_MARKS, RESULT_MS, SHOWS_MS, faults
 from tests.support.chat_page import PHONE, answer, open_chat, quiet, say, start
 from tests.support.paths import ROOT
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 LONG = "one two three four five six seven eight nine ten " * 6
 NO_VOICES = """
 import sys, app
@@ -49,7 +49,6 @@ def shown_s(page: Any) -> float:
     return float(page.locator("#th-chat-panel video").first.evaluate("video => video.currentTime"))
 
 
-@pytest.mark.slow
 def test_the_face_speaks_the_answer_and_a_reload_goes_on(browser: Any, server: Server) -> None:
     tab = open_chat(browser, server)
     page = tab.page
@@ -149,7 +148,6 @@ def test_a_phone_in_german_without_recognition(browser: Any, server: Server) -> 
     tab.context.close()
 
 
-@pytest.mark.slow
 def test_a_conversation_that_is_gone_is_told_and_a_new_one_begins(browser: Any, tmp_path: Path) -> None:
     """Without voices, where the answers are text only."""
     server = start_app(tmp_path, ("-c", NO_VOICES))

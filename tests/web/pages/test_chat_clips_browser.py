@@ -12,7 +12,7 @@ from tests.support.browser import BROWSER_MARKS, RESULT_MS, SHOWS_MS, faults
 from tests.support.chat_page import answer, open_chat, quiet, say, start
 from tests.support.paths import ROOT
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 SOCKETS = """
 window.sockets = [];
 window.WebSocket = class extends WebSocket {

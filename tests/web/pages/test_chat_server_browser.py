@@ -12,12 +12,11 @@ from tests.support.chat_page import answer, open_chat, quiet, say, start
 from tests.support.server_process import running
 from tests.support.serving import KEY
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 FACE_MOVES = "document.querySelector('#th-chat-panel video').currentTime > 0.3"
 CLIP_SPEAKS = "document.querySelector('.th-chat-face video.th-shown[data-rests=\"\"]')?.currentTime > 0.1"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("key", [KEY, ""], ids=["behind a key", "open"])
 def test_the_face_answers_on_the_servers_page(browser: Any, tmp_path: Path, key: str) -> None:
     with running(tmp_path, TALKING_HEAD_API_KEYS=key, TALKING_HEAD_VOICE="espeak-en-us") as server:

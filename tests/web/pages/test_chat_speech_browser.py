@@ -17,7 +17,7 @@ from tests.support.openai_server import KEY
 from tests.support.paths import ROOT, SPEECH
 from tests.support.recognition_server import WORDS, RecognitionServer, recognition_server
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 BEFORE_S = 1.0
 """Of silence, before somebody speaks into the microphone."""
 
@@ -92,7 +92,6 @@ def test_who_speaks_interrupts_the_face_and_is_answered(
     tab.context.close()
 
 
-@pytest.mark.slow
 def test_failures_of_microphone_and_service_are_told(browser: Any, server: Server, recogniser: RecognitionServer) -> None:
     tab = open_chat(browser, server, "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', window.fails); };")
     page = tab.page

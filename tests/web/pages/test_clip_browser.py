@@ -14,7 +14,7 @@ from tests.support.app_process import Server, start_app, stop_app
 from tests.support.browser import BROWSER_MARKS, PHOTO_SHOWN, RESULT_MS, Tab
 from tests.support.talking_clip import encoded, talking_frames
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 DROP = """([selector, name, data]) => {
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
   const files = new DataTransfer();

@@ -14,10 +14,11 @@ from core.service.job_views import JobView
 from core.service.service import Service
 from core.web.pages.tabs.clip import ClipInputs, is_moving
 from core.web.pages.tabs.common import Context, person_of
+from core.web.pages.tabs.person import PhotoInputs
 from tests.support.clip_files import clip_file
 from tests.support.paths import PORTRAIT
 
-INPUTS = ClipInputs({"longer": "a", "shorter": "b", "fps": "c", "keep_background": "d"})
+INPUTS = ClipInputs({"longer": "a", "shorter": "b", "fps": "c", "keep_background": "d"}, place=None)
 USUAL = {"a": RenderOptions.longer, "b": RenderOptions.shorter, "c": RenderOptions.fps, "d": RenderOptions.keep_background}
 
 
@@ -53,6 +54,18 @@ def test_a_video_is_known_by_the_picture_that_stands_for_it(tmp_path: Path) -> N
     assert not is_moving(context, "", str(photo), "local")
     assert not is_moving(context, "", str(tmp_path / "gone.mp4"), "local")
     assert not is_moving(context, "", None, "local")
+
+
+def test_the_picture_that_stands_for_a_video_is_put_in_again(tmp_path: Path) -> None:
+    """Browsers show no video as a picture. Where the picture is gone, it is made anew of the video."""
+    video = tmp_path / "talk.mp4"
+    video.write_bytes(clip_file([np.zeros((64, 64, 3), np.uint8)], rate=25))
+    picture = still_path(video)
+    picture.write_bytes(PORTRAIT.read_bytes())
+    inputs = PhotoInputs(photo=None, faces=None, face=None, face_of=None, crop=None, landmarks=None, known=())
+    assert inputs.restored({"photo": str(picture), "face": 0})[0]["value"] == str(picture)
+    picture.unlink()
+    assert inputs.restored({"photo": str(picture), "face": 0})[0]["value"] == str(video)
 
 
 def test_a_video_is_named_after_the_file_that_its_person_came_in(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from core.engines.base import Engine
 from core.types import Audio, Photo
 from tests.support.app_process import Server, start_app, stop_app
 from tests.support.browser import BROWSER_MARKS, LAPTOP, PHOTO_SHOWN, RESULT_MS, SHOWS_MS, Tab, faults
+from tests.support.paths import ROOT
 from tests.support.talking_clip import encoded, talking_frames
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 N = 40
 
 
@@ -51,9 +52,14 @@ def test_the_settings_of_a_video(browser: Any, server: Server, data: bytes, spee
     soundfile.write(short, speech.samples[:8_000], 16_000)
     tab = Tab(browser, server, **LAPTOP)
     page = tab.page
+    page.get_by_text("More options").click()
+    blinking = page.locator("#th-blink")
+    blinking.get_by_role("spinbutton").fill("2")
     tab.give(path, short)
     page.wait_for_function(PHOTO_SHOWN, timeout=RESULT_MS)
     page.locator("#th-clip").wait_for(timeout=RESULT_MS)
+    blinking.wait_for(state="hidden", timeout=SHOWS_MS)  # a video has no use for it, nor for what it was set to
+    assert page.locator("#th-mouth").is_visible()
     choose(page, "If the speech is shorter", "the rest follows, lips closed")
     choose(page, "Frames per second", "as the video")
     assert faults(page) == []
@@ -65,9 +71,32 @@ def test_the_settings_of_a_video(browser: Any, server: Server, data: bytes, spee
     page.get_by_role("button", name="Erzeugen", exact=True).wait_for(timeout=RESULT_MS)
     page.locator("#th-clip").wait_for(timeout=RESULT_MS)
     assert page.locator("#th-clip").get_by_label("Bilder pro Sekunde", exact=True).input_value() == "wie im Video"
-    page.locator("#th-photo").get_by_label("Remove Image").click()
+    page.locator("#th-photo").get_by_label("Bild entfernen").click()
     tab.give(speech=None)  # a photo, for which they mean nothing
     page.locator("#th-clip").wait_for(state="hidden", timeout=SHOWS_MS)
+    page.get_by_text("Weitere Einstellungen").click()
+    blinking.wait_for(timeout=SHOWS_MS)
     page.locator("#th-generate").click()
     page.locator("#th-status .th-result").wait_for(timeout=2 * RESULT_MS)
+    tab.context.close()
+
+
+def test_the_picture_beside_the_sliders_is_of_who_is_chosen(browser: Any, server: Server, data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "talk.mp4"
+    path.write_bytes(data)
+    tab = Tab(browser, server, **LAPTOP)
+    page = tab.page
+    tab.give(speech=None)
+    page.get_by_text("More options").click()
+    still = page.locator("#th-still img")
+    first = still.get_attribute("src", timeout=RESULT_MS)
+    page.locator("#th-photo").get_by_label("Remove Image").click()
+    still.wait_for(state="hidden", timeout=RESULT_MS)
+    tab.give(photo=ROOT / "assets" / "examples" / "painting.jpg", speech=None)
+    assert still.get_attribute("src", timeout=RESULT_MS) != first
+    page.locator("#th-photo").get_by_label("Remove Image").click()
+    still.wait_for(state="hidden", timeout=RESULT_MS)
+    tab.give(photo=path, speech=None)  # of which no single picture is drawn
+    page.locator("#th-clip").wait_for(timeout=RESULT_MS)
+    assert still.is_hidden()
     tab.context.close()

@@ -14,7 +14,7 @@ from tests.support.browser import BROWSER_MARKS, FAKE_DEVICES, RESULT_MS, Tab, b
 from tests.support.foreign_site import ForeignSite, foreign_site
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 SHOWS_MS = 20_000
 MICROPHONE = "navigator.mediaDevices.getUserMedia({ audio: true }).then((stream) => stream.getAudioTracks().length, (error) => error.name)"
 DARK = "document.body.classList.contains('dark')"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from core.web.pages.component_labels import BY_LANGUAGE
 from core.web.pages.figures import filled, human_bytes
 from core.web.pages.language import LANGUAGES, choose
 from core.web.pages.texts_en import ENGLISH
@@ -45,6 +46,9 @@ class TestLanguages:
                 assert ours.keys() == theirs.keys(), field.name
             elif field.name not in hints:
                 assert placeholders(ours) == placeholders(theirs), field.name
+
+    def test_each_has_the_words_of_the_components(self) -> None:
+        assert {texts.language for texts in LANGUAGES} == set(BY_LANGUAGE)
 
     def test_numbers_are_written_as_in_the_language(self) -> None:
         written = [filled(texts, "{s:.1f} s, {n} frames", s=1234.56, n=7) for texts in LANGUAGES]

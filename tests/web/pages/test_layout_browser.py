@@ -12,7 +12,7 @@ from tests.support.app_process import Server, start_app, stop_app
 from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab
 from tests.support.paths import ROOT
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 LONG = ROOT / "assets" / "speech_16s.wav"
 LAPTOP = {"viewport": {"width": 1280, "height": 720}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}

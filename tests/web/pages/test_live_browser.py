@@ -16,7 +16,7 @@ from tests.support.live_tab import SHOWN, moves, open_live, press, start
 from tests.support.paths import ROOT
 from tests.support.proxies import NAME, nginx
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 SPEECH = ROOT / "assets" / "speech_16s.wav"
 KEY = "a-key-of-the-tests-of-the-live-tab"
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
@@ -43,7 +43,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     stop_app(server)
 
 
-@pytest.mark.slow
 def test_the_voice_moves_the_face_until_it_is_stopped(browser: Any, server: Server) -> None:
     tab = Tab(browser, server, permissions=["microphone"], viewport={"width": 1280, "height": 720})
     page = open_live(tab)

@@ -43,8 +43,15 @@ def test_a_warning_is_recognised_and_said_in_each_language(code: Any) -> None:
     for texts in LANGUAGES:
         told = warning(texts, said)
         assert "{" not in told
-        assert all(value in told for value in parameters.values())
+        assert all(value.replace(".", texts.decimal) in told for value in parameters.values())
     assert warning(GERMAN, said) != warning(ENGLISH, said)
+
+
+def test_limits_have_the_mark_of_the_language_and_names_of_files_stay() -> None:
+    error = TalkingHeadError("-", code="upload_too_large", parameters={"name": "v1.2.wav", "limit": "1.5 MiB"})
+    said = sentence(GERMAN, error)
+    assert "v1.2.wav" in said
+    assert "1,5 MiB" in said
 
 
 def test_another_sentence_stays_as_it_is() -> None:

@@ -176,3 +176,14 @@ def test_it_fits_a_phone_in_dark_mode(browser, server: Server) -> None:
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert tab.page.evaluate("document.body.classList.contains('dark')")
     tab.context.close()
+
+
+def test_a_recording_that_cannot_be_used_is_told_before_a_video_is_asked_for(tab: Tab, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.mp3"
+    damaged.write_bytes(b"ID3 and nothing that plays")
+    tab.give(photo=None, speech=damaged)
+    said = tab.page.get_by_role("alert").filter(has_text="This recording cannot be used")
+    said.wait_for(timeout=RESULT_MS)
+    assert "damaged.mp3 is damaged" in said.inner_text()
+    tab.page.get_by_label("Clear").locator("visible=true").first.click()
+    said.wait_for(state="detached", timeout=RESULT_MS)

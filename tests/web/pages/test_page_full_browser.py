@@ -14,7 +14,7 @@ from tests.support.app_process import Server, start_app, stop_app
 from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 APP = (str(ROOT / "app_optimized.py"),)
 SLOW_DITTO = """
 import sys, app
@@ -238,7 +238,6 @@ def test_the_page_speaks_german_and_fits_a_phone_in_dark_mode(browser, server: S
     tab.context.close()
 
 
-@pytest.mark.slow
 def test_without_a_gpu_dittos_settings_are_shown_but_cannot_be_set(browser, tmp_path: Path) -> None:  # noqa: F811
     server = start_app(tmp_path, (*APP, "--ditto", "off"))
     try:

@@ -14,7 +14,7 @@ from tests.support.app_process import Server, probe, start_app, stop_app
 from tests.support.browser import BROWSER_MARKS, PHONE, RESULT_MS, SHOWS_MS, Tab, faults
 from tests.support.paths import PORTRAIT
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tests.support.app_process import Server, start_app, stop_app
 from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab
 from tests.support.paths import PORTRAIT
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

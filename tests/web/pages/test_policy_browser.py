@@ -11,7 +11,7 @@ from tests.support.browser import BROWSER_MARKS, PHOTO_SHOWN, RESULT_MS, Tab
 from tests.support.foreign_site import ForeignSite, foreign_site
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 APP = (str(ROOT / "app_optimized.py"),)
 
 

@@ -14,7 +14,7 @@ from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab, faults
 from tests.support.paths import ROOT
 from tests.support.speech_server import KEY, SpeechServer, speech_server
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 DESK, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
 TEXT = "Hello, I am Ada. This is said twice & once more."
 LIMIT = 60

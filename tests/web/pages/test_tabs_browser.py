@@ -12,7 +12,7 @@ from tests.support.app_process import Server, start_app, stop_app
 from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab
 from tests.support.paths import PORTRAIT, ROOT
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 LONG = ROOT / "assets" / "speech_16s.wav"
 RUNNING = re.compile(r"\d+ of \d+ frames")
 SHOWS_MS = 10_000
@@ -74,7 +74,6 @@ def make_of_avatar(tab: Tab) -> None:
     tab.page.locator("#th-video video").wait_for(timeout=RESULT_MS)
 
 
-@pytest.mark.slow
 def test_an_avatar_that_is_deleted_is_gone_from_every_tab_with_its_videos(tab: Tab, other: Any) -> None:
     register(tab.page)
     open_tab(other, "Avatars")
@@ -102,7 +101,6 @@ def test_an_avatar_that_is_deleted_is_gone_from_every_tab_with_its_videos(tab: T
     assert tab.page.locator("#th-download").is_hidden()
 
 
-@pytest.mark.slow
 def test_clearing_in_one_tab_clears_every_tab(tab: Tab, other: Any) -> None:
     register(tab.page)
     open_tab(tab.page, "Generate")

@@ -15,7 +15,7 @@ from tests.support.app_process import Server, start_app, stop_app
 from tests.support.browser import BROWSER_MARKS, CHROMIUM, FAKE_DEVICES, QUIET, RESULT_MS, Tab
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,6 @@ def test_the_page_has_an_icon_of_its_own(server: Server) -> None:
     assert b"<svg" in server.get("favicon.ico")
 
 
-@pytest.mark.slow
 def test_the_end_of_a_long_job_is_told_to_who_wants_that(browser: Any, server: Server) -> None:
     tab = Tab(browser, server)
     tab.page.add_init_script(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,10 @@ from core.web.pages.widgets import quiet
 
 @dataclass(frozen=True)
 class ClipInputs:
-    """by_name: the components by the name of their option."""
+    """by_name: the components by the name of their option. place: what holds them."""
 
     by_name: Mapping[str, Any]
+    place: Any
 
     def components(self) -> set[Any]:
         return set(self.by_name.values())
@@ -47,7 +48,17 @@ class ClipInputs:
         """Updates of `outputs`: only what the engine honours is shown."""
         return [gr.update(visible=name in honoured) for name in self.by_name]
 
-    def follow(self, engine: Any, studio: Studio) -> None:
+    def follow_person(self, context: Context, person: PersonInputs, of_photos: Sequence[Any] = ()) -> None:
+        """They come and go with a person that moves. of_photos: what goes and comes then, since a video has no use for it."""
+
+        def shown(token: str, photo: str | None, request: gr.Request) -> dict[Any, Any]:
+            moving = is_moving(context, str(token or ""), photo, owner_of_request(request))
+            return {self.place: gr.update(visible=moving), **{each: gr.update(visible=not moving) for each in of_photos}}
+
+        for changed in (person.token, person.picked.photo):
+            changed.change(shown, [person.token, person.picked.photo], [self.place, *of_photos], **quiet())
+
+    def follow_engine(self, engine: Any, studio: Studio) -> None:
         """engine: the component by which one is chosen."""
         engine.change(lambda chosen: self.offered(honoured_controls(studio, str(chosen))), engine, self.outputs(), **quiet(queue=False))
 
@@ -63,8 +74,8 @@ def is_moving(context: Context, token: str, photo: str | None, owner: str) -> bo
     return file is not None and is_video_file(file)  # the picture that stands for it, or the video while there is none yet
 
 
-def clip_inputs(context: Context, person: PersonInputs, name: str = "th") -> ClipInputs:
-    """The settings, which come and go with the person. name: what the id of their place begins with."""
+def clip_inputs(context: Context, name: str = "th") -> ClipInputs:
+    """The settings, not shown yet. name: what the id of their place begins with."""
     texts, honoured = context.texts.picture, honoured_controls(context.service.studio, "auto")
     with gr.Column(visible=False, elem_id=f"{name}-clip", elem_classes="th-plain-column") as place:
         with gr.Row():
@@ -75,13 +86,7 @@ def clip_inputs(context: Context, person: PersonInputs, name: str = "th") -> Cli
             fps = gr.Dropdown(rates, value=RenderOptions.fps, label=texts["fps"], min_width=170, visible="fps" in honoured)
             label, hint = texts["keep_background"], texts["keep_background_hint"]
             background = gr.Slider(0, 1, RenderOptions.keep_background, step=0.05, label=label, info=hint, min_width=170)
-
-    def shown(token: str, photo: str | None, request: gr.Request) -> Any:
-        return gr.update(visible=is_moving(context, str(token or ""), photo, owner_of_request(request)))
-
-    for changed in (person.token, person.picked.photo):
-        changed.change(shown, [person.token, person.picked.photo], place, **quiet())
-    return ClipInputs({"longer": longer, "shorter": shorter, "fps": fps, "keep_background": background})
+    return ClipInputs({"longer": longer, "shorter": shorter, "fps": fps, "keep_background": background}, place)
 
 
 def _choice(label: str, ways: Mapping[str, str], first: str) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from core.engines.capabilities import CAPABILITIES, DITTO, LITE
+from core.engines.capabilities import CAPABILITIES, DITTO, LITE, LITE_PHOTO_ONLY, PHOTO_ONLY
 from core.errors import EngineUnavailable, OptionError
 from core.options import EMOTION_NAMES, PRESETS
 from core.picture_options import ASPECTS
@@ -39,7 +39,8 @@ def first_choice(size_px: int, phone: bool) -> dict[str, Any]:
 @dataclass(frozen=True)
 class ControlInputs:
     """The components of the settings. background: what is behind the person. by_name: of the controls that a name of `core.options` stands
-    for. sliders: those of them that move the face. still: where a picture shows what they do. fold: what holds them.
+    for. sliders: those of them that move the face. of_photos: the rows of those that a video has no use for. still: where a picture shows
+    what they do. fold: what holds them.
     """
 
     engine: Any
@@ -50,6 +51,7 @@ class ControlInputs:
     background: BackgroundInputs
     by_name: Mapping[str, Any]
     sliders: Mapping[str, Any]
+    of_photos: Sequence[Any]
     still: Any
     fold: Any
 
@@ -91,10 +93,11 @@ class ControlInputs:
         return options
 
 
-def honoured_controls(studio: Studio, engine: str) -> frozenset[str]:
-    """What the engine that would serve `engine` (also "auto") honours; nothing where none can."""
+def honoured_controls(studio: Studio, engine: str, moving: bool = False) -> frozenset[str]:
+    """What the engine that would serve `engine` (also "auto") honours; nothing where none can. moving: of a video."""
     try:
-        return CAPABILITIES[studio.choose_engine(engine)[0]]
+        name = studio.choose_engine(engine)[0]
+        return CAPABILITIES[name] - PHOTO_ONLY[name] if moving else CAPABILITIES[name]
     except (OptionError, EngineUnavailable):
         return frozenset()
 
@@ -128,7 +131,7 @@ def control_inputs(context: Context) -> ControlInputs:
             with gr.Row(equal_height=False):
                 still = gr.HTML(visible=False, elem_id="th-still", elem_classes="th-html", min_width=150)
                 with gr.Column(scale=3, min_width=260):
-                    sliders = _sliders(context)
+                    sliders, of_photos = _sliders(context)
         if context.contents.everything or "ditto" in names:
             offered = "ditto" in names
             with gr.Group(visible=bool(honoured & _OF_DITTO) or not offered) as ditto:
@@ -145,10 +148,11 @@ def control_inputs(context: Context) -> ControlInputs:
             return [gr.update(visible=bool(can & _OF_LITE)), gr.update(visible=bool(can & _OF_DITTO))]
 
         engine.change(shown, engine, [lite, ditto], **quiet(queue=False))
-    return ControlInputs(engine, size, aspect, seed, new_seed, background, {**sliders, **choices}, sliders, still, fold)
+    return ControlInputs(engine, size, aspect, seed, new_seed, background, {**sliders, **choices}, sliders, of_photos, still, fold)
 
 
-def _sliders(context: Context) -> dict[str, Any]:
+def _sliders(context: Context) -> tuple[dict[str, Any], list[Any]]:
+    """The sliders by name, and the rows of those that are for photos only."""
     texts = context.texts
     words = {
         "blink": (texts.blink, texts.blink_hint),
@@ -158,16 +162,18 @@ def _sliders(context: Context) -> dict[str, Any]:
         "gaze_x": (texts.gaze_x, texts.gaze_x_hint),
         "gaze_y": (texts.gaze_y, texts.gaze_y_hint),
     }
-    sliders = {}
-    for row in (("blink", "head_motion"), ("gaze_x", "gaze_y"), ("mouth", "smile")):
-        with gr.Row():
-            for name in row:
+    sliders, of_photos = {}, []
+    for names in (("blink", "head_motion"), ("gaze_x", "gaze_y"), ("mouth", "smile")):
+        with gr.Row() as row:
+            if LITE_PHOTO_ONLY.issuperset(names):
+                of_photos.append(row)
+            for name in names:
                 low, high = CONTROL_RANGES[name]
                 label, hint = words[name]
                 sliders[name] = gr.Slider(
                     low, high, getattr(Controls, name), step=0.1, label=label, info=hint, min_width=140, elem_id=f"th-{name}"
                 )
-    return sliders
+    return sliders, of_photos
 
 
 def _ditto_choices(context: Context, offered: bool) -> dict[str, Any]:

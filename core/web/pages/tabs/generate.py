@@ -44,7 +44,7 @@ class GenerateTab:
             with gr.Column(min_width=300):
                 self.person = person_inputs(context)
                 speech = speech_inputs(context)
-                clip = clip_inputs(context, self.person)
+                clip = clip_inputs(context)
                 controls = control_inputs(context)
                 consent = gr.Checkbox(False, label=texts.consent, container=False, visible=context.service.settings.require_consent)
                 with gr.Row(elem_id="th-go"):
@@ -62,7 +62,8 @@ class GenerateTab:
                     gr.HTML(note_html(texts.label_note), elem_classes="th-html")
         self.person.picked.ask_anew(consent)
         follow_with_stills(context, self.person, controls)
-        clip.follow(controls.engine, context.service.studio)
+        clip.follow_person(context, self.person, controls.of_photos)
+        clip.follow_engine(controls.engine, context.service.studio)
         self._inputs = _Inputs(self.person, speech, clip, controls, consent)
         self._prepare_ahead()
         self.submitted = self._wire()
@@ -236,8 +237,8 @@ class _Inputs:
     def video_inputs(self, values: Mapping[Any, Any], context: Context, owner: str) -> VideoInputs:
         token, engine = str(values[self.person.token] or ""), str(values[self.controls.engine] or "auto")
         photo = values[self.person.picked.photo]
-        honoured = honoured_controls(context.service.studio, engine)
         moving = is_moving(context, token, photo, owner)
+        honoured = honoured_controls(context.service.studio, engine, moving)
         options = self.controls.options(values, honoured) | self.clip.options(values, honoured, moving) | self.speech.options(values)
         if not token:
             options = {**self.person.picked.options(values), **options}

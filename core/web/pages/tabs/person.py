@@ -73,8 +73,10 @@ class PhotoInputs:
         photo, outputs = uploaded(state.get("photo")), self.outputs()
         if photo is None or not photo.is_file():
             return [gr.skip()] * len(outputs)
+        picture = Path(state["photo"])  # browsers do not show a video as a picture: the one that stands for it is put in at once
         texts = [str(state.get(name, "")) for name in ("crop", "landmarks")]
-        return [gr.update(value=str(photo)), state.get("face", Framing.face_index), str(photo), *texts]
+        shown = str(picture if picture.is_file() else photo)
+        return [gr.update(value=shown), state.get("face", Framing.face_index), shown, *texts]
 
     def outputs(self) -> list[Any]:
         return [self.photo, self.face, self.face_of, self.crop, self.landmarks]

@@ -9,13 +9,13 @@ from typing import Any
 
 import gradio as gr
 
-from core.errors import Cancelled
+from core.errors import Cancelled, TalkingHeadError
 from core.request import MAX_TRANSCRIPT_CHARS
 from core.speech_recognition import sphinx
 from core.speech_synthesis.base import MAX_SPEED, MIN_SPEED
 from core.web.pages.client_jobs import while_asked_for
 from core.web.pages.error_texts import sentence
-from core.web.pages.html import error_html, note_html, plain_html
+from core.web.pages.html import error_html, note_html, plain_html, unusable_recording_html, warnings_html
 from core.web.pages.sharing_html import recorder_html
 from core.web.pages.speech_html import heard_html
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
@@ -100,6 +100,7 @@ def speech_inputs(context: Context, name: str = "th") -> SpeechInputs:
     with gr.Column(elem_classes="th-plain-column") as recorded:
         recording = speech_input(texts, buttons=[], elem_id=f"{name}-speech")
         gr.HTML(recorder_html(texts, f"{name}-speech"), elem_classes="th-html th-touch")
+        _tell_what_is_wrong(context, recording)
         transcript = _transcript(texts, name) if sphinx.is_installed() else None
     with gr.Column(elem_classes="th-plain-column th-written", visible=False) as text:
         voices = voice_choices(texts, context.service.speaker.voices())
@@ -123,6 +124,22 @@ def speech_inputs(context: Context, name: str = "th") -> SpeechInputs:
     captions = [burned] if recognised is None else [burned, recognised]
     kind.change(shown, kind, [recorded, text, *captions], **quiet(queue=False))
     return SpeechInputs(kind, recording, written, burned, recognised, transcript, frozenset(id for _, id in voices))
+
+
+def _tell_what_is_wrong(context: Context, recording: Any) -> None:
+    """Below a recording, as soon as there is one."""
+    texts = context.texts
+    said = gr.HTML(visible=False, elem_classes="th-html")
+
+    async def listened(path: str | None) -> Any:
+        given = uploaded(path)
+        try:
+            html = "" if given is None else warnings_html(texts, await context.service.recording_checks.warnings(given))
+        except TalkingHeadError as error:
+            html = unusable_recording_html(texts, error)
+        return gr.update(value=html, visible=bool(html))
+
+    recording.change(listened, recording, said, **quiet(concurrency_limit=None, trigger_mode="always_last"))
 
 
 def _transcript(texts: Texts, name: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from core.service.requests import hide_paths
+from core.service.errors import hide_paths
 from core.web.pages.figures import filled, human_bytes
 from core.web.pages.html import ditto_html, grid_html, note_html, paragraph_html, plain_html, table_html
 from core.web.pages.tabs.common import Context, owner_of_request

@@ -12,27 +12,33 @@ import gradio as gr
 from core.errors import TalkingHeadError
 from core.web.pages.error_texts import sentence
 from core.web.pages.html import note_html
+from core.web.pages.tabs.clip import is_moving
 from core.web.pages.tabs.common import Context, owner_of_request, uploaded
 from core.web.pages.tabs.controls import ControlInputs, honoured_controls
 from core.web.pages.tabs.person import PersonInputs
 from core.web.pages.texts import Texts
+from core.web.pages.widgets import kept_text, quiet
 
 MEAN_GAP_S = 3.4
 """From one blink to the next, of normal blinking (core/lite/motion.py)."""
 
 
 def follow_with_stills(context: Context, person: PersonInputs, controls: ControlInputs) -> None:
-    """Draws anew when a slider, the format or the part of the photo changes, and when the options are opened."""
-    texts = context.texts
+    """Draws anew when a slider, the format or the part of the photo changes, when the options are opened, and while they are open when
+    another person is chosen.
+    """
+    texts, opened = context.texts, kept_text()
 
     async def drawn(values: Mapping[Any, Any], request: gr.Request, shown: str) -> Any:
         token, photo = str(values[person.token] or ""), uploaded(values[person.picked.photo])
         engine = str(values[controls.engine] or "auto")
-        honoured = honoured_controls(context.service.studio, engine)
+        owner = owner_of_request(request)
+        moving = is_moving(context, token, values[person.picked.photo], owner)
+        honoured = honoured_controls(context.service.studio, engine, moving)
         if "smile" not in honoured or not (token or photo):
             return gr.update(visible=False)
         options = {**({} if token else person.picked.options(values)), **controls.options(values, honoured)}
-        owner, background = owner_of_request(request), controls.background.file(values, honoured)
+        background = controls.background.file(values, honoured)
         try:
             still = await context.service.stills.of(token or photo or "", owner, options, shown, background)
         except TalkingHeadError as error:
@@ -50,6 +56,9 @@ def follow_with_stills(context: Context, person: PersonInputs, controls: Control
         components = {*person.components(), *controls.components()}
         event(draw, components, controls.still, **quiet_last())
 
+    async def draw_anew(values: dict[Any, Any], request: gr.Request) -> Any:
+        return await drawn(values, request, "all") if values[opened] else gr.update(visible=False)
+
     for name, slider in controls.sliders.items():
         follow(slider.input, name)
         follow(slider.release, name)
@@ -59,6 +68,10 @@ def follow_with_stills(context: Context, person: PersonInputs, controls: Control
     follow(controls.fold.expand, "all")
     follow(person.picked.crop.change, "crop")
     follow(person.picked.landmarks.change, "landmarks")
+    controls.fold.expand(None, None, opened, js="() => 'yes'", **quiet())
+    controls.fold.collapse(None, None, opened, js="() => ''", **quiet())
+    for known in person.known:
+        known.then(draw_anew, {*person.components(), *controls.components(), opened}, controls.still, **quiet_last())
 
 
 def quiet_last() -> dict[str, Any]:

@@ -44,7 +44,7 @@ class StreamTab:
                 gr.HTML(note_html(texts.stream_intro), elem_classes="th-html")
                 self.person = person_inputs(context, "th-stream")
                 self._speech = speech_inputs(context, "th-stream")
-                self._clip = clip_inputs(context, self.person, "th-stream")
+                self._clip = clip_inputs(context, "th-stream")
                 self._consent = gr.Checkbox(False, label=texts.consent, container=False, visible=service.settings.require_consent)
                 offered = "background" in honoured_controls(service.studio, "auto")
                 with gr.Accordion(texts.options, open=False, elem_id="th-stream-options", visible=offered):
@@ -58,6 +58,7 @@ class StreamTab:
                 captions = captions_board("th-stream-captions", "#th-stage")
                 status = gr.HTML(elem_id="th-stream-status", elem_classes="th-html")
         self.person.picked.ask_anew(self._consent)
+        self._clip.follow_person(context, self.person)
         self._wire(play, stop, stage, captions, status)
 
     def draft_inputs(self) -> set[Any]:
