@@ -396,4 +396,4 @@ def test_few_samples_say_where_the_skin_around_the_mouth_and_the_lips_come_from(
     skin = (exact.covered[lips] == 0) & (joined.covered == 0)
     off = np.hypot(joined.x - exact.x[lips], joined.y - exact.y[lips])[skin]
     assert np.quantile(off, 0.99) < 0.5 * bigger
-    np.testing.assert_allclose(joined.covered, exact.covered[lips], atol=0.25)
+    np.testing.assert_allclose(joined.covered, exact.covered[lips], atol=0.3)
