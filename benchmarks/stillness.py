@@ -8,7 +8,8 @@ outside    how far hair and background move from where they are in the first fra
            optical flow (DIS) at textured pixels outside the oval of the face whose flow back ends within BACK_PX of where it began, over
            the most that the head's own motion, a similarity fitted to the flow of the face above the mouth, moves any point of a head
            with hair (the oval, HAIR times as large); the median and the 95th percentile of all frames in which that is HEAD_PX or more.
-           1.0: as far as the head and no further. Flat drawings have little texture, and figures that say little.
+           1.0: as far as the head and no further. A straight line is no texture: what moves along it is not seen, and the flow of hair
+           that is drawn by lines alone says nothing.
 jitter     RMS of how far a point of the lips goes from frame to frame in the pause, in pixels (Lucas-Kanade), less what an affine motion of
            nose, cheeks and brow explains, since the head sways in pauses, too, and less its mean over SMOOTH frames, since lips come
            to rest and go back to a smile.
@@ -44,8 +45,9 @@ Figures = dict[str, float]
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 PAUSE_S, SETTLED_S, NOISE = 3.0, 0.6, 3e-4
 """The lips have SETTLED_S to close before they are measured. NOISE: RMS of what is heard in the pause, -70 dBFS."""
-HEAD_PX, BACK_PX, TEXTURE, HAIR, SMOOTH = 1.0, 0.5, 12.0, 1.5, 5
-"""TEXTURE: least gradient (Sobel, grey levels) of a pixel whose flow says something."""
+HEAD_PX, BACK_PX, TEXTURE, AROUND, HAIR, SMOOTH = 1.0, 0.5, 6.0, 15, 1.5, 5
+"""TEXTURE: least gradient (Sobel, grey levels, RMS over AROUND x AROUND pixels), in whichever direction, of a pixel whose flow says
+something."""
 LIPS = (61, 291, 0, 17, 37, 267, 84, 314, 39, 269, 91, 321)
 """Of the mesh: corners and outer lips."""
 STEADY = (1, 4, 5, 6, 168, 9, 8, 50, 280, 117, 346, 48, 278, 107, 336)
@@ -87,12 +89,20 @@ def at(flow: F32, moved: F32) -> F32:
     return np.asarray(cv2.remap(flow, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
+def texture(grey: Grey) -> F32:
+    """(H, W): the gradient around each pixel in the direction in which it is least."""
+    x, y = cv2.Sobel(grey, cv2.CV_32F, 1, 0) / 4, cv2.Sobel(grey, cv2.CV_32F, 0, 1) / 4
+    xx, xy, yy = (cv2.blur(product, (AROUND, AROUND)) for product in (x * x, x * y, y * y))
+    least = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)
+    return np.asarray(np.sqrt(np.maximum(least, 0)), np.float32)
+
+
 def beside_the_head(frames: list[Grey], mesh: F32) -> Figures:
     """`outside`, as its median and 95th percentile. mesh: of the first frame."""
     still, outline = frames[0], cv2.convexHull(mesh[list(FACE_OVAL)])[:, 0]
     oval = np.zeros(still.shape, np.uint8)
     cv2.fillConvexPoly(oval, outline.astype(np.int32), 1)
-    textured = np.hypot(cv2.Sobel(still, cv2.CV_32F, 1, 0), cv2.Sobel(still, cv2.CV_32F, 0, 1)) / 4 >= TEXTURE
+    textured = texture(still) >= TEXTURE
     outside = textured & ~cv2.dilate(oval, np.ones((9, 9), np.uint8)).astype(bool)
     rows, columns = np.nonzero(textured[: int(mesh[UPPER_LIP, 1])] & oval[: int(mesh[UPPER_LIP, 1])].astype(bool))
     on_face = np.stack((columns, rows), 1).astype(np.float32)

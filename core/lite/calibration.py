@@ -15,7 +15,7 @@ import numpy as np
 from core.lite.local_frame import Array
 from core.types import Frame
 
-GAPS = (0.0, 0.07, 0.14, 0.22, 0.35, 0.5, 0.7, 1.0, 1.25)
+GAPS = (0.0, 0.07, 0.14, 0.22, 0.35, 0.42, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25)
 SHAPED_GAPS = (0.0, 0.1, 0.22, 0.45, 1.0)
 """Of rounded and of spread lips, whose curves are less winding."""
 SPREADS = (-1.0, 0.0, 1.0)

@@ -20,6 +20,8 @@ SAMPLES_PER_FACE = 48
 """Samples of the fields over the height of a face, or more."""
 ROOM, ROOM_AROUND_MIDDLE = 0.25, 0.15
 """How far a feature is moved by the head, and how far a corner of it apart from its middle, over half its width."""
+NEAREST = 0.1
+"""How far above the middle of the face's height the head is nearest to the viewer, in parts of that height."""
 BROWS = (46, 53, 52, 65, 55, 285, 295, 282, 283, 276)
 Bounds = tuple[float, float, float, float]
 """Left, top, right, bottom."""
@@ -57,7 +59,9 @@ class HeadWarp:
         radius = np.sqrt(((gx - cx) / rx) ** 2 + ((gy - top) / ry) ** 2)
         weight = 1 - smoothstep(((radius - 0.92) / 0.62).astype(np.float32))
         weight = weight * (1 - smoothstep(((gy - (y1 - 0.08 * self._face_h)) / (0.42 * self._face_h)).astype(np.float32)))
-        depth = np.sqrt(np.clip(1 - 0.8 * np.clip(radius, 0, 1.1) ** 2, 0, 1)) * 0.62 * self._face_h
+        # nearest in the middle of the face: the hair above it is farther away, and moves less
+        around = np.sqrt(((gx - cx) / rx) ** 2 + ((gy - cy + NEAREST * self._face_h) / (0.74 * self._face_h)) ** 2)
+        depth = np.sqrt(np.clip(1 - 0.8 * np.clip(around, 0, 1.1) ** 2, 0, 1)) * 0.62 * self._face_h
         pivot_x, pivot_y = cx, y1 + 0.25 * self._face_h
         degree = np.pi / 180
         brow_line = points[list(BROWS), :2].mean(axis=0)

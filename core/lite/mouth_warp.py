@@ -2,15 +2,17 @@
 
 Three layers meet in the mouth: the upper face (down to the upper lip's inner line), the interior, and the lower face (from the
 lower lip's inner line down). Each layer is a smooth displacement that depends on the position along the mouth (x) and is a
-monotone function of the height (y), anchored at the lines that are known: inner and outer lip lines, nose base, chin, neck.
+monotone function of the height (y), anchored at the lines that are known: inner and outer lip lines, nose base, chin, and the outline
+of the face, outside which nothing moves.
 Beyond the corners of the mouth both layers have the same displacement, so that there is no seam anywhere.
 """
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
-from core.lite.local_frame import Array, LocalFrame, clipped, look_up, points_of, rows_between, smoothstep
+from core.lite.local_frame import STEPS_PER_PX, Array, LocalFrame, clipped, look_up, points_of, rows_between, smoothstep
 from core.lite.mouth_shape import MouthLayers, MouthShape, MouthSource
 
 CORNERS = (61, 291)
@@ -21,9 +23,12 @@ LOWER_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 NOSE_BASE, CHIN = 2, 152
 CHEEKS = ((234, 93, 132, 58, 172, 136, 150), (454, 323, 361, 288, 397, 365, 379))  # the face's outline beside the mouth, left and right
 JAW_LEFT, JAW_RIGHT = 58, 288
+JAW_LINE = (*CHEEKS[0], 149, 176, 148, CHIN, 377, 400, 378, *reversed(CHEEKS[1]))
+"""The outline of the face from one cheek around the chin to the other."""
 
-FULL_OPENING = 0.22
-"""Lip gap at aperture 1 over the distance of the outer eye corners: the 95th percentile of people in conversation is 0.12 to 0.28."""
+FULL_OPENING, MOST_OPEN = 0.22, 1.9
+"""Lip gap at aperture 1 over the distance of the outer eye corners: the 95th percentile of people in conversation is 0.12 to 0.28; and the
+largest aperture that can be asked for."""
 UPPER_SHARE, CORNER_DROP = 0.34, 0.28
 """Part of an opening that lies above the line through the corners, and by which that line sinks: the upper lip hardly rises, the jaw opens,
 and the corners come to lie beside the opening. Corners that stay up make every open vowel a laugh."""
@@ -34,6 +39,12 @@ LOWER_SHARE = 1 - UPPER_SHARE + CORNER_DROP
 JAW_SHARE, JAW_BOW = 0.72, 1.4
 """How far the chin follows the lower lip, and the power of a cosine by which the jaw beside it does: less would square the chin, more leave
 a notch in its line."""
+REST_FROM, REST_PER_JAW, NECK, REST_OVER = 0.4, 2.0, 0.35, 0.2
+"""What the jaw moves comes to rest outside the face's outline: collar, neck and hair beside it keep still. Of the jaw's way at each place,
+it begins to so far below the outline, and takes this multiple of that way, NECK of the distance from mouth to chin at most, and so many
+half widths of the mouth for it: what a closing jaw draws out would fold at less than 1.5."""
+STEEPEST = 3.0
+"""Of the outline beside the chin, pixels down per pixel sideways."""
 ROUND_NARROWING, SPREAD_WIDENING = 0.3, 0.13
 """Change of the mouth's width at full rounding and full spreading."""
 ROUND_FLATTENING = 0.35
@@ -141,7 +152,6 @@ class MouthWarp:
         self.nose_y = min(float(frame.local(points_of(points, (NOSE_BASE,)))[0, 1]), -0.35 * half)
         chin_y = max(float(frame.local(points_of(points, (CHIN,)))[0, 1]), 0.8 * half)
         self.chin_y = 0.82 * chin_y  # the boss of the chin: from here up the jaw moves as one
-        self.neck_y = 1.6 * chin_y
         jaw = frame.local(points_of(points, (JAW_LEFT, JAW_RIGHT)))
         jaw_half = max(1.25 * half, float(np.abs(jaw[:, 0]).mean()))
         self.opening_px = FULL_OPENING * eye_distance_px
@@ -152,7 +162,12 @@ class MouthWarp:
         self._near = smoothstep(2 - np.abs(x) / half)  # 1 along the mouth, 0 a half width beyond the corners
         beside = np.cos(np.pi / 2 * np.clip(x / (1.2 * jaw_half), -1, 1))
         self._jaw_bow = (np.maximum(beside, 0) ** JAW_BOW).astype(np.float32)  # rounding may leave a cosine below 0
-        bottom = max(self.neck_y, 2.0 * half)
+        self._jaw_line, sloping = self._outline(frame.local(points_of(points, JAW_LINE)))
+        self._rest_over = np.float32(REST_OVER * half) * sloping
+        self._neck = NECK * chin_y
+        most = MOST_OPEN * JAW_SHARE * LOWER_SHARE * self.opening_px
+        widest = np.float32(REST_FROM * most + min(REST_PER_JAW * most, self._neck))
+        bottom = max(float((self._jaw_line + self._rest_over + widest * self._jaw_bow).max()), 2.0 * half)
         self.bounds = (-min(frame.reach, 1.25 * jaw_half), 1.02 * self.nose_y, min(frame.reach, 1.25 * jaw_half), bottom)
 
     def shape(
@@ -204,6 +219,19 @@ class MouthWarp:
         side = 1.25 * self.half
         beneath = LOWER_SHADE * float(self.lower_lip.max()) if shape.rounding > SHADE_FROM else 0.3 * self.half
         return -side, top - 0.2 * self.half, side, bottom + beneath
+
+    def _outline(self, points: Array) -> tuple[Array, Array]:
+        """The lower outline of the face, and how much longer a way down across it is than one at right angles to it, at each x. points:
+        (n, 2) of it, from left to right around the chin.
+        """
+        x = self.frame.x
+        ends = int(points[:, 0].argmin()), int(points[:, 0].argmax())
+        low = points[ends[0] : ends[1] + 1]
+        low = low[np.argsort(low[:, 0])]
+        line = np.interp(x, low[:, 0], low[:, 1]) - STEEPEST * (np.maximum(low[0, 0] - x, 0) + np.maximum(x - low[-1, 0], 0))
+        line = cv2.GaussianBlur(line[None].astype(np.float32), (0, 0), 0.1 * self.half * STEPS_PER_PX, borderType=cv2.BORDER_REPLICATE)[0]
+        slope = np.clip(np.gradient(line, x), -STEEPEST, STEEPEST)
+        return line, np.sqrt(1 + slope * slope).astype(np.float32)
 
     def _opening_bow(self, rounding: float, fullness: float) -> Array:
         """Height of the gap along the mouth, 0..1. fullness: 0 the gap narrows evenly towards its ends, 1 it is nearly an ellipse."""
@@ -293,6 +321,8 @@ class MouthWarp:
         """Above the line of the lower lip it goes on as below."""
         outer = self.lower_outer + shape.d_lower_outer
         chin = np.float32(self.chin_y) + shape.d_chin
+        rest_from = self._jaw_line + np.float32(REST_FROM) * shape.d_chin
+        per_rest = np.float32(1) / (self._rest_over + np.minimum(np.float32(REST_PER_JAW) * np.abs(shape.d_chin), np.float32(self._neck)))
         per_lip = np.float32(1) / np.maximum(outer - shape.lower, np.float32(0.5))
         per_skin = np.float32(1) / np.maximum(chin - outer, np.float32(1))
         lip = (y - look_up(shape.lower, column)) * look_up(per_lip, column)
@@ -305,7 +335,8 @@ class MouthWarp:
         d_chin -= moved
         d_chin *= smoothstep(skin)
         moved += d_chin
-        neck = rows_between(y.max(1) > chin.min())
-        chins = look_up(chin, column[neck])
-        moved[neck] *= 1 - smoothstep((y[neck] - chins) / np.maximum(np.float32(self.neck_y) - chins, 1.0))
+        beside = rows_between(y.max(1) > rest_from.min())
+        outside = y[beside] - look_up(rest_from, column[beside])
+        outside *= look_up(per_rest, column[beside])
+        moved[beside] *= 1 - smoothstep(outside)
         return moved

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from core.aux_models.face_finder import FaceFinder
+from core.aux_models.face_mesh import FACE_OVAL
 from core.engines.lite import LiteEngine
 from core.errors import FaceError
 from core.lite.calibration import UNCORRECTED
@@ -66,6 +67,19 @@ def test_a_smile_relaxes_and_its_lips_still_close(finder: FaceFinder, renderer: 
     assert smiles[0] - smiles[2] > 0.25
     apertures = [lips(finder, renderer.draw(Expression(aperture=value, smile=0.0)))[0] for value in (0.0, 0.6)]
     assert apertures[0] < 0.2 * apertures[1]
+
+
+def test_a_wide_jaw_takes_the_chin_along_and_nothing_beside_the_face(finder: FaceFinder, renderer: Renderer) -> None:
+    closed, wide = (renderer.draw(Expression(aperture=value)) for value in (0.0, 0.9))
+    outlines = [finder.find(picture)[0].points[list(FACE_OVAL), :2] for picture in (closed, wide)]
+    chin = FACE_OVAL.index(CHIN)
+    assert outlines[1][chin, 1] - outlines[0][chin, 1] > 0.15 * renderer.mouth.half
+    face = cv2.fillConvexPoly(np.zeros(closed.shape[:2], np.uint8), cv2.convexHull(np.concatenate(outlines).astype(np.int32)), 1)
+    near, below = int(0.3 * renderer.mouth.half), int(0.9 * renderer.mouth.half)
+    around = cv2.dilate(face, np.ones((2 * near + 1, 2 * near + 1), np.uint8))
+    under = cv2.dilate(face, np.ones((below, 1), np.uint8), anchor=(0, below - 1))  # the chin comes down on the neck
+    beside = (around == 0) & (under == 0)
+    np.testing.assert_allclose(closed[beside], wide[beside].astype(int), atol=1)
 
 
 def test_tuck_brings_the_lower_lip_under_the_teeth(renderer: Renderer) -> None:
@@ -238,7 +252,7 @@ def test_no_seams_beside_the_mouth(renderer: Renderer) -> None:
     """Layers meet in a continuous map: neighbouring pixels outside the lips come from neighbouring places."""
     mouth = renderer.mouth
     shape = mouth.shape(1.0, -0.6, 0.0)
-    x, y = np.meshgrid(np.arange(-2.5 * mouth.half, 2.5 * mouth.half, 0.5), np.arange(mouth.nose_y, mouth.neck_y, 0.5))
+    x, y = np.meshgrid(np.arange(-2.5 * mouth.half, 2.5 * mouth.half, 0.5), np.arange(mouth.nose_y, mouth.bounds[3], 0.5))
     x, y = x.astype(np.float32), y.astype(np.float32)
     x_src, y_src, column, _ = mouth.source(shape, x, y)
     in_lips = (y > shape.upper[column] - 1) & (y < shape.lower[column] + 1) & (np.abs(x_src) < mouth.half)
@@ -376,10 +390,10 @@ def test_few_samples_say_where_the_skin_around_the_mouth_and_the_lips_come_from(
     off = np.linalg.norm(sampled - at, axis=2)[around] / renderer._scale
     assert np.hypot(exact.x - x, exact.y - y)[around].max() > 3 * bigger  # it does move
     assert off.max() < 0.5 * bigger
-    assert np.quantile(off, 0.99) < 0.1 * bigger
+    assert np.quantile(off, 0.99) < 0.2 * bigger
 
     joined = renderer._lips(lips, shape, layers, local)[0]
     skin = (exact.covered[lips] == 0) & (joined.covered == 0)
     off = np.hypot(joined.x - exact.x[lips], joined.y - exact.y[lips])[skin]
     assert np.quantile(off, 0.99) < 0.5 * bigger
-    np.testing.assert_allclose(joined.covered, exact.covered[lips], atol=0.25)
+    np.testing.assert_allclose(joined.covered, exact.covered[lips], atol=0.3)
