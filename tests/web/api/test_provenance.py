@@ -52,6 +52,7 @@ def test_another_video_is_not(client: httpx.Client, speech: Audio, tmp_path: Pat
 
 def test_what_is_no_video_is_refused_by_name(client: httpx.Client) -> None:
     assert "video" in error(client.post("/detect", **sent(PORTRAIT.read_bytes())), 415)["message"]
+    assert "an empty file" in error(client.post("/detect", **sent(b"")), 422)["message"]
     assert "WAV" in error(client.post("/detect", **sent(SPEECH.read_bytes())), 415)["message"]
     assert "no part 'image'" in error(client.post("/detect", **sent(b"", part="image")), 400)["message"]
     assert error(client.post("/detect", files={}), 415)
