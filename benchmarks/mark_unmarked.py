@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.mark import tell
 from benchmarks.mark_attacks import ATTACKS, encoded, read
 from benchmarks.mark_scenes import kind_of, scene
-from core.provenance.mark_detection import MOST_CHANCE, N_TRIED
+from core.provenance.mark_detection import MOST_CHANCE, TRIED
 
 ATTACKED = ("as written", "H.264 CRF 28", "H.264 CRF 32", "VP9 CRF 33", "480p at 400 kb/s", "resized to 50 %", "10 % cut off each side",
             "mirrored", "filmed off a screen")  # fmt: skip
@@ -46,7 +46,7 @@ def summed_up(scores: list[float], chances: list[float]) -> dict[str, Any]:
     score, chance = np.array(scores), np.array(chances)
     width = float(score.std()) * 6**0.5 / np.pi
     at = float(score.mean()) - np.euler_gamma * width
-    limit = (2 * np.log(N_TRIED / MOST_CHANCE)) ** 0.5
+    limit = (2 * np.log(TRIED / MOST_CHANCE)) ** 0.5
     return {
         "unmarked": len(score),
         "false_finds": int((chance <= MOST_CHANCE).sum()),

@@ -49,7 +49,7 @@ from core.request import Controls, Framing, RenderOptions
 from core.stage_times import stage
 from core.types import Frame, Photo, Samples, Source
 
-FORMAT = 11
+FORMAT = 12
 """Counts changes of this engine's code that change its frames; the mouth network's weights count by themselves."""
 TRIALS = 3
 ENCODING_S, DECODING_S, HEARING_S = 2e-8, 8e-9, 0.002

@@ -191,6 +191,15 @@ def _rise(x: F32, low: float, high: float) -> F32:
     return out
 
 
+def _held(level: F32, before: float, fall: float) -> F32:
+    """level: (n,), n > 0. It, but it falls by no more than `fall` a frame, from `before` on."""
+    out = np.empty_like(level)
+    for i, now in enumerate(level.tolist()):
+        before = max(now, before - fall)
+        out[i] = before
+    return out
+
+
 class MouthTracker:
     """The mouth of one utterance or stream. How its sound is cut into pushes changes rows by rounding only (below 1e-5).
 
@@ -217,7 +226,7 @@ class MouthTracker:
         self._n_rows = 0
         self._phones = KnownPhones(_PHONES_AHEAD_S)
         self._loudness = 0.0
-        self._recent = -2.5
+        self._recent, self._loud = -2.5, -2.5
         self._whole: WholeMouth | None = None
 
     def push(self, samples: NDArray[np.float32]) -> F32:
@@ -292,7 +301,7 @@ class MouthTracker:
             lips_apart = 1 - _rise(touched + _WHOLE_TOUCH * (np.clip(_WHOLE_FIRM * touching, 0, 1) - touched), *_WHOLE_CLOSING)
             at_teeth = np.clip(tucked, 0, 1)
             tuck += _WHOLE_TUCK * (tucked - tuck)
-        awake = (1 - _rise(self._rest(logits[:, 4], k), 0.97, 0.999)) * heard
+        awake = (1 - _rise(self._rest(logits[:, 4], k), 0.97, 0.999)) * heard * self._unpaused(level)
         said = np.clip(shape[:, 0], 0, 1.2) * lips_apart * speech
         wide *= awake
         aperture = wide * lips_apart
@@ -318,12 +327,20 @@ class MouthTracker:
         return begun
 
     def _heard(self, level: F32) -> F32:
-        """0 in digital zero and the faintest hiss, whatever the network thinks, else 1; a silence within speech (a stop) is bridged."""
-        out = np.empty_like(level)
-        for i, now in enumerate(level.tolist()):
-            self._recent = max(now, self._recent - 0.25)
-            out[i] = self._recent
-        return _rise(out, -2.2, -2.0)
+        """0 in digital zero and the faintest hiss, whatever the network thinks, else 1; a silence within speech (a stop) is bridged.
+        level: over full scale.
+        """
+        held = _held(level, self._recent, 0.25)
+        self._recent = float(held[-1])
+        return _rise(held, -2.2, -2.0)
+
+    def _unpaused(self, level: F32) -> F32:
+        """0 in a pause that is quiet beside this speaker's voice, else 1; of about 120 ms a silence is a stop, and bridged.
+        level: over the running peak.
+        """
+        held = _held(level, self._loud, 0.75)
+        self._loud = float(held[-1])
+        return _rise(held, -2.4, -1.8)
 
     def _effort(self, level: F32, speech: F32) -> F32:
         """Level of the voice against its running peak (1 at the peak, 0 some 17 dB below) as 0..1, smoothed over 80 ms."""

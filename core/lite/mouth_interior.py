@@ -36,7 +36,12 @@ def teeth_left(rounding: float) -> float:
 
 def layer(rgb: Array, coverage: Array | float = 1.0) -> Array:
     """rgb: (h, w, 3) 0..255; coverage: (h, w, 1) or a number, 0..1."""
-    return np.dstack([rgb * coverage, np.broadcast_to(coverage, (*rgb.shape[:2], 1))]).astype(np.float32)
+    return _stacked(rgb * coverage, np.broadcast_to(coverage, (*rgb.shape[:2], 1)))
+
+
+def _stacked(rgb: Array, coverage: Array) -> Array:
+    """Pixel after pixel: of planes, as numpy may leave them, OpenCV makes a copy at every look."""
+    return np.dstack([rgb, coverage]).astype(np.float32, order="C")
 
 
 def _over(behind: Array, over: Array) -> Array:
@@ -74,7 +79,7 @@ class MouthInterior:
         if not teeth:
             teeth_alpha, lower_alpha = np.zeros_like(teeth_alpha), np.zeros_like(lower_alpha)
         on_jaw = tongue * tongue_alpha * (1 - lower_alpha) + lower * lower_alpha
-        self._on_jaw = np.dstack([on_jaw, 1 - (1 - tongue_alpha) * (1 - lower_alpha)]).astype(np.float32)
+        self._on_jaw = _stacked(on_jaw, 1 - (1 - tongue_alpha) * (1 - lower_alpha))
         self._jaw_rest_px, self._darkens = 0.0, ROUND_DARKENS
         """Where the jaw is in the layer that moves with it; how much darker fully rounded lips make what is behind the teeth."""
         self._teeth = layer(teeth_rgb, teeth_alpha)

@@ -159,11 +159,12 @@ def _ramp(t: NDArray[np.float64], lo: float, hi: float, before: float, after: fl
 
 @dataclass(frozen=True)
 class Shapes:
-    """The mouth at n times, float64 (n,) each. aperture: 0..1.2, as if lips never met. open: 0 where they meet for a bilabial or a pause,
-    1 where they do not. spread, tuck: as above, at rest in pauses.
+    """The mouth at n times, float64 (n,) each. aperture: 0..1.2, as if lips never met. apart: 0 where they meet for a bilabial, 1 where
+    they do not; open: the same, but 0 in pauses too. spread, tuck: as above, at rest in pauses.
     """
 
     aperture: NDArray[np.float64]
+    apart: NDArray[np.float64]
     open: NDArray[np.float64]
     spread: NDArray[np.float64]
     tuck: NDArray[np.float64]
@@ -181,7 +182,7 @@ def shapes(
     """
     parts = expand(segments)
     if not parts:
-        return Shapes(*(np.zeros(len(t)) for _ in range(4)))
+        return Shapes(*(np.zeros(len(t)) for _ in range(5)))
     rows = [TABLE[p] for p, _, _ in parts]
     start = np.array([s for _, s, _ in parts])
     end = np.array([e for _, _, e in parts])
@@ -202,20 +203,20 @@ def shapes(
     aperture = (weight @ aperture_to) / np.maximum(weight.sum(1), 1e-9)
     weight = pull * np.where(short, 0.02, np.array([r.hold_spread for r in rows]))
     spread = (weight @ np.array([r.spread for r in rows])) / np.maximum(weight.sum(1), 1e-9)
-    open_ = np.ones_like(t)
+    apart = np.ones_like(t)
     tuck = np.zeros_like(t)
     lively = np.ones_like(t)
     for k, ((_, s, e), row, is_short) in enumerate(zip(parts, rows, short, strict=True)):
         if row.group in BILABIAL:
             lo, hi = closed_interval(s, e, row.group)
-            open_ = np.minimum(open_, 1 - _ramp(t, lo, hi, 0.07, 0.07) * near[:, k])
+            apart = np.minimum(apart, 1 - _ramp(t, lo, hi, 0.07, 0.07) * near[:, k])
         elif row.tuck:
             tuck = np.maximum(tuck, row.tuck * _ramp(t, s + 0.01, e - 0.01, 0.06, 0.06) * near[:, k])
         elif row.group == "silence" and not is_short:
             # Lips sink shut in about 140 ms when the voice stops, and part within 60 ms before it starts.
             gate = _ramp(t, s + 0.12, e, 0.14, 0.06) * near[:, k]
-            open_, lively = np.minimum(open_, 1 - gate), np.minimum(lively, 1 - gate)
-    return Shapes(aperture, open_, spread * lively, tuck)
+            lively = np.minimum(lively, 1 - gate)
+    return Shapes(aperture, apart, np.minimum(apart, lively), spread * lively, tuck)
 
 
 def curves(segments: Sequence[Segment], t: NDArray[np.float64], *, reach_s: float = 0.04) -> NDArray[np.float32]:

@@ -4,7 +4,8 @@ Frames are brought to the mark's size, freed from what is in the picture (local 
 added up. For each scale the sum is folded into one tile, of whose spectrum the phases are compared with the pattern's, at all
 shifts at once. Only phases count, weighted by how much is there: the pattern's are random, so for any picture without it the statistic is
 a sum of independent cosines, whose tail is below exp(-z²/2) (Hoeffding; I0(t) <= exp(t²/4)). Times the number of alignments tried that
-bounds the chance of a false find, whatever the picture shows.
+bounds the chance of a false find, whatever the picture shows. Most videos are whole, at whatever size: the few alignments of those have a
+share of that chance for themselves.
 """
 
 from __future__ import annotations
@@ -30,8 +31,13 @@ _SCALES = np.exp(0.008 * np.arange(-86, 87))
 _FINER = (-0.004, -0.002, 0.002, 0.004)
 _BEST = 3
 """Around so many scales it is looked more closely."""
-N_TRIED = (len(_SCALES) + _BEST * len(_FINER)) * 2 * TILE * TILE
-"""Alignments."""
+_NEAR = 1
+"""By so much, in units of the pattern, the tile of a whole picture may seem to begin elsewhere."""
+_WHOLE_SHARE = 0.1
+"""Of the chance of a false find, that of the alignments of whole pictures."""
+TRIED_WHOLE = 2 * (2 * _NEAR + 1) ** 2 / _WHOLE_SHARE
+TRIED = (len(_SCALES) + _BEST * len(_FINER)) * 2 * TILE * TILE / (1 - _WHOLE_SHARE)
+"""Alignments of whole pictures, and all of them, over their share of the chance."""
 _CERTAIN = 1e-20
 """Where the picture is whole and its mark so plain, no other alignment is tried."""
 _MEAN_SIGMA, _STRENGTH_SIGMA = 2.0, 4.0
@@ -116,8 +122,7 @@ class MarkDetector:
             return MarkReading(False, 1.0)
         mean = self._sum / self.n_frames
         even = mean / np.sqrt(cv2.GaussianBlur(mean * mean, (0, 0), _STRENGTH_SIGMA) + _NOISE)
-        best = _align(even)
-        chance = _chance(best.z, N_TRIED)
+        best, chance = _align(even)
         found = chance <= MOST_CHANCE
         payload, payload_chance = _payload(best, self._key) if found and self._key is not None else (None, 1.0)
         return MarkReading(found, chance, best.z, best.mirrored, 1 / best.scale, payload, payload_chance, self.n_frames)
@@ -137,18 +142,21 @@ def _brought_to_size(luma: NDArray[np.uint8]) -> Array:
     return picture
 
 
-def _align(even: Array) -> _Alignment:
-    """The best of all alignments."""
-    whole = _best_at(even, 1.0)
-    if _chance(whole.z, N_TRIED) < _CERTAIN:
-        return whole
-    coarse = sorted((_best_at(even, float(scale)) for scale in _SCALES), key=lambda found: -found.z)[:_BEST]
-    finer = [_best_at(even, found.scale * (1 + step)) for found in coarse for step in _FINER]
-    return max((*coarse, *finer), key=lambda found: found.z)
+def _align(even: Array) -> tuple[_Alignment, float]:
+    """The least likely of all alignments, and the bound on its chance."""
+    whole = _best_at(even, 1.0, whole=True)
+    best, log_chance = whole, _log_chance(whole.z, TRIED_WHOLE)
+    if math.log(_CERTAIN) < log_chance:
+        coarse = sorted((_best_at(even, float(scale)) for scale in _SCALES), key=lambda found: -found.z)[:_BEST]
+        finer = [_best_at(even, found.scale * (1 + step)) for found in coarse for step in _FINER]
+        part = max((*coarse, *finer), key=lambda found: found.z)
+        if _log_chance(part.z, TRIED) < log_chance:
+            best, log_chance = part, _log_chance(part.z, TRIED)
+    return best, math.exp(min(0.0, log_chance))
 
 
-def _best_at(even: Array, scale: float) -> _Alignment:
-    """The best of all shifts, as it is or mirrored, of the picture scaled."""
+def _best_at(even: Array, scale: float, whole: bool = False) -> _Alignment:
+    """The best of all shifts, as it is or mirrored, of the picture scaled. whole: the best of where the tile of a whole picture begins."""
     height, width = even.shape
     spectrum = np.fft.rfft2(_folded(cv2.resize(even, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_LINEAR)))
     magnitudes = np.abs(spectrum) + 1e-9
@@ -160,6 +168,8 @@ def _best_at(even: Array, scale: float) -> _Alignment:
         if mirrored:
             phases = np.conj(np.roll(phases[::-1], 1, axis=0))
         scores = np.fft.irfft2(phases * _PUBLIC, (TILE, TILE))
+        if whole:
+            scores = _near(scores, (1 - width) % TILE if mirrored else 0)
         at = int(scores.argmax())
         z = float(scores.flat[at]) * TILE * TILE / 2 / norm
         if z > best[0]:
@@ -168,6 +178,14 @@ def _best_at(even: Array, scale: float) -> _Alignment:
     down, across = divmod(at, TILE)
     turns = np.fft.fftfreq(TILE)[:, None] * down + np.fft.rfftfreq(TILE)[None] * across
     return _Alignment(z, scale, mirrored, (phases[USED] * np.exp(2j * np.pi * turns[USED]) / norm).astype(np.complex64))
+
+
+def _near(scores: NDArray[np.float64], across: int) -> NDArray[np.float64]:
+    """The scores of shifts within _NEAR of (0, across); the others as low as can be."""
+    at = np.ix_(np.arange(-_NEAR, _NEAR + 1) % TILE, (across + np.arange(-_NEAR, _NEAR + 1)) % TILE)
+    near = np.full_like(scores, -np.inf)
+    near[at] = scores[at]
+    return near
 
 
 def _folded(picture: Array) -> Array:
@@ -190,5 +208,10 @@ def _payload(aligned: _Alignment, key: bytes) -> tuple[int | None, float]:
     return (int.from_bytes(bytes(scores.argmax(1).tolist()), "big") if chance <= MOST_PAYLOAD_CHANCE else None), chance
 
 
-def _chance(z: float, tried: int) -> float:
-    return math.exp(min(0.0, math.log(tried) - z * z / 2))
+def _chance(z: float, tried: float) -> float:
+    return math.exp(min(0.0, _log_chance(z, tried)))
+
+
+def _log_chance(z: float, tried: float) -> float:
+    """Of the bound, which may be above 1."""
+    return math.log(tried) - z * z / 2

@@ -100,6 +100,24 @@ def test_pauses_close_the_lips(speech: np.ndarray, spoken: list[tuple[str, float
         assert rows[inner, APERTURE].max(initial=0) <= 0.05
 
 
+def test_lips_rest_in_a_pause_that_is_quiet_beside_the_voice(speech: np.ndarray) -> None:
+    """A room's noise goes on in it, 45 dB below the voice."""
+    pause = np.zeros(16_000, np.float32)
+    sound = np.concatenate((speech, pause, speech))
+    sound += np.random.default_rng(4).normal(0, 0.0007 * np.abs(speech).max(), len(sound)).astype(np.float32)
+    aperture = whole(sound)[:, APERTURE]
+    start, end = len(speech) // 640, (len(speech) + len(pause)) // 640
+    assert np.percentile(aperture[start + 3 : end - 3], 90) <= 0.1 * np.percentile(aperture, 95)
+
+
+def test_lips_do_not_rest_in_the_silence_of_a_stop(speech: np.ndarray, spoken: list[tuple[str, float, float, str]]) -> None:
+    rows = whole(speech)
+    stops = [(s, e) for _, s, e, kind in spoken if kind == "t"]
+    assert stops
+    for s, e in stops:
+        assert rows[int(s / 0.04) : int(e / 0.04) + 1, APERTURE].min() > 0
+
+
 def test_lips_touch_for_m_b_p_and_open_between(speech: np.ndarray, spoken: list[tuple[str, float, float, str]]) -> None:
     """kal16 is a voice that was kept out of training; all but two of these bilabials must be seen."""
     rows = whole(speech)
@@ -133,6 +151,9 @@ def test_targets_close_for_every_bilabial_and_pause() -> None:
     said = list(zip(["_", "m", "ɑ", "b", "iː", "f", "u", "_"], edges[:-1], edges[1:], strict=True))
     t = np.arange(0, 1.4, 0.01)
     aperture, spread, tuck = phones.curves(said, t).T
+    apart = phones.shapes(said, t).apart
+    assert apart[(t > 0.31) & (t < 0.35)].max() < 0.02
+    assert apart[(t < 0.2) | (t > 0.65)].min() == 1  # pauses are none of its business
     assert aperture[(t > 0.125) & (t < 0.2)].max() == 0
     assert aperture[t > 1.13].max() == 0
     assert aperture[(t > 0.31) & (t < 0.35)].max() < 0.02
