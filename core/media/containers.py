@@ -11,16 +11,21 @@ from typing import Any, BinaryIO, NoReturn
 
 import av
 
+from core.media.box_count import has_too_many_boxes
+
 MAX_PIXELS = 2**26
 """Of a frame, which may claim another size than the header; also of those that FFmpeg decodes while it opens a file."""
 MOST_SEEKS = 2**17
 """While a file is opened: 100 MB may be 12 million empty chunks, each of which FFmpeg passes over with four. Usual files take dozens."""
+_TOO_MANY = "it has too many parts"
 
 
 def open_container(file: BinaryIO, demuxer: str, codecs: frozenset[str], options: Mapping[str, str] | None = None) -> Any:
     """demuxer: FFmpeg's name, told by `sniff`. codecs: FFmpeg's names of the decoders that may be used while it looks into the file. Raises
     FFmpegError, ValueError or OSError.
     """
+    if demuxer == "mov" and has_too_many_boxes(file):
+        raise OSError(_TOO_MANY)
     opening = _Opening(file)
     container = av.open(
         opening,
@@ -34,7 +39,7 @@ def open_container(file: BinaryIO, demuxer: str, codecs: frozenset[str], options
     )
     if opening.may_seek < 0:
         container.close()
-        raise OSError("it has too many parts")
+        raise OSError(_TOO_MANY)
     opening.may_seek = math.inf
     return container
 

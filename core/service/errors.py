@@ -2,6 +2,7 @@
 
 ServiceError
 ├── UnknownJob         there is no such job (for this owner)
+│   └── MadeRoom       its video had to go, since there was no more room for it
 ├── UnknownLiveSession there is no such live session (for this owner)
 ├── UnknownChat        there is no such conversation (for this owner)
 ├── UnknownPeer        there is no such WebRTC connection (for this owner)
@@ -42,6 +43,16 @@ class UnknownJob(ServiceError):
 
     def __init__(self) -> None:
         super().__init__("There is no such job.", "It may have been deleted, or be too old.", code="unknown_job")
+
+
+class MadeRoom(UnknownJob):
+    """Told to its owner alone; to others it is UnknownJob."""
+
+    def __init__(self) -> None:
+        ServiceError.__init__(
+            self, "The video of this job made room for newer ones.", "Make it again, and fetch it soon: there is little room here.",
+            code="job_made_room",
+        )  # fmt: skip
 
 
 class UnknownLiveSession(ServiceError):

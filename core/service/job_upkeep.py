@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import OrderedDict
 from pathlib import Path
 
+from core.service.errors import MadeRoom, UnknownJob
 from core.service.job_handles import JobHandles
 from core.service.job_inputs import DecodedInputs, JobInputs
 from core.service.job_store import JobRecord, JobStore
@@ -13,6 +16,8 @@ from core.service.job_views import PROLONGED
 from core.service.outputs import OutputFolder
 from core.service.topics import Topics
 
+MOST_REMEMBERED = 1000
+"""Jobs whose videos made room, which are told apart from those that never were; of earlier ones nothing is known."""
 MAX_PER_OWNER = 200
 """Ended jobs kept for one owner; the oldest are forgotten."""
 
@@ -32,10 +37,21 @@ class JobUpkeep:
     ) -> None:
         self._store, self._topics, self._inputs, self._outputs = store, topics, inputs, outputs
         self._decoded, self._handles, self._ttl_s = decoded, handles, ttl_s
+        self._made_room = OrderedDict[str, str]()
+        self._lock = threading.Lock()
 
     def lost(self, record: JobRecord) -> bool:
         """Whether its video is gone."""
         return record.state == "done" and bool(record.output) and not self._outputs.may_be_had(Path(record.output))
+
+    def unknown(self, job_id: str, owner: str) -> UnknownJob:
+        """What is said of a job that is not there (any more): MadeRoom to the owner of one whose video made room."""
+        with self._lock:
+            return MadeRoom() if self._made_room.get(job_id) == owner else UnknownJob()
+
+    def lost_its_video(self, record: JobRecord) -> UnknownJob:
+        """What is said to the owner of one that is still recorded: another process made room with its video, or will say so in a moment."""
+        return UnknownJob() if time.time() - _since_s(record) > self._ttl_s else MadeRoom()
 
     def remove(self, records: list[JobRecord]) -> None:
         """The files first: where the shared store is away, which raises BusyError, nothing is said to be gone."""
@@ -81,6 +97,10 @@ class JobUpkeep:
         folders = set(self._outputs.trim())
         if folders and self._outputs.shared is None:
             gone = [record for record in self._store.find() if record.ended and record.output and Path(record.output).parent in folders]
+            with self._lock:
+                self._made_room.update({record.id: record.owner for record in gone})
+                while len(self._made_room) > MOST_REMEMBERED:
+                    self._made_room.popitem(last=False)
             self.remove(gone)
             self._tell_owners(gone)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import BusyError, Cancelled, EngineUnavailable
-from core.service.errors import UnknownJob, stopping
+from core.service.errors import MadeRoom, UnknownJob, stopping
 from core.service.job_handles import JobHandles
 from core.service.job_inputs import DecodedInputs, JobInputs
 from core.service.job_retries import when_files_answer
@@ -188,7 +188,9 @@ class Jobs:
     # ---- looking
 
     def get(self, job_id: str, owner: str) -> JobView:
-        """Raises UnknownJob, in the same words for another's job and for none, and BusyError where the service is closed."""
+        """Raises UnknownJob, in the same words for another's job and for none (MadeRoom where its video had to make room), and BusyError
+        where the service is closed.
+        """
         if self._closed:
             raise stopping()
         if not _ID.fullmatch(job_id):  # what no store may be asked for, such as a NUL
@@ -197,8 +199,10 @@ class Jobs:
         running = self._runner.running(job_id)
         if record is not None and record.state == "running" and running is not None:
             record = running.record  # its latest progress; the state is the store's alone, so it never goes back
-        if record is None or record.owner != owner or self._upkeep.lost(record):
-            raise UnknownJob
+        if record is None or record.owner != owner:
+            raise self._upkeep.unknown(job_id, owner)
+        if self._upkeep.lost(record):
+            raise self._upkeep.lost_its_video(record)
         return self._view(record)
 
     def with_files(self, job_id: str, owner: str) -> JobView:
@@ -208,7 +212,7 @@ class Jobs:
         view = self.get(job_id, owner)
         if view.video is not None and not self._outputs.bring(view.video):
             self._upkeep.forget(job_id, owner)
-            raise UnknownJob
+            raise MadeRoom if self._outputs.shared is None else UnknownJob
         if view.visemes is not None:
             self._outputs.bring(view.visemes)
         return view

@@ -23,6 +23,7 @@ from core.errors import (
 from core.service.errors import (
     JobNotReady,
     KeyReused,
+    MadeRoom,
     Malformed,
     ModelUnavailable,
     PeersUnavailable,
@@ -52,6 +53,7 @@ _STATUS: tuple[tuple[type[TalkingHeadError], int], ...] = (
     (BusyError, 503),
     (EngineUnavailable, 503),
     (Cancelled, 409),
+    (MadeRoom, 410),
     (UnknownJob, 404),
     (UnknownLiveSession, 404),
     (UnknownChat, 404),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from core.errors import AudioError, ImageError
-from core.media import containers
+from core.media import box_count, containers
 from core.media.audio import load_audio
 from core.media.sniff import identify
 from core.media.source import load_source
@@ -86,3 +86,46 @@ def test_a_file_of_endless_empty_parts_is_given_up(monkeypatch: pytest.MonkeyPat
     with pytest.raises(AudioError) as caught:
         load_audio(head + b"JUNK\0\0\0\0" * 5000 + sound, Settings())
     assert caught.value.code == "recording_damaged"
+
+
+def boxes(name: bytes, n: int) -> bytes:
+    return struct.pack(">I4s", 8, name) * n
+
+
+def within(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(body), name) + body
+
+
+FTYP = within(b"ftyp", b"isom\0\0\2\0isomiso2")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [FTYP + boxes(b"free", 3000), FTYP + boxes(b"zzzz", 3000), FTYP + within(b"moov", boxes(b"zzzz", 3000)), FTYP + boxes(b"moov", 3000),
+     FTYP + within(b"moov", within(b"udta", boxes(b"zzzz", 3000))), FTYP + struct.pack(">I4sQ", 1, b"free", 16) * 3000],
+    ids=["free", "unknown", "within", "holders", "deeper", "sizes of 64 bits"],
+)  # fmt: skip
+def test_an_mp4_of_endless_empty_boxes_never_reaches_ffmpeg(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a microsecond for each, and a file has room for millions."""
+    monkeypatch.setattr(box_count, "MOST_BOXES", 2000)
+    monkeypatch.setattr(av, "open", None)
+    with pytest.raises(AudioError, match="too many parts") as sound:
+        load_audio(data, Settings())
+    with pytest.raises(ImageError, match="too many parts") as picture:
+        load_source(data, Settings())
+    assert (sound.value.code, picture.value.code) == ("recording_damaged", "video_damaged")
+
+
+def test_boxes_that_follow_a_good_video_count_too() -> None:
+    """They would be passed over while its packets are read."""
+    video = clip_file([picture(i) for i in range(5)], codec="libx264", form="mp4")
+    assert load_source(video + boxes(b"free", 1000), Settings())
+    assert not box_count.has_too_many_boxes(io.BytesIO(video))
+    assert box_count.has_too_many_boxes(io.BytesIO(video + boxes(b"free", box_count.MOST_BOXES)))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\0\0\0", FTYP[:11], FTYP + b"\0\0\0\0moov", FTYP + b"\0\0\0\1moov", FTYP + b"\xff\xff\xff\xffmoov\0\0\0\7free"]
+)
+def test_sizes_that_cannot_be_end_the_count(data: bytes) -> None:
+    assert not box_count.has_too_many_boxes(io.BytesIO(data))

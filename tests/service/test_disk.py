@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import DiskFull, OutputError
-from core.service.errors import UnknownJob
+from core.service import job_upkeep
+from core.service.errors import MadeRoom, UnknownJob
 from core.service.job_views import JobView
 from core.service.outputs import OutputFolder
 from core.service.requests import VideoInputs
@@ -103,8 +104,30 @@ def test_with_its_video_a_job_is_forgotten(service: Service, outputs: OutputFold
     for job in (first, second):
         assert job.video is not None
         assert not job.video.parent.exists()
-        with pytest.raises(UnknownJob):
+        with pytest.raises(MadeRoom):
             service.jobs.get(job.id, OWNER)
+        with pytest.raises(UnknownJob) as other:
+            service.jobs.get(job.id, "visitor:b")
+        assert not isinstance(other.value, MadeRoom)
+
+
+def test_a_video_that_another_process_made_room_with_says_so(service: Service, outputs: OutputFolder) -> None:
+    job = made(service, 0)
+    assert job.video is not None
+    outputs.discard(job.video)
+    with pytest.raises(MadeRoom):
+        service.jobs.with_files(job.id, OWNER)
+
+
+def test_what_is_remembered_of_videos_that_made_room_is_bounded(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_upkeep, "MOST_REMEMBERED", 1)
+    first, second, third = (made(service, seed) for seed in range(3))
+    wait_for(lambda: [job.id for job in service.jobs.of(OWNER)] == [third.id])
+    with pytest.raises(UnknownJob) as forgotten:
+        service.jobs.get(first.id, OWNER)
+    assert not isinstance(forgotten.value, MadeRoom)
+    with pytest.raises(MadeRoom):
+        service.jobs.get(second.id, OWNER)
 
 
 def test_a_video_that_is_sent_outlives_newer_ones(service: Service, outputs: OutputFolder) -> None:

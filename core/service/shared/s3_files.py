@@ -16,6 +16,7 @@ from obstore.store import S3Store
 
 from core.errors import BusyError, EngineUnavailable
 from core.optimization.shared_folder import StoredFile
+from core.service.shared.pace import Pace
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,8 @@ SMALL_BYTES = 64 * 2**10
 PART_BYTES, PART_S, PART_AGAIN_S = 8 * 2**20, 30.0, 5.0
 """Larger files go in parts of so many bytes, two at a time; how long one may take, and until when it is tried again."""
 SLOWER = (1, 2, 4, 8)
-"""Times PART_S, one after the other where parts take longer while small calls are answered: the way is slow, and the store is there."""
+"""Times PART_S, one after the other where parts take longer while small calls are answered: the way is slow, and the store is there. It
+goes back as soon as parts are through in time again (pace.py)."""
 SLOW_PUT_BYTES, SLOW_GET_BYTES = 5 * 2**20, 2**20
 """Parts where the way is slow, one at a time. S3 takes none smaller."""
 TRIED_S = 1.0
@@ -47,7 +49,7 @@ class S3Files:
         name, _, prefix = bucket.removeprefix("s3://").strip("/").partition("/")
         self._problem = ""
         self._answered_s = float("-inf")
-        self._slow = 0  # the place in `_large` of what the way is slow enough for
+        self._pace = Pace([PART_S * slower for slower in SLOWER], [2 * PART_BYTES, *[SLOW_PUT_BYTES] * (len(SLOWER) - 1)])
 
         def opened(answer_s: float, again_s: float, retries: int) -> S3Store:
             return S3Store(
@@ -90,9 +92,12 @@ class S3Files:
             self._done(lambda: obstore.put(self._small, key, data))
         else:
             self._check()
-            self._in_time(lambda large, slow: obstore.put(
-                large, key, content, chunk_size=SLOW_PUT_BYTES if slow else PART_BYTES, max_concurrency=1 if slow else 2
-            ))  # fmt: skip
+
+            def sent(large: S3Store, slow: bool) -> int:
+                obstore.put(large, key, content, chunk_size=SLOW_PUT_BYTES if slow else PART_BYTES, max_concurrency=1 if slow else 2)
+                return content.stat().st_size
+
+            self._in_time(sent, lambda nbytes: nbytes)
 
     def get(self, key: str, max_bytes: int) -> Iterator[bytes] | None:
         try:
@@ -136,23 +141,29 @@ class S3Files:
 
         while start < nbytes:
             try:
-                piece = self._in_time(part)
+                piece = self._in_time(part, len)
             except FileNotFoundError as error:
                 raise _away() from error  # removed in this moment: who looks again is told
             yield piece
             start += len(piece)
 
-    def _in_time(self, call: Callable[[S3Store, bool], T]) -> T:
-        """`_done`, of many bytes. A part that is too slow is given longer, for as long as the store answers otherwise."""
+    def _in_time(self, call: Callable[[S3Store, bool], T], nbytes: Callable[[T], int]) -> T:
+        """`_done`, of many bytes. A part that is too slow is given longer, for as long as the store answers otherwise. nbytes: how many
+        bytes were through.
+        """
         while True:
-            slow = self._slow
+            place = self._pace.place
+            began_s = time.monotonic()
             try:
-                return self._done(lambda: call(self._large[slow], slow > 0))  # noqa: B023 - called here
+                done = self._done(lambda: call(self._large[place], place > 0))  # noqa: B023 - called here
             except BusyError as error:
-                if slow + 1 == len(self._large) or "TimedOut" not in str(error.__cause__) or self.problem:
+                if "TimedOut" not in str(error.__cause__) or self.problem or not self._pace.too_slow(place):
                     raise
-                logger.warning("the way to the shared store of files is slow; parts of files may take %d s", PART_S * SLOWER[slow + 1])
-                self._slow = max(self._slow, slow + 1)
+                logger.warning("the way to the shared store of files is slow; parts of files may take %d s", PART_S * SLOWER[place + 1])
+                continue
+            if self._pace.answered(place, nbytes(done), time.monotonic() - began_s):
+                logger.warning("the way to the shared store of files is quicker; parts of files may take %d s", PART_S * SLOWER[place - 1])
+            return done
 
     def _check(self) -> None:
         """Before a large file is sent: a store that is away is noticed soon."""

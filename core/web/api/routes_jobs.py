@@ -14,13 +14,13 @@ from starlette.types import Receive, Scope, Send
 
 from core.errors import BusyError, Cancelled
 from core.media.captions import Caption, subrip, webvtt
-from core.service.errors import JobNotReady, UnknownJob
+from core.service.errors import JobNotReady, MadeRoom, UnknownJob
 from core.service.job_views import JobView
 from core.service.leases import Lease
 from core.web.api import spec
 from core.web.api.connection import gone, serve_while_connected
 from core.web.api.context import Async, Context, Here, IdempotencyKey, Owner
-from core.web.api.errors import NotFound, as_response
+from core.web.api.errors import as_response
 from core.web.api.head import with_sent_method
 from core.web.api.models import INFO_EXAMPLE, JobStatus, status_of_job
 from core.web.api.request_parsing import accept_video
@@ -42,7 +42,7 @@ _INFO_HEADER = {
 
 def _captions(kind: str) -> dict[str, Any]:
     said = {"description": "The captions", "content": {kind: {"schema": {"type": "string"}}}}
-    return {"response_class": Response, "responses": {**spec.errors(404, 409), 200: said}}
+    return {"response_class": Response, "responses": {**spec.errors(404, 409, 410), 200: said}}
 
 
 @router.post(
@@ -51,7 +51,7 @@ def _captions(kind: str) -> dict[str, Any]:
     response_class=FileResponse,
     openapi_extra=spec.VIDEO_FORM,
     responses={
-        **spec.errors(*spec.UPLOAD, 404),
+        **spec.errors(*spec.UPLOAD, 404, 410),
         200: {"description": "The video", "content": spec.MP4, "headers": _INFO_HEADER},
         202: {"model": JobStatus, "description": "With async=1: the job, to be watched at its Location", "links": spec.JOB_LINKS},
     },
@@ -96,7 +96,7 @@ async def wait_for_job(http: Request, context: Context, job: JobView) -> JobView
     raise ended[0].error or Cancelled("The job was cancelled.", code="cancelled")
 
 
-@router.get("/jobs/{job_id}", summary="Where a job stands", response_model=JobStatus, responses=spec.errors(404))
+@router.get("/jobs/{job_id}", summary="Where a job stands", response_model=JobStatus, responses=spec.errors(404, 410))
 async def job_status(job_id: str, context: Here, owner: Owner) -> JobStatus:
     return status_of_job(await asyncio.to_thread(context.jobs.get, job_id, owner))
 
@@ -106,7 +106,7 @@ async def job_status(job_id: str, context: Here, owner: Owner) -> JobStatus:
     summary="The video of a job that is done",
     response_class=FileResponse,
     responses={
-        **spec.errors(404, 409, 422, 503, 507),
+        **spec.errors(404, 409, 410, 422, 503, 507),
         200: {"description": "The video", "content": spec.MP4, "headers": _INFO_HEADER},
         206: {"description": "The part asked for with Range", "content": spec.MP4},
         416: {"description": "No such part"},
@@ -138,7 +138,7 @@ async def job_captions_srt(job_id: str, context: Here, owner: Owner) -> Response
     summary="What the mouth does in the video of a job, in numbers",
     response_class=Response,
     responses={
-        **spec.errors(404, 409),
+        **spec.errors(404, 409, 410),
         200: {"description": "The visemes", "content": {"application/json": {"schema": {"type": "object"}}}},
     },
 )
@@ -151,7 +151,7 @@ async def job_visemes(job_id: str, context: Here, owner: Owner) -> Response:
     try:
         data = await asyncio.to_thread(job.visemes.read_bytes)
     except OSError:
-        raise _gone() from None
+        raise MadeRoom from None
     return Response(data, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
@@ -165,7 +165,9 @@ async def _captions_of(job_id: str, context: Context, owner: str) -> tuple[Capti
     return job.captions
 
 
-@router.delete("/jobs/{job_id}", summary="Stop a job, and forget it and its video", response_model=JobStatus, responses=spec.errors(404))
+@router.delete(
+    "/jobs/{job_id}", summary="Stop a job, and forget it and its video", response_model=JobStatus, responses=spec.errors(404, 410)
+)
 async def delete_job(job_id: str, context: Here, owner: Owner) -> JobStatus:
     """Answers when the work has stopped, with the state it ended in."""
     job = await asyncio.to_thread(context.jobs.cancel, job_id, owner)
@@ -203,16 +205,12 @@ def accepted(job: JobView, context: Context) -> Response:
     return JSONResponse(status_of_job(job).model_dump(), 202, {"Location": location, "Retry-After": "1"})
 
 
-def _gone() -> NotFound:
-    return NotFound("The video is no longer kept.", "Make it again.")
-
-
 class _Video(FileResponse):
     """The video of a job, which makes no room for others while it is sent. forget: called when it was sent, or could not be."""
 
     def __init__(self, job: JobView, forget: Callable[[], None] | None = None) -> None:
         if job.video is None or job.info is None or not job.video.is_file():
-            raise _gone()
+            raise MadeRoom
         about = {
             "X-Job-Id": job.id,
             "X-Engine": job.info.engine,
@@ -227,7 +225,7 @@ class _Video(FileResponse):
             try:
                 lease = await asyncio.to_thread(Lease, self._folder)
             except OSError:  # it made room in this moment
-                await as_response(_gone())(scope, receive, send)
+                await as_response(MadeRoom())(scope, receive, send)
                 return
             with lease:
                 await super().__call__(with_sent_method(scope), receive, send)

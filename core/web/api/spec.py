@@ -78,6 +78,7 @@ _SAID = {
     404: "There is no such job, avatar or session for this owner",
     408: "The upload took too long",
     409: "The job has no result (yet), or was stopped",
+    410: "The video of the job made room for newer ones",
     412: "If-Match is not the ETag of the connection",
     413: "A file, a field or the whole request is too large",
     415: "A file is not what this part takes, by its content",

@@ -35,6 +35,18 @@ GERMAN = {
     "Reset to default value": "Zurücksetzen",
     "number input for ": "Zahl: {rest}",
     "range slider for ": "Regler: {rest}",
+    "Close": "Schließen",
+    "Error": "Fehler",
+    "Warning": "Warnung",
+    "Info": "Hinweis",
+    "Connection Lost": "Verbindung unterbrochen",
+    "Connection to the server was lost. Attempting reconnection...":
+        "Der Server ist nicht zu erreichen. Sobald er wieder antwortet, wird die Seite neu geladen.",
+    "Connection errored out.": "Der Server ist nicht zu erreichen.",
+    "This application is currently busy. Please try again.": "Hier ist gerade zu viel los. Versuche es noch einmal.",
+    "Could not parse server response: ": "Die Antwort des Servers ist nicht zu verstehen. Versuche es noch einmal.",
+    "Upload failed": "Das Hochladen ist gescheitert.",
+    "Failed to upload file: ": "Das Hochladen ist gescheitert.",
 }
 BY_LANGUAGE: dict[str, dict[str, str]] = {"en": {}, "de": GERMAN}
 """By the language of the page; Gradio's own words in English."""

@@ -11,6 +11,7 @@ from starlette.responses import FileResponse, PlainTextResponse
 from core.errors import TalkingHeadError
 from core.media.conversion import MIME_TYPES, Format
 from core.service.downloads import Downloads
+from core.service.errors import MadeRoom
 from core.service.outputs import OutputFolder
 from core.service.owners import Asgi, Receive, Scope, Send, header
 from core.web.guards.visitor_files import visitor_of
@@ -45,10 +46,16 @@ class DownloadRoute:
         try:
             file = await self._downloads.file(found[1], visitor_of(scope), form)
         except TalkingHeadError as error:
-            page = header(scope, "referer").partition("?")[0].rstrip("/").rpartition("/")[2]
-            await PlainTextResponse(told_in(page)(error)["message"], status_of(error), headers_of(error))(scope, receive, send)
+            await self._refuse(error, scope, receive, send)
             return
         headers = {"Content-Disposition": "attachment", "Cache-Control": "private, no-store"}
         kind = MIME_TYPES[form] if form is not None else "video/mp4"
         with self._outputs.using(file):
+            if not file.is_file():  # it made room in this moment
+                await self._refuse(MadeRoom(), scope, receive, send)
+                return
             await FileResponse(file, media_type=kind, headers=headers)(scope, receive, send)
+
+    async def _refuse(self, error: TalkingHeadError, scope: Scope, receive: Receive, send: Send) -> None:
+        page = header(scope, "referer").partition("?")[0].rstrip("/").rpartition("/")[2]
+        await PlainTextResponse(told_in(page)(error)["message"], status_of(error), headers_of(error))(scope, receive, send)

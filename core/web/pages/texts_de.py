@@ -379,6 +379,7 @@ GERMAN = Texts(
         "crashes": "Der Dienst ist mehrmals abgebrochen, während dies entstand. Versuche ein anderes Foto oder eine andere Aufnahme.",
         "internal": "Hier ist etwas schiefgegangen, nicht mit deinen Dateien. Es wurde vermerkt. Versuche es noch einmal.",
         "cancelled": "Abgebrochen. Es wurde nichts behalten.",
+        "job_made_room": "Dieses Video musste neueren Platz machen. Erzeuge es noch einmal, und lade es gleich herunter.",
         "unknown_job": "Dieses Video ist hier nicht mehr bekannt. Erzeuge es noch einmal.",
         "job_not_ready": "Es ist noch nicht fertig. Warte, bis es zu Ende ist.",
         "job_without_visemes": "Dies hat keine Viseme: Verlange das Video mit der Option visemes.",

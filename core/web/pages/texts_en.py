@@ -375,6 +375,7 @@ ENGLISH = Texts(
         "crashes": "The service ended several times while this was made. Try another photo or recording.",
         "internal": "Something went wrong here, not with your files. It was logged. Try again.",
         "cancelled": "Cancelled. Nothing was kept.",
+        "job_made_room": "This video made room for newer ones. Make it again, and download it at once.",
         "unknown_job": "This video is no longer known here. Make it again.",
         "job_not_ready": "It is not done yet. Wait for its end.",
         "job_without_visemes": "This has no visemes: ask for a video with the option visemes.",

@@ -193,9 +193,9 @@ def test_a_slow_store_takes_its_time(machine: Make, way: Way) -> None:
 
 
 def test_a_store_that_is_too_slow_for_its_parts_is_given_longer(
-    machine: Make, way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    machine: Make, way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As long as it answers otherwise; one that does not is away, as soon as ever."""
+    """As long as it answers otherwise, and until it is quick again; one that does not answer is away, as soon as ever."""
     from core.service.shared import s3_files
 
     monkeypatch.setattr(s3_files, "PART_S", 0.5)
@@ -208,6 +208,8 @@ def test_a_store_that_is_too_slow_for_its_parts_is_given_longer(
     way.delay_s, way.late_s = 0.0, 0.7
     assert folder.fetch("a/b", tmp_path / "got")
     assert (tmp_path / "got").read_bytes() == large.read_bytes()
+    way.late_s = 0.0
+    wait_for(lambda: folder.fetch("a/b", tmp_path / "got", anew=True) and "store of files is quicker" in caplog.text, 60)
     way.cut()
     try:
         with pytest.raises(BusyError):

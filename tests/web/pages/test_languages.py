@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import string
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
+import gradio
 import pytest
 
 from core.web.pages.component_labels import BY_LANGUAGE
@@ -49,6 +51,19 @@ class TestLanguages:
 
     def test_each_has_the_words_of_the_components(self) -> None:
         assert {texts.language for texts in LANGUAGES} == set(BY_LANGUAGE)
+
+    @pytest.mark.parametrize("language", [each for each in BY_LANGUAGE if each != "en"])
+    def test_what_is_translated_for_gradio_is_what_it_says(self, language: str) -> None:
+        """Of the words that appear only when something fails, which nobody would miss on a page that works."""
+        said = ["Connection Lost", "Connection to the server was lost. Attempting reconnection...", "Connection errored out.",
+                "This application is currently busy. Please try again.", "Could not parse server response: ", "Upload failed",
+                "Failed to upload file: "]  # fmt: skip
+        assets = Path(gradio.__file__).parent / "templates" / "frontend" / "assets"
+        files = [*assets.glob("Blocks-*.js"), *assets.glob("[iI]ndex-*.js")]
+        code = "".join(file.read_text(encoding="utf-8", errors="ignore") for file in files)
+        for words in said:
+            assert words in BY_LANGUAGE[language]
+            assert words in code, words
 
     def test_numbers_are_written_as_in_the_language(self) -> None:
         written = [filled(texts, "{s:.1f} s, {n} frames", s=1234.56, n=7) for texts in LANGUAGES]

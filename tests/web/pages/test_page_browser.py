@@ -187,3 +187,19 @@ def test_a_recording_that_cannot_be_used_is_told_before_a_video_is_asked_for(tab
     assert "damaged.mp3 is damaged" in said.inner_text()
     tab.page.get_by_label("Clear").locator("visible=true").first.click()
     said.wait_for(state="detached", timeout=RESULT_MS)
+
+
+@pytest.mark.slow
+def test_a_server_that_is_gone_is_told_in_the_language_of_the_page(browser, tmp_path: Path) -> None:
+    """By Gradio, which knows these words in English alone."""
+    server = start_app(tmp_path)
+    try:
+        tab = Tab(browser, server, locale="de-DE")
+        stop_app(server)
+        tab.generate()
+        tab.page.get_by_text("Der Server ist nicht zu erreichen.").first.wait_for(timeout=RESULT_MS)
+        assert tab.page.locator(".toast-title").first.inner_text().strip() in ("Fehler", "Verbindung unterbrochen")
+        assert tab.page.locator(".toast-close").first.get_attribute("aria-label") == "Schließen"
+        tab.context.close()
+    finally:
+        stop_app(server)
