@@ -55,9 +55,9 @@ _BY_FREQUENCY = CYCLES.astype(np.float32) ** np.float32(_RISE)
 @dataclass(frozen=True)
 class MarkReading:
     """found: the public mark is there. chance: bound on the probability that a video without it gives as much, 0..1. score: the statistic,
-    in standard deviations. mirrored: the picture is. scale: of what is shown now, in the marked picture's shorter side. payload:
-    0 .. 2**32 - 1, of a deployment's own pattern; None where none was looked for or found. payload_chance: as `chance`. n_frames: how many
-    were looked at.
+    in standard deviations; of a whole picture what would be as rare among all alignments. mirrored: the picture is. scale: of what is
+    shown now, in the marked picture's shorter side. payload: 0 .. 2**32 - 1, of a deployment's own pattern; None where none was looked for
+    or found. payload_chance: as `chance`. n_frames: how many were looked at.
     """
 
     found: bool
@@ -122,10 +122,11 @@ class MarkDetector:
             return MarkReading(False, 1.0)
         mean = self._sum / self.n_frames
         even = mean / np.sqrt(cv2.GaussianBlur(mean * mean, (0, 0), _STRENGTH_SIGMA) + _NOISE)
-        best, chance = _align(even)
+        best, log_chance = _align(even)
+        chance, score = math.exp(min(0.0, log_chance)), math.sqrt(2 * (math.log(TRIED) - log_chance))
         found = chance <= MOST_CHANCE
         payload, payload_chance = _payload(best, self._key) if found and self._key is not None else (None, 1.0)
-        return MarkReading(found, chance, best.z, best.mirrored, 1 / best.scale, payload, payload_chance, self.n_frames)
+        return MarkReading(found, chance, score, best.mirrored, 1 / best.scale, payload, payload_chance, self.n_frames)
 
 
 def _brought_to_size(luma: NDArray[np.uint8]) -> Array:
@@ -143,7 +144,7 @@ def _brought_to_size(luma: NDArray[np.uint8]) -> Array:
 
 
 def _align(even: Array) -> tuple[_Alignment, float]:
-    """The least likely of all alignments, and the bound on its chance."""
+    """The least likely of all alignments, and the logarithm of the bound on its chance, which may be above 0."""
     whole = _best_at(even, 1.0, whole=True)
     best, log_chance = whole, _log_chance(whole.z, TRIED_WHOLE)
     if math.log(_CERTAIN) < log_chance:
@@ -152,7 +153,7 @@ def _align(even: Array) -> tuple[_Alignment, float]:
         part = max((*coarse, *finer), key=lambda found: found.z)
         if _log_chance(part.z, TRIED) < log_chance:
             best, log_chance = part, _log_chance(part.z, TRIED)
-    return best, math.exp(min(0.0, log_chance))
+    return best, log_chance
 
 
 def _best_at(even: Array, scale: float, whole: bool = False) -> _Alignment:

@@ -77,6 +77,33 @@ def test_no_frame_of_absurd_size_is_decoded_even_to_look_into_a_file(monkeypatch
     assert known() == (False, 0)
 
 
+def test_matroska_of_endless_empty_elements_is_given_up() -> None:
+    """Each of the tags costs FFmpeg a hundred bytes of memory and more."""
+    tags = b"\x73\x73\x80" * (containers.MOST_TAKEN_TO_PIECES // 3)
+    sized = struct.pack(">Q", (1 << 56) | len(tags))
+    video = clip_file([picture(i) for i in range(3)], codec="ffv1", form="matroska")
+    segment = video.index(b"\x18\x53\x80\x67") + 12
+    data = video[:segment] + b"\x12\x54\xc3\x67" + sized + tags + video[segment:]
+    file = io.BytesIO(data)
+    with pytest.raises((OSError, ValueError)):
+        containers.open_container(file, "matroska", frozenset({"ffv1"}))
+    assert file.tell() <= containers.MOST_TAKEN_TO_PIECES + segment + 2 * containers.BUFFER_BYTES
+
+
+def test_matroska_may_have_large_attachments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "MOST_TAKEN_TO_PIECES", 2**20)
+    out = io.BytesIO()
+    with av.open(out, "w", format="matroska") as container:
+        stream = container.add_stream("ffv1", rate=25, width=SIZE[0], height=SIZE[1])
+        container.add_attachment("font.ttf", "font/ttf", bytes(2**22))
+        for i in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(i), "rgb24")))
+        container.mux(stream.encode(None))
+    out.seek(0)
+    with containers.open_container(out, "matroska", frozenset({"ffv1"})) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 3
+
+
 def test_a_file_of_endless_empty_parts_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """FFmpeg passes over one after the other, by our file object: 100 MiB would take minutes."""
     monkeypatch.setattr(containers, "MOST_SEEKS", 1000)
