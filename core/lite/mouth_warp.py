@@ -41,8 +41,11 @@ JAW_SHARE, JAW_BOW = 0.72, 1.4
 a notch in its line."""
 REST_FROM, REST_PER_JAW, NECK, REST_OVER = 0.4, 2.0, 0.35, 0.2
 """What the jaw moves comes to rest outside the face's outline: collar, neck and hair beside it keep still. Of the jaw's way at each place,
-it begins to so far below the outline, and takes this multiple of that way, NECK of the distance from mouth to chin at most, and so many
-half widths of the mouth for it: what a closing jaw draws out would fold at less than 1.5."""
+it begins to so far below the outline, and takes this multiple of that way (NECK of the distance from mouth to chin at most where it opens),
+and so many half widths of the mouth for it: what a closing jaw draws out would fold at less than 1.5."""
+DRAWN_OUT, DRAWN_TO = (0.05, 0.1), 1.6
+"""A jaw that closes by more than the first, of the distance from mouth to chin, draws out what is below it from its boss on, to so many
+times that distance when it is closed by the second more: the neck under it would else be torn up with the chin."""
 STEEPEST = 3.0
 """Of the outline beside the chin, pixels down per pixel sideways."""
 ROUND_NARROWING, SPREAD_WIDENING = 0.3, 0.13
@@ -164,10 +167,11 @@ class MouthWarp:
         self._jaw_bow = (np.maximum(beside, 0) ** JAW_BOW).astype(np.float32)  # rounding may leave a cosine below 0
         self._jaw_line, sloping = self._outline(frame.local(points_of(points, JAW_LINE)))
         self._rest_over = np.float32(REST_OVER * half) * sloping
-        self._neck = NECK * chin_y
+        self._neck, self._drawn_to_y = NECK * chin_y, DRAWN_TO * chin_y
+        self._drawn_out = tuple(part * chin_y for part in DRAWN_OUT)
         most = MOST_OPEN * JAW_SHARE * LOWER_SHARE * self.opening_px
         widest = np.float32(REST_FROM * most + min(REST_PER_JAW * most, self._neck))
-        bottom = max(float((self._jaw_line + self._rest_over + widest * self._jaw_bow).max()), 2.0 * half)
+        bottom = max(float((self._jaw_line + self._rest_over + widest * self._jaw_bow).max()), self._drawn_to_y, 2.0 * half)
         self.bounds = (-min(frame.reach, 1.25 * jaw_half), 1.02 * self.nose_y, min(frame.reach, 1.25 * jaw_half), bottom)
 
     def shape(
@@ -232,6 +236,16 @@ class MouthWarp:
         line = cv2.GaussianBlur(line[None].astype(np.float32), (0, 0), 0.1 * self.half * STEPS_PER_PX, borderType=cv2.BORDER_REPLICATE)[0]
         slope = np.clip(np.gradient(line, x), -STEEPEST, STEEPEST)
         return line, np.sqrt(1 + slope * slope).astype(np.float32)
+
+    def _rest(self, d_chin: Array) -> tuple[Array, Array]:
+        """From where on what the jaw moves comes to rest, and over how much, at each x."""
+        way = np.float32(REST_PER_JAW) * np.abs(d_chin)
+        begin = self._jaw_line + np.float32(REST_FROM) * d_chin
+        if float(d_chin.sum()) >= 0:
+            return begin, self._rest_over + np.minimum(way, np.float32(self._neck))
+        boss, over = np.float32(self.chin_y) + d_chin, self._rest_over + way
+        far = clipped((np.abs(d_chin) - np.float32(self._drawn_out[0])) / np.float32(self._drawn_out[1]), 0, 1)
+        return begin + far * (boss - begin), over + far * (np.float32(self._drawn_to_y) - boss - over)
 
     def _opening_bow(self, rounding: float, fullness: float) -> Array:
         """Height of the gap along the mouth, 0..1. fullness: 0 the gap narrows evenly towards its ends, 1 it is nearly an ellipse."""
@@ -321,8 +335,8 @@ class MouthWarp:
         """Above the line of the lower lip it goes on as below."""
         outer = self.lower_outer + shape.d_lower_outer
         chin = np.float32(self.chin_y) + shape.d_chin
-        rest_from = self._jaw_line + np.float32(REST_FROM) * shape.d_chin
-        per_rest = np.float32(1) / (self._rest_over + np.minimum(np.float32(REST_PER_JAW) * np.abs(shape.d_chin), np.float32(self._neck)))
+        rest_from, rest_over = self._rest(shape.d_chin)
+        per_rest = np.float32(1) / rest_over
         per_lip = np.float32(1) / np.maximum(outer - shape.lower, np.float32(0.5))
         per_skin = np.float32(1) / np.maximum(chin - outer, np.float32(1))
         lip = (y - look_up(shape.lower, column)) * look_up(per_lip, column)
