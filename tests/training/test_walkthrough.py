@@ -76,7 +76,7 @@ def test_motion_of_the_product_follows_the_clips(folder: Path) -> None:
     assert scores["mean"]["lips_r"] > 0.6 * scores["reading_r"] > 0.3
     assert scores["mean"]["error"] < 0.8
     assert scores["mean"]["sync_ms"] == pytest.approx(0, abs=60)
-    assert scores["mean"]["sync_confidence"] > 0.3
+    assert scores["mean"]["sync_confidence"] > 0.2
     assert (folder / "evaluation" / "curves.png").is_file()
     assert "| diversity between seeds |" in (folder / "evaluation" / "scores.md").read_text()
 

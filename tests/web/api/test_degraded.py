@@ -220,7 +220,7 @@ def test_the_oldest_videos_make_room_but_not_one_that_is_downloaded(tmp_path: Pa
             assert received.startswith(b"HTTP/1.1 200 ")
             second = kept(SPEECH, 64)
             third = kept(SPEECH, 96)
-            assert client.get(f"/jobs/{second['id']}").status_code == 404
+            assert client.get(f"/jobs/{second['id']}").status_code == 410
             assert client.get(f"/jobs/{third['id']}/result").status_code == 200
             assert video.is_file(), "it is being downloaded"
             nbytes = video.stat().st_size
@@ -229,5 +229,5 @@ def test_the_oldest_videos_make_room_but_not_one_that_is_downloaded(tmp_path: Pa
         last = kept(SPEECH, 128)
         wait_for(lambda: not video.exists())
         for job in (large, third):
-            assert client.get(f"/jobs/{job['id']}").status_code == 404
+            assert client.get(f"/jobs/{job['id']}").status_code == 410
         assert client.get(f"/jobs/{last['id']}/result").status_code == 200
