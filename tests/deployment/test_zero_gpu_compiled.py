@@ -19,6 +19,8 @@ from core.types import Frame
 from tests.support.ditto_sessions import same, session, sound, spoken
 from tests.support.lent_host import Host
 
+pytestmark = pytest.mark.slow
+
 SPOKEN = 640 * 3
 NAMES = ("decoder", "warp network", "step of motion")
 
@@ -115,7 +117,6 @@ def warp_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LentDevice, "compilable", property(lambda device: compilable(device)[1:2]))
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None, reason="AOTInductor needs a C++ compiler")
 def test_compiled_by_a_compiler(
     host: Callable[..., Host], registered: DittoRegistered, plain: list[Frame], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -18,6 +18,8 @@ from tests.support.app_process import Server, start_app, stop_app
 from tests.support.paths import ASSETS, ROOT
 from tests.support.server_process import running
 
+pytestmark = pytest.mark.slow
+
 PHOTO = (ASSETS / "portrait.png").read_bytes()
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - only this machine reaches the machine of the tests
 VISITOR = {"Cookie": f"talking_head_visitor={secrets.token_hex(24)}"}

@@ -19,6 +19,8 @@ from tests.support.paths import PORTRAIT, SPEECH
 from tests.support.server_process import Process, running
 from tests.support.serving import KEY, form, wait_for
 
+pytestmark = pytest.mark.slow
+
 SMALL = json.dumps({"size": 64})
 
 

@@ -15,7 +15,7 @@ from tests.support.app_process import Server, start_app, stop_app
 from tests.support.browser import AS_PHONE, BROWSER_MARKS, CHROMIUM, FAKE_DEVICES, LAPTOP, PHONE, QUIET, RESULT_MS, Tab, Visitor
 from tests.support.paths import ASSETS, PORTRAIT, ROOT, SPEECH
 
-pytestmark = BROWSER_MARKS
+pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 SCREENS = pytest.mark.parametrize("screen", [LAPTOP, PHONE], ids=["laptop", "phone"])
 SHARES = "() => { navigator.canShare = () => true; navigator.share = async ({ files }) => { window.shared = files[0]; }; }"
 PLAYS = "(card) => { const video = card.querySelector('video'); return !video.paused && video.currentTime > 0 && video.muted; }"
@@ -128,7 +128,6 @@ def test_a_phone_takes_the_photo_and_records_in_four_actions_and_the_video_is_up
     with_devices.close()
 
 
-@pytest.mark.slow
 def test_the_first_seconds_play_while_the_rest_is_made(browser: Any, server: Server) -> None:
     tab = Tab(browser, server, **LAPTOP)
     tab.give(speech=ASSETS / "speech_16s.wav")

@@ -14,7 +14,7 @@ from tests.support.app_process import CLIENT_MARKS, Server, probe, start_app, st
 from tests.support.page_config import page_config
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 
-pytestmark = CLIENT_MARKS
+pytestmark = [*CLIENT_MARKS, pytest.mark.slow]
 SPACE = "talk.hf.space"
 LOADING = str(ROOT / "tests" / "support" / "loading_app.py")
 
