@@ -19,7 +19,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip
 RESULT_MS = 30_000
-SHOWS_MS = 10_000
+SHOWS_MS = 20_000
 PHOTO_SHOWN = "document.querySelector('#th-photo img')?.naturalWidth > 0"
 """True in the page once the picture of the person is drawn."""
 

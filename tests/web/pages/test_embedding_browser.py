@@ -10,12 +10,11 @@ import pytest
 
 from core.web.pages.launch import gradio_frontend
 from tests.support.app_process import Server, start_app, stop_app
-from tests.support.browser import BROWSER_MARKS, FAKE_DEVICES, RESULT_MS, Tab, browser_with
+from tests.support.browser import BROWSER_MARKS, FAKE_DEVICES, RESULT_MS, SHOWS_MS, Tab, browser_with
 from tests.support.foreign_site import ForeignSite, foreign_site
 from tests.support.paths import PORTRAIT, ROOT, SPEECH
 
 pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
-SHOWS_MS = 20_000
 MICROPHONE = "navigator.mediaDevices.getUserMedia({ audio: true }).then((stream) => stream.getAudioTracks().length, (error) => error.name)"
 DARK = "document.body.classList.contains('dark')"
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.app_process import Server, start_app, stop_app
-from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab, faults
+from tests.support.browser import BROWSER_MARKS, RESULT_MS, SHOWS_MS, Tab, faults
 from tests.support.paths import ROOT
 from tests.support.speech_server import KEY, SpeechServer, speech_server
 
@@ -18,7 +18,6 @@ pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 DESK, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
 TEXT = "Hello, I am Ada. This is said twice & once more."
 LIMIT = 60
-SHOWS_MS = 10_000
 NO_VOICES = """
 import sys, app
 from core.speech_synthesis.speaker import Speaker

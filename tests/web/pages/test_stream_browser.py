@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from tests.support.app_process import Server, start_app, stop_app
-from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab, faults
+from tests.support.browser import BROWSER_MARKS, RESULT_MS, SHOWS_MS, Tab, faults
 from tests.support.paths import PORTRAIT, ROOT
 
 pytestmark = BROWSER_MARKS
 LONG = ROOT / "assets" / "speech_16s.wav"
-SHOWS_MS = 10_000
 FRONT = "document.querySelector('.th-stage video.th-front')"
 
 

@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from tests.support.app_process import Server, start_app, stop_app
-from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab
+from tests.support.browser import BROWSER_MARKS, RESULT_MS, SHOWS_MS, Tab
 from tests.support.paths import PORTRAIT, ROOT
 
 pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 LONG = ROOT / "assets" / "speech_16s.wav"
 RUNNING = re.compile(r"\d+ of \d+ frames")
-SHOWS_MS = 10_000
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from tests.support.app_process import Server, start_app, stop_app
-from tests.support.browser import BROWSER_MARKS, RESULT_MS, Tab, faults
+from tests.support.browser import BROWSER_MARKS, RESULT_MS, SHOWS_MS, Tab, faults
 from tests.support.paths import ROOT
 
 pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-SHOWS_MS = 10_000
 NAME, FILE_NAME = "Ada <b>&amp; ${1}", "Ada  b &amp; ${1}"
 
 
