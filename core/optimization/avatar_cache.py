@@ -233,14 +233,9 @@ class AvatarStore:
         paths = list(self._subfolder.glob("*")) if owner is None else [self._subfolder / self._owner_name(owner)]
         return sum(self._folder.remove(path) for path in paths if path.is_dir())
 
-    @contextlib.contextmanager
-    def locked(self, token: str, check: Callable[[], None] = no_check) -> Iterator[None]:
+    def locked(self, token: str, check: Callable[[], None] = no_check) -> contextlib.AbstractContextManager[None]:
         """A lock on an avatar, to be held while it is made or read, so that the work is done once."""
-        try:
-            with self._folder.locked(token, check):
-                yield
-        finally:
-            self._trim_late()
+        return self._folder.locked(token, check, self._trim_late)
 
     @contextlib.contextmanager
     def using(self, avatar: Avatar) -> Iterator[None]:

@@ -138,8 +138,9 @@ class CacheFolder:
         self._secret = key
 
     @contextlib.contextmanager
-    def locked(self, name: str, check: Callable[[], None] = no_check) -> Iterator[None]:
+    def locked(self, name: str, check: Callable[[], None] = no_check, released: Callable[[], None] = no_check) -> Iterator[None]:
         """Holds the lock `name` against all threads and processes. `check` is called while waiting; what it raises ends the wait.
+        `released` is called when the lock is free again: what was locked may make room now.
 
         Where the folder takes no locks, nothing is held: work is then done twice at worst, since entries are published in one step.
         """
@@ -149,6 +150,7 @@ class CacheFolder:
         finally:
             if lock is not None:
                 _release(lock)
+            released()
 
     def _acquired(self, name: str, check: Callable[[], None]) -> FileLock | None:
         try:

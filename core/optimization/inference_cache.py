@@ -20,7 +20,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,15 +65,9 @@ class InferenceCache:
             return None
         return self._folder.digest("result", self._whose(owner), text)
 
-    @contextlib.contextmanager
-    def locked(self, key: str, check: Callable[[], None] = no_check) -> Iterator[None]:
+    def locked(self, key: str, check: Callable[[], None] = no_check) -> contextlib.AbstractContextManager[None]:
         """A lock for the caller that makes a video; others that need the same one wait, then find it or, if that failed, make it."""
-        try:
-            with self._folder.locked(key, check):
-                yield
-        finally:
-            if self._too_large and self._newest is not None:  # what was locked while room was made
-                self._trim(self._newest)
+        return self._folder.locked(key, check, self._trim_late)
 
     def find(self, owner: str, key: str, output: Path) -> GenerationInfo | None:
         """Puts the kept video at `output`, and says what was known of it; None where there is none. Raises OutputError."""
@@ -189,6 +183,11 @@ class InferenceCache:
         self._newest, self._too_large = newest, trimmed.too_large
         with self._lock:
             self._counts["evictions"] += gone + trimmed.gone
+
+    def _trim_late(self) -> None:
+        """Makes the room that could not be made while videos were locked."""
+        if self._too_large and self._newest is not None:
+            self._trim(self._newest)
 
 
 def canonical(value: Any) -> Any:
